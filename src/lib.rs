@@ -1,0 +1,3 @@
+//! Sparse autoencoders on the CPU, at the speed of the machine.
+mod error;
+pub use error::{Error, Result};
