@@ -1,1 +1,18 @@
 //! Arithmetic of sparse autoencoders.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod activation;
+pub mod gemm;
+pub mod math;
+pub mod matrix;
+pub mod optimizer;
+#[cfg(feature = "std")]
+pub mod reference;
+pub mod simd;
+pub mod sparsity;
+
+pub use activation::Activation;
+pub use gemm::Scratch;
+pub use matrix::{Division, Matrix, MatrixMut, Parts};
+pub use optimizer::{Adam, adam_sweep};
+pub use simd::{Isa, IsaError};

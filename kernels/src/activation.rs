@@ -1,0 +1,62 @@
+//! What a unit makes of its sum, and the derivative.
+
+use crate::math;
+use crate::simd::Simd;
+
+/// A layer's activation f, applied to z = a W + b.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Activation {
+    /// 1 / (1 + e^-z), in (0, 1).
+    Sigmoid,
+    /// tanh z, in (-1, 1).
+    Tanh,
+    /// max(0, z).
+    Relu,
+    /// z above 0, 0.01 z below.
+    LeakyRelu,
+    /// z.
+    Linear,
+    /// z cut to [0, 1], MATLAB's `satlin`.
+    SaturatingLinear,
+}
+
+/// Slope of the leaky ReLU below 0.
+pub const LEAK: f32 = 0.01;
+
+impl Activation {
+    /// f(z).
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, s: S, z: S::V) -> S::V {
+        let zero = s.splat(0.0);
+        match self {
+            Activation::Sigmoid => math::sigmoid(s, z),
+            Activation::Tanh => math::tanh(s, z),
+            Activation::Relu => s.max(zero, z),
+            Activation::LeakyRelu => s.select(s.lt(zero, z), z, s.mul(z, s.splat(LEAK))),
+            Activation::Linear => z,
+            Activation::SaturatingLinear => s.min(s.splat(1.0), s.max(zero, z)),
+        }
+    }
+
+    /// `gradient` * f'(z), with f' read off the activation a = f(z).
+    #[inline(always)]
+    pub(crate) fn chain<S: Simd>(self, s: S, a: S::V, gradient: S::V) -> S::V {
+        let (zero, one) = (s.splat(0.0), s.splat(1.0));
+        match self {
+            Activation::Sigmoid => s.mul(gradient, s.mul(a, s.sub(one, a))),
+            Activation::Tanh => {
+                s.mul(gradient, s.mul_add(s.sub(zero, a), a, one))
+            }
+            Activation::Relu => s.select(s.lt(zero, a), gradient, zero),
+            Activation::LeakyRelu => {
+                s.select(s.lt(zero, a), gradient, s.mul(gradient, s.splat(LEAK)))
+            }
+            Activation::Linear => gradient,
+            Activation::SaturatingLinear => {
+                let inside = s.select(s.lt(zero, a), gradient, zero);
+                s.select(s.lt(a, one), inside, zero)
+            }
+        }
+    }
+}

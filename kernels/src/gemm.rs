@@ -1,0 +1,275 @@
+//! One loop nest for every product of a training step: A B, A B^T and A^T B are the same call
+//! with the strides swapped.
+//!
+//! Each element of the result is one chain of fused multiply-adds in the order of k, beginning
+//! with 0, whatever the tile, the blocks and the number of threads. What happens to a finished sum
+//! is an [`Epilogue`]'s business: it is applied while the tile is still in the first cache.
+
+mod epilogue;
+mod pack;
+mod tile;
+
+pub(crate) use epilogue::Epilogue;
+pub use epilogue::{
+    LONGEST_FUSED_BATCH, forward, gemm, gemm_skipping, hidden_delta, output_delta, update,
+};
+
+use crate::matrix::Matrix;
+use crate::simd::Simd;
+
+/// Longest block of k. A strip of B, 16 columns of f32, is then 24 KiB at the most and stays in
+/// the first cache while the tiles of a row block pass over it.
+pub(crate) const BLOCK_K: usize = 400;
+/// Rows of a row block: with `BLOCK_K` 300 KiB, which half an L2 of 512 KiB to 1 MiB holds.
+/// A multiple of every `TILE_ROWS`.
+const BLOCK_ROWS: usize = 192;
+/// Widest strip, in floats, of any instruction set.
+const WIDEST_STRIP: usize = 32;
+/// From this many rows on, copying a strip of B into a contiguous panel costs less than the
+/// cache lines and pages that the strided rows waste.
+const PACK_B_ROWS: usize = 128;
+/// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
+const LONG_STRIDE: usize = 512;
+
+const PANEL_FLOATS: usize = BLOCK_K * WIDEST_STRIP;
+/// Floats of scratch that a product needs.
+pub const SCRATCH_FLOATS: usize = PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+/// Indices of scratch that a product needs: the columns that are not zero, tile by tile.
+const SCRATCH_INDICES: usize = BLOCK_ROWS / 4 * (BLOCK_K + 1);
+
+/// Memory that a product works in; one for each thread.
+#[derive(Debug)]
+pub struct Scratch<'a> {
+    floats: &'a mut [f32],
+    indices: &'a mut [u32],
+}
+
+impl<'a> Scratch<'a> {
+    /// Floats and indices it is made of.
+    pub const LENGTHS: (usize, usize) = (SCRATCH_FLOATS, SCRATCH_INDICES);
+
+    /// # Panics
+    /// A slice is shorter than [`Scratch::LENGTHS`].
+    pub fn new(floats: &'a mut [f32], indices: &'a mut [u32]) -> Self {
+        assert!(floats.len() >= SCRATCH_FLOATS, "the floats of a scratch are too few");
+        assert!(indices.len() >= SCRATCH_INDICES, "the indices of a scratch are too few");
+        Scratch { floats, indices }
+    }
+}
+
+/// What a product multiplies.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    /// `[m, k]`
+    pub a: Matrix<'a>,
+    /// `[k, n]`
+    pub b: Matrix<'a>,
+    /// Leave out the k where a whole tile of A is 0: fma(0, b, sum) = sum for finite b.
+    pub skip_zeros: bool,
+    /// Where unfinished sums wait between blocks of k, `[m, n]` with this row stride; the
+    /// epilogue may overwrite them with its result. Without it k is at most `BLOCK_K`.
+    pub partial: Option<(*mut f32, usize)>,
+}
+
+/// Where the tiles of A's current row block are.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// In place, rows contiguous along k.
+    Rows,
+    /// In place, rows of a tile contiguous (A^T).
+    Columns,
+    /// Packed, `[tile][k][TILE_ROWS]`.
+    Packed,
+}
+
+/// Computes A B and hands every sum to the epilogue: tile by tile, in each column the rows in
+/// their order.
+///
+/// # Safety
+/// `epilogue` and `operands.partial` are valid for `[m, n]`.
+#[inline(always)]
+pub(crate) unsafe fn product<S: Simd, E: Epilogue<S>>(
+    s: S,
+    operands: Operands<'_>,
+    scratch: &mut Scratch<'_>,
+    epilogue: &mut E,
+) {
+    assert_eq!(operands.a.cols, operands.b.rows, "the inner sides of a product differ");
+    // SAFETY: passed on.
+    unsafe {
+        if S::GEMM_BY_LIBRARY {
+            return by_library(s, operands, scratch, epilogue);
+        }
+        match S::TILE_ROWS {
+            4 => blocks::<S, E, 4, 4>(s, operands, scratch, epilogue),
+            6 => blocks::<S, E, 6, 2>(s, operands, scratch, epilogue),
+            8 => blocks::<S, E, 8, 2>(s, operands, scratch, epilogue),
+            _ => blocks::<S, E, 12, 2>(s, operands, scratch, epilogue),
+        }
+    }
+}
+
+/// The loop nest, for tiles of `R` rows and `V` vectors.
+#[inline(always)]
+unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
+    s: S,
+    operands: Operands<'_>,
+    scratch: &mut Scratch<'_>,
+    epilogue: &mut E,
+) {
+    let Operands { a, b, skip_zeros, partial } = operands;
+    if R != S::TILE_ROWS {
+        return; // not this set's tile: nothing to instantiate
+    }
+    let (m, n, depth) = (a.rows, b.cols, a.cols);
+    let k_blocks = depth.div_ceil(BLOCK_K).max(1);
+    assert!(k_blocks == 1 || partial.is_some(), "sums longer than a block need a place to wait");
+    let (panel, tiles) = scratch.floats.split_at_mut(PANEL_FLOATS);
+    for block in 0..k_blocks {
+        let (k0, k1) = (depth * block / k_blocks, depth * (block + 1) / k_blocks);
+        let k = k1 - k0;
+        let mut row_block = 0;
+        while row_block < m {
+            let rows = (m - row_block).min(BLOCK_ROWS);
+            let a = a.rows(row_block..row_block + rows).columns(k0..k1);
+            let layout = if a.col_stride == 1 {
+                Layout::Rows
+            } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
+                Layout::Columns
+            } else {
+                Layout::Packed
+            };
+            // SAFETY: the views' bounds hold, the scratch has room for a block.
+            unsafe {
+                match layout {
+                    Layout::Packed => pack::left::<R>(a, tiles),
+                    // A tile that is cut short would read past the end.
+                    Layout::Columns if rows % R != 0 => {
+                        let whole = rows / R * R;
+                        pack::left::<R>(a.rows(whole..rows), &mut tiles[whole * k..]);
+                    }
+                    _ => {}
+                }
+            }
+            let active = skip_zeros.then(|| pack::active::<S, R>(s, a, scratch.indices));
+
+            let mut col = 0;
+            while col < n {
+                let left = n - col;
+                let vectors = if left > S::LANES { V } else { 1 };
+                let cols = left.min(vectors * S::LANES);
+                let b = b.rows(k0..k1).columns(col..col + cols);
+                // In place where the strip is whole and few rows pass over it.
+                let in_place = b.col_stride == 1
+                    && cols == vectors * S::LANES
+                    && (rows < PACK_B_ROWS && b.row_stride < LONG_STRIDE * 2);
+                let (strip, strip_stride) = if in_place {
+                    (b.data, b.row_stride)
+                } else {
+                    // SAFETY: a panel has room for a strip of a block.
+                    unsafe { pack::right(s, b, vectors * S::LANES, panel) };
+                    (panel.as_ptr(), vectors * S::LANES)
+                };
+                let mut row = 0;
+                while row < rows {
+                    let tile_rows = (rows - row).min(R);
+                    let packed = match layout {
+                        Layout::Packed => true,
+                        Layout::Columns => tile_rows < R,
+                        Layout::Rows => false,
+                    };
+                    let steps = match active {
+                        Some(()) => pack::active_of::<R>(scratch.indices, row, k),
+                        None => tile::Steps::All(k),
+                    };
+                    let at = tile::At {
+                        row: row_block + row,
+                        rows: tile_rows,
+                        col,
+                        cols,
+                        first: block == 0,
+                        last: block + 1 == k_blocks,
+                    };
+                    // SAFETY: the operands cover the tile, or were padded to it.
+                    unsafe {
+                        let first_row = a.data.wrapping_add(row * a.row_stride);
+                        let left = if packed {
+                            tile::Left::Columns(tiles.as_ptr().add(row * k), R)
+                        } else if let Layout::Columns = layout {
+                            tile::Left::Columns(first_row, a.col_stride)
+                        } else {
+                            tile::Left::Rows(first_row, a.row_stride)
+                        };
+                        let right = tile::Right { strip, stride: strip_stride };
+                        if vectors == V {
+                            tile::run::<S, E, R, V>(s, left, right, steps, at, partial, epilogue);
+                        } else {
+                            tile::run::<S, E, R, 1>(s, left, right, steps, at, partial, epilogue);
+                        }
+                    }
+                    row += R;
+                }
+                col += cols;
+            }
+            row_block += rows;
+        }
+    }
+}
+
+/// The product by the crate `matrixmultiply`, in blocks that the scratch holds.
+///
+/// # Safety
+/// As for [`product`].
+#[inline(always)]
+unsafe fn by_library<S: Simd, E: Epilogue<S>>(
+    s: S,
+    operands: Operands<'_>,
+    scratch: &mut Scratch<'_>,
+    epilogue: &mut E,
+) {
+    const COLS: usize = 256;
+    let (m, n) = (operands.a.rows, operands.b.cols);
+    let sums = scratch.floats.as_mut_ptr();
+    let mut row = 0;
+    while row < m {
+        let rows = (m - row).min(BLOCK_ROWS);
+        let mut col = 0;
+        while col < n {
+            let cols = (n - col).min(COLS);
+            let a = operands.a.rows(row..row + rows);
+            let b = operands.b.columns(col..col + cols);
+            // SAFETY: the views hold these sides; the scratch holds 192 x 256 sums.
+            unsafe {
+                matrixmultiply::sgemm(
+                    rows,
+                    a.cols,
+                    cols,
+                    1.0,
+                    a.data,
+                    a.row_stride as isize,
+                    a.col_stride as isize,
+                    b.data,
+                    b.row_stride as isize,
+                    b.col_stride as isize,
+                    0.0,
+                    sums,
+                    COLS as isize,
+                    1,
+                );
+                let mut c = 0;
+                while c < cols {
+                    let lanes = (cols - c).min(S::LANES);
+                    let mut column = epilogue.begin(s, col + c, lanes);
+                    for r in 0..rows {
+                        let sum = s.load_upto(sums.add(r * COLS + c), lanes);
+                        epilogue.apply(s, &mut column, row + r, col + c, lanes, sum);
+                    }
+                    epilogue.end(s, column, col + c, lanes);
+                    c += lanes;
+                }
+            }
+            col += cols;
+        }
+        row += rows;
+    }
+}

@@ -1,0 +1,436 @@
+//! What happens to a finished sum before it is stored, and the products named after it.
+
+use super::{BLOCK_K, Operands, Scratch, product};
+use crate::activation::Activation;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::optimizer::{Adam, AdamLanes};
+use crate::simd::{Isa, Kernel, Simd};
+
+/// Takes finished sums, a vector at a time; in each column of vectors the rows in their order.
+///
+/// `col` is the first lane's column and `lanes` says how many lanes there are.
+pub(crate) trait Epilogue<S: Simd> {
+    /// What a column of vectors keeps in registers.
+    type Column: Copy;
+    /// Before the first row of a tile.
+    /// # Safety
+    /// The epilogue covers these columns.
+    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column;
+    /// One vector of sums.
+    /// # Safety
+    /// The epilogue covers the row and these columns.
+    unsafe fn apply(
+        &mut self,
+        s: S,
+        column: &mut Self::Column,
+        row: usize,
+        col: usize,
+        lanes: usize,
+        sum: S::V,
+    );
+    /// After the last row of a tile.
+    /// # Safety
+    /// The epilogue covers these columns.
+    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize);
+}
+
+fn check(name: &str, have: (usize, usize), want: (usize, usize)) {
+    assert_eq!(have, want, "{name} has another shape than the product");
+}
+
+fn partial(out: &MatrixMut<'_>) -> Option<(*mut f32, usize)> {
+    Some((out.data, out.row_stride))
+}
+
+struct Store<'a>(MatrixMut<'a>);
+
+impl<S: Simd> Epilogue<S> for Store<'_> {
+    type Column = ();
+    #[inline(always)]
+    unsafe fn begin(&self, _: S, _: usize, _: usize) {}
+    #[inline(always)]
+    unsafe fn apply(&mut self, s: S, _: &mut (), row: usize, col: usize, lanes: usize, sum: S::V) {
+        // SAFETY: the trait's promise.
+        unsafe { s.store_upto(self.0.data.add(row * self.0.row_stride + col), lanes, sum) };
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, _: S, _: (), _: usize, _: usize) {}
+}
+
+/// `c = a b`, shapes `[m, k]`, `[k, n]`, `[m, n]`; transposed views of `a` or `b` give the other
+/// forms.
+///
+/// # Panics
+/// The shapes do not fit.
+pub fn gemm(isa: Isa, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, scratch: &mut Scratch<'_>) {
+    gemm_skipping(isa, a, b, c, false, scratch);
+}
+
+/// As [`gemm`]; with `skip_zeros`, k at which a whole tile of `a` is 0 are left out. The bits are
+/// the same as long as `b` is finite (and no sum has underflowed to -0).
+///
+/// # Panics
+/// The shapes do not fit.
+pub fn gemm_skipping(
+    isa: Isa,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: MatrixMut<'_>,
+    skip_zeros: bool,
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, 'c>(Operands<'a>, Store<'b>, &'a mut Scratch<'c>);
+    impl Kernel for Run<'_, '_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(mut self, s: S) {
+            // SAFETY: the shapes were checked.
+            unsafe { product(s, self.0, self.2, &mut self.1) }
+        }
+    }
+    check("the result", (c.rows, c.cols), (a.rows, b.cols));
+    let operands = Operands { a, b, skip_zeros, partial: partial(&c) };
+    isa.run(Run(operands, Store(c), scratch));
+}
+
+struct Forward<'a> {
+    bias: &'a [f32],
+    activation: Activation,
+    output: MatrixMut<'a>,
+    sums: &'a mut [f32],
+}
+
+impl<S: Simd> Epilogue<S> for Forward<'_> {
+    /// Bias and column sums.
+    type Column = (S::V, S::V);
+    #[inline(always)]
+    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+        // SAFETY: both slices are as long as the output is wide.
+        unsafe {
+            let bias = s.load_upto(self.bias.as_ptr().add(col), lanes);
+            (bias, s.load_upto(self.sums.as_ptr().add(col), lanes))
+        }
+    }
+    #[inline(always)]
+    unsafe fn apply(
+        &mut self,
+        s: S,
+        column: &mut Self::Column,
+        row: usize,
+        col: usize,
+        lanes: usize,
+        sum: S::V,
+    ) {
+        let a = self.activation.apply(s, s.add(sum, column.0));
+        column.1 = s.add(column.1, a);
+        // SAFETY: the trait's promise.
+        unsafe { s.store_upto(self.output.data.add(row * self.output.row_stride + col), lanes, a) };
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+        // SAFETY: as in `begin`.
+        unsafe { s.store_upto(self.sums.as_mut_ptr().add(col), lanes, column.1) };
+    }
+}
+
+/// A layer forward: `output = f(input weights + bias)`, shapes `[n, in]`, `[in, out]`, `[out]`,
+/// `[n, out]`. Adds the activations of each unit, in the samples' order, to `sums[out]`.
+///
+/// `skip_zeros` leaves out inputs that are 0 in a whole tile of samples; see [`gemm_skipping`].
+///
+/// # Panics
+/// The shapes do not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn forward(
+    isa: Isa,
+    input: Matrix<'_>,
+    skip_zeros: bool,
+    weights: Matrix<'_>,
+    bias: &[f32],
+    activation: Activation,
+    output: MatrixMut<'_>,
+    sums: &mut [f32],
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, 'c>(Operands<'a>, Forward<'b>, &'a mut Scratch<'c>);
+    impl Kernel for Run<'_, '_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(mut self, s: S) {
+            // SAFETY: the shapes were checked.
+            unsafe { product(s, self.0, self.2, &mut self.1) }
+        }
+    }
+    check("the output", (output.rows, output.cols), (input.rows, weights.cols));
+    assert!(bias.len() == weights.cols && sums.len() == weights.cols, "a number for each unit");
+    let operands = Operands { a: input, b: weights, skip_zeros, partial: partial(&output) };
+    isa.run(Run(operands, Forward { bias, activation, output, sums }, scratch));
+}
+
+struct OutputDelta<'a> {
+    bias: &'a [f32],
+    activation: Activation,
+    target: Matrix<'a>,
+    scale: f32,
+    delta: MatrixMut<'a>,
+    squared_errors: &'a mut [f32],
+    bias_gradient: &'a mut [f32],
+}
+
+impl<S: Simd> Epilogue<S> for OutputDelta<'_> {
+    /// Bias, squared errors, bias gradient.
+    type Column = (S::V, S::V, S::V);
+    #[inline(always)]
+    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+        // SAFETY: the slices are as long as the output is wide.
+        unsafe {
+            (
+                s.load_upto(self.bias.as_ptr().add(col), lanes),
+                s.load_upto(self.squared_errors.as_ptr().add(col), lanes),
+                s.load_upto(self.bias_gradient.as_ptr().add(col), lanes),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn apply(
+        &mut self,
+        s: S,
+        column: &mut Self::Column,
+        row: usize,
+        col: usize,
+        lanes: usize,
+        sum: S::V,
+    ) {
+        // SAFETY: the trait's promise; the target has the output's shape.
+        unsafe {
+            let a = self.activation.apply(s, s.add(sum, column.0));
+            let x = s.load_upto(self.target.data.add(row * self.target.row_stride + col), lanes);
+            let error = s.sub(a, x);
+            column.1 = s.mul_add(error, error, column.1);
+            let delta = self.activation.chain(s, a, s.mul(error, s.splat(self.scale)));
+            column.2 = s.add(column.2, delta);
+            s.store_upto(self.delta.data.add(row * self.delta.row_stride + col), lanes, delta);
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+        // SAFETY: as in `begin`.
+        unsafe {
+            s.store_upto(self.squared_errors.as_mut_ptr().add(col), lanes, column.1);
+            s.store_upto(self.bias_gradient.as_mut_ptr().add(col), lanes, column.2);
+        }
+    }
+}
+
+/// The output layer forward, its loss and its delta in one pass: with a = f(input weights + bias)
+/// and e = a - target, `delta = scale e f'`; e^2 is added to `squared_errors[out]` and delta to
+/// `bias_gradient[out]`, both in the samples' order. For the mean squared error over n samples of
+/// d features the scale is 2 / (n d).
+///
+/// Shapes: input `[n, in]`, weights `[in, out]`, target and delta `[n, out]`.
+///
+/// # Panics
+/// The shapes do not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn output_delta(
+    isa: Isa,
+    input: Matrix<'_>,
+    skip_zeros: bool,
+    weights: Matrix<'_>,
+    bias: &[f32],
+    activation: Activation,
+    target: Matrix<'_>,
+    scale: f32,
+    delta: MatrixMut<'_>,
+    squared_errors: &mut [f32],
+    bias_gradient: &mut [f32],
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, 'c>(Operands<'a>, OutputDelta<'b>, &'a mut Scratch<'c>);
+    impl Kernel for Run<'_, '_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(mut self, s: S) {
+            // SAFETY: the shapes were checked.
+            unsafe { product(s, self.0, self.2, &mut self.1) }
+        }
+    }
+    let out = weights.cols;
+    check("the delta", (delta.rows, delta.cols), (input.rows, out));
+    check("the target", (target.rows, target.cols), (input.rows, out));
+    assert!(target.col_stride == 1, "the target's rows are contiguous");
+    let lengths = [bias.len(), squared_errors.len(), bias_gradient.len()];
+    assert!(lengths == [out; 3], "a number for each unit");
+    let operands = Operands { a: input, b: weights, skip_zeros, partial: partial(&delta) };
+    let epilogue =
+        OutputDelta { bias, activation, target, scale, delta, squared_errors, bias_gradient };
+    isa.run(Run(operands, epilogue, scratch));
+}
+
+struct HiddenDelta<'a> {
+    activations: Matrix<'a>,
+    activation: Activation,
+    penalty: Option<&'a [f32]>,
+    delta: MatrixMut<'a>,
+    bias_gradient: &'a mut [f32],
+}
+
+impl<S: Simd> Epilogue<S> for HiddenDelta<'_> {
+    /// Penalty and bias gradient.
+    type Column = (S::V, S::V);
+    #[inline(always)]
+    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+        // SAFETY: the slices are as long as the delta is wide.
+        unsafe {
+            let penalty = match self.penalty {
+                Some(penalty) => s.load_upto(penalty.as_ptr().add(col), lanes),
+                None => s.splat(0.0),
+            };
+            (penalty, s.load_upto(self.bias_gradient.as_ptr().add(col), lanes))
+        }
+    }
+    #[inline(always)]
+    unsafe fn apply(
+        &mut self,
+        s: S,
+        column: &mut Self::Column,
+        row: usize,
+        col: usize,
+        lanes: usize,
+        sum: S::V,
+    ) {
+        // SAFETY: the trait's promise; the activations have the delta's shape.
+        unsafe {
+            let at = self.activations.data.add(row * self.activations.row_stride + col);
+            let a = s.load_upto(at, lanes);
+            let delta = self.activation.chain(s, a, s.add(sum, column.0));
+            column.1 = s.add(column.1, delta);
+            s.store_upto(self.delta.data.add(row * self.delta.row_stride + col), lanes, delta);
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+        // SAFETY: as in `begin`.
+        unsafe { s.store_upto(self.bias_gradient.as_mut_ptr().add(col), lanes, column.1) };
+    }
+}
+
+/// A hidden layer's delta from the next one's: `delta = (next weights^T + penalty) f'(a)`, added
+/// down the samples to `bias_gradient[units]`.
+///
+/// Shapes: next `[n, out]`, the next layer's weights `[units, out]`, activations and delta
+/// `[n, units]`, penalty `[units]`: the sparsity penalty's gradient for each sample's activation.
+///
+/// # Panics
+/// The shapes do not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn hidden_delta(
+    isa: Isa,
+    next: Matrix<'_>,
+    weights: Matrix<'_>,
+    activations: Matrix<'_>,
+    activation: Activation,
+    penalty: Option<&[f32]>,
+    delta: MatrixMut<'_>,
+    bias_gradient: &mut [f32],
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, 'c>(Operands<'a>, HiddenDelta<'b>, &'a mut Scratch<'c>);
+    impl Kernel for Run<'_, '_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(mut self, s: S) {
+            // SAFETY: the shapes were checked.
+            unsafe { product(s, self.0, self.2, &mut self.1) }
+        }
+    }
+    let units = weights.rows;
+    check("the delta", (delta.rows, delta.cols), (next.rows, units));
+    check("the activations", (activations.rows, activations.cols), (next.rows, units));
+    assert!(activations.col_stride == 1, "the activations' rows are contiguous");
+    assert!(bias_gradient.len() == units, "a number for each unit");
+    assert!(penalty.is_none_or(|p| p.len() == units), "a penalty for each unit");
+    let b = weights.transposed();
+    let operands = Operands { a: next, b, skip_zeros: false, partial: partial(&delta) };
+    let epilogue = HiddenDelta { activations, activation, penalty, delta, bias_gradient };
+    isa.run(Run(operands, epilogue, scratch));
+}
+
+struct Update<'a, S: Simd> {
+    lanes: AdamLanes<S>,
+    weights: MatrixMut<'a>,
+    first_moment: MatrixMut<'a>,
+    second_moment: MatrixMut<'a>,
+}
+
+impl<S: Simd> Epilogue<S> for Update<'_, S> {
+    type Column = ();
+    #[inline(always)]
+    unsafe fn begin(&self, _: S, _: usize, _: usize) {}
+    #[inline(always)]
+    unsafe fn apply(&mut self, s: S, _: &mut (), row: usize, col: usize, lanes: usize, sum: S::V) {
+        // SAFETY: the trait's promise, for three matrices of one shape.
+        unsafe {
+            let w = self.weights.data.add(row * self.weights.row_stride + col);
+            let m = self.first_moment.data.add(row * self.first_moment.row_stride + col);
+            let v = self.second_moment.data.add(row * self.second_moment.row_stride + col);
+            self.lanes.update(s, lanes, w, m, v, sum);
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, _: S, _: (), _: usize, _: usize) {}
+}
+
+/// The weight gradient `input^T delta` and, while it is in registers, weight decay and Adam:
+/// the gradient never goes to memory.
+///
+/// Shapes: input `[n, in]`, delta `[n, out]`, weights and both moments `[in, out]`.
+/// `skip_zeros` leaves out samples in which a whole tile of inputs is 0; see [`gemm_skipping`].
+///
+/// # Panics
+/// The shapes do not fit, or n is above [`LONGEST_FUSED_BATCH`]: then the gradient has to wait
+/// somewhere, see [`weight_gradient`] and [`crate::adam_sweep`].
+#[allow(clippy::too_many_arguments)]
+pub fn update(
+    isa: Isa,
+    adam: &Adam,
+    input: Matrix<'_>,
+    skip_zeros: bool,
+    delta: Matrix<'_>,
+    weights: MatrixMut<'_>,
+    first_moment: MatrixMut<'_>,
+    second_moment: MatrixMut<'_>,
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, 'c> {
+        operands: Operands<'a>,
+        adam: &'a Adam,
+        weights: MatrixMut<'b>,
+        first_moment: MatrixMut<'b>,
+        second_moment: MatrixMut<'b>,
+        scratch: &'a mut Scratch<'c>,
+    }
+    impl Kernel for Run<'_, '_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let mut epilogue = Update {
+                lanes: AdamLanes::new(s, self.adam),
+                weights: self.weights,
+                first_moment: self.first_moment,
+                second_moment: self.second_moment,
+            };
+            // SAFETY: the shapes were checked.
+            unsafe { product(s, self.operands, self.scratch, &mut epilogue) }
+        }
+    }
+    let shape = (input.cols, delta.cols);
+    check("the weights", (weights.rows, weights.cols), shape);
+    check("the first moment", (first_moment.rows, first_moment.cols), shape);
+    check("the second moment", (second_moment.rows, second_moment.cols), shape);
+    let operands = Operands { a: input.transposed(), b: delta, skip_zeros, partial: None };
+    isa.run(Run { operands, adam, weights, first_moment, second_moment, scratch });
+}
+
+/// Samples up to which [`update`] can hold a gradient in registers.
+pub const LONGEST_FUSED_BATCH: usize = BLOCK_K;

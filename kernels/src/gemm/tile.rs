@@ -1,0 +1,201 @@
+//! The register tile: `R` rows by `V` vectors of sums, kept in registers along a block of k.
+
+use super::Epilogue;
+use crate::simd::Simd;
+
+/// A's side of a tile.
+#[derive(Clone, Copy)]
+pub(super) enum Left {
+    /// The first row, contiguous along k, and the distance of the rows.
+    Rows(*const f32, usize),
+    /// `R` contiguous numbers for the first k, and the distance of the k.
+    Columns(*const f32, usize),
+}
+
+/// Where a tile finds A's numbers. (Methods and not closures: what is not `#[inline(always)]` is
+/// compiled without the instruction set.)
+trait Numbers: Copy {
+    /// The number of a row at a k.
+    fn at(self, row: usize, k: usize) -> *const f32;
+}
+
+/// See [`Left::Rows`].
+#[derive(Clone, Copy)]
+struct Rows<const R: usize>([*const f32; R]);
+
+impl<const R: usize> Numbers for Rows<R> {
+    #[inline(always)]
+    fn at(self, row: usize, k: usize) -> *const f32 {
+        self.0[row].wrapping_add(k)
+    }
+}
+
+/// See [`Left::Columns`].
+#[derive(Clone, Copy)]
+struct Columns(*const f32, usize);
+
+impl Numbers for Columns {
+    #[inline(always)]
+    fn at(self, row: usize, k: usize) -> *const f32 {
+        self.0.wrapping_add(k * self.1 + row)
+    }
+}
+
+/// B's side of a tile: `V` vectors for the first k, and the distance of the k.
+#[derive(Clone, Copy)]
+pub(super) struct Right {
+    pub strip: *const f32,
+    pub stride: usize,
+}
+
+/// Which k a tile sums over.
+#[derive(Clone, Copy)]
+pub(super) enum Steps<'a> {
+    /// All of so many.
+    All(usize),
+    /// These, rising.
+    Only(&'a [u32]),
+}
+
+/// Where a tile stands in the product, and in the blocks of k.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub row: usize,
+    pub rows: usize,
+    pub col: usize,
+    pub cols: usize,
+    pub first: bool,
+    pub last: bool,
+}
+
+/// Sums a tile over its steps and stores the sums for the next block of k, or gives them to the
+/// epilogue.
+///
+/// # Safety
+/// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
+/// and `V` vectors at every step; `partial` and the epilogue are valid at `at`.
+#[inline(always)]
+pub(super) unsafe fn run<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
+    s: S,
+    left: Left,
+    right: Right,
+    steps: Steps<'_>,
+    at: At,
+    partial: Option<(*mut f32, usize)>,
+    epilogue: &mut E,
+) {
+    let mut sums = [[s.splat(0.0); V]; R];
+    let lanes = |v: usize| at.cols.saturating_sub(v * S::LANES).min(S::LANES);
+    // SAFETY: the caller vouches for all that is reached.
+    unsafe {
+        if !at.first
+            && let Some((partial, stride)) = partial
+        {
+            for r in 0..at.rows {
+                for v in 0..V {
+                    let from = partial.add((at.row + r) * stride + at.col + v * S::LANES);
+                    sums[r][v] = s.load_upto(from, lanes(v));
+                }
+            }
+        }
+        match left {
+            Left::Rows(first, stride) => {
+                // Rows past the end repeat the last one; their sums are dropped.
+                let mut rows = Rows([first; R]);
+                for (r, row) in rows.0.iter_mut().enumerate() {
+                    *row = first.add(r.min(at.rows - 1) * stride);
+                }
+                accumulate(s, rows, right, steps, &mut sums);
+            }
+            Left::Columns(first, stride) => {
+                accumulate(s, Columns(first, stride), right, steps, &mut sums);
+            }
+        }
+        if at.last {
+            for v in 0..V {
+                let (col, lanes) = (at.col + v * S::LANES, lanes(v));
+                let mut column = epilogue.begin(s, col, lanes);
+                for r in 0..at.rows {
+                    epilogue.apply(s, &mut column, at.row + r, col, lanes, sums[r][v]);
+                }
+                epilogue.end(s, column, col, lanes);
+            }
+        } else if let Some((partial, stride)) = partial {
+            for r in 0..at.rows {
+                for v in 0..V {
+                    let to = partial.add((at.row + r) * stride + at.col + v * S::LANES);
+                    s.store_upto(to, lanes(v), sums[r][v]);
+                }
+            }
+        }
+    }
+}
+
+/// `sums[r][v] += a(r, k) * b[k][v]`, step by step.
+///
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+unsafe fn accumulate<S: Simd, A: Numbers, const R: usize, const V: usize>(
+    s: S,
+    a: A,
+    right: Right,
+    steps: Steps<'_>,
+    sums: &mut [[S::V; V]; R],
+) {
+    let mut held = *sums;
+    // SAFETY: the caller vouches for every step.
+    unsafe {
+        match steps {
+            Steps::All(depth) => {
+                let mut k = 0;
+                // Four at once hide the loop's own arithmetic.
+                while k + 4 <= depth {
+                    step(s, a, right, k, &mut held);
+                    step(s, a, right, k + 1, &mut held);
+                    step(s, a, right, k + 2, &mut held);
+                    step(s, a, right, k + 3, &mut held);
+                    k += 4;
+                }
+                while k < depth {
+                    step(s, a, right, k, &mut held);
+                    k += 1;
+                }
+            }
+            Steps::Only(list) => {
+                for &k in list {
+                    step(s, a, right, k as usize, &mut held);
+                }
+            }
+        }
+    }
+    *sums = held;
+}
+
+/// One step of [`accumulate`].
+///
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+unsafe fn step<S: Simd, A: Numbers, const R: usize, const V: usize>(
+    s: S,
+    a: A,
+    right: Right,
+    k: usize,
+    held: &mut [[S::V; V]; R],
+) {
+    // SAFETY: the caller vouches for this step.
+    unsafe {
+        let row = right.strip.add(k * right.stride);
+        let mut b = [s.splat(0.0); V];
+        for v in 0..V {
+            b[v] = s.load(row.add(v * S::LANES));
+        }
+        for r in 0..R {
+            let a = s.splat(*a.at(r, k));
+            for v in 0..V {
+                held[r][v] = s.mul_add(a, b[v], held[r][v]);
+            }
+        }
+    }
+}

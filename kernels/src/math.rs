@@ -1,0 +1,158 @@
+//! exp, ln, sigmoid and tanh: one polynomial each, the same bits on every fused set.
+//!
+//! Coefficients are minimax fits (Lawson's iteration) of the remainder named in each function.
+//! The largest errors, against `f64` over every `f32`, stand in each function's doc;
+//! `tests/math.rs` measures them.
+
+use crate::simd::{Kernel, Simd};
+
+/// High part of ln 2: 15 bits, so that its product with an exponent is exact.
+const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
+/// ln 2 - `LN2_HIGH`.
+const LN2_LOW: f32 = 1.428_606_8e-6;
+/// Adding and subtracting 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// e^x, to 1 ULP; subnormal results are rounded once. NaN gives NaN.
+///
+/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r); the scale 2^n is applied in two
+/// halves, so that it neither overflows nor loses a subnormal result.
+#[inline(always)]
+pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    // A NaN stands second in min and max, so it comes through.
+    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+    let shifted = s.mul_add(x, s.splat(core::f32::consts::LOG2_E), s.splat(ROUND));
+    let n = s.sub(shifted, s.splat(ROUND));
+    let r = s.mul_add(n, s.splat(-LN2_HIGH), x);
+    let r = s.mul_add(n, s.splat(-LN2_LOW), r);
+    let q = s.splat(0.001_381_453_9);
+    let q = s.mul_add(q, r, s.splat(0.008_368_745));
+    let q = s.mul_add(q, r, s.splat(0.041_668_39));
+    let q = s.mul_add(q, r, s.splat(0.166_665_21));
+    let q = s.mul_add(q, r, s.splat(0.499_999_94));
+    let p = s.add(s.mul_add(s.mul(r, r), q, r), s.splat(1.0));
+    let n = s.sub_int(s.to_bits(shifted), s.splat_int(ROUND.to_bits() as i32));
+    let half = s.shift_right::<1>(n);
+    s.mul(s.mul(p, power_of_two(s, half)), power_of_two(s, s.sub_int(n, half)))
+}
+
+/// 2^n for a normal result.
+#[inline(always)]
+fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
+    s.from_bits(s.shift_left::<23>(s.add_int(n, s.splat_int(127))))
+}
+
+/// 1 / (1 + e^-x), to 2 ULP. NaN gives NaN, infinities 0 and 1.
+///
+/// With e = e^-|x| it is 1 / (1 + e) or e / (1 + e): nothing overflows, and the small side keeps
+/// its relative accuracy.
+#[inline(always)]
+pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
+    let one = s.splat(1.0);
+    let e = exp(s, s.sub(s.splat(0.0), s.abs(x)));
+    let numerator = s.select(s.lt(x, s.splat(0.0)), e, one);
+    s.div(numerator, s.add(one, e))
+}
+
+/// tanh x, to 2 ULP. NaN gives NaN.
+///
+/// Below 0.625, x + x^3 p(x^2); above, 1 - 2 / (e^2|x| + 1) with x's sign.
+#[inline(always)]
+pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    let square = s.mul(x, x);
+    let p = s.splat(0.002_126_193_6);
+    let p = s.mul_add(p, square, s.splat(-0.008_159_518));
+    let p = s.mul_add(p, square, s.splat(0.021_693_666));
+    let p = s.mul_add(p, square, s.splat(-0.053_945_52));
+    let p = s.mul_add(p, square, s.splat(0.133_331_97));
+    let p = s.mul_add(p, square, s.splat(-0.333_333_3));
+    let small = s.mul_add(s.mul(square, x), p, x);
+
+    let size = s.abs(x);
+    let e = exp(s, s.add(size, size));
+    let one = s.splat(1.0);
+    let large = s.sub(one, s.div(s.splat(2.0), s.add(e, one)));
+    let sign = s.and_int(s.to_bits(x), s.splat_int(i32::MIN));
+    let large = s.from_bits(s.or_int(s.to_bits(large), sign));
+    s.select(s.lt(size, s.splat(0.625)), small, large)
+}
+
+/// ln x, to 1 ULP; 0 gives -inf, a negative number NaN, subnormals their logarithm.
+///
+/// x = 2^e m with m in [sqrt 1/2, sqrt 2); with f = m - 1, ln m = f - f^2/2 + f^3 p(f).
+#[inline(always)]
+pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
+    let zero = s.splat(0.0);
+    let smallest_normal = s.splat(f32::MIN_POSITIVE);
+    let subnormal = s.lt(x, smallest_normal);
+    let scaled = s.select(subnormal, s.mul(x, s.splat(8_388_608.0)), x);
+    let bits = s.to_bits(scaled);
+    let root_half = s.splat_int(core::f32::consts::FRAC_1_SQRT_2.to_bits() as i32);
+    let e = s.shift_right::<23>(s.sub_int(bits, root_half));
+    let m = s.from_bits(s.sub_int(bits, s.shift_left::<23>(e)));
+    // Exact: an integer below 2^22 added to ROUND's bits is added to its value.
+    let e = s.sub(s.from_bits(s.add_int(e, s.splat_int(ROUND.to_bits() as i32))), s.splat(ROUND));
+    let e = s.sub(e, s.select(subnormal, s.splat(23.0), zero));
+
+    let f = s.sub(m, s.splat(1.0));
+    let p = s.splat(0.067_477_09);
+    let p = s.mul_add(p, f, s.splat(-0.116_775_1));
+    let p = s.mul_add(p, f, s.splat(0.118_887_04));
+    let p = s.mul_add(p, f, s.splat(-0.124_053_41));
+    let p = s.mul_add(p, f, s.splat(0.142_194_52));
+    let p = s.mul_add(p, f, s.splat(-0.166_680_05));
+    let p = s.mul_add(p, f, s.splat(0.200_021_24));
+    let p = s.mul_add(p, f, s.splat(-0.250_000_1));
+    let p = s.mul_add(p, f, s.splat(0.333_333_13));
+    let p = s.mul_add(p, f, s.splat(-0.5));
+    let tail = s.mul_add(s.mul(f, f), p, s.mul(e, s.splat(LN2_LOW)));
+    // e ln 2 + f rounds; `lost` is what the rounding took (exact, since |e ln 2| >= |f| or e = 0).
+    let whole = s.mul(e, s.splat(LN2_HIGH));
+    let head = s.add(whole, f);
+    let lost = s.sub(f, s.sub(head, whole));
+    let y = s.add(head, s.add(tail, lost));
+
+    let y = s.select(s.lt(x, s.splat(f32::INFINITY)), y, x);
+    let y = s.select(s.lt(x, zero), s.splat(f32::NAN), y);
+    let is_zero = s.lt(s.abs(x), s.from_bits(s.splat_int(1)));
+    s.select(is_zero, s.splat(f32::NEG_INFINITY), y)
+}
+
+/// A function of one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Function {
+    /// e^x.
+    Exp,
+    /// Natural logarithm.
+    Ln,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// `values[i] = function(values[i])`.
+pub fn map(isa: crate::Isa, function: Function, values: &mut [f32]) {
+    struct Map<'a>(Function, &'a mut [f32]);
+    impl Kernel for Map<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for chunk in self.1.chunks_mut(S::LANES) {
+                // SAFETY: the chunk has `chunk.len()` floats.
+                unsafe {
+                    let x = s.load_upto(chunk.as_ptr(), chunk.len());
+                    let y = match self.0 {
+                        Function::Exp => exp(s, x),
+                        Function::Ln => ln(s, x),
+                        Function::Sigmoid => sigmoid(s, x),
+                        Function::Tanh => tanh(s, x),
+                    };
+                    s.store_upto(chunk.as_mut_ptr(), chunk.len(), y);
+                }
+            }
+        }
+    }
+    isa.run(Map(function, values));
+}

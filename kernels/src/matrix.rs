@@ -1,0 +1,242 @@
+//! Strided views of `f32` slices, and their division into parts that threads may write at once.
+
+use core::marker::PhantomData;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A view of numbers, `[rows, cols]`, with any strides. Transposing swaps the strides.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    pub(crate) data: *const f32,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
+    life: PhantomData<&'a [f32]>,
+}
+
+/// A view of numbers to write, `[rows, cols]`, rows contiguous.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    pub(crate) data: *mut f32,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    life: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a view is a borrowed slice, shared or exclusive, and moves between threads as one.
+unsafe impl Send for Matrix<'_> {}
+// SAFETY: as above; nothing is written through it.
+unsafe impl Sync for Matrix<'_> {}
+// SAFETY: as above; it is the only way to its numbers.
+unsafe impl Send for MatrixMut<'_> {}
+
+/// Floats that a `[rows, cols]` view with this row stride spans.
+fn span(rows: usize, cols: usize, row_stride: usize) -> usize {
+    assert!(row_stride >= cols, "a row stride of {row_stride} is below the {cols} columns");
+    if rows == 0 || cols == 0 {
+        return 0;
+    }
+    let last = (rows - 1).checked_mul(row_stride).and_then(|at| at.checked_add(cols));
+    last.expect("a matrix larger than the address space")
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major, `[rows, cols]`, over exactly `rows * cols` floats.
+    ///
+    /// # Panics
+    /// The slice has another length.
+    #[inline]
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "a {rows} x {cols} matrix needs that many numbers");
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows of `cols` floats that begin `row_stride` floats apart.
+    ///
+    /// # Panics
+    /// The slice is too short, or the stride is below `cols`.
+    #[inline]
+    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(data.len() >= span(rows, cols, row_stride), "the slice is too short for its view");
+        Matrix { data: data.as_ptr(), rows, cols, row_stride, col_stride: 1, life: PhantomData }
+    }
+
+    /// The same numbers, `[cols, rows]`.
+    #[inline]
+    pub fn transposed(self) -> Self {
+        Matrix {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Some of the columns.
+    ///
+    /// # Panics
+    /// The range leaves the matrix.
+    #[inline]
+    pub fn columns(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.cols, "columns outside the matrix");
+        let data = self.data.wrapping_add(range.start * self.col_stride);
+        Matrix { data, cols: range.len(), ..self }
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// The range leaves the matrix.
+    #[inline]
+    pub fn rows(self, range: Range<usize>) -> Self {
+        self.transposed().columns(range).transposed()
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Row-major, `[rows, cols]`, over exactly `rows * cols` floats.
+    ///
+    /// # Panics
+    /// The slice has another length.
+    #[inline]
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "a {rows} x {cols} matrix needs that many numbers");
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows of `cols` floats that begin `row_stride` floats apart.
+    ///
+    /// # Panics
+    /// The slice is too short, or the stride is below `cols`.
+    #[inline]
+    pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(data.len() >= span(rows, cols, row_stride), "the slice is too short for its view");
+        MatrixMut { data: data.as_mut_ptr(), rows, cols, row_stride, life: PhantomData }
+    }
+
+    /// To read what is written.
+    #[inline]
+    pub fn as_ref(&self) -> Matrix<'_> {
+        Matrix {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            row_stride: self.row_stride,
+            col_stride: 1,
+            life: PhantomData,
+        }
+    }
+
+    /// The same view for a shorter time.
+    #[inline]
+    pub fn reborrow(&mut self) -> MatrixMut<'_> {
+        MatrixMut { life: PhantomData, ..*self }
+    }
+
+    fn part(&self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'a> {
+        let data = self.data.wrapping_add(rows.start * self.row_stride + cols.start);
+        MatrixMut {
+            data,
+            rows: rows.len(),
+            cols: cols.len(),
+            row_stride: self.row_stride,
+            life: PhantomData,
+        }
+    }
+}
+
+/// Most parts that [`Parts`] makes.
+pub const MOST_PARTS: usize = 256;
+
+/// `total` rows or columns in at most `parts` ranges, each but the last a multiple of `unit`,
+/// as equal as that allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Division {
+    total: usize,
+    unit: usize,
+    parts: usize,
+}
+
+impl Division {
+    /// # Panics
+    /// `unit` is 0.
+    pub fn new(total: usize, unit: usize, parts: usize) -> Self {
+        let units = total.div_ceil(unit);
+        Division { total, unit, parts: parts.min(units).clamp(1, MOST_PARTS) }
+    }
+
+    /// How many ranges there are: at least one.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// The range of a part.
+    pub fn range(&self, part: usize) -> Range<usize> {
+        let units = self.total.div_ceil(self.unit);
+        let start = |part: usize| (units * part / self.parts * self.unit).min(self.total);
+        start(part)..start(part + 1)
+    }
+}
+
+/// Which side of a matrix is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Rows,
+    Columns,
+}
+
+/// A matrix divided into bands of rows or of columns, each of which one thread may take, once.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    whole: MatrixMut<'a>,
+    side: Side,
+    division: Division,
+    taken: [AtomicU64; MOST_PARTS / 64],
+}
+
+// SAFETY: through a shared reference, `take` gives every band at most once, so no two threads
+// reach the same number.
+unsafe impl Sync for Parts<'_> {}
+
+impl<'a> Parts<'a> {
+    fn new(whole: MatrixMut<'a>, side: Side, division: Division) -> Self {
+        let length = if side == Side::Rows { whole.rows } else { whole.cols };
+        assert_eq!(division.total, length, "a division made for another length");
+        Parts { whole, side, division, taken: [const { AtomicU64::new(0) }; MOST_PARTS / 64] }
+    }
+
+    /// Bands of rows.
+    ///
+    /// # Panics
+    /// The division is of another length than the matrix has rows.
+    pub fn rows(whole: MatrixMut<'a>, division: Division) -> Self {
+        Self::new(whole, Side::Rows, division)
+    }
+
+    /// Bands of columns.
+    ///
+    /// # Panics
+    /// The division is of another length than the matrix has columns.
+    pub fn columns(whole: MatrixMut<'a>, division: Division) -> Self {
+        Self::new(whole, Side::Columns, division)
+    }
+
+    /// The band of this number.
+    ///
+    /// # Panics
+    /// There is no such band, or it was taken before.
+    pub fn take(&self, part: usize) -> MatrixMut<'_> {
+        assert!(part < self.division.parts, "no such part");
+        let bit = 1 << (part % 64);
+        let before = self.taken[part / 64].fetch_or(bit, Ordering::Relaxed);
+        assert_eq!(before & bit, 0, "a part was taken twice");
+        let range = self.division.range(part);
+        match self.side {
+            Side::Rows => self.whole.part(range, 0..self.whole.cols),
+            Side::Columns => self.whole.part(0..self.whole.rows, range),
+        }
+    }
+}

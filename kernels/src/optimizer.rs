@@ -1,0 +1,169 @@
+//! Adam (Kingma and Ba 2015), bias-corrected, the weight decay's gradient being part of the
+//! gradient.
+
+use crate::simd::{Isa, Kernel, Simd};
+
+/// One step's constants.
+///
+/// With g the gradient and w the weight: g' = g + lambda w; m = beta1 m + (1 - beta1) g';
+/// v = beta2 v + (1 - beta2) g'^2; w -= rate m^ / (sqrt v^ + epsilon), where m^ = m / (1 -
+/// beta1^t) and v^ = v / (1 - beta2^t). Both corrections are folded into rate and epsilon.
+/// Moments below the smallest normal number become 0, so that a unit that no longer learns does
+/// not slow every step by subnormal arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    rate: f32,
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+/// `base^exponent` by squaring: the same bits everywhere, unlike a C library's `pow`.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut product = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    product
+}
+
+/// Square root by Newton's iteration; `core` has none.
+fn root(x: f64) -> f64 {
+    let mut y = if x > 1.0 { x } else { 1.0 };
+    for _ in 0..64 {
+        y = 0.5 * (y + x / y);
+    }
+    y
+}
+
+impl Adam {
+    /// The constants of step `step` (the first is 1).
+    pub fn new(
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+        weight_decay: f64,
+        step: u64,
+    ) -> Adam {
+        let root2 = root(1.0 - power(beta2, step));
+        Adam {
+            beta1: beta1 as f32,
+            rest1: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            rest2: (1.0 - beta2) as f32,
+            rate: (learning_rate * root2 / (1.0 - power(beta1, step))) as f32,
+            epsilon: (epsilon * root2) as f32,
+            weight_decay: weight_decay as f32,
+        }
+    }
+
+    /// The same step without weight decay, as biases are updated.
+    pub fn without_weight_decay(self) -> Adam {
+        Adam { weight_decay: 0.0, ..self }
+    }
+}
+
+/// The constants in every lane.
+#[derive(Clone, Copy)]
+pub(crate) struct AdamLanes<S: Simd> {
+    beta1: S::V,
+    rest1: S::V,
+    beta2: S::V,
+    rest2: S::V,
+    rate: S::V,
+    epsilon: S::V,
+    weight_decay: S::V,
+}
+
+impl<S: Simd> AdamLanes<S> {
+    #[inline(always)]
+    pub fn new(s: S, adam: &Adam) -> Self {
+        AdamLanes {
+            beta1: s.splat(adam.beta1),
+            rest1: s.splat(adam.rest1),
+            beta2: s.splat(adam.beta2),
+            rest2: s.splat(adam.rest2),
+            rate: s.splat(adam.rate),
+            epsilon: s.splat(adam.epsilon),
+            weight_decay: s.splat(adam.weight_decay),
+        }
+    }
+
+    /// Updates `lanes` weights and their moments with the gradient.
+    ///
+    /// # Safety
+    /// `lanes` floats are readable and writable at `w`, `m` and `v`.
+    #[inline(always)]
+    pub unsafe fn update(
+        &self,
+        s: S,
+        lanes: usize,
+        w: *mut f32,
+        m: *mut f32,
+        v: *mut f32,
+        gradient: S::V,
+    ) {
+        // SAFETY: the caller vouches for the addresses.
+        unsafe {
+            let weight = s.load_upto(w, lanes);
+            let g = s.mul_add(self.weight_decay, weight, gradient);
+            let first = s.mul_add(self.beta1, s.load_upto(m, lanes), s.mul(self.rest1, g));
+            let second =
+                s.mul_add(self.beta2, s.load_upto(v, lanes), s.mul(s.mul(self.rest2, g), g));
+            let (zero, normal) = (s.splat(0.0), s.splat(f32::MIN_POSITIVE));
+            let first = s.select(s.lt(s.abs(first), normal), zero, first);
+            let second = s.select(s.lt(second, normal), zero, second);
+            let root = s.add(s.sqrt(second), self.epsilon);
+            let weight = s.sub(weight, s.div(s.mul(self.rate, first), root));
+            s.store_upto(w, lanes, weight);
+            s.store_upto(m, lanes, first);
+            s.store_upto(v, lanes, second);
+        }
+    }
+}
+
+/// Updates weights and moments with gradients that are in memory, slices of one length.
+///
+/// # Panics
+/// The lengths differ.
+pub fn adam_sweep(
+    isa: Isa,
+    adam: &Adam,
+    weights: &mut [f32],
+    first_moment: &mut [f32],
+    second_moment: &mut [f32],
+    gradient: &[f32],
+) {
+    struct Sweep<'a>(&'a Adam, [&'a mut [f32]; 3], &'a [f32]);
+    impl Kernel for Sweep<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let adam = AdamLanes::new(s, self.0);
+            let [w, m, v] = self.1;
+            let mut at = 0;
+            while at < w.len() {
+                let lanes = (w.len() - at).min(S::LANES);
+                // SAFETY: the four slices have one length, above `at`.
+                unsafe {
+                    let g = s.load_upto(self.2.as_ptr().add(at), lanes);
+                    let pointers =
+                        [w.as_mut_ptr().add(at), m.as_mut_ptr().add(at), v.as_mut_ptr().add(at)];
+                    adam.update(s, lanes, pointers[0], pointers[1], pointers[2], g);
+                }
+                at += lanes;
+            }
+        }
+    }
+    let lengths = [first_moment.len(), second_moment.len(), gradient.len()];
+    assert!(lengths == [weights.len(); 3], "a moment and a gradient for each weight");
+    isa.run(Sweep(adam, [weights, first_moment, second_moment], gradient));
+}

@@ -1,0 +1,283 @@
+//! The few operations a kernel may use, and how a kernel is instantiated for each instruction set.
+//!
+//! A kernel is a type that implements [`Kernel`]: one body, generic over [`Simd`]. [`Isa::run`]
+//! enters it inside a function that enables the instruction set, so everything that is
+//! `#[inline(always)]` below it compiles to that set. A value that implements [`Simd`] is the
+//! proof that the machine has the set: only [`Isa`] makes them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+mod scalar;
+
+/// `f32` lanes and what may be done with them.
+///
+/// Every operation is IEEE 754's, rounded once, on every set; [`Simd::mul_add`] is fused except
+/// on the portable set. `min` and `max` are `if a < b { a } else { b }` and
+/// `if a > b { a } else { b }`, so a NaN in `b` comes through and one in `a` does not.
+pub trait Simd: Copy {
+    /// Lanes of a vector.
+    const LANES: usize;
+    /// Rows of the GEMM's register tile.
+    const TILE_ROWS: usize;
+    /// Vectors across the GEMM's register tile.
+    const TILE_VECTORS: usize;
+    /// Whether GEMM goes to the crate `matrixmultiply`, since no tile is tuned for this set.
+    const GEMM_BY_LIBRARY: bool = false;
+
+    /// A vector of `f32`.
+    type V: Copy;
+    /// A vector of `i32`, as wide.
+    type I: Copy;
+    /// What a comparison gives.
+    type M: Copy;
+
+    /// Every lane `x`.
+    fn splat(self, x: f32) -> Self::V;
+    /// # Safety
+    /// `LANES` floats are readable at `from`.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+    /// # Safety
+    /// `LANES` floats are writable at `to`.
+    unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// The first `n < LANES` lanes from memory, 0 in the others.
+    /// # Safety
+    /// `n` floats are readable at `from`; no other is touched.
+    unsafe fn load_first(self, from: *const f32, n: usize) -> Self::V;
+    /// The first `n < LANES` lanes to memory.
+    /// # Safety
+    /// `n` floats are writable at `to`; no other is touched.
+    unsafe fn store_first(self, to: *mut f32, n: usize, v: Self::V);
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// The smaller; see the trait for NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; see the trait for NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a < b`.
+    fn lt(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a` where the mask holds, else `b`.
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
+    /// Every lane `x`.
+    fn splat_int(self, x: i32) -> Self::I;
+    /// The bits of the floats.
+    fn to_bits(self, v: Self::V) -> Self::I;
+    /// The floats of the bits.
+    fn from_bits(self, i: Self::I) -> Self::V;
+    /// Wrapping `a + b`.
+    fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Wrapping `a - b`.
+    fn sub_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// `a & b`.
+    fn and_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// `a | b`.
+    fn or_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// `a << BITS`.
+    fn shift_left<const BITS: i32>(self, a: Self::I) -> Self::I;
+    /// `a >> BITS`, the sign shifted in.
+    fn shift_right<const BITS: i32>(self, a: Self::I) -> Self::I;
+
+    /// Copies a `LANES` x `LANES` block transposed: `to[c * to_stride + r] = from[r * from_stride + c]`.
+    /// # Safety
+    /// `LANES` rows of `LANES` floats are readable at `from`, and as many writable at `to`.
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for r in 0..Self::LANES {
+            for c in 0..Self::LANES {
+                // SAFETY: both lie in the blocks that the caller vouches for.
+                unsafe { *to.add(c * to_stride + r) = *from.add(r * from_stride + c) };
+            }
+        }
+    }
+
+    /// `|a|`.
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        self.from_bits(self.and_int(self.to_bits(a), self.splat_int(0x7fff_ffff)))
+    }
+
+    /// The first `n <= LANES` lanes from memory, 0 in the others.
+    /// # Safety
+    /// `n` floats are readable at `from`; no other is touched.
+    #[inline(always)]
+    unsafe fn load_upto(self, from: *const f32, n: usize) -> Self::V {
+        if n == Self::LANES {
+            // SAFETY: the caller vouches for `n` floats.
+            unsafe { self.load(from) }
+        } else {
+            // SAFETY: the caller vouches for `n` floats.
+            unsafe { self.load_first(from, n) }
+        }
+    }
+
+    /// The first `n <= LANES` lanes to memory.
+    /// # Safety
+    /// `n` floats are writable at `to`; no other is touched.
+    #[inline(always)]
+    unsafe fn store_upto(self, to: *mut f32, n: usize, v: Self::V) {
+        if n == Self::LANES {
+            // SAFETY: the caller vouches for `n` floats.
+            unsafe { self.store(to, v) }
+        } else {
+            // SAFETY: the caller vouches for `n` floats.
+            unsafe { self.store_first(to, n, v) }
+        }
+    }
+}
+
+/// One body of source, instantiated for each instruction set by [`Isa::run`].
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+    /// The body; mark it `#[inline(always)]`.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Scalar(scalar::Scalar),
+    Portable(portable::Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+}
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Set);
+
+/// Why an instruction set cannot be used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsaError {
+    /// The name is none of scalar, portable, avx2, avx512, neon.
+    Unknown,
+    /// This machine, or this build, lacks it.
+    Missing,
+}
+
+impl core::fmt::Display for IsaError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            IsaError::Unknown => "expected one of scalar, portable, avx2, avx512, neon",
+            IsaError::Missing => "this machine does not have this instruction set",
+        })
+    }
+}
+
+impl core::error::Error for IsaError {}
+
+/// Every name that [`Isa::forced`] knows, the fastest first.
+pub const ISA_NAMES: [&str; 5] = ["avx512", "avx2", "neon", "portable", "scalar"];
+
+impl Isa {
+    /// The fastest set of this machine. (The environment's `SAE_ISA` is [`Isa::from_environment`].)
+    pub fn detect() -> Isa {
+        for name in ISA_NAMES {
+            if let Ok(isa) = Isa::forced(name) {
+                return isa;
+            }
+        }
+        Isa(Set::Scalar(scalar::Scalar::new()))
+    }
+
+    /// The set that the environment variable `SAE_ISA` names, or else the fastest.
+    ///
+    /// # Errors
+    /// The name is unknown or the machine lacks the set.
+    #[cfg(feature = "std")]
+    pub fn from_environment() -> Result<Isa, IsaError> {
+        match std::env::var_os("SAE_ISA") {
+            Some(name) => Isa::forced(name.to_str().ok_or(IsaError::Unknown)?),
+            None => Ok(Isa::detect()),
+        }
+    }
+
+    /// The set of this name: scalar, portable, avx2, avx512 or neon.
+    ///
+    /// # Errors
+    /// The name is unknown or the machine lacks the set.
+    pub fn forced(name: &str) -> Result<Isa, IsaError> {
+        let set = match name {
+            "scalar" => Some(Set::Scalar(scalar::Scalar::new())),
+            "portable" => Some(Set::Portable(portable::Portable::new())),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => avx2::Avx2::new().map(Set::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => avx512::Avx512::new().map(Set::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => neon::Neon::new().map(Set::Neon),
+            name if ISA_NAMES.contains(&name) => None,
+            _ => return Err(IsaError::Unknown),
+        };
+        set.map(Isa).ok_or(IsaError::Missing)
+    }
+
+    /// The name that [`Isa::forced`] knows it by.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Scalar(_) => "scalar",
+            Set::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(_) => "neon",
+        }
+    }
+
+    /// Every set that this machine has, the fastest first.
+    pub fn all() -> impl Iterator<Item = Isa> {
+        ISA_NAMES.into_iter().filter_map(|name| Isa::forced(name).ok())
+    }
+
+    /// Whether `mul_add` is fused, so that results are the same bits as on every other such set.
+    pub fn is_fused(self) -> bool {
+        !matches!(self.0, Set::Portable(_))
+    }
+
+    /// Lanes of a vector.
+    pub fn lanes(self) -> usize {
+        struct Lanes;
+        impl Kernel for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> usize {
+                S::LANES
+            }
+        }
+        self.run(Lanes)
+    }
+
+    /// Runs a kernel's body compiled for this set.
+    #[inline]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Set::Scalar(s) => s.run(kernel),
+            Set::Portable(s) => kernel.run(s),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(s) => s.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(s) => s.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(s) => s.run(kernel),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The sparsity penalty of a layer, from its mean activations.
+
+use crate::math;
+use crate::simd::{Isa, Kernel, Simd};
+
+/// Mean activations are cut to [`EPSILON`, 1 - `EPSILON`], for the value and the gradient alike.
+pub const EPSILON: f32 = 1e-6;
+
+/// Column sums over `samples` become mean activations: `sums[j] /= samples`.
+pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
+    struct Mean<'a>(f32, &'a mut [f32]);
+    impl Kernel for Mean<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for chunk in self.1.chunks_mut(S::LANES) {
+                // SAFETY: the chunk has `chunk.len()` floats.
+                unsafe {
+                    let v = s.load_upto(chunk.as_ptr(), chunk.len());
+                    s.store_upto(chunk.as_mut_ptr(), chunk.len(), s.div(v, s.splat(self.0)));
+                }
+            }
+        }
+    }
+    isa.run(Mean(samples as f32, sums));
+}
+
+/// The penalty's gradient for each unit: `weight * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`.
+/// With `weight = beta / n` it is what every sample's activation gets (shared by the n samples,
+/// of which rho_hat is the mean).
+///
+/// # Panics
+/// The lengths differ.
+pub fn kl_gradient(isa: Isa, rho: f32, weight: f32, rho_hat: &[f32], gradient: &mut [f32]) {
+    struct Gradient<'a>(f32, f32, &'a [f32], &'a mut [f32]);
+    impl Kernel for Gradient<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Gradient(rho, weight, rho_hat, gradient) = self;
+            let one = s.splat(1.0);
+            for (from, to) in rho_hat.chunks(S::LANES).zip(gradient.chunks_mut(S::LANES)) {
+                // SAFETY: both chunks have as many floats.
+                unsafe {
+                    let mean = clamp(s, s.load_upto(from.as_ptr(), from.len()));
+                    let off = s.div(s.splat(1.0 - rho), s.sub(one, mean));
+                    let on = s.div(s.splat(rho), mean);
+                    let g = s.mul(s.splat(weight), s.sub(off, on));
+                    s.store_upto(to.as_mut_ptr(), to.len(), g);
+                }
+            }
+        }
+    }
+    assert_eq!(rho_hat.len(), gradient.len(), "a gradient for each unit");
+    isa.run(Gradient(rho, weight, rho_hat, gradient));
+}
+
+/// The sum over units of KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) /
+/// (1 - rho_hat)), for rho in (0, 1). Terms are added in the units' order, in `f64`.
+pub fn kl_value(isa: Isa, rho: f32, rho_hat: &[f32]) -> f64 {
+    struct Value<'a>(f32, &'a [f32]);
+    impl Kernel for Value<'_> {
+        type Output = f64;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> f64 {
+            let Value(rho, rho_hat) = self;
+            let one = s.splat(1.0);
+            let mut sum = 0.0;
+            for from in rho_hat.chunks(S::LANES) {
+                let mut terms = [0.0f32; 16];
+                // SAFETY: the chunk has `from.len()` floats, `terms` as many as any vector.
+                unsafe {
+                    let mean = clamp(s, s.load_upto(from.as_ptr(), from.len()));
+                    let on = math::ln(s, s.div(s.splat(rho), mean));
+                    let off = math::ln(s, s.div(s.splat(1.0 - rho), s.sub(one, mean)));
+                    let term = s.mul_add(s.splat(rho), on, s.mul(s.splat(1.0 - rho), off));
+                    s.store(terms.as_mut_ptr(), term);
+                }
+                for term in &terms[..from.len()] {
+                    sum += f64::from(*term);
+                }
+            }
+            sum
+        }
+    }
+    isa.run(Value(rho, rho_hat))
+}
+
+#[inline(always)]
+fn clamp<S: Simd>(s: S, mean: S::V) -> S::V {
+    s.min(s.splat(1.0 - EPSILON), s.max(s.splat(EPSILON), mean))
+}
