@@ -25,6 +25,28 @@ pub enum Activation {
 pub const LEAK: f32 = 0.01;
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Activation; 6] = [
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Linear,
+        Activation::SaturatingLinear,
+    ];
+
+    /// The name used in settings and files, for example `leaky-relu`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Sigmoid => "sigmoid",
+            Activation::Tanh => "tanh",
+            Activation::Relu => "relu",
+            Activation::LeakyRelu => "leaky-relu",
+            Activation::Linear => "linear",
+            Activation::SaturatingLinear => "saturating-linear",
+        }
+    }
+
     /// f(z).
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, s: S, z: S::V) -> S::V {

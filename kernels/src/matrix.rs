@@ -63,6 +63,12 @@ impl<'a> Matrix<'a> {
         Matrix { data: data.as_ptr(), rows, cols, row_stride, col_stride: 1, life: PhantomData }
     }
 
+    /// `[rows, cols]`.
+    #[inline]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
     /// The same numbers, `[cols, rows]`.
     #[inline]
     pub fn transposed(self) -> Self {
@@ -134,6 +140,25 @@ impl<'a> MatrixMut<'a> {
     #[inline]
     pub fn reborrow(&mut self) -> MatrixMut<'_> {
         MatrixMut { life: PhantomData, ..*self }
+    }
+
+    /// One row.
+    ///
+    /// # Panics
+    /// There is no such row.
+    #[inline]
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "no such row");
+        // SAFETY: the row lies in the borrowed slice, and `self` is borrowed meanwhile.
+        unsafe {
+            core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols)
+        }
+    }
+
+    /// `[rows, cols]`.
+    #[inline]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
     }
 
     fn part(&self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'a> {

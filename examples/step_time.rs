@@ -1,0 +1,36 @@
+//! Times the seed's training step: `step_time DATA_DIR THREADS STEPS [normal|sparse]`.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use sae::{Preset, Samples, Trainer};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args().collect();
+    let [_, data, threads, steps, rest @ ..] = &words[..] else {
+        return Err("usage: step_time DATA_DIR THREADS STEPS [normal|sparse]".into());
+    };
+    let preset = match rest.first().map(String::as_str) {
+        Some("normal") => Preset::Normal,
+        _ => Preset::Sparse,
+    };
+    let (threads, steps): (usize, u64) = (threads.parse()?, steps.parse()?);
+    let training = Samples::open(Path::new(data).join("train-images-idx3-ubyte"))?;
+    let test = Samples::open(Path::new(data).join("t10k-images-idx3-ubyte"))?;
+    let mut trainer = Trainer::builder().preset(preset).threads(threads).build(&training)?;
+    let go_on = |_: &mut Trainer, _| ControlFlow::Continue(());
+    trainer.run(200, go_on)?;
+    let start = Instant::now();
+    trainer.run(steps, go_on)?;
+    let time = start.elapsed().as_secs_f64() / steps as f64;
+    let report = trainer.evaluate(&test)?;
+    println!(
+        "sae {} threads={threads} ms/step={:.4} test_objective={:.6} mean_activations={:.4?}",
+        trainer.engine().isa().name(),
+        time * 1e3,
+        report.objective,
+        report.mean_activations()
+    );
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! A data set as the network sees it: scaled `f32` samples, gathered row by row from the file.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::idx::{ElementType, Idx};
+
+/// How a file's numbers become features: `(value - subtract) / divide`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Scaling {
+    /// A byte over 255, so [0, 1].
+    Byte,
+    /// As it stands in the file.
+    AsIs,
+    /// The least value over all the data to 0, the greatest to 1.
+    MinMax {
+        /// The least.
+        min: f32,
+        /// The greatest.
+        max: f32,
+    },
+    /// Mean 0 and standard deviation 1 over all the data.
+    MeanDeviation {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation.
+        deviation: f32,
+    },
+}
+
+impl Scaling {
+    /// Min-max scaling fitted to a file.
+    pub fn fit_min_max(idx: &Idx) -> Self {
+        let (mut min, mut max) = (f32::INFINITY, f32::NEG_INFINITY);
+        each_row(idx, |row| {
+            for &value in row {
+                min = min.min(value);
+                max = max.max(value);
+            }
+        });
+        Scaling::MinMax { min, max }
+    }
+
+    /// Mean-deviation scaling fitted to a file.
+    pub fn fit_mean_deviation(idx: &Idx) -> Self {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        each_row(idx, |row| {
+            for &value in row {
+                sum += f64::from(value);
+                squares += f64::from(value) * f64::from(value);
+            }
+        });
+        let count = (idx.samples() * idx.features()) as f64;
+        let mean = sum / count;
+        let deviation = (squares / count - mean * mean).max(0.0).sqrt();
+        Scaling::MeanDeviation { mean: mean as f32, deviation: deviation as f32 }
+    }
+
+    fn constants(self) -> (f32, f32) {
+        match self {
+            Scaling::Byte => (0.0, 255.0),
+            Scaling::AsIs => (0.0, 1.0),
+            Scaling::MinMax { min, max } => (min, max - min),
+            Scaling::MeanDeviation { mean, deviation } => (mean, deviation),
+        }
+    }
+
+    /// A file's number as a feature. Constant data (nothing to divide by) becomes 0.
+    pub fn apply(self, value: f32) -> f32 {
+        let (subtract, divide) = self.constants();
+        if divide == 0.0 { 0.0 } else { (value - subtract) / divide }
+    }
+}
+
+fn each_row(idx: &Idx, mut f: impl FnMut(&[f32])) {
+    let mut row = vec![0.0; idx.features()];
+    for sample in 0..idx.samples() {
+        idx.read_row(sample, &mut row);
+        f(&row);
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Idx(Idx),
+    Memory { values: Vec<f32>, features: usize },
+}
+
+/// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    source: Arc<Source>,
+    scaling: Scaling,
+    /// The feature of every byte.
+    bytes: Arc<[f32; 256]>,
+    /// Rows of the source, if not all in their order.
+    chosen: Option<Arc<[u32]>>,
+}
+
+impl Samples {
+    /// Opens an IDX file of bytes, scaled to [0, 1].
+    ///
+    /// # Errors
+    /// Those of [`Idx::open`]; and a file of another type needs [`Samples::new`] with a scaling.
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        let idx = Idx::open(path)?;
+        if idx.element_type() != ElementType::U8 {
+            let problem = format!(
+                "elements are {}, and only u8 has a usual scaling; choose one: as is, min-max or mean-deviation",
+                idx.element_type()
+            );
+            return Err(Error::format(idx.path(), Some(2), problem));
+        }
+        Ok(Self::new(idx, Scaling::Byte))
+    }
+
+    /// The samples of a file under a scaling.
+    pub fn new(idx: Idx, scaling: Scaling) -> Self {
+        Self::of(Source::Idx(idx), scaling)
+    }
+
+    /// Samples in memory, row-major `[samples, features]`, as they are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is none or the last is not whole.
+    pub fn from_values(values: Vec<f32>, features: usize) -> Result<Self> {
+        if features == 0 || values.is_empty() || values.len() % features != 0 {
+            let count = values.len();
+            return Err(Error::Shape(format!(
+                "{count} numbers are not one or more samples of {features} features"
+            )));
+        }
+        Ok(Self::of(Source::Memory { values, features }, Scaling::AsIs))
+    }
+
+    fn of(source: Source, scaling: Scaling) -> Self {
+        let bytes = Arc::new(std::array::from_fn(|byte| scaling.apply(byte as f32)));
+        Samples { source: Arc::new(source), scaling, bytes, chosen: None }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match (&self.chosen, &*self.source) {
+            (Some(chosen), _) => chosen.len(),
+            (None, Source::Idx(idx)) => idx.samples(),
+            (None, Source::Memory { values, features }) => values.len() / features,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Features of a sample.
+    pub fn features(&self) -> usize {
+        match &*self.source {
+            Source::Idx(idx) => idx.features(),
+            Source::Memory { features, .. } => *features,
+        }
+    }
+
+    /// Rows and columns of a sample, if its file says that it is an image.
+    pub fn image(&self) -> Option<(usize, usize)> {
+        match &*self.source {
+            Source::Idx(idx) => match idx.dims() {
+                [_, rows, cols] => Some((*rows, *cols)),
+                _ => None,
+            },
+            Source::Memory { .. } => None,
+        }
+    }
+
+    /// The scaling.
+    pub fn scaling(&self) -> Scaling {
+        self.scaling
+    }
+
+    /// The first `samples` of these, and the rest held out.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless both parts have a sample.
+    pub fn split(&self, samples: usize) -> Result<(Self, Self)> {
+        if samples == 0 || samples >= self.len() {
+            let problem = format!("{samples} of {} samples leave one part empty", self.len());
+            return Err(Error::setting("holdout", problem));
+        }
+        let row = |at: usize| self.chosen.as_ref().map_or(at as u32, |chosen| chosen[at]);
+        let part = |range: std::ops::Range<usize>| Samples {
+            chosen: Some(range.map(row).collect()),
+            ..self.clone()
+        };
+        Ok((part(0..samples), part(samples..self.len())))
+    }
+
+    /// Checks that a mapped file is still what it was when it was opened.
+    ///
+    /// # Errors
+    /// Those of [`Idx::unchanged`].
+    pub fn unchanged(&self) -> Result<()> {
+        match &*self.source {
+            Source::Idx(idx) => idx.unchanged(),
+            Source::Memory { .. } => Ok(()),
+        }
+    }
+
+    /// Copies a sample, scaled, to `out[features]`.
+    ///
+    /// # Errors
+    /// A feature is not finite.
+    ///
+    /// # Panics
+    /// There is no such sample, or `out` has another length.
+    pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
+        let row = self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize);
+        let features = self.features();
+        match &*self.source {
+            Source::Idx(idx) => {
+                if let Some(bytes) = idx.as_u8() {
+                    let bytes = &bytes[row * features..][..features];
+                    for (to, &byte) in out.iter_mut().zip(bytes) {
+                        *to = self.bytes[byte as usize];
+                    }
+                    return Ok(());
+                }
+                idx.read_row(row, out);
+                for value in out.iter_mut() {
+                    *value = self.scaling.apply(*value);
+                }
+            }
+            Source::Memory { values, .. } => {
+                out.copy_from_slice(&values[row * features..][..features]);
+            }
+        }
+        match out.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(feature) => Err(Error::Shape(format!(
+                "sample {row}, feature {feature} is {}; finite numbers were expected",
+                out[feature]
+            ))),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Everything that decides what a training computes.
+
+use sae_kernels::Activation;
+
+use crate::error::{Error, Result};
+
+/// What a training computes: together with the data, these numbers fix every bit of its result.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Settings {
+    /// Sizes from the input to the output, which are equal; the first half, up to and with the
+    /// code, is the encoder.
+    pub layers: Vec<usize>,
+    /// Activation of the hidden layers.
+    #[cfg_attr(feature = "model", serde(with = "activation_name"))]
+    pub activation: Activation,
+    /// Activation of the output layer.
+    #[cfg_attr(feature = "model", serde(with = "activation_name"))]
+    pub output_activation: Activation,
+    /// Target activation of the sparsity penalty, in (0, 1).
+    pub rho: f64,
+    /// Weight of the sparsity penalty (KL, over the encoder's hidden layers); 0 for none.
+    pub beta: f64,
+    /// Weight of the weight decay; 0 for none.
+    pub lambda: f64,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// Adam's decay of the first moment, in [0, 1).
+    pub beta1: f64,
+    /// Adam's decay of the second moment, in [0, 1).
+    pub beta2: f64,
+    /// Adam's epsilon, above 0.
+    pub epsilon: f64,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Seed of the weights and of the order of the samples.
+    pub seed: u64,
+}
+
+/// The seed article's two experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// No sparsity penalty and no weight decay.
+    Normal,
+    /// rho 0.02, beta 7.5e-5, lambda 5e-6.
+    Sparse,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::preset(Preset::Sparse)
+    }
+}
+
+impl Settings {
+    /// The settings of a preset: 784-300-30-300-784, sigmoid everywhere, Adam at 1e-2, batch 60.
+    pub fn preset(preset: Preset) -> Self {
+        let (beta, lambda) = match preset {
+            Preset::Normal => (0.0, 0.0),
+            Preset::Sparse => (7.5e-5, 5e-6),
+        };
+        Settings {
+            layers: vec![784, 300, 30, 300, 784],
+            activation: Activation::Sigmoid,
+            output_activation: Activation::Sigmoid,
+            rho: 0.02,
+            beta,
+            lambda,
+            learning_rate: 1e-2,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            batch: 60,
+            seed: 1,
+        }
+    }
+
+    /// How many of the hidden layers, from the first, belong to the encoder and bear the sparsity
+    /// penalty.
+    pub fn encoder_layers(&self) -> usize {
+        self.layers.len().saturating_sub(1) / 2
+    }
+
+    /// Units of the code.
+    pub fn code(&self) -> usize {
+        self.layers[self.encoder_layers()]
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] for the first value that makes no sense.
+    pub fn validate(&self) -> Result<()> {
+        let layers = &self.layers;
+        if layers.len() < 3 || layers.len() % 2 == 0 {
+            let count = layers.len();
+            return Err(Error::setting(
+                "layers",
+                format!("{count} sizes given; an odd number of at least 3 was expected, as in 784,300,30,300,784"),
+            ));
+        }
+        if let Some(at) = layers.iter().position(|&units| units == 0 || units > 1 << 24) {
+            return Err(Error::setting(
+                "layers",
+                format!("size {} (number {}) is not from 1 to 16777216", layers[at], at + 1),
+            ));
+        }
+        if layers[0] != layers[layers.len() - 1] {
+            return Err(Error::setting(
+                "layers",
+                format!(
+                    "the first size, {}, and the last, {}, differ; an autoencoder gives back what it takes",
+                    layers[0],
+                    layers[layers.len() - 1]
+                ),
+            ));
+        }
+        let number = |field, value: f64, good: bool, expected: &str| {
+            if good {
+                Ok(())
+            } else {
+                Err(Error::setting(field, format!("{value} is not {expected}")))
+            }
+        };
+        let weight = "a finite number of at least 0";
+        number("rho", self.rho, self.rho > 0.0 && self.rho < 1.0, "between 0 and 1")?;
+        number("beta", self.beta, self.beta >= 0.0 && self.beta.is_finite(), weight)?;
+        number("lambda", self.lambda, self.lambda >= 0.0 && self.lambda.is_finite(), weight)?;
+        let rate = self.learning_rate;
+        number("learning_rate", rate, rate > 0.0 && rate.is_finite(), "a finite number above 0")?;
+        let decay = "from 0 to below 1";
+        number("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), decay)?;
+        number("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), decay)?;
+        let epsilon = self.epsilon;
+        number("epsilon", epsilon, epsilon > 1e-30 && epsilon < 1.0, "between 1e-30 and 1")?;
+        if self.batch == 0 || self.batch > 1 << 24 {
+            return Err(Error::setting(
+                "batch",
+                format!("{} samples; 1 to 16777216 were expected", self.batch),
+            ));
+        }
+        if self.beta > 0.0 && self.activation != Activation::Sigmoid {
+            return Err(Error::setting(
+                "beta",
+                format!(
+                    "the KL penalty needs activations in (0, 1), which {} (field activation) does not give; use sigmoid, or beta 0 (L1 and top-k serve such layers)",
+                    self.activation.name()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The activation of this name.
+///
+/// # Errors
+/// [`Error::Setting`] that lists the names.
+pub fn activation_of(name: &str) -> Result<Activation> {
+    Activation::ALL.into_iter().find(|a| a.name() == name).ok_or_else(|| {
+        let names = Activation::ALL.map(Activation::name).join(", ");
+        Error::setting("activation", format!("'{name}' is not one of {names}"))
+    })
+}
+
+#[cfg(feature = "model")]
+mod activation_name {
+    use sae_kernels::Activation;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Activation, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(value.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Activation, D::Error> {
+        let name = String::deserialize(from)?;
+        super::activation_of(&name).map_err(serde::de::Error::custom)
+    }
+}

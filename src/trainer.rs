@@ -1,0 +1,292 @@
+//! Training: a builder that checks everything, then steps.
+
+use std::ops::ControlFlow;
+
+use sae_kernels::{Activation, Isa};
+
+use crate::autoencoder::{Autoencoder, Evaluation};
+use crate::batches::Batches;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::samples::Samples;
+use crate::settings::{Preset, Settings};
+use crate::step::{Moments, StepReport, Workspace, gather, step};
+use crate::team::{Team, available_threads};
+
+/// Chooses what a [`Trainer`] does.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct TrainerBuilder {
+    settings: Settings,
+    threads: Option<usize>,
+    team: Option<Team>,
+    isa: Option<Isa>,
+    dense: bool,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.settings.$name = $name;
+            self
+        }
+    )*};
+}
+
+impl TrainerBuilder {
+    setters! {
+        /// Activation of the hidden layers.
+        activation: Activation,
+        /// Activation of the output layer.
+        output_activation: Activation,
+        /// Target activation, in (0, 1).
+        rho: f64,
+        /// Weight of the sparsity penalty; 0 for none.
+        beta: f64,
+        /// Weight of the weight decay; 0 for none.
+        lambda: f64,
+        /// Adam's learning rate.
+        learning_rate: f64,
+        /// Adam's decay of the first moment.
+        beta1: f64,
+        /// Adam's decay of the second moment.
+        beta2: f64,
+        /// Adam's epsilon.
+        epsilon: f64,
+        /// Samples in a batch.
+        batch: usize,
+        /// Seed of the weights and of the order of the samples.
+        seed: u64,
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The settings of a preset.
+    pub fn preset(self, preset: Preset) -> Self {
+        self.settings(Settings::preset(preset))
+    }
+
+    /// Sizes from the input to the output.
+    pub fn layers(mut self, layers: impl Into<Vec<usize>>) -> Self {
+        self.settings.layers = layers.into();
+        self
+    }
+
+    /// Threads to use; the default, and the most, are the cores available. The result is the same
+    /// for any number.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The team to use, instead of a number of threads.
+    pub fn team(mut self, team: Team) -> Self {
+        self.team = Some(team);
+        self
+    }
+
+    /// The instruction set; the default is what `SAE_ISA` names, or the fastest.
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = Some(isa);
+        self
+    }
+
+    /// Whether inputs that are 0 are left out where that saves work, as they are by default. The
+    /// result is the same.
+    pub fn skip_zeros(mut self, skip: bool) -> Self {
+        self.dense = !skip;
+        self
+    }
+
+    /// A trainer on these samples.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data.
+    pub fn build(self, samples: &Samples) -> Result<Trainer> {
+        let features = samples.features();
+        self.settings.validate()?;
+        if self.settings.layers[0] != features {
+            return Err(Error::setting(
+                "layers",
+                format!(
+                    "the first size is {} and the data has {features} features a sample",
+                    self.settings.layers[0]
+                ),
+            ));
+        }
+        if self.threads == Some(0) {
+            return Err(Error::setting("threads", "0 threads; at least 1 was expected"));
+        }
+        if u32::try_from(samples.len()).is_err() {
+            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
+        }
+        let isa = match self.isa {
+            Some(isa) => isa,
+            None => Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?,
+        };
+        let threads = self.threads.unwrap_or_else(available_threads);
+        let team = self.team.unwrap_or_else(|| Team::new(threads));
+        let net = Autoencoder::new(self.settings, samples.scaling())?;
+        let count = net.parameters.len();
+        Ok(Trainer {
+            engine: Engine::new(isa, team),
+            moments: Moments { first: vec![0.0; count], second: vec![0.0; count], step: 0 },
+            work: Workspace::new(&net.settings),
+            batches: Batches::new(samples.len(), net.settings.seed),
+            samples: samples.clone(),
+            net,
+            skip_zeros: !self.dense,
+        })
+    }
+}
+
+/// A training in progress.
+#[derive(Debug)]
+pub struct Trainer {
+    engine: Engine,
+    net: Autoencoder,
+    moments: Moments,
+    work: Workspace,
+    batches: Batches,
+    samples: Samples,
+    skip_zeros: bool,
+}
+
+impl Trainer {
+    /// A builder with the seed article's sparse settings.
+    pub fn builder() -> TrainerBuilder {
+        TrainerBuilder::default()
+    }
+
+    /// One step on the next batch.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
+    /// step), or the data has a feature that is not.
+    pub fn step(&mut self) -> Result<StepReport> {
+        self.batches.next(&mut self.work.rows);
+        gather(&mut self.engine, &self.samples, &mut self.work)?;
+        self.train()
+    }
+
+    /// One step on a batch of the caller's, row-major `[batch, features]`.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`]; and the batch has another length than the settings say.
+    pub fn step_on(&mut self, batch: &[f32]) -> Result<StepReport> {
+        if batch.len() != self.work.batch.len() {
+            let (have, want) = (batch.len(), self.work.batch.len());
+            return Err(Error::Shape(format!("a batch of {have} numbers; {want} were expected")));
+        }
+        self.work.batch.copy_from_slice(batch);
+        self.train()
+    }
+
+    fn train(&mut self) -> Result<StepReport> {
+        let Trainer { engine, net, moments, work, skip_zeros, .. } = self;
+        step(engine, net, moments, work, *skip_zeros)
+    }
+
+    /// Steps until so many more are done or `after`, called with the trainer and the report after
+    /// each, says to stop.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`]; and, once an epoch, those of [`Samples::unchanged`].
+    pub fn run(
+        &mut self,
+        steps: u64,
+        mut after: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let (mut epoch, _) = self.batches.position();
+        for _ in 0..steps {
+            let report = self.step()?;
+            if self.batches.position().0 != epoch {
+                epoch = self.batches.position().0;
+                self.samples.unchanged()?;
+            }
+            if after(self, report).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.moments.step
+    }
+
+    /// The objective of a report: its terms with their weights, the weight decay that of now.
+    pub fn objective(&self, report: StepReport) -> f64 {
+        let Settings { beta, lambda, .. } = self.net.settings;
+        let decay = if lambda > 0.0 { lambda * self.net.weight_decay() } else { 0.0 };
+        report.loss + beta * report.sparsity + decay
+    }
+
+    /// Mean activation of each unit of every hidden layer over the last batch.
+    pub fn rho_hat(&self) -> &[Vec<f32>] {
+        &self.work.rho_hat
+    }
+
+    /// The network as it is now.
+    pub fn autoencoder(&self) -> &Autoencoder {
+        &self.net
+    }
+
+    /// The network as it is now, to change its weights.
+    pub fn autoencoder_mut(&mut self) -> &mut Autoencoder {
+        &mut self.net
+    }
+
+    /// The network, the training being over.
+    pub fn into_autoencoder(self) -> Autoencoder {
+        self.net
+    }
+
+    /// Adam's moments, first and second, laid out as the parameters.
+    pub fn moments(&self) -> (&[f32], &[f32]) {
+        (&self.moments.first, &self.moments.second)
+    }
+
+    /// The threads and the instruction set.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The objective over a data set, and the mean activations.
+    ///
+    /// # Errors
+    /// Those of [`Autoencoder::evaluate`].
+    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
+        self.net.evaluate(&mut self.engine, samples)
+    }
+
+    /// Codes of samples, `[samples, code]`.
+    ///
+    /// # Errors
+    /// Those of [`Autoencoder::encode`].
+    pub fn encode(&mut self, samples: &Samples) -> Result<Vec<f32>> {
+        self.net.encode(&mut self.engine, samples)
+    }
+
+    /// Reconstructions `[samples, features]` from codes `[samples, code]`.
+    ///
+    /// # Errors
+    /// Those of [`Autoencoder::decode`].
+    pub fn decode(&mut self, codes: &[f32]) -> Result<Vec<f32>> {
+        self.net.decode(&mut self.engine, codes)
+    }
+
+    /// Reconstructions of samples, `[samples, features]`.
+    ///
+    /// # Errors
+    /// Those of [`Autoencoder::reconstruct`].
+    pub fn reconstruct(&mut self, samples: &Samples) -> Result<Vec<f32>> {
+        self.net.reconstruct(&mut self.engine, samples)
+    }
+}
