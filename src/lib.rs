@@ -12,6 +12,8 @@ mod engine;
 mod autoencoder;
 mod step;
 mod trainer;
+#[cfg(feature = "model")]
+mod model;
 #[cfg(feature = "digits")]
 pub mod digits;
 

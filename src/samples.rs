@@ -68,6 +68,13 @@ impl Scaling {
         }
     }
 
+    /// Whether its constants are finite, as those from a model file may not be.
+    #[cfg(feature = "model")]
+    pub(crate) fn is_finite(self) -> bool {
+        let (subtract, divide) = self.constants();
+        subtract.is_finite() && divide.is_finite()
+    }
+
     /// A file's number as a feature. Constant data (nothing to divide by) becomes 0.
     pub fn apply(self, value: f32) -> f32 {
         let (subtract, divide) = self.constants();

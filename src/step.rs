@@ -35,8 +35,6 @@ pub(crate) struct Workspace {
     bias_gradients: Vec<Vec<f32>>,
     /// Of every feature.
     squared_errors: Vec<f32>,
-    /// A weight gradient, only where a batch is too long for it to stay in registers.
-    gradient: Vec<f32>,
 }
 
 impl Workspace {
@@ -47,8 +45,6 @@ impl Workspace {
         let per_unit = |layers: &[Layer]| layers.iter().map(|l| vec![0.0; l.outputs]).collect();
         let per_sample =
             |layers: &[Layer]| layers.iter().map(|l| vec![0.0; n * l.outputs]).collect();
-        let largest = layers.iter().map(|l| l.weights().len()).max().unwrap_or(0);
-        let waits = n > gemm::LONGEST_FUSED_BATCH;
         Workspace {
             rows: vec![0; n],
             batch: vec![0.0; n * layers[0].inputs],
@@ -58,7 +54,6 @@ impl Workspace {
             penalties: per_unit(hidden),
             bias_gradients: per_unit(&layers),
             squared_errors: vec![0.0; layers[0].inputs],
-            gradient: vec![0.0; if waits { largest } else { 0 }],
             layers,
         }
     }
@@ -199,7 +194,6 @@ pub(crate) fn step(
             skip_zeros && l == 0,
             hidden,
             [weights, first, second].map(|flat| MatrixMut::new(flat, layer.inputs, layer.outputs)),
-            &mut work.gradient,
         );
     }
     Ok(StepReport { loss, sparsity })
@@ -284,16 +278,11 @@ fn backward_phase(
     skip_zeros: bool,
     hidden: Option<Hidden<'_>>,
     parameters: [MatrixMut<'_>; 3],
-    gradient: &mut [f32],
 ) {
     let (n, outputs) = delta.shape();
     let inputs = input.shape().1;
     let division = engine.divide(inputs, n * outputs);
     let [weights, first, second] = parameters.map(|whole| Parts::rows(whole, division));
-    let waits = n > gemm::LONGEST_FUSED_BATCH;
-    let gradient_rows = if waits { inputs } else { 0 };
-    let gradient = MatrixMut::new(&mut gradient[..gradient_rows * outputs], gradient_rows, outputs);
-    let gradient = waits.then(|| Parts::rows(gradient, division));
     let hidden = hidden.map(|hidden| {
         let Hidden { activation, penalty, delta, bias_gradient } = hidden;
         let bias_gradient = row_parts(bias_gradient, division);
@@ -303,7 +292,7 @@ fn backward_phase(
     team.run(division.parts(), |part, thread| {
         let units = division.range(part);
         let input = input.columns(units.clone());
-        let mut weights = weights.take(part);
+        let weights = weights.take(part);
         scratch.with(thread, |scratch| {
             if let Some((activation, penalty, deltas, bias_gradient)) = &hidden {
                 gemm::hidden_delta(
@@ -318,18 +307,8 @@ fn backward_phase(
                     scratch,
                 );
             }
-            let (mut first, mut second) = (first.take(part), second.take(part));
-            let Some(gradient) = &gradient else {
-                gemm::update(*isa, adam, input, skip_zeros, delta, weights, first, second, scratch);
-                return;
-            };
-            let mut gradient = gradient.take(part);
-            let transposed = input.transposed();
-            gemm::gemm_skipping(*isa, transposed, delta, gradient.reborrow(), skip_zeros, scratch);
-            for row in 0..weights.shape().0 {
-                let [w, m, v] = [&mut weights, &mut first, &mut second].map(|p| p.row_mut(row));
-                adam_sweep(*isa, adam, w, m, v, gradient.row_mut(row));
-            }
+            let (first, second) = (first.take(part), second.take(part));
+            gemm::update(*isa, adam, input, skip_zeros, delta, weights, first, second, scratch);
         });
     });
 }

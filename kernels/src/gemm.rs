@@ -11,7 +11,7 @@ mod tile;
 
 pub(crate) use epilogue::Epilogue;
 pub use epilogue::{
-    LONGEST_FUSED_BATCH, forward, gemm, gemm_skipping, hidden_delta, output_delta, update,
+    forward, gemm, gemm_skipping, hidden_delta, output_delta, update,
 };
 
 use crate::matrix::Matrix;
@@ -33,7 +33,11 @@ const LONG_STRIDE: usize = 512;
 
 const PANEL_FLOATS: usize = BLOCK_K * WIDEST_STRIP;
 /// Floats of scratch that a product needs.
-pub const SCRATCH_FLOATS: usize = PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+const PRODUCT_FLOATS: usize = PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+/// Floats of a block of a weight gradient, 192 KiB: it stays in the second cache from the product
+/// to Adam's sweep.
+const GRADIENT_FLOATS: usize = 48 * 1024;
+const SCRATCH_FLOATS: usize = PRODUCT_FLOATS + GRADIENT_FLOATS;
 /// Indices of scratch that a product needs: the columns that are not zero, tile by tile.
 const SCRATCH_INDICES: usize = BLOCK_ROWS / 4 * (BLOCK_K + 1);
 

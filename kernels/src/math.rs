@@ -30,7 +30,10 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     let q = s.mul_add(q, r, s.splat(0.041_668_39));
     let q = s.mul_add(q, r, s.splat(0.166_665_21));
     let q = s.mul_add(q, r, s.splat(0.499_999_94));
-    let p = s.add(s.mul_add(s.mul(r, r), q, r), s.splat(1.0));
+    // 1 + r rounds; `lost` is what the rounding took (exact, since 1 >= |r|).
+    let head = s.add(s.splat(1.0), r);
+    let lost = s.sub(r, s.sub(head, s.splat(1.0)));
+    let p = s.add(head, s.mul_add(s.mul(r, r), q, lost));
     let n = s.sub_int(s.to_bits(shifted), s.splat_int(ROUND.to_bits() as i32));
     let half = s.shift_right::<1>(n);
     s.mul(s.mul(p, power_of_two(s, half)), power_of_two(s, s.sub_int(n, half)))
@@ -51,7 +54,15 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     let one = s.splat(1.0);
     let e = exp(s, s.sub(s.splat(0.0), s.abs(x)));
     let numerator = s.select(s.lt(x, s.splat(0.0)), e, one);
-    s.div(numerator, s.add(one, e))
+    let d = s.add(one, e);
+    // Of 1 + e, `lost` is what the rounding took; one step of Newton's iteration puts it back,
+    // with what the reciprocal and the product were off.
+    let lost = s.sub(e, s.sub(d, one));
+    let t = s.div(one, d);
+    let q = s.mul(numerator, t);
+    let negative = s.sub(s.splat(0.0), q);
+    let rest = s.mul_add(negative, lost, s.mul_add(negative, d, numerator));
+    s.mul_add(rest, t, q)
 }
 
 /// tanh x, to 2 ULP. NaN gives NaN.
@@ -73,8 +84,8 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let one = s.splat(1.0);
     let large = s.sub(one, s.div(s.splat(2.0), s.add(e, one)));
     let sign = s.and_int(s.to_bits(x), s.splat_int(i32::MIN));
-    let large = s.from_bits(s.or_int(s.to_bits(large), sign));
-    s.select(s.lt(size, s.splat(0.625)), small, large)
+    let y = s.select(s.lt(size, s.splat(0.625)), small, large);
+    s.from_bits(s.or_int(s.to_bits(y), sign))
 }
 
 /// ln x, to 1 ULP; 0 gives -inf, a negative number NaN, subnormals their logarithm.

@@ -97,12 +97,42 @@ impl<S: Simd> AdamLanes<S> {
         }
     }
 
+    /// Updates `length` weights and their moments with their gradients.
+    ///
+    /// # Safety
+    /// `length` floats are readable at `gradient`, and writable too at `w`, `m` and `v`.
+    #[inline(always)]
+    pub unsafe fn sweep(
+        &self,
+        s: S,
+        length: usize,
+        w: *mut f32,
+        m: *mut f32,
+        v: *mut f32,
+        gradient: *const f32,
+    ) {
+        let whole = length / S::LANES * S::LANES;
+        let mut at = 0;
+        // SAFETY: the caller vouches for `length` floats.
+        unsafe {
+            while at < whole {
+                let g = s.load(gradient.add(at));
+                self.update(s, S::LANES, w.add(at), m.add(at), v.add(at), g);
+                at += S::LANES;
+            }
+            if at < length {
+                let g = s.load_first(gradient.add(at), length - at);
+                self.update(s, length - at, w.add(at), m.add(at), v.add(at), g);
+            }
+        }
+    }
+
     /// Updates `lanes` weights and their moments with the gradient.
     ///
     /// # Safety
     /// `lanes` floats are readable and writable at `w`, `m` and `v`.
     #[inline(always)]
-    pub unsafe fn update(
+    unsafe fn update(
         &self,
         s: S,
         lanes: usize,
@@ -149,18 +179,9 @@ pub fn adam_sweep(
         fn run<S: Simd>(self, s: S) {
             let adam = AdamLanes::new(s, self.0);
             let [w, m, v] = self.1;
-            let mut at = 0;
-            while at < w.len() {
-                let lanes = (w.len() - at).min(S::LANES);
-                // SAFETY: the four slices have one length, above `at`.
-                unsafe {
-                    let g = s.load_upto(self.2.as_ptr().add(at), lanes);
-                    let pointers =
-                        [w.as_mut_ptr().add(at), m.as_mut_ptr().add(at), v.as_mut_ptr().add(at)];
-                    adam.update(s, lanes, pointers[0], pointers[1], pointers[2], g);
-                }
-                at += lanes;
-            }
+            let pointers = (w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr());
+            // SAFETY: the four slices have one length.
+            unsafe { adam.sweep(s, w.len(), pointers.0, pointers.1, pointers.2, self.2.as_ptr()) }
         }
     }
     let lengths = [first_moment.len(), second_moment.len(), gradient.len()];

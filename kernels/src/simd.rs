@@ -52,6 +52,9 @@ pub trait Simd: Copy {
     /// # Safety
     /// `n` floats are writable at `to`; no other is touched.
     unsafe fn store_first(self, to: *mut f32, n: usize, v: Self::V);
+    /// Asks for the cache line at an address that will be written soon; any address may be asked.
+    #[inline(always)]
+    fn prefetch(self, _at: *const f32) {}
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.

@@ -80,6 +80,10 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(to, self.first(n), v) }
     }
     #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         op!(_mm256_fmadd_ps(a, b, c))
     }
