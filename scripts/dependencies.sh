@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Fails when the bare library grows heavy: at most 12 crates without features.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+count() { cargo tree -q -e normal,build --prefix none "$@" | awk '{ print $1, $2 }' | sort -u | wc -l; }
+bare=$(count --no-default-features)
+default=$(count)
+echo "crates: $bare without features (12 allowed), $default by default"
+[ "$bare" -le 12 ]
