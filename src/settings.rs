@@ -118,15 +118,18 @@ impl Settings {
             if good {
                 Ok(())
             } else {
-                Err(Error::setting(field, format!("{value} is not {expected}")))
+                Err(Error::setting(field, format!("{value:?} is not {expected}")))
             }
         };
-        let weight = "a finite number of at least 0";
-        number("rho", self.rho, self.rho > 0.0 && self.rho < 1.0, "between 0 and 1")?;
-        number("beta", self.beta, self.beta >= 0.0 && self.beta.is_finite(), weight)?;
-        number("lambda", self.lambda, self.lambda >= 0.0 && self.lambda.is_finite(), weight)?;
+        // Beyond these bounds, which no use comes near, `f32` turns a setting into 0, 1 or infinity.
+        let rho = 1e-6..=1.0 - 1e-6;
+        let expected = "between 0 and 1, at least 1e-6 from both";
+        number("rho", self.rho, rho.contains(&self.rho), expected)?;
+        let weights = 0.0..=1e9;
+        number("beta", self.beta, weights.contains(&self.beta), "from 0 to 1e9")?;
+        number("lambda", self.lambda, weights.contains(&self.lambda), "from 0 to 1e9")?;
         let rate = self.learning_rate;
-        number("learning_rate", rate, rate > 0.0 && rate.is_finite(), "a finite number above 0")?;
+        number("learning_rate", rate, rate > 0.0 && rate <= 1e9, "above 0 and at most 1e9")?;
         let decay = "from 0 to below 1";
         number("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), decay)?;
         number("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), decay)?;

@@ -119,10 +119,12 @@ impl Team {
             turns += 1;
             if turns < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
+        // Taken in any case: the next job must not find it.
+        let panicked = shared.panicked.swap(false, Ordering::Relaxed);
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }
-        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a thread of the team panicked");
+        assert!(!panicked, "a thread of the team panicked");
     }
 }
 

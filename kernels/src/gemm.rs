@@ -17,9 +17,12 @@ pub use epilogue::{
 use crate::matrix::Matrix;
 use crate::simd::Simd;
 
-/// Longest block of k. A strip of B, 16 columns of f32, is then 24 KiB at the most and stays in
-/// the first cache while the tiles of a row block pass over it.
-pub(crate) const BLOCK_K: usize = 400;
+/// Longest block of k: a packed strip of B, 16 columns of f32, is then 24 KiB at the most and
+/// stays in the first cache while the tiles of a row block pass over it.
+pub(crate) const BLOCK_K: usize = 384;
+/// The same where a strip is read in place: its rows straddle cache lines, so that it takes up
+/// to twice its size.
+const BLOCK_K_IN_PLACE: usize = 200;
 /// Rows of a row block: with `BLOCK_K` 300 KiB, which half an L2 of 512 KiB to 1 MiB holds.
 /// A multiple of every `TILE_ROWS`.
 const BLOCK_ROWS: usize = 192;
@@ -126,7 +129,10 @@ unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
         return; // not this set's tile: nothing to instantiate
     }
     let (m, n, depth) = (a.rows, b.cols, a.cols);
-    let k_blocks = depth.div_ceil(BLOCK_K).max(1);
+    // In place where few rows pass over a strip, and its rows are not far apart.
+    let in_place = b.col_stride == 1 && m < PACK_B_ROWS && b.row_stride < 2 * LONG_STRIDE;
+    let longest = if in_place { BLOCK_K_IN_PLACE } else { BLOCK_K };
+    let k_blocks = depth.div_ceil(longest).max(1);
     assert!(k_blocks == 1 || partial.is_some(), "sums longer than a block need a place to wait");
     let (panel, tiles) = scratch.floats.split_at_mut(PANEL_FLOATS);
     for block in 0..k_blocks {
@@ -136,7 +142,10 @@ unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
         while row_block < m {
             let rows = (m - row_block).min(BLOCK_ROWS);
             let a = a.rows(row_block..row_block + rows).columns(k0..k1);
-            let layout = if a.col_stride == 1 {
+            // Rows a multiple of 2 KiB apart share so few sets of the first cache that they
+            // push each other out; a copy pays as soon as a few strips read it.
+            let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * WIDEST_STRIP;
+            let layout = if a.col_stride == 1 && apart {
                 Layout::Rows
             } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
                 Layout::Columns
@@ -163,11 +172,7 @@ unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
                 let vectors = if left > S::LANES { V } else { 1 };
                 let cols = left.min(vectors * S::LANES);
                 let b = b.rows(k0..k1).columns(col..col + cols);
-                // In place where the strip is whole and few rows pass over it.
-                let in_place = b.col_stride == 1
-                    && cols == vectors * S::LANES
-                    && (rows < PACK_B_ROWS && b.row_stride < LONG_STRIDE * 2);
-                let (strip, strip_stride) = if in_place {
+                let (strip, strip_stride) = if in_place && cols == vectors * S::LANES {
                     (b.data, b.row_stride)
                 } else {
                     // SAFETY: a panel has room for a strip of a block.

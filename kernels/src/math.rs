@@ -55,14 +55,12 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     let e = exp(s, s.sub(s.splat(0.0), s.abs(x)));
     let numerator = s.select(s.lt(x, s.splat(0.0)), e, one);
     let d = s.add(one, e);
-    // Of 1 + e, `lost` is what the rounding took; one step of Newton's iteration puts it back,
-    // with what the reciprocal and the product were off.
+    let q = s.div(numerator, d);
+    // 1 + e rounds; `lost` is what the rounding took (exact, since 1 >= e), and takes q lost / d
+    // from the quotient. Two digits of 1 / d are enough for that: 0.957 - e / 2.
     let lost = s.sub(e, s.sub(d, one));
-    let t = s.div(one, d);
-    let q = s.mul(numerator, t);
-    let negative = s.sub(s.splat(0.0), q);
-    let rest = s.mul_add(negative, lost, s.mul_add(negative, d, numerator));
-    s.mul_add(rest, t, q)
+    let reciprocal = s.mul_add(s.splat(-0.5), e, s.splat(0.957));
+    s.mul_add(s.mul(s.sub(s.splat(0.0), q), lost), reciprocal, q)
 }
 
 /// tanh x, to 2 ULP. NaN gives NaN.

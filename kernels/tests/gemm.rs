@@ -30,13 +30,15 @@ fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
 }
 
 fn product() -> impl Strategy<Value = Product> {
-    let layouts = [common::layout().boxed(), common::layout().boxed(), common::rows_layout().boxed()];
+    let layouts =
+        [common::layout().boxed(), common::layout().boxed(), common::rows_layout().boxed()];
     (shape(), layouts, common::zeros(), any::<u64>())
         .prop_map(|(shape, layouts, zeros, seed)| Product { shape, layouts, zeros, seed })
 }
 
 fn check(product: &Product) {
-    let &Product { shape: (m, k, n), layouts: [a_layout, b_layout, c_layout], zeros, seed } = product;
+    let &Product { shape: (m, k, n), layouts: [a_layout, b_layout, c_layout], zeros, seed } =
+        product;
     let mut random = Random(seed);
     let (a, b) = (random.sparse(m, k, zeros), random.numbers(k * n));
     let mut want = vec![0.0; m * n];
@@ -120,10 +122,11 @@ fn rows_and_columns_of_operands() {
     let mut random = Random(4);
     let (a, b) = (random.numbers(m * k), random.numbers(k * n));
     let (rows, inner, cols) = (5..29, 3..44, 7..48);
-    let part = |x: &[f32], width: usize, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>| {
-        let row = |i: usize| x[i * width..][cols.clone()].to_vec();
-        rows.clone().flat_map(row).collect::<Vec<f32>>()
-    };
+    let part =
+        |x: &[f32], width: usize, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>| {
+            let row = |i: usize| x[i * width..][cols.clone()].to_vec();
+            rows.clone().flat_map(row).collect::<Vec<f32>>()
+        };
     let mut want = vec![0.0; rows.len() * cols.len()];
     let (part_a, part_b) = (part(&a, k, &rows, &inner), part(&b, n, &inner, &cols));
     reference::gemm(rows.len(), inner.len(), cols.len(), &part_a, &part_b, &mut want);

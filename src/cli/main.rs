@@ -1,1 +1,67 @@
-fn main() {}
+//! The command `sae`.
+
+mod data;
+mod encode;
+mod evaluate;
+mod failure;
+mod features;
+mod inspect;
+mod interrupt;
+mod make_digits;
+mod output;
+mod picture;
+mod reconstruct;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sparse autoencoders on the CPU, at the speed of the machine.
+#[derive(Parser)]
+#[command(name = "sae", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sae train                          drawn digits, the sparse preset, 20 000 steps
+  sae eval sae.safetensors           its objective on the test images
+  sae features sae.safetensors       what its first layer looks for, as a picture
+  sae train --help                   everything that can be chosen
+
+Environment:
+  SAE_ISA    instruction set: avx512, avx2, neon, portable or scalar (default: the fastest)
+  NO_COLOR   no colours
+
+Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 ended by Ctrl-C.";
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Eval(evaluate::Args),
+    Reconstruct(reconstruct::Args),
+    Features(features::Args),
+    Encode(encode::Args),
+    Inspect(inspect::Args),
+    MakeDigits(make_digits::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = interrupt::listen().and_then(|()| match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => evaluate::run(args),
+        Command::Reconstruct(args) => reconstruct::run(args),
+        Command::Features(args) => features::run(args),
+        Command::Encode(args) => encode::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::MakeDigits(args) => make_digits::run(args),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -85,6 +85,14 @@ pub(super) unsafe fn run<S: Simd, E: Epilogue<S>, const R: usize, const V: usize
     epilogue: &mut E,
 ) {
     let mut sums = [[s.splat(0.0); V]; R];
+    if !(at.first && at.last)
+        && let Some((partial, stride)) = partial
+    {
+        // The next tile's unfinished sums, while this one is at work.
+        for r in 0..R {
+            s.prefetch(partial.wrapping_add((at.row + R + r) * stride + at.col));
+        }
+    }
     let lanes = |v: usize| at.cols.saturating_sub(v * S::LANES).min(S::LANES);
     // SAFETY: the caller vouches for all that is reached.
     unsafe {

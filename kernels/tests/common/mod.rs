@@ -62,7 +62,7 @@ impl Random {
         let number = |ij: usize| {
             let zero = none[ij % cols] || self.unit() < zeros.numbers;
             match zero {
-                true if self.bits() % 100 == 0 => -0.0,
+                true if self.bits().is_multiple_of(100) => -0.0,
                 true => 0.0,
                 false => self.number(),
             }
@@ -134,7 +134,8 @@ impl Block {
     pub fn holding(numbers: &[f32], rows: usize, cols: usize, layout: Layout) -> Block {
         assert_eq!(numbers.len(), rows * cols);
         let (lines, length) = if layout.transposed { (cols, rows) } else { (rows, cols) };
-        let span = if lines * length == 0 { 0 } else { (lines - 1) * (length + layout.gap) + length };
+        let span =
+            if lines * length == 0 { 0 } else { (lines - 1) * (length + layout.gap) + length };
         let buffer = Guarded::filled(layout.lead + span, CANARY);
         let mut block = Block { rows, cols, layout, buffer };
         for (ij, number) in numbers.iter().enumerate() {

@@ -1,0 +1,69 @@
+//! `sae encode`
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use sae::{Autoencoder, idx};
+
+use crate::data::DataArgs;
+use crate::failure::{Failure, Result};
+use crate::output::{check_writable, engine, replace, write_error};
+
+/// Write the codes of samples, one a line, as CSV, or as an IDX file of f32
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sae encode sae.safetensors | head -3
+  sae encode sae.safetensors --out codes.idx")]
+pub struct Args {
+    /// Model file
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// File to write, its name ending in .csv or .idx (default: CSV to stdout)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Threads (default: all cores)
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let mut engine = engine(args.threads)?;
+    let net = Autoencoder::load(&args.model)?;
+    let ending = args.out.as_ref().and_then(|out| out.extension()?.to_str());
+    if let Some(out) = &args.out {
+        if !matches!(ending, Some("csv" | "idx")) {
+            let problem = format!("{}: a name ending in .csv or .idx was expected", out.display());
+            return Err(Failure::input(problem));
+        }
+        check_writable(out)?;
+    }
+    let (samples, _) = args.data.trial(net.scaling())?;
+    let codes = net.encode(&mut engine, &samples)?;
+    let units = net.settings().code();
+    let Some(out) = &args.out else {
+        csv(BufWriter::new(io::stdout().lock()), &codes, units)?;
+        return Ok(());
+    };
+    replace(out, |path| {
+        if ending == Some("idx") {
+            return Ok(idx::write(path, &[samples.len(), units], &codes)?);
+        }
+        let file = File::create(path).map_err(|e| write_error(path, e))?;
+        csv(BufWriter::new(file), &codes, units).map_err(|e| write_error(path, e).into())
+    })?;
+    writeln!(io::stdout(), "{} codes of {units} units: {}", samples.len(), out.display())?;
+    Ok(())
+}
+
+fn csv(mut out: impl Write, codes: &[f32], units: usize) -> io::Result<()> {
+    for code in codes.chunks(units) {
+        for (at, value) in code.iter().enumerate() {
+            write!(out, "{}{value}", if at == 0 { "" } else { "," })?;
+        }
+        writeln!(out)?;
+    }
+    out.flush()
+}

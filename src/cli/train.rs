@@ -1,0 +1,344 @@
+//! `sae train`
+
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sae::{Activation, Preset, Samples, Scaling, Settings, StepReport, Trainer, activation_of};
+use serde_json::{Value, json};
+
+use crate::data::{DataArgs, ScalingName, fit, open, scaled};
+use crate::failure::{Failure, Result};
+use crate::output::{check_writable, evaluation_json, note, print_evaluation, setting, short};
+use crate::{interrupt, picture};
+
+/// Train an autoencoder and save it
+///
+/// The same seed, data and settings give the same model, byte for byte, with any number of
+/// threads. Ctrl-C ends after the current step, with the model saved; a second one ends at once.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sae train
+  sae train --preset normal --steps 2000 --out normal.safetensors
+  sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
+  sae make-digits digits && sae train --data digits --steps 500 --json")]
+pub struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// IDX file of test samples
+    #[arg(long, value_name = "FILE", requires = "images")]
+    test: Option<PathBuf>,
+    /// Where there is no test file, keep the last N samples for the test (default: a seventh)
+    #[arg(long, value_name = "N", conflicts_with = "test")]
+    holdout: Option<usize>,
+    /// How a file's numbers become features (default for bytes: byte)
+    #[arg(long, value_enum, value_name = "NAME")]
+    scaling: Option<ScalingName>,
+    /// Settings to start from
+    #[arg(long, value_enum, default_value = "sparse")]
+    preset: PresetName,
+    /// Training steps
+    #[arg(long, default_value_t = 20_000)]
+    steps: u64,
+    /// Samples in a batch [preset: 60]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Adam's learning rate [preset: 0.01]
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f64>,
+    /// Sizes of the layers, input to output [preset: 784,300,30,300,784, the ends as the data]
+    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
+    layers: Option<Vec<usize>>,
+    /// Target activation of the sparsity penalty [preset: 0.02]
+    #[arg(long)]
+    rho: Option<f64>,
+    /// Weight of the sparsity penalty [sparse: 7.5e-5, normal: 0]
+    #[arg(long)]
+    beta: Option<f64>,
+    /// Weight of the weight decay [sparse: 5e-6, normal: 0]
+    #[arg(long)]
+    lambda: Option<f64>,
+    /// Hidden layers' activation: sigmoid, tanh, relu, leaky-relu, linear, saturating-linear
+    #[arg(long, value_name = "NAME")]
+    activation: Option<String>,
+    /// Output layer's activation (default: sigmoid for features in [0, 1], or else linear)
+    #[arg(long, value_name = "NAME")]
+    output_activation: Option<String>,
+    /// Seed of the weights and of the order of the samples [preset: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; the model does not depend on them (default: all cores)
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Model file to write
+    #[arg(long, value_name = "FILE", default_value = "sae.safetensors")]
+    out: PathBuf,
+    /// PNG of test images above their reconstructions (default: the model's name with .png)
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object at the end instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PresetName {
+    /// No sparsity penalty and no weight decay
+    Normal,
+    /// rho 0.02, beta 7.5e-5, lambda 5e-6
+    Sparse,
+}
+
+/// Steps from one line of progress to the next.
+const EVERY: u64 = 100;
+
+/// Test images in the picture.
+const SHOWN: usize = 20;
+
+pub fn run(args: Args) -> Result<()> {
+    let (train, test) = samples(&args)?;
+    let settings = settings(&args, &train)?;
+    let picture_path = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
+    if picture_path == args.out {
+        let problem = format!("{}: the model and the picture need two names", args.out.display());
+        return Err(Failure::input(problem));
+    }
+    check_writable(&args.out)?;
+    check_writable(&picture_path)?;
+    check_memory(&settings)?;
+
+    let mut builder = Trainer::builder().settings(settings);
+    if let Some(threads) = args.threads {
+        builder = builder.threads(threads);
+    }
+    let mut trainer = builder.build(&train)?;
+    let mut progress = Progress::new(&args);
+    progress.begin(&trainer, &train)?;
+
+    interrupt::begin();
+    let start = Instant::now();
+    let mut closed = None;
+    trainer.run(args.steps, |trainer, report| {
+        if let Err(error) = progress.step(trainer, report) {
+            closed = Some(error);
+            return ControlFlow::Break(());
+        }
+        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let time = start.elapsed();
+    progress.bar.finish_and_clear();
+    if let Some(error) = closed {
+        return Err(error.into());
+    }
+    trainer.autoencoder().save(&args.out)?;
+    let interrupted = interrupt::end();
+    finish(
+        &args,
+        trainer,
+        test.as_ref().unwrap_or(&train),
+        test.is_some(),
+        &picture_path,
+        Done { time, interrupted },
+    )
+}
+
+/// How the training ended.
+struct Done {
+    time: Duration,
+    interrupted: bool,
+}
+
+/// Evaluates, draws and reports.
+fn finish(
+    args: &Args,
+    mut trainer: Trainer,
+    samples: &Samples,
+    is_test: bool,
+    picture_path: &std::path::Path,
+    Done { time, interrupted }: Done,
+) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let (steps, seconds) = (trainer.steps(), time.as_secs_f64());
+    let mut value = json!({
+        "model": args.out,
+        "picture": Value::Null,
+        "steps": steps,
+        "seconds": seconds,
+        "interrupted": interrupted,
+        "isa": trainer.engine().isa().name(),
+        "threads": trainer.engine().threads(),
+        "settings": trainer.autoencoder().settings(),
+    });
+    if interrupted {
+        if args.json {
+            writeln!(out, "{value}")?;
+        } else {
+            writeln!(out, "stopped after step {steps}\nmodel: {}", args.out.display())?;
+        }
+        return Err(Failure::interrupted());
+    }
+    let evaluation = trainer.evaluate(samples)?;
+    let net = trainer.autoencoder().clone();
+    let drawn = picture::reconstructions(picture_path, &net, trainer.engine(), samples, SHOWN)?;
+    if args.json {
+        if drawn {
+            value["picture"] = json!(picture_path);
+        }
+        let name = if is_test { "test" } else { "training" };
+        value[name] = evaluation_json(&net, &evaluation);
+        writeln!(out, "{value}")?;
+        return Ok(());
+    }
+    if !args.quiet {
+        let rate = if seconds > 0.0 { steps as f64 / seconds } else { 0.0 };
+        writeln!(out, "{steps} steps in {seconds:.1} s, {rate:.0} steps/s")?;
+    }
+    let title = if is_test { "test objective" } else { "training objective" };
+    print_evaluation(&mut out, title, &net, &evaluation, false)?;
+    writeln!(out, "model: {}", args.out.display())?;
+    if drawn {
+        writeln!(out, "picture: {}", picture_path.display())?;
+    } else {
+        writeln!(out, "no picture: {} features are no square image", samples.features())?;
+    }
+    Ok(())
+}
+
+/// The training samples, and the test samples if there are some.
+fn samples(args: &Args) -> Result<(Samples, Option<Samples>)> {
+    let files = args.data.files(args.test.as_deref(), args.quiet)?;
+    let idx = open(&files.train, args.data.copy)?;
+    let scaling = fit(&idx, args.scaling)?;
+    let train = scaled(idx, scaling)?;
+    if let Some(test) = &files.test {
+        if args.holdout.is_some() {
+            return Err(Failure::input(format!(
+                "holdout: there is a test file, {}; --holdout is for data without one",
+                test.display()
+            )));
+        }
+        let test = scaled(open(test, args.data.copy)?, scaling)?;
+        if test.features() != train.features() {
+            return Err(Failure::input(format!(
+                "the training samples have {} features and the test samples {}",
+                train.features(),
+                test.features()
+            )));
+        }
+        return Ok((train, Some(test)));
+    }
+    let holdout = args.holdout.unwrap_or(train.len() / 7);
+    if holdout == 0 {
+        return Ok((train, None));
+    }
+    let (train, test) = train.split(train.len().saturating_sub(holdout))?;
+    if !args.quiet && args.holdout.is_none() {
+        note(&format!("no test file: the last {} samples are kept for the test", test.len()));
+    }
+    Ok((train, Some(test)))
+}
+
+fn settings(args: &Args, train: &Samples) -> Result<Settings> {
+    let mut settings = Settings::preset(match args.preset {
+        PresetName::Normal => Preset::Normal,
+        PresetName::Sparse => Preset::Sparse,
+    });
+    match &args.layers {
+        Some(layers) => settings.layers.clone_from(layers),
+        None => {
+            let last = settings.layers.len() - 1;
+            (settings.layers[0], settings.layers[last]) = (train.features(), train.features());
+        }
+    }
+    if let Some(name) = &args.activation {
+        settings.activation = activation_of(name)?;
+    }
+    settings.output_activation = match (&args.output_activation, train.scaling()) {
+        (Some(name), _) => activation_of(name)?,
+        (None, Scaling::Byte | Scaling::MinMax { .. }) => Activation::Sigmoid,
+        // A sigmoid does not reach such features.
+        (None, _) => Activation::Linear,
+    };
+    settings.rho = args.rho.unwrap_or(settings.rho);
+    settings.beta = args.beta.unwrap_or(settings.beta);
+    settings.lambda = args.lambda.unwrap_or(settings.lambda);
+    settings.learning_rate = args.lr.unwrap_or(settings.learning_rate);
+    settings.batch = args.batch.unwrap_or(settings.batch);
+    settings.seed = args.seed.unwrap_or(settings.seed);
+    settings.validate()?;
+    Ok(settings)
+}
+
+/// Fails if a training with these sizes has no chance of finding its memory, which would abort.
+fn check_memory(settings: &Settings) -> Result<()> {
+    let sizes: u128 = settings.layers.iter().map(|&units| units as u128).sum();
+    let pairs = settings.layers.windows(2);
+    let weights: u128 = pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum();
+    // The parameters and Adam's two moments; activations and their gradients of a batch.
+    let bytes = 4 * (3 * weights + 2 * sizes * settings.batch as u128);
+    let fits = isize::try_from(bytes)
+        .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok());
+    if fits {
+        return Ok(());
+    }
+    let problem = format!("these sizes and this batch take {} GB of memory", bytes >> 30);
+    Err(setting("layers", &problem).into())
+}
+
+/// A bar on a terminal, lines elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+}
+
+impl Progress {
+    fn new(args: &Args) -> Self {
+        let on_terminal = io::stderr().is_terminal() && !args.quiet;
+        let bar = if on_terminal {
+            ProgressBar::with_draw_target(Some(args.steps), ProgressDrawTarget::stderr())
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = "{bar:24} {pos}/{len} steps, {per_sec}, {eta} left  {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        let both = on_terminal && io::stdout().is_terminal();
+        Progress { bar, lines: !args.quiet && !args.json && !both }
+    }
+
+    fn begin(&mut self, trainer: &Trainer, train: &Samples) -> io::Result<()> {
+        if !self.lines {
+            return Ok(());
+        }
+        let layers = &trainer.autoencoder().settings().layers;
+        let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
+        writeln!(io::stdout(), "training {} on {} samples", sizes.join("-"), train.len())
+    }
+
+    fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
+        self.bar.inc(1);
+        if trainer.steps() % EVERY != 0 || !self.lines && self.bar.is_hidden() {
+            return Ok(());
+        }
+        let mut text = format!("objective {}  mean activations", short(trainer.objective(report)));
+        let encoder = trainer.autoencoder().settings().encoder_layers();
+        for units in &trainer.rho_hat()[..encoder] {
+            let mean = units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64;
+            text += &format!(" {mean:.4}");
+        }
+        if self.lines {
+            let line = format!("step {}  {text}", trainer.steps());
+            self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
+        }
+        self.bar.set_message(text);
+        Ok(())
+    }
+}

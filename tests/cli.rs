@@ -1,0 +1,417 @@
+//! The command as a person or a script runs it.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// A folder that goes when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sae-cli-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sae() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
+    // No test may find or make the person's own drawn digits.
+    command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
+    command.env_remove("SAE_ISA").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    sae().args(args).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn good(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {:?}\n{stderr}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The sentence of a run that must fail as bad input does.
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+    assert!(stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{args:?}: {stderr}");
+    stderr
+}
+
+/// 600 and 100 drawn digits, made once.
+fn digits() -> String {
+    static DIGITS: OnceLock<String> = OnceLock::new();
+    let make = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("digits");
+        let folder = folder.to_str().unwrap().to_owned();
+        good(&["make-digits", &folder, "--train", "600", "--test", "100", "--seed", "3"]);
+        folder
+    };
+    DIGITS.get_or_init(make).clone()
+}
+
+fn train<'a>(digits: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "--data", digits, "--out", out];
+    if !more.contains(&"--layers") {
+        args.extend(["--layers", "784,48,12,48,784"]);
+    }
+    if !more.contains(&"--steps") {
+        args.extend(["--steps", "200"]);
+    }
+    args.extend(more);
+    args
+}
+
+/// The number after `before` in the line that contains it.
+fn number(text: &str, before: &str) -> f64 {
+    let rest = text.split_once(before).unwrap_or_else(|| panic!("no '{before}' in {text}")).1;
+    let end = rest.find(|c: char| !"0123456789.e-".contains(c)).unwrap_or(rest.len());
+    rest[..end].parse().unwrap_or_else(|_| panic!("no number after '{before}' in {text}"))
+}
+
+#[test]
+fn training_reports_saves_and_draws() {
+    let (folder, digits) = (Folder::new("train"), digits());
+    let model = folder.path("m.safetensors");
+    let text = good(&train(&digits, &model, &[]));
+    let first = number(&text, "step 100  objective ");
+    let second = number(&text, "step 200  objective ");
+    assert!(second < first && second > 0.0, "{text}");
+    assert!(text.contains("mean activations 0."), "{text}");
+    let objective = number(&text, "test objective: ");
+    let mse = number(&text, "(MSE ");
+    let sparsity = number(&text, "sparsity ") * number(&text, " x ");
+    let decay = number(&text, "weight decay ") * 5e-6;
+    assert!((mse + sparsity + decay - objective).abs() < 1e-6, "{text}");
+    assert!((0.0..1.0).contains(&number(&text, "layer 1 (48 units): ")), "{text}");
+    assert!((0.0..1.0).contains(&number(&text, "layer 2 (12 units): ")), "{text}");
+    assert!(!text.contains("layer 3"), "{text}");
+    assert_eq!(folder.names(), ["m.png", "m.safetensors"]);
+
+    let decoder = png::Decoder::new(BufReader::new(fs::File::open(folder.path("m.png")).unwrap()));
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(info.color_type, png::ColorType::Grayscale);
+    assert_eq!((info.width, info.height), (604, 252));
+    // An original in the first line, in the file and in the picture.
+    let images = fs::read(format!("{digits}/t10k-images-idx3-ubyte")).unwrap();
+    for (x, y) in [(14, 14), (10, 20)] {
+        let shown = pixels[(4 + 2 * y) * info.width as usize + 4 + 60 + 2 * x];
+        assert_eq!(shown, images[16 + 784 + y * 28 + x]);
+    }
+
+    // What is saved is what was evaluated.
+    let again = good(&["eval", &model, "--data", &digits]);
+    assert_eq!(number(&again, "objective: "), objective);
+    let value = good(&["eval", &model, "--data", &digits, "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&value).unwrap();
+    assert!((value["objective"].as_f64().unwrap() - objective).abs() < 1e-7);
+    assert_eq!(value["samples"], 100);
+    assert_eq!(value["hidden_layers"][1]["units"], 12);
+    let loaded = sae::Autoencoder::load(&model).unwrap();
+    assert_eq!(loaded.settings().layers, [784, 48, 12, 48, 784]);
+}
+
+#[test]
+fn threads_and_mapping_change_no_byte() {
+    let (folder, digits) = (Folder::new("threads"), digits());
+    let mut models = Vec::new();
+    for (name, more) in [
+        ("one", &["--threads", "1"][..]),
+        ("two", &["--threads", "2"]),
+        ("copy", &["--copy", "--quiet"]),
+        ("other", &["--seed", "2"]),
+    ] {
+        let model = folder.path(&format!("{name}.safetensors"));
+        good(&train(&digits, &model, &[&["--steps", "60"], more].concat()));
+        models.push(fs::read(model).unwrap());
+    }
+    assert!(models[0] == models[1]);
+    assert!(models[0] == models[2]);
+    assert!(models[0] != models[3]);
+}
+
+#[test]
+fn json_is_one_object() {
+    let (folder, digits) = (Folder::new("json"), digits());
+    let model = folder.path("m.safetensors");
+    let text = good(&train(&digits, &model, &["--steps", "3", "--json", "--preset", "normal"]));
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["steps"], 3);
+    assert_eq!(value["test"]["objective"], value["test"]["loss"]);
+    assert_eq!(value["settings"]["beta"], 0.0);
+    assert_eq!(value["model"], model.as_str());
+}
+
+/// A big-endian IDX file.
+fn idx(kind: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, kind, dims.len() as u8];
+    bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn bad_files_get_one_sentence() {
+    let folder = Folder::new("bad");
+    let packed = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+        let noise: Vec<u8> =
+            (0..400u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
+        std::io::Write::write_all(&mut encoder, &idx(8, &[4, 10, 10], &noise)).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (name, bytes, sentence) in [
+        ("empty", vec![], "the file is empty"),
+        ("three", vec![0, 0, 8], "ends after 3 bytes"),
+        ("magic", b"\x01\x02\x08\x01\0\0\0\0".to_vec(), "begins with 00 00"),
+        ("type", idx(0x0a, &[1, 2], &[0; 2]), "0x0A"),
+        ("rank", idx(8, &[], &[]), "rank 0"),
+        ("zero", idx(8, &[3, 0], &[]), "dimension 2 of 2 is 0"),
+        ("product", idx(8, &[u32::MAX; 3], &[]), "more than memory can address"),
+        ("large", idx(8, &[u32::MAX, 7], &[]), "bytes with the header, the file has 12"),
+        ("short", idx(8, &[2, 2, 2], &[0; 7]), "the file has 23"),
+        ("long", idx(8, &[2, 2, 2], &[0; 9]), "the file has 25"),
+        ("cut.gz", packed[..packed.len() - 20].to_vec(), "cut off"),
+    ] {
+        let path = folder.path(name);
+        fs::write(&path, bytes).unwrap();
+        for args in [
+            &["train", "--images", &path, "--out", &folder.path("m.safetensors")][..],
+            &["train", "--copy", "--images", &path, "--out", &folder.path("m.safetensors")],
+            &["inspect", &path],
+        ] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert!(problem.contains(name), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+    for (path, sentence) in [(folder.path(""), "folder"), (folder.path("missing"), "cannot open")] {
+        for args in [&["train", "--images", &path][..], &["inspect", &path], &["eval", &path]] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+    assert!(refused(&["train", "--data", &folder.path("")]).contains("no train-images-idx3-ubyte"));
+    assert!(!folder.names().iter().any(|name| name.contains("safetensors")));
+}
+
+#[test]
+fn bad_settings_get_one_sentence() {
+    let (folder, digits) = (Folder::new("settings"), digits());
+    let model = folder.path("m.safetensors");
+    for (more, sentence) in [
+        (&["--threads", "0"][..], "threads"),
+        (&["--layers", "784,30,100"], "layers"),
+        (&["--layers", "784,784"], "layers"),
+        (&["--layers", "100,30,100"], "784 features"),
+        (&["--layers", "784,16777216,16777216,16777216,784"], "GB of memory"),
+        (&["--batch", "0"], "batch"),
+        (&["--rho", "1"], "rho"),
+        (&["--lr", "NaN"], "learning_rate"),
+        (&["--activation", "sine"], "leaky-relu"),
+        (&["--activation", "relu"], "L1"),
+        (&["--holdout", "10"], "there is a test file"),
+        (&["--picture", &model], "two names"),
+    ] {
+        let problem = refused(&train(&digits, &model, more));
+        assert!(problem.contains(sentence), "{problem}");
+    }
+    let labels = format!("{digits}/train-labels-idx1-ubyte");
+    assert!(refused(&["train", "--images", &labels]).contains("hint: these look like labels"));
+    let images = format!("{digits}/train-images-idx3-ubyte");
+    assert!(refused(&["train", "--data", &images]).contains("hint: --images"));
+    let nowhere = folder.path("no/where.safetensors");
+    assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot write"));
+    assert_eq!(run(&["train", "--steps", "many"]).status.code(), Some(2));
+    let output = sae().args(train(&digits, &model, &[])).env("SAE_ISA", "foo").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("avx2"), "{stderr}");
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn damaged_models_are_refused() {
+    let (folder, digits) = (Folder::new("models"), digits());
+    let model = folder.path("m.safetensors");
+    good(&train(&digits, &model, &["--steps", "0"]));
+    let bytes = fs::read(&model).unwrap();
+    let edited = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    let idx = fs::read(format!("{digits}/t10k-images-idx3-ubyte")).unwrap();
+    for (damaged, sentence) in [
+        (bytes[..bytes.len() - 1].to_vec(), "not a whole"),
+        (bytes[..100].to_vec(), "the header takes"),
+        (vec![], "empty"),
+        (idx, "looks like an IDX file"),
+        (edited(r#"version\":1"#, r#"version\":7"#), "version 7"),
+        (edited("[784,48,12,48,784]", "[784,48,21,48,784]"), "[21, 48] was expected"),
+        (edited(r#""shape":[48,784]"#, r#""shape":[49,784]"#), "not a whole"),
+        (edited(r#""shape":[48,784]"#, r#""shape":[784,48]"#), "[48, 784] was expected"),
+    ] {
+        let path = folder.path("damaged.safetensors");
+        fs::write(&path, damaged).unwrap();
+        let png = folder.path("x.png");
+        for args in [
+            &["eval", &path, "--data", &digits][..],
+            &["features", &path, "--out", &png],
+            &["inspect", &path],
+        ] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+}
+
+#[test]
+fn the_other_subcommands_do_their_work() {
+    let (folder, digits) = (Folder::new("others"), digits());
+    let model = folder.path("m.safetensors");
+    good(&train(&digits, &model, &["--steps", "20"]));
+    for (command, name) in [("features", "f.png"), ("reconstruct", "r.png")] {
+        let png = folder.path(name);
+        let mut args = vec![command, &model, "--out", &png];
+        if command == "reconstruct" {
+            args.extend(["--data", &digits]);
+        }
+        good(&args);
+        assert!(fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+    }
+    let images = format!("{digits}/t10k-images-idx3-ubyte");
+    let text = good(&["encode", &model, "--images", &images]);
+    assert_eq!(text.lines().count(), 100);
+    let csv = folder.path("c.csv");
+    good(&["encode", &model, "--images", &images, "--out", &csv]);
+    assert_eq!(fs::read_to_string(csv).unwrap(), text);
+    let codes = folder.path("c.idx");
+    good(&["encode", &model, "--images", &images, "--out", &codes]);
+    let idx = sae::Idx::open(&codes).unwrap();
+    assert_eq!(idx.dims(), [100, 12]);
+    let mut row = [0.0; 12];
+    idx.read_row(99, &mut row);
+    let shown = text.lines().last().unwrap().split(',').map(|v| v.parse::<f32>().unwrap());
+    assert_eq!(shown.collect::<Vec<_>>(), row);
+
+    assert!(good(&["inspect", &images]).contains("100 x 28 x 28"));
+    assert!(good(&["inspect", &model]).contains("model 784-48-12-48-784"));
+    // Numbers of another type, no images, no test file; then the model's own output as input.
+    let other = folder.path("o.safetensors");
+    assert!(refused(&["train", "--images", &codes, "--out", &other]).contains("--scaling"));
+    let args = ["train", "--images", &codes, "--scaling", "mean-deviation", "--steps", "10"];
+    let text = good(&[&args[..], &["--out", &other]].concat());
+    assert!(text.contains("no picture") && text.contains("test objective"), "{text}");
+    assert!(refused(&["eval", &model, "--images", &codes]).contains("takes u8"));
+    assert!(refused(&["eval", &other, "--images", &images]).contains("784 features"));
+    good(&["eval", &other, "--images", &codes]);
+    assert!(refused(&["encode", &model, "--images", &images, "--out", "x.txt"]).contains(".csv"));
+}
+
+#[test]
+fn making_digits_again_gives_the_same_bytes() {
+    let folder = Folder::new("digits");
+    let again = folder.path("again");
+    good(&["make-digits", &again, "--train", "600", "--test", "100", "--seed", "3"]);
+    let digits = digits();
+    for name in ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        assert!(
+            fs::read(format!("{again}/{name}")).unwrap()
+                == fs::read(format!("{digits}/{name}")).unwrap()
+        );
+    }
+    assert_eq!(fs::read_dir(again).unwrap().count(), 4);
+}
+
+#[test]
+fn help_is_there() {
+    for command in ["train", "eval", "reconstruct", "features", "encode", "inspect", "make-digits"]
+    {
+        let text = good(&[command, "--help"]);
+        assert!(text.contains("Example") && text.contains(&format!("sae {command}")), "{text}");
+    }
+    assert_eq!(run(&[]).status.code(), Some(2));
+    assert!(good(&["--version"]).starts_with("sae "));
+}
+
+/// A long training, once it has written its first line of progress.
+#[cfg(unix)]
+fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = sae().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("step ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "ended before a step");
+    }
+    (child, out)
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_the_model() {
+    let (folder, digits) = (Folder::new("interrupt"), digits());
+    let model = folder.path("m.safetensors");
+    let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let text: Vec<_> = out.lines().map(|line| line.unwrap()).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{text:?}");
+    assert!(output.stderr.is_empty());
+    assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
+    good(&["eval", &model, "--data", &digits]);
+    assert_eq!(folder.names(), ["m.safetensors"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let (folder, digits) = (Folder::new("pipe"), digits());
+    let model = folder.path("m.safetensors");
+    let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+    drop(out);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
