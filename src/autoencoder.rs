@@ -101,7 +101,10 @@ impl Autoencoder {
     /// R: half the sum of the squared weights, biases not counted.
     pub fn weight_decay(&self) -> f64 {
         let squares = |layer: Layer| {
-            self.parameters[layer.weights()].iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>()
+            self.parameters[layer.weights()]
+                .iter()
+                .map(|&w| f64::from(w) * f64::from(w))
+                .sum::<f64>()
         };
         self.layers().into_iter().map(squares).sum::<f64>() / 2.0
     }
@@ -158,7 +161,14 @@ impl Autoencoder {
                 let view = view(&self.settings, &self.parameters, layer, l + 1 == layers.len());
                 let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
                 let output = MatrixMut::new(&mut next, n, layer.outputs);
-                forward(engine, Matrix::new(&values, n, layer.inputs), false, view, output, &mut sums);
+                forward(
+                    engine,
+                    Matrix::new(&values, n, layer.inputs),
+                    false,
+                    view,
+                    output,
+                    &mut sums,
+                );
                 values = next;
             }
             all.extend_from_slice(&values);

@@ -1,21 +1,21 @@
 //! Sparse autoencoders on the CPU, at the speed of the machine.
 #![deny(unsafe_code)]
 
-mod error;
-mod settings;
-pub mod idx;
-mod samples;
-mod batches;
-mod network;
-mod team;
-mod engine;
 mod autoencoder;
-mod step;
-mod trainer;
-#[cfg(feature = "model")]
-mod model;
+mod batches;
 #[cfg(feature = "digits")]
 pub mod digits;
+mod engine;
+mod error;
+pub mod idx;
+#[cfg(feature = "model")]
+mod model;
+mod network;
+mod samples;
+mod settings;
+mod step;
+mod team;
+mod trainer;
 
 pub use autoencoder::{Autoencoder, Evaluation};
 pub use batches::Batches;

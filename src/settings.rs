@@ -95,7 +95,9 @@ impl Settings {
             let count = layers.len();
             return Err(Error::setting(
                 "layers",
-                format!("{count} sizes given; an odd number of at least 3 was expected, as in 784,300,30,300,784"),
+                format!(
+                    "{count} sizes given; an odd number of at least 3 was expected, as in 784,300,30,300,784"
+                ),
             ));
         }
         if let Some(at) = layers.iter().position(|&units| units == 0 || units > 1 << 24) {
@@ -121,7 +123,7 @@ impl Settings {
                 Err(Error::setting(field, format!("{value:?} is not {expected}")))
             }
         };
-        // Beyond these bounds, which no use comes near, `f32` turns a setting into 0, 1 or infinity.
+        // Beyond these bounds, far from any use, `f32` turns a setting into 0, 1 or infinity.
         let rho = 1e-6..=1.0 - 1e-6;
         let expected = "between 0 and 1, at least 1e-6 from both";
         number("rho", self.rho, rho.contains(&self.rho), expected)?;

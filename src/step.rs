@@ -113,8 +113,7 @@ pub(crate) fn step(
     for l in 0..last {
         let layer = layers[l];
         let (before, rest) = activations.split_at_mut(l);
-        let input =
-            before.last().map_or(batch, |a| Matrix::new(a, n, layer.inputs));
+        let input = before.last().map_or(batch, |a| Matrix::new(a, n, layer.inputs));
         rho_hat[l].fill(0.0);
         let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
         let view = view(settings, parameters, layer, false);

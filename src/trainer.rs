@@ -127,7 +127,9 @@ impl TrainerBuilder {
         }
         let isa = match self.isa {
             Some(isa) => isa,
-            None => Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?,
+            None => {
+                Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?
+            }
         };
         let threads = self.threads.unwrap_or_else(available_threads);
         let team = self.team.unwrap_or_else(|| Team::new(threads));

@@ -25,7 +25,8 @@ fn trained(data: &(Samples, Samples), preset: Preset, seed: u64, steps: u64) -> 
     trainer.run(steps, |_, _| ControlFlow::Continue(())).unwrap();
     let evaluation = trainer.evaluate(&data.1).unwrap();
     println!(
-        "{preset:?}, seed {seed}, {steps} steps in {:.1?}: objective {:.7}, loss {:.7}, mean activations {:.5?}",
+        "{preset:?}, seed {seed}, {steps} steps in {:.1?}: objective {:.7}, loss {:.7}, \
+         mean activations {:.5?}",
         start.elapsed(),
         evaluation.objective,
         evaluation.loss,

@@ -67,9 +67,7 @@ impl Activation {
         let (zero, one) = (s.splat(0.0), s.splat(1.0));
         match self {
             Activation::Sigmoid => s.mul(gradient, s.mul(a, s.sub(one, a))),
-            Activation::Tanh => {
-                s.mul(gradient, s.mul_add(s.sub(zero, a), a, one))
-            }
+            Activation::Tanh => s.mul(gradient, s.mul_add(s.sub(zero, a), a, one)),
             Activation::Relu => s.select(s.lt(zero, a), gradient, zero),
             Activation::LeakyRelu => {
                 s.select(s.lt(zero, a), gradient, s.mul(gradient, s.splat(LEAK)))

@@ -10,9 +10,7 @@ mod pack;
 mod tile;
 
 pub(crate) use epilogue::Epilogue;
-pub use epilogue::{
-    forward, gemm, gemm_skipping, hidden_delta, output_delta, update,
-};
+pub use epilogue::{forward, gemm, gemm_skipping, hidden_delta, output_delta, update};
 
 use crate::matrix::Matrix;
 use crate::simd::Simd;

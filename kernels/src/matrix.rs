@@ -150,9 +150,7 @@ impl<'a> MatrixMut<'a> {
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "no such row");
         // SAFETY: the row lies in the borrowed slice, and `self` is borrowed meanwhile.
-        unsafe {
-            core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols)
-        }
+        unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols) }
     }
 
     /// `[rows, cols]`.

@@ -98,7 +98,13 @@ pub trait Simd: Copy {
     /// # Safety
     /// `LANES` rows of `LANES` floats are readable at `from`, and as many writable at `to`.
     #[inline(always)]
-    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
         for r in 0..Self::LANES {
             for c in 0..Self::LANES {
                 // SAFETY: both lie in the blocks that the caller vouches for.

@@ -40,7 +40,7 @@ Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 ended by Ctrl-C.";
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Args),
+    Train(Box<train::Args>),
     Eval(evaluate::Args),
     Reconstruct(reconstruct::Args),
     Features(features::Args),
@@ -52,7 +52,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = interrupt::listen().and_then(|()| match cli.command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Eval(args) => evaluate::run(args),
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Features(args) => features::run(args),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{Activation, Preset, Samples, Scaling, Settings, StepReport, Trainer, activation_of};
 use serde_json::{Value, json};
 
@@ -306,9 +306,14 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        let style = "{bar:24} {pos}/{len} steps, {per_sec}, {eta} left  {wide_msg}";
+        // Short enough for 80 columns.
+        let style = "{bar:14} {pos}/{len} {rate} steps/s {eta} {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // Nobody is to blame for a bar that is not drawn.
+                let _ = write!(out, "{:.0}", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         let both = on_terminal && io::stdout().is_terminal();
         Progress { bar, lines: !args.quiet && !args.json && !both }
@@ -325,20 +330,24 @@ impl Progress {
 
     fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
         self.bar.inc(1);
-        if trainer.steps() % EVERY != 0 || !self.lines && self.bar.is_hidden() {
+        if !trainer.steps().is_multiple_of(EVERY) || !self.lines && self.bar.is_hidden() {
             return Ok(());
         }
-        let mut text = format!("objective {}  mean activations", short(trainer.objective(report)));
+        let objective = trainer.objective(report);
         let encoder = trainer.autoencoder().settings().encoder_layers();
+        let (mut long, mut brief) = (String::new(), String::new());
         for units in &trainer.rho_hat()[..encoder] {
             let mean = units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64;
-            text += &format!(" {mean:.4}");
+            long += &format!(" {mean:.4}");
+            brief += &format!(" {mean:.2}");
         }
         if self.lines {
-            let line = format!("step {}  {text}", trainer.steps());
+            let objective = short(objective);
+            let line =
+                format!("step {}  objective {objective}  mean activations{long}", trainer.steps());
             self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
         }
-        self.bar.set_message(text);
+        self.bar.set_message(format!("objective {objective:.4}, active{brief}"));
         Ok(())
     }
 }

@@ -424,10 +424,15 @@ pub fn update(
                         let (rows, length) = if gapless { (1, rows * cols) } else { (rows, cols) };
                         for r in 0..rows {
                             let [w, m, v] = &parameters;
-                            let at = |p: &MatrixMut<'_>| {
-                                p.data.add((row + r) * p.row_stride + col)
-                            };
-                            adam.sweep(s, length, at(w), at(m), at(v), gradient[r * cols..].as_ptr());
+                            let at = |p: &MatrixMut<'_>| p.data.add((row + r) * p.row_stride + col);
+                            adam.sweep(
+                                s,
+                                length,
+                                at(w),
+                                at(m),
+                                at(v),
+                                gradient[r * cols..].as_ptr(),
+                            );
                         }
                     }
                     col += cols;

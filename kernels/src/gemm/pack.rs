@@ -68,7 +68,8 @@ pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
         // B^T: blocks of LANES x LANES are transposed in registers.
         let (whole_k, whole_cols) = (k / S::LANES * S::LANES, cols / S::LANES * S::LANES);
         let one = |p: usize, col: usize| {
-            let value = if col < cols { *b.data.add(p * b.row_stride + col * b.col_stride) } else { 0.0 };
+            let value =
+                if col < cols { *b.data.add(p * b.row_stride + col * b.col_stride) } else { 0.0 };
             *to.add(p * width + col) = value;
         };
         let mut col = 0;
@@ -117,7 +118,8 @@ pub(super) fn active<S: Simd, const R: usize>(s: S, a: Matrix<'_>, indices: &mut
     while row < a.rows {
         let rows = (a.rows - row).min(R);
         let tile = a.data.wrapping_add(row * a.row_stride);
-        let (length, list) = indices[list::<R>(row, k)..][..k + 1].split_first_mut().expect("k + 1");
+        let (length, list) =
+            indices[list::<R>(row, k)..][..k + 1].split_first_mut().expect("k + 1");
         let mut count = 0;
         // Branch-free: write every k, keep those that count.
         let mut note = |p: usize, bits: i32| {

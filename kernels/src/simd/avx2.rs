@@ -161,7 +161,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
         // SAFETY: `self` proves AVX2; the caller vouches for both 8 x 8 blocks.
         unsafe {
             // Halves of rows r and r + 4 meet in one register, so that only shuffles within

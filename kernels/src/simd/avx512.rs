@@ -155,7 +155,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
         // SAFETY: `self` proves AVX-512F; the caller vouches for both 16 x 16 blocks.
         unsafe {
             // Quarters of rows r, r + 4, r + 8 and r + 12 meet in one register, so that only
