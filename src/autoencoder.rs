@@ -147,7 +147,7 @@ impl Autoencoder {
     /// The last code is not whole.
     pub fn decode(&self, engine: &mut Engine, codes: &[f32]) -> Result<Vec<f32>> {
         let width = self.settings.code();
-        if codes.len() % width != 0 {
+        if !codes.len().is_multiple_of(width) {
             let count = codes.len();
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }

@@ -134,7 +134,7 @@ impl Samples {
     /// # Errors
     /// [`Error::Shape`] if there is none or the last is not whole.
     pub fn from_values(values: Vec<f32>, features: usize) -> Result<Self> {
-        if features == 0 || values.is_empty() || values.len() % features != 0 {
+        if features == 0 || values.is_empty() || !values.len().is_multiple_of(features) {
             let count = values.len();
             return Err(Error::Shape(format!(
                 "{count} numbers are not one or more samples of {features} features"

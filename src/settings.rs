@@ -91,7 +91,7 @@ impl Settings {
     /// [`Error::Setting`] for the first value that makes no sense.
     pub fn validate(&self) -> Result<()> {
         let layers = &self.layers;
-        if layers.len() < 3 || layers.len() % 2 == 0 {
+        if layers.len() < 3 || layers.len().is_multiple_of(2) {
             let count = layers.len();
             return Err(Error::setting(
                 "layers",

@@ -13,7 +13,8 @@ const LN2_LOW: f32 = 1.428_606_8e-6;
 /// Adding and subtracting 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// e^x, to 1 ULP; subnormal results are rounded once. NaN gives NaN.
+/// e^x. NaN gives NaN. Largest error 0.795 ULP, at -5.858587; of a subnormal result, in units of
+/// its last place.
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r); the scale 2^n is applied in two
 /// halves, so that it neither overflows nor loses a subnormal result.
@@ -45,7 +46,7 @@ fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
     s.from_bits(s.shift_left::<23>(s.add_int(n, s.splat_int(127))))
 }
 
-/// 1 / (1 + e^-x), to 2 ULP. NaN gives NaN, infinities 0 and 1.
+/// 1 / (1 + e^-x). NaN gives NaN, infinities 0 and 1. Largest error 1.981 ULP, at -6.237272.
 ///
 /// With e = e^-|x| it is 1 / (1 + e) or e / (1 + e): nothing overflows, and the small side keeps
 /// its relative accuracy.
@@ -63,7 +64,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul_add(s.mul(s.sub(s.splat(0.0), q), lost), reciprocal, q)
 }
 
-/// tanh x, to 2 ULP. NaN gives NaN.
+/// tanh x. NaN gives NaN, -0 gives -0. Largest error 1.344 ULP, at 0.632552.
 ///
 /// Below 0.625, x + x^3 p(x^2); above, 1 - 2 / (e^2|x| + 1) with x's sign.
 #[inline(always)]
@@ -86,7 +87,8 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     s.from_bits(s.or_int(s.to_bits(y), sign))
 }
 
-/// ln x, to 1 ULP; 0 gives -inf, a negative number NaN, subnormals their logarithm.
+/// ln x; 0 gives -inf, a negative number NaN, subnormals their logarithm. Largest error 0.852 ULP,
+/// at 1.4113426 (0.869 at 0.7042024 on the portable set; the other functions do not differ there).
 ///
 /// x = 2^e m with m in [sqrt 1/2, sqrt 2); with f = m - 1, ln m = f - f^2/2 + f^3 p(f).
 #[inline(always)]
