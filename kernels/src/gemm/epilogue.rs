@@ -410,13 +410,14 @@ pub fn update(
                 let mut col = 0;
                 while col < outputs {
                     let cols = (outputs - col).min(widest);
+                    let out = MatrixMut::new(&mut gradient[..rows * cols], rows, cols);
                     let operands = Operands {
                         a: input.columns(row..row + rows).transposed(),
                         b: delta.columns(col..col + cols),
                         skip_zeros,
-                        partial: Some((gradient.as_mut_ptr(), cols)),
+                        partial: partial(&out),
                     };
-                    let mut store = Store(MatrixMut::new(&mut gradient[..rows * cols], rows, cols));
+                    let mut store = Store(out);
                     // SAFETY: the block of the gradient has the product's shape, and the
                     // parameters' views cover the block.
                     unsafe {
