@@ -39,11 +39,13 @@ pub struct Evaluation {
 impl Evaluation {
     /// Mean activation of every hidden layer.
     pub fn mean_activations(&self) -> Vec<f64> {
-        let mean = |units: &Vec<f32>| {
-            units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64
-        };
-        self.units.iter().map(mean).collect()
+        self.units.iter().map(|units| mean_activation(units)).collect()
     }
+}
+
+/// A layer's mean activation, from those of its units.
+pub(crate) fn mean_activation(units: &[f32]) -> f64 {
+    units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64
 }
 
 impl Autoencoder {
@@ -193,7 +195,7 @@ impl Autoencoder {
             sparsity::mean(engine.isa, samples.len(), units);
         }
         let settings = &self.settings;
-        let penalised = if settings.beta > 0.0 { settings.encoder_layers() } else { 0 };
+        let penalised = settings.penalised_layers();
         let kl = |units: &Vec<f32>| sparsity::kl_value(engine.isa, settings.rho as f32, units);
         let sparsity: f64 = sums[..penalised].iter().map(kl).sum();
         let loss = errors / (samples.len() as f64 * samples.features() as f64);

@@ -82,6 +82,12 @@ impl Settings {
         self.layers.len().saturating_sub(1) / 2
     }
 
+    /// How many of the hidden layers, from the first, bear the sparsity penalty: the encoder's, or
+    /// none where beta is 0.
+    pub(crate) fn penalised_layers(&self) -> usize {
+        if self.beta > 0.0 { self.encoder_layers() } else { 0 }
+    }
+
     /// Units of the code.
     pub fn code(&self) -> usize {
         self.layers[self.encoder_layers()]

@@ -123,7 +123,7 @@ pub(crate) fn step(
 
     // The sparsity penalty needs rho_hat over the whole batch, and then is like a bias.
     let mut sparsity = 0.0;
-    let penalised = if settings.beta > 0.0 { settings.encoder_layers() } else { 0 };
+    let penalised = settings.penalised_layers();
     for l in 0..penalised {
         let (rho, weight) = (settings.rho as f32, (settings.beta / n as f64) as f32);
         sparsity::kl_gradient(engine.isa, rho, weight, &rho_hat[l], &mut penalties[l]);

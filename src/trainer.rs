@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sae_kernels::{Activation, Isa};
 
-use crate::autoencoder::{Autoencoder, Evaluation};
+use crate::autoencoder::{Autoencoder, Evaluation, mean_activation};
 use crate::batches::Batches;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -233,6 +233,11 @@ impl Trainer {
     /// Mean activation of each unit of every hidden layer over the last batch.
     pub fn rho_hat(&self) -> &[Vec<f32>] {
         &self.work.rho_hat
+    }
+
+    /// Mean activation of every hidden layer over the last batch.
+    pub fn mean_activations(&self) -> impl Iterator<Item = f64> {
+        self.work.rho_hat.iter().map(|units| mean_activation(units))
     }
 
     /// The network as it is now.

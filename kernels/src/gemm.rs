@@ -3,7 +3,7 @@
 //!
 //! Each element of the result is one chain of fused multiply-adds in the order of k, beginning
 //! with 0, whatever the tile, the blocks and the number of threads. What happens to a finished sum
-//! is an [`Epilogue`]'s business: it is applied while the tile is still in the first cache.
+//! is an epilogue's business: it is applied while the tile is still in the first cache.
 
 mod epilogue;
 mod pack;
@@ -72,8 +72,8 @@ pub(crate) struct Operands<'a> {
     /// Leave out the k where a whole tile of A is 0: fma(0, b, sum) = sum for finite b.
     pub skip_zeros: bool,
     /// Where unfinished sums wait between blocks of k, `[m, n]` with this row stride; the
-    /// epilogue may overwrite them with its result. Without it k is at most `BLOCK_K`.
-    pub partial: Option<(*mut f32, usize)>,
+    /// epilogue may overwrite them with its result.
+    pub partial: (*mut f32, usize),
 }
 
 /// Where the tiles of A's current row block are.
@@ -93,7 +93,7 @@ enum Layout {
 /// # Safety
 /// `epilogue` and `operands.partial` are valid for `[m, n]`.
 #[inline(always)]
-pub(crate) unsafe fn product<S: Simd, E: Epilogue<S>>(
+pub(crate) unsafe fn product<S: Simd, E: Epilogue>(
     s: S,
     operands: Operands<'_>,
     scratch: &mut Scratch<'_>,
@@ -116,7 +116,7 @@ pub(crate) unsafe fn product<S: Simd, E: Epilogue<S>>(
 
 /// The loop nest, for tiles of `R` rows and `V` vectors.
 #[inline(always)]
-unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
+unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
     s: S,
     operands: Operands<'_>,
     scratch: &mut Scratch<'_>,
@@ -131,7 +131,6 @@ unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
     let in_place = b.col_stride == 1 && m < PACK_B_ROWS && b.row_stride < 2 * LONG_STRIDE;
     let longest = if in_place { BLOCK_K_IN_PLACE } else { BLOCK_K };
     let k_blocks = depth.div_ceil(longest).max(1);
-    assert!(k_blocks == 1 || partial.is_some(), "sums longer than a block need a place to wait");
     let (panel, tiles) = scratch.floats.split_at_mut(PANEL_FLOATS);
     for block in 0..k_blocks {
         let (k0, k1) = (depth * block / k_blocks, depth * (block + 1) / k_blocks);
@@ -228,7 +227,7 @@ unsafe fn blocks<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
 /// # Safety
 /// As for [`product`].
 #[inline(always)]
-unsafe fn by_library<S: Simd, E: Epilogue<S>>(
+unsafe fn by_library<S: Simd, E: Epilogue>(
     s: S,
     operands: Operands<'_>,
     scratch: &mut Scratch<'_>,

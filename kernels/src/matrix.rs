@@ -136,12 +136,6 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// The same view for a shorter time.
-    #[inline]
-    pub fn reborrow(&mut self) -> MatrixMut<'_> {
-        MatrixMut { life: PhantomData, ..*self }
-    }
-
     /// One row.
     ///
     /// # Panics

@@ -336,8 +336,7 @@ impl Progress {
         let objective = trainer.objective(report);
         let encoder = trainer.autoencoder().settings().encoder_layers();
         let (mut long, mut brief) = (String::new(), String::new());
-        for units in &trainer.rho_hat()[..encoder] {
-            let mean = units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64;
+        for mean in trainer.mean_activations().take(encoder) {
             long += &format!(" {mean:.4}");
             brief += &format!(" {mean:.2}");
         }

@@ -9,20 +9,20 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Takes finished sums, a vector at a time; in each column of vectors the rows in their order.
 ///
 /// `col` is the first lane's column and `lanes` says how many lanes there are.
-pub(crate) trait Epilogue<S: Simd> {
+pub(crate) trait Epilogue {
     /// What a column of vectors keeps in registers.
-    type Column: Copy;
+    type Column<S: Simd>: Copy;
     /// Before the first row of a tile.
     /// # Safety
     /// The epilogue covers these columns.
-    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column;
+    unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S>;
     /// One vector of sums.
     /// # Safety
     /// The epilogue covers the row and these columns.
-    unsafe fn apply(
+    unsafe fn apply<S: Simd>(
         &mut self,
         s: S,
-        column: &mut Self::Column,
+        column: &mut Self::Column<S>,
         row: usize,
         col: usize,
         lanes: usize,
@@ -31,30 +31,55 @@ pub(crate) trait Epilogue<S: Simd> {
     /// After the last row of a tile.
     /// # Safety
     /// The epilogue covers these columns.
-    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize);
+    unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize);
 }
 
 fn check(name: &str, have: (usize, usize), want: (usize, usize)) {
     assert_eq!(have, want, "{name} has another shape than the product");
 }
 
-fn partial(out: &MatrixMut<'_>) -> Option<(*mut f32, usize)> {
-    Some((out.data, out.row_stride))
+fn partial(out: &MatrixMut<'_>) -> (*mut f32, usize) {
+    (out.data, out.row_stride)
+}
+
+/// A product whose shapes were checked: the epilogue and the place of the unfinished sums have
+/// that of the result.
+struct Run<'a, 'b, E> {
+    operands: Operands<'a>,
+    epilogue: E,
+    scratch: &'a mut Scratch<'b>,
+}
+
+impl<E: Epilogue> Kernel for Run<'_, '_, E> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        // SAFETY: the shapes were checked.
+        unsafe { product(s, self.operands, self.scratch, &mut self.epilogue) }
+    }
 }
 
 struct Store<'a>(MatrixMut<'a>);
 
-impl<S: Simd> Epilogue<S> for Store<'_> {
-    type Column = ();
+impl Epilogue for Store<'_> {
+    type Column<S: Simd> = ();
     #[inline(always)]
-    unsafe fn begin(&self, _: S, _: usize, _: usize) {}
+    unsafe fn begin<S: Simd>(&self, _: S, _: usize, _: usize) {}
     #[inline(always)]
-    unsafe fn apply(&mut self, s: S, _: &mut (), row: usize, col: usize, lanes: usize, sum: S::V) {
+    unsafe fn apply<S: Simd>(
+        &mut self,
+        s: S,
+        _: &mut (),
+        row: usize,
+        col: usize,
+        lanes: usize,
+        sum: S::V,
+    ) {
         // SAFETY: the trait's promise.
         unsafe { s.store_upto(self.0.data.add(row * self.0.row_stride + col), lanes, sum) };
     }
     #[inline(always)]
-    unsafe fn end(&mut self, _: S, _: (), _: usize, _: usize) {}
+    unsafe fn end<S: Simd>(&mut self, _: S, _: (), _: usize, _: usize) {}
 }
 
 /// `c = a b`, shapes `[m, k]`, `[k, n]`, `[m, n]`; transposed views of `a` or `b` give the other
@@ -79,18 +104,9 @@ pub fn gemm_skipping(
     skip_zeros: bool,
     scratch: &mut Scratch<'_>,
 ) {
-    struct Run<'a, 'b, 'c>(Operands<'a>, Store<'b>, &'a mut Scratch<'c>);
-    impl Kernel for Run<'_, '_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(mut self, s: S) {
-            // SAFETY: the shapes were checked.
-            unsafe { product(s, self.0, self.2, &mut self.1) }
-        }
-    }
     check("the result", (c.rows, c.cols), (a.rows, b.cols));
     let operands = Operands { a, b, skip_zeros, partial: partial(&c) };
-    isa.run(Run(operands, Store(c), scratch));
+    isa.run(Run { operands, epilogue: Store(c), scratch });
 }
 
 struct Forward<'a> {
@@ -100,11 +116,11 @@ struct Forward<'a> {
     sums: &'a mut [f32],
 }
 
-impl<S: Simd> Epilogue<S> for Forward<'_> {
+impl Epilogue for Forward<'_> {
     /// Bias and column sums.
-    type Column = (S::V, S::V);
+    type Column<S: Simd> = (S::V, S::V);
     #[inline(always)]
-    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+    unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S> {
         // SAFETY: both slices are as long as the output is wide.
         unsafe {
             let bias = s.load_upto(self.bias.as_ptr().add(col), lanes);
@@ -112,10 +128,10 @@ impl<S: Simd> Epilogue<S> for Forward<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn apply(
+    unsafe fn apply<S: Simd>(
         &mut self,
         s: S,
-        column: &mut Self::Column,
+        column: &mut Self::Column<S>,
         row: usize,
         col: usize,
         lanes: usize,
@@ -127,7 +143,7 @@ impl<S: Simd> Epilogue<S> for Forward<'_> {
         unsafe { s.store_upto(self.output.data.add(row * self.output.row_stride + col), lanes, a) };
     }
     #[inline(always)]
-    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+    unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize) {
         // SAFETY: as in `begin`.
         unsafe { s.store_upto(self.sums.as_mut_ptr().add(col), lanes, column.1) };
     }
@@ -152,19 +168,10 @@ pub fn forward(
     sums: &mut [f32],
     scratch: &mut Scratch<'_>,
 ) {
-    struct Run<'a, 'b, 'c>(Operands<'a>, Forward<'b>, &'a mut Scratch<'c>);
-    impl Kernel for Run<'_, '_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(mut self, s: S) {
-            // SAFETY: the shapes were checked.
-            unsafe { product(s, self.0, self.2, &mut self.1) }
-        }
-    }
     check("the output", (output.rows, output.cols), (input.rows, weights.cols));
     assert!(bias.len() == weights.cols && sums.len() == weights.cols, "a number for each unit");
     let operands = Operands { a: input, b: weights, skip_zeros, partial: partial(&output) };
-    isa.run(Run(operands, Forward { bias, activation, output, sums }, scratch));
+    isa.run(Run { operands, epilogue: Forward { bias, activation, output, sums }, scratch });
 }
 
 struct OutputDelta<'a> {
@@ -177,11 +184,11 @@ struct OutputDelta<'a> {
     bias_gradient: &'a mut [f32],
 }
 
-impl<S: Simd> Epilogue<S> for OutputDelta<'_> {
+impl Epilogue for OutputDelta<'_> {
     /// Bias, squared errors, bias gradient.
-    type Column = (S::V, S::V, S::V);
+    type Column<S: Simd> = (S::V, S::V, S::V);
     #[inline(always)]
-    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+    unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S> {
         // SAFETY: the slices are as long as the output is wide.
         unsafe {
             (
@@ -192,10 +199,10 @@ impl<S: Simd> Epilogue<S> for OutputDelta<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn apply(
+    unsafe fn apply<S: Simd>(
         &mut self,
         s: S,
-        column: &mut Self::Column,
+        column: &mut Self::Column<S>,
         row: usize,
         col: usize,
         lanes: usize,
@@ -213,7 +220,7 @@ impl<S: Simd> Epilogue<S> for OutputDelta<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+    unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize) {
         // SAFETY: as in `begin`.
         unsafe {
             s.store_upto(self.squared_errors.as_mut_ptr().add(col), lanes, column.1);
@@ -246,15 +253,6 @@ pub fn output_delta(
     bias_gradient: &mut [f32],
     scratch: &mut Scratch<'_>,
 ) {
-    struct Run<'a, 'b, 'c>(Operands<'a>, OutputDelta<'b>, &'a mut Scratch<'c>);
-    impl Kernel for Run<'_, '_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(mut self, s: S) {
-            // SAFETY: the shapes were checked.
-            unsafe { product(s, self.0, self.2, &mut self.1) }
-        }
-    }
     let out = weights.cols;
     check("the delta", (delta.rows, delta.cols), (input.rows, out));
     check("the target", (target.rows, target.cols), (input.rows, out));
@@ -264,7 +262,7 @@ pub fn output_delta(
     let operands = Operands { a: input, b: weights, skip_zeros, partial: partial(&delta) };
     let epilogue =
         OutputDelta { bias, activation, target, scale, delta, squared_errors, bias_gradient };
-    isa.run(Run(operands, epilogue, scratch));
+    isa.run(Run { operands, epilogue, scratch });
 }
 
 struct HiddenDelta<'a> {
@@ -275,11 +273,11 @@ struct HiddenDelta<'a> {
     bias_gradient: &'a mut [f32],
 }
 
-impl<S: Simd> Epilogue<S> for HiddenDelta<'_> {
+impl Epilogue for HiddenDelta<'_> {
     /// Penalty and bias gradient.
-    type Column = (S::V, S::V);
+    type Column<S: Simd> = (S::V, S::V);
     #[inline(always)]
-    unsafe fn begin(&self, s: S, col: usize, lanes: usize) -> Self::Column {
+    unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S> {
         // SAFETY: the slices are as long as the delta is wide.
         unsafe {
             let penalty = match self.penalty {
@@ -290,10 +288,10 @@ impl<S: Simd> Epilogue<S> for HiddenDelta<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn apply(
+    unsafe fn apply<S: Simd>(
         &mut self,
         s: S,
-        column: &mut Self::Column,
+        column: &mut Self::Column<S>,
         row: usize,
         col: usize,
         lanes: usize,
@@ -309,7 +307,7 @@ impl<S: Simd> Epilogue<S> for HiddenDelta<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn end(&mut self, s: S, column: Self::Column, col: usize, lanes: usize) {
+    unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize) {
         // SAFETY: as in `begin`.
         unsafe { s.store_upto(self.bias_gradient.as_mut_ptr().add(col), lanes, column.1) };
     }
@@ -335,15 +333,6 @@ pub fn hidden_delta(
     bias_gradient: &mut [f32],
     scratch: &mut Scratch<'_>,
 ) {
-    struct Run<'a, 'b, 'c>(Operands<'a>, HiddenDelta<'b>, &'a mut Scratch<'c>);
-    impl Kernel for Run<'_, '_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(mut self, s: S) {
-            // SAFETY: the shapes were checked.
-            unsafe { product(s, self.0, self.2, &mut self.1) }
-        }
-    }
     let units = weights.rows;
     check("the delta", (delta.rows, delta.cols), (next.rows, units));
     check("the activations", (activations.rows, activations.cols), (next.rows, units));
@@ -353,7 +342,7 @@ pub fn hidden_delta(
     let b = weights.transposed();
     let operands = Operands { a: next, b, skip_zeros: false, partial: partial(&delta) };
     let epilogue = HiddenDelta { activations, activation, penalty, delta, bias_gradient };
-    isa.run(Run(operands, epilogue, scratch));
+    isa.run(Run { operands, epilogue, scratch });
 }
 
 /// The weight gradient `input^T delta` and, while it is in the second cache, weight decay and Adam:

@@ -75,19 +75,18 @@ pub(super) struct At {
 /// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
 /// and `V` vectors at every step; `partial` and the epilogue are valid at `at`.
 #[inline(always)]
-pub(super) unsafe fn run<S: Simd, E: Epilogue<S>, const R: usize, const V: usize>(
+pub(super) unsafe fn run<S: Simd, E: Epilogue, const R: usize, const V: usize>(
     s: S,
     left: Left,
     right: Right,
     steps: Steps<'_>,
     at: At,
-    partial: Option<(*mut f32, usize)>,
+    partial: (*mut f32, usize),
     epilogue: &mut E,
 ) {
     let mut sums = [[s.splat(0.0); V]; R];
-    if !(at.first && at.last)
-        && let Some((partial, stride)) = partial
-    {
+    let (partial, stride) = partial;
+    if !(at.first && at.last) {
         // The next tile's unfinished sums, while this one is at work.
         for r in 0..R {
             s.prefetch(partial.wrapping_add((at.row + R + r) * stride + at.col));
@@ -96,9 +95,7 @@ pub(super) unsafe fn run<S: Simd, E: Epilogue<S>, const R: usize, const V: usize
     let lanes = |v: usize| at.cols.saturating_sub(v * S::LANES).min(S::LANES);
     // SAFETY: the caller vouches for all that is reached.
     unsafe {
-        if !at.first
-            && let Some((partial, stride)) = partial
-        {
+        if !at.first {
             for r in 0..at.rows {
                 for v in 0..V {
                     let from = partial.add((at.row + r) * stride + at.col + v * S::LANES);
@@ -128,7 +125,7 @@ pub(super) unsafe fn run<S: Simd, E: Epilogue<S>, const R: usize, const V: usize
                 }
                 epilogue.end(s, column, col, lanes);
             }
-        } else if let Some((partial, stride)) = partial {
+        } else {
             for r in 0..at.rows {
                 for v in 0..V {
                     let to = partial.add((at.row + r) * stride + at.col + v * S::LANES);
