@@ -269,8 +269,7 @@ mod tests {
     use super::*;
 
     fn small() -> Autoencoder {
-        let mut settings = Settings::default();
-        settings.layers = vec![6, 5, 2, 5, 6];
+        let mut settings = Settings { layers: vec![6, 5, 2, 5, 6], ..Settings::default() };
         // Not every decimal of these survives a careless way through text.
         (settings.rho, settings.lambda, settings.seed) = (0.1 + 0.2, 1e-5 / 3.0, u64::MAX);
         let scaling = Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 };
@@ -288,7 +287,7 @@ mod tests {
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
         assert!(header.contains(from), "{header}");
         let mut header = header.replace(from, to);
-        while header.len() % 8 != 0 {
+        while !header.len().is_multiple_of(8) {
             header.push(' ');
         }
         let length = (header.len() as u64).to_le_bytes();
