@@ -129,7 +129,7 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
     let (m, n, depth) = (a.rows, b.cols, a.cols);
     // In place where few rows pass over a strip, and its rows are not far apart.
     let in_place = b.col_stride == 1 && m < PACK_B_ROWS && b.row_stride < 2 * LONG_STRIDE;
-    let longest = if in_place { BLOCK_K_IN_PLACE } else { BLOCK_K };
+    let longest = if skip_zeros && in_place { BLOCK_K_IN_PLACE } else { BLOCK_K };
     let k_blocks = depth.div_ceil(longest).max(1);
     let (panel, tiles) = scratch.floats.split_at_mut(PANEL_FLOATS);
     for block in 0..k_blocks {
@@ -169,13 +169,15 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                 let vectors = if left > S::LANES { V } else { 1 };
                 let cols = left.min(vectors * S::LANES);
                 let b = b.rows(k0..k1).columns(col..col + cols);
-                let (strip, strip_stride) = if in_place && cols == vectors * S::LANES {
-                    (b.data, b.row_stride)
-                } else {
+                let width = vectors * S::LANES;
+                let here = tile::Right { strip: b.data, stride: b.row_stride };
+                let copied = tile::Right { strip: panel.as_ptr(), stride: width };
+                let whole = b.col_stride == 1 && cols == width;
+                let copying = whole && !skip_zeros && rows > R;
+                if !whole {
                     // SAFETY: a panel has room for a strip of a block.
-                    unsafe { pack::right(s, b, vectors * S::LANES, panel) };
-                    (panel.as_ptr(), vectors * S::LANES)
-                };
+                    unsafe { pack::right(s, b, width, panel) };
+                }
                 let mut row = 0;
                 while row < rows {
                     let tile_rows = (rows - row).min(R);
@@ -206,11 +208,29 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                         } else {
                             tile::Left::Rows(first_row, a.row_stride)
                         };
-                        let right = tile::Right { strip, stride: strip_stride };
-                        if vectors == V {
-                            tile::run::<S, E, R, V>(s, left, right, steps, at, partial, epilogue);
+                        if copying && row == 0 {
+                            let panel = panel.as_mut_ptr();
+                            let right = tile::Copying { strip: here, panel, width };
+                            if vectors == V {
+                                tile::run::<S, _, E, R, V>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
+                            } else {
+                                tile::run::<S, _, E, R, 1>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
+                            }
                         } else {
-                            tile::run::<S, E, R, 1>(s, left, right, steps, at, partial, epilogue);
+                            let right = if whole && !copying { here } else { copied };
+                            if vectors == V {
+                                tile::run::<S, _, E, R, V>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
+                            } else {
+                                tile::run::<S, _, E, R, 1>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
+                            }
                         }
                     }
                     row += R;

@@ -4,7 +4,7 @@
 //! The largest errors, against `f64` over every `f32`, stand in each function's doc;
 //! `tests/math.rs` measures them.
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Several, Simd};
 
 /// High part of ln 2: 15 bits, so that its product with an exponent is exact.
 const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
@@ -150,6 +150,12 @@ pub fn map(isa: crate::Isa, function: Function, values: &mut [f32]) {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
+            self.in_vectors(Several::<S, 4>(s));
+        }
+    }
+    impl Map<'_> {
+        #[inline(always)]
+        fn in_vectors<S: Simd>(self, s: S) {
             for chunk in self.1.chunks_mut(S::LANES) {
                 // SAFETY: the chunk has `chunk.len()` floats.
                 unsafe {

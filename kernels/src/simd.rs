@@ -13,6 +13,9 @@ mod avx512;
 mod neon;
 mod portable;
 mod scalar;
+mod several;
+
+pub(crate) use several::Several;
 
 /// `f32` lanes and what may be done with them.
 ///

@@ -1,7 +1,7 @@
 //! The register tile: `R` rows by `V` vectors of sums, kept in registers along a block of k.
 
 use super::Epilogue;
-use crate::simd::Simd;
+use crate::simd::{Several, Simd};
 
 /// A's side of a tile.
 #[derive(Clone, Copy)]
@@ -41,11 +41,53 @@ impl Numbers for Columns {
     }
 }
 
-/// B's side of a tile: `V` vectors for the first k, and the distance of the k.
+/// Where a tile finds B's vectors.
+pub(super) trait Strip: Copy {
+    /// Vector `v` of a k.
+    /// # Safety
+    /// The strip covers them.
+    unsafe fn vector<S: Simd>(self, s: S, k: usize, v: usize) -> S::V;
+}
+
+/// The first vector of the first k, and the distance of the k.
 #[derive(Clone, Copy)]
 pub(super) struct Right {
     pub strip: *const f32,
     pub stride: usize,
+}
+
+impl Strip for Right {
+    #[inline(always)]
+    unsafe fn vector<S: Simd>(self, s: S, k: usize, v: usize) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(self.strip.add(k * self.stride + v * S::LANES)) }
+    }
+}
+
+/// A strip in place that is copied, without gaps, to `panel` as it is read: the first tile's
+/// multiply-adds leave the store unit idle, so the copy that the other tiles read costs nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Copying {
+    pub strip: Right,
+    pub panel: *mut f32,
+    /// Floats of a k in the panel.
+    pub width: usize,
+}
+
+impl Strip for Copying {
+    #[inline(always)]
+    unsafe fn vector<S: Simd>(self, s: S, k: usize, v: usize) -> S::V {
+        // SAFETY: the caller's promise, for the panel too.
+        unsafe {
+            let vector = self.strip.vector(s, k, v);
+            s.store(self.panel.add(k * self.width + v * S::LANES), vector);
+            if v == 0 {
+                // The next strip's, which no prefetcher follows from row to row.
+                s.prefetch(self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width));
+            }
+            vector
+        }
+    }
 }
 
 /// Which k a tile sums over.
@@ -75,10 +117,10 @@ pub(super) struct At {
 /// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
 /// and `V` vectors at every step; `partial` and the epilogue are valid at `at`.
 #[inline(always)]
-pub(super) unsafe fn run<S: Simd, E: Epilogue, const R: usize, const V: usize>(
+pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: usize>(
     s: S,
     left: Left,
-    right: Right,
+    right: B,
     steps: Steps<'_>,
     at: At,
     partial: (*mut f32, usize),
@@ -117,14 +159,12 @@ pub(super) unsafe fn run<S: Simd, E: Epilogue, const R: usize, const V: usize>(
             }
         }
         if at.last {
-            for v in 0..V {
-                let (col, lanes) = (at.col + v * S::LANES, lanes(v));
-                let mut column = epilogue.begin(s, col, lanes);
-                for r in 0..at.rows {
-                    epilogue.apply(s, &mut column, at.row + r, col, lanes, sums[r][v]);
-                }
-                epilogue.end(s, column, col, lanes);
+            let s = Several::<S, V>(s);
+            let mut column = epilogue.begin(s, at.col, at.cols);
+            for r in 0..at.rows {
+                epilogue.apply(s, &mut column, at.row + r, at.col, at.cols, sums[r]);
             }
+            epilogue.end(s, column, at.col, at.cols);
         } else {
             for r in 0..at.rows {
                 for v in 0..V {
@@ -141,10 +181,10 @@ pub(super) unsafe fn run<S: Simd, E: Epilogue, const R: usize, const V: usize>(
 /// # Safety
 /// As for [`run`].
 #[inline(always)]
-unsafe fn accumulate<S: Simd, A: Numbers, const R: usize, const V: usize>(
+unsafe fn accumulate<S: Simd, A: Numbers, B: Strip, const R: usize, const V: usize>(
     s: S,
     a: A,
-    right: Right,
+    right: B,
     steps: Steps<'_>,
     sums: &mut [[S::V; V]; R],
 ) {
@@ -182,19 +222,18 @@ unsafe fn accumulate<S: Simd, A: Numbers, const R: usize, const V: usize>(
 /// # Safety
 /// As for [`run`].
 #[inline(always)]
-unsafe fn step<S: Simd, A: Numbers, const R: usize, const V: usize>(
+unsafe fn step<S: Simd, A: Numbers, B: Strip, const R: usize, const V: usize>(
     s: S,
     a: A,
-    right: Right,
+    right: B,
     k: usize,
     held: &mut [[S::V; V]; R],
 ) {
     // SAFETY: the caller vouches for this step.
     unsafe {
-        let row = right.strip.add(k * right.stride);
         let mut b = [s.splat(0.0); V];
         for v in 0..V {
-            b[v] = s.load(row.add(v * S::LANES));
+            b[v] = right.vector(s, k, v);
         }
         for r in 0..R {
             let a = s.splat(*a.at(r, k));
