@@ -209,7 +209,7 @@ fn median(times: &mut [f64]) -> f64 {
 fn main() {
     let isa = Isa::from_environment().expect("an instruction set of this machine");
     let mut net = Net::new(isa);
-    if !std::env::args().any(|word| word == "--test") {
+    if !std::env::args().any(|word| word == "--test" || word == "--profile-time") {
         let peak = peak::gflops(isa, 1);
         let mut times = vec![Vec::new(); PHASES.len()];
         for turn in 0..2000 {

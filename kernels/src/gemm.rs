@@ -18,29 +18,27 @@ use crate::simd::Simd;
 /// Longest block of k: a packed strip of B, 16 columns of f32, is then 24 KiB at the most and
 /// stays in the first cache while the tiles of a row block pass over it.
 pub(crate) const BLOCK_K: usize = 384;
-/// The same where a strip is read in place: its rows straddle cache lines, so that it takes up
-/// to twice its size.
-const BLOCK_K_IN_PLACE: usize = 200;
 /// Rows of a row block: with `BLOCK_K` 300 KiB, which half an L2 of 512 KiB to 1 MiB holds.
 /// A multiple of every `TILE_ROWS`.
 const BLOCK_ROWS: usize = 192;
 /// Widest strip, in floats, of any instruction set.
 const WIDEST_STRIP: usize = 32;
-/// From this many rows on, copying a strip of B into a contiguous panel costs less than the
-/// cache lines and pages that the strided rows waste.
-const PACK_B_ROWS: usize = 128;
 /// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
 const LONG_STRIDE: usize = 512;
 
 const PANEL_FLOATS: usize = BLOCK_K * WIDEST_STRIP;
 /// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+/// Floats of a cache line.
+const LINE: usize = 16;
 /// Floats of a block of a weight gradient, 192 KiB: it stays in the second cache from the product
 /// to Adam's sweep.
 const GRADIENT_FLOATS: usize = 48 * 1024;
 const SCRATCH_FLOATS: usize = PRODUCT_FLOATS + GRADIENT_FLOATS;
-/// Indices of scratch that a product needs: the columns that are not zero, tile by tile.
-const SCRATCH_INDICES: usize = BLOCK_ROWS / 4 * (BLOCK_K + 1);
+/// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
+const ACTIVE_MASKS: usize = BLOCK_ROWS * BLOCK_K.div_ceil(32);
+/// Indices of scratch that a product needs: those, and a list for each tile and one for all.
+const SCRATCH_INDICES: usize = ACTIVE_MASKS + (BLOCK_ROWS / 4 + 1) * (BLOCK_K + 1);
 
 /// Memory that a product works in; one for each thread.
 #[derive(Debug)]
@@ -127,11 +125,9 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
         return; // not this set's tile: nothing to instantiate
     }
     let (m, n, depth) = (a.rows, b.cols, a.cols);
-    // In place where few rows pass over a strip, and its rows are not far apart.
-    let in_place = b.col_stride == 1 && m < PACK_B_ROWS && b.row_stride < 2 * LONG_STRIDE;
-    let longest = if skip_zeros && in_place { BLOCK_K_IN_PLACE } else { BLOCK_K };
-    let k_blocks = depth.div_ceil(longest).max(1);
-    let (panel, tiles) = scratch.floats.split_at_mut(PANEL_FLOATS);
+    let k_blocks = depth.div_ceil(BLOCK_K).max(1);
+    let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
+    let (panel, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
     for block in 0..k_blocks {
         let (k0, k1) = (depth * block / k_blocks, depth * (block + 1) / k_blocks);
         let k = k1 - k0;
@@ -161,7 +157,12 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                     _ => {}
                 }
             }
-            let active = skip_zeros.then(|| pack::active::<S, R>(s, a, scratch.indices));
+            let active = if skip_zeros {
+                // SAFETY: as above.
+                Some(unsafe { pack::active::<S, R>(s, a, scratch.indices) })
+            } else {
+                None
+            };
 
             let mut col = 0;
             while col < n {
@@ -173,10 +174,19 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                 let here = tile::Right { strip: b.data, stride: b.row_stride };
                 let copied = tile::Right { strip: panel.as_ptr(), stride: width };
                 let whole = b.col_stride == 1 && cols == width;
-                let copying = whole && !skip_zeros && rows > R;
-                if !whole {
-                    // SAFETY: a panel has room for a strip of a block.
-                    unsafe { pack::right(s, b, width, panel) };
+                let in_place = whole && rows <= R;
+                let mut copying = whole && !in_place;
+                // SAFETY: a panel has room for a strip of a block.
+                unsafe {
+                    if !whole {
+                        pack::right(s, b, width, panel);
+                    } else if copying
+                        && let Some(active) = &active
+                        && let tile::Steps::Only(list) = active.of_any()
+                    {
+                        pack::some_rows(s, b, list, panel);
+                        copying = false;
+                    }
                 }
                 let mut row = 0;
                 while row < rows {
@@ -186,9 +196,9 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                         Layout::Columns => tile_rows < R,
                         Layout::Rows => false,
                     };
-                    let steps = match active {
-                        Some(()) => pack::active_of::<R>(scratch.indices, row, k),
-                        None => tile::Steps::All(k),
+                    let steps = match &active {
+                        Some(active) if !(copying && row == 0) => active.of(row / R),
+                        _ => tile::Steps::All(k),
                     };
                     let at = tile::At {
                         row: row_block + row,
@@ -221,7 +231,7 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                                 );
                             }
                         } else {
-                            let right = if whole && !copying { here } else { copied };
+                            let right = if in_place { here } else { copied };
                             if vectors == V {
                                 tile::run::<S, _, E, R, V>(
                                     s, left, right, steps, at, partial, epilogue,

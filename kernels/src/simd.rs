@@ -58,6 +58,9 @@ pub trait Simd: Copy {
     /// Asks for the cache line at an address that will be written soon; any address may be asked.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
+    /// Asks for the cache line at an address that will be read after a while, to the second cache.
+    #[inline(always)]
+    fn prefetch_far(self, _at: *const f32) {}
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
@@ -96,6 +99,9 @@ pub trait Simd: Copy {
     fn shift_left<const BITS: i32>(self, a: Self::I) -> Self::I;
     /// `a >> BITS`, the sign shifted in.
     fn shift_right<const BITS: i32>(self, a: Self::I) -> Self::I;
+
+    /// A bit for each lane, the first lowest, set where the lane is not 0.
+    fn nonzero(self, a: Self::I) -> u32;
 
     /// Copies a `LANES` x `LANES` block transposed: `to[c * to_stride + r] = from[r * from_stride + c]`.
     /// # Safety

@@ -1,7 +1,9 @@
 //! Copies of operands in the order in which a tile reads them, and lists of what is not zero.
 
+use core::ops::Range;
+
 use super::tile::Steps;
-use super::{BLOCK_K, BLOCK_ROWS};
+use super::{ACTIVE_MASKS, BLOCK_K, BLOCK_ROWS};
 use crate::matrix::Matrix;
 use crate::simd::Simd;
 
@@ -37,6 +39,30 @@ pub(super) unsafe fn left<const R: usize>(a: Matrix<'_>, tiles: &mut [f32]) {
             }
         }
         row += R;
+    }
+}
+
+/// Some rows of a strip of B, each where [`right`] would put it; whole vectors.
+///
+/// # Safety
+/// As for [`right`]; the rows are contiguous and `list` names rows of `b`.
+#[inline(always)]
+pub(super) unsafe fn some_rows<S: Simd>(s: S, b: Matrix<'_>, list: &[u32], panel: &mut [f32]) {
+    assert!(panel.len() >= b.rows * b.cols);
+    let to = panel.as_mut_ptr();
+    for &p in list {
+        let p = p as usize;
+        // SAFETY: the view covers the row, the panel was checked.
+        unsafe {
+            let (from, to) = (b.data.add(p * b.row_stride), to.add(p * b.cols));
+            let mut col = 0;
+            while col < b.cols {
+                s.store(to.add(col), s.load(from.add(col)));
+                col += S::LANES;
+            }
+            // The next strip's, which no prefetcher follows from row to row.
+            s.prefetch_far(from.wrapping_add(2 * b.cols));
+        }
     }
 }
 
@@ -103,73 +129,143 @@ pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
     }
 }
 
-/// Where the list of a tile begins: its length, then its k.
-#[inline(always)]
-fn list<const R: usize>(row: usize, k: usize) -> usize {
-    row / R * (k + 1)
+/// Which k of a block of A are not 0: a list for every tile, and one for the whole block.
+pub(super) struct Active<'a> {
+    /// Each list is its length and then its k, rising.
+    lists: &'a [u32],
+    k: usize,
+    tiles: usize,
 }
 
-/// For every tile of a block of A, the k at which not all its rows are 0.
-#[inline(always)]
-pub(super) fn active<S: Simd, const R: usize>(s: S, a: Matrix<'_>, indices: &mut [u32]) {
-    let k = a.cols;
-    assert!(a.rows <= BLOCK_ROWS && k <= BLOCK_K);
-    let mut row = 0;
-    while row < a.rows {
-        let rows = (a.rows - row).min(R);
-        let tile = a.data.wrapping_add(row * a.row_stride);
-        let (length, list) =
-            indices[list::<R>(row, k)..][..k + 1].split_first_mut().expect("k + 1");
-        let mut count = 0;
-        // Branch-free: write every k, keep those that count.
-        let mut note = |p: usize, bits: i32| {
-            list[count] = p as u32;
-            count += (bits != 0) as usize;
-        };
-        // SAFETY: the view covers `rows` x `k`.
-        unsafe {
-            if a.col_stride == 1 {
-                let mut lanes = [0.0f32; 16];
-                let mut p = 0;
-                while p < k {
-                    let n = (k - p).min(S::LANES);
-                    let mut any = s.splat_int(0);
-                    for r in 0..rows {
-                        let v = s.load_upto(tile.add(r * a.row_stride + p), n);
-                        any = s.or_int(any, s.to_bits(v));
-                    }
-                    s.store(lanes.as_mut_ptr(), s.from_bits(any));
-                    for (i, lane) in lanes[..n].iter().enumerate() {
-                        note(p + i, lane.to_bits() as i32);
-                    }
-                    p += n;
-                }
-            } else {
-                for p in 0..k {
-                    let at = tile.add(p * a.col_stride);
-                    let mut any = 0;
-                    if rows == R {
-                        for r in 0..R {
-                            any |= (*at.add(r * a.row_stride)).to_bits() as i32;
-                        }
-                    } else {
-                        for r in 0..rows {
-                            any |= (*at.add(r * a.row_stride)).to_bits() as i32;
-                        }
-                    }
-                    note(p, any);
-                }
-            }
+impl Active<'_> {
+    fn steps(&self, list: usize) -> Steps<'_> {
+        let (length, list) = self.lists[list * (self.k + 1)..].split_first().expect("a list");
+        let length = *length as usize;
+        if length * 100 > self.k * WORTH_SKIPPING {
+            Steps::All(self.k)
+        } else {
+            Steps::Only(&list[..length])
         }
-        *length = count as u32;
-        row += R;
+    }
+
+    /// The steps of a tile.
+    pub fn of(&self, tile: usize) -> Steps<'_> {
+        self.steps(tile)
+    }
+
+    /// The steps of any tile.
+    pub fn of_any(&self) -> Steps<'_> {
+        self.steps(self.tiles)
     }
 }
 
-/// The steps of the tile that begins at `row`.
+/// Lists the k at which not all rows of a tile of A are 0.
+///
+/// # Safety
+/// The view's bounds hold.
 #[inline(always)]
-pub(super) fn active_of<const R: usize>(indices: &[u32], row: usize, k: usize) -> Steps<'_> {
-    let (length, list) = indices[list::<R>(row, k)..].split_first().expect("a list was made");
-    let length = *length as usize;
-    if length * 100 > k * WORTH_SKIPPING { Steps::All(k) } else { Steps::Only(&list[..length]) }
+pub(super) unsafe fn active<'a, S: Simd, const R: usize>(
+    s: S,
+    a: Matrix<'_>,
+    indices: &'a mut [u32],
+) -> Active<'a> {
+    let k = a.cols;
+    assert!(a.rows <= BLOCK_ROWS && k <= BLOCK_K);
+    let tiles = a.rows.div_ceil(R);
+    let (masks, lists) = indices.split_at_mut(ACTIVE_MASKS);
+    let lists = &mut lists[..(tiles + 1) * (k + 1)];
+    let columns = a.col_stride != 1;
+    // Of each row, or of each tile's rows together, whichever is read along.
+    let rows_of = if columns { a.rows } else { tiles };
+    let masks = &mut masks[..k.div_ceil(32) * rows_of];
+    // SAFETY: passed on.
+    unsafe {
+        if columns {
+            row_masks(s, a, masks);
+        } else {
+            tile_masks::<S, R>(s, a, masks);
+        }
+    }
+    for (tile, list) in lists.chunks_exact_mut(k + 1).enumerate() {
+        let rows = match (tile < tiles, columns) {
+            (true, true) => tile * R..(tile * R + R).min(a.rows),
+            (true, false) => tile..tile + 1,
+            (false, _) => 0..rows_of,
+        };
+        let (length, list) = list.split_first_mut().expect("k + 1");
+        *length = list_masks(masks, rows_of, rows, list);
+    }
+    Active { lists, k, tiles }
+}
+
+/// For every tile of A, rows contiguous, a bit for each k at which it is not 0; word after word,
+/// the tiles side by side.
+///
+/// # Safety
+/// The view's bounds hold.
+#[inline(always)]
+unsafe fn tile_masks<S: Simd, const R: usize>(s: S, a: Matrix<'_>, masks: &mut [u32]) {
+    let tiles = a.rows.div_ceil(R);
+    for (word, masks) in masks.chunks_exact_mut(tiles).enumerate() {
+        let end = (word * 32 + 32).min(a.cols);
+        for (tile, mask) in masks.iter_mut().enumerate() {
+            *mask = 0;
+            let mut p = word * 32;
+            while p < end {
+                let n = (end - p).min(S::LANES);
+                let mut any = s.splat_int(0);
+                for r in tile * R..(tile * R + R).min(a.rows) {
+                    // SAFETY: the view covers `n` numbers of the row.
+                    let v = unsafe { s.load_upto(a.data.add(r * a.row_stride + p), n) };
+                    any = s.or_int(any, s.to_bits(v));
+                }
+                *mask |= s.nonzero(any) << (p - word * 32);
+                p += n;
+            }
+        }
+    }
+}
+
+/// For every row of A, columns contiguous, a bit for each k at which it is not 0; word after
+/// word, the rows side by side.
+///
+/// # Safety
+/// The view's bounds hold.
+#[inline(always)]
+unsafe fn row_masks<S: Simd>(s: S, a: Matrix<'_>, masks: &mut [u32]) {
+    let smallest = s.from_bits(s.splat_int(1));
+    for (word, masks) in masks.chunks_exact_mut(a.rows).enumerate() {
+        let mut row = 0;
+        while row < a.rows {
+            let n = (a.rows - row).min(S::LANES);
+            let mut mask = s.splat_int(0);
+            for bit in 0..(a.cols - word * 32).min(32) {
+                let at = a.data.wrapping_add(row + (word * 32 + bit) * a.col_stride);
+                // SAFETY: the view covers `n` rows of the column.
+                let v = unsafe { s.load_upto(at, n) };
+                // A NaN is not below anything, so it counts as not 0.
+                let zero = s.lt(s.abs(v), smallest);
+                let bit = s.from_bits(s.splat_int(1 << bit));
+                mask = s.or_int(mask, s.to_bits(s.select(zero, s.splat(0.0), bit)));
+            }
+            // SAFETY: `masks` has a word for each row.
+            unsafe { s.store_upto(masks[row..].as_mut_ptr().cast(), n, s.from_bits(mask)) };
+            row += n;
+        }
+    }
+}
+
+/// Lists the bits that any of some rows has in `masks`, where `all` stand side by side.
+#[inline(always)]
+fn list_masks(masks: &[u32], all: usize, rows: Range<usize>, list: &mut [u32]) -> u32 {
+    let mut count = 0;
+    for (word, masks) in masks.chunks_exact(all).enumerate() {
+        let mut any = masks[rows.clone()].iter().fold(0, |any, mask| any | mask);
+        while any != 0 {
+            list[count] = (word * 32) as u32 + any.trailing_zeros();
+            count += 1;
+            any &= any - 1;
+        }
+    }
+    count as u32
 }

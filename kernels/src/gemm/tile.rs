@@ -83,7 +83,7 @@ impl Strip for Copying {
             s.store(self.panel.add(k * self.width + v * S::LANES), vector);
             if v == 0 {
                 // The next strip's, which no prefetcher follows from row to row.
-                s.prefetch(self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width));
+                s.prefetch_far(self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width));
             }
             vector
         }

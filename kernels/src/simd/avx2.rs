@@ -84,6 +84,10 @@ impl Simd for Avx2 {
         op!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
     }
     #[inline(always)]
+    fn prefetch_far(self, at: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T1>(at.cast()))
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         op!(_mm256_fmadd_ps(a, b, c))
     }
@@ -158,6 +162,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn shift_right<const BITS: i32>(self, a: __m256i) -> __m256i {
         op!(_mm256_srai_epi32::<BITS>(a))
+    }
+    #[inline(always)]
+    fn nonzero(self, a: __m256i) -> u32 {
+        let zero = op!(_mm256_cmpeq_epi32(a, _mm256_setzero_si256()));
+        !op!(_mm256_movemask_ps(_mm256_castsi256_ps(zero))) as u32 & 0xff
     }
 
     #[inline(always)]

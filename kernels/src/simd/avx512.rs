@@ -78,6 +78,10 @@ impl Simd for Avx512 {
         op!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
     }
     #[inline(always)]
+    fn prefetch_far(self, at: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T1>(at.cast()))
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         op!(_mm512_fmadd_ps(a, b, c))
     }
@@ -152,6 +156,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn shift_right<const BITS: i32>(self, a: __m512i) -> __m512i {
         op!(_mm512_srav_epi32(a, _mm512_set1_epi32(BITS)))
+    }
+    #[inline(always)]
+    fn nonzero(self, a: __m512i) -> u32 {
+        u32::from(op!(_mm512_test_epi32_mask(a, a)))
     }
 
     #[inline(always)]

@@ -149,4 +149,10 @@ impl Simd for Neon {
     fn shift_right<const BITS: i32>(self, a: int32x4_t) -> int32x4_t {
         op!(vshrq_n_s32::<BITS>(a))
     }
+    #[inline(always)]
+    fn nonzero(self, a: int32x4_t) -> u32 {
+        const BITS: [u32; 4] = [1, 2, 4, 8];
+        // SAFETY: NEON is proved by `self`, and four numbers are read.
+        unsafe { vaddvq_u32(vandq_u32(vtstq_s32(a, a), vld1q_u32(BITS.as_ptr()))) }
+    }
 }

@@ -128,4 +128,9 @@ impl Simd for Portable {
     fn shift_right<const BITS: i32>(self, a: i32x8) -> i32x8 {
         a >> BITS
     }
+    #[inline(always)]
+    fn nonzero(self, a: i32x8) -> u32 {
+        let lanes = a.to_array();
+        (0..8).map(|i| u32::from(lanes[i] != 0) << i).sum()
+    }
 }

@@ -165,4 +165,8 @@ impl Simd for Scalar {
     fn shift_right<const BITS: i32>(self, a: i32) -> i32 {
         a >> BITS
     }
+    #[inline(always)]
+    fn nonzero(self, a: i32) -> u32 {
+        u32::from(a != 0)
+    }
 }

@@ -80,6 +80,10 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
     fn prefetch(self, at: *const f32) {
         self.0.prefetch(at);
     }
+    #[inline(always)]
+    fn prefetch_far(self, at: *const f32) {
+        self.0.prefetch_far(at);
+    }
     each!(mul_add(a: V, b: V, c: V) -> V);
     each!(add(a: V, b: V) -> V);
     each!(sub(a: V, b: V) -> V);
@@ -115,5 +119,13 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
             out[i] = self.0.shift_right::<BITS>(a[i]);
         }
         out
+    }
+    #[inline(always)]
+    fn nonzero(self, a: Self::I) -> u32 {
+        let mut bits = 0;
+        for i in 0..N {
+            bits |= self.0.nonzero(a[i]) << (i * S::LANES);
+        }
+        bits
     }
 }
