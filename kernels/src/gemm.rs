@@ -126,10 +126,13 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
     }
     let (m, n, depth) = (a.rows, b.cols, a.cols);
     let k_blocks = depth.div_ceil(BLOCK_K).max(1);
+    // As equal as whole vectors allow: a block that ends within one is transposed by the number.
+    let longest = depth.div_ceil(k_blocks).next_multiple_of(16);
     let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
     let (panel, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
     for block in 0..k_blocks {
-        let (k0, k1) = (depth * block / k_blocks, depth * (block + 1) / k_blocks);
+        let edge = |block: usize| (longest * block).min(depth);
+        let (k0, k1) = (edge(block), edge(block + 1));
         let k = k1 - k0;
         let mut row_block = 0;
         while row_block < m {

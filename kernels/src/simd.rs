@@ -39,6 +39,16 @@ pub trait Simd: Copy {
     /// What a comparison gives.
     type M: Copy;
 
+    /// Runs a kernel's body compiled for this set.
+    fn run<K: Kernel>(self, kernel: K) -> K::Output;
+
+    /// As [`Simd::run`], in a function of its own. (A function that enables features cannot be
+    /// kept from being inlined where they are enabled already; this one enables none.)
+    #[inline(never)]
+    fn outlined<K: Kernel>(self, kernel: K) -> K::Output {
+        self.run(kernel)
+    }
+
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
     /// # Safety
@@ -289,7 +299,7 @@ impl Isa {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Set::Scalar(s) => s.run(kernel),
-            Set::Portable(s) => kernel.run(s),
+            Set::Portable(s) => s.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(s) => s.run(kernel),
             #[cfg(target_arch = "x86_64")]

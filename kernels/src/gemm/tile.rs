@@ -1,7 +1,9 @@
 //! The register tile: `R` rows by `V` vectors of sums, kept in registers along a block of k.
 
+use core::mem::MaybeUninit;
+
 use super::Epilogue;
-use crate::simd::{Several, Simd};
+use crate::simd::{Kernel, Several, Simd};
 
 /// A's side of a tile.
 #[derive(Clone, Copy)]
@@ -83,7 +85,9 @@ impl Strip for Copying {
             s.store(self.panel.add(k * self.width + v * S::LANES), vector);
             if v == 0 {
                 // The next strip's, which no prefetcher follows from row to row.
-                s.prefetch_far(self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width));
+                s.prefetch_far(
+                    self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width),
+                );
             }
             vector
         }
@@ -110,6 +114,13 @@ pub(super) struct At {
     pub last: bool,
 }
 
+/// Floats of the widest tile.
+const MOST_SUMS: usize = 12 * 2 * 16;
+
+/// A tile's sums, row after row.
+#[repr(align(64))]
+struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
+
 /// Sums a tile over its steps and stores the sums for the next block of k, or gives them to the
 /// epilogue.
 ///
@@ -126,98 +137,118 @@ pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V
     partial: (*mut f32, usize),
     epilogue: &mut E,
 ) {
-    let mut sums = [[s.splat(0.0); V]; R];
+    const { assert!(R * V * S::LANES <= MOST_SUMS) };
+    let mut sums = Sums(MaybeUninit::uninit());
+    let sums: *mut f32 = sums.0.as_mut_ptr().cast();
     let (partial, stride) = partial;
+    let wide = Several::<S, V>(s);
+    let width = V * S::LANES;
     if !(at.first && at.last) {
         // The next tile's unfinished sums, while this one is at work.
         for r in 0..R {
             s.prefetch(partial.wrapping_add((at.row + R + r) * stride + at.col));
         }
     }
-    let lanes = |v: usize| at.cols.saturating_sub(v * S::LANES).min(S::LANES);
-    // SAFETY: the caller vouches for all that is reached.
+    // SAFETY: the caller vouches for all that is reached; `sums` has room for the tile.
     unsafe {
         if !at.first {
-            for r in 0..at.rows {
-                for v in 0..V {
-                    let from = partial.add((at.row + r) * stride + at.col + v * S::LANES);
-                    sums[r][v] = s.load_upto(from, lanes(v));
-                }
+            for r in 0..R {
+                let row = partial.wrapping_add((at.row + r) * stride + at.col);
+                let lanes = if r < at.rows { at.cols } else { 0 };
+                wide.store(sums.add(r * width), wide.load_upto(row, lanes));
             }
         }
+        let from_zero = at.first;
         match left {
             Left::Rows(first, stride) => {
                 // Rows past the end repeat the last one; their sums are dropped.
-                let mut rows = Rows([first; R]);
-                for (r, row) in rows.0.iter_mut().enumerate() {
+                let mut rows = [first; R];
+                for (r, row) in rows.iter_mut().enumerate() {
                     *row = first.add(r.min(at.rows - 1) * stride);
                 }
-                accumulate(s, rows, right, steps, &mut sums);
+                let left = Rows(rows);
+                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, sums, from_zero });
             }
             Left::Columns(first, stride) => {
-                accumulate(s, Columns(first, stride), right, steps, &mut sums);
+                let left = Columns(first, stride);
+                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, sums, from_zero });
             }
         }
         if at.last {
-            let s = Several::<S, V>(s);
-            let mut column = epilogue.begin(s, at.col, at.cols);
+            let mut column = epilogue.begin(wide, at.col, at.cols);
             for r in 0..at.rows {
-                epilogue.apply(s, &mut column, at.row + r, at.col, at.cols, sums[r]);
+                let sum = wide.load(sums.add(r * width));
+                epilogue.apply(wide, &mut column, at.row + r, at.col, at.cols, sum);
             }
-            epilogue.end(s, column, at.col, at.cols);
+            epilogue.end(wide, column, at.col, at.cols);
         } else {
             for r in 0..at.rows {
-                for v in 0..V {
-                    let to = partial.add((at.row + r) * stride + at.col + v * S::LANES);
-                    s.store_upto(to, lanes(v), sums[r][v]);
-                }
+                let row = partial.add((at.row + r) * stride + at.col);
+                wide.store_upto(row, at.cols, wide.load(sums.add(r * width)));
             }
         }
     }
 }
 
-/// `sums[r][v] += a(r, k) * b[k][v]`, step by step.
+/// `sums[r][v] += a(r, k) * b[k][v]`, step by step: the micro-kernel. It is compiled as a function
+/// of its own, so that nothing around it takes its registers.
 ///
-/// # Safety
-/// As for [`run`].
-#[inline(always)]
-unsafe fn accumulate<S: Simd, A: Numbers, B: Strip, const R: usize, const V: usize>(
-    s: S,
-    a: A,
+/// Whoever runs it vouches for what [`run`] is promised, and for `R * V` vectors at `sums`.
+struct Accumulate<'a, A, B, const R: usize, const V: usize> {
+    left: A,
     right: B,
-    steps: Steps<'_>,
-    sums: &mut [[S::V; V]; R],
-) {
-    let mut held = *sums;
-    // SAFETY: the caller vouches for every step.
-    unsafe {
-        match steps {
-            Steps::All(depth) => {
-                let mut k = 0;
-                // Four at once hide the loop's own arithmetic.
-                while k + 4 <= depth {
-                    step(s, a, right, k, &mut held);
-                    step(s, a, right, k + 1, &mut held);
-                    step(s, a, right, k + 2, &mut held);
-                    step(s, a, right, k + 3, &mut held);
-                    k += 4;
-                }
-                while k < depth {
-                    step(s, a, right, k, &mut held);
-                    k += 1;
+    steps: Steps<'a>,
+    sums: *mut f32,
+    from_zero: bool,
+}
+
+impl<A: Numbers, B: Strip, const R: usize, const V: usize> Kernel for Accumulate<'_, A, B, R, V> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Accumulate { left, right, steps, sums, from_zero } = self;
+        let mut held = [[s.splat(0.0); V]; R];
+        // SAFETY: whoever runs it vouches for every step and for the sums.
+        unsafe {
+            if !from_zero {
+                for r in 0..R {
+                    for v in 0..V {
+                        held[r][v] = s.load(sums.add((r * V + v) * S::LANES));
+                    }
                 }
             }
-            Steps::Only(list) => {
-                for &k in list {
-                    step(s, a, right, k as usize, &mut held);
+            match steps {
+                Steps::All(depth) => {
+                    let mut k = 0;
+                    // Four at once hide the loop's own arithmetic.
+                    while k + 4 <= depth {
+                        step(s, left, right, k, &mut held);
+                        step(s, left, right, k + 1, &mut held);
+                        step(s, left, right, k + 2, &mut held);
+                        step(s, left, right, k + 3, &mut held);
+                        k += 4;
+                    }
+                    while k < depth {
+                        step(s, left, right, k, &mut held);
+                        k += 1;
+                    }
+                }
+                Steps::Only(list) => {
+                    for &k in list {
+                        step(s, left, right, k as usize, &mut held);
+                    }
+                }
+            }
+            for r in 0..R {
+                for v in 0..V {
+                    s.store(sums.add((r * V + v) * S::LANES), held[r][v]);
                 }
             }
         }
     }
-    *sums = held;
 }
 
-/// One step of [`accumulate`].
+/// One step of [`Accumulate`].
 ///
 /// # Safety
 /// As for [`run`].

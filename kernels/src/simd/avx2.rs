@@ -16,16 +16,6 @@ impl Avx2 {
         present.then_some(Avx2(()))
     }
 
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
-        fn entry<K: Kernel>(s: Avx2, kernel: K) -> K::Output {
-            kernel.run(s)
-        }
-        // SAFETY: `self` proves that the machine has the features.
-        unsafe { entry(self, kernel) }
-    }
-
     /// All ones in the first `n` lanes.
     #[inline(always)]
     fn first(self, n: usize) -> __m256i {
@@ -55,6 +45,15 @@ impl Simd for Avx2 {
     type I = __m256i;
     type M = __m256;
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn entry<K: Kernel>(s: Avx2, kernel: K) -> K::Output {
+            kernel.run(s)
+        }
+        // SAFETY: `self` proves that the machine has the features.
+        unsafe { entry(self, kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         op!(_mm256_set1_ps(x))

@@ -18,16 +18,6 @@ impl Avx512 {
             cfg!(all(target_feature = "avx512f", target_feature = "avx2", target_feature = "fma"));
         present.then_some(Avx512(()))
     }
-
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        fn entry<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
-            kernel.run(s)
-        }
-        // SAFETY: `self` proves that the machine has the features.
-        unsafe { entry(self, kernel) }
-    }
 }
 
 /// Calls intrinsics that take values only.
@@ -49,6 +39,15 @@ impl Simd for Avx512 {
     type I = __m512i;
     type M = __mmask16;
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        fn entry<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
+            kernel.run(s)
+        }
+        // SAFETY: `self` proves that the machine has the features.
+        unsafe { entry(self, kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         op!(_mm512_set1_ps(x))

@@ -40,6 +40,10 @@ impl Simd for Neon {
     type I = int32x4_t;
     type M = uint32x4_t;
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> float32x4_t {
         op!(vdupq_n_f32(x))

@@ -1,7 +1,7 @@
 //! The crate `wide`: 8 lanes of whatever the target is compiled for. `mul_add` is fused only
 //! where the target is, so this set promises closeness, not the same bits.
 
-use super::Simd;
+use super::{Kernel, Simd};
 use bytemuck::cast;
 use wide::{f32x8, i32x8};
 
@@ -25,6 +25,10 @@ impl Simd for Portable {
     type I = i32x8;
     type M = f32x8;
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> f32x8 {
         f32x8::splat(x)

@@ -19,20 +19,6 @@ impl Scalar {
             fma: cfg!(target_feature = "fma"),
         }
     }
-
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[cfg(target_arch = "x86_64")]
-        if self.fma {
-            #[target_feature(enable = "fma")]
-            fn entry<K: Kernel>(s: Scalar, kernel: K) -> K::Output {
-                kernel.run(s)
-            }
-            // SAFETY: `fma` says that the machine has the feature.
-            return unsafe { entry(self, kernel) };
-        }
-        kernel.run(self)
-    }
 }
 
 #[cfg(feature = "std")]
@@ -69,6 +55,19 @@ impl Simd for Scalar {
     type I = i32;
     type M = bool;
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[cfg(target_arch = "x86_64")]
+        if self.fma {
+            #[target_feature(enable = "fma")]
+            fn entry<K: Kernel>(s: Scalar, kernel: K) -> K::Output {
+                kernel.run(s)
+            }
+            // SAFETY: `fma` says that the machine has the feature.
+            return unsafe { entry(self, kernel) };
+        }
+        kernel.run(self)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
         x

@@ -1,7 +1,7 @@
 //! Several vectors side by side, used as one: what needs many cycles for one vector, as the
 //! exponential does, then works on all of them at once.
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 /// `N` vectors of `S`.
 #[derive(Clone, Copy)]
@@ -39,6 +39,10 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
     type I = [S::I; N];
     type M = [S::M; N];
 
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
         [self.0.splat(x); N]
