@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sae_kernels::{Isa, bytes};
+
 use crate::error::{Error, Result};
 use crate::idx::{ElementType, Idx};
 
@@ -101,8 +103,8 @@ enum Source {
 pub struct Samples {
     source: Arc<Source>,
     scaling: Scaling,
-    /// The feature of every byte.
-    bytes: Arc<[f32; 256]>,
+    /// What scales bytes; every set gives the same bits.
+    isa: Isa,
     /// Rows of the source, if not all in their order.
     chosen: Option<Arc<[u32]>>,
 }
@@ -144,8 +146,7 @@ impl Samples {
     }
 
     fn of(source: Source, scaling: Scaling) -> Self {
-        let bytes = Arc::new(std::array::from_fn(|byte| scaling.apply(byte as f32)));
-        Samples { source: Arc::new(source), scaling, bytes, chosen: None }
+        Samples { source: Arc::new(source), scaling, isa: Isa::detect(), chosen: None }
     }
 
     /// How many there are.
@@ -214,6 +215,16 @@ impl Samples {
         }
     }
 
+    /// Asks for a sample's bytes, which will be gathered soon.
+    pub(crate) fn prefetch(&self, sample: usize) {
+        let row = self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize);
+        if let Source::Idx(idx) = &*self.source
+            && let Some(all) = idx.as_u8()
+        {
+            bytes::prefetch(&all[row * self.features()..][..self.features()]);
+        }
+    }
+
     /// Copies a sample, scaled, to `out[features]`.
     ///
     /// # Errors
@@ -226,10 +237,13 @@ impl Samples {
         let features = self.features();
         match &*self.source {
             Source::Idx(idx) => {
-                if let Some(bytes) = idx.as_u8() {
-                    let bytes = &bytes[row * features..][..features];
-                    for (to, &byte) in out.iter_mut().zip(bytes) {
-                        *to = self.bytes[byte as usize];
+                if let Some(all) = idx.as_u8() {
+                    let row_bytes = &all[row * features..][..features];
+                    let (subtract, divide) = self.scaling.constants();
+                    if divide == 0.0 {
+                        out.fill(0.0);
+                    } else {
+                        bytes::scale_bytes(self.isa, row_bytes, subtract, divide, out);
                     }
                     return Ok(());
                 }

@@ -86,7 +86,12 @@ pub(crate) fn gather(engine: &mut Engine, samples: &Samples, work: &mut Workspac
     let failure: Mutex<Option<Error>> = Mutex::new(None);
     engine.team.run(division.parts(), |part, _| {
         let mut batch = parts.take(part);
-        for (row, &sample) in rows[division.range(part)].iter().enumerate() {
+        let rows = &rows[division.range(part)];
+        for (row, &sample) in rows.iter().enumerate() {
+            // Samples lie anywhere in the file: the next ones are on their way meanwhile.
+            if let Some(&later) = rows.get(row + 4) {
+                samples.prefetch(later as usize);
+            }
             if let Err(error) = samples.gather(sample as usize, batch.row_mut(row)) {
                 failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).replace(error);
             }

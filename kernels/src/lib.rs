@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod activation;
+pub mod bytes;
 pub mod gemm;
 pub mod math;
 pub mod matrix;

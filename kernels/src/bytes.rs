@@ -1,0 +1,35 @@
+//! Bytes, as images hold them, to numbers.
+
+use crate::simd::{Isa, Kernel, Simd};
+
+/// `out[i] = (bytes[i] - subtract) / divide`, rounded as plain Rust rounds it on every set.
+///
+/// # Panics
+/// The lengths differ.
+pub fn scale_bytes(isa: Isa, bytes: &[u8], subtract: f32, divide: f32, out: &mut [f32]) {
+    struct Scale<'a>(&'a [u8], f32, f32, &'a mut [f32]);
+    impl Kernel for Scale<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            let Scale(bytes, subtract, divide, out) = self;
+            for (to, &byte) in out.iter_mut().zip(bytes) {
+                *to = (f32::from(byte) - subtract) / divide;
+            }
+        }
+    }
+    assert_eq!(bytes.len(), out.len(), "a number for each byte");
+    isa.run(Scale(bytes, subtract, divide, out));
+}
+
+/// Asks for bytes that will be read soon, which may be far away in memory.
+pub fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64) {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing, and SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
