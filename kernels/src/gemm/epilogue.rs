@@ -1,5 +1,6 @@
 //! What happens to a finished sum before it is stored, and the products named after it.
 
+use super::tile::Place;
 use super::{BLOCK_ROWS, GRADIENT_FLOATS, Operands, PRODUCT_FLOATS, Scratch, product};
 use crate::activation::Activation;
 use crate::matrix::{Matrix, MatrixMut};
@@ -10,6 +11,11 @@ use crate::simd::{Isa, Kernel, Simd};
 ///
 /// `col` is the first lane's column and `lanes` says how many lanes there are.
 pub(crate) trait Epilogue {
+    /// Where the sums of a tile that begins here go as they are, if that is all that is done.
+    #[inline(always)]
+    fn place(&self, _row: usize, _col: usize) -> Option<Place> {
+        None
+    }
     /// What a column of vectors keeps in registers.
     type Column<S: Simd>: Copy;
     /// Before the first row of a tile.
@@ -63,6 +69,11 @@ struct Store<'a>(MatrixMut<'a>);
 
 impl Epilogue for Store<'_> {
     type Column<S: Simd> = ();
+    #[inline(always)]
+    fn place(&self, row: usize, col: usize) -> Option<Place> {
+        let (data, stride) = partial(&self.0);
+        Some(Place { data: data.wrapping_add(row * stride + col), stride })
+    }
     #[inline(always)]
     unsafe fn begin<S: Simd>(&self, _: S, _: usize, _: usize) {}
     #[inline(always)]

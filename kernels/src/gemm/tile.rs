@@ -117,6 +117,20 @@ pub(super) struct At {
 /// Floats of the widest tile.
 const MOST_SUMS: usize = 12 * 2 * 16;
 
+/// Where a tile's sums are: the first row, and the distance of the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub data: *mut f32,
+    pub stride: usize,
+}
+
+impl Place {
+    #[inline(always)]
+    fn row(self, r: usize) -> *mut f32 {
+        self.data.wrapping_add(r * self.stride)
+    }
+}
+
 /// A tile's sums, row after row.
 #[repr(align(64))]
 struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
@@ -138,8 +152,6 @@ pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V
     epilogue: &mut E,
 ) {
     const { assert!(R * V * S::LANES <= MOST_SUMS) };
-    let mut sums = Sums(MaybeUninit::uninit());
-    let sums: *mut f32 = sums.0.as_mut_ptr().cast();
     let (partial, stride) = partial;
     let wide = Several::<S, V>(s);
     let width = V * S::LANES;
@@ -149,16 +161,28 @@ pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V
             s.prefetch(partial.wrapping_add((at.row + R + r) * stride + at.col));
         }
     }
-    // SAFETY: the caller vouches for all that is reached; `sums` has room for the tile.
+    let mut held = Sums(MaybeUninit::uninit());
+    let held = Place { data: held.0.as_mut_ptr().cast(), stride: width };
+    let waiting = Place { data: partial.wrapping_add(at.row * stride + at.col), stride };
+    // A whole tile comes from where it waits, and goes where it is wanted; others by way of `held`.
+    let whole = at.rows == R && at.cols == width;
+    let direct = if at.last { epilogue.place(at.row, at.col) } else { Some(waiting) };
+    let (from, to, direct) = match direct {
+        Some(place) if whole => (waiting, place, true),
+        _ => (if whole { waiting } else { held }, held, false),
+    };
+    // SAFETY: the caller vouches for all that is reached; `held` has room for the tile.
     unsafe {
-        if !at.first {
-            for r in 0..R {
-                let row = partial.wrapping_add((at.row + r) * stride + at.col);
-                let lanes = if r < at.rows { at.cols } else { 0 };
-                wide.store(sums.add(r * width), wide.load_upto(row, lanes));
+        if !at.first && !whole {
+            for r in 0..at.rows {
+                let row = wide.load_upto(waiting.row(r), at.cols);
+                wide.store(held.row(r), row);
+            }
+            for r in at.rows..R {
+                wide.store(held.row(r), wide.splat(0.0));
             }
         }
-        let from_zero = at.first;
+        let from = (!at.first).then_some(from);
         match left {
             Left::Rows(first, stride) => {
                 // Rows past the end repeat the last one; their sums are dropped.
@@ -167,53 +191,55 @@ pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V
                     *row = first.add(r.min(at.rows - 1) * stride);
                 }
                 let left = Rows(rows);
-                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, sums, from_zero });
+                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, from, to });
             }
             Left::Columns(first, stride) => {
                 let left = Columns(first, stride);
-                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, sums, from_zero });
+                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, from, to });
             }
+        }
+        if direct {
+            return;
         }
         if at.last {
             let mut column = epilogue.begin(wide, at.col, at.cols);
             for r in 0..at.rows {
-                let sum = wide.load(sums.add(r * width));
+                let sum = wide.load(held.row(r));
                 epilogue.apply(wide, &mut column, at.row + r, at.col, at.cols, sum);
             }
             epilogue.end(wide, column, at.col, at.cols);
         } else {
             for r in 0..at.rows {
-                let row = partial.add((at.row + r) * stride + at.col);
-                wide.store_upto(row, at.cols, wide.load(sums.add(r * width)));
+                wide.store_upto(waiting.row(r), at.cols, wide.load(held.row(r)));
             }
         }
     }
 }
 
-/// `sums[r][v] += a(r, k) * b[k][v]`, step by step: the micro-kernel. It is compiled as a function
+/// `to[r][v] = from[r][v] + a(r, k) * b[k][v] + ..`, step by step: the micro-kernel. It is compiled as a function
 /// of its own, so that nothing around it takes its registers.
 ///
-/// Whoever runs it vouches for what [`run`] is promised, and for `R * V` vectors at `sums`.
+/// Whoever runs it vouches for what [`run`] is promised, and for `R * V` vectors at both places.
 struct Accumulate<'a, A, B, const R: usize, const V: usize> {
     left: A,
     right: B,
     steps: Steps<'a>,
-    sums: *mut f32,
-    from_zero: bool,
+    from: Option<Place>,
+    to: Place,
 }
 
 impl<A: Numbers, B: Strip, const R: usize, const V: usize> Kernel for Accumulate<'_, A, B, R, V> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Accumulate { left, right, steps, sums, from_zero } = self;
+        let Accumulate { left, right, steps, from, to } = self;
         let mut held = [[s.splat(0.0); V]; R];
         // SAFETY: whoever runs it vouches for every step and for the sums.
         unsafe {
-            if !from_zero {
+            if let Some(from) = from {
                 for r in 0..R {
                     for v in 0..V {
-                        held[r][v] = s.load(sums.add((r * V + v) * S::LANES));
+                        held[r][v] = s.load(from.row(r).add(v * S::LANES));
                     }
                 }
             }
@@ -241,7 +267,7 @@ impl<A: Numbers, B: Strip, const R: usize, const V: usize> Kernel for Accumulate
             }
             for r in 0..R {
                 for v in 0..V {
-                    s.store(sums.add((r * V + v) * S::LANES), held[r][v]);
+                    s.store(to.row(r).add(v * S::LANES), held[r][v]);
                 }
             }
         }
