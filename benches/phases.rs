@@ -232,19 +232,8 @@ fn main() {
             flops += phase.flops();
         }
         println!("| all | {:.1} | {:.0} % |", total * 1e6, flops / total / 1e9 / peak * 100.0);
-        let mut sweeps: Vec<f64> = (0..500)
-            .map(|_| {
-                let start = Instant::now();
-                net.sweep();
-                start.elapsed().as_secs_f64()
-            })
-            .collect();
-        println!(
-            "(Adam alone over {} x {}: {:.1} us)",
-            SIZES[0],
-            SIZES[1],
-            median(&mut sweeps) * 1e6
-        );
+        let sweep = peak::median_time(0.2, || net.sweep());
+        println!("(Adam alone over {} x {}: {:.1} us)", SIZES[0], SIZES[1], sweep * 1e6);
     }
     let mut criterion = Criterion::default()
         .measurement_time(Duration::from_secs(2))

@@ -26,9 +26,14 @@ const WIDEST_STRIP: usize = 32;
 /// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
 const LONG_STRIDE: usize = 512;
 
-const PANEL_FLOATS: usize = BLOCK_K * WIDEST_STRIP;
+/// Columns of B whose panels are kept while several row blocks pass over them: 1.5 MiB.
+const BLOCK_COLS: usize = 1024;
+/// A multiple of every `TILE_ROWS`.
+const ROW_UNIT: usize = 24;
+
+const PANEL_FLOATS: usize = BLOCK_K * (BLOCK_COLS + WIDEST_STRIP);
 /// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * BLOCK_K;
+const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (BLOCK_K + LINE);
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// Floats of a block of a weight gradient, 192 KiB: it stays in the second cache from the product
@@ -79,6 +84,8 @@ pub(crate) struct Operands<'a> {
 enum Layout {
     /// In place, rows contiguous along k.
     Rows,
+    /// The same in a copy, whose rows are this far apart.
+    RowsCopied(usize),
     /// In place, rows of a tile contiguous (A^T).
     Columns,
     /// Packed, `[tile][k][TILE_ROWS]`.
@@ -129,128 +136,144 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
     // As equal as whole vectors allow: a block that ends within one is transposed by the number.
     let longest = depth.div_ceil(k_blocks).next_multiple_of(16);
     let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
-    let (panel, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
+    let (panels, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
+    let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
+    let highest = m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT);
+    // Strips are copied once for all row blocks, unless each wants other rows of them.
+    let reuse = row_blocks > 1 && !skip_zeros;
     for block in 0..k_blocks {
         let edge = |block: usize| (longest * block).min(depth);
         let (k0, k1) = (edge(block), edge(block + 1));
         let k = k1 - k0;
-        let mut row_block = 0;
-        while row_block < m {
-            let rows = (m - row_block).min(BLOCK_ROWS);
-            let a = a.rows(row_block..row_block + rows).columns(k0..k1);
-            // Rows a multiple of 2 KiB apart share so few sets of the first cache that they
-            // push each other out; a copy pays as soon as a few strips read it.
-            let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * WIDEST_STRIP;
-            let layout = if a.col_stride == 1 && apart {
-                Layout::Rows
-            } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
-                Layout::Columns
-            } else {
-                Layout::Packed
-            };
-            // SAFETY: the views' bounds hold, the scratch has room for a block.
-            unsafe {
-                match layout {
-                    Layout::Packed => pack::left::<R>(a, tiles),
-                    // A tile that is cut short would read past the end.
-                    Layout::Columns if rows % R != 0 => {
-                        let whole = rows / R * R;
-                        pack::left::<R>(a.rows(whole..rows), &mut tiles[whole * k..]);
-                    }
-                    _ => {}
-                }
-            }
-            let active = if skip_zeros {
-                // SAFETY: as above.
-                Some(unsafe { pack::active::<S, R>(s, a, scratch.indices) })
-            } else {
-                None
-            };
-
-            let mut col = 0;
-            while col < n {
-                let left = n - col;
-                let vectors = if left > S::LANES { V } else { 1 };
-                let cols = left.min(vectors * S::LANES);
-                let b = b.rows(k0..k1).columns(col..col + cols);
-                let width = vectors * S::LANES;
-                let here = tile::Right { strip: b.data, stride: b.row_stride };
-                let copied = tile::Right { strip: panel.as_ptr(), stride: width };
-                let whole = b.col_stride == 1 && cols == width;
-                let in_place = whole && rows <= R;
-                let mut copying = whole && !in_place;
-                // SAFETY: a panel has room for a strip of a block.
+        let mut first_col = 0;
+        while first_col < n {
+            let end_col = if reuse { (first_col + BLOCK_COLS).min(n) } else { n };
+            let mut row_block = 0;
+            while row_block < m {
+                let rows = (m - row_block).min(highest);
+                let a = a.rows(row_block..row_block + rows).columns(k0..k1);
+                // Rows a multiple of 2 KiB apart share so few sets of the first cache that they
+                // push each other out; a copy pays as soon as a few strips read it.
+                let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * WIDEST_STRIP;
+                let layout = if a.col_stride == 1 {
+                    if apart { Layout::Rows } else { Layout::RowsCopied(k + LINE) }
+                } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
+                    Layout::Columns
+                } else {
+                    Layout::Packed
+                };
+                // SAFETY: the views' bounds hold, the scratch has room for a block.
                 unsafe {
-                    if !whole {
-                        pack::right(s, b, width, panel);
-                    } else if copying
-                        && let Some(active) = &active
-                        && let tile::Steps::Only(list) = active.of_any()
-                    {
-                        pack::some_rows(s, b, list, panel);
-                        copying = false;
+                    match layout {
+                        Layout::RowsCopied(stride) => pack::rows(s, a, tiles, stride),
+                        Layout::Packed => pack::left::<R>(a, tiles),
+                        // A tile that is cut short would read past the end.
+                        Layout::Columns if rows % R != 0 => {
+                            let whole = rows / R * R;
+                            pack::left::<R>(a.rows(whole..rows), &mut tiles[whole * k..]);
+                        }
+                        _ => {}
                     }
                 }
-                let mut row = 0;
-                while row < rows {
-                    let tile_rows = (rows - row).min(R);
-                    let packed = match layout {
-                        Layout::Packed => true,
-                        Layout::Columns => tile_rows < R,
-                        Layout::Rows => false,
-                    };
-                    let steps = match &active {
-                        Some(active) if !(copying && row == 0) => active.of(row / R),
-                        _ => tile::Steps::All(k),
-                    };
-                    let at = tile::At {
-                        row: row_block + row,
-                        rows: tile_rows,
-                        col,
-                        cols,
-                        first: block == 0,
-                        last: block + 1 == k_blocks,
-                    };
-                    // SAFETY: the operands cover the tile, or were padded to it.
+                let active = if skip_zeros {
+                    // SAFETY: as above.
+                    Some(unsafe { pack::active::<S, R>(s, a, scratch.indices) })
+                } else {
+                    None
+                };
+
+                let mut col = first_col;
+                while col < end_col {
+                    let left = end_col - col;
+                    let vectors = if left > S::LANES { V } else { 1 };
+                    let cols = left.min(vectors * S::LANES);
+                    let b = b.rows(k0..k1).columns(col..col + cols);
+                    let width = vectors * S::LANES;
+                    let panel =
+                        if reuse { &mut panels[(col - first_col) * k..] } else { &mut *panels };
+                    let here = tile::Right { strip: b.data, stride: b.row_stride };
+                    let copied = tile::Right { strip: panel.as_ptr(), stride: width };
+                    let whole = b.col_stride == 1 && cols == width;
+                    let in_place = whole && m <= R;
+                    let packed_before = reuse && row_block > 0;
+                    let mut copying = whole && !in_place && !packed_before;
+                    // SAFETY: a panel has room for a strip of a block.
                     unsafe {
-                        let first_row = a.data.wrapping_add(row * a.row_stride);
-                        let left = if packed {
-                            tile::Left::Columns(tiles.as_ptr().add(row * k), R)
-                        } else if let Layout::Columns = layout {
-                            tile::Left::Columns(first_row, a.col_stride)
-                        } else {
-                            tile::Left::Rows(first_row, a.row_stride)
-                        };
-                        if copying && row == 0 {
-                            let panel = panel.as_mut_ptr();
-                            let right = tile::Copying { strip: here, panel, width };
-                            if vectors == V {
-                                tile::run::<S, _, E, R, V>(
-                                    s, left, right, steps, at, partial, epilogue,
-                                );
-                            } else {
-                                tile::run::<S, _, E, R, 1>(
-                                    s, left, right, steps, at, partial, epilogue,
-                                );
-                            }
-                        } else {
-                            let right = if in_place { here } else { copied };
-                            if vectors == V {
-                                tile::run::<S, _, E, R, V>(
-                                    s, left, right, steps, at, partial, epilogue,
-                                );
-                            } else {
-                                tile::run::<S, _, E, R, 1>(
-                                    s, left, right, steps, at, partial, epilogue,
-                                );
-                            }
+                        if packed_before {
+                        } else if !whole {
+                            pack::right(s, b, width, panel);
+                        } else if copying
+                            && let Some(active) = &active
+                            && let tile::Steps::Only(list) = active.of_any()
+                        {
+                            pack::some_rows(s, b, list, panel);
+                            copying = false;
                         }
                     }
-                    row += R;
+                    let mut row = 0;
+                    while row < rows {
+                        let tile_rows = (rows - row).min(R);
+                        let packed = match layout {
+                            Layout::Packed => true,
+                            Layout::Columns => tile_rows < R,
+                            Layout::Rows | Layout::RowsCopied(_) => false,
+                        };
+                        let steps = match &active {
+                            Some(active) if !(copying && row == 0) => active.of(row / R),
+                            _ => tile::Steps::All(k),
+                        };
+                        let at = tile::At {
+                            row: row_block + row,
+                            rows: tile_rows,
+                            col,
+                            cols,
+                            first: block == 0,
+                            last: block + 1 == k_blocks,
+                        };
+                        // SAFETY: the operands cover the tile, or were padded to it.
+                        unsafe {
+                            let first_row = a.data.wrapping_add(row * a.row_stride);
+                            let left = if let Layout::RowsCopied(stride) = layout {
+                                tile::Left::Rows(tiles.as_ptr().add(row * stride), stride)
+                            } else if packed {
+                                tile::Left::Columns(tiles.as_ptr().add(row * k), R)
+                            } else if let Layout::Columns = layout {
+                                tile::Left::Columns(first_row, a.col_stride)
+                            } else {
+                                tile::Left::Rows(first_row, a.row_stride)
+                            };
+                            if copying && row == 0 {
+                                let panel = panel.as_mut_ptr();
+                                let right = tile::Copying { strip: here, panel, width };
+                                if vectors == V {
+                                    tile::run::<S, _, E, R, V>(
+                                        s, left, right, steps, at, partial, epilogue,
+                                    );
+                                } else {
+                                    tile::run::<S, _, E, R, 1>(
+                                        s, left, right, steps, at, partial, epilogue,
+                                    );
+                                }
+                            } else {
+                                let right = if in_place { here } else { copied };
+                                if vectors == V {
+                                    tile::run::<S, _, E, R, V>(
+                                        s, left, right, steps, at, partial, epilogue,
+                                    );
+                                } else {
+                                    tile::run::<S, _, E, R, 1>(
+                                        s, left, right, steps, at, partial, epilogue,
+                                    );
+                                }
+                            }
+                        }
+                        row += R;
+                    }
+                    col += cols;
                 }
-                col += cols;
+                row_block += rows;
             }
-            row_block += rows;
+            first_col = end_col;
         }
     }
 }

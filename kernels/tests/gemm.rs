@@ -18,7 +18,7 @@ struct Product {
 
 /// Shapes about the edges of the blocks of k and of rows, and small ones.
 fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
-    let k_edge = || prop_oneof![2 => 398..=402usize, 2 => 798..=802usize, 1 => 1199..=1203usize];
+    let k_edge = || prop_oneof![2 => 382..=402usize, 2 => 766..=772usize, 1 => 1150..=1160usize];
     let m_edge = || prop_oneof![1 => 126..=130usize, 2 => 186..=198usize, 1 => 383..=386usize];
     prop_oneof![
         8 => (common::side(), common::side(), common::side()),
@@ -26,6 +26,7 @@ fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
         2 => (m_edge(), 1..=40usize, common::side()),
         1 => (m_edge(), k_edge(), 1..=34usize),
         1 => (1..=14usize, 1..=14usize, 250..=520usize),
+        1 => (192..=200usize, 1..=20usize, 1010..=1070usize),
     ]
 }
 

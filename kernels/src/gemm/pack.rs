@@ -11,6 +11,27 @@ use crate::simd::Simd;
 /// address a step, measured at 5 to 10 % of a step.
 const WORTH_SKIPPING: usize = 90;
 
+/// A copy of a block of A, rows contiguous, that begin `stride` floats apart.
+///
+/// # Safety
+/// The view's bounds hold.
+#[inline(always)]
+pub(super) unsafe fn rows<S: Simd>(s: S, a: Matrix<'_>, tiles: &mut [f32], stride: usize) {
+    let k = a.cols;
+    assert!(stride >= k && tiles.len() >= a.rows * stride);
+    for row in 0..a.rows {
+        let (from, to) =
+            (a.data.wrapping_add(row * a.row_stride), tiles[row * stride..].as_mut_ptr());
+        let mut p = 0;
+        while p < k {
+            let lanes = (k - p).min(S::LANES);
+            // SAFETY: both rows have `k` floats.
+            unsafe { s.store_upto(to.add(p), lanes, s.load_upto(from.add(p), lanes)) };
+            p += lanes;
+        }
+    }
+}
+
 /// A block of A as `[tile][k][R]`, short tiles padded with zeros.
 ///
 /// # Safety
