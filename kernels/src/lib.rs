@@ -1,6 +1,9 @@
 //! Arithmetic of sparse autoencoders.
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[cfg(not(any(feature = "std", feature = "libm")))]
+compile_error!("sae-kernels needs the feature `std`, or `libm` where there is no std");
+
 pub mod activation;
 pub mod bytes;
 pub mod gemm;

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs the kernels' tests, and those of the recorded bits, on NEON: compiled for aarch64 and run under emulation.
+# Debian on x86-64, as root (it installs a compiler for aarch64 and an emulator); elsewhere it says so and ends.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(uname -m)" = aarch64 ]; then
+    exec cargo test --release -p sae-kernels
+fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "NEON: skipped, this needs Debian's packages and root"
+    exit 0
+fi
+if [ ! -x /usr/bin/qemu-aarch64 ] || [ ! -d /usr/lib/rustlib/aarch64-unknown-linux-gnu ]; then
+    dpkg --add-architecture arm64
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends rustc-web \
+        libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user >/dev/null
+fi
+export RUSTC=/usr/bin/rustc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/neon
+# Emulated, a case takes many times as long.
+export PROPTEST_CASES=${PROPTEST_CASES:-16}
+cargo test --release --target aarch64-unknown-linux-gnu -p sae-kernels
+cargo test --release --target aarch64-unknown-linux-gnu --test same_bits
