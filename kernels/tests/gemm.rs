@@ -229,3 +229,23 @@ fn columns_outside() {
 fn rows_outside() {
     Matrix::new(&[0.0; 6], 2, 3).rows(1..3);
 }
+
+/// Rows of A that begin 2 KiB apart, with enough columns of B, are copied before they are read.
+#[test]
+fn rows_far_apart() {
+    let mut random = Random(11);
+    for (m, k, n) in [(1, 1, 130), (7, 9, 128), (13, 33, 140), (5, 385, 129), (200, 17, 131)] {
+        let (a, b) = (random.numbers(m * 512), random.numbers(k * n));
+        let close: Vec<f32> = a.chunks(512).flat_map(|row| &row[..k]).copied().collect();
+        let mut want = vec![0.0; m * n];
+        reference::gemm(m, k, n, &close, &b, &mut want);
+        for isa in Isa::all().filter(|isa| isa.is_fused()) {
+            let mut c = vec![f32::NAN; m * n];
+            let a = Matrix::strided(&a, m, k, 512);
+            common::with_scratch(|scratch| {
+                gemm(isa, a, Matrix::new(&b, k, n), MatrixMut::new(&mut c, m, n), scratch);
+            });
+            common::assert_bits(isa.name(), &c, &want);
+        }
+    }
+}
