@@ -168,10 +168,7 @@ fn main() {
                     rates.push(shape.flops() / time / 1e9);
                 }
             }
-            let [sae, mm, gemm] = rates.map(|mut rates| {
-                rates.sort_by(f64::total_cmp);
-                rates[rates.len() / 2]
-            });
+            let [sae, mm, gemm] = rates.map(|mut rates| peak::median(&mut rates));
             let share = sae / peak * 100.0;
             println!("| {} | {sae:.1} | {share:.0} % | {mm:.1} | {gemm:.1} |", shape.name());
         }

@@ -201,11 +201,6 @@ impl Net {
     }
 }
 
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 fn main() {
     let isa = Isa::from_environment().expect("an instruction set of this machine");
     let mut net = Net::new(isa);
@@ -225,7 +220,7 @@ fn main() {
         println!("| --- | --- | --- |");
         let (mut total, mut flops) = (0.0, 0.0);
         for (phase, times) in PHASES.iter().zip(&mut times) {
-            let time = median(times);
+            let time = peak::median(times);
             let share = phase.flops() / time / 1e9 / peak * 100.0;
             println!("| {} | {:.1} | {share:.0} % |", phase.name(), time * 1e6);
             total += time;

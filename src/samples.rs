@@ -215,9 +215,14 @@ impl Samples {
         }
     }
 
+    /// A sample's row of the source.
+    fn source_row(&self, sample: usize) -> usize {
+        self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize)
+    }
+
     /// Asks for a sample's bytes, which will be gathered soon.
     pub(crate) fn prefetch(&self, sample: usize) {
-        let row = self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize);
+        let row = self.source_row(sample);
         if let Source::Idx(idx) = &*self.source
             && let Some(all) = idx.as_u8()
         {
@@ -233,7 +238,7 @@ impl Samples {
     /// # Panics
     /// There is no such sample, or `out` has another length.
     pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
-        let row = self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize);
+        let row = self.source_row(sample);
         let features = self.features();
         match &*self.source {
             Source::Idx(idx) => {

@@ -48,8 +48,7 @@ pub fn gflops(isa: Isa, threads: usize) -> f64 {
             flops / start.elapsed().as_secs_f64() / 1e9
         })
         .collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    median(&mut rates)
 }
 
 /// The median time of `f` in seconds, over at least 30 calls and about `seconds`.
@@ -62,6 +61,11 @@ pub fn median_time(seconds: f64, mut f: impl FnMut()) -> f64 {
         f();
         times.push(start.elapsed().as_secs_f64());
     }
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    median(&mut times)
+}
+
+/// The median; sorts them.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -82,10 +82,8 @@ pub(crate) struct Operands<'a> {
 /// Where the tiles of A's current row block are.
 #[derive(Clone, Copy)]
 enum Layout {
-    /// In place, rows contiguous along k.
+    /// Rows contiguous along k, in place or in a copy.
     Rows,
-    /// The same in a copy, whose rows are this far apart.
-    RowsCopied(usize),
     /// In place, rows of a tile contiguous (A^T).
     Columns,
     /// Packed, `[tile][k][TILE_ROWS]`.
@@ -155,26 +153,25 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                 // Rows a multiple of 2 KiB apart share so few sets of the first cache that they
                 // push each other out; a copy pays as soon as a few strips read it.
                 let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * WIDEST_STRIP;
-                let layout = if a.col_stride == 1 {
-                    if apart { Layout::Rows } else { Layout::RowsCopied(k + LINE) }
-                } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
-                    Layout::Columns
-                } else {
-                    Layout::Packed
-                };
                 // SAFETY: the views' bounds hold, the scratch has room for a block.
-                unsafe {
-                    match layout {
-                        Layout::RowsCopied(stride) => pack::rows(s, a, tiles, stride),
-                        Layout::Packed => pack::left::<R>(a, tiles),
-                        // A tile that is cut short would read past the end.
-                        Layout::Columns if rows % R != 0 => {
+                let (a, layout) = unsafe {
+                    if a.col_stride == 1 && apart {
+                        (a, Layout::Rows)
+                    } else if a.col_stride == 1 {
+                        pack::rows(s, a, tiles, k + LINE);
+                        (Matrix::strided(tiles, rows, k, k + LINE), Layout::Rows)
+                    } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
+                        if rows % R != 0 {
+                            // A tile that is cut short would read past the end.
                             let whole = rows / R * R;
                             pack::left::<R>(a.rows(whole..rows), &mut tiles[whole * k..]);
                         }
-                        _ => {}
+                        (a, Layout::Columns)
+                    } else {
+                        pack::left::<R>(a, tiles);
+                        (a, Layout::Packed)
                     }
-                }
+                };
                 let active = if skip_zeros {
                     // SAFETY: as above.
                     Some(unsafe { pack::active::<S, R>(s, a, scratch.indices) })
@@ -196,18 +193,19 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                     let whole = b.col_stride == 1 && cols == width;
                     let in_place = whole && m <= R;
                     let packed_before = reuse && row_block > 0;
-                    let mut copying = whole && !in_place && !packed_before;
-                    // SAFETY: a panel has room for a strip of a block.
-                    unsafe {
-                        if packed_before {
-                        } else if !whole {
-                            pack::right(s, b, width, panel);
-                        } else if copying
-                            && let Some(active) = &active
-                            && let tile::Steps::Only(list) = active.of_any()
-                        {
-                            pack::some_rows(s, b, list, panel);
-                            copying = false;
+                    let mut copying = false;
+                    if !in_place && !packed_before {
+                        // SAFETY: a panel has room for a strip of a block.
+                        unsafe {
+                            if !whole {
+                                pack::right(s, b, width, panel);
+                            } else if let Some(active) = &active
+                                && let tile::Steps::Only(list) = active.of_any()
+                            {
+                                pack::some_rows(s, b, list, panel);
+                            } else {
+                                copying = true;
+                            }
                         }
                     }
                     let mut row = 0;
@@ -216,7 +214,7 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                         let packed = match layout {
                             Layout::Packed => true,
                             Layout::Columns => tile_rows < R,
-                            Layout::Rows | Layout::RowsCopied(_) => false,
+                            Layout::Rows => false,
                         };
                         let steps = match &active {
                             Some(active) if !(copying && row == 0) => active.of(row / R),
@@ -233,9 +231,7 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                         // SAFETY: the operands cover the tile, or were padded to it.
                         unsafe {
                             let first_row = a.data.wrapping_add(row * a.row_stride);
-                            let left = if let Layout::RowsCopied(stride) = layout {
-                                tile::Left::Rows(tiles.as_ptr().add(row * stride), stride)
-                            } else if packed {
+                            let left = if packed {
                                 tile::Left::Columns(tiles.as_ptr().add(row * k), R)
                             } else if let Layout::Columns = layout {
                                 tile::Left::Columns(first_row, a.col_stride)
@@ -245,26 +241,14 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                             if copying && row == 0 {
                                 let panel = panel.as_mut_ptr();
                                 let right = tile::Copying { strip: here, panel, width };
-                                if vectors == V {
-                                    tile::run::<S, _, E, R, V>(
-                                        s, left, right, steps, at, partial, epilogue,
-                                    );
-                                } else {
-                                    tile::run::<S, _, E, R, 1>(
-                                        s, left, right, steps, at, partial, epilogue,
-                                    );
-                                }
+                                tile::run::<S, _, E, R, V>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
                             } else {
                                 let right = if in_place { here } else { copied };
-                                if vectors == V {
-                                    tile::run::<S, _, E, R, V>(
-                                        s, left, right, steps, at, partial, epilogue,
-                                    );
-                                } else {
-                                    tile::run::<S, _, E, R, 1>(
-                                        s, left, right, steps, at, partial, epilogue,
-                                    );
-                                }
+                                tile::run::<S, _, E, R, V>(
+                                    s, left, right, steps, at, partial, epilogue,
+                                );
                             }
                         }
                         row += R;

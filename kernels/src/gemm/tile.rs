@@ -136,13 +136,37 @@ impl Place {
 struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
 
 /// Sums a tile over its steps and stores the sums for the next block of k, or gives them to the
-/// epilogue.
+/// epilogue. A tile is `V` vectors wide, or one where its columns fit into that.
 ///
 /// # Safety
 /// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
-/// and `V` vectors at every step; `partial` and the epilogue are valid at `at`.
+/// and the tile's vectors at every step; `partial` and the epilogue are valid at `at`.
 #[inline(always)]
 pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: usize>(
+    s: S,
+    left: Left,
+    right: B,
+    steps: Steps<'_>,
+    at: At,
+    partial: (*mut f32, usize),
+    epilogue: &mut E,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        if at.cols > S::LANES {
+            run_vectors::<S, B, E, R, V>(s, left, right, steps, at, partial, epilogue);
+        } else {
+            run_vectors::<S, B, E, R, 1>(s, left, right, steps, at, partial, epilogue);
+        }
+    }
+}
+
+/// [`run`] for so many vectors.
+///
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: usize>(
     s: S,
     left: Left,
     right: B,
