@@ -13,27 +13,28 @@ pub(crate) use epilogue::Epilogue;
 pub use epilogue::{forward, gemm, gemm_skipping, hidden_delta, output_delta, update};
 
 use crate::matrix::Matrix;
-use crate::simd::Simd;
+use crate::simd::{Simd, Tile};
 
-/// Longest block of k: a packed strip of B, 16 columns of f32, is then 24 KiB at the most and
-/// stays in the first cache while the tiles of a row block pass over it.
-pub(crate) const BLOCK_K: usize = 384;
-/// Rows of a row block: with `BLOCK_K` 300 KiB, which half an L2 of 512 KiB to 1 MiB holds.
-/// A multiple of every `TILE_ROWS`.
+/// Longest block of k of any instruction set.
+const LONGEST_K: usize = 1024;
+/// Longest block of k where zeros are skipped.
+const SPARSE_BLOCK_K: usize = 384;
+/// Rows of a row block: with a block of k of 384 it has 300 KiB, which half an L2 of 512 KiB to
+/// 1 MiB holds. A multiple of every tile's rows.
 const BLOCK_ROWS: usize = 192;
 /// Widest strip, in floats, of any instruction set.
-const WIDEST_STRIP: usize = 32;
+const WIDEST_STRIP: usize = 96;
 /// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
 const LONG_STRIDE: usize = 512;
 
 /// Columns of B whose panels are kept while several row blocks pass over them: 1.5 MiB.
 const BLOCK_COLS: usize = 1024;
-/// A multiple of every `TILE_ROWS`.
+/// A multiple of every tile's rows.
 const ROW_UNIT: usize = 24;
 
-const PANEL_FLOATS: usize = BLOCK_K * (BLOCK_COLS + WIDEST_STRIP);
+const PANEL_FLOATS: usize = LONGEST_K * (BLOCK_COLS + WIDEST_STRIP);
 /// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (BLOCK_K + LINE);
+const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (LONGEST_K + LINE);
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// Floats of a block of a weight gradient, 192 KiB: it stays in the second cache from the product
@@ -41,9 +42,9 @@ const LINE: usize = 16;
 const GRADIENT_FLOATS: usize = 48 * 1024;
 const SCRATCH_FLOATS: usize = PRODUCT_FLOATS + GRADIENT_FLOATS;
 /// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
-const ACTIVE_MASKS: usize = BLOCK_ROWS * BLOCK_K.div_ceil(32);
+const ACTIVE_MASKS: usize = BLOCK_ROWS * SPARSE_BLOCK_K.div_ceil(32);
 /// Indices of scratch that a product needs: those, and a list for each tile and one for all.
-const SCRATCH_INDICES: usize = ACTIVE_MASKS + (BLOCK_ROWS / 4 + 1) * (BLOCK_K + 1);
+const SCRATCH_INDICES: usize = ACTIVE_MASKS + (BLOCK_ROWS / 4 + 1) * (SPARSE_BLOCK_K + 1);
 
 /// Memory that a product works in; one for each thread.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ enum Layout {
     Rows,
     /// In place, rows of a tile contiguous (A^T).
     Columns,
-    /// Packed, `[tile][k][TILE_ROWS]`.
+    /// Packed, `[tile][k][rows]`.
     Packed,
 }
 
@@ -108,29 +109,40 @@ pub(crate) unsafe fn product<S: Simd, E: Epilogue>(
         if S::GEMM_BY_LIBRARY {
             return by_library(s, operands, scratch, epilogue);
         }
-        match S::TILE_ROWS {
-            4 => blocks::<S, E, 4, 4>(s, operands, scratch, epilogue),
-            6 => blocks::<S, E, 6, 2>(s, operands, scratch, epilogue),
-            8 => blocks::<S, E, 8, 2>(s, operands, scratch, epilogue),
-            _ => blocks::<S, E, 12, 2>(s, operands, scratch, epilogue),
+        let Tile { rows, vectors } = if operands.skip_zeros { S::SPARSE_TILE } else { S::TILE };
+        match (rows, vectors) {
+            (4, 4) => blocks::<S, E, 4, 4, 2>(s, operands, scratch, epilogue),
+            (4, 6) => blocks::<S, E, 4, 6, 3>(s, operands, scratch, epilogue),
+            (6, 2) => blocks::<S, E, 6, 2, 1>(s, operands, scratch, epilogue),
+            (8, 2) => blocks::<S, E, 8, 2, 1>(s, operands, scratch, epilogue),
+            (12, 2) => blocks::<S, E, 12, 2, 1>(s, operands, scratch, epilogue),
+            _ => unreachable!("a tile of another set"),
         }
     }
 }
 
-/// The loop nest, for tiles of `R` rows and `V` vectors.
+/// The loop nest, for tiles of `R` rows and `V` vectors, or `HALF` or one where fewer do.
 #[inline(always)]
-unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
+unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HALF: usize>(
     s: S,
     operands: Operands<'_>,
     scratch: &mut Scratch<'_>,
     epilogue: &mut E,
 ) {
     let Operands { a, b, skip_zeros, partial } = operands;
-    if R != S::TILE_ROWS {
+    const {
+        assert!(LONGEST_K >= S::BLOCK_K && BLOCK_ROWS.is_multiple_of(ROW_UNIT));
+        assert!(
+            ROW_UNIT.is_multiple_of(R) && V * S::LANES <= WIDEST_STRIP && HALF == V.div_ceil(2)
+        );
+    }
+    let here = Tile { rows: R, vectors: V };
+    if here != S::TILE && here != S::SPARSE_TILE {
         return; // not this set's tile: nothing to instantiate
     }
     let (m, n, depth) = (a.rows, b.cols, a.cols);
-    let k_blocks = depth.div_ceil(BLOCK_K).max(1);
+    let longest = if skip_zeros { SPARSE_BLOCK_K } else { S::BLOCK_K };
+    let k_blocks = depth.div_ceil(longest).max(1);
     // As equal as whole vectors allow: a block that ends within one is transposed by the number.
     let longest = depth.div_ceil(k_blocks).next_multiple_of(16);
     let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
@@ -182,7 +194,11 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                 let mut col = first_col;
                 while col < end_col {
                     let left = end_col - col;
-                    let vectors = if left > S::LANES { V } else { 1 };
+                    let vectors = match left.div_ceil(S::LANES) {
+                        0 | 1 => 1,
+                        vectors if vectors <= HALF => HALF,
+                        _ => V,
+                    };
                     let cols = left.min(vectors * S::LANES);
                     let b = b.rows(k0..k1).columns(col..col + cols);
                     let width = vectors * S::LANES;
@@ -241,12 +257,12 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize>(
                             if copying && row == 0 {
                                 let panel = panel.as_mut_ptr();
                                 let right = tile::Copying { strip: here, panel, width };
-                                tile::run::<S, _, E, R, V>(
+                                tile::run::<S, _, E, R, V, HALF>(
                                     s, left, right, steps, at, partial, epilogue,
                                 );
                             } else {
                                 let right = if in_place { here } else { copied };
-                                tile::run::<S, _, E, R, V>(
+                                tile::run::<S, _, E, R, V, HALF>(
                                     s, left, right, steps, at, partial, epilogue,
                                 );
                             }

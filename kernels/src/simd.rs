@@ -17,6 +17,15 @@ mod several;
 
 pub(crate) use several::Several;
 
+/// Sides of a register tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of A.
+    pub rows: usize,
+    /// Vectors of B.
+    pub vectors: usize,
+}
+
 /// `f32` lanes and what may be done with them.
 ///
 /// Every operation is IEEE 754's, rounded once, on every set; [`Simd::mul_add`] is fused except
@@ -25,10 +34,13 @@ pub(crate) use several::Several;
 pub trait Simd: Copy {
     /// Lanes of a vector.
     const LANES: usize;
-    /// Rows of the GEMM's register tile.
-    const TILE_ROWS: usize;
-    /// Vectors across the GEMM's register tile.
-    const TILE_VECTORS: usize;
+    /// The GEMM's register tile.
+    const TILE: Tile;
+    /// The register tile where zeros are skipped: as many sums in fewer rows, since a k is left
+    /// out only where all rows of the tile are 0.
+    const SPARSE_TILE: Tile;
+    /// Longest block of k of the GEMM.
+    const BLOCK_K: usize;
     /// Whether GEMM goes to the crate `matrixmultiply`, since no tile is tuned for this set.
     const GEMM_BY_LIBRARY: bool = false;
 

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::tile::Steps;
-use super::{ACTIVE_MASKS, BLOCK_K, BLOCK_ROWS};
+use super::{ACTIVE_MASKS, BLOCK_ROWS, SPARSE_BLOCK_K};
 use crate::matrix::Matrix;
 use crate::simd::Simd;
 
@@ -191,7 +191,7 @@ pub(super) unsafe fn active<'a, S: Simd, const R: usize>(
     indices: &'a mut [u32],
 ) -> Active<'a> {
     let k = a.cols;
-    assert!(a.rows <= BLOCK_ROWS && k <= BLOCK_K);
+    assert!(a.rows <= BLOCK_ROWS && k <= SPARSE_BLOCK_K);
     let tiles = a.rows.div_ceil(R);
     let (masks, lists) = indices.split_at_mut(ACTIVE_MASKS);
     let lists = &mut lists[..(tiles + 1) * (k + 1)];

@@ -136,13 +136,20 @@ impl Place {
 struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
 
 /// Sums a tile over its steps and stores the sums for the next block of k, or gives them to the
-/// epilogue. A tile is `V` vectors wide, or one where its columns fit into that.
+/// epilogue. A tile is `V` vectors wide, or `HALF` or one where its columns fit into that.
 ///
 /// # Safety
 /// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
 /// and the tile's vectors at every step; `partial` and the epilogue are valid at `at`.
 #[inline(always)]
-pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: usize>(
+pub(super) unsafe fn run<
+    S: Simd,
+    B: Strip,
+    E: Epilogue,
+    const R: usize,
+    const V: usize,
+    const HALF: usize,
+>(
     s: S,
     left: Left,
     right: B,
@@ -153,8 +160,10 @@ pub(super) unsafe fn run<S: Simd, B: Strip, E: Epilogue, const R: usize, const V
 ) {
     // SAFETY: passed on.
     unsafe {
-        if at.cols > S::LANES {
+        if at.cols > HALF * S::LANES {
             run_vectors::<S, B, E, R, V>(s, left, right, steps, at, partial, epilogue);
+        } else if at.cols > S::LANES {
+            run_vectors::<S, B, E, R, HALF>(s, left, right, steps, at, partial, epilogue);
         } else {
             run_vectors::<S, B, E, R, 1>(s, left, right, steps, at, partial, epilogue);
         }

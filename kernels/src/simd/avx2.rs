@@ -1,6 +1,6 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 use core::arch::x86_64::*;
 
 /// Proof that the machine has AVX2 and FMA.
@@ -38,8 +38,9 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     // 6 x 2 accumulators, 2 vectors of B and one broadcast of A fill 15 of the 16 registers;
     // 12 chains cover two FMA units of latency 4.
-    const TILE_ROWS: usize = 6;
-    const TILE_VECTORS: usize = 2;
+    const TILE: Tile = Tile { rows: 6, vectors: 2 };
+    const SPARSE_TILE: Tile = Tile { rows: 6, vectors: 2 };
+    const BLOCK_K: usize = 384;
 
     type V = __m256;
     type I = __m256i;

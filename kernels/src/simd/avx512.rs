@@ -1,6 +1,6 @@
 //! AVX-512 (foundation): 16 lanes, 32 registers, masks.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 use core::arch::x86_64::*;
 
 /// Proof that the machine has AVX-512F, and AVX2 and FMA.
@@ -32,8 +32,9 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     // 12 x 2 accumulators and 2 vectors of B leave registers for constants; A is broadcast from
     // memory by the multiply itself. 12 divides the batch of 60 and the 300 units of the seed.
-    const TILE_ROWS: usize = 12;
-    const TILE_VECTORS: usize = 2;
+    const TILE: Tile = Tile { rows: 12, vectors: 2 };
+    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 6 };
+    const BLOCK_K: usize = 1024;
 
     type V = __m512;
     type I = __m512i;

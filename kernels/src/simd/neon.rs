@@ -1,6 +1,6 @@
 //! NEON (AArch64): 4 lanes, 32 registers.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 use core::arch::aarch64::*;
 
 /// Proof that the machine has NEON (every AArch64 with floats has).
@@ -33,8 +33,9 @@ impl Simd for Neon {
     const LANES: usize = 4;
     // 8 x 2 accumulators of 4 lanes, 2 vectors of B and broadcasts of A: 16 chains cover
     // four FMA units of latency 4.
-    const TILE_ROWS: usize = 8;
-    const TILE_VECTORS: usize = 2;
+    const TILE: Tile = Tile { rows: 8, vectors: 2 };
+    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 4 };
+    const BLOCK_K: usize = 384;
 
     type V = float32x4_t;
     type I = int32x4_t;

@@ -1,7 +1,7 @@
 //! The crate `wide`: 8 lanes of whatever the target is compiled for. `mul_add` is fused only
 //! where the target is, so this set promises closeness, not the same bits.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 use bytemuck::cast;
 use wide::{f32x8, i32x8};
 
@@ -17,8 +17,9 @@ impl Portable {
 
 impl Simd for Portable {
     const LANES: usize = 8;
-    const TILE_ROWS: usize = 4;
-    const TILE_VECTORS: usize = 1;
+    const TILE: Tile = Tile { rows: 4, vectors: 1 };
+    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 1 };
+    const BLOCK_K: usize = 384;
     const GEMM_BY_LIBRARY: bool = true;
 
     type V = f32x8;

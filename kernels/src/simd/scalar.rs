@@ -1,6 +1,6 @@
 //! One lane, plain Rust: the reference for the same bits, on any machine.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 
 /// One lane. On x86-64 it notes whether the FMA instruction is there, without which every
 /// `mul_add` is a call of the C library's (the same bits, many times slower).
@@ -48,8 +48,9 @@ fn root(a: f32) -> f32 {
 
 impl Simd for Scalar {
     const LANES: usize = 1;
-    const TILE_ROWS: usize = 4;
-    const TILE_VECTORS: usize = 4;
+    const TILE: Tile = Tile { rows: 4, vectors: 4 };
+    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 4 };
+    const BLOCK_K: usize = 384;
 
     type V = f32;
     type I = i32;

@@ -1,7 +1,7 @@
 //! Several vectors side by side, used as one: what needs many cycles for one vector, as the
 //! exponential does, then works on all of them at once.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, Tile};
 
 /// `N` vectors of `S`.
 #[derive(Clone, Copy)]
@@ -32,8 +32,9 @@ impl<S: Simd, const N: usize> Several<S, N> {
 
 impl<S: Simd, const N: usize> Simd for Several<S, N> {
     const LANES: usize = N * S::LANES;
-    const TILE_ROWS: usize = S::TILE_ROWS;
-    const TILE_VECTORS: usize = S::TILE_VECTORS;
+    const TILE: Tile = S::TILE;
+    const SPARSE_TILE: Tile = S::SPARSE_TILE;
+    const BLOCK_K: usize = S::BLOCK_K;
 
     type V = [S::V; N];
     type I = [S::I; N];
