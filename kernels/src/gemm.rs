@@ -195,9 +195,9 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HAL
                 while col < end_col {
                     let left = end_col - col;
                     let vectors = match left.div_ceil(S::LANES) {
-                        0 | 1 => 1,
-                        vectors if vectors <= HALF => HALF,
-                        _ => V,
+                        enough if enough >= V => V,
+                        enough if enough >= HALF => HALF,
+                        _ => 1,
                     };
                     let cols = left.min(vectors * S::LANES);
                     let b = b.rows(k0..k1).columns(col..col + cols);

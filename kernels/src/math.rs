@@ -11,17 +11,23 @@ const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
 /// ln 2 - `LN2_HIGH`.
 const LN2_LOW: f32 = 1.428_606_8e-6;
 /// Adding and subtracting 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// e^x. NaN gives NaN. Largest error 0.795 ULP, at -5.858587; of a subnormal result, in units of
 /// its last place.
 ///
-/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r); the scale 2^n is applied in two
-/// halves, so that it neither overflows nor loses a subnormal result.
+/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r).
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    // A NaN stands second in min and max, so it comes through.
-    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+    // A NaN stands second in min, so it comes through.
+    exp_up_to_89(s, s.min(s.splat(89.0), x))
+}
+
+/// [`exp`] for x <= 89.
+#[inline(always)]
+fn exp_up_to_89<S: Simd>(s: S, x: S::V) -> S::V {
+    // A NaN stands second in max, so it comes through.
+    let x = s.max(s.splat(-104.0), x);
     let shifted = s.mul_add(x, s.splat(core::f32::consts::LOG2_E), s.splat(ROUND));
     let n = s.sub(shifted, s.splat(ROUND));
     let r = s.mul_add(n, s.splat(-LN2_HIGH), x);
@@ -35,15 +41,7 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     let head = s.add(s.splat(1.0), r);
     let lost = s.sub(r, s.sub(head, s.splat(1.0)));
     let p = s.add(head, s.mul_add(s.mul(r, r), q, lost));
-    let n = s.sub_int(s.to_bits(shifted), s.splat_int(ROUND.to_bits() as i32));
-    let half = s.shift_right::<1>(n);
-    s.mul(s.mul(p, power_of_two(s, half)), power_of_two(s, s.sub_int(n, half)))
-}
-
-/// 2^n for a normal result.
-#[inline(always)]
-fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
-    s.from_bits(s.shift_left::<23>(s.add_int(n, s.splat_int(127))))
+    s.scale(p, n)
 }
 
 /// 1 / (1 + e^-x). NaN gives NaN, infinities 0 and 1. Largest error 1.981 ULP, at -6.237272.
@@ -53,15 +51,16 @@ fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     let one = s.splat(1.0);
-    let e = exp(s, s.sub(s.splat(0.0), s.abs(x)));
+    let sign = s.splat_int(i32::MIN);
+    let e = exp_up_to_89(s, s.from_bits(s.or_int(s.to_bits(x), sign)));
     let numerator = s.select(s.lt(x, s.splat(0.0)), e, one);
     let d = s.add(one, e);
     let q = s.div(numerator, d);
     // 1 + e rounds; `lost` is what the rounding took (exact, since 1 >= e), and takes q lost / d
     // from the quotient. Two digits of 1 / d are enough for that: 0.957 - e / 2.
     let lost = s.sub(e, s.sub(d, one));
-    let reciprocal = s.mul_add(s.splat(-0.5), e, s.splat(0.957));
-    s.mul_add(s.mul(s.sub(s.splat(0.0), q), lost), reciprocal, q)
+    let minus_reciprocal = s.mul_add(s.splat(0.5), e, s.splat(-0.957));
+    s.mul_add(s.mul(q, lost), minus_reciprocal, q)
 }
 
 /// tanh x. NaN gives NaN, -0 gives -0. Largest error 1.344 ULP, at 0.632552.

@@ -15,6 +15,7 @@ mod portable;
 mod scalar;
 mod several;
 
+use crate::math::ROUND;
 pub(crate) use several::Several;
 
 /// Sides of a register tile.
@@ -142,6 +143,18 @@ pub trait Simd: Copy {
                 unsafe { *to.add(c * to_stride + r) = *from.add(r * from_stride + c) };
             }
         }
+    }
+
+    /// `a * 2^n`, rounded once, for integers n from -252 to 254. (In two halves, so that neither
+    /// overflows on the way nor loses a subnormal result; not for a subnormal `a`.)
+    #[inline(always)]
+    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+        let round = self.splat(ROUND);
+        let n = self.sub_int(self.to_bits(self.add(n, round)), self.to_bits(round));
+        let half = self.shift_right::<1>(n);
+        let power_of_two =
+            |n| self.from_bits(self.shift_left::<23>(self.add_int(n, self.splat_int(127))));
+        self.mul(self.mul(a, power_of_two(half)), power_of_two(self.sub_int(n, half)))
     }
 
     /// `|a|`.

@@ -97,6 +97,7 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
     each!(sqrt(a: V) -> V);
     each!(min(a: V, b: V) -> V);
     each!(max(a: V, b: V) -> V);
+    each!(scale(a: V, n: V) -> V);
     each!(lt(a: V, b: V) -> M);
     each!(select(m: M, a: V, b: V) -> V);
     #[inline(always)]
