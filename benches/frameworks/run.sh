@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Compares a training step of `sae` with JAX, PyTorch and TensorFlow on this machine (Linux; needs python3, cargo, gcc).
 #
-#   benches/frameworks/run.sh [-r ROUNDS] [-s STEPS] [-t "THREADS ..."] [DATA_DIR]
+#   benches/frameworks/run.sh [-r ROUNDS] [-s STEPS] [-t "THREADS ..."] [-o "SYSTEM ..."] [DATA_DIR]
 #
 #   -r   rounds (default 3): each round runs every system once, one after the other, so that a slow spell of the
 #        machine hits them all; the table shows medians over the rounds
 #   -s   timed steps in each run, after 200 that are not timed (default 1500)
 #   -t   numbers of threads (default "1 2", as far as there are cores); N threads are pinned to the first N cores
+#   -o   only these of: sae jax torch-compile torch-eager tensorflow-xla tensorflow-graph
 #   DATA_DIR holds train-images-idx3-ubyte and t10k-images-idx3-ubyte, packed with gzip or not; default: MNIST in
 #        ../shared/data/mnist beside the project, or else digits that `sae make-digits` draws
 #
@@ -17,14 +18,15 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-rounds=3 steps=1500 threads=
+rounds=3 steps=1500 threads= only=
 usage() { sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 say() { echo "$*" >&2; }
-while getopts r:s:t: option; do
+while getopts r:s:t:o: option; do
     case $option in
         r) rounds=$OPTARG ;;
         s) steps=$OPTARG ;;
         t) threads=$OPTARG ;;
+        o) only=$OPTARG ;;
         *) usage ;;
     esac
 done
@@ -114,6 +116,7 @@ measure() {
 
 systems="jax torch-compile torch-eager tensorflow-xla tensorflow-graph"
 [ -z "$sae" ] || systems="sae $systems"
+systems=${only:-$systems}
 load=$(cut -d ' ' -f 1 /proc/loadavg)
 for n in $threads; do
     if [ "$n" -gt "$cores" ]; then
