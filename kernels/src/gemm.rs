@@ -109,7 +109,11 @@ pub(crate) unsafe fn product<S: Simd, E: Epilogue>(
         if S::GEMM_BY_LIBRARY {
             return by_library(s, operands, scratch, epilogue);
         }
-        let Tile { rows, vectors } = if operands.skip_zeros { S::SPARSE_TILE } else { S::TILE };
+        // Of few rows a tile of fewer may pad less.
+        let padded = |tile: Tile| operands.a.rows.next_multiple_of(tile.rows);
+        let low = padded(S::SPARSE_TILE) * 20 < padded(S::TILE) * 19;
+        let Tile { rows, vectors } =
+            if operands.skip_zeros || low { S::SPARSE_TILE } else { S::TILE };
         match (rows, vectors) {
             (4, 4) => blocks::<S, E, 4, 4, 2>(s, operands, scratch, epilogue),
             (4, 6) => blocks::<S, E, 4, 6, 3>(s, operands, scratch, epilogue),
@@ -172,7 +176,7 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HAL
                     } else if a.col_stride == 1 {
                         pack::rows(s, a, tiles, k + LINE);
                         (Matrix::strided(tiles, rows, k, k + LINE), Layout::Rows)
-                    } else if a.row_stride == 1 && a.col_stride < LONG_STRIDE {
+                    } else if a.row_stride == 1 && a.col_stride < 2 * LONG_STRIDE {
                         if rows % R != 0 {
                             // A tile that is cut short would read past the end.
                             let whole = rows / R * R;

@@ -122,15 +122,24 @@ pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
         let mut col = 0;
         while col < whole_cols {
             if b.row_stride == 1 {
-                let mut p = 0;
-                while p < whole_k {
+                let block = |p: usize| {
                     let from = b.data.add(p + col * b.col_stride);
                     s.transpose(from, b.col_stride, to.add(p * width + col), width);
+                };
+                let mut p = 0;
+                while p < whole_k {
+                    block(p);
                     p += S::LANES;
                 }
-                for p in whole_k..k {
-                    for c in col..col + S::LANES {
-                        one(p, c);
+                if whole_k == k {
+                } else if k > S::LANES {
+                    // The last block begins within the one before.
+                    block(k - S::LANES);
+                } else {
+                    for p in 0..k {
+                        for c in col..col + S::LANES {
+                            one(p, c);
+                        }
                     }
                 }
             } else {
