@@ -3,10 +3,14 @@
 
 mod autoencoder;
 mod batches;
+#[cfg(feature = "model")]
+mod checkpoint;
 #[cfg(feature = "digits")]
 pub mod digits;
 mod engine;
 mod error;
+#[cfg(feature = "model")]
+pub mod files;
 pub mod idx;
 #[cfg(feature = "model")]
 mod model;
@@ -19,6 +23,8 @@ mod trainer;
 
 pub use autoencoder::{Autoencoder, Evaluation};
 pub use batches::Batches;
+#[cfg(feature = "model")]
+pub use checkpoint::{Checkpoint, Checkpoints};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use idx::{ElementType, Idx};

@@ -7,9 +7,9 @@
 //! [`Autoencoder::weights`] gives. The metadata has one key, `sae`, whose value is JSON:
 //! `{"version": 1, "settings": {...}, "scaling": ...}`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::network::layout;
 use crate::samples::Scaling;
 use crate::settings::Settings;
@@ -55,7 +56,8 @@ impl Autoencoder {
     /// [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        replace_file(path, &self.to_bytes(path)?)
+        let bytes = self.to_bytes(path)?;
+        files::replace(path, |path| fs::write(path, bytes).map_err(|e| Error::io("write", path, e)))
     }
 
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
@@ -98,7 +100,7 @@ impl Autoencoder {
     /// version, or its settings, tensors or numbers make no sense.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(path, &read_file(path)?)
+        Self::from_bytes(path, &read_file(path, "a model file")?)
     }
 
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
@@ -178,16 +180,24 @@ fn tensor<'a>(
     Ok(found.data().as_chunks().0)
 }
 
-/// Reads a file whole once its first bytes can be a model's, so that a great file of another kind
-/// is refused at once.
-fn read_file(path: &Path) -> Result<Vec<u8>> {
+/// Reads a safetensors file whole once its first bytes can be one's, so that a great file of
+/// another kind is refused at once.
+pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
     if path.is_dir() {
-        return Err(Error::format(path, None, "this is a folder, a model file was expected"));
+        return Err(Error::format(
+            path,
+            None,
+            format!("this is a folder, {expected} was expected"),
+        ));
     }
     let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     let metadata = file.metadata().map_err(|e| Error::io("look at", path, e))?;
     if !metadata.is_file() {
-        return Err(Error::format(path, None, "not a regular file, a model file was expected"));
+        return Err(Error::format(
+            path,
+            None,
+            format!("not a regular file, {expected} was expected"),
+        ));
     }
     let mut bytes = Vec::new();
     let start = (&mut file).take(9).read_to_end(&mut bytes);
@@ -196,72 +206,24 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
         (Some(&length), Some(b'{')) => {
             let length = u64::from_le_bytes(length);
             if length > MAX_HEADER {
-                "not a model file: its header's length makes no sense".to_owned()
+                format!("not {expected}: its header's length makes no sense")
             } else if length + 8 > metadata.len() {
                 format!("the header takes {length} bytes, which the file does not have")
             } else {
                 String::new()
             }
         }
-        _ if bytes.is_empty() => "the file is empty, a model file was expected".to_owned(),
+        _ if bytes.is_empty() => format!("the file is empty, {expected} was expected"),
         _ if bytes.starts_with(&[0, 0]) => {
-            "not a model file (safetensors); this looks like an IDX file".to_owned()
+            format!("not {expected} (safetensors); this looks like an IDX file")
         }
-        _ => "not a model file (safetensors)".to_owned(),
+        _ => format!("not {expected} (safetensors)"),
     };
     if !problem.is_empty() {
         return Err(Error::format(path, None, problem));
     }
     file.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     Ok(bytes)
-}
-
-/// Writes a file so that its name stands for the whole old content or the whole new one.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let wrong = |e| Error::io("write", path, e);
-    // A link stays, and what it leads to is replaced.
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(e) => return Err(wrong(e)),
-    };
-    if fs::metadata(&target).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-        // A device or a pipe cannot be replaced.
-        return fs::write(&target, bytes).map_err(wrong);
-    }
-    let temporary = temporary_name(&target).ok_or_else(|| {
-        let problem = io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
-        wrong(problem)
-    })?;
-    let done = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, &target));
-    if let Err(e) = done {
-        let _ = fs::remove_file(&temporary);
-        return Err(wrong(e));
-    }
-    // The rename itself lasts once the folder is on the disk. Systems that cannot open a folder
-    // do without.
-    if let Some(Ok(folder)) = target.parent().map(|folder| File::open(or_here(folder))) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
-}
-
-/// A name beside `path` that no other process uses.
-fn temporary_name(path: &Path) -> Option<PathBuf> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name()?);
-    name.push(format!(".{}.tmp", std::process::id()));
-    Some(path.with_file_name(name))
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn or_here(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 #[cfg(test)]

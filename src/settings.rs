@@ -93,6 +93,38 @@ impl Settings {
         self.layers[self.encoder_layers()]
     }
 
+    /// The first setting in which two differ, and its two values.
+    #[cfg(feature = "model")]
+    pub(crate) fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        macro_rules! first_of {
+            ($($field:ident)*) => {$(
+                if self.$field != other.$field {
+                    let text = |settings: &Self| format!("{:?}", settings.$field);
+                    return Some((stringify!($field), text(self), text(other)));
+                }
+            )*};
+        }
+        let Settings {
+            layers: _,
+            activation: _,
+            output_activation: _,
+            rho: _,
+            beta: _,
+            lambda: _,
+            learning_rate: _,
+            beta1: _,
+            beta2: _,
+            epsilon: _,
+            batch: _,
+            seed: _,
+        } = self;
+        first_of! {
+            layers activation output_activation rho beta lambda learning_rate beta1 beta2 epsilon
+            batch seed
+        }
+        None
+    }
+
     /// # Errors
     /// [`Error::Setting`] for the first value that makes no sense.
     pub fn validate(&self) -> Result<()> {

@@ -6,6 +6,8 @@ use sae_kernels::{Activation, Isa};
 
 use crate::autoencoder::{Autoencoder, Evaluation, mean_activation};
 use crate::batches::Batches;
+#[cfg(feature = "model")]
+use crate::checkpoint::Checkpoint;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::samples::Samples;
@@ -22,6 +24,8 @@ pub struct TrainerBuilder {
     team: Option<Team>,
     isa: Option<Isa>,
     dense: bool,
+    #[cfg(feature = "model")]
+    checkpoint: Option<Checkpoint>,
 }
 
 macro_rules! setters {
@@ -103,10 +107,19 @@ impl TrainerBuilder {
         self
     }
 
+    /// Goes on from a checkpoint, with its settings. Those set after this must be the same.
+    #[cfg(feature = "model")]
+    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
+        self.settings = checkpoint.settings().clone();
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
     /// A trainer on these samples.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data.
+    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data;
+    /// [`Error::Format`] if a checkpoint to go on from is of other settings or other data.
     pub fn build(self, samples: &Samples) -> Result<Trainer> {
         let features = samples.features();
         self.settings.validate()?;
@@ -133,9 +146,14 @@ impl TrainerBuilder {
         };
         let threads = self.threads.unwrap_or_else(available_threads);
         let team = self.team.unwrap_or_else(|| Team::new(threads));
+        #[cfg(feature = "model")]
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.fits(&self.settings, samples)?;
+        }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
         let count = net.parameters.len();
-        Ok(Trainer {
+        #[cfg_attr(not(feature = "model"), expect(unused_mut))]
+        let mut trainer = Trainer {
             engine: Engine::new(isa, team),
             moments: Moments { first: vec![0.0; count], second: vec![0.0; count], step: 0 },
             work: Workspace::new(&net.settings),
@@ -143,7 +161,17 @@ impl TrainerBuilder {
             samples: samples.clone(),
             net,
             skip_zeros: !self.dense,
-        })
+        };
+        #[cfg(feature = "model")]
+        if let Some(checkpoint) = self.checkpoint {
+            let (epoch, position) = checkpoint.position();
+            trainer.batches.seek(epoch, position);
+            trainer.moments.step = checkpoint.steps();
+            trainer.net.parameters = checkpoint.parameters;
+            trainer.moments.first = checkpoint.first_moment;
+            trainer.moments.second = checkpoint.second_moment;
+        }
+        Ok(trainer)
     }
 }
 
@@ -221,6 +249,18 @@ impl Trainer {
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.moments.step
+    }
+
+    /// What it trains on.
+    #[cfg(feature = "model")]
+    pub(crate) fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Where it is in the order of the samples; see [`Batches::position`].
+    #[cfg(feature = "model")]
+    pub(crate) fn position(&self) -> (u64, usize) {
+        self.batches.position()
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use sae::{Autoencoder, idx};
+use sae::{Autoencoder, files, idx};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::{check_writable, engine, replace, write_error};
+use crate::output::{engine, write_error};
 
 /// Write the codes of samples, one a line, as CSV, or as an IDX file of f32
 #[derive(clap::Args)]
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> Result<()> {
             let problem = format!("{}: a name ending in .csv or .idx was expected", out.display());
             return Err(Failure::input(problem));
         }
-        check_writable(out)?;
+        files::check_writable(out)?;
     }
     let (samples, _) = args.data.trial(net.scaling())?;
     let codes = net.encode(&mut engine, &samples)?;
@@ -47,12 +47,12 @@ pub fn run(args: Args) -> Result<()> {
         csv(BufWriter::new(io::stdout().lock()), &codes, units)?;
         return Ok(());
     };
-    replace(out, |path| {
+    files::replace(out, |path| {
         if ending == Some("idx") {
-            return Ok(idx::write(path, &[samples.len(), units], &codes)?);
+            return idx::write(path, &[samples.len(), units], &codes);
         }
         let file = File::create(path).map_err(|e| write_error(path, e))?;
-        csv(BufWriter::new(file), &codes, units).map_err(|e| write_error(path, e).into())
+        csv(BufWriter::new(file), &codes, units).map_err(|e| write_error(path, e))
     })?;
     writeln!(io::stdout(), "{} codes of {units} units: {}", samples.len(), out.display())?;
     Ok(())

@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use sae::Autoencoder;
+use sae::{Autoencoder, files};
 
 use crate::failure::{Failure, Result};
-use crate::output::check_writable;
 use crate::picture::{self, Grid, grey};
 
 /// Draw the weights of the first layer's units as tiles, as PNG
@@ -33,7 +32,7 @@ pub fn run(args: Args) -> Result<()> {
             args.model.display()
         ))
     })?;
-    check_writable(&args.out)?;
+    files::check_writable(&args.out)?;
     let weights = net.weights(0);
     let tiles: Vec<Vec<u8>> = (0..units)
         .map(|unit| {

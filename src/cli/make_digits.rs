@@ -4,10 +4,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use sae::{Error, digits, idx};
+use sae::{Error, digits, files, idx};
 
 use crate::failure::Result;
-use crate::output;
 
 /// Draw digits and write them as MNIST's four IDX files
 ///
@@ -52,9 +51,9 @@ pub fn make(folder: &Path, train: usize, test: usize, seed: u64) -> Result<()> {
         let drawn = digits::draw(samples, seed, sae::available_threads());
         let images = folder.join(format!("{name}-images-idx3-ubyte"));
         let dims = [samples, digits::SIDE, digits::SIDE];
-        output::replace(&images, |path| Ok(idx::write(path, &dims, &drawn.images)?))?;
+        files::replace(&images, |path| idx::write(path, &dims, &drawn.images))?;
         let labels = folder.join(format!("{name}-labels-idx1-ubyte"));
-        output::replace(&labels, |path| Ok(idx::write(path, &[samples], &drawn.labels)?))?;
+        files::replace(&labels, |path| idx::write(path, &[samples], &drawn.labels))?;
     }
     Ok(())
 }

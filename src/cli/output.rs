@@ -1,13 +1,12 @@
 //! What the subcommands have in common in what they print and write.
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sae::{Activation, Autoencoder, Engine, Error, Evaluation, Isa, Team};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 
 /// A number with six significant digits, without zeros at its end.
 pub fn short(value: f64) -> String {
@@ -106,50 +105,8 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
     })
 }
 
-/// Fails now if a file could not be written there after the work.
-pub fn check_writable(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        let problem = format!("{}: this is a folder, a file's name was expected", path.display());
-        return Err(Failure::input(problem));
-    }
-    if path.exists() && !path.is_file() {
-        return Ok(());
-    }
-    let trial = beside(path)?;
-    fs::File::create(&trial).map_err(|e| write_error(path, e))?;
-    let _ = fs::remove_file(&trial);
-    Ok(())
-}
-
-/// Writes a file under another name, then gives it its own: an old file of that name, which may
-/// be mapped, stays whole until then.
-pub fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let is_special = path.exists() && !path.is_file();
-    if is_special {
-        return write(path);
-    }
-    let temporary = beside(path)?;
-    let renamed = || fs::rename(&temporary, path).map_err(|e| write_error(path, e).into());
-    let done = write(&temporary).and_then(|()| renamed());
-    if done.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    done
-}
-
 pub fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "write", path: path.to_owned(), source }
-}
-
-/// A name in the same folder that no other process uses.
-pub fn beside(path: &Path) -> Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        return Err(Failure::input(format!("{}: a file's name was expected", path.display())));
-    };
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(hidden))
 }
 
 #[cfg(test)]

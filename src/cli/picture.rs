@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use sae::{Autoencoder, Engine, Samples, Scaling};
+use sae::{Autoencoder, Engine, Samples, Scaling, files};
 
 use crate::failure::{Failure, Result};
-use crate::output::{replace, write_error};
+use crate::output::write_error;
 
 /// Grey between the tiles.
 const GROUND: u8 = 96;
@@ -61,7 +61,7 @@ impl Grid {
                 }
             }
         }
-        replace(path, |path| {
+        Ok(files::replace(path, |path| {
             let file = std::fs::File::create(path).map_err(|e| write_error(path, e))?;
             let out = std::io::BufWriter::new(file);
             let mut encoder = png::Encoder::new(out, width as u32, height as u32);
@@ -71,8 +71,8 @@ impl Grid {
                 writer.write_image_data(&pixels)?;
                 writer.finish()
             });
-            written.map_err(|e| write_error(path, std::io::Error::other(e)).into())
-        })
+            written.map_err(|e| write_error(path, std::io::Error::other(e)))
+        })?)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use sae::Autoencoder;
+use sae::{Autoencoder, files};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::{check_writable, engine};
+use crate::output::engine;
 use crate::picture;
 
 /// Draw samples above their reconstructions, as PNG
@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut engine = engine(args.threads)?;
     let net = Autoencoder::load(&args.model)?;
-    check_writable(&args.out)?;
+    files::check_writable(&args.out)?;
     let (samples, path) = args.data.trial(net.scaling())?;
     let count = args.count as usize;
     if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {

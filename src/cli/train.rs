@@ -2,29 +2,34 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use sae::{Activation, Preset, Samples, Scaling, Settings, StepReport, Trainer, activation_of};
+use sae::{
+    Activation, Checkpoint, Checkpoints, Preset, Samples, Scaling, Settings, StepReport, Trainer,
+    activation_of, files,
+};
 use serde_json::{Value, json};
 
 use crate::data::{DataArgs, ScalingName, fit, open, scaled};
 use crate::failure::{Failure, Result};
-use crate::output::{check_writable, evaluation_json, note, print_evaluation, setting, short};
+use crate::output::{evaluation_json, note, print_evaluation, setting, short};
 use crate::{interrupt, picture};
 
 /// Train an autoencoder and save it
 ///
 /// The same seed, data and settings give the same model, byte for byte, with any number of
-/// threads. Ctrl-C ends after the current step, with the model saved; a second one ends at once.
+/// threads, in one run or resumed. Ctrl-C ends after the current step, with the model and the
+/// checkpoint saved; a second one ends at once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   sae train
   sae train --preset normal --steps 2000 --out normal.safetensors
   sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
+  sae train --checkpoint run.ckpt --resume
   sae make-digits digits && sae train --data digits --steps 500 --json")]
 pub struct Args {
     #[command(flatten)]
@@ -38,10 +43,10 @@ pub struct Args {
     /// How a file's numbers become features (default for bytes: byte)
     #[arg(long, value_enum, value_name = "NAME")]
     scaling: Option<ScalingName>,
-    /// Settings to start from
-    #[arg(long, value_enum, default_value = "sparse")]
-    preset: PresetName,
-    /// Training steps
+    /// Settings to start from [default: sparse, or those of the checkpoint that is resumed]
+    #[arg(long, value_enum)]
+    preset: Option<PresetName>,
+    /// Training steps, those before a checkpoint included
     #[arg(long, default_value_t = 20_000)]
     steps: u64,
     /// Samples in a batch [preset: 60]
@@ -77,6 +82,20 @@ pub struct Args {
     /// Model file to write
     #[arg(long, value_name = "FILE", default_value = "sae.safetensors")]
     out: PathBuf,
+    /// Write checkpoints to this file, the one before to FILE.1, and so on
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "checkpoint",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// How many checkpoints to keep
+    #[arg(long, value_name = "K", default_value_t = 2, requires = "checkpoint",
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    keep: u16,
+    /// Go on from the checkpoint, if there is one yet; its settings and data must be the same
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
     /// PNG of test images above their reconstructions (default: the model's name with .png)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -104,28 +123,47 @@ const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     let (train, test) = samples(&args)?;
-    let settings = settings(&args, &train)?;
+    let checkpoint = match &args.checkpoint {
+        Some(path) if args.resume && path.exists() => Some(load(path)?),
+        _ => None,
+    };
+    let settings = settings(&args, &train, checkpoint.as_ref())?;
     let picture_path = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
     if picture_path == args.out {
         let problem = format!("{}: the model and the picture need two names", args.out.display());
         return Err(Failure::input(problem));
     }
-    check_writable(&args.out)?;
-    check_writable(&picture_path)?;
+    files::check_writable(&args.out)?;
+    files::check_writable(&picture_path)?;
     check_memory(&settings)?;
 
-    let mut builder = Trainer::builder().settings(settings);
+    let mut builder = Trainer::builder();
+    if let Some(checkpoint) = checkpoint {
+        builder = builder.resume(checkpoint);
+    }
+    builder = builder.settings(settings);
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
     let mut trainer = builder.build(&train)?;
+    let mut checkpoints = match &args.checkpoint {
+        Some(path) => Some(Checkpoints::new(path, args.keep.into(), &trainer)?),
+        None => None,
+    };
     let mut progress = Progress::new(&args);
     progress.begin(&trainer, &train)?;
 
     interrupt::begin();
     let start = Instant::now();
+    let before = trainer.steps();
     let mut closed = None;
-    trainer.run(args.steps, |trainer, report| {
+    trainer.run(args.steps.saturating_sub(before), |trainer, report| {
+        if let Some(checkpoints) = &mut checkpoints
+            && trainer.steps().is_multiple_of(args.checkpoint_every)
+            && let Err(error) = checkpoints.save(trainer)
+        {
+            progress.note(&format!("warning: {error}; the training goes on"));
+        }
         if let Err(error) = progress.step(trainer, report) {
             closed = Some(error);
             return ControlFlow::Break(());
@@ -133,9 +171,16 @@ pub fn run(args: Args) -> Result<()> {
         if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let time = start.elapsed();
+    let steps = trainer.steps() - before;
     progress.bar.finish_and_clear();
     if let Some(error) = closed {
         return Err(error.into());
+    }
+    if let Some(checkpoints) = &mut checkpoints {
+        if !trainer.steps().is_multiple_of(args.checkpoint_every) {
+            checkpoints.save(&trainer)?;
+        }
+        checkpoints.finish()?;
     }
     trainer.autoencoder().save(&args.out)?;
     let interrupted = interrupt::end();
@@ -145,13 +190,15 @@ pub fn run(args: Args) -> Result<()> {
         test.as_ref().unwrap_or(&train),
         test.is_some(),
         &picture_path,
-        Done { time, interrupted },
+        Done { time, steps, interrupted },
     )
 }
 
 /// How the training ended.
 struct Done {
     time: Duration,
+    /// In this run.
+    steps: u64,
     interrupted: bool,
 }
 
@@ -161,8 +208,8 @@ fn finish(
     mut trainer: Trainer,
     samples: &Samples,
     is_test: bool,
-    picture_path: &std::path::Path,
-    Done { time, interrupted }: Done,
+    picture_path: &Path,
+    Done { time, steps: steps_now, interrupted }: Done,
 ) -> Result<()> {
     let mut out = io::stdout().lock();
     let (steps, seconds) = (trainer.steps(), time.as_secs_f64());
@@ -197,8 +244,8 @@ fn finish(
         return Ok(());
     }
     if !args.quiet {
-        let rate = if seconds > 0.0 { steps as f64 / seconds } else { 0.0 };
-        writeln!(out, "{steps} steps in {seconds:.1} s, {rate:.0} steps/s")?;
+        let rate = if seconds > 0.0 { steps_now as f64 / seconds } else { 0.0 };
+        writeln!(out, "{steps_now} steps in {seconds:.1} s, {rate:.0} steps/s")?;
     }
     let title = if is_test { "test objective" } else { "training objective" };
     print_evaluation(&mut out, title, &net, &evaluation, false)?;
@@ -245,13 +292,35 @@ fn samples(args: &Args) -> Result<(Samples, Option<Samples>)> {
     Ok((train, Some(test)))
 }
 
-fn settings(args: &Args, train: &Samples) -> Result<Settings> {
-    let mut settings = Settings::preset(match args.preset {
-        PresetName::Normal => Preset::Normal,
-        PresetName::Sparse => Preset::Sparse,
-    });
+/// A checkpoint, with what to do about one that is damaged.
+fn load(path: &Path) -> Result<Checkpoint> {
+    Checkpoint::load(path).map_err(|error| {
+        let mut earlier = path.as_os_str().to_owned();
+        earlier.push(".1");
+        let earlier = PathBuf::from(earlier);
+        let failure = Failure::from(error);
+        if !earlier.exists() {
+            return failure;
+        }
+        let (earlier, path) = (earlier.display(), path.display());
+        failure.hint(format!("the checkpoint before is {earlier}: copy it to {path}"))
+    })
+}
+
+fn settings(args: &Args, train: &Samples, resumed: Option<&Checkpoint>) -> Result<Settings> {
+    let preset = match args.preset {
+        Some(PresetName::Normal) => Some(Preset::Normal),
+        Some(PresetName::Sparse) => Some(Preset::Sparse),
+        None => None,
+    };
+    let mut settings = match (preset, resumed) {
+        (None, Some(checkpoint)) => checkpoint.settings().clone(),
+        (preset, _) => Settings::preset(preset.unwrap_or(Preset::Sparse)),
+    };
+    let fresh = preset.is_some() || resumed.is_none();
     match &args.layers {
         Some(layers) => settings.layers.clone_from(layers),
+        None if !fresh => {}
         None => {
             let last = settings.layers.len() - 1;
             (settings.layers[0], settings.layers[last]) = (train.features(), train.features());
@@ -262,6 +331,7 @@ fn settings(args: &Args, train: &Samples) -> Result<Settings> {
     }
     settings.output_activation = match (&args.output_activation, train.scaling()) {
         (Some(name), _) => activation_of(name)?,
+        (None, _) if !fresh => settings.output_activation,
         (None, Scaling::Byte | Scaling::MinMax { .. }) => Activation::Sigmoid,
         // A sigmoid does not reach such features.
         (None, _) => Activation::Linear,
@@ -325,7 +395,16 @@ impl Progress {
         }
         let layers = &trainer.autoencoder().settings().layers;
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
-        writeln!(io::stdout(), "training {} on {} samples", sizes.join("-"), train.len())
+        write!(io::stdout(), "training {} on {} samples", sizes.join("-"), train.len())?;
+        match trainer.steps() {
+            0 => writeln!(io::stdout()),
+            steps => writeln!(io::stdout(), ", from step {steps}"),
+        }
+    }
+
+    /// A line at stderr, the bar out of its way.
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| note(text));
     }
 
     fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {

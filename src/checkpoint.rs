@@ -1,0 +1,688 @@
+//! Checkpoints: a training as it stands, on disk, so that it can go on from there to the same
+//! bits.
+//!
+//! A checkpoint is a safetensors file of five tensors: `parameters`, `first_moment` and
+//! `second_moment` (`F32`, laid out as [`Autoencoder::parameters`]), `state` (`U8`: JSON, padded
+//! with spaces) and `checksum` (`U32`: CRC-32 of all the file's other bytes). The order of the
+//! samples needs no more than the settings' seed, the epoch and the position in it.
+
+#[cfg(test)]
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::files::{self, Disk, System};
+use crate::model::read_file;
+use crate::network::layout;
+use crate::samples::{Samples, Scaling};
+use crate::settings::Settings;
+use crate::trainer::Trainer;
+
+const VERSION: u64 = 1;
+
+/// The tensors of numbers, each of one length.
+const NUMBERS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+
+/// Room for what changes in the state from one checkpoint to the next: three whole numbers.
+const STATE_ROOM: usize = 64;
+
+/// By which a data set is known again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Data {
+    samples: usize,
+    features: usize,
+    /// CRC-32 of some samples' features, spread over the whole.
+    digest: u32,
+}
+
+impl Data {
+    /// # Errors
+    /// A sample that is looked at is not of finite numbers.
+    pub fn of(samples: &Samples) -> Result<Self> {
+        const LOOKED_AT: usize = 64;
+        let (count, features) = (samples.len(), samples.features());
+        let mut row = vec![0.0; features];
+        let mut digest = crc32fast::Hasher::new();
+        for at in 0..count.min(LOOKED_AT) {
+            let sample = (at as u128 * count as u128 / count.min(LOOKED_AT) as u128) as usize;
+            samples.gather(sample, &mut row)?;
+            for feature in &row {
+                digest.update(&feature.to_le_bytes());
+            }
+        }
+        Ok(Data { samples: count, features, digest: digest.finalize() })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct State {
+    version: u64,
+    settings: Settings,
+    scaling: Scaling,
+    data: Data,
+    step: u64,
+    epoch: u64,
+    position: usize,
+}
+
+/// Read before all else: another version may have other fields.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
+/// A checkpoint that was read.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    state: State,
+    pub(crate) parameters: Vec<f32>,
+    pub(crate) first_moment: Vec<f32>,
+    pub(crate) second_moment: Vec<f32>,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is no checkpoint, is of another
+    /// version, or is damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::from_bytes(path, &read_file(path, "a checkpoint")?)
+    }
+
+    /// The checkpoint in these bytes; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Format`], as for [`Checkpoint::load`].
+    pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
+        let path = path.as_ref();
+        let wrong = |problem: String| Error::format(path, None, problem);
+        let damaged = |e| wrong(format!("not a whole safetensors file: {e}"));
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let tensor = |name: &str, dtype: Dtype| match tensors.tensor(name) {
+            Ok(tensor) if tensor.dtype() == dtype && tensor.shape().len() == 1 => Ok(tensor),
+            _ => Err(wrong(format!("not a checkpoint: no list '{name}' of {dtype:?}"))),
+        };
+        let checksum = tensor("checksum", Dtype::U32)?.data();
+        let at = checksum.as_ptr().addr() - bytes.as_ptr().addr();
+        let have = checksum.first_chunk().map(|&sum| u32::from_le_bytes(sum));
+        if checksum.len() != 4 || have != Some(checksum_of(bytes, at..at + 4)) {
+            return Err(wrong("damaged: its checksum is not that of its bytes".to_owned()));
+        }
+        let json = tensor("state", Dtype::U8)?.data();
+        let bad = |e: serde_json::Error| wrong(format!("state: {e}"));
+        let Version { version } = serde_json::from_slice(json).map_err(bad)?;
+        if version != VERSION {
+            return Err(wrong(format!(
+                "checkpoint of version {version}; this program knows version {VERSION}"
+            )));
+        }
+        let state: State = serde_json::from_slice(json).map_err(bad)?;
+        state.settings.validate().map_err(|e| wrong(format!("state: {e}")))?;
+        let count = layout(&state.settings.layers).last().map_or(0, |layer| layer.biases().end);
+        let numbers = |name: &str| {
+            let tensor = tensor(name, Dtype::F32)?;
+            if tensor.shape() != [count] {
+                return Err(wrong(format!(
+                    "'{name}' has {} numbers; the settings' layers take {count}",
+                    tensor.shape()[0]
+                )));
+            }
+            let numbers = tensor.data().as_chunks().0.iter().map(|&n| f32::from_le_bytes(n));
+            let numbers: Vec<f32> = numbers.collect();
+            match numbers.iter().find(|number| !number.is_finite()) {
+                Some(number) => Err(wrong(format!(
+                    "'{name}' has the number {number}; finite ones were expected"
+                ))),
+                None => Ok(numbers),
+            }
+        };
+        let [parameters, first_moment, second_moment] = NUMBERS;
+        Ok(Checkpoint {
+            parameters: numbers(parameters)?,
+            first_moment: numbers(first_moment)?,
+            second_moment: numbers(second_moment)?,
+            state,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The training's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
+    /// How the data was scaled.
+    pub fn scaling(&self) -> Scaling {
+        self.state.scaling
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Epoch, and the position in it.
+    pub(crate) fn position(&self) -> (u64, usize) {
+        (self.state.epoch, self.state.position)
+    }
+
+    /// # Errors
+    /// The checkpoint is of other settings or other data.
+    pub(crate) fn fits(&self, settings: &Settings, samples: &Samples) -> Result<()> {
+        let wrong = |problem: String| Err(Error::format(&self.path, None, problem));
+        if let Some((field, here, asked)) = self.state.settings.difference(settings) {
+            return wrong(format!("checkpoint of a training with {field} {here}, not {asked}"));
+        }
+        let Data { samples: count, features, .. } = self.state.data;
+        if (count, features) != (samples.len(), samples.features()) {
+            return wrong(format!(
+                "checkpoint of a training on {count} samples of {features} features; this data \
+                 has {} of {}",
+                samples.len(),
+                samples.features()
+            ));
+        }
+        if self.state.scaling != samples.scaling() {
+            return wrong("checkpoint of a training on data scaled otherwise".to_owned());
+        }
+        if self.state.data != Data::of(samples)? {
+            return wrong(format!(
+                "checkpoint of a training on {count} other samples of as many features"
+            ));
+        }
+        if self.state.position > count {
+            return wrong(format!("position {} in {count} samples", self.state.position));
+        }
+        Ok(())
+    }
+}
+
+/// Of all the bytes but those of the checksum itself.
+fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&bytes[..itself.start]);
+    sum.update(&bytes[itself.end..]);
+    sum.finalize()
+}
+
+/// A checkpoint's bytes, made once and then filled again and again.
+struct Image {
+    bytes: Vec<u8>,
+    numbers: [Range<usize>; 3],
+    state: Range<usize>,
+    checksum: Range<usize>,
+}
+
+impl Image {
+    /// With room for so many numbers of each kind, and so many bytes of state.
+    fn new(count: usize, state: usize) -> std::result::Result<Self, safetensors::SafeTensorError> {
+        let numbers = vec![0; 4 * count];
+        let state = vec![b' '; state];
+        let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
+        for name in NUMBERS {
+            views.push((name, TensorView::new(Dtype::F32, vec![count], &numbers)?));
+        }
+        views.push(("state", TensorView::new(Dtype::U8, vec![state.len()], &state)?));
+        views.push(("checksum", TensorView::new(Dtype::U32, vec![1], &[0; 4])?));
+        let bytes = safetensors::serialize(views, None)?;
+        let tensors = SafeTensors::deserialize(&bytes)?;
+        let range = |name: &str| {
+            let data = tensors.tensor(name)?.data();
+            let at = data.as_ptr().addr() - bytes.as_ptr().addr();
+            Ok::<_, safetensors::SafeTensorError>(at..at + data.len())
+        };
+        let [parameters, first, second] = NUMBERS;
+        let numbers = [range(parameters)?, range(first)?, range(second)?];
+        let (state, checksum) = (range("state")?, range("checksum")?);
+        drop(tensors);
+        Ok(Image { bytes, numbers, state, checksum })
+    }
+
+    /// Of a training as it stands; `None` if its state takes more room.
+    fn fill(&mut self, json: &[u8], numbers: [&[f32]; 3]) -> Option<()> {
+        let state = &mut self.bytes[self.state.clone()];
+        state.get_mut(..json.len())?.copy_from_slice(json);
+        state[json.len()..].fill(b' ');
+        for (range, numbers) in self.numbers.iter().zip(numbers) {
+            let bytes = self.bytes[range.clone()].as_chunks_mut().0;
+            for (bytes, number) in bytes.iter_mut().zip(numbers) {
+                *bytes = number.to_le_bytes();
+            }
+        }
+        Some(())
+    }
+
+    /// The whole file.
+    fn sealed(&mut self) -> &[u8] {
+        let sum = checksum_of(&self.bytes, self.checksum.clone());
+        self.bytes[self.checksum.clone()].copy_from_slice(&sum.to_le_bytes());
+        &self.bytes
+    }
+}
+
+/// Name of the `n`-th checkpoint before the newest.
+fn earlier(path: &Path, n: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{n}"));
+    PathBuf::from(name)
+}
+
+/// Replaces the newest checkpoint, the earlier ones moving on by one name. At any moment `path`
+/// names a whole checkpoint, if it ever did.
+fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result<()> {
+    let temporary = files::temporary(path)?;
+    let done = disk.write_new(&temporary, bytes).and_then(|()| {
+        if keep > 1 && path.exists() {
+            for n in (1..keep - 1).rev() {
+                if earlier(path, n).exists() {
+                    disk.rename(&earlier(path, n), &earlier(path, n + 1))?;
+                }
+            }
+            // The newest has two names for a while, so that its own is never without a file.
+            let second_name = files::temporary(path)?;
+            let moved = disk.link(path, &second_name);
+            let moved = moved.and_then(|()| disk.rename(&second_name, &earlier(path, 1)));
+            if let Err(e) = moved {
+                let _ = disk.remove(&second_name);
+                return Err(e);
+            }
+        }
+        files::put(disk, &temporary, path)
+    });
+    if done.is_err() {
+        let _ = disk.remove(&temporary);
+    }
+    done
+}
+
+/// What the training and the writing thread share.
+struct Shared {
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+/// Where images are handed over: one may be written while the next is filled.
+struct Desk {
+    free: Vec<Image>,
+    /// Waits to be written; a newer one takes its place.
+    full: Option<Image>,
+    writing: bool,
+    /// Of a writing that failed, until somebody is told.
+    failure: Option<io::Error>,
+    stop: bool,
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, desk: MutexGuard<'a, Desk>) -> MutexGuard<'a, Desk> {
+        self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is handed over until there is an end.
+    fn write_all(&self, disk: &impl Disk, path: &Path, keep: usize) {
+        let mut desk = self.desk();
+        loop {
+            if let Some(mut image) = desk.full.take() {
+                desk.writing = true;
+                drop(desk);
+                let done = store(disk, path, keep, image.sealed());
+                desk = self.desk();
+                desk.failure = done.err().or(desk.failure.take());
+                desk.free.push(image);
+                desk.writing = false;
+                self.changed.notify_all();
+            } else if desk.stop {
+                return;
+            } else {
+                desk = self.wait(desk);
+            }
+        }
+    }
+}
+
+/// Writes checkpoints of a training beside it, in a thread of its own.
+///
+/// `path` is the newest, `path.1` the one before, and so on. One writer at a time may use a path.
+pub struct Checkpoints {
+    path: PathBuf,
+    data: Data,
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Checkpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoints").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Checkpoints {
+    /// Checkpoints of a training at `path`, the newest `keep` of them kept (at least 1). Removes
+    /// what a writer that was killed has left unfinished.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if nothing could be written there; [`Error::Setting`] if none is to be kept.
+    pub fn new(path: impl AsRef<Path>, keep: usize, trainer: &Trainer) -> Result<Self> {
+        Self::on(System, path.as_ref(), keep, trainer)
+    }
+
+    fn on(
+        disk: impl Disk + Send + 'static,
+        path: &Path,
+        keep: usize,
+        trainer: &Trainer,
+    ) -> Result<Self> {
+        if keep == 0 {
+            return Err(Error::setting("keep", "0 checkpoints; at least 1 was expected"));
+        }
+        let wrong = |e| Error::io("write", path, e);
+        let target = files::resolved(path).map_err(wrong)?;
+        files::check_writable(&target)?;
+        if target.exists() && !target.is_file() {
+            return Err(Error::format(path, None, "not a regular file, as a checkpoint must be"));
+        }
+        files::remove_temporary(&target).map_err(wrong)?;
+        let data = Data::of(trainer.samples())?;
+        let free = [image(&data, trainer), image(&data, trainer)];
+        let free = free.into_iter().collect::<Result<Vec<_>>>()?;
+        let desk = Desk { free, full: None, writing: false, failure: None, stop: false };
+        let shared = Arc::new(Shared { desk: Mutex::new(desk), changed: Condvar::new() });
+        let (theirs, its_path) = (Arc::clone(&shared), target.clone());
+        let writer = thread::Builder::new()
+            .name("sae-checkpoint".to_owned())
+            .spawn(move || theirs.write_all(&disk, &its_path, keep))
+            .map_err(wrong)?;
+        Ok(Checkpoints { path: target, data, shared, writer: Some(writer) })
+    }
+
+    /// Hands the training as it stands to the writer and returns at once. If that is still busy,
+    /// this one is written next, instead of any other that waits.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
+    pub fn save(&mut self, trainer: &Trainer) -> Result<()> {
+        let json = state(&self.data, trainer)?;
+        let mut desk = self.shared.desk();
+        let failure = desk.failure.take();
+        let waiting = desk.full.take();
+        let taken = waiting.or_else(|| desk.free.pop());
+        drop(desk);
+        // There are two: one may be with the writer, so this is there.
+        let mut taken = match taken {
+            Some(taken) => taken,
+            None => image(&self.data, trainer)?,
+        };
+        let (first, second) = trainer.moments();
+        let numbers = [trainer.autoencoder().parameters(), first, second];
+        if taken.fill(&json, numbers).is_none() {
+            taken = image(&self.data, trainer)?;
+            taken.fill(&json, numbers);
+        }
+        self.shared.desk().full = Some(taken);
+        self.shared.changed.notify_all();
+        self.told(failure)
+    }
+
+    /// Waits until all that was handed over is on the disk.
+    ///
+    /// # Errors
+    /// As for [`Checkpoints::save`].
+    pub fn finish(&mut self) -> Result<()> {
+        let mut desk = self.shared.desk();
+        while desk.writing || desk.full.is_some() {
+            desk = self.shared.wait(desk);
+        }
+        let failure = desk.failure.take();
+        drop(desk);
+        self.told(failure)
+    }
+
+    fn told(&self, failure: Option<io::Error>) -> Result<()> {
+        failure.map_or(Ok(()), |e| Err(Error::io("write", &self.path, e)))
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.shared.desk().stop = true;
+        self.shared.changed.notify_all();
+        if let Some(writer) = self.writer.take() {
+            // It does not panic; if it did, there is nobody to tell.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The state's JSON.
+fn state(data: &Data, trainer: &Trainer) -> Result<Vec<u8>> {
+    let (epoch, position) = trainer.position();
+    let net = trainer.autoencoder();
+    let state = State {
+        version: VERSION,
+        settings: net.settings().clone(),
+        scaling: net.scaling(),
+        data: data.clone(),
+        step: trainer.steps(),
+        epoch,
+        position,
+    };
+    serde_json::to_vec(&state).map_err(|e| Error::setting("checkpoint", e.to_string()))
+}
+
+/// An image with room for a training's checkpoints.
+fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
+    let room = state(data, trainer)?.len() + STATE_ROOM;
+    let image = Image::new(trainer.autoencoder().parameters().len(), room);
+    image.map_err(|e| Error::setting("checkpoint", e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A disk of which one operation fails half-way, and with it all later ones, as when the
+    /// process is killed there; or none of the later ones, as when the disk was full for a while.
+    struct Faulty {
+        fails_at: usize,
+        for_good: bool,
+        done: Cell<usize>,
+    }
+
+    impl Faulty {
+        fn new(fails_at: usize, for_good: bool) -> Self {
+            Faulty { fails_at, for_good, done: Cell::new(0) }
+        }
+
+        fn next(&self) -> io::Result<()> {
+            let at = self.done.replace(self.done.get() + 1);
+            if at == self.fails_at || self.for_good && at > self.fails_at {
+                return Err(io::Error::new(io::ErrorKind::StorageFull, "made to fail"));
+            }
+            Ok(())
+        }
+    }
+
+    impl Disk for Faulty {
+        fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+            for half in [&bytes[..0], &bytes[..bytes.len() / 2], bytes] {
+                if let Err(e) = self.next() {
+                    // What was written until then is there.
+                    fs::write(path, half)?;
+                    return Err(e);
+                }
+            }
+            fs::write(path, bytes)?;
+            // The waiting for the disk.
+            self.next()
+        }
+        fn sync(&self, _: &Path) -> io::Result<()> {
+            self.next()
+        }
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.next()?;
+            System.link(from, to)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.next()?;
+            System.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.next()?;
+            System.remove(path)
+        }
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            self.next()
+        }
+    }
+
+    fn samples(seed: usize) -> Samples {
+        let value = |i: usize| ((i * 7919 + seed * 31) % 101) as f32 / 101.0;
+        Samples::from_values((0..40 * 12).map(value).collect(), 12).unwrap()
+    }
+
+    fn trainer() -> Trainer {
+        Trainer::builder().layers([12, 5, 3, 5, 12]).batch(7).threads(1).build(&samples(1)).unwrap()
+    }
+
+    /// A training's checkpoint after so many steps.
+    fn bytes(steps: u64) -> Vec<u8> {
+        let mut trainer = trainer();
+        trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+        let data = Data::of(&samples(1)).unwrap();
+        let mut image = image(&data, &trainer).unwrap();
+        let (first, second) = trainer.moments();
+        let numbers = [trainer.autoencoder().parameters(), first, second];
+        image.fill(&state(&data, &trainer).unwrap(), numbers).unwrap();
+        image.sealed().to_vec()
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> =
+                names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn whatever_fails_the_newest_is_whole() {
+        let [old, new, newer] = [1, 2, 3].map(bytes);
+        for keep in [1, 2, 3] {
+            for for_good in [true, false] {
+                for fails_at in 0.. {
+                    let folder = Folder::new("faulty");
+                    let path = folder.0.join("run.ckpt");
+                    store(&System, &path, keep, &old).unwrap();
+                    store(&System, &path, keep, &new).unwrap();
+                    let disk = Faulty::new(fails_at, for_good);
+                    let done = store(&disk, &path, keep, &newer);
+                    let steps = Checkpoint::load(&path).unwrap().steps();
+                    let failed = disk.done.get() > fails_at;
+                    assert_eq!(done.is_err(), failed, "operation {fails_at}, keep {keep}");
+                    assert!(steps == 3 || failed && steps == 2, "operation {fails_at}: {steps}");
+                    // The one before is there, too, under one of its names.
+                    let before = (1..keep).find_map(|n| Checkpoint::load(earlier(&path, n)).ok());
+                    assert!(keep == 1 || before.unwrap().steps() < 3, "operation {fails_at}");
+                    files::remove_temporary(&path).unwrap();
+                    assert!(folder.names().iter().all(|name| name.starts_with("run.ckpt")));
+                    // The next start finds everything in order.
+                    store(&System, &path, keep, &newer).unwrap();
+                    assert_eq!(Checkpoint::load(&path).unwrap().steps(), 3);
+                    if !failed {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_are_kept_as_wanted() {
+        for keep in 1..5 {
+            let folder = Folder::new("keep");
+            let path = folder.0.join("run.ckpt");
+            for steps in 1..=6 {
+                store(&System, &path, keep, &bytes(steps)).unwrap();
+            }
+            let names: Vec<PathBuf> =
+                std::iter::once(path.clone()).chain((1..keep).map(|n| earlier(&path, n))).collect();
+            let steps = names.iter().map(|name| Checkpoint::load(name).unwrap().steps());
+            assert!(steps.eq((7 - keep as u64..=6).rev()), "{keep}");
+            assert_eq!(folder.names().len(), keep);
+        }
+    }
+
+    #[test]
+    fn every_damage_is_seen() {
+        let bytes = bytes(2);
+        let load = |bytes: &[u8]| Checkpoint::from_bytes("c", bytes);
+        assert_eq!(load(&bytes).unwrap().steps(), 2);
+        for end in 0..bytes.len() {
+            load(&bytes[..end]).unwrap_err();
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            load(&damaged).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let mut image = Image::new(4, 100).unwrap();
+        image.fill(br#"{"version":2}"#, [&[0.0; 4]; 3]).unwrap();
+        let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
+        assert_eq!(problem, "c: checkpoint of version 2; this program knows version 1");
+    }
+
+    #[test]
+    fn a_failing_disk_is_told_and_the_training_goes_on() {
+        let folder = Folder::new("told");
+        let path = folder.0.join("run.ckpt");
+        let mut trainer = trainer();
+        let disk = Faulty::new(2, false);
+        let mut checkpoints = Checkpoints::on(disk, &path, 2, &trainer).unwrap();
+        trainer.step().unwrap();
+        checkpoints.save(&trainer).unwrap();
+        let problem = checkpoints.finish().unwrap_err().to_string();
+        assert!(problem.contains("run.ckpt: made to fail"), "{problem}");
+        assert!(folder.names().is_empty(), "{:?}", folder.names());
+        trainer.step().unwrap();
+        checkpoints.save(&trainer).unwrap();
+        checkpoints.finish().unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap().steps(), 2);
+    }
+}
