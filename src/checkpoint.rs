@@ -31,9 +31,6 @@ const VERSION: u64 = 1;
 /// The tensors of numbers, each of one length.
 const NUMBERS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
 
-/// Room for what changes in the state from one checkpoint to the next: three whole numbers.
-const STATE_ROOM: usize = 64;
-
 /// By which a data set is known again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Data {
@@ -249,10 +246,10 @@ impl Image {
         Ok(Image { bytes, numbers, state, checksum })
     }
 
-    /// Of a training as it stands; `None` if its state takes more room.
-    fn fill(&mut self, json: &[u8], numbers: [&[f32]; 3]) -> Option<()> {
+    /// Of a training as it stands.
+    fn fill(&mut self, json: &[u8], numbers: [&[f32]; 3]) {
         let state = &mut self.bytes[self.state.clone()];
-        state.get_mut(..json.len())?.copy_from_slice(json);
+        state[..json.len()].copy_from_slice(json);
         state[json.len()..].fill(b' ');
         for (range, numbers) in self.numbers.iter().zip(numbers) {
             let bytes = self.bytes[range.clone()].as_chunks_mut().0;
@@ -260,7 +257,6 @@ impl Image {
                 *bytes = number.to_le_bytes();
             }
         }
-        Some(())
     }
 
     /// The whole file.
@@ -293,9 +289,11 @@ fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result
             let second_name = files::temporary(path)?;
             let moved = disk.link(path, &second_name);
             let moved = moved.and_then(|()| disk.rename(&second_name, &earlier(path, 1)));
-            if let Err(e) = moved {
-                let _ = disk.remove(&second_name);
-                return Err(e);
+            // Renaming does nothing where both are names of one file already, as they are after a
+            // kill just here.
+            match disk.remove(&second_name) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => moved.and(Err(e))?,
+                _ => moved?,
             }
         }
         files::put(disk, &temporary, path)
@@ -395,7 +393,6 @@ impl Checkpoints {
         if target.exists() && !target.is_file() {
             return Err(Error::format(path, None, "not a regular file, as a checkpoint must be"));
         }
-        files::remove_temporary(&target).map_err(wrong)?;
         let data = Data::of(trainer.samples())?;
         let free = [image(&data, trainer), image(&data, trainer)];
         let free = free.into_iter().collect::<Result<Vec<_>>>()?;
@@ -415,7 +412,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
     pub fn save(&mut self, trainer: &Trainer) -> Result<()> {
-        let json = state(&self.data, trainer)?;
+        let json = json(&state(&self.data, trainer))?;
         let mut desk = self.shared.desk();
         let failure = desk.failure.take();
         let waiting = desk.full.take();
@@ -428,10 +425,7 @@ impl Checkpoints {
         };
         let (first, second) = trainer.moments();
         let numbers = [trainer.autoencoder().parameters(), first, second];
-        if taken.fill(&json, numbers).is_none() {
-            taken = image(&self.data, trainer)?;
-            taken.fill(&json, numbers);
-        }
+        taken.fill(&json, numbers);
         self.shared.desk().full = Some(taken);
         self.shared.changed.notify_all();
         self.told(failure)
@@ -467,11 +461,11 @@ impl Drop for Checkpoints {
     }
 }
 
-/// The state's JSON.
-fn state(data: &Data, trainer: &Trainer) -> Result<Vec<u8>> {
+/// The state of a training.
+fn state(data: &Data, trainer: &Trainer) -> State {
     let (epoch, position) = trainer.position();
     let net = trainer.autoencoder();
-    let state = State {
+    State {
         version: VERSION,
         settings: net.settings().clone(),
         scaling: net.scaling(),
@@ -479,14 +473,19 @@ fn state(data: &Data, trainer: &Trainer) -> Result<Vec<u8>> {
         step: trainer.steps(),
         epoch,
         position,
-    };
-    serde_json::to_vec(&state).map_err(|e| Error::setting("checkpoint", e.to_string()))
+    }
+}
+
+fn json(state: &State) -> Result<Vec<u8>> {
+    serde_json::to_vec(state).map_err(|e| Error::setting("checkpoint", e.to_string()))
 }
 
 /// An image with room for a training's checkpoints.
 fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
-    let room = state(data, trainer)?.len() + STATE_ROOM;
-    let image = Image::new(trainer.autoencoder().parameters().len(), room);
+    // The longest that it can become: the file's size does not depend on where it was resumed.
+    let state = state(data, trainer);
+    let longest = State { step: u64::MAX, epoch: u64::MAX, position: usize::MAX, ..state };
+    let image = Image::new(trainer.autoencoder().parameters().len(), json(&longest)?.len());
     image.map_err(|e| Error::setting("checkpoint", e.to_string()))
 }
 
@@ -568,7 +567,7 @@ mod tests {
         let mut image = image(&data, &trainer).unwrap();
         let (first, second) = trainer.moments();
         let numbers = [trainer.autoencoder().parameters(), first, second];
-        image.fill(&state(&data, &trainer).unwrap(), numbers).unwrap();
+        image.fill(&json(&state(&data, &trainer)).unwrap(), numbers);
         image.sealed().to_vec()
     }
 
@@ -629,6 +628,17 @@ mod tests {
         }
     }
 
+    /// Killed before the last renaming, the newest has two names.
+    #[test]
+    fn two_names_of_one_file() {
+        let folder = Folder::new("names");
+        let path = folder.0.join("run.ckpt");
+        store(&System, &path, 2, &bytes(1)).unwrap();
+        fs::hard_link(&path, earlier(&path, 1)).unwrap();
+        store(&System, &path, 2, &bytes(2)).unwrap();
+        assert_eq!(folder.names(), ["run.ckpt", "run.ckpt.1"]);
+    }
+
     #[test]
     fn as_many_are_kept_as_wanted() {
         for keep in 1..5 {
@@ -663,7 +673,7 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let mut image = Image::new(4, 100).unwrap();
-        image.fill(br#"{"version":2}"#, [&[0.0; 4]; 3]).unwrap();
+        image.fill(br#"{"version":2}"#, [&[0.0; 4]; 3]);
         let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
         assert_eq!(problem, "c: checkpoint of version 2; this program knows version 1");
     }

@@ -84,7 +84,8 @@ pub fn replace<E: From<Error>>(
     done
 }
 
-/// Fails if a file could not be replaced there, as it would after long work.
+/// Fails if a file could not be replaced there, as it would after long work; removes what a writer
+/// of the same file that was killed has left beside it.
 ///
 /// # Errors
 /// [`Error::Io`] if its folder cannot be written, [`Error::Format`] if it is a folder.
@@ -100,8 +101,7 @@ pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
     }
     let trial = temporary(&target).map_err(wrong)?;
     File::create_new(&trial).map_err(wrong)?;
-    let _ = fs::remove_file(&trial);
-    Ok(())
+    remove_temporary(&target).map_err(wrong)
 }
 
 /// What a link leads to.

@@ -176,12 +176,13 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(error) = closed {
         return Err(error.into());
     }
-    if let Some(checkpoints) = &mut checkpoints {
+    let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
-            checkpoints.save(&trainer)?;
+            // Of an earlier one that failed was told; this one's own end comes next.
+            let _ = checkpoints.save(&trainer);
         }
-        checkpoints.finish()?;
-    }
+        checkpoints.finish()
+    });
     trainer.autoencoder().save(&args.out)?;
     let interrupted = interrupt::end();
     finish(
@@ -191,7 +192,9 @@ pub fn run(args: Args) -> Result<()> {
         test.is_some(),
         &picture_path,
         Done { time, steps, interrupted },
-    )
+    )?;
+    // The model is there all the same.
+    Ok(last_checkpoint?)
 }
 
 /// How the training ended.

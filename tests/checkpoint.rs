@@ -1,0 +1,183 @@
+//! A training that goes on from a checkpoint ends in the bits of one that was never stopped, and
+//! refuses what it does not fit.
+#![cfg(feature = "model")]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::pixels;
+use sae::{Checkpoint, Checkpoints, Isa, Samples, Team, Trainer, TrainerBuilder};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const SAMPLES: usize = 50;
+const FEATURES: usize = 36;
+
+fn samples() -> Samples {
+    Samples::from_values(pixels(3, SAMPLES, FEATURES), FEATURES).unwrap()
+}
+
+fn builder() -> TrainerBuilder {
+    // 50 samples in batches of 7: epochs end within batches.
+    Trainer::builder().layers([FEATURES, 20, 6, 20, FEATURES]).batch(7).beta(1e-3).lambda(1e-4)
+}
+
+fn steps(trainer: &mut Trainer, count: usize) {
+    for _ in 0..count {
+        trainer.step().unwrap();
+    }
+}
+
+fn bits(trainer: &Trainer) -> Vec<u32> {
+    let (first, second) = trainer.moments();
+    let all = [trainer.autoencoder().parameters(), first, second].concat();
+    all.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn resumed_anywhere_it_ends_in_the_same_bits() {
+    let (folder, samples) = (Folder::new("resumed"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut unbroken = builder().build(&samples).unwrap();
+    steps(&mut unbroken, 40);
+    let isas: Vec<Isa> = Isa::all().filter(|isa| isa.is_fused()).collect();
+    for stop in [0, 1, 6, 7, 8, 15, 39, 40] {
+        let mut trainer = builder().build(&samples).unwrap();
+        steps(&mut trainer, stop);
+        let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+        checkpoints.save(&trainer).unwrap();
+        checkpoints.finish().unwrap();
+        drop((trainer, checkpoints));
+        for (isa, threads) in isas.iter().zip([1, 3, 2].into_iter().cycle()) {
+            let checkpoint = Checkpoint::load(&path).unwrap();
+            assert_eq!(checkpoint.steps(), stop as u64);
+            let team = Team::exactly(threads);
+            let trainer = Trainer::builder().resume(checkpoint).isa(*isa).team(team);
+            let mut trainer = trainer.build(&samples).unwrap();
+            steps(&mut trainer, 40 - stop);
+            assert_eq!(trainer.steps(), 40);
+            assert!(bits(&trainer) == bits(&unbroken), "stopped at {stop}, {}", isa.name());
+        }
+    }
+}
+
+/// Handed over faster than they are written: the last one is written, and the training is as
+/// without them.
+#[test]
+fn many_checkpoints_in_a_hurry() {
+    let (folder, samples) = (Folder::new("hurry"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut trainer = builder().build(&samples).unwrap();
+    let mut checkpoints = Checkpoints::new(&path, 3, &trainer).unwrap();
+    for _ in 0..200 {
+        trainer.step().unwrap();
+        checkpoints.save(&trainer).unwrap();
+    }
+    checkpoints.finish().unwrap();
+    let newest = Checkpoint::load(&path).unwrap();
+    assert_eq!(newest.steps(), 200);
+    let earlier = Checkpoint::load(folder.0.join("run.ckpt.1")).unwrap();
+    assert!(earlier.steps() < 200);
+    let resumed = Trainer::builder().resume(newest).build(&samples).unwrap();
+    assert!(bits(&resumed) == bits(&trainer));
+}
+
+/// What is handed over is written even if nobody waits for it.
+#[test]
+fn dropped_it_still_writes() {
+    let (folder, samples) = (Folder::new("dropped"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut trainer = builder().build(&samples).unwrap();
+    let mut checkpoints = Checkpoints::new(&path, 2, &trainer).unwrap();
+    steps(&mut trainer, 3);
+    checkpoints.save(&trainer).unwrap();
+    drop(checkpoints);
+    assert_eq!(Checkpoint::load(&path).unwrap().steps(), 3);
+}
+
+#[test]
+fn other_settings_and_data_are_refused() {
+    let (folder, samples) = (Folder::new("refused"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut trainer = builder().build(&samples).unwrap();
+    steps(&mut trainer, 3);
+    let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+    checkpoints.save(&trainer).unwrap();
+    checkpoints.finish().unwrap();
+    let resume = || Trainer::builder().resume(Checkpoint::load(&path).unwrap());
+    let problem = |builder: TrainerBuilder, samples: &Samples| {
+        let problem = builder.build(samples).unwrap_err().to_string();
+        problem.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+    };
+    resume().build(&samples).unwrap();
+    for (builder, sentence) in [
+        (resume().rho(0.05), "with rho 0.02, not 0.05"),
+        (resume().beta(2e-3), "with beta 0.001, not 0.002"),
+        (resume().batch(8), "with batch 7, not 8"),
+        (resume().seed(2), "with seed 1, not 2"),
+        (resume().learning_rate(0.1), "with learning_rate 0.01, not 0.1"),
+        (resume().layers([36, 5, 36]), "with layers [36, 20, 6, 20, 36], not [36, 5, 36]"),
+    ] {
+        let have = problem(builder, &samples);
+        assert_eq!(have, format!("checkpoint of a training {sentence}"));
+    }
+    let fewer = Samples::from_values(pixels(3, 49, FEATURES), FEATURES).unwrap();
+    assert_eq!(
+        problem(resume(), &fewer),
+        "checkpoint of a training on 50 samples of 36 features; this data has 49 of 36"
+    );
+    let mut values = pixels(3, SAMPLES, FEATURES);
+    values[FEATURES * 31 + 4] += 0.25;
+    let other = Samples::from_values(values, FEATURES).unwrap();
+    assert_eq!(
+        problem(resume(), &other),
+        "checkpoint of a training on 50 other samples of as many features"
+    );
+}
+
+#[test]
+fn places_that_cannot_be_are_refused_before_the_work() {
+    let (folder, samples) = (Folder::new("places"), samples());
+    let trainer = builder().build(&samples).unwrap();
+    let problem =
+        |path: PathBuf, keep| Checkpoints::new(path, keep, &trainer).unwrap_err().to_string();
+    let missing = folder.0.join("no").join("run.ckpt");
+    assert!(problem(missing, 1).contains("No such file"));
+    assert!(problem(folder.0.clone(), 1).contains("this is a folder"));
+    assert!(problem(folder.0.join("run.ckpt"), 0).starts_with("keep: 0 checkpoints"));
+    assert!(problem(PathBuf::from("/dev/null"), 1).contains("not a regular file"));
+}
+
+/// What a killed writer left goes; what belongs to others stays.
+#[test]
+fn leftovers_go_at_the_next_start() {
+    let (folder, samples) = (Folder::new("leftovers"), samples());
+    let path = folder.0.join("run.ckpt");
+    let left = folder.0.join(".run.ckpt.0123456789abcdef.tmp");
+    let others = [".run.ckpt.mine.tmp", ".other.ckpt.0123456789abcdef.tmp", "run.ckpt.1"];
+    for name in others {
+        fs::write(folder.0.join(name), "x").unwrap();
+    }
+    fs::write(&left, "x").unwrap();
+    let trainer = builder().build(&samples).unwrap();
+    Checkpoints::new(&path, 2, &trainer).unwrap();
+    assert!(!left.exists());
+    assert!(others.iter().all(|name| folder.0.join(name).exists()));
+}
