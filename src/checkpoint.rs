@@ -14,16 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::files::{self, Disk, System};
-use crate::model::read_file;
+use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
+use crate::tensors::{self, Dtype, Header, read_file};
 use crate::trainer::Trainer;
 
 const VERSION: u64 = 1;
@@ -32,12 +31,12 @@ const VERSION: u64 = 1;
 const NUMBERS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
 
 /// By which a data set is known again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Data {
     samples: usize,
     features: usize,
     /// CRC-32 of some samples' features, spread over the whole.
-    digest: u32,
+    digest: u64,
 }
 
 impl Data {
@@ -55,13 +54,12 @@ impl Data {
                 digest.update(&feature.to_le_bytes());
             }
         }
-        Ok(Data { samples: count, features, digest: digest.finalize() })
+        Ok(Data { samples: count, features, digest: u64::from(digest.finalize()) })
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct State {
-    version: u64,
     settings: Settings,
     scaling: Scaling,
     data: Data,
@@ -70,10 +68,37 @@ struct State {
     position: usize,
 }
 
-/// Read before all else: another version may have other fields.
-#[derive(Deserialize)]
-struct Version {
-    version: u64,
+impl State {
+    fn to_json(&self) -> Vec<u8> {
+        let State { settings, scaling, data, step, epoch, position } = self;
+        let Data { samples, features, digest } = data;
+        let json = json!({
+            "version": VERSION,
+            "settings": settings.to_value(),
+            "scaling": scaling.to_value(),
+            "data": {"samples": samples, "features": features, "digest": digest},
+            "step": step,
+            "epoch": epoch,
+            "position": position,
+        });
+        json.to_string().into_bytes()
+    }
+
+    fn from_fields(fields: &Fields<'_>) -> std::result::Result<Self, String> {
+        let data = Fields::of(fields.get("data")?)?;
+        Ok(State {
+            settings: Settings::from_value(fields.get("settings")?)?,
+            scaling: Scaling::from_value(fields.get("scaling")?)?,
+            data: Data {
+                samples: data.count("samples")?,
+                features: data.count("features")?,
+                digest: data.whole("digest")?,
+            },
+            step: fields.whole("step")?,
+            epoch: fields.whole("epoch")?,
+            position: fields.count("position")?,
+        })
+    }
 }
 
 /// A checkpoint that was read.
@@ -104,38 +129,33 @@ impl Checkpoint {
     pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |problem: String| Error::format(path, None, problem);
-        let damaged = |e| wrong(format!("not a whole safetensors file: {e}"));
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let tensor = |name: &str, dtype: Dtype| match tensors.tensor(name) {
-            Ok(tensor) if tensor.dtype() == dtype && tensor.shape().len() == 1 => Ok(tensor),
-            _ => Err(wrong(format!("not a checkpoint: no list '{name}' of {dtype:?}"))),
+        let damaged = |problem| wrong(format!("not a whole safetensors file: {problem}"));
+        let header = Header::read(bytes).map_err(damaged)?;
+        let range = |name: &str| match header.tensors.get(name) {
+            Some(entry) => Ok(entry.bytes.clone()),
+            None => Err(wrong(format!("not a checkpoint: it has no '{name}'"))),
         };
-        let checksum = tensor("checksum", Dtype::U32)?.data();
-        let at = checksum.as_ptr().addr() - bytes.as_ptr().addr();
-        let have = checksum.first_chunk().map(|&sum| u32::from_le_bytes(sum));
-        if checksum.len() != 4 || have != Some(checksum_of(bytes, at..at + 4)) {
+        let checksum = header.numbers(bytes, "checksum", Dtype::U32, &[1]).map_err(wrong)?;
+        if u32::from_le_bytes(checksum[0]) != checksum_of(bytes, range("checksum")?) {
             return Err(wrong("damaged: its checksum is not that of its bytes".to_owned()));
         }
-        let json = tensor("state", Dtype::U8)?.data();
-        let bad = |e: serde_json::Error| wrong(format!("state: {e}"));
-        let Version { version } = serde_json::from_slice(json).map_err(bad)?;
+        let bad = |problem: String| wrong(format!("state: {problem}"));
+        let json: Value =
+            serde_json::from_slice(&bytes[range("state")?]).map_err(|e| bad(e.to_string()))?;
+        let fields = Fields::of(&json).map_err(bad)?;
+        // Before all else: another version may have other fields.
+        let version = fields.whole("version").map_err(bad)?;
         if version != VERSION {
             return Err(wrong(format!(
                 "checkpoint of version {version}; this program knows version {VERSION}"
             )));
         }
-        let state: State = serde_json::from_slice(json).map_err(bad)?;
-        state.settings.validate().map_err(|e| wrong(format!("state: {e}")))?;
+        let state = State::from_fields(&fields).map_err(bad)?;
+        state.settings.validate().map_err(|e| bad(e.to_string()))?;
         let count = layout(&state.settings.layers).last().map_or(0, |layer| layer.biases().end);
         let numbers = |name: &str| {
-            let tensor = tensor(name, Dtype::F32)?;
-            if tensor.shape() != [count] {
-                return Err(wrong(format!(
-                    "'{name}' has {} numbers; the settings' layers take {count}",
-                    tensor.shape()[0]
-                )));
-            }
-            let numbers = tensor.data().as_chunks().0.iter().map(|&n| f32::from_le_bytes(n));
+            let numbers = header.numbers(bytes, name, Dtype::F32, &[count]).map_err(wrong)?;
+            let numbers = numbers.iter().map(|&number| f32::from_le_bytes(number));
             let numbers: Vec<f32> = numbers.collect();
             match numbers.iter().find(|number| !number.is_finite()) {
                 Some(number) => Err(wrong(format!(
@@ -223,26 +243,20 @@ struct Image {
 
 impl Image {
     /// With room for so many numbers of each kind, and so many bytes of state.
-    fn new(count: usize, state: usize) -> std::result::Result<Self, safetensors::SafeTensorError> {
-        let numbers = vec![0; 4 * count];
-        let state = vec![b' '; state];
-        let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
+    fn new(count: usize, state: usize) -> std::result::Result<Self, String> {
+        let (zeros, spaces) = (vec![0; 4 * count], vec![b' '; state]);
+        let mut entries: Vec<(&str, Dtype, &[usize], &[u8])> = Vec::new();
+        let (counts, room) = ([count], [state]);
         for name in NUMBERS {
-            views.push((name, TensorView::new(Dtype::F32, vec![count], &numbers)?));
+            entries.push((name, Dtype::F32, &counts, &zeros));
         }
-        views.push(("state", TensorView::new(Dtype::U8, vec![state.len()], &state)?));
-        views.push(("checksum", TensorView::new(Dtype::U32, vec![1], &[0; 4])?));
-        let bytes = safetensors::serialize(views, None)?;
-        let tensors = SafeTensors::deserialize(&bytes)?;
-        let range = |name: &str| {
-            let data = tensors.tensor(name)?.data();
-            let at = data.as_ptr().addr() - bytes.as_ptr().addr();
-            Ok::<_, safetensors::SafeTensorError>(at..at + data.len())
-        };
-        let [parameters, first, second] = NUMBERS;
-        let numbers = [range(parameters)?, range(first)?, range(second)?];
-        let (state, checksum) = (range("state")?, range("checksum")?);
-        drop(tensors);
+        entries.push(("state", Dtype::U8, &room, &spaces));
+        entries.push(("checksum", Dtype::U32, &[1], &[0; 4]));
+        let bytes = tensors::file(&entries, &[]);
+        let header = Header::read(&bytes)?;
+        let range = |name: &str| header.tensors[name].bytes.clone();
+        let numbers = NUMBERS.map(range);
+        let (state, checksum) = (range("state"), range("checksum"));
         Ok(Image { bytes, numbers, state, checksum })
     }
 
@@ -412,7 +426,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
     pub fn save(&mut self, trainer: &Trainer) -> Result<()> {
-        let json = json(&state(&self.data, trainer))?;
+        let json = state(&self.data, trainer).to_json();
         let mut desk = self.shared.desk();
         let failure = desk.failure.take();
         let waiting = desk.full.take();
@@ -466,7 +480,6 @@ fn state(data: &Data, trainer: &Trainer) -> State {
     let (epoch, position) = trainer.position();
     let net = trainer.autoencoder();
     State {
-        version: VERSION,
         settings: net.settings().clone(),
         scaling: net.scaling(),
         data: data.clone(),
@@ -476,17 +489,13 @@ fn state(data: &Data, trainer: &Trainer) -> State {
     }
 }
 
-fn json(state: &State) -> Result<Vec<u8>> {
-    serde_json::to_vec(state).map_err(|e| Error::setting("checkpoint", e.to_string()))
-}
-
 /// An image with room for a training's checkpoints.
 fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
     // The longest that it can become: the file's size does not depend on where it was resumed.
     let state = state(data, trainer);
     let longest = State { step: u64::MAX, epoch: u64::MAX, position: usize::MAX, ..state };
-    let image = Image::new(trainer.autoencoder().parameters().len(), json(&longest)?.len());
-    image.map_err(|e| Error::setting("checkpoint", e.to_string()))
+    let image = Image::new(trainer.autoencoder().parameters().len(), longest.to_json().len());
+    image.map_err(|e| Error::setting("checkpoint", e))
 }
 
 #[cfg(test)]
@@ -567,7 +576,7 @@ mod tests {
         let mut image = image(&data, &trainer).unwrap();
         let (first, second) = trainer.moments();
         let numbers = [trainer.autoencoder().parameters(), first, second];
-        image.fill(&json(&state(&data, &trainer)).unwrap(), numbers);
+        image.fill(&state(&data, &trainer).to_json(), numbers);
         image.sealed().to_vec()
     }
 

@@ -13,12 +13,16 @@ mod error;
 pub mod files;
 pub mod idx;
 #[cfg(feature = "model")]
+mod json;
+#[cfg(feature = "model")]
 mod model;
 mod network;
 mod samples;
 mod settings;
 mod step;
 mod team;
+#[cfg(feature = "model")]
+mod tensors;
 mod trainer;
 
 pub use autoencoder::{Autoencoder, Evaluation};

@@ -7,39 +7,22 @@
 //! [`Autoencoder::weights`] gives. The metadata has one key, `sae`, whose value is JSON:
 //! `{"version": 1, "settings": {...}, "scaling": ...}`.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::Scaling;
 use crate::settings::Settings;
+use crate::tensors::{self, Dtype, Header, read_file};
 
 const KEY: &str = "sae";
 const VERSION: u64 = 1;
-
-/// The format's own bound on its header.
-const MAX_HEADER: u64 = 100_000_000;
-
-#[derive(Serialize, Deserialize)]
-struct Description {
-    version: u64,
-    settings: Settings,
-    scaling: Scaling,
-}
-
-/// Read before all else: another version may have other fields.
-#[derive(Deserialize)]
-struct Version {
-    version: u64,
-}
 
 /// Name of a layer's tensors without `.weight` or `.bias`.
 fn layer_name(layer: usize, encoder_layers: usize) -> String {
@@ -56,12 +39,13 @@ impl Autoencoder {
     /// [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.to_bytes(path)?;
+        let bytes = self.to_bytes();
         files::replace(path, |path| fs::write(path, bytes).map_err(|e| Error::io("write", path, e)))
     }
 
-    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
-        let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
+    /// What a model file of it has.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (l, layer) in self.layers().into_iter().enumerate() {
             let name = layer_name(l, self.settings.encoder_layers());
             let weights = &self.parameters[layer.weights()];
@@ -73,24 +57,16 @@ impl Autoencoder {
             }
             let biases = &self.parameters[layer.biases()];
             let biases = biases.iter().flat_map(|bias| bias.to_le_bytes()).collect();
-            tensors.push((format!("{name}.weight"), [layer.outputs, layer.inputs], transposed));
-            tensors.push((format!("{name}.bias"), [layer.outputs, 0], biases));
+            tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], transposed));
+            tensors.push((format!("{name}.bias"), vec![layer.outputs], biases));
         }
-        let wrong = |e: &dyn std::fmt::Display| Error::format(path, None, e.to_string());
-        let mut views = Vec::with_capacity(tensors.len());
-        for (name, shape, bytes) in &tensors {
-            let rank = if shape[1] == 0 { 1 } else { 2 };
-            let view = TensorView::new(Dtype::F32, shape[..rank].to_vec(), bytes);
-            views.push((name.as_str(), view.map_err(|e| wrong(&e))?));
-        }
-        let description = Description {
-            version: VERSION,
-            settings: self.settings.clone(),
-            scaling: self.scaling,
-        };
-        let json = serde_json::to_string(&description).map_err(|e| wrong(&e))?;
-        let metadata = [(KEY.to_owned(), json)].into();
-        safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            (name.as_str(), Dtype::F32, shape.as_slice(), bytes.as_slice())
+        });
+        let views: Vec<_> = views.collect();
+        let (settings, scaling) = (self.settings.to_value(), self.scaling.to_value());
+        let json = json!({"version": VERSION, "settings": settings, "scaling": scaling});
+        tensors::file(&views, &[(KEY, &json.to_string())])
     }
 
     /// Reads a model file.
@@ -103,24 +79,31 @@ impl Autoencoder {
         Self::from_bytes(path, &read_file(path, "a model file")?)
     }
 
-    fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+    /// The model in a file's bytes; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Format`], as for [`Autoencoder::load`].
+    pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
+        let path = path.as_ref();
         let wrong = |problem: String| Error::format(path, None, problem);
-        let damaged = |e| wrong(format!("not a whole safetensors file: {e}"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-        let json = json.ok_or_else(|| {
+        let damaged = |problem| wrong(format!("not a whole safetensors file: {problem}"));
+        let header = Header::read(bytes).map_err(damaged)?;
+        let json = header.metadata.get(KEY).ok_or_else(|| {
             wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
         })?;
-        let bad = |e: serde_json::Error| wrong(format!("metadata '{KEY}': {e}"));
-        let Version { version } = serde_json::from_str(json).map_err(bad)?;
+        let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
+        let json: Value = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        let fields = Fields::of(&json).map_err(bad)?;
+        // Before all else: another version may have other fields.
+        let version = fields.whole("version").map_err(bad)?;
         if version != VERSION {
             return Err(wrong(format!(
                 "model file of version {version}; this program knows version {VERSION}"
             )));
         }
-        let Description { settings, scaling, .. } = serde_json::from_str(json).map_err(bad)?;
-        settings.validate().map_err(|e| wrong(format!("metadata '{KEY}': {e}")))?;
+        let settings = fields.get("settings").and_then(Settings::from_value).map_err(bad)?;
+        let scaling = fields.get("scaling").and_then(Scaling::from_value).map_err(bad)?;
+        settings.validate().map_err(|e| bad(e.to_string()))?;
         if !scaling.is_finite() {
             return Err(wrong(format!("metadata '{KEY}': scaling is not of finite numbers")));
         }
@@ -132,9 +115,11 @@ impl Autoencoder {
         for (l, pair) in sizes.enumerate() {
             let name = layer_name(l, settings.encoder_layers());
             let (inputs, outputs) = (pair[0], pair[1]);
-            let weights = tensor(&tensors, &format!("{name}.weight"), &[outputs, inputs]);
-            let weights = weights.map_err(wrong)?;
-            let biases = tensor(&tensors, &format!("{name}.bias"), &[outputs]).map_err(wrong)?;
+            let numbers = |kind: &str, shape: &[usize]| {
+                header.numbers(bytes, &format!("{name}.{kind}"), Dtype::F32, shape).map_err(wrong)
+            };
+            let weights = numbers("weight", &[outputs, inputs])?;
+            let biases = numbers("bias", &[outputs])?;
             for input in 0..inputs {
                 let column = weights[input..].iter().step_by(inputs);
                 parameters.extend(column.map(|&bytes| f32::from_le_bytes(bytes)));
@@ -142,8 +127,8 @@ impl Autoencoder {
             parameters.extend(biases.iter().map(|&bytes| f32::from_le_bytes(bytes)));
         }
         let expected = 2 * (settings.layers.len() - 1);
-        let layer = |name: &&str| name.starts_with("encoder.") || name.starts_with("decoder.");
-        let count = tensors.names().iter().filter(|name| layer(name)).count();
+        let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
+        let count = header.tensors.keys().filter(layer).count();
         if count != expected {
             return Err(wrong(format!(
                 "{count} tensors of the encoder and decoder; the settings' layers take {expected}"
@@ -162,72 +147,10 @@ impl Autoencoder {
     }
 }
 
-/// A tensor's numbers, little-endian.
-fn tensor<'a>(
-    tensors: &SafeTensors<'a>,
-    name: &str,
-    shape: &[usize],
-) -> std::result::Result<&'a [[u8; 4]], String> {
-    let Ok(found) = tensors.tensor(name) else {
-        return Err(format!("tensor '{name}', {shape:?}, is missing"));
-    };
-    if found.dtype() != Dtype::F32 {
-        return Err(format!("tensor '{name}' is {:?}; F32 was expected", found.dtype()));
-    }
-    if found.shape() != shape {
-        return Err(format!("tensor '{name}' is {:?}; {shape:?} was expected", found.shape()));
-    }
-    Ok(found.data().as_chunks().0)
-}
-
-/// Reads a safetensors file whole once its first bytes can be one's, so that a great file of
-/// another kind is refused at once.
-pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    if path.is_dir() {
-        return Err(Error::format(
-            path,
-            None,
-            format!("this is a folder, {expected} was expected"),
-        ));
-    }
-    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    let metadata = file.metadata().map_err(|e| Error::io("look at", path, e))?;
-    if !metadata.is_file() {
-        return Err(Error::format(
-            path,
-            None,
-            format!("not a regular file, {expected} was expected"),
-        ));
-    }
-    let mut bytes = Vec::new();
-    let start = (&mut file).take(9).read_to_end(&mut bytes);
-    start.map_err(|e| Error::io("read", path, e))?;
-    let problem = match (bytes.first_chunk(), bytes.get(8)) {
-        (Some(&length), Some(b'{')) => {
-            let length = u64::from_le_bytes(length);
-            if length > MAX_HEADER {
-                format!("not {expected}: its header's length makes no sense")
-            } else if length + 8 > metadata.len() {
-                format!("the header takes {length} bytes, which the file does not have")
-            } else {
-                String::new()
-            }
-        }
-        _ if bytes.is_empty() => format!("the file is empty, {expected} was expected"),
-        _ if bytes.starts_with(&[0, 0]) => {
-            format!("not {expected} (safetensors); this looks like an IDX file")
-        }
-        _ => format!("not {expected} (safetensors)"),
-    };
-    if !problem.is_empty() {
-        return Err(Error::format(path, None, problem));
-    }
-    file.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use safetensors::SafeTensors;
+
     use super::*;
 
     fn small() -> Autoencoder {
@@ -244,7 +167,7 @@ mod tests {
 
     /// The bytes with a piece of the header's text replaced, the header's length kept right.
     fn edited(from: &str, to: &str) -> Vec<u8> {
-        let bytes = small().to_bytes(Path::new("m")).unwrap();
+        let bytes = small().to_bytes();
         let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
         assert!(header.contains(from), "{header}");
@@ -263,16 +186,16 @@ mod tests {
     #[test]
     fn a_round_trip_keeps_every_bit() {
         let net = small();
-        let bytes = net.to_bytes(Path::new("m")).unwrap();
+        let bytes = net.to_bytes();
         let again = Autoencoder::from_bytes(Path::new("m"), &bytes).unwrap();
         assert_eq!(net, again);
-        assert_eq!(bytes, again.to_bytes(Path::new("m")).unwrap());
+        assert_eq!(bytes, again.to_bytes());
     }
 
     #[test]
     fn names_and_shapes_are_those_of_pytorch() {
         let net = small();
-        let bytes = net.to_bytes(Path::new("m")).unwrap();
+        let bytes = net.to_bytes();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         for (name, shape) in [
             ("encoder.0.weight", &[5, 6][..]),
@@ -294,7 +217,7 @@ mod tests {
 
     #[test]
     fn every_cut_is_refused() {
-        let bytes = small().to_bytes(Path::new("m")).unwrap();
+        let bytes = small().to_bytes();
         for end in 0..bytes.len() {
             refused(&bytes[..end]);
         }
@@ -319,7 +242,7 @@ mod tests {
             (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
             (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
             (r#"decoder.2.bias"#, r#"decoder.4.bias"#, "'decoder.2.bias', [6], is missing"),
-            (r#""F32","shape":[6]"#, r#""I32","shape":[6]"#, "is I32; F32"),
+            (r#""F32","shape":[6]"#, r#""U32","shape":[6]"#, "is U32; F32"),
             (r#""shape":[6,5]"#, r#""shape":[5,6]"#, "'decoder.2.weight' is [5, 6]; [6, 5]"),
             (r#""shape":[6,5]"#, r#""shape":[6,6]"#, "not a whole safetensors file"),
         ] {
@@ -333,7 +256,7 @@ mod tests {
         let mut net = small();
         let place = net.layers()[2].biases().end - 1;
         net.parameters_mut()[place] = f32::NAN;
-        let problem = refused(&net.to_bytes(Path::new("m")).unwrap());
+        let problem = refused(&net.to_bytes());
         assert!(problem.contains("decoder.0 has the number NaN"), "{problem}");
     }
 }

@@ -9,8 +9,6 @@ use crate::idx::{ElementType, Idx};
 
 /// How a file's numbers become features: `(value - subtract) / divide`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Scaling {
     /// A byte over 255, so [0, 1].

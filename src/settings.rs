@@ -6,17 +6,14 @@ use crate::error::{Error, Result};
 
 /// What a training computes: together with the data, these numbers fix every bit of its result.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Settings {
     /// Sizes from the input to the output, which are equal; the first half, up to and with the
     /// code, is the encoder.
     pub layers: Vec<usize>,
     /// Activation of the hidden layers.
-    #[cfg_attr(feature = "model", serde(with = "activation_name"))]
     pub activation: Activation,
     /// Activation of the output layer.
-    #[cfg_attr(feature = "model", serde(with = "activation_name"))]
     pub output_activation: Activation,
     /// Target activation of the sparsity penalty, in (0, 1).
     pub rho: f64,
@@ -203,19 +200,4 @@ pub fn activation_of(name: &str) -> Result<Activation> {
         let names = Activation::ALL.map(Activation::name).join(", ");
         Error::setting("activation", format!("'{name}' is not one of {names}"))
     })
-}
-
-#[cfg(feature = "model")]
-mod activation_name {
-    use sae_kernels::Activation;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(value: &Activation, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(value.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Activation, D::Error> {
-        let name = String::deserialize(from)?;
-        super::activation_of(&name).map_err(serde::de::Error::custom)
-    }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use sae::{Activation, Autoencoder, Engine, Error, Evaluation, Isa, Team};
+use sae::{Activation, Autoencoder, Engine, Error, Evaluation, Isa, Settings, Team};
 use serde_json::{Value, json};
 
 use crate::failure::Result;
@@ -86,6 +86,11 @@ pub fn print_evaluation(
 /// As a person would write it: 0.1, but 7.5e-5.
 fn short_weight(weight: f64) -> String {
     if weight >= 1e-3 { format!("{weight}") } else { format!("{weight:e}") }
+}
+
+/// The settings as a value among others.
+pub fn settings_json(settings: &Settings) -> Value {
+    serde_json::from_str(&settings.to_json()).unwrap_or_default()
 }
 
 pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::data::{DataArgs, ScalingName, fit, open, scaled};
 use crate::failure::{Failure, Result};
-use crate::output::{evaluation_json, note, print_evaluation, setting, short};
+use crate::output::{evaluation_json, note, print_evaluation, setting, settings_json, short};
 use crate::{interrupt, picture};
 
 /// Train an autoencoder and save it
@@ -224,7 +224,7 @@ fn finish(
         "interrupted": interrupted,
         "isa": trainer.engine().isa().name(),
         "threads": trainer.engine().threads(),
-        "settings": trainer.autoencoder().settings(),
+        "settings": settings_json(trainer.autoencoder().settings()),
     });
     if interrupted {
         if args.json {
