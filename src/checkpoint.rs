@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::files::{self, Disk, System};
+use crate::files::{self, BLOCK, Disk, System};
 use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::{Samples, Scaling};
@@ -235,7 +235,9 @@ fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {
 
 /// A checkpoint's bytes, made once and then filled again and again.
 struct Image {
-    bytes: Vec<u8>,
+    /// The file, after as many bytes as bring it to a multiple of [`BLOCK`].
+    memory: Vec<u8>,
+    file: Range<usize>,
     numbers: [Range<usize>; 3],
     state: Range<usize>,
     checksum: Range<usize>,
@@ -254,19 +256,24 @@ impl Image {
         entries.push(("checksum", Dtype::U32, &[1], &[0; 4]));
         let bytes = tensors::file(&entries, &[]);
         let header = Header::read(&bytes)?;
+        let mut memory = vec![0; bytes.len() + BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+        let file = start..start + bytes.len();
+        memory[file.clone()].copy_from_slice(&bytes);
         let range = |name: &str| header.tensors[name].bytes.clone();
         let numbers = NUMBERS.map(range);
         let (state, checksum) = (range("state"), range("checksum"));
-        Ok(Image { bytes, numbers, state, checksum })
+        Ok(Image { memory, file, numbers, state, checksum })
     }
 
     /// Of a training as it stands.
     fn fill(&mut self, json: &[u8], numbers: [&[f32]; 3]) {
-        let state = &mut self.bytes[self.state.clone()];
+        let file = &mut self.memory[self.file.clone()];
+        let state = &mut file[self.state.clone()];
         state[..json.len()].copy_from_slice(json);
         state[json.len()..].fill(b' ');
         for (range, numbers) in self.numbers.iter().zip(numbers) {
-            let bytes = self.bytes[range.clone()].as_chunks_mut().0;
+            let bytes = file[range.clone()].as_chunks_mut().0;
             for (bytes, number) in bytes.iter_mut().zip(numbers) {
                 *bytes = number.to_le_bytes();
             }
@@ -275,9 +282,10 @@ impl Image {
 
     /// The whole file.
     fn sealed(&mut self) -> &[u8] {
-        let sum = checksum_of(&self.bytes, self.checksum.clone());
-        self.bytes[self.checksum.clone()].copy_from_slice(&sum.to_le_bytes());
-        &self.bytes
+        let file = &mut self.memory[self.file.clone()];
+        let sum = checksum_of(file, self.checksum.clone());
+        file[self.checksum.clone()].copy_from_slice(&sum.to_le_bytes());
+        file
     }
 }
 
