@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::{Error, Result};
+use crate::npy;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const TYPES: &str = "0x08 u8, 0x09 i8, 0x0B i16, 0x0C i32, 0x0D f32, 0x0E f64";
@@ -76,7 +77,8 @@ enum Bytes {
 
 impl Idx {
     /// Maps a file read-only; one packed with gzip, whatever its name, is unpacked into memory,
-    /// and what cannot be mapped, like a pipe, is read.
+    /// and what cannot be mapped, like a pipe, is read. NumPy's files ([`npy`](crate::npy)) are read,
+    /// too.
     ///
     /// If another process truncates a mapped file, the operating system may end this process with
     /// SIGBUS; use [`Idx::read`] for files that may change. [`Idx::unchanged`] tells afterwards.
@@ -90,6 +92,9 @@ impl Idx {
         let source = Source { path, packed: false };
         let mut start = Vec::new();
         source.fill(&mut file, &mut start, 4, 0)?;
+        if start == npy::START {
+            return npy::read(path, start, file);
+        }
         if start.starts_with(&GZIP) || !metadata.is_file() {
             return Self::load(path, start, file, None);
         }
@@ -118,6 +123,9 @@ impl Idx {
         let (mut file, metadata) = open_file(path)?;
         let mut start = Vec::new();
         Source { path, packed: false }.fill(&mut file, &mut start, 4, 0)?;
+        if start == npy::START {
+            return npy::read(path, start, file);
+        }
         Self::load(path, start, file, metadata.is_file().then_some(metadata.len()))
     }
 
@@ -449,6 +457,10 @@ pub trait Element: sealed::Element {
 mod sealed {
     pub trait Element: Copy {
         fn write(values: &[Self], out: &mut impl std::io::Write) -> std::io::Result<()>;
+        fn write_little_endian(
+            values: &[Self],
+            out: &mut impl std::io::Write,
+        ) -> std::io::Result<()>;
     }
 }
 
@@ -464,6 +476,9 @@ macro_rules! element {
                     return out.write_all(bytemuck::cast_slice(values));
                 }
                 values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
+            }
+            fn write_little_endian(values: &[Self], out: &mut impl Write) -> io::Result<()> {
+                values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
             }
         }
     )* };

@@ -17,6 +17,7 @@ mod json;
 #[cfg(feature = "model")]
 mod model;
 mod network;
+pub mod npy;
 mod samples;
 mod settings;
 mod step;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use sae::{Autoencoder, files, idx};
+use sae::{Autoencoder, files, idx, npy};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
@@ -15,13 +15,13 @@ use crate::output::{engine, write_error};
 #[command(after_help = "\
 Examples:
   sae encode sae.safetensors | head -3
-  sae encode sae.safetensors --out codes.idx")]
+  sae encode sae.safetensors --out codes.npy")]
 pub struct Args {
     /// Model file
     model: PathBuf,
     #[command(flatten)]
     data: DataArgs,
-    /// File to write, its name ending in .csv or .idx (default: CSV to stdout)
+    /// File to write, its name ending in .csv, .idx or .npy (default: CSV to stdout)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Threads (default: all cores)
@@ -34,8 +34,9 @@ pub fn run(args: Args) -> Result<()> {
     let net = Autoencoder::load(&args.model)?;
     let ending = args.out.as_ref().and_then(|out| out.extension()?.to_str());
     if let Some(out) = &args.out {
-        if !matches!(ending, Some("csv" | "idx")) {
-            let problem = format!("{}: a name ending in .csv or .idx was expected", out.display());
+        if !matches!(ending, Some("csv" | "idx" | "npy")) {
+            let problem =
+                format!("{}: a name ending in .csv, .idx or .npy was expected", out.display());
             return Err(Failure::input(problem));
         }
         files::check_writable(out)?;
@@ -48,8 +49,11 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     };
     files::replace(out, |path| {
-        if ending == Some("idx") {
-            return idx::write(path, &[samples.len(), units], &codes);
+        let dims = [samples.len(), units];
+        match ending {
+            Some("idx") => return idx::write(path, &dims, &codes),
+            Some("npy") => return npy::write(path, &dims, &codes),
+            _ => {}
         }
         let file = File::create(path).map_err(|e| write_error(path, e))?;
         csv(BufWriter::new(file), &codes, units).map_err(|e| write_error(path, e))

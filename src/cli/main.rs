@@ -1,6 +1,7 @@
 //! The command `sae`.
 
 mod data;
+mod decode;
 mod encode;
 mod evaluate;
 mod failure;
@@ -45,6 +46,7 @@ enum Command {
     Reconstruct(reconstruct::Args),
     Features(features::Args),
     Encode(encode::Args),
+    Decode(decode::Args),
     Inspect(inspect::Args),
     MakeDigits(make_digits::Args),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Features(args) => features::run(args),
         Command::Encode(args) => encode::run(args),
+        Command::Decode(args) => decode::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::MakeDigits(args) => make_digits::run(args),
     });
