@@ -36,8 +36,8 @@ struct Layer {
 }
 
 fn layer() -> impl Strategy<Value = Layer> {
-    let inputs = prop_oneof![8 => common::side(), 1 => 399..=402usize];
-    let samples = prop_oneof![8 => common::side(), 1 => 186..=198usize, 1 => 399..=402usize];
+    let inputs = prop_oneof![8 => common::side(), 1 => 399..=402usize, 1 => 1023..=1026usize];
+    let samples = prop_oneof![8 => common::side(), 1 => 186..=198usize, 1 => 399..=402usize, 1 => 1023..=1026usize];
     let shape = (samples, inputs, common::side());
     let activation = prop::sample::select(ACTIVATIONS.to_vec());
     let layouts = [

@@ -18,7 +18,7 @@ struct Product {
 
 /// Shapes about the edges of the blocks of k and of rows, and small ones.
 fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
-    let k_edge = || prop_oneof![2 => 382..=402usize, 2 => 766..=772usize, 1 => 1150..=1160usize];
+    let k_edge = || prop_oneof![2 => 382..=402usize, 2 => 766..=772usize, 1 => 1022..=1042usize, 1 => 1150..=1160usize, 1 => 2047..=2050usize];
     let m_edge = || prop_oneof![1 => 126..=130usize, 2 => 186..=198usize, 1 => 383..=386usize];
     prop_oneof![
         8 => (common::side(), common::side(), common::side()),

@@ -1,0 +1,47 @@
+//! exp, ln, sigmoid, tanh, Adam and the sparsity penalty on any numbers: every fused instruction
+//! set gives the scalar one's bits (any NaN for a NaN).
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use sae_kernels::math::{Function, map};
+use sae_kernels::{Adam, Isa, adam_sweep, sparsity};
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    rho: u16,
+    step: u16,
+    values: Vec<[f32; 4]>,
+}
+
+fn results(isa: Isa, case: &Case) -> Vec<f32> {
+    let column = |at: usize| -> Vec<f32> { case.values.iter().map(|row| row[at]).collect() };
+    let mut all = Vec::new();
+    for function in [Function::Exp, Function::Ln, Function::Sigmoid, Function::Tanh] {
+        let mut values = column(0);
+        map(isa, function, &mut values);
+        all.extend(values);
+    }
+    let [mut w, mut m, mut v] = [column(0), column(1), column(2)];
+    let adam = Adam::new(0.01, 0.9, 0.999, 1e-8, 1e-3, u64::from(case.step) + 1);
+    adam_sweep(isa, &adam, &mut w, &mut m, &mut v, &column(3));
+    all.extend(w.into_iter().chain(m).chain(v));
+    let rho = (f32::from(case.rho) + 1.0) / 65_537.0;
+    let rho_hat = column(1);
+    let mut gradient = vec![0.0; rho_hat.len()];
+    sparsity::kl_gradient(isa, rho, 0.5, &rho_hat, &mut gradient);
+    all.extend(gradient);
+    all.push(sparsity::kl_value(isa, rho, &rho_hat) as f32);
+    all
+}
+
+fuzz_target!(|case: Case| {
+    let scalar = Isa::forced("scalar").expect("every machine has it");
+    let want = results(scalar, &case);
+    for isa in Isa::all().filter(|isa| isa.is_fused() && *isa != scalar) {
+        for (at, (have, want)) in results(isa, &case).iter().zip(&want).enumerate() {
+            let same = have.to_bits() == want.to_bits() || (have.is_nan() && want.is_nan());
+            assert!(same, "{}: number {at} is {have:?}, not {want:?}", isa.name());
+        }
+    }
+});
