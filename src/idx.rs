@@ -129,13 +129,17 @@ impl Idx {
         Self::load(path, start, file, metadata.is_file().then_some(metadata.len()))
     }
 
-    /// Takes a file's content from memory, unpacking gzip; `name` is what errors call it.
+    /// Takes a file's content from memory, unpacking gzip and NumPy's files; `name` is what errors
+    /// call it.
     ///
     /// # Errors
     /// [`Error::Format`] if the bytes are no IDX file, fewer or more than their header says, or
     /// damaged gzip.
     pub fn from_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self> {
         let path = name.into();
+        if bytes.starts_with(&npy::START) {
+            return npy::idx(&path, bytes);
+        }
         if bytes.starts_with(&GZIP) {
             let (header, bytes) = unpack(&path, &bytes[..])?;
             return Ok(Idx { path, header, bytes: Bytes::Memory(bytes) });
