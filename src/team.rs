@@ -6,9 +6,27 @@
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+
+use sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use sync::{Arc, JoinHandle, hint, thread};
+
+/// The standard library's, or those of a checker that tries every order of events
+/// (`scripts/loom.sh`).
+mod sync {
+    #[cfg(not(loom))]
+    pub use std::{
+        hint,
+        sync::{Arc, atomic},
+        thread::{self, JoinHandle},
+    };
+
+    #[cfg(loom)]
+    pub use loom::{
+        hint,
+        sync::{Arc, atomic},
+        thread::{self, JoinHandle},
+    };
+}
 
 /// `(part, thread)`
 type Body<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -20,7 +38,7 @@ const INSIDE: u64 = OPEN - 1;
 
 /// Turns of a worker's spinning before it parks: some 100 microseconds, longer than the serial
 /// stretches between the phases of a step.
-const SPINS: u32 = 4_000;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 4_000 };
 
 struct Shared {
     state: AtomicU64,
@@ -47,7 +65,7 @@ impl std::fmt::Debug for Team {
 
 /// Cores that this process may use (affinity and cgroup quota respected).
 pub fn available_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl Team {
@@ -117,7 +135,7 @@ impl Team {
         let mut turns = 0;
         while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
             turns += 1;
-            if turns < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+            if turns < SPINS { hint::spin_loop() } else { thread::yield_now() }
         }
         // Taken in any case: the next job must not find it.
         let panicked = shared.panicked.swap(false, Ordering::Relaxed);
@@ -147,7 +165,7 @@ impl Shared {
             if state & OPEN == 0 || state >> 32 == done {
                 turns += 1;
                 if turns < SPINS {
-                    std::hint::spin_loop();
+                    hint::spin_loop();
                 } else {
                     self.sleep(done);
                 }
@@ -199,5 +217,84 @@ impl Drop for Team {
             // A worker catches the panics of its work.
             let _ = worker.join();
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use super::sync::atomic::{AtomicUsize, Ordering};
+    use super::*;
+
+    /// Tries every order of events, but for those with more preemptions than a fault needs.
+    fn model(f: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(f);
+    }
+
+    /// Every part of every job runs once, and before `run` returns.
+    #[test]
+    fn jobs_one_after_another() {
+        model(|| {
+            let mut team = Team::exactly(2);
+            for _ in 0..2 {
+                let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
+                team.run(2, |part, _| {
+                    counts[part].fetch_add(1, Ordering::Relaxed);
+                });
+                let counts = counts.map(|count| count.into_inner());
+                assert_eq!(counts, [1, 1]);
+            }
+        });
+    }
+
+    /// What a part wrote is seen after `run` returns, without more.
+    #[test]
+    fn results_are_seen() {
+        model(|| {
+            let mut team = Team::exactly(2);
+            let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
+            struct Shared<'a>(&'a [loom::cell::UnsafeCell<u32>; 2]);
+            // SAFETY: each part has a cell of its own, and the checker looks.
+            #[allow(unsafe_code)]
+            unsafe impl Sync for Shared<'_> {}
+            let shared = Shared(&cells);
+            for round in 1..3 {
+                team.run(2, |part, _| {
+                    let Shared(cells) = &shared;
+                    cells[part].with_mut(|cell| {
+                        // SAFETY: as above.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            *cell += round;
+                        }
+                    });
+                });
+            }
+            // SAFETY: nobody is at work.
+            #[allow(unsafe_code)]
+            let sums = cells.map(|cell| cell.with(|cell| unsafe { *cell }));
+            assert_eq!(sums, [3, 3]);
+        });
+    }
+
+    /// Nobody is left behind, asleep or not, when the team goes.
+    #[test]
+    fn a_team_that_never_worked() {
+        model(|| drop(Team::exactly(2)));
+    }
+
+    #[test]
+    fn three_threads() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(1);
+        builder.check(|| {
+            let mut team = Team::exactly(3);
+            let count = AtomicUsize::new(0);
+            team.run(3, |_, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(count.into_inner(), 3);
+        });
     }
 }

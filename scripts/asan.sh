@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The tests under AddressSanitizer (nightly Rust): scripts/asan.sh [short]. The short form leaves out what only trains
+# for long.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "AddressSanitizer: skipped, there is no nightly toolchain"
+    exit 0
+fi
+target=$(rustc -vV | sed -n 's/^host: //p')
+export RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/asan
+export PROPTEST_CASES=${PROPTEST_CASES:-64}
+run() { cargo +nightly test --quiet --target "$target" "$@"; }
+if [ "${1:-}" = short ]; then
+    run -p sae-kernels --lib --test gemm --test fused --test isa
+    run --all-features --lib --test idx --test team --test trainer --test checkpoint --test corpus
+else
+    # The sanitizer's own allocations are not a step's.
+    run --workspace --all-features --lib --bins --tests -- --skip allocat
+fi
