@@ -1,0 +1,127 @@
+//! Trains the seed's network for a long time and watches its memory and the time of its steps:
+//! `soak FILE SECONDS [THREADS]`; `scripts/soak.sh` draws digits for it.
+
+use std::time::{Duration, Instant};
+
+use sae::{Samples, Trainer};
+
+/// From one sample to the next.
+const EVERY: Duration = Duration::from_secs(10);
+/// Memory may grow until then: pages are touched for the first time.
+const WARM: Duration = Duration::from_secs(60);
+/// Growth of anonymous memory that passes, in KiB.
+const GROWTH: u64 = 1024;
+
+/// What is seen every [`EVERY`].
+struct Sample {
+    seconds: f64,
+    steps: u64,
+    /// KiB; `None` where the system has no `/proc/self/status`.
+    memory: Option<[u64; 2]>,
+    /// Median of the steps since the sample before, in ms.
+    median: f64,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args().collect();
+    let [_, data, seconds, rest @ ..] = &words[..] else {
+        return Err("usage: soak FILE SECONDS [THREADS]".into());
+    };
+    let duration = Duration::from_secs(seconds.parse()?);
+    let threads = rest.first().map_or(Ok(1), |threads| threads.parse())?;
+    let training = Samples::open(data)?;
+    let mut trainer = Trainer::builder().threads(threads).build(&training)?;
+    println!(
+        "{} on {} thread(s), batch {}",
+        trainer.engine().isa().name(),
+        trainer.engine().threads(),
+        trainer.autoencoder().settings().batch
+    );
+    println!(
+        "{:>8} {:>10} {:>12} {:>13} {:>12}",
+        "s", "steps", "VmRSS KiB", "RssAnon KiB", "ms/step"
+    );
+
+    // All of its memory from the beginning, pages included: its growth is not the trainer's.
+    let mut samples = Vec::with_capacity(seconds.parse::<usize>()? / EVERY.as_secs() as usize + 2);
+    let mut times = vec![1.0f32; 1 << 18];
+    times.clear();
+    let start = Instant::now();
+    let mut next = EVERY;
+    let mut now = Duration::ZERO;
+    while now < duration {
+        let report = trainer.step()?;
+        let then = start.elapsed();
+        if times.len() < times.capacity() {
+            times.push((then - now).as_secs_f32() * 1e3);
+        }
+        now = then;
+        if now < next.min(duration) {
+            continue;
+        }
+        if !trainer.objective(report).is_finite() {
+            return Err("the objective is not finite".into());
+        }
+        let sample = Sample {
+            seconds: now.as_secs_f64(),
+            steps: trainer.steps(),
+            memory: memory(),
+            median: median(&mut times),
+        };
+        print(&sample);
+        samples.push(sample);
+        times.clear();
+        next += EVERY;
+        now = start.elapsed();
+    }
+    verdict(&samples)
+}
+
+fn print(sample: &Sample) {
+    let [all, anonymous] = sample.memory.unwrap_or_default();
+    let Sample { seconds, steps, median, .. } = sample;
+    println!("{seconds:8.0} {steps:10} {all:12} {anonymous:13} {median:12.4}");
+}
+
+/// The greater growth is only noticed if it is there at some time after the first minute.
+fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
+    let quarter = (samples.len() / 4).max(1);
+    let steps = |part: &[Sample]| median(&mut part.iter().map(|s| s.median as f32).collect());
+    let (first, last) = (steps(&samples[..quarter]), steps(&samples[samples.len() - quarter..]));
+    let drift = 100.0 * (last / first - 1.0);
+    println!(
+        "median step: {first:.4} ms in the first quarter, {last:.4} ms in the last: {drift:+.2} % \
+         (other work on the machine makes it drift, too)"
+    );
+    let warm = samples.iter().position(|s| s.seconds >= WARM.as_secs_f64() - 1.0);
+    let Some(warm) = warm.filter(|&warm| warm + 1 < samples.len()) else {
+        return Err("no verdict on memory: longer than a minute was expected".into());
+    };
+    let anonymous: Option<Vec<u64>> = samples.iter().map(|s| Some(s.memory?[1])).collect();
+    let Some(anonymous) = anonymous else {
+        return Err("no verdict on memory: the system does not tell how much there is".into());
+    };
+    let most = anonymous[warm..].iter().max().copied().unwrap_or_default();
+    let growth = most - anonymous[warm];
+    println!("RssAnon grew by {growth} KiB after the first minute ({GROWTH} allowed)");
+    if growth >= GROWTH {
+        return Err("FAILED: memory grows".into());
+    }
+    println!("passed");
+    Ok(())
+}
+
+fn median(times: &mut Vec<f32>) -> f64 {
+    times.sort_unstable_by(f32::total_cmp);
+    times.get(times.len() / 2).map_or(f64::NAN, |&time| time.into())
+}
+
+/// VmRSS and RssAnon.
+fn memory() -> Option<[u64; 2]> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().ok()
+    };
+    Some([field("VmRSS")?, field("RssAnon")?])
+}

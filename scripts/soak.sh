@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Trains the seed's network on drawn digits for SECONDS (3600) in one process on THREADS (1), a line
+# every 10 s; fails if its memory grows after the first minute.
+# usage: scripts/soak.sh [SECONDS [THREADS]]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=$(mktemp -d)
+trap 'rm -rf "$data"' EXIT
+cargo build --quiet --release --features cli --example soak --bin sae
+target=${CARGO_TARGET_DIR:-target}/release
+"$target/sae" make-digits "$data" --train 20000 --test 1 >/dev/null
+"$target/examples/soak" "$data/train-images-idx3-ubyte" "${1:-3600}" "${2:-1}"
