@@ -5,7 +5,7 @@
 //! its true length, before a byte of it is given out.
 
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -80,8 +80,12 @@ impl Idx {
     /// and what cannot be mapped, like a pipe, is read. NumPy's files ([`npy`](crate::npy)) are read,
     /// too.
     ///
-    /// If another process truncates a mapped file, the operating system may end this process with
-    /// SIGBUS; use [`Idx::read`] for files that may change. [`Idx::unchanged`] tells afterwards.
+    /// A mapped file should stay as it is. While it is open it bears a shared advisory lock, which
+    /// [`write`] respects; other programs need not. If one of them makes the file shorter, the next
+    /// look at a page that is gone ends this process with the signal SIGBUS: that cannot be excluded
+    /// without copying what is read, so use [`Idx::read`] (the command's `--copy`) for files that
+    /// may change. Whatever else is written to the file is noticed by [`Idx::unchanged`], which a
+    /// training asks at the end of every epoch.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be opened or mapped; [`Error::Format`] if it is a folder,
@@ -107,6 +111,8 @@ impl Idx {
         #[allow(unsafe_code)]
         let map = unsafe { MmapOptions::new().len(header.end()).map(&file) };
         let map = map.map_err(|e| Error::io("map", path, e))?;
+        // Where there are no locks, there is none.
+        let _ = file.try_lock_shared();
         let bytes = Bytes::Mapped { map, file, modified: metadata.modified().ok() };
         Ok(Idx { path: path.to_owned(), header, bytes })
     }
@@ -337,7 +343,6 @@ impl Header {
         if (zero0, zero1) != (0, 0) {
             let hint = match [zero0, zero1, code, rank] {
                 [0x89, b'P', b'N', b'G'] => "; this looks like a PNG image",
-                [0x93, b'N', b'U', b'M'] => "; this looks like a NumPy .npy file",
                 [b'P', b'K', ..] => "; this looks like a zip archive, unpack it first",
                 [0x1f, 0x8b, ..] => "; this looks packed with gzip twice",
                 _ => "",
@@ -491,11 +496,12 @@ element!(u8 U8, i8 I8, i16 I16, i32 I32, f32 F32, f64 F64);
 
 /// Writes `values`, row-major, as an IDX file of the dimensions `dims`, outermost first.
 ///
-/// A file of that name is overwritten in place: it must not be one that is mapped.
+/// A file of that name is overwritten in place, unless it is mapped by an [`Idx`].
 ///
 /// # Errors
 /// [`Error::Shape`] if `dims` are not 1 to 255 numbers in `1..=u32::MAX` with the product
-/// `values.len()` (nothing is written then); [`Error::Io`] if the file cannot be written.
+/// `values.len()` (nothing is written then); [`Error::Io`] if the file cannot be written, or is
+/// mapped.
 pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -> Result<()> {
     let path = path.as_ref();
     let wrong = |what: String| Err(Error::Shape(format!("{}: {what}", path.display())));
@@ -512,7 +518,15 @@ pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -
     if dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) != Some(values.len()) {
         return wrong(format!("{} values were given for {}", values.len(), shape(dims)));
     }
-    let file = File::create(path).map_err(|e| Error::io("create", path, e))?;
+    let create = |e| Error::io("create", path, e);
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(create)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        let problem = "it is mapped, by a training perhaps; another name was expected";
+        return Err(create(io::Error::new(io::ErrorKind::ResourceBusy, problem)));
+    }
+    // A device has no length.
+    let _ = file.set_len(0);
     let mut out = BufWriter::with_capacity(1 << 16, file);
     out.write_all(&header)
         .and_then(|()| T::write(values, &mut out))

@@ -29,7 +29,8 @@ pub struct Settings {
     pub beta2: f64,
     /// Adam's epsilon, above 0.
     pub epsilon: f64,
-    /// Samples in a batch.
+    /// Samples in a batch. One longer than the data goes through the data as often as it takes: an
+    /// epoch ends within it.
     pub batch: usize,
     /// Seed of the weights and of the order of the samples.
     pub seed: u64,
