@@ -235,16 +235,39 @@ unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: u
             return;
         }
         if at.last {
+            s.outlined(Finish::<E, V> { held, at, epilogue });
+        } else {
+            for r in 0..at.rows {
+                wide.store_upto(waiting.row(r), at.cols, wide.load(held.row(r)));
+            }
+        }
+    }
+}
+
+/// Gives a tile's sums to the epilogue. It is a function of its own, so that there is one for all
+/// strips and heights of tiles.
+///
+/// Whoever runs it vouches for what [`run`] is promised.
+struct Finish<'a, E, const V: usize> {
+    held: Place,
+    at: At,
+    epilogue: &'a mut E,
+}
+
+impl<E: Epilogue, const V: usize> Kernel for Finish<'_, E, V> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Finish { held, at, epilogue } = self;
+        let wide = Several::<S, V>(s);
+        // SAFETY: whoever runs it vouches for the sums and for the epilogue.
+        unsafe {
             let mut column = epilogue.begin(wide, at.col, at.cols);
             for r in 0..at.rows {
                 let sum = wide.load(held.row(r));
                 epilogue.apply(wide, &mut column, at.row + r, at.col, at.cols, sum);
             }
             epilogue.end(wide, column, at.col, at.cols);
-        } else {
-            for r in 0..at.rows {
-                wide.store_upto(waiting.row(r), at.cols, wide.load(held.row(r)));
-            }
         }
     }
 }
