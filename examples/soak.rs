@@ -111,7 +111,7 @@ fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn median(times: &mut Vec<f32>) -> f64 {
+fn median(times: &mut [f32]) -> f64 {
     times.sort_unstable_by(f32::total_cmp);
     times.get(times.len() / 2).map_or(f64::NAN, |&time| time.into())
 }
