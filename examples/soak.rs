@@ -86,7 +86,8 @@ fn print(sample: &Sample) {
 /// The greater growth is only noticed if it is there at some time after the first minute.
 fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     let quarter = (samples.len() / 4).max(1);
-    let steps = |part: &[Sample]| median(&mut part.iter().map(|s| s.median as f32).collect());
+    let steps =
+        |part: &[Sample]| median(&mut part.iter().map(|s| s.median as f32).collect::<Vec<f32>>());
     let (first, last) = (steps(&samples[..quarter]), steps(&samples[samples.len() - quarter..]));
     let drift = 100.0 * (last / first - 1.0);
     println!(
@@ -111,7 +112,7 @@ fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn median(times: &mut Vec<f32>) -> f64 {
+fn median(times: &mut [f32]) -> f64 {
     times.sort_unstable_by(f32::total_cmp);
     times.get(times.len() / 2).map_or(f64::NAN, |&time| time.into())
 }

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Counts `unsafe` by file; fails where it stands outside the kernels, the mapping of a file and the hand-over of work.
+# (A module of tests, at a file's end, is not counted.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-count() { grep -cE '\bunsafe\b *(\{|fn|impl|trait)' "$1" || true; }
+count() {
+    awk '/^mod .*\{$/ && before ~ /^#\[cfg\(.*test/ { exit } { before = $0; print }' "$1" |
+        grep -cE '\bunsafe\b *(\{|fn|impl|trait|extern)' || true
+}
 failed=
 total=0
 for file in $(git ls-files 'src/*.rs' 'kernels/src/*.rs' 'fuzz/*.rs'); do

@@ -284,6 +284,30 @@ mod every_order {
         model(|| drop(Team::exactly(2)));
     }
 
+    /// A part that panics, in either thread, ends its job and no other.
+    #[test]
+    fn a_panic() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let mut team = Team::exactly(2);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                // (Unlike `panic!` it prints nothing, thousands of times.)
+                team.run(2, |part, _| {
+                    if part == 1 {
+                        resume_unwind(Box::new(()))
+                    }
+                });
+            }));
+            assert!(outcome.is_err());
+            let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            team.run(2, |part, _| {
+                counts[part].fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(counts.map(|count| count.into_inner()), [1, 1]);
+        });
+    }
+
     #[test]
     fn three_threads() {
         let mut builder = loom::model::Builder::new();

@@ -143,6 +143,10 @@ impl<'a> MatrixMut<'a> {
     #[inline]
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "no such row");
+        if self.cols == 0 {
+            // The slice may end before this row's place.
+            return &mut [];
+        }
         // SAFETY: the row lies in the borrowed slice, and `self` is borrowed meanwhile.
         unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols) }
     }

@@ -648,7 +648,7 @@ fn updates_of_many_blocks() {
     let long = [(9, 97, 130), (13, 200, 60), (801, 13, 37), (1200, 25, 16)];
     for shape in wide.into_iter().chain(long) {
         for gap in [0, 5] {
-            let rows = Layout { lead: 1, gap, transposed: false };
+            let rows = Layout { lead: 1, gap, ..Layout::default() };
             let layouts = [Layout::default(), Layout::default(), rows, rows];
             let zeros = Zeros { columns: 0.2, numbers: 0.2 };
             let (activation, parts, seed) = (Activation::Linear, (2, 8), random.bits());

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Block, Layout, Random, Zeros};
+use common::{Block, Guard, Layout, Random, Zeros};
 use proptest::prelude::*;
 use sae_kernels::gemm::{gemm, gemm_skipping};
 use sae_kernels::{Isa, Matrix, MatrixMut, reference};
@@ -78,10 +78,13 @@ fn every_small_shape() {
     let mut random = Random(1);
     for m in 1..=26 {
         for n in 1..=66 {
-            let layouts = [0, 1, 2].map(|side| Layout {
-                lead: random.bits() as usize % 4,
-                gap: random.bits() as usize % 4,
-                transposed: side < 2 && random.bits() & 1 == 1,
+            let layouts = [0, 1, 2].map(|side| {
+                let gap = random.bits() as usize % 4;
+                let transposed = side < 2 && random.bits() & 1 == 1;
+                match random.bits() as usize % 6 {
+                    lead @ 0..4 => Layout { lead, gap, transposed, guard: Guard::Behind },
+                    _ => Layout { lead: 0, gap, transposed, guard: Guard::Before },
+                }
             });
             let zeros = Zeros { columns: random.unit() * 0.5, numbers: 0.0 };
             let shape = (m, [1, 4, 7, 18][random.bits() as usize % 4], n);
@@ -108,7 +111,7 @@ fn shapes_of_a_training_step() {
 fn a_side_of_0_gives_zeros_or_nothing() {
     for (m, k, n) in [(0, 0, 0), (0, 3, 5), (7, 3, 0), (1, 0, 1), (7, 0, 5), (200, 0, 40)] {
         for (transposed, gap) in [(false, 0), (false, 3), (true, 0), (true, 3)] {
-            let layout = Layout { lead: 1, gap, transposed };
+            let layout = Layout { lead: 1, gap, transposed, guard: Guard::Behind };
             let zeros = Zeros { columns: 0.0, numbers: 0.0 };
             let layouts = [layout, layout, Layout { transposed: false, ..layout }];
             check(&Product { shape: (m, k, n), layouts, zeros, seed: 3 });
@@ -132,7 +135,7 @@ fn rows_and_columns_of_operands() {
     let (part_a, part_b) = (part(&a, k, &rows, &inner), part(&b, n, &inner, &cols));
     reference::gemm(rows.len(), inner.len(), cols.len(), &part_a, &part_b, &mut want);
     for transposed in [false, true] {
-        let layout = Layout { lead: 0, gap: 0, transposed };
+        let layout = Layout { transposed, ..Layout::default() };
         let (a, b) = (Block::holding(&a, m, k, layout), Block::holding(&b, k, n, layout));
         for isa in common::fused() {
             let mut c = Block::unwritten(rows.len(), cols.len(), Layout::default());

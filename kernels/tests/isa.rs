@@ -165,7 +165,7 @@ fn parts_are_their_ranges() {
     for isa in Isa::all() {
         for by_rows in [true, false] {
             let division = Division::new(if by_rows { rows } else { cols }, 3, 5);
-            let layout = Layout { lead: 2, gap: 3, transposed: false };
+            let layout = Layout { lead: 2, gap: 3, ..Layout::default() };
             let mut block = Block::unwritten(rows, cols, layout);
             let whole = block.view_mut();
             let parts = if by_rows {

@@ -218,10 +218,11 @@ unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: u
         let from = (!at.first).then_some(from);
         match left {
             Left::Rows(first, stride) => {
-                // Rows past the end repeat the last one; their sums are dropped.
+                // Rows past the end repeat the last one; their sums are dropped. (Without a k there
+                // may be no numbers for a row to stand at.)
                 let mut rows = [first; R];
                 for (r, row) in rows.iter_mut().enumerate() {
-                    *row = first.add(r.min(at.rows - 1) * stride);
+                    *row = first.wrapping_add(r.min(at.rows - 1) * stride);
                 }
                 let left = Rows(rows);
                 s.outlined(Accumulate::<_, _, R, V> { left, right, steps, from, to });

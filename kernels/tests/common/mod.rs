@@ -1,5 +1,5 @@
-//! What the tests share: numbers, buffers that end at a guard page, strided blocks in them, and
-//! comparisons that say where two results part.
+//! What the tests share: numbers, buffers that begin or end at a guard page, strided blocks in
+//! them, and comparisons that say where two results part.
 #![allow(dead_code)] // each test file uses its own share
 
 use std::cell::RefCell;
@@ -9,6 +9,16 @@ use proptest::test_runner::FileFailurePersistence;
 use sae_kernels::{Isa, Matrix, MatrixMut, Scratch, reference};
 
 pub use guarded::Guarded;
+
+/// Which side of a buffer lies at a guard page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// The page behind its last number.
+    #[default]
+    Behind,
+    /// The page before its first number.
+    Before,
+}
 
 /// What stands in memory that no kernel may write, or use: a NaN with bits of its own.
 pub const CANARY: f32 = f32::from_bits(0x7fc5_a5a5);
@@ -93,6 +103,8 @@ pub struct Layout {
     pub gap: usize,
     /// Columns are contiguous instead of rows.
     pub transposed: bool,
+    /// With the page before it, there is no lead.
+    pub guard: Guard,
 }
 
 /// Any layout; some with rows as long as half a page of floats, or a page.
@@ -108,7 +120,11 @@ pub fn rows_layout() -> impl Strategy<Value = Layout> {
         1 => 440..515usize,
         1 => 960..1030usize,
     ];
-    (0..9usize, gap).prop_map(|(lead, gap)| Layout { lead, gap, transposed: false })
+    let guard = prop_oneof![3 => Just(Guard::Behind), 1 => Just(Guard::Before)];
+    (0..9usize, gap, guard).prop_map(|(lead, gap, guard)| {
+        let lead = if guard == Guard::Before { 0 } else { lead };
+        Layout { lead, gap, transposed: false, guard }
+    })
 }
 
 /// A side of a matrix: up to 70, and often a prime or about the width of a vector or of a tile.
@@ -120,8 +136,8 @@ pub fn side() -> impl Strategy<Value = usize> {
     prop_oneof![2 => 1..=70usize, 3 => prop::sample::select(special)]
 }
 
-/// A matrix `[rows, cols]` in a buffer that ends, with its last number, at a guard page. All of
-/// the buffer that is not the matrix is [`CANARY`].
+/// A matrix `[rows, cols]` in a buffer that ends, with its last number, at a guard page, or begins
+/// at one with its first. All of the buffer that is not the matrix is [`CANARY`].
 pub struct Block {
     rows: usize,
     cols: usize,
@@ -136,7 +152,7 @@ impl Block {
         let (lines, length) = if layout.transposed { (cols, rows) } else { (rows, cols) };
         let span =
             if lines * length == 0 { 0 } else { (lines - 1) * (length + layout.gap) + length };
-        let buffer = Guarded::filled(layout.lead + span, CANARY);
+        let buffer = Guarded::filled(layout.lead + span, CANARY, layout.guard);
         let mut block = Block { rows, cols, layout, buffer };
         for (ij, number) in numbers.iter().enumerate() {
             let at = block.at(ij);
@@ -190,7 +206,12 @@ impl Block {
 
 /// Numbers in a row that end at a guard page.
 pub fn guarded(numbers: &[f32]) -> Guarded<f32> {
-    let mut buffer = Guarded::filled(numbers.len(), CANARY);
+    guarded_at(Guard::Behind, numbers)
+}
+
+/// Numbers in a row beside a guard page.
+pub fn guarded_at(guard: Guard, numbers: &[f32]) -> Guarded<f32> {
+    let mut buffer = Guarded::filled(numbers.len(), CANARY, guard);
     buffer.copy_from_slice(numbers);
     buffer
 }
@@ -200,7 +221,10 @@ pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch<'_>) -> T) -> T {
     thread_local! {
         static MEMORY: RefCell<(Guarded<f32>, Guarded<u32>)> = {
             let (floats, indices) = Scratch::LENGTHS;
-            RefCell::new((Guarded::filled(floats, CANARY), Guarded::filled(indices, u32::MAX)))
+            RefCell::new((
+                Guarded::filled(floats, CANARY, Guard::Behind),
+                Guarded::filled(indices, u32::MAX, Guard::Behind),
+            ))
         };
     }
     MEMORY.with_borrow_mut(|(floats, indices)| work(&mut Scratch::new(floats, indices)))
@@ -254,8 +278,11 @@ mod guarded {
     use std::ops::{Deref, DerefMut};
     use std::ptr::null_mut;
 
-    /// A slice in pages of its own, between two pages that may not be touched. It ends where the
-    /// second begins; bytes before it, up to its first page's begin, are checked when it goes.
+    use super::Guard;
+
+    /// A slice in pages of its own, between two pages that may not be touched. It begins where the
+    /// first ends or ends where the second begins; the other bytes of its pages are checked when
+    /// it goes.
     pub struct Guarded<T> {
         map: *mut u8,
         size: usize,
@@ -269,10 +296,10 @@ mod guarded {
     // SAFETY: as above.
     unsafe impl<T: Sync> Sync for Guarded<T> {}
 
-    const LEAD_IN: u8 = 0xa5;
+    const PADDING: u8 = 0xa5;
 
     impl<T: Copy> Guarded<T> {
-        pub fn filled(len: usize, value: T) -> Guarded<T> {
+        pub fn filled(len: usize, value: T, guard: Guard) -> Guarded<T> {
             // SAFETY: asks for a number.
             let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
             let bytes = len * size_of::<T>();
@@ -288,8 +315,9 @@ mod guarded {
                 let body_at = map.add(page);
                 let access = libc::PROT_READ | libc::PROT_WRITE;
                 assert_eq!(libc::mprotect(body_at.cast(), body, access), 0, "mprotect failed");
-                body_at.write_bytes(LEAD_IN, body - bytes);
-                body_at.add(body - bytes).cast::<T>()
+                body_at.write_bytes(PADDING, body);
+                let before = if guard == Guard::Behind { body - bytes } else { 0 };
+                body_at.add(before).cast::<T>()
             };
             assert!(data.is_aligned());
             for i in 0..len {
@@ -318,12 +346,16 @@ mod guarded {
     impl<T> Drop for Guarded<T> {
         fn drop(&mut self) {
             let before = self.data as usize - (self.map as usize + self.page);
-            // SAFETY: the bytes between the first page and the data, which `filled` wrote.
-            let lead_in = unsafe { std::slice::from_raw_parts(self.map.add(self.page), before) };
-            let whole = lead_in.iter().all(|&byte| byte == LEAD_IN);
+            let bytes = self.len * size_of::<T>();
+            // SAFETY: all between the two pages, which `filled` wrote; nobody writes it any more.
+            let body = unsafe {
+                std::slice::from_raw_parts(self.map.add(self.page), self.size - 2 * self.page)
+            };
+            let (lead_in, tail) = (&body[..before], &body[before + bytes..]);
+            let whole = lead_in.iter().chain(tail).all(|&byte| byte == PADDING);
             // SAFETY: the mapping is ours, and nothing borrows from it any more.
             unsafe { libc::munmap(self.map.cast(), self.size) };
-            assert!(whole || std::thread::panicking(), "memory before a buffer was written");
+            assert!(whole || std::thread::panicking(), "memory beside a buffer was written");
         }
     }
 }
@@ -334,7 +366,7 @@ mod guarded {
     pub struct Guarded<T>(Vec<T>);
 
     impl<T: Copy> Guarded<T> {
-        pub fn filled(len: usize, value: T) -> Guarded<T> {
+        pub fn filled(len: usize, value: T, _: super::Guard) -> Guarded<T> {
             Guarded(vec![value; len])
         }
     }
