@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 corpus = Path(__file__).parent / "corpus"
@@ -69,6 +70,12 @@ for name, content in {
     "deep": safetensors(b'{"a":' + b"[" * 200 + b"]" * 200 + b"}"),
 }.items():
     seed("model", name, content)
+
+# Its checksum right, its settings wrong.
+at = 8 + struct.unpack("<Q", checkpoint[:8])[0]
+wrong = checkpoint.replace(b'"batch":3', b'"batch":0')
+seed("checkpoint", "bad-settings", wrong[:at] + struct.pack("<I", zlib.crc32(wrong[:at] + wrong[at + 4 :])) + wrong[at + 4 :])
+seed("checkpoint", "claims-shape", checkpoint.replace(b'"shape":[1]', b'"shape":[9]'))
 
 settings = (
     b'{"layers":[784,300,30,300,784],"activation":"sigmoid","output_activation":"sigmoid",'
