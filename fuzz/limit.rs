@@ -1,4 +1,7 @@
 //! An allocator that aborts where a reader takes more memory than it may.
+//!
+//! A vector that grows holds the old bytes and the new ones at once: `realloc` is left to its
+//! default, the worst that a system does.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -15,9 +18,10 @@ fn take(size: usize) {
         if let Some(have) = left.get() {
             let rest = have.checked_sub(size);
             if rest.is_none() {
-                // The report of the failure needs memory, too.
+                // The report of the failure needs memory, too; an allocator must not unwind.
                 left.set(None);
-                panic!("{size} bytes asked for, {have} left");
+                eprintln!("{size} bytes asked for, {have} left");
+                std::process::abort();
             }
             left.set(rest);
         }

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 corpus = Path(__file__).parent / "corpus"
@@ -52,11 +53,76 @@ with tempfile.TemporaryDirectory() as folder:
     model, checkpoint = Path(folder, "m.safetensors").read_bytes(), Path(folder, "run.ckpt").read_bytes()
 seed("model", "small", model)
 seed("checkpoint", "small", checkpoint)
-seed("settings", "layers", b"784,300,30,300,784")
-seed("settings", "odd-layers", b"8,+3,08")
-seed("settings", "defaults", b'{"layers":[784,300,30,300,784],"activation":"sigmoid","output_activation":"sigmoid",'
-     b'"rho":0.02,"beta":0.000075,"lambda":5e-6,"learning_rate":0.01,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,'
-     b'"batch":60,"seed":1}')
+
+
+def safetensors(header, data=b""):
+    return struct.pack("<Q", len(header)) + header + data
+
+
+length = struct.unpack("<Q", model[:8])[0]
+header, data = model[8 : 8 + length], model[8 + length :]
+for name, content in {
+    "claims-layers": safetensors(header.replace(b"[6,3,2,3,6]", b"[16777216,16777216,16777216]"), data),
+    "claims-shape": safetensors(header.replace(b"[3,6]", b"[4294967296,1073741824]"), data),
+    "claims-header": struct.pack("<Q", 2**64 - 1) + header,
+    # As values these would take more than 1 MiB.
+    "objects": safetensors(b'{"a":[' + b",".join([b'{"":0}'] * 2300) + b"]}"),
+    "deep": safetensors(b'{"a":' + b"[" * 200 + b"]" * 200 + b"}"),
+}.items():
+    seed("model", name, content)
+
+# Its checksum right, its settings wrong.
+at = 8 + struct.unpack("<Q", checkpoint[:8])[0]
+wrong = checkpoint.replace(b'"batch":3', b'"batch":0')
+seed("checkpoint", "bad-settings", wrong[:at] + struct.pack("<I", zlib.crc32(wrong[:at] + wrong[at + 4 :])) + wrong[at + 4 :])
+seed("checkpoint", "claims-shape", checkpoint.replace(b'"shape":[1]', b'"shape":[9]'))
+
+settings = (
+    b'{"layers":[784,300,30,300,784],"activation":"sigmoid","output_activation":"sigmoid",'
+    b'"rho":0.02,"beta":0.000075,"lambda":5e-6,"learning_rate":0.01,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,'
+    b'"batch":60,"seed":1}'
+)
+small = settings.replace(b"784,300,30,300,784", b"8,5,2,5,8").replace(b'"batch":60', b'"batch":2')
+seed("settings", "defaults", settings)
+seed("settings", "small", small)
+for name in ["tanh", "relu", "leaky-relu", "linear", "saturating-linear"]:
+    other = small.replace(b'"activation":"sigmoid"', b'"activation":"%s"' % name.encode())
+    seed("settings", name, other.replace(b"0.000075", b"0"))
+    output = b'"output_activation":"%s"' % name.encode()
+    seed("settings", f"output-{name}", small.replace(b'"output_activation":"sigmoid"', output))
+for name, (old, new) in {
+    "rate-high": (b'"learning_rate":0.01', b'"learning_rate":1e9'),
+    "rate-low": (b'"learning_rate":0.01', b'"learning_rate":1e-308'),
+    "beta-high": (b'"beta":0.000075', b'"beta":1e9'),
+    "lambda-high": (b'"lambda":5e-6', b'"lambda":1e9'),
+    "decay-high": (b'"beta2":0.999', b'"beta2":0.9999999999999999'),
+    "decay-none": (b'"beta1":0.9', b'"beta1":0'),
+    "epsilon-low": (b'"epsilon":1e-8', b'"epsilon":1.1e-30'),
+    "rho-low": (b'"rho":0.02', b'"rho":1e-6'),
+    "seed-high": (b'"seed":1', b'"seed":18446744073709551615'),
+    "batch-high": (b'"batch":2', b'"batch":16777216'),
+    "twice": (b'"seed":1', b'"seed":1,"seed":2'),
+}.items():
+    seed("settings", name, small.replace(old, new))
+for name, text in {
+    "preset": b"784,300,30,300,784",
+    "small": b"8,3,8",
+    "ones": b"1,1,1",
+    "odd": b"8,+3,08",
+    "even": b"8,3,3,8",
+    "ends": b"8,3,7",
+    "none": b"",
+    "empty": b"8,,8",
+    "spaces": b"8, 3, 8",
+    "zero": b"8,0,8",
+    "minus": b"8,-3,8",
+    "largest": b"8,16777216,8",
+    "too-large": b"8,16777217,8",
+    "beyond": b"8,18446744073709551616,8",
+    "deep": b",".join([b"2"] * 63),
+    "too-deep": b",".join([b"2"] * 257),
+}.items():
+    seed("layers", name, text)
 for target in ["gemm", "fused", "elementwise"]:
     # Shape and layout, then numbers: NaN, infinities, subnormals, zeros, ones.
     numbers = struct.pack("<8f", float("nan"), float("inf"), -float("inf"), 1e-40, 0.0, -0.0, 1.0, -2.5)

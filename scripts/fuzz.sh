@@ -22,8 +22,11 @@ for target in $targets; do
     # What it finds on the way goes to a folder of its own: the seeds are those that are checked in.
     found=fuzz/target/found/$target
     mkdir -p "$found" "fuzz/corpus/$target"
+    words=()
+    [ ! -e "fuzz/dict/$target.dict" ] || words=("-dict=fuzz/dict/$target.dict")
     if cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" \
-        -rss_limit_mb=2048 -timeout=60 -len_control=20 -print_final_stats=1 >"$log" 2>&1; then
+        -fork=0 -rss_limit_mb=2048 -timeout=30 -len_control=20 -print_final_stats=1 "${words[@]}" \
+        >"$log" 2>&1; then
         executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         covered=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)
         printf '| %s | %s | %s | %s |\n' "$target" "$seconds" "$executions" "$covered"

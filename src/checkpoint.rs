@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::files::{self, BLOCK, Disk, System};
@@ -140,8 +140,7 @@ impl Checkpoint {
             return Err(wrong("damaged: its checksum is not that of its bytes".to_owned()));
         }
         let bad = |problem: String| wrong(format!("state: {problem}"));
-        let json: Value =
-            serde_json::from_slice(&bytes[range("state")?]).map_err(|e| bad(e.to_string()))?;
+        let json = tensors::json(&bytes[range("state")?]).map_err(bad)?;
         let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
         let version = fields.whole("version").map_err(bad)?;

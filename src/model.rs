@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ impl Autoencoder {
             wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
         })?;
         let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
-        let json: Value = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        let json = tensors::json(json.as_bytes()).map_err(bad)?;
         let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
         let version = fields.whole("version").map_err(bad)?;

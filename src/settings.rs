@@ -4,12 +4,15 @@ use sae_kernels::Activation;
 
 use crate::error::{Error, Result};
 
+/// Most sizes of layers: what a model file's header has room for.
+const MAX_LAYERS: usize = 255;
+
 /// What a training computes: together with the data, these numbers fix every bit of its result.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Sizes from the input to the output, which are equal; the first half, up to and with the
-    /// code, is the encoder.
+    /// Sizes from the input to the output, which are equal, an odd number of 3 to 255; the first
+    /// half, up to and with the code, is the encoder.
     pub layers: Vec<usize>,
     /// Activation of the hidden layers.
     pub activation: Activation,
@@ -127,6 +130,11 @@ impl Settings {
     /// [`Error::Setting`] for the first value that makes no sense.
     pub fn validate(&self) -> Result<()> {
         let layers = &self.layers;
+        if layers.len() > MAX_LAYERS {
+            let count = layers.len();
+            let problem = format!("{count} sizes given; at most {MAX_LAYERS} were expected");
+            return Err(Error::setting("layers", problem));
+        }
         if layers.len() < 3 || layers.len().is_multiple_of(2) {
             let count = layers.len();
             return Err(Error::setting(

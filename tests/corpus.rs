@@ -6,6 +6,9 @@ use std::path::Path;
 
 use sae::{Autoencoder, Checkpoint, Idx, Settings};
 
+#[path = "../fuzz/small.rs"]
+mod small;
+
 /// Every seed of a target.
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -22,7 +25,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn idx_files() {
     let mut good = 0;
-    for (name, bytes) in seeds("idx") {
+    for (name, bytes) in seeds("idx").into_iter().chain(seeds("idx_map")) {
         let memory = Idx::from_bytes(&name, bytes);
         let files = [Idx::open(&name), Idx::read(&name)];
         good += usize::from(memory.is_ok());
@@ -37,8 +40,8 @@ fn idx_files() {
             }
         }
     }
-    // One for each element type, as IDX and as NumPy's, at least.
-    assert!(good >= 12, "{good}");
+    // One for each element type, as IDX and as NumPy's, at least, for both targets.
+    assert!(good >= 24, "{good}");
 }
 
 trait Bits {
@@ -53,22 +56,60 @@ impl Bits for Vec<f32> {
 
 #[test]
 fn models_and_checkpoints() {
+    let mut good = 0;
     for (name, bytes) in seeds("model") {
         if let Ok(net) = Autoencoder::from_bytes(&name, &bytes) {
             assert_eq!(Autoencoder::from_bytes(&name, &net.to_bytes()).unwrap(), net);
+            good += 1;
         }
     }
-    let good = seeds("checkpoint").iter().any(|(n, b)| Checkpoint::from_bytes(n, b).is_ok());
-    assert!(good);
+    assert!(good > 0);
+    let mut good = 0;
+    for (name, bytes) in seeds("checkpoint") {
+        match Checkpoint::from_bytes(&name, &bytes) {
+            Ok(_) => good += 1,
+            // The checksum is right there, so that it is the settings that are refused.
+            Err(error) if name.ends_with("bad-settings") => {
+                assert!(error.to_string().contains("batch: 0"), "{error}");
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(good > 0);
 }
 
 #[test]
 fn settings() {
-    let texts: Vec<_> =
-        seeds("settings").into_iter().map(|(_, b)| String::from_utf8(b).unwrap()).collect();
-    let good: Vec<_> = texts.iter().filter_map(|text| Settings::from_json(text).ok()).collect();
-    assert!(!good.is_empty());
-    for settings in good {
-        assert_eq!(Settings::from_json(&settings.to_json()).unwrap(), settings);
+    let mut good = 0;
+    for (name, bytes) in seeds("settings") {
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        if let Ok(settings) = Settings::from_json(&text) {
+            assert_eq!(Settings::from_json(&settings.to_json()).unwrap(), settings, "{name}");
+            small::train(settings);
+            good += 1;
+        }
+    }
+    assert!(good > 10, "{good}");
+}
+
+#[test]
+fn layers() {
+    let mut good = Vec::new();
+    for (name, bytes) in seeds("layers") {
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let sizes: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
+        let Ok(sizes) = sizes else { continue };
+        let mut settings = Settings::default();
+        settings.layers = sizes;
+        if settings.validate().is_ok() {
+            small::train(settings);
+            good.push(Path::new(&name).file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    for name in ["preset", "small", "ones", "odd", "largest", "deep"] {
+        assert!(good.iter().any(|good| good == name), "{name} is not among {good:?}");
+    }
+    for name in ["even", "ends", "none", "empty", "zero", "minus", "too-large", "too-deep"] {
+        assert!(good.iter().all(|good| good != name), "{name} is among {good:?}");
     }
 }

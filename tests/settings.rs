@@ -32,6 +32,7 @@ fn layers() {
     assert_refused(builder().layers([4]), "layers", &["1 sizes"]);
     assert_refused(builder().layers([4, 4]), "layers", &["2 sizes"]);
     assert_refused(builder().layers([4, 3, 2, 4]), "layers", &["4 sizes", "odd"]);
+    assert_refused(builder().layers([4; 257]), "layers", &["257 sizes", "at most 255"]);
     assert_refused(builder().layers([4, 0, 4]), "layers", &["size 0", "number 2"]);
     assert_refused(builder().layers([4, usize::MAX, 4]), "layers", &["number 2"]);
     assert_refused(builder().layers([4, 2, 5]), "layers", &["4", "5", "differ"]);
