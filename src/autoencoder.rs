@@ -124,9 +124,11 @@ impl Autoencoder {
     /// Codes of samples, `[samples, code]`.
     ///
     /// # Errors
-    /// The samples have other features than the network, or one is not finite.
+    /// The samples have other features than the network, or one is not finite, or their codes find
+    /// no memory.
     pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
-        let mut codes = Vec::with_capacity(samples.len() * self.settings.code());
+        self.check_features(samples)?;
+        let mut codes = room(samples.len(), self.settings.code())?;
         let code = self.settings.encoder_layers() - 1;
         self.for_chunks(engine, samples, |chunk| codes.extend_from_slice(&chunk.outputs[code]))?;
         Ok(codes)
@@ -137,7 +139,8 @@ impl Autoencoder {
     /// # Errors
     /// As for [`Autoencoder::encode`].
     pub fn reconstruct(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
-        let mut all = Vec::with_capacity(samples.len() * samples.features());
+        self.check_features(samples)?;
+        let mut all = room(samples.len(), samples.features())?;
         let last = self.settings.layers.len() - 2;
         self.for_chunks(engine, samples, |chunk| all.extend_from_slice(&chunk.outputs[last]))?;
         Ok(all)
@@ -153,7 +156,7 @@ impl Autoencoder {
             let count = codes.len();
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }
-        let mut all = Vec::with_capacity(codes.len() / width * self.settings.layers[0]);
+        let mut all = room(codes.len() / width, self.settings.layers[0])?;
         let layers = self.layers();
         for chunk in codes.chunks(CHUNK * width) {
             let n = chunk.len() / width;
@@ -216,7 +219,7 @@ impl Autoencoder {
         let layers = self.layers();
         let d = samples.features();
         let mut sums: Vec<_> = layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
-        let mut inputs = vec![0.0; CHUNK * d];
+        let mut inputs = vec![0.0; CHUNK.min(samples.len()) * d];
         let mut outputs: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
         let mut start = 0;
         while start < samples.len() {
@@ -238,6 +241,18 @@ impl Autoencoder {
             start += n;
         }
         Ok(sums)
+    }
+}
+
+/// Room for so many rows: a file and a model may ask for more than there is, which would abort.
+fn room(rows: usize, columns: usize) -> Result<Vec<f32>> {
+    let mut numbers = Vec::new();
+    let count = rows.checked_mul(columns).filter(|&count| count <= isize::MAX as usize / 4);
+    match count.map(|count| numbers.try_reserve_exact(count)) {
+        Some(Ok(())) => Ok(numbers),
+        _ => Err(Error::Shape(format!(
+            "{rows} samples of {columns} numbers find no memory; fewer at a time do (Samples::split)"
+        ))),
     }
 }
 

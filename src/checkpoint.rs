@@ -150,6 +150,10 @@ impl Checkpoint {
             )));
         }
         let state = State::from_fields(&fields).map_err(bad)?;
+        // No training gets so far; the next ones would overflow.
+        if state.step.max(state.epoch) >> 53 > 0 {
+            return Err(bad(format!("step {} of epoch {}", state.step, state.epoch)));
+        }
         state.settings.validate().map_err(|e| bad(e.to_string()))?;
         let count = layout(&state.settings.layers).last().map_or(0, |layer| layer.biases().end);
         let numbers = |name: &str| {

@@ -494,6 +494,20 @@ macro_rules! element {
 }
 element!(u8 U8, i8 I8, i16 I16, i32 I32, f32 F32, f64 F64);
 
+/// A file to write from its beginning, unless it is mapped by an [`Idx`].
+pub(crate) fn create(path: &Path) -> Result<File> {
+    let wrong = |e| Error::io("create", path, e);
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(wrong)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        let problem = "it is mapped, by a training perhaps; another name was expected";
+        return Err(wrong(io::Error::new(io::ErrorKind::ResourceBusy, problem)));
+    }
+    // A device has no length.
+    let _ = file.set_len(0);
+    Ok(file)
+}
+
 /// Writes `values`, row-major, as an IDX file of the dimensions `dims`, outermost first.
 ///
 /// A file of that name is overwritten in place, unless it is mapped by an [`Idx`].
@@ -518,16 +532,7 @@ pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -
     if dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) != Some(values.len()) {
         return wrong(format!("{} values were given for {}", values.len(), shape(dims)));
     }
-    let create = |e| Error::io("create", path, e);
-    let file = File::options().write(true).create(true).truncate(false).open(path);
-    let file = file.map_err(create)?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        let problem = "it is mapped, by a training perhaps; another name was expected";
-        return Err(create(io::Error::new(io::ErrorKind::ResourceBusy, problem)));
-    }
-    // A device has no length.
-    let _ = file.set_len(0);
-    let mut out = BufWriter::with_capacity(1 << 16, file);
+    let mut out = BufWriter::with_capacity(1 << 16, create(path)?);
     out.write_all(&header)
         .and_then(|()| T::write(values, &mut out))
         .and_then(|()| out.flush())

@@ -9,7 +9,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::idx::{Element, ElementType, Idx};
+use crate::idx::{Element, ElementType, Idx, create};
 
 /// How such a file begins, as far as other files do not.
 pub(crate) const START: [u8; 4] = *b"\x93NUM";
@@ -169,7 +169,7 @@ fn name(kind: ElementType) -> &'static str {
 
 /// Writes `values`, row-major, as a NumPy file of the shape `dims`, outermost first.
 ///
-/// A file of that name is overwritten in place.
+/// A file of that name is overwritten in place, unless it is mapped by an [`Idx`].
 ///
 /// # Errors
 /// [`Error::Shape`] if the product of `dims` is not `values.len()` (nothing is written then);
@@ -180,8 +180,7 @@ pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -
         let (path, count) = (path.display(), values.len());
         return Err(Error::Shape(format!("{path}: {count} values were given for {dims:?}")));
     }
-    let file = File::create(path).map_err(|e| Error::io("create", path, e))?;
-    let mut out = BufWriter::with_capacity(1 << 16, file);
+    let mut out = BufWriter::with_capacity(1 << 16, create(path)?);
     out.write_all(&header(name(T::TYPE), dims))
         .and_then(|()| T::write_little_endian(values, &mut out))
         .and_then(|()| out.flush())

@@ -194,6 +194,9 @@ impl Samples {
             let problem = format!("{samples} of {} samples leave one part empty", self.len());
             return Err(Error::setting("holdout", problem));
         }
+        if u32::try_from(self.len()).is_err() {
+            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
+        }
         let row = |at: usize| self.chosen.as_ref().map_or(at as u32, |chosen| chosen[at]);
         let part = |range: std::ops::Range<usize>| Samples {
             chosen: Some(range.map(row).collect()),

@@ -126,6 +126,26 @@ impl Settings {
         None
     }
 
+    /// Fails if a training with these sizes has no chance of finding its memory, which would abort.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        let sizes: u128 = self.layers.iter().map(|&units| units as u128).sum();
+        // The parameters and Adam's two moments; activations and their gradients of a batch.
+        let bytes = 4 * (3 * self.parameters() + 2 * sizes * self.batch as u128);
+        let fits = isize::try_from(bytes)
+            .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok());
+        if fits {
+            return Ok(());
+        }
+        let problem = format!("these sizes and this batch take {} GB of memory", bytes >> 30);
+        Err(Error::setting("layers", problem))
+    }
+
+    /// How many parameters the layers have; the sum of sizes from a file may be any number.
+    fn parameters(&self) -> u128 {
+        let pairs = self.layers.windows(2);
+        pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum()
+    }
+
     /// # Errors
     /// [`Error::Setting`] for the first value that makes no sense.
     pub fn validate(&self) -> Result<()> {
@@ -159,6 +179,10 @@ impl Settings {
                     layers[layers.len() - 1]
                 ),
             ));
+        }
+        if self.parameters() > isize::MAX as u128 / 4 {
+            let problem = "these sizes have more parameters than memory can address";
+            return Err(Error::setting("layers", problem));
         }
         let number = |field, value: f64, good: bool, expected: &str| {
             if good {

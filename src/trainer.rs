@@ -138,6 +138,7 @@ impl TrainerBuilder {
         if u32::try_from(samples.len()).is_err() {
             return Err(Error::setting("data", "more than 2^32 - 1 samples"));
         }
+        self.settings.check_memory()?;
         let isa = match self.isa {
             Some(isa) => isa,
             None => {

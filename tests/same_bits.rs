@@ -233,6 +233,19 @@ mod digits {
         assert_eq!(hashes, RECORDED, "not the recorded hashes: {hashes:#018x?}");
     }
 
+    /// All ways of all sets, for both presets; the test above leaves out most of the scalar ones.
+    #[test]
+    #[ignore = "the scalar set takes minutes"]
+    fn the_seeds_network_in_every_way() {
+        let samples = drawn();
+        for (preset, recorded) in RECORDED {
+            for way in ways(fused()) {
+                let (hash, _) = outcome(&Settings::preset(preset), &samples, way, STEPS);
+                assert_eq!(hash, recorded, "{preset:?}, {way:?}: {hash:#018x}");
+            }
+        }
+    }
+
     #[test]
     fn the_portable_set_is_close_on_drawn_digits() {
         let samples = drawn();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::data::{DataArgs, ScalingName, fit, open, scaled};
 use crate::failure::{Failure, Result};
-use crate::output::{evaluation_json, note, print_evaluation, setting, settings_json, short};
+use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
 use crate::{interrupt, picture};
 
 /// Train an autoencoder and save it
@@ -135,7 +135,6 @@ pub fn run(args: Args) -> Result<()> {
     }
     files::check_writable(&args.out)?;
     files::check_writable(&picture_path)?;
-    check_memory(&settings)?;
 
     let mut builder = Trainer::builder();
     if let Some(checkpoint) = checkpoint {
@@ -347,22 +346,6 @@ fn settings(args: &Args, train: &Samples, resumed: Option<&Checkpoint>) -> Resul
     settings.seed = args.seed.unwrap_or(settings.seed);
     settings.validate()?;
     Ok(settings)
-}
-
-/// Fails if a training with these sizes has no chance of finding its memory, which would abort.
-fn check_memory(settings: &Settings) -> Result<()> {
-    let sizes: u128 = settings.layers.iter().map(|&units| units as u128).sum();
-    let pairs = settings.layers.windows(2);
-    let weights: u128 = pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum();
-    // The parameters and Adam's two moments; activations and their gradients of a batch.
-    let bytes = 4 * (3 * weights + 2 * sizes * settings.batch as u128);
-    let fits = isize::try_from(bytes)
-        .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok());
-    if fits {
-        return Ok(());
-    }
-    let problem = format!("these sizes and this batch take {} GB of memory", bytes >> 30);
-    Err(setting("layers", &problem).into())
 }
 
 /// A bar on a terminal, lines elsewhere.
