@@ -252,3 +252,18 @@ fn rows_far_apart() {
         }
     }
 }
+
+/// A is copied: rows a multiple of 2 KiB apart under a wide B, and columns 4 KiB or more apart.
+#[test]
+fn copies_of_a() {
+    let (m, k, n) = (31, 45, 389);
+    for (transposed, stride) in [(false, 512), (false, 1024), (true, 1024), (true, 1100)] {
+        let gap = stride - if transposed { m } else { k };
+        for zeros in [0.0, 0.4] {
+            let a = Layout { gap, transposed, ..Layout::default() };
+            let zeros = Zeros { columns: zeros, numbers: 0.0 };
+            let layouts = [a, Layout::default(), Layout::default()];
+            check(&Product { shape: (m, k, n), layouts, zeros, seed: 12 });
+        }
+    }
+}
