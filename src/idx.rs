@@ -77,11 +77,11 @@ enum Bytes {
 
 impl Idx {
     /// Maps a file read-only; one packed with gzip, whatever its name, is unpacked into memory,
-    /// and what cannot be mapped, like a pipe, is read. NumPy's files ([`npy`](crate::npy)) are read,
+    /// and what cannot be mapped, like a pipe, is read. NumPy's files ([`npy`]) are read,
     /// too.
     ///
     /// A mapped file should stay as it is. While it is open it bears a shared advisory lock, which
-    /// [`write`] respects; other programs need not. If one of them makes the file shorter, the next
+    /// [`write()`] respects; other programs need not. If one of them makes the file shorter, the next
     /// look at a page that is gone ends this process with the signal SIGBUS: that cannot be excluded
     /// without copying what is read, so use [`Idx::read`] (the command's `--copy`) for files that
     /// may change. Whatever else is written to the file is noticed by [`Idx::unchanged`], which a
