@@ -177,6 +177,13 @@ impl Checkpoint {
         })
     }
 
+    /// Name of the `n`-th checkpoint before the newest, which is at `path`.
+    pub fn earlier(path: impl AsRef<Path>, n: usize) -> PathBuf {
+        let mut name = path.as_ref().as_os_str().to_owned();
+        name.push(format!(".{n}"));
+        PathBuf::from(name)
+    }
+
     /// The training's settings.
     pub fn settings(&self) -> &Settings {
         &self.state.settings
@@ -292,13 +299,6 @@ impl Image {
     }
 }
 
-/// Name of the `n`-th checkpoint before the newest.
-fn earlier(path: &Path, n: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{n}"));
-    PathBuf::from(name)
-}
-
 /// Replaces the newest checkpoint, the earlier ones moving on by one name. At any moment `path`
 /// names a whole checkpoint, if it ever did.
 fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result<()> {
@@ -306,14 +306,15 @@ fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result
     let done = disk.write_new(&temporary, bytes).and_then(|()| {
         if keep > 1 && path.exists() {
             for n in (1..keep - 1).rev() {
-                if earlier(path, n).exists() {
-                    disk.rename(&earlier(path, n), &earlier(path, n + 1))?;
+                if Checkpoint::earlier(path, n).exists() {
+                    disk.rename(&Checkpoint::earlier(path, n), &Checkpoint::earlier(path, n + 1))?;
                 }
             }
             // The newest has two names for a while, so that its own is never without a file.
             let second_name = files::temporary(path)?;
             let moved = disk.link(path, &second_name);
-            let moved = moved.and_then(|()| disk.rename(&second_name, &earlier(path, 1)));
+            let moved =
+                moved.and_then(|()| disk.rename(&second_name, &Checkpoint::earlier(path, 1)));
             // Renaming does nothing where both are names of one file already, as they are after a
             // kill just here.
             match disk.remove(&second_name) {
@@ -510,9 +511,14 @@ fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
 }
 
 #[cfg(test)]
+#[path = "../tests/common/folder.rs"]
+mod folder;
+
+#[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
+    use super::folder::Folder;
     use super::*;
 
     /// A disk of which one operation fails half-way, and with it all later ones, as when the
@@ -591,31 +597,6 @@ mod tests {
         image.sealed().to_vec()
     }
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Folder(path)
-        }
-
-        fn names(&self) -> Vec<String> {
-            let names = fs::read_dir(&self.0).unwrap();
-            let mut names: Vec<_> =
-                names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            names.sort();
-            names
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn whatever_fails_the_newest_is_whole() {
         let [old, new, newer] = [1, 2, 3].map(bytes);
@@ -633,7 +614,8 @@ mod tests {
                     assert_eq!(done.is_err(), failed, "operation {fails_at}, keep {keep}");
                     assert!(steps == 3 || failed && steps == 2, "operation {fails_at}: {steps}");
                     // The one before is there, too, under one of its names.
-                    let before = (1..keep).find_map(|n| Checkpoint::load(earlier(&path, n)).ok());
+                    let before = (1..keep)
+                        .find_map(|n| Checkpoint::load(Checkpoint::earlier(&path, n)).ok());
                     assert!(keep == 1 || before.unwrap().steps() < 3, "operation {fails_at}");
                     files::remove_temporary(&path).unwrap();
                     assert!(folder.names().iter().all(|name| name.starts_with("run.ckpt")));
@@ -654,7 +636,7 @@ mod tests {
         let folder = Folder::new("names");
         let path = folder.0.join("run.ckpt");
         store(&System, &path, 2, &bytes(1)).unwrap();
-        fs::hard_link(&path, earlier(&path, 1)).unwrap();
+        fs::hard_link(&path, Checkpoint::earlier(&path, 1)).unwrap();
         store(&System, &path, 2, &bytes(2)).unwrap();
         assert_eq!(folder.names(), ["run.ckpt", "run.ckpt.1"]);
     }
@@ -667,8 +649,9 @@ mod tests {
             for steps in 1..=6 {
                 store(&System, &path, keep, &bytes(steps)).unwrap();
             }
-            let names: Vec<PathBuf> =
-                std::iter::once(path.clone()).chain((1..keep).map(|n| earlier(&path, n))).collect();
+            let names: Vec<PathBuf> = std::iter::once(path.clone())
+                .chain((1..keep).map(|n| Checkpoint::earlier(&path, n)))
+                .collect();
             let steps = names.iter().map(|name| Checkpoint::load(name).unwrap().steps());
             assert!(steps.eq((7 - keep as u64..=6).rev()), "{keep}");
             assert_eq!(folder.names().len(), keep);

@@ -45,6 +45,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A list of whole numbers.
+pub(crate) fn sizes(value: &Value) -> Option<Vec<usize>> {
+    let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+    value.as_array()?.iter().map(whole).collect()
+}
+
 impl Settings {
     /// As one line of JSON: an object with a field for each setting, activations by their names.
     pub fn to_json(&self) -> String {
@@ -97,9 +103,7 @@ impl Settings {
     /// Not validated.
     pub(crate) fn from_value(value: &Value) -> Parsed<Self> {
         let fields = Fields::of(value)?;
-        let layers = fields.get("layers")?.as_array();
-        let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
-        let layers = layers.and_then(|layers| layers.iter().map(whole).collect());
+        let layers = sizes(fields.get("layers")?);
         let activation = |name| activation_of(fields.text(name)?).map_err(|e| e.to_string());
         Ok(Settings {
             layers: layers.ok_or("field `layers` is no list of whole numbers")?,

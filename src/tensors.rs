@@ -13,6 +13,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::json::sizes;
 
 /// Longest header that is read.
 const MAX_HEADER: u64 = 1 << 18;
@@ -149,10 +150,8 @@ impl Header {
 
 /// A tensor's line of the header; `data` is where the numbers of all begin.
 fn entry(value: &Value, data: usize) -> std::result::Result<Entry, String> {
-    let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
     let list = |key: &str| {
-        let list = value.get(key).and_then(Value::as_array);
-        let list = list.and_then(|list| list.iter().map(whole).collect::<Option<Vec<_>>>());
+        let list = value.get(key).and_then(sizes);
         list.ok_or_else(|| format!("{key} is no list of whole numbers"))
     };
     let name = value.get("dtype").and_then(Value::as_str).ok_or("dtype is no text")?;

@@ -3,29 +3,15 @@
 #![cfg(feature = "model")]
 
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 
 use std::fs;
 use std::path::PathBuf;
 
 use common::pixels;
+use folder::Folder;
 use sae::{Checkpoint, Checkpoints, Isa, Samples, Team, Trainer, TrainerBuilder};
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 const SAMPLES: usize = 50;
 const FEATURES: usize = 36;

@@ -1,43 +1,16 @@
 //! The command as a person or a script runs it.
 #![cfg(feature = "cli")]
 
+#[path = "common/folder.rs"]
+mod folder;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sae-cli-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
-        let mut names: Vec<_> = fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| name(entry).into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use folder::Folder;
 
 fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
@@ -103,7 +76,7 @@ fn number(text: &str, before: &str) -> f64 {
 
 #[test]
 fn training_reports_saves_and_draws() {
-    let (folder, digits) = (Folder::new("train"), digits());
+    let (folder, digits) = (Folder::new("cli-train"), digits());
     let model = folder.path("m.safetensors");
     let text = good(&train(&digits, &model, &[]));
     let first = number(&text, "step 100  objective ");
@@ -147,7 +120,7 @@ fn training_reports_saves_and_draws() {
 
 #[test]
 fn threads_and_mapping_change_no_byte() {
-    let (folder, digits) = (Folder::new("threads"), digits());
+    let (folder, digits) = (Folder::new("cli-threads"), digits());
     let mut models = Vec::new();
     for (name, more) in [
         ("one", &["--threads", "1"][..]),
@@ -166,7 +139,7 @@ fn threads_and_mapping_change_no_byte() {
 
 #[test]
 fn json_is_one_object() {
-    let (folder, digits) = (Folder::new("json"), digits());
+    let (folder, digits) = (Folder::new("cli-json"), digits());
     let model = folder.path("m.safetensors");
     let text = good(&train(&digits, &model, &["--steps", "3", "--json", "--preset", "normal"]));
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -186,7 +159,7 @@ fn idx(kind: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn bad_files_get_one_sentence() {
-    let folder = Folder::new("bad");
+    let folder = Folder::new("cli-bad");
     let packed = {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
         let noise: Vec<u8> =
@@ -233,7 +206,7 @@ fn bad_files_get_one_sentence() {
 
 #[test]
 fn bad_settings_get_one_sentence() {
-    let (folder, digits) = (Folder::new("settings"), digits());
+    let (folder, digits) = (Folder::new("cli-settings"), digits());
     let model = folder.path("m.safetensors");
     for (more, sentence) in [
         (&["--threads", "0"][..], "threads"),
@@ -268,7 +241,7 @@ fn bad_settings_get_one_sentence() {
 
 #[test]
 fn damaged_models_are_refused() {
-    let (folder, digits) = (Folder::new("models"), digits());
+    let (folder, digits) = (Folder::new("cli-models"), digits());
     let model = folder.path("m.safetensors");
     good(&train(&digits, &model, &["--steps", "0"]));
     let bytes = fs::read(&model).unwrap();
@@ -307,7 +280,7 @@ fn damaged_models_are_refused() {
 
 #[test]
 fn the_other_subcommands_do_their_work() {
-    let (folder, digits) = (Folder::new("others"), digits());
+    let (folder, digits) = (Folder::new("cli-others"), digits());
     let model = folder.path("m.safetensors");
     good(&train(&digits, &model, &["--steps", "20"]));
     for (command, name) in [("features", "f.png"), ("reconstruct", "r.png")] {
@@ -350,7 +323,7 @@ fn the_other_subcommands_do_their_work() {
 
 #[test]
 fn making_digits_again_gives_the_same_bytes() {
-    let folder = Folder::new("digits");
+    let folder = Folder::new("cli-digits");
     let again = folder.path("again");
     good(&["make-digits", &again, "--train", "600", "--test", "100", "--seed", "3"]);
     let digits = digits();
@@ -390,7 +363,7 @@ fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_the_model() {
-    let (folder, digits) = (Folder::new("interrupt"), digits());
+    let (folder, digits) = (Folder::new("cli-interrupt"), digits());
     let model = folder.path("m.safetensors");
     let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
     let id = child.id().to_string();
@@ -407,7 +380,7 @@ fn ctrl_c_saves_the_model() {
 #[cfg(unix)]
 #[test]
 fn a_closed_pipe_ends_quietly() {
-    let (folder, digits) = (Folder::new("pipe"), digits());
+    let (folder, digits) = (Folder::new("cli-pipe"), digits());
     let model = folder.path("m.safetensors");
     let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
     drop(out);

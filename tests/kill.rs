@@ -4,34 +4,20 @@
 //! `SAE_KILLS` says how many times (200). Unix only: a kill that cannot be caught.
 #![cfg(all(feature = "cli", unix))]
 
+#[path = "common/folder.rs"]
+mod folder;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Instant, SystemTime};
 
+use folder::Folder;
 use sae::Checkpoint;
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn unfinished(&self) -> Vec<String> {
-        let names = fs::read_dir(&self.0).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with(".tmp")).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Files in a folder that a writer did not finish.
+fn unfinished(folder: &Folder) -> Vec<String> {
+    folder.names().into_iter().filter(|name| name.ends_with(".tmp")).collect()
 }
 
 fn sae(data: &Path, folder: &Path, more: &[&str]) -> Command {
@@ -104,7 +90,7 @@ fn killed_again_and_again() {
             child.kill().unwrap();
             child.wait().unwrap();
             killed += 1;
-            within += usize::from(!run.unfinished().is_empty());
+            within += usize::from(!unfinished(&run).is_empty());
             resumed += usize::from(was_there);
             if checkpoint.exists() {
                 Checkpoint::load(&checkpoint).unwrap();
@@ -115,12 +101,12 @@ fn killed_again_and_again() {
         }
         finished += 1;
         assert!(outcome(&run.0) == want, "other bytes after {killed} kills");
-        assert!(run.unfinished().is_empty(), "stayed: {:?}", run.unfinished());
+        assert!(unfinished(&run).is_empty(), "stayed: {:?}", unfinished(&run));
         clean();
     }
     good(&sae(&data, &run.0, &options).output().unwrap());
     assert!(outcome(&run.0) == want, "other bytes after {killed} kills");
-    assert!(run.unfinished().is_empty(), "stayed: {:?}", run.unfinished());
+    assert!(unfinished(&run).is_empty(), "stayed: {:?}", unfinished(&run));
     println!(
         "{killed} kills, {resumed} of resumed runs, {within} within a file's writing, \
          {} runs to the end; {undisturbed:.2?} undisturbed",

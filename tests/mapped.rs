@@ -1,6 +1,9 @@
 //! Files that change under the map, and numbers that are none, in the library and the command.
 #![cfg(all(feature = "cli", unix))]
 
+#[path = "common/folder.rs"]
+mod folder;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
@@ -8,31 +11,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use folder::Folder;
 use sae::{Error, Idx, Samples, Scaling, Trainer, idx};
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sae-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    /// Bytes that are mapped: 4096 samples of 100 features, many pages.
-    fn data(&self) -> PathBuf {
-        let path = self.0.join("data.idx");
-        let bytes: Vec<u8> = (0..4096 * 100).map(|i| (i * 31 % 251) as u8).collect();
-        idx::write(&path, &[4096, 100], &bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Bytes that are mapped: 4096 samples of 100 features, many pages.
+fn data(folder: &Folder) -> PathBuf {
+    let path = folder.0.join("data.idx");
+    let bytes: Vec<u8> = (0..4096 * 100).map(|i| (i * 31 % 251) as u8).collect();
+    idx::write(&path, &[4096, 100], &bytes).unwrap();
+    path
 }
 
 fn train(folder: &Path, data: &Path, more: &[&str]) -> Command {
@@ -69,7 +56,7 @@ const SIGBUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 #[test]
 fn truncated_while_mapped() {
     let folder = Folder::new("truncated");
-    let data = folder.data();
+    let data = data(&folder);
     let steps = ["--steps", "100000000"];
     let (child, out) = at_work(train(&folder.0, &data, &steps));
     File::options().write(true).open(&data).unwrap().set_len(5000).unwrap();
@@ -85,7 +72,7 @@ fn truncated_while_mapped() {
 #[test]
 fn truncated_after_a_copy() {
     let folder = Folder::new("copied");
-    let data = folder.data();
+    let data = data(&folder);
     let (child, out) = at_work(train(&folder.0, &data, &["--steps", "3000", "--copy"]));
     File::options().write(true).open(&data).unwrap().set_len(5000).unwrap();
     let output = end(child, out);
@@ -97,7 +84,7 @@ fn truncated_after_a_copy() {
 #[test]
 fn rewritten_while_mapped() {
     let folder = Folder::new("rewritten");
-    let data = folder.data();
+    let data = data(&folder);
     let (child, out) = at_work(train(&folder.0, &data, &["--steps", "100000000"]));
     // File systems tell times apart by some milliseconds.
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -120,7 +107,7 @@ fn rewritten_while_mapped() {
 #[test]
 fn the_library_tells_at_the_end_of_the_epoch() {
     let folder = Folder::new("epoch");
-    let data = folder.data();
+    let data = data(&folder);
     let samples = Samples::open(&data).unwrap();
     let builder = Trainer::builder().layers([100, 5, 100]).batch(1024).threads(1);
     let mut trainer = builder.build(&samples).unwrap();

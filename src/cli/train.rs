@@ -297,9 +297,7 @@ fn samples(args: &Args) -> Result<(Samples, Option<Samples>)> {
 /// A checkpoint, with what to do about one that is damaged.
 fn load(path: &Path) -> Result<Checkpoint> {
     Checkpoint::load(path).map_err(|error| {
-        let mut earlier = path.as_os_str().to_owned();
-        earlier.push(".1");
-        let earlier = PathBuf::from(earlier);
+        let earlier = Checkpoint::earlier(path, 1);
         let failure = Failure::from(error);
         if !earlier.exists() {
             return failure;

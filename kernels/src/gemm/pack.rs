@@ -113,7 +113,7 @@ pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
             return;
         }
         // B^T: blocks of LANES x LANES are transposed in registers.
-        let (whole_k, whole_cols) = (k / S::LANES * S::LANES, cols / S::LANES * S::LANES);
+        let whole_cols = cols / S::LANES * S::LANES;
         let one = |p: usize, col: usize| {
             let value =
                 if col < cols { *b.data.add(p * b.row_stride + col * b.col_stride) } else { 0.0 };
@@ -121,26 +121,19 @@ pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
         };
         let mut col = 0;
         while col < whole_cols {
-            if b.row_stride == 1 {
+            if b.row_stride == 1 && k >= S::LANES {
                 let block = |p: usize| {
                     let from = b.data.add(p + col * b.col_stride);
                     s.transpose(from, b.col_stride, to.add(p * width + col), width);
                 };
                 let mut p = 0;
-                while p < whole_k {
+                while p + S::LANES <= k {
                     block(p);
                     p += S::LANES;
                 }
-                if whole_k == k {
-                } else if k > S::LANES {
+                if p < k {
                     // The last block begins within the one before.
                     block(k - S::LANES);
-                } else {
-                    for p in 0..k {
-                        for c in col..col + S::LANES {
-                            one(p, c);
-                        }
-                    }
                 }
             } else {
                 for p in 0..k {
