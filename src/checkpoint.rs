@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crc32fast::Hasher;
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -237,10 +238,15 @@ impl Checkpoint {
 
 /// Of all the bytes but those of the checksum itself.
 fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(&bytes[..itself.start]);
-    sum.update(&bytes[itself.end..]);
+    let mut sum = Hasher::new();
+    add_to_checksum(&mut sum, bytes, 0..bytes.len(), &itself);
     sum.finalize()
+}
+
+/// Adds a range of the bytes, without those of the checksum itself.
+fn add_to_checksum(sum: &mut Hasher, bytes: &[u8], range: Range<usize>, itself: &Range<usize>) {
+    sum.update(&bytes[range.start..itself.start.clamp(range.start, range.end)]);
+    sum.update(&bytes[itself.end.clamp(range.start, range.end)..range.end]);
 }
 
 /// A checkpoint's bytes, made once and then filled again and again.
@@ -251,6 +257,8 @@ struct Image {
     numbers: [Range<usize>; 3],
     state: Range<usize>,
     checksum: Range<usize>,
+    /// Checksums of the pieces that were filled in, in the file's order.
+    sums: Vec<(Range<usize>, Hasher)>,
 }
 
 impl Image {
@@ -273,29 +281,77 @@ impl Image {
         let range = |name: &str| header.tensors[name].bytes.clone();
         let numbers = NUMBERS.map(range);
         let (state, checksum) = (range("state"), range("checksum"));
-        Ok(Image { memory, file, numbers, state, checksum })
+        Ok(Image { memory, file, numbers, state, checksum, sums: Vec::new() })
     }
 
-    /// Of a training as it stands.
-    fn fill(&mut self, json: &[u8], numbers: [&[f32]; 3]) {
+    /// Of a training as it stands. All its threads copy and sum, for none of them trains meanwhile.
+    fn fill(&mut self, json: &[u8], trainer: &mut Trainer) {
         let file = &mut self.memory[self.file.clone()];
         let state = &mut file[self.state.clone()];
         state[..json.len()].copy_from_slice(json);
         state[json.len()..].fill(b' ');
-        for (range, numbers) in self.numbers.iter().zip(numbers) {
-            let bytes = file[range.clone()].as_chunks_mut().0;
-            for (bytes, number) in bytes.iter_mut().zip(numbers) {
-                *bytes = number.to_le_bytes();
+        let (team, numbers) = trainer.numbers();
+        let threads = team.threads();
+        let mut parts: Vec<_> = (0..threads).map(|_| Mutex::new(Vec::new())).collect();
+        let ranges = file.get_disjoint_mut(self.numbers.clone()).expect("tensors do not overlap");
+        for ((range, bytes), numbers) in self.numbers.iter().zip(ranges).zip(numbers) {
+            let length = numbers.len().div_ceil(threads).max(1);
+            let pieces = bytes.as_chunks_mut().0.chunks_mut(length).zip(numbers.chunks(length));
+            for (at, (part, (bytes, numbers))) in parts.iter_mut().zip(pieces).enumerate() {
+                let start = range.start + 4 * at * length;
+                let piece = Piece { start, bytes, numbers, checksum: Hasher::new() };
+                part.get_mut().unwrap_or_else(PoisonError::into_inner).push(piece);
             }
         }
+        team.run(threads, |part, _| {
+            let mut pieces = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            pieces.iter_mut().for_each(Piece::copy);
+        });
+        self.sums.clear();
+        for part in parts {
+            for piece in part.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                let end = piece.start + 4 * piece.numbers.len();
+                self.sums.push((piece.start..end, piece.checksum));
+            }
+        }
+        self.sums.sort_by_key(|(range, _)| range.start);
     }
 
     /// The whole file.
     fn sealed(&mut self) -> &[u8] {
         let file = &mut self.memory[self.file.clone()];
-        let sum = checksum_of(file, self.checksum.clone());
-        file[self.checksum.clone()].copy_from_slice(&sum.to_le_bytes());
+        let mut sum = Hasher::new();
+        let mut done = 0;
+        for (range, checksum) in &self.sums {
+            add_to_checksum(&mut sum, file, done..range.start, &self.checksum);
+            sum.combine(checksum);
+            done = range.end;
+        }
+        add_to_checksum(&mut sum, file, done..file.len(), &self.checksum);
+        file[self.checksum.clone()].copy_from_slice(&sum.finalize().to_le_bytes());
         file
+    }
+}
+
+/// Numbers to be copied to their place in an image.
+struct Piece<'a> {
+    /// Where in the file.
+    start: usize,
+    bytes: &'a mut [[u8; 4]],
+    numbers: &'a [f32],
+    checksum: Hasher,
+}
+
+impl Piece<'_> {
+    fn copy(&mut self) {
+        // Checksums are taken while the bytes are in the first cache.
+        const NUMBERS: usize = 2048;
+        for (bytes, numbers) in self.bytes.chunks_mut(NUMBERS).zip(self.numbers.chunks(NUMBERS)) {
+            for (bytes, number) in bytes.iter_mut().zip(numbers) {
+                *bytes = number.to_le_bytes();
+            }
+            self.checksum.update(bytes.as_flattened());
+        }
     }
 }
 
@@ -437,7 +493,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
-    pub fn save(&mut self, trainer: &Trainer) -> Result<()> {
+    pub fn save(&mut self, trainer: &mut Trainer) -> Result<()> {
         let json = state(&self.data, trainer).to_json();
         let mut desk = self.shared.desk();
         let failure = desk.failure.take();
@@ -449,9 +505,7 @@ impl Checkpoints {
             Some(taken) => taken,
             None => image(&self.data, trainer)?,
         };
-        let (first, second) = trainer.moments();
-        let numbers = [trainer.autoencoder().parameters(), first, second];
-        taken.fill(&json, numbers);
+        taken.fill(&json, trainer);
         self.shared.desk().full = Some(taken);
         self.shared.changed.notify_all();
         self.told(failure)
@@ -591,9 +645,7 @@ mod tests {
         trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
         let data = Data::of(&samples(1)).unwrap();
         let mut image = image(&data, &trainer).unwrap();
-        let (first, second) = trainer.moments();
-        let numbers = [trainer.autoencoder().parameters(), first, second];
-        image.fill(&state(&data, &trainer).to_json(), numbers);
+        image.fill(&state(&data, &trainer).to_json(), &mut trainer);
         image.sealed().to_vec()
     }
 
@@ -675,8 +727,10 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let mut image = Image::new(4, 100).unwrap();
-        image.fill(br#"{"version":2}"#, [&[0.0; 4]; 3]);
+        let mut trainer = trainer();
+        let count = trainer.autoencoder().parameters().len();
+        let mut image = Image::new(count, 100).unwrap();
+        image.fill(br#"{"version":2}"#, &mut trainer);
         let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
         assert_eq!(problem, "c: checkpoint of version 2; this program knows version 1");
     }
@@ -689,12 +743,12 @@ mod tests {
         let disk = Faulty::new(2, false);
         let mut checkpoints = Checkpoints::on(disk, &path, 2, &trainer).unwrap();
         trainer.step().unwrap();
-        checkpoints.save(&trainer).unwrap();
+        checkpoints.save(&mut trainer).unwrap();
         let problem = checkpoints.finish().unwrap_err().to_string();
         assert!(problem.contains("run.ckpt: made to fail"), "{problem}");
         assert!(folder.names().is_empty(), "{:?}", folder.names());
         trainer.step().unwrap();
-        checkpoints.save(&trainer).unwrap();
+        checkpoints.save(&mut trainer).unwrap();
         checkpoints.finish().unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap().steps(), 2);
     }

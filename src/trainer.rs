@@ -258,6 +258,13 @@ impl Trainer {
         &self.samples
     }
 
+    /// The threads, and all numbers that training changes: parameters and moments.
+    #[cfg(feature = "model")]
+    pub(crate) fn numbers(&mut self) -> (&mut Team, [&[f32]; 3]) {
+        let Moments { first, second, .. } = &self.moments;
+        (&mut self.engine.team, [&self.net.parameters, first, second])
+    }
+
     /// Where it is in the order of the samples; see [`Batches::position`].
     #[cfg(feature = "model")]
     pub(crate) fn position(&self) -> (u64, usize) {

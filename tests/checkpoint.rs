@@ -48,7 +48,7 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
         let mut trainer = builder().build(&samples).unwrap();
         steps(&mut trainer, stop);
         let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
-        checkpoints.save(&trainer).unwrap();
+        checkpoints.save(&mut trainer).unwrap();
         checkpoints.finish().unwrap();
         drop((trainer, checkpoints));
         for (isa, threads) in isas.iter().zip([1, 3, 2].into_iter().cycle()) {
@@ -74,7 +74,7 @@ fn many_checkpoints_in_a_hurry() {
     let mut checkpoints = Checkpoints::new(&path, 3, &trainer).unwrap();
     for _ in 0..200 {
         trainer.step().unwrap();
-        checkpoints.save(&trainer).unwrap();
+        checkpoints.save(&mut trainer).unwrap();
     }
     checkpoints.finish().unwrap();
     let newest = Checkpoint::load(&path).unwrap();
@@ -93,7 +93,7 @@ fn dropped_it_still_writes() {
     let mut trainer = builder().build(&samples).unwrap();
     let mut checkpoints = Checkpoints::new(&path, 2, &trainer).unwrap();
     steps(&mut trainer, 3);
-    checkpoints.save(&trainer).unwrap();
+    checkpoints.save(&mut trainer).unwrap();
     drop(checkpoints);
     assert_eq!(Checkpoint::load(&path).unwrap().steps(), 3);
 }
@@ -105,7 +105,7 @@ fn other_settings_and_data_are_refused() {
     let mut trainer = builder().build(&samples).unwrap();
     steps(&mut trainer, 3);
     let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
-    checkpoints.save(&trainer).unwrap();
+    checkpoints.save(&mut trainer).unwrap();
     checkpoints.finish().unwrap();
     let resume = || Trainer::builder().resume(Checkpoint::load(&path).unwrap());
     let problem = |builder: TrainerBuilder, samples: &Samples| {

@@ -362,19 +362,22 @@ fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_the_model() {
+fn ctrl_c_and_sigterm_save_the_model() {
     let (folder, digits) = (Folder::new("cli-interrupt"), digits());
     let model = folder.path("m.safetensors");
-    let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let text: Vec<_> = out.lines().map(|line| line.unwrap()).collect();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{text:?}");
-    assert!(output.stderr.is_empty());
-    assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
-    good(&["eval", &model, "--data", &digits]);
-    assert_eq!(folder.names(), ["m.safetensors"]);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let _ = fs::remove_file(&model);
+        let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let text: Vec<_> = out.lines().map(|line| line.unwrap()).collect();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text:?}");
+        assert!(output.stderr.is_empty());
+        assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
+        good(&["eval", &model, "--data", &digits]);
+        assert_eq!(folder.names(), ["m.safetensors"]);
+    }
 }
 
 #[cfg(unix)]

@@ -1,10 +1,17 @@
 //! The same seed, data and settings give the same weights, bit for bit, on every instruction set
-//! with a fused multiply-add, with any number of threads, and with zeros left out or not.
+//! with a fused multiply-add, with any number of threads, with zeros left out or not, and stopped
+//! half-way and resumed or not.
 
 mod common;
+#[cfg(feature = "model")]
+#[path = "common/folder.rs"]
+mod folder;
+
+#[cfg(feature = "model")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::pixels;
-use sae::{Activation, Isa, Preset, Samples, Settings, Team, Trainer};
+use sae::{Activation, Isa, Preset, Samples, Settings, Team, Trainer, TrainerBuilder};
 
 /// FNV-1a, 64 bits, over little-endian numbers.
 fn hash(lists: &[&[f32]]) -> u64 {
@@ -20,23 +27,47 @@ struct Way {
     isa: Isa,
     threads: usize,
     skip_zeros: bool,
+    /// A checkpoint half-way, and another trainer that goes on from it.
+    resumed: bool,
 }
 
 /// What a training ends in: the hash of the parameters and both moments, and the bits of its last
 /// report and of an evaluation.
 type Outcome = (u64, [u64; 4]);
 
+fn builder(way: Way) -> TrainerBuilder {
+    Trainer::builder().isa(way.isa).team(Team::exactly(way.threads)).skip_zeros(way.skip_zeros)
+}
+
+/// A training after all steps but the last.
 fn trained(settings: &Settings, samples: &Samples, way: Way, steps: u64) -> Trainer {
-    let mut trainer = Trainer::builder()
-        .settings(settings.clone())
-        .isa(way.isa)
-        .team(Team::exactly(way.threads))
-        .skip_zeros(way.skip_zeros)
-        .build(samples)
-        .unwrap();
-    for _ in 1..steps {
+    let mut trainer = builder(way).settings(settings.clone()).build(samples).unwrap();
+    for step in 1..steps {
+        if way.resumed && step == steps / 2 {
+            trainer = resumed(trainer, samples, way);
+        }
         trainer.step().unwrap();
     }
+    trainer
+}
+
+/// Another trainer, which has from this one what a checkpoint's file holds and nothing else.
+#[cfg(feature = "model")]
+fn resumed(mut trainer: Trainer, samples: &Samples, way: Way) -> Trainer {
+    // Tests run side by side.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = folder::Folder::new(&format!("same-bits-{count}"));
+    let path = folder.0.join("run.ckpt");
+    let mut checkpoints = sae::Checkpoints::new(&path, 1, &trainer).unwrap();
+    checkpoints.save(&mut trainer).unwrap();
+    checkpoints.finish().unwrap();
+    drop(trainer);
+    builder(way).resume(sae::Checkpoint::load(&path).unwrap()).build(samples).unwrap()
+}
+
+#[cfg(not(feature = "model"))]
+fn resumed(trainer: Trainer, _: &Samples, _: Way) -> Trainer {
     trainer
 }
 
@@ -58,7 +89,8 @@ fn fused() -> impl Iterator<Item = Isa> {
 fn ways(isas: impl Iterator<Item = Isa>) -> impl Iterator<Item = Way> {
     isas.flat_map(|isa| {
         [1, 2, 3, 7].into_iter().flat_map(move |threads| {
-            [true, false].map(|skip_zeros| Way { isa, threads, skip_zeros })
+            [(true, false), (false, false), (true, true), (false, true)]
+                .map(|(skip_zeros, resumed)| Way { isa, threads, skip_zeros, resumed })
         })
     })
 }
@@ -96,7 +128,7 @@ fn small_networks() {
         let samples = Samples::from_values(samples, layers[0]).unwrap();
         for sparse in [true, false] {
             let settings = settings(layers, batch, sparse);
-            let base = Way { isa: scalar(), threads: 1, skip_zeros: false };
+            let base = Way { isa: scalar(), threads: 1, skip_zeros: false, resumed: false };
             let want = outcome(&settings, &samples, base, steps);
             for way in ways(fused()) {
                 let have = outcome(&settings, &samples, way, steps);
@@ -113,7 +145,7 @@ fn every_activation() {
     for activation in Activation::ALL {
         let mut settings = settings(&layers, 40, false);
         (settings.activation, settings.output_activation) = (activation, activation);
-        let base = Way { isa: scalar(), threads: 1, skip_zeros: false };
+        let base = Way { isa: scalar(), threads: 1, skip_zeros: false, resumed: false };
         let want = outcome(&settings, &samples, base, 10);
         for way in ways(fused()) {
             let have = outcome(&settings, &samples, way, 10);
@@ -130,8 +162,14 @@ fn the_portable_set_is_close() {
     let samples = Samples::from_values(pixels(9, 200, layers[0]), layers[0]).unwrap();
     for sparse in [true, false] {
         let settings = settings(&layers, 61, sparse);
-        let [mut fused, mut portable] = [scalar(), Isa::forced("portable").unwrap()]
-            .map(|isa| trained(&settings, &samples, Way { isa, threads: 2, skip_zeros: true }, 9));
+        let [mut fused, mut portable] = [scalar(), Isa::forced("portable").unwrap()].map(|isa| {
+            trained(
+                &settings,
+                &samples,
+                Way { isa, threads: 2, skip_zeros: true, resumed: false },
+                9,
+            )
+        });
         let [want, have] = [&mut fused, &mut portable].map(|t| t.evaluate(&samples).unwrap());
         assert!((have.objective / want.objective - 1.0).abs() < 1e-3, "{have:?} {want:?}");
         let weights = fused.autoencoder().parameters().iter();
@@ -147,7 +185,7 @@ fn the_portable_set_is_close() {
 fn seeds_differ() {
     let layers = [12, 5, 12];
     let samples = Samples::from_values(pixels(1, 40, 12), 12).unwrap();
-    let way = Way { isa: Isa::detect(), threads: 1, skip_zeros: true };
+    let way = Way { isa: Isa::detect(), threads: 1, skip_zeros: true, resumed: false };
     let outcome = |seed| {
         let mut settings = settings(&layers, 10, true);
         settings.seed = seed;
@@ -207,7 +245,7 @@ mod digits {
         let samples = drawn();
         let hashes = RECORDED.map(|(preset, _)| {
             let settings = Settings::preset(preset);
-            let slow = Way { isa: scalar(), threads: 1, skip_zeros: true };
+            let slow = Way { isa: scalar(), threads: 1, skip_zeros: true, resumed: false };
             let fast = ways(fused().filter(|&isa| isa != scalar()));
             let mut ways: Vec<_> = fast.chain([slow]).collect();
             if preset == Preset::Normal {
@@ -220,8 +258,10 @@ mod digits {
                     let start = std::time::Instant::now();
                     let outcome = outcome(&settings, &samples, way, STEPS);
                     let (hash, isa, time) = (outcome.0, way.isa.name(), start.elapsed());
-                    let Way { threads, skip_zeros, .. } = way;
-                    println!("{preset:?} {isa} {threads} {skip_zeros}: {hash:#018x}, {time:.2?}");
+                    let Way { threads, skip_zeros, resumed, .. } = way;
+                    println!(
+                        "{preset:?} {isa} {threads} {skip_zeros} {resumed}: {hash:#018x}, {time:.2?}"
+                    );
                     outcome
                 })
                 .collect();
@@ -251,7 +291,7 @@ mod digits {
         let samples = drawn();
         let settings = Settings::default();
         let [want, have] = [Isa::detect(), Isa::forced("portable").unwrap()].map(|isa| {
-            let way = Way { isa, threads: 2, skip_zeros: true };
+            let way = Way { isa, threads: 2, skip_zeros: true, resumed: false };
             trained(&settings, &samples, way, 21).evaluate(&samples).unwrap()
         });
         println!("objective {} and {}", have.objective, want.objective);

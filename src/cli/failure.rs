@@ -19,9 +19,9 @@ impl Failure {
         Failure { code: 2, problem: problem.into(), hint: None }
     }
 
-    /// Ended by Ctrl-C.
-    pub fn interrupted() -> Self {
-        Failure { code: 130, problem: String::new(), hint: None }
+    /// Ended by a signal, 2 for Ctrl-C.
+    pub fn interrupted(signal: u8) -> Self {
+        Failure { code: 128 + signal, problem: String::new(), hint: None }
     }
 
     pub fn other(problem: impl Into<String>) -> Self {

@@ -1,38 +1,52 @@
-//! Ctrl-C: while there is something to lose, the first one asks for an end and the second one ends.
+//! Ctrl-C and SIGTERM: while there is something to lose, the first one asks for an end and the
+//! second one ends. (SIGHUP is left alone, for those who had it ignored: nohup.)
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::failure::{Failure, Result};
 
-const NOTHING_TO_LOSE: u8 = 0;
-const WORKING: u8 = 1;
-const ASKED: u8 = 2;
+struct Signals {
+    /// The next signal ends the process: nothing is to be lost, or an end is asked for already.
+    ends: Arc<AtomicBool>,
+    /// The last signal; 0 for none.
+    last: Arc<AtomicUsize>,
+}
 
-static STATE: AtomicU8 = AtomicU8::new(NOTHING_TO_LOSE);
+static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Takes over Ctrl-C.
+fn signals() -> &'static Signals {
+    SIGNALS.get_or_init(|| Signals { ends: Arc::new(AtomicBool::new(true)), last: Arc::default() })
+}
+
+/// Takes over Ctrl-C and SIGTERM.
 pub fn listen() -> Result<()> {
-    let handler = || {
-        let first =
-            STATE.compare_exchange(WORKING, ASKED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if !first {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).map_err(|e| Failure::other(format!("cannot catch Ctrl-C: {e}")))
+    let Signals { ends, last } = signals();
+    for signal in [SIGINT, SIGTERM] {
+        // In the order in which they act.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(ends))
+            .and_then(|_| flag::register_usize(signal, Arc::clone(last), signal as usize))
+            .and_then(|_| flag::register(signal, Arc::clone(ends)))
+            .map_err(|e| Failure::other(format!("cannot catch signals: {e}")))?;
+    }
+    Ok(())
 }
 
 /// From now on there is something to lose.
 pub fn begin() {
-    STATE.store(WORKING, Ordering::Relaxed);
+    signals().ends.store(false, Ordering::SeqCst);
 }
 
-/// From now on there is nothing to lose. Whether an end was asked for meanwhile.
-pub fn end() -> bool {
-    STATE.swap(NOTHING_TO_LOSE, Ordering::Relaxed) == ASKED
+/// From now on there is nothing to lose. The signal that asked for an end meanwhile.
+pub fn end() -> Option<u8> {
+    let asked = signals().ends.swap(true, Ordering::SeqCst);
+    asked.then(|| signals().last.load(Ordering::SeqCst) as u8)
 }
 
 /// Whether an end is asked for.
 pub fn asked() -> bool {
-    STATE.load(Ordering::Relaxed) == ASKED
+    signals().ends.load(Ordering::Relaxed)
 }

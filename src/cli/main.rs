@@ -37,7 +37,7 @@ Environment:
   SAE_ISA    instruction set: avx512, avx2, neon, portable or scalar (default: the fastest)
   NO_COLOR   no colours
 
-Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 ended by Ctrl-C.";
+Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 ended by Ctrl-C, 143 by SIGTERM.";
 
 #[derive(Subcommand)]
 enum Command {

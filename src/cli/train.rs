@@ -21,8 +21,8 @@ use crate::{interrupt, picture};
 /// Train an autoencoder and save it
 ///
 /// The same seed, data and settings give the same model, byte for byte, with any number of
-/// threads, in one run or resumed. Ctrl-C ends after the current step, with the model and the
-/// checkpoint saved; a second one ends at once.
+/// threads, in one run or resumed. Ctrl-C and SIGTERM end after the current step, with the model
+/// and the checkpoint saved; a second one ends at once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -178,7 +178,7 @@ pub fn run(args: Args) -> Result<()> {
     let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
             // Of an earlier one that failed was told; this one's own end comes next.
-            let _ = checkpoints.save(&trainer);
+            let _ = checkpoints.save(&mut trainer);
         }
         checkpoints.finish()
     });
@@ -201,7 +201,8 @@ struct Done {
     time: Duration,
     /// In this run.
     steps: u64,
-    interrupted: bool,
+    /// The signal that ended it.
+    interrupted: Option<u8>,
 }
 
 /// Evaluates, draws and reports.
@@ -220,18 +221,18 @@ fn finish(
         "picture": Value::Null,
         "steps": steps,
         "seconds": seconds,
-        "interrupted": interrupted,
+        "interrupted": interrupted.is_some(),
         "isa": trainer.engine().isa().name(),
         "threads": trainer.engine().threads(),
         "settings": settings_json(trainer.autoencoder().settings()),
     });
-    if interrupted {
+    if let Some(signal) = interrupted {
         if args.json {
             writeln!(out, "{value}")?;
         } else {
             writeln!(out, "stopped after step {steps}\nmodel: {}", args.out.display())?;
         }
-        return Err(Failure::interrupted());
+        return Err(Failure::interrupted(signal));
     }
     let evaluation = trainer.evaluate(samples)?;
     let net = trainer.autoencoder().clone();
