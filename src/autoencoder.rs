@@ -1,13 +1,15 @@
 //! A network with its parameters: encode, decode, reconstruct, evaluate.
 
-use sae_kernels::{Matrix, MatrixMut, sparsity};
+use sae_kernels::{Activation, Loss, Matrix, MatrixMut};
 
 use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, Tally};
+use crate::gate::{Gate, Use};
 use crate::network::{Layer, initial_parameters, layout};
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
-use crate::step::view;
+use crate::step::{end, view};
 
 /// Samples that pass through the network at a time outside of training.
 const CHUNK: usize = 250;
@@ -17,35 +19,10 @@ const CHUNK: usize = 250;
 pub struct Autoencoder {
     pub(crate) settings: Settings,
     pub(crate) scaling: Scaling,
+    /// The layers', one after the other, then the gate's.
     pub(crate) parameters: Vec<f32>,
-}
-
-/// What an evaluation over a data set reports.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Evaluation {
-    /// `loss + beta sparsity + lambda weight_decay`.
-    pub objective: f64,
-    /// Mean squared error over all samples and features.
-    pub loss: f64,
-    /// S: the sum of KL over the encoder's hidden units (0 where beta is 0).
-    pub sparsity: f64,
-    /// R: half the sum of the squared weights.
-    pub weight_decay: f64,
-    /// Mean activation over the data set of every unit of every hidden layer.
-    pub units: Vec<Vec<f32>>,
-}
-
-impl Evaluation {
-    /// Mean activation of every hidden layer.
-    pub fn mean_activations(&self) -> Vec<f64> {
-        self.units.iter().map(|units| mean_activation(units)).collect()
-    }
-}
-
-/// A layer's mean activation, from those of its units.
-pub(crate) fn mean_activation(units: &[f32]) -> f64 {
-    units.iter().map(|&a| f64::from(a)).sum::<f64>() / units.len() as f64
+    /// What the weights of all sparsity penalties are multiplied by; 1 unless they were steered.
+    pub(crate) penalty_factor: f64,
 }
 
 impl Autoencoder {
@@ -56,7 +33,7 @@ impl Autoencoder {
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
         settings.validate()?;
         let parameters = initial_parameters(&settings);
-        Ok(Autoencoder { settings, scaling, parameters })
+        Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
     }
 
     /// Its settings.
@@ -69,7 +46,8 @@ impl Autoencoder {
         self.scaling
     }
 
-    /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases.
+    /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; behind them
+    /// the logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k code.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
@@ -77,6 +55,12 @@ impl Autoencoder {
     /// All parameters, to change them.
     pub fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.parameters
+    }
+
+    /// What the weights of all sparsity penalties are multiplied by: 1, or what the controller found
+    /// for [`Settings::target`].
+    pub fn penalty_factor(&self) -> f64 {
+        self.penalty_factor
     }
 
     /// Where each layer's parameters are.
@@ -128,9 +112,11 @@ impl Autoencoder {
     /// no memory.
     pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
         self.check_features(samples)?;
-        let mut codes = room(samples.len(), self.settings.code())?;
+        let mut codes = room(samples.len(), self.settings.code_units())?;
         let code = self.settings.encoder_layers() - 1;
-        self.for_chunks(engine, samples, |chunk| codes.extend_from_slice(&chunk.outputs[code]))?;
+        self.for_chunks(engine, samples, false, |chunk| {
+            codes.extend_from_slice(&chunk.outputs[code])
+        })?;
         Ok(codes)
     }
 
@@ -142,7 +128,9 @@ impl Autoencoder {
         self.check_features(samples)?;
         let mut all = room(samples.len(), samples.features())?;
         let last = self.settings.layers.len() - 2;
-        self.for_chunks(engine, samples, |chunk| all.extend_from_slice(&chunk.outputs[last]))?;
+        self.for_chunks(engine, samples, false, |chunk| {
+            all.extend_from_slice(&chunk.outputs[last])
+        })?;
         Ok(all)
     }
 
@@ -151,7 +139,7 @@ impl Autoencoder {
     /// # Errors
     /// The last code is not whole.
     pub fn decode(&self, engine: &mut Engine, codes: &[f32]) -> Result<Vec<f32>> {
-        let width = self.settings.code();
+        let width = self.settings.code_units();
         if !codes.len().is_multiple_of(width) {
             let count = codes.len();
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
@@ -163,7 +151,7 @@ impl Autoencoder {
             let mut values = chunk.to_vec();
             for l in self.settings.encoder_layers()..layers.len() {
                 let layer = layers[l];
-                let view = view(&self.settings, &self.parameters, layer, l + 1 == layers.len());
+                let view = view(&self.settings, &self.parameters, l, layer);
                 let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
                 let output = MatrixMut::new(&mut next, n, layer.outputs);
                 forward(
@@ -181,38 +169,27 @@ impl Autoencoder {
         Ok(all)
     }
 
-    /// The objective over a data set, whose samples count as one batch, and the mean activations.
+    /// The objective over a data set, whose samples count as one batch, and how active the hidden
+    /// layers are. Inputs are not corrupted.
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`].
     pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
-        let layers = self.layers();
-        let last = layers.len() - 1;
-        let mut errors = 0.0;
-        let mut sums = self.for_chunks(engine, samples, |chunk| {
-            let pairs = chunk.inputs.iter().zip(&chunk.outputs[last]);
-            errors += pairs.map(|(&x, &a)| f64::from(a - x) * f64::from(a - x)).sum::<f64>();
+        let mut tally = Tally::new(&self.settings);
+        let logits = self.settings.loss == Loss::CrossEntropy;
+        let sums = self.for_chunks(engine, samples, logits, |chunk| {
+            tally.add(chunk.inputs, chunk.outputs);
         })?;
-        sums.pop();
-        for units in &mut sums {
-            sparsity::mean(engine.isa, samples.len(), units);
-        }
-        let settings = &self.settings;
-        let penalised = settings.penalised_layers();
-        let kl = |units: &Vec<f32>| sparsity::kl_value(engine.isa, settings.rho as f32, units);
-        let sparsity: f64 = sums[..penalised].iter().map(kl).sum();
-        let loss = errors / (samples.len() as f64 * samples.features() as f64);
-        let weight_decay = self.weight_decay();
-        let objective = loss + settings.beta * sparsity + settings.lambda * weight_decay;
-        Ok(Evaluation { objective, loss, sparsity, weight_decay, units: sums })
+        Ok(tally.evaluation(self, engine.isa, samples.len(), sums))
     }
 
     /// Passes all samples through the network, some at a time, and returns each layer's sums of
-    /// activations.
+    /// activations. With `logits` the output layer's numbers are those before its activation.
     fn for_chunks(
         &self,
         engine: &mut Engine,
         samples: &Samples,
+        logits: bool,
         mut visit: impl FnMut(Chunk<'_>),
     ) -> Result<Vec<Vec<f32>>> {
         self.check_features(samples)?;
@@ -221,6 +198,8 @@ impl Autoencoder {
         let mut sums: Vec<_> = layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
         let mut inputs = vec![0.0; CHUNK.min(samples.len()) * d];
         let mut outputs: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
+        let mut gate = Gate::new(&self.settings, CHUNK, engine.threads());
+        let mut gated_sums = vec![0.0; self.settings.code_units()];
         let mut start = 0;
         while start < samples.len() {
             let n = (samples.len() - start).min(CHUNK);
@@ -233,9 +212,20 @@ impl Autoencoder {
                 let output = &mut rest[0];
                 output.resize(n * layer.outputs, 0.0);
                 let input = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
-                let view = view(&self.settings, &self.parameters, *layer, l + 1 == layers.len());
-                let output = MatrixMut::new(output, n, layer.outputs);
-                forward(engine, input, l == 0, view, output, &mut sums[l]);
+                let mut view = view(&self.settings, &self.parameters, l, *layer);
+                if logits && l + 1 == layers.len() {
+                    view.activation = Activation::Linear;
+                }
+                let skip = l == 0 || self.settings.is_gated(l - 1);
+                let whole = MatrixMut::new(output, n, layer.outputs);
+                if self.settings.is_gated(l) {
+                    forward(engine, input, skip, view, whole, &mut gated_sums);
+                    let gate_parameters = &self.parameters[end(&layers)..];
+                    gate.close(engine, gate_parameters, Use::Trained, output, &mut gated_sums);
+                    sums[l].iter_mut().zip(&gated_sums).for_each(|(sum, a)| *sum += a);
+                } else {
+                    forward(engine, input, skip, view, whole, &mut sums[l]);
+                }
             }
             visit(Chunk { inputs: &inputs, outputs: &outputs });
             start += n;

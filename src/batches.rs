@@ -8,6 +8,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 pub(crate) enum Stream {
     Weights = 1,
     Order = 2,
+    Corruption = 3,
 }
 
 /// The generator of a stream; `part` numbers the epochs, say.

@@ -1,10 +1,11 @@
 //! Checkpoints: a training as it stands, on disk, so that it can go on from there to the same
 //! bits.
 //!
-//! A checkpoint is a safetensors file of five tensors: `parameters`, `first_moment` and
-//! `second_moment` (`F32`, laid out as [`Autoencoder::parameters`]), `state` (`U8`: JSON, padded
-//! with spaces) and `checksum` (`U32`: CRC-32 of all the file's other bytes). The order of the
-//! samples needs no more than the settings' seed, the epoch and the position in it.
+//! A checkpoint is a safetensors file of six tensors: `parameters`, `first_moment` and
+//! `second_moment` (`F32`, laid out as [`Autoencoder::parameters`]), `running_means` (`F32`, of the
+//! layers whose KL penalty follows them, one after the other), `state` (`U8`: JSON, padded with
+//! spaces; the controller's in it) and `checksum` (`U32`: CRC-32 of all the file's other bytes). The
+//! order of the samples needs no more than the settings' seed, the epoch and the position in it.
 
 #[cfg(test)]
 use std::fs;
@@ -17,19 +18,23 @@ use std::thread::{self, JoinHandle};
 use crc32fast::Hasher;
 use serde_json::json;
 
+use crate::autoencoder::Autoencoder;
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::files::{self, BLOCK, Disk, System};
 use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
+use crate::step::{self, end};
 use crate::tensors::{self, Dtype, Header, read_file};
 use crate::trainer::Trainer;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The tensors of numbers, each of one length.
 const NUMBERS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+const RUNNING_MEANS: &str = "running_means";
 
 /// By which a data set is known again.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,11 +72,15 @@ struct State {
     step: u64,
     epoch: u64,
     position: usize,
+    penalty_factor: f64,
+    control: Control,
 }
 
 impl State {
     fn to_json(&self) -> Vec<u8> {
-        let State { settings, scaling, data, step, epoch, position } = self;
+        let State { settings, scaling, data, step, epoch, position, penalty_factor, control } =
+            self;
+        let Control { smoothed, log_factor, sum } = control;
         let Data { samples, features, digest } = data;
         let json = json!({
             "version": VERSION,
@@ -81,12 +90,15 @@ impl State {
             "step": step,
             "epoch": epoch,
             "position": position,
+            "penalty_factor": penalty_factor,
+            "control": {"smoothed": smoothed, "log_factor": log_factor, "sum": sum},
         });
         json.to_string().into_bytes()
     }
 
     fn from_fields(fields: &Fields<'_>) -> std::result::Result<Self, String> {
         let data = Fields::of(fields.get("data")?)?;
+        let control = Fields::of(fields.get("control")?)?;
         Ok(State {
             settings: Settings::from_value(fields.get("settings")?)?,
             scaling: Scaling::from_value(fields.get("scaling")?)?,
@@ -98,6 +110,12 @@ impl State {
             step: fields.whole("step")?,
             epoch: fields.whole("epoch")?,
             position: fields.count("position")?,
+            penalty_factor: fields.number("penalty_factor")?,
+            control: Control {
+                smoothed: control.number("smoothed")?,
+                log_factor: control.number("log_factor")?,
+                sum: control.number("sum")?,
+            },
         })
     }
 }
@@ -107,9 +125,10 @@ impl State {
 pub struct Checkpoint {
     path: PathBuf,
     state: State,
-    pub(crate) parameters: Vec<f32>,
-    pub(crate) first_moment: Vec<f32>,
-    pub(crate) second_moment: Vec<f32>,
+    parameters: Vec<f32>,
+    first_moment: Vec<f32>,
+    second_moment: Vec<f32>,
+    running_means: Vec<f32>,
 }
 
 impl Checkpoint {
@@ -156,8 +175,13 @@ impl Checkpoint {
             return Err(bad(format!("step {} of epoch {}", state.step, state.epoch)));
         }
         state.settings.validate().map_err(|e| bad(e.to_string()))?;
-        let count = layout(&state.settings.layers).last().map_or(0, |layer| layer.biases().end);
-        let numbers = |name: &str| {
+        let factor = state.penalty_factor;
+        if !(factor.is_finite() && factor >= 0.0) {
+            return Err(bad(format!("penalty_factor is {factor}")));
+        }
+        let settings = &state.settings;
+        let count = end(&layout(&settings.layers)) + settings.gate_parameters();
+        let numbers = |name: &str, count: usize| {
             let numbers = header.numbers(bytes, name, Dtype::F32, &[count]).map_err(wrong)?;
             let numbers = numbers.iter().map(|&number| f32::from_le_bytes(number));
             let numbers: Vec<f32> = numbers.collect();
@@ -170,9 +194,10 @@ impl Checkpoint {
         };
         let [parameters, first_moment, second_moment] = NUMBERS;
         Ok(Checkpoint {
-            parameters: numbers(parameters)?,
-            first_moment: numbers(first_moment)?,
-            second_moment: numbers(second_moment)?,
+            parameters: numbers(parameters, count)?,
+            first_moment: numbers(first_moment, count)?,
+            second_moment: numbers(second_moment, count)?,
+            running_means: numbers(RUNNING_MEANS, running_units(settings).iter().sum())?,
             state,
             path: path.to_owned(),
         })
@@ -198,6 +223,22 @@ impl Checkpoint {
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.state.step
+    }
+
+    /// Gives a trainer's network and state what was kept of them.
+    pub(crate) fn restore(self, net: &mut Autoencoder, state: &mut step::State) {
+        net.parameters = self.parameters;
+        net.penalty_factor = self.state.penalty_factor;
+        state.first = self.first_moment;
+        state.second = self.second_moment;
+        state.step = self.state.step;
+        state.control = self.state.control;
+        let mut rest = &self.running_means[..];
+        for means in &mut state.running_means {
+            let (these, others) = rest.split_at(means.len());
+            means.copy_from_slice(these);
+            rest = others;
+        }
     }
 
     /// Epoch, and the position in it.
@@ -255,6 +296,7 @@ struct Image {
     memory: Vec<u8>,
     file: Range<usize>,
     numbers: [Range<usize>; 3],
+    running_means: Range<usize>,
     state: Range<usize>,
     checksum: Range<usize>,
     /// Checksums of the pieces that were filled in, in the file's order.
@@ -262,14 +304,16 @@ struct Image {
 }
 
 impl Image {
-    /// With room for so many numbers of each kind, and so many bytes of state.
-    fn new(count: usize, state: usize) -> std::result::Result<Self, String> {
+    /// With room for so many numbers of each kind, for running means, and bytes of state.
+    fn new(count: usize, means: usize, state: usize) -> std::result::Result<Self, String> {
         let (zeros, spaces) = (vec![0; 4 * count], vec![b' '; state]);
         let mut entries: Vec<(&str, Dtype, &[usize], &[u8])> = Vec::new();
-        let (counts, room) = ([count], [state]);
+        let (counts, means, room) = ([count], [means], [state]);
+        let zero_means = vec![0; 4 * means[0]];
         for name in NUMBERS {
             entries.push((name, Dtype::F32, &counts, &zeros));
         }
+        entries.push((RUNNING_MEANS, Dtype::F32, &means, &zero_means));
         entries.push(("state", Dtype::U8, &room, &spaces));
         entries.push(("checksum", Dtype::U32, &[1], &[0; 4]));
         let bytes = tensors::file(&entries, &[]);
@@ -280,8 +324,9 @@ impl Image {
         memory[file.clone()].copy_from_slice(&bytes);
         let range = |name: &str| header.tensors[name].bytes.clone();
         let numbers = NUMBERS.map(range);
+        let running_means = range(RUNNING_MEANS);
         let (state, checksum) = (range("state"), range("checksum"));
-        Ok(Image { memory, file, numbers, state, checksum, sums: Vec::new() })
+        Ok(Image { memory, file, numbers, running_means, state, checksum, sums: Vec::new() })
     }
 
     /// Of a training as it stands. All its threads copy and sum, for none of them trains meanwhile.
@@ -290,7 +335,11 @@ impl Image {
         let state = &mut file[self.state.clone()];
         state[..json.len()].copy_from_slice(json);
         state[json.len()..].fill(b' ');
-        let (team, numbers) = trainer.numbers();
+        let (team, numbers, means) = trainer.numbers();
+        let bytes = file[self.running_means.clone()].as_chunks_mut().0;
+        for (bytes, mean) in bytes.iter_mut().zip(means.iter().flatten()) {
+            *bytes = mean.to_le_bytes();
+        }
         let threads = team.threads();
         let mut parts: Vec<_> = (0..threads).map(|_| Mutex::new(Vec::new())).collect();
         let ranges = file.get_disjoint_mut(self.numbers.clone()).expect("tensors do not overlap");
@@ -552,15 +601,32 @@ fn state(data: &Data, trainer: &Trainer) -> State {
         step: trainer.steps(),
         epoch,
         position,
+        penalty_factor: net.penalty_factor(),
+        control: trainer.control(),
     }
+}
+
+/// Units of each hidden layer whose running means are kept, 0 for none.
+fn running_units(settings: &Settings) -> Vec<usize> {
+    step::State::new(settings, 0).running_means.iter().map(Vec::len).collect()
 }
 
 /// An image with room for a training's checkpoints.
 fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
     // The longest that it can become: the file's size does not depend on where it was resumed.
     let state = state(data, trainer);
-    let longest = State { step: u64::MAX, epoch: u64::MAX, position: usize::MAX, ..state };
-    let image = Image::new(trainer.autoencoder().parameters().len(), longest.to_json().len());
+    let number = f64::MIN;
+    let longest = State {
+        step: u64::MAX,
+        epoch: u64::MAX,
+        position: usize::MAX,
+        penalty_factor: number,
+        control: Control { smoothed: number, log_factor: number, sum: number },
+        ..state
+    };
+    let net = trainer.autoencoder();
+    let means = running_units(net.settings()).iter().sum();
+    let image = Image::new(net.parameters().len(), means, longest.to_json().len());
     image.map_err(|e| Error::setting("checkpoint", e))
 }
 
@@ -729,10 +795,10 @@ mod tests {
     fn another_version_is_refused() {
         let mut trainer = trainer();
         let count = trainer.autoencoder().parameters().len();
-        let mut image = Image::new(count, 100).unwrap();
-        image.fill(br#"{"version":2}"#, &mut trainer);
+        let mut image = Image::new(count, 0, 100).unwrap();
+        image.fill(br#"{"version":3}"#, &mut trainer);
         let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
-        assert_eq!(problem, "c: checkpoint of version 2; this program knows version 1");
+        assert_eq!(problem, "c: checkpoint of version 3; this program knows version 2");
     }
 
     #[test]

@@ -5,12 +5,16 @@ mod autoencoder;
 mod batches;
 #[cfg(feature = "model")]
 mod checkpoint;
+mod control;
+mod corruption;
 #[cfg(feature = "digits")]
 pub mod digits;
 mod engine;
 mod error;
+mod evaluation;
 #[cfg(feature = "model")]
 pub mod files;
+mod gate;
 pub mod idx;
 #[cfg(feature = "model")]
 mod json;
@@ -25,18 +29,23 @@ mod team;
 #[cfg(feature = "model")]
 mod tensors;
 mod trainer;
+mod update;
 
-pub use autoencoder::{Autoencoder, Evaluation};
+pub use autoencoder::Autoencoder;
 pub use batches::Batches;
 #[cfg(feature = "model")]
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use engine::Engine;
 pub use error::{Error, Result};
+pub use evaluation::{Activity, Evaluation, Histogram};
 pub use idx::{ElementType, Idx};
 pub use network::{Layer, layout};
-pub use sae_kernels::{Activation, Isa};
+pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};
-pub use settings::{Preset, Settings, activation_of};
+pub use settings::{
+    Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
+    Target, activation_of,
+};
 pub use step::StepReport;
 pub use team::{Team, available_threads};
 pub use trainer::{Trainer, TrainerBuilder};

@@ -4,8 +4,10 @@
 //! `decoder` are `nn.Sequential`s of `nn.Linear`s at the even positions and activations at the odd
 //! ones: `encoder.0.weight`, `encoder.0.bias`, `encoder.2.weight`, ..., `decoder.0.weight`, ...
 //! A weight is `[outputs, inputs]`, as `nn.Linear` has it: the transpose of what
-//! [`Autoencoder::weights`] gives. The metadata has one key, `sae`, whose value is JSON:
-//! `{"version": 1, "settings": {...}, "scaling": ...}`.
+//! [`Autoencoder::weights`] gives. A gated code adds `code.log_threshold` (JumpReLU: the logarithm
+//! for each unit) or `code.threshold` (batch-top-k: one number). The metadata has one key, `sae`,
+//! whose value is JSON: `{"version": 2, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`.
+//! Version 1 is read, too: it has no gates, fewer settings and no `penalty_factor`.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +20,21 @@ use crate::files;
 use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::Scaling;
-use crate::settings::Settings;
+use crate::settings::{Code, Settings};
+use crate::step::end;
 use crate::tensors::{self, Dtype, Header, read_file};
 
 const KEY: &str = "sae";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// Name of the tensor of what the code is gated by, if it is.
+fn gate_name(settings: &Settings) -> Option<&'static str> {
+    match settings.code {
+        Code::Dense | Code::TopK(_) => None,
+        Code::BatchTopK(_) => Some("code.threshold"),
+        Code::JumpRelu { .. } => Some("code.log_threshold"),
+    }
+}
 
 /// Name of a layer's tensors without `.weight` or `.bias`.
 fn layer_name(layer: usize, encoder_layers: usize) -> String {
@@ -60,12 +72,23 @@ impl Autoencoder {
             tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], transposed));
             tensors.push((format!("{name}.bias"), vec![layer.outputs], biases));
         }
+        if let Some(name) = gate_name(&self.settings) {
+            let numbers = &self.parameters[end(&self.layers())..];
+            let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            tensors.push((name.to_owned(), vec![numbers.len()], bytes));
+        }
         let views = tensors.iter().map(|(name, shape, bytes)| {
             (name.as_str(), Dtype::F32, shape.as_slice(), bytes.as_slice())
         });
         let views: Vec<_> = views.collect();
         let (settings, scaling) = (self.settings.to_value(), self.scaling.to_value());
-        let json = json!({"version": VERSION, "settings": settings, "scaling": scaling});
+        let factor = self.penalty_factor;
+        let json = json!({
+            "version": VERSION,
+            "settings": settings,
+            "scaling": scaling,
+            "penalty_factor": factor,
+        });
         tensors::file(&views, &[(KEY, &json.to_string())])
     }
 
@@ -96,14 +119,19 @@ impl Autoencoder {
         let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
         let version = fields.whole("version").map_err(bad)?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(wrong(format!(
-                "model file of version {version}; this program knows version {VERSION}"
+                "model file of version {version}; this program knows versions 1 to {VERSION}"
             )));
         }
         let settings = fields.get("settings").and_then(Settings::from_value).map_err(bad)?;
         let scaling = fields.get("scaling").and_then(Scaling::from_value).map_err(bad)?;
         settings.validate().map_err(|e| bad(e.to_string()))?;
+        let penalty_factor = fields.or("penalty_factor", 1.0, |f| f.number("penalty_factor"));
+        let penalty_factor = penalty_factor.map_err(bad)?;
+        if !(penalty_factor.is_finite() && penalty_factor >= 0.0) {
+            return Err(bad(format!("penalty_factor is {penalty_factor}")));
+        }
         if !scaling.is_finite() {
             return Err(wrong(format!("metadata '{KEY}': scaling is not of finite numbers")));
         }
@@ -126,6 +154,11 @@ impl Autoencoder {
             }
             parameters.extend(biases.iter().map(|&bytes| f32::from_le_bytes(bytes)));
         }
+        if let Some(name) = gate_name(&settings) {
+            let numbers = header.numbers(bytes, name, Dtype::F32, &[settings.gate_parameters()]);
+            let numbers = numbers.map_err(wrong)?.iter().map(|&bytes| f32::from_le_bytes(bytes));
+            parameters.extend(numbers);
+        }
         let expected = 2 * (settings.layers.len() - 1);
         let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
         let count = header.tensors.keys().filter(layer).count();
@@ -137,13 +170,16 @@ impl Autoencoder {
         if let Some(at) = parameters.iter().position(|value: &f32| !value.is_finite()) {
             let layers = layout(&settings.layers);
             let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
-            let name = layer_name(l, settings.encoder_layers());
+            let name = match gate_name(&settings).filter(|_| l == layers.len()) {
+                Some(name) => name.to_owned(),
+                None => layer_name(l, settings.encoder_layers()),
+            };
             return Err(wrong(format!(
                 "{name} has the number {}; finite ones were expected",
                 parameters[at]
             )));
         }
-        Ok(Autoencoder { settings, scaling, parameters })
+        Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
     }
 }
 
@@ -228,8 +264,12 @@ mod tests {
     #[test]
     fn every_damage_has_its_sentence() {
         for (from, to, sentence) in [
-            (r#"\"version\":1"#, r#"\"version\":2"#, "version 2; this program knows version 1"),
-            (r#"\"version\":1"#, r#"\"version\":-1"#, "metadata 'sae'"),
+            (
+                r#"\"version\":2"#,
+                r#"\"version\":3"#,
+                "version 3; this program knows versions 1 to 2",
+            ),
+            (r#"\"version\":2"#, r#"\"version\":-1"#, "metadata 'sae'"),
             (r#"\"version\""#, r#"\"edition\""#, "missing field `version`"),
             (r#""sae":"#, r#""seal":"#, "no metadata 'sae'"),
             (r#"\"layers\":[6,5,2,5,6]"#, r#"\"layers\":[]"#, "layers: 0 sizes"),

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use rand_pcg::rand_core::Rng;
-use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
+use sae_kernels::{Activation, Isa};
 
 use crate::batches::{Stream, generator};
-use crate::settings::Settings;
+use crate::settings::{Code, Initialisation, Settings};
 
 /// Where a layer's parameters are in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
@@ -50,30 +50,83 @@ pub fn layout(sizes: &[usize]) -> Vec<Layer> {
     sizes.windows(2).map(layer).collect()
 }
 
-/// First weights: truncated normal (standard deviation 0.1, cut at two of them), biases 0.1, as
-/// in the seed article.
+/// First weights and biases, as the settings say; then what the code is gated by: the logarithms of
+/// JumpReLU's thresholds, or batch-top-k's one threshold.
 ///
 /// A normal number cut at two is a uniform x in [-2, 2], kept with probability e^(-x^2 / 2):
 /// only our own exp is needed, so the bits are the same everywhere.
 pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     let layers = layout(&settings.layers);
-    let mut parameters = vec![0.1; layers.last().map_or(0, |layer| layer.biases().end)];
+    let end = layers.last().map_or(0, |layer| layer.biases().end);
+    let mut parameters = vec![0.0; end + settings.gate_parameters()];
     // The scalar set, on any machine, portable ones included.
     let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
     let mut generator = generator(settings.seed, Stream::Weights, 0);
     // 24 bits make every number of [0, 1) that is a multiple of 2^-24.
     let mut uniform = || (generator.next_u32() >> 8) as f32 / 16_777_216.0;
-    for layer in &layers {
+    for (l, layer) in layers.iter().enumerate() {
+        let (scale, bias) = first_scale(settings, l, layer);
+        parameters[layer.biases()].fill(bias);
         for weight in &mut parameters[layer.weights()] {
             *weight = loop {
                 let x = 4.0 * uniform() - 2.0;
                 let mut density = [-0.5 * x * x];
                 math::map(isa, Function::Exp, &mut density);
                 if uniform() < density[0] {
-                    break 0.1 * x;
+                    break scale * x;
                 }
             };
         }
     }
+    if settings.tied {
+        tie(&layers, &mut parameters);
+    }
+    if settings.unit_norm {
+        normalise_rows(&layers[settings.encoder_layers()], &mut parameters);
+    }
+    if let Code::JumpRelu { bandwidth, .. } = settings.code {
+        let mut log = [bandwidth as f32];
+        math::map(isa, Function::Ln, &mut log);
+        parameters[end..].fill(log[0]);
+    }
     parameters
+}
+
+/// By what a number of the cut distribution is multiplied for a layer's weights, and its biases.
+fn first_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
+    /// Deviation of a normal number that is cut at two.
+    const CUT: f64 = 0.879_625_661_034_239_8;
+    let (inputs, outputs) = (layer.inputs as f64, layer.outputs as f64);
+    let rectified = matches!(settings.activation_of(l), Activation::Relu | Activation::LeakyRelu);
+    let variance = match settings.initialisation {
+        Initialisation::TruncatedNormal => return (0.1, 0.1),
+        Initialisation::ByActivation if rectified => 2.0 / inputs,
+        Initialisation::He => 2.0 / inputs,
+        Initialisation::Xavier | Initialisation::ByActivation => 2.0 / (inputs + outputs),
+    };
+    ((variance.sqrt() / CUT) as f32, 0.0)
+}
+
+/// Gives each layer of the decoder the weights of its twin, transposed.
+pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
+    for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
+        let twin = layers[layers.len() - 1 - l];
+        for input in 0..layer.inputs {
+            for unit in 0..layer.outputs {
+                parameters[twin.start + unit * layer.inputs + input] =
+                    parameters[layer.start + input * layer.outputs + unit];
+            }
+        }
+    }
+}
+
+/// Gives the weights from each unit below a layer length 1; a row of zeros stays as it is.
+pub(crate) fn normalise_rows(layer: &Layer, parameters: &mut [f32]) {
+    for row in parameters[layer.weights()].chunks_mut(layer.outputs) {
+        let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+        if length > 0.0 {
+            let scale = (1.0 / length) as f32;
+            row.iter_mut().for_each(|w| *w *= scale);
+        }
+    }
 }

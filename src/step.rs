@@ -6,75 +6,131 @@
 use std::sync::Mutex;
 
 use sae_kernels::gemm;
-use sae_kernels::{Adam, Matrix, MatrixMut, Parts, adam_sweep, sparsity};
+use sae_kernels::{
+    Activation, Adam, Loss, Matrix, MatrixMut, Parts, Penalty, adam_sweep, sparsity,
+};
 
 use crate::autoencoder::Autoencoder;
+use crate::control::{self, Control};
+use crate::corruption::corrupt;
 use crate::engine::{Engine, LayerView, forward, row_parts};
 use crate::error::{Error, Result};
-use crate::network::{Layer, layout};
+use crate::gate::{Gate, Use};
+use crate::network::{Layer, layout, normalise_rows};
 use crate::samples::Samples;
-use crate::settings::Settings;
+use crate::settings::{Code, Corruption, LayerPenalty, Settings};
+use crate::update;
 
 /// Every buffer that a step needs, allocated once.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    layers: Vec<Layer>,
+    pub layers: Vec<Layer>,
     /// The samples of the batch.
     pub rows: Vec<u32>,
     /// `[n, d]`
     pub batch: Vec<f32>,
+    /// What the network sees of it, `[n, d]`, where that is something else.
+    corrupted: Vec<f32>,
     /// Of every hidden layer, `[n, out]`.
-    activations: Vec<Vec<f32>>,
+    pub activations: Vec<Vec<f32>>,
     /// Of every layer, `[n, out]`.
     deltas: Vec<Vec<f32>>,
     /// Of every hidden layer: column sums, then mean activations.
     pub rho_hat: Vec<Vec<f32>>,
-    /// Of every hidden layer: the sparsity penalty's gradient for each activation.
+    /// Of every hidden layer: the KL penalty's gradient for each activation.
     penalties: Vec<Vec<f32>>,
     /// Of every layer, `[out]`.
     bias_gradients: Vec<Vec<f32>>,
     /// Of every feature.
-    squared_errors: Vec<f32>,
+    losses: Vec<f32>,
+    gate: Gate,
+    /// Laid out as the parameters, where all of it is wanted at once.
+    pub gradient: Vec<f32>,
 }
 
 impl Workspace {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, threads: usize) -> Self {
         let n = settings.batch;
         let layers = layout(&settings.layers);
         let hidden = &layers[..layers.len() - 1];
         let per_unit = |layers: &[Layer]| layers.iter().map(|l| vec![0.0; l.outputs]).collect();
         let per_sample =
             |layers: &[Layer]| layers.iter().map(|l| vec![0.0; n * l.outputs]).collect();
-        Workspace {
+        let corrupts = settings.corruption != Corruption::None;
+        let mut work = Workspace {
             rows: vec![0; n],
             batch: vec![0.0; n * layers[0].inputs],
+            corrupted: vec![0.0; if corrupts { n * layers[0].inputs } else { 0 }],
             activations: per_sample(hidden),
             deltas: per_sample(&layers),
             rho_hat: per_unit(hidden),
             penalties: per_unit(hidden),
             bias_gradients: per_unit(&layers),
-            squared_errors: vec![0.0; layers[0].inputs],
+            losses: vec![0.0; layers[0].inputs],
+            gate: Gate::new(settings, n, threads),
+            gradient: Vec::new(),
             layers,
+        };
+        if settings.wants_gradient() {
+            work.make_room_for_gradient(settings);
+        }
+        work
+    }
+
+    pub fn make_room_for_gradient(&mut self, settings: &Settings) {
+        self.gradient.resize(end(&self.layers) + settings.gate_parameters(), 0.0);
+    }
+}
+
+/// Where the layers' parameters end, and those of the gate begin.
+pub(crate) fn end(layers: &[Layer]) -> usize {
+    layers.last().map_or(0, |layer| layer.biases().end)
+}
+
+/// All that training changes besides the network.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// Adam's first moment, or the velocity; laid out as the parameters.
+    pub first: Vec<f32>,
+    /// Adam's second moment.
+    pub second: Vec<f32>,
+    pub step: u64,
+    /// Of every hidden layer, if wanted: running mean activations.
+    pub running_means: Vec<Vec<f32>>,
+    pub control: Control,
+}
+
+impl State {
+    pub fn new(settings: &Settings, parameters: usize) -> Self {
+        let running_means = (0..settings.layers.len() - 2).map(|layer| {
+            let kl = settings.penalty_of(layer).is_some_and(|penalty| penalty.beta > 0.0);
+            let wanted = kl && settings.rho_momentum > 0.0;
+            vec![0.0; if wanted { settings.layers[layer + 1] } else { 0 }]
+        });
+        State {
+            first: vec![0.0; parameters],
+            second: vec![0.0; parameters],
+            step: 0,
+            running_means: running_means.collect(),
+            control: Control::default(),
         }
     }
 }
 
-/// Adam's moments, laid out as the parameters, and the steps done.
-#[derive(Clone, Debug)]
-pub(crate) struct Moments {
-    pub first: Vec<f32>,
-    pub second: Vec<f32>,
-    pub step: u64,
-}
-
 /// The objective's terms over a batch, as a step meets them (before its update).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StepReport {
-    /// Mean squared error over the batch.
+    /// The data term.
     pub loss: f64,
-    /// S, the sum of KL over the encoder's hidden units; 0 where beta is 0.
+    /// S, the sum of KL over the units of the layers that bear it; 0 where none does.
     pub sparsity: f64,
+    /// The sum of |a| over the units of the layers that bear the L1 penalty, a mean over samples.
+    pub l1: f64,
+    /// Units of a JumpReLU's code that are not 0, a mean over samples.
+    pub l0: f64,
+    /// All sparsity penalties, with their weights.
+    pub penalty: f64,
 }
 
 /// Gathers the batch's samples, rows divided among the threads.
@@ -104,157 +160,314 @@ pub(crate) fn gather(engine: &mut Engine, samples: &Samples, work: &mut Workspac
 pub(crate) fn step(
     engine: &mut Engine,
     net: &mut Autoencoder,
-    moments: &mut Moments,
+    state: &mut State,
     work: &mut Workspace,
     skip_zeros: bool,
 ) -> Result<StepReport> {
-    let Autoencoder { settings, parameters, .. } = net;
-    let Workspace { layers, activations, deltas, rho_hat, penalties, bias_gradients, .. } = work;
+    let report = forward_pass(engine, net, state, work, skip_zeros)?;
+    state.step += 1;
+    if net.settings.wants_gradient() {
+        backward_pass(engine, net, work, skip_zeros, Sink::Gradient);
+        update::complete(engine.isa, net, work);
+        update::apply(engine, net, state, work);
+    } else {
+        let adam = update::adam(&net.settings, state.step);
+        let State { first, second, .. } = state;
+        backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
+    }
+    if net.settings.unit_norm {
+        let code = work.layers[net.settings.encoder_layers()];
+        normalise_rows(&code, &mut net.parameters);
+    }
+    control::observe(net, state, work);
+    Ok(report)
+}
+
+/// The gradient of the batch in `work.batch`, to `work.gradient`; the weight decay's is in it.
+pub(crate) fn gradient(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    state: &mut State,
+    work: &mut Workspace,
+    skip_zeros: bool,
+) -> Result<StepReport> {
+    let report = forward_pass(engine, net, state, work, skip_zeros)?;
+    backward_pass(engine, net, work, skip_zeros, Sink::Gradient);
+    update::complete(engine.isa, net, work);
+    Ok(report)
+}
+
+/// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
+fn has_zeros(settings: &Settings, layer: usize) -> bool {
+    layer == 0 || settings.is_gated(layer - 1)
+}
+
+/// From the batch to the output layer's delta.
+fn forward_pass(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    state: &mut State,
+    work: &mut Workspace,
+    skip_zeros: bool,
+) -> Result<StepReport> {
+    let Autoencoder { settings, parameters, penalty_factor, .. } = net;
     let n = settings.batch;
-    let last = layers.len() - 1;
+    let last = work.layers.len() - 1;
+    if settings.corruption != Corruption::None {
+        corrupt(engine, settings, state.step, &work.batch, &mut work.corrupted);
+    }
+    let Workspace { layers, activations, deltas, rho_hat, penalties, gate, .. } = work;
     let batch = Matrix::new(&work.batch, n, layers[0].inputs);
+    let seen = input(settings, &work.batch, &work.corrupted);
 
     // Forward through the hidden layers, with the mean activation of each unit.
     for l in 0..last {
         let layer = layers[l];
         let (before, rest) = activations.split_at_mut(l);
-        let input = before.last().map_or(batch, |a| Matrix::new(a, n, layer.inputs));
+        let input = before.last().map_or(seen, |a| Matrix::new(a, n, layer.inputs));
         rho_hat[l].fill(0.0);
         let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
-        let view = view(settings, parameters, layer, false);
-        forward(engine, input, skip_zeros && l == 0, view, output, &mut rho_hat[l]);
+        let view = view(settings, parameters, l, layer);
+        forward(engine, input, skip_zeros && has_zeros(settings, l), view, output, &mut rho_hat[l]);
+        if settings.is_gated(l) {
+            let gate_parameters = &mut parameters[end(layers)..];
+            let sums = &mut rho_hat[l];
+            let kept = gate.close(engine, gate_parameters, Use::Training, &mut rest[0], sums);
+            if let Some(smallest) = kept {
+                let old = if state.step == 0 { smallest } else { gate_parameters[0] };
+                gate_parameters[0] = 0.99 * old + 0.01 * smallest;
+            }
+        }
         sparsity::mean(engine.isa, n, &mut rho_hat[l]);
     }
 
-    // The sparsity penalty needs rho_hat over the whole batch, and then is like a bias.
-    let mut sparsity = 0.0;
-    let penalised = settings.penalised_layers();
-    for l in 0..penalised {
-        let (rho, weight) = (settings.rho as f32, (settings.beta / n as f64) as f32);
-        sparsity::kl_gradient(engine.isa, rho, weight, &rho_hat[l], &mut penalties[l]);
-        sparsity += sparsity::kl_value(engine.isa, rho, &rho_hat[l]);
+    // The KL penalty needs rho_hat over the whole batch, and then is like a bias.
+    let mut report = StepReport::default();
+    for l in 0..last {
+        let Some(LayerPenalty { rho, beta, l1, .. }) = settings.penalty_of(l) else { continue };
+        if beta > 0.0 {
+            let mut means = &rho_hat[l];
+            let running = &mut state.running_means[l];
+            if !running.is_empty() {
+                let kept = if state.step == 0 { 0.0 } else { settings.rho_momentum as f32 };
+                for (running, mean) in running.iter_mut().zip(means) {
+                    *running = kept * *running + (1.0 - kept) * mean;
+                }
+                means = running;
+            }
+            let weight = (*penalty_factor * beta / n as f64) as f32;
+            sparsity::kl_gradient(engine.isa, rho as f32, weight, means, &mut penalties[l]);
+            let sparsity = sparsity::kl_value(engine.isa, rho as f32, means);
+            report.sparsity += sparsity;
+            report.penalty += *penalty_factor * beta * sparsity;
+        }
+        if l1 > 0.0 {
+            let value = l1_per_sample(settings.activation_of(l), &rho_hat[l], &activations[l], n);
+            report.l1 += value;
+            report.penalty += *penalty_factor * l1 * value;
+        }
     }
-
-    let adam = Adam::new(
-        settings.learning_rate,
-        settings.beta1,
-        settings.beta2,
-        settings.epsilon,
-        settings.lambda,
-        moments.step + 1,
-    );
+    if let Code::JumpRelu { l0, .. } = settings.code {
+        report.l0 = active(&activations[settings.encoder_layers() - 1]) as f64 / n as f64;
+        report.penalty += *penalty_factor * l0 * report.l0;
+    }
 
     // The output layer: reconstruction, its error and its delta.
     let layer = layers[last];
-    let input = &activations[last - 1];
     output_phase(
         engine,
-        Matrix::new(input, n, layer.inputs),
-        view(settings, parameters, layer, true),
+        Matrix::new(&activations[last - 1], n, layer.inputs),
+        skip_zeros && has_zeros(settings, last),
+        view(settings, parameters, last, layer),
+        settings.loss,
         batch,
         MatrixMut::new(&mut deltas[last], n, layer.outputs),
-        &mut work.squared_errors,
-        &mut bias_gradients[last],
+        &mut work.losses,
+        &mut work.bias_gradients[last],
     );
-    let errors: f64 = work.squared_errors.iter().map(|&e| f64::from(e)).sum();
-    let loss = errors / (n as f64 * layer.outputs as f64);
-    if !(loss.is_finite() && sparsity.is_finite()) {
-        return Err(Error::Diverged { step: moments.step + 1 });
+    let losses: f64 = work.losses.iter().map(|&loss| f64::from(loss)).sum();
+    report.loss = losses / (n as f64 * layer.outputs as f64);
+    if (report.loss + report.penalty).is_finite() {
+        Ok(report)
+    } else {
+        Err(Error::Diverged { step: state.step + 1 })
     }
+}
 
-    // Backward: each layer hands its delta on before its weights change.
-    moments.step += 1;
-    for l in (0..=last).rev() {
+/// What the network sees of the batch.
+fn input<'a>(settings: &Settings, batch: &'a [f32], corrupted: &'a [f32]) -> Matrix<'a> {
+    let seen = if settings.corruption == Corruption::None { batch } else { corrupted };
+    Matrix::new(seen, settings.batch, settings.layers[0])
+}
+
+/// The sum of |a| over a layer's units, a mean over samples.
+pub(crate) fn l1_per_sample(
+    activation: Activation,
+    rho_hat: &[f32],
+    activations: &[f32],
+    n: usize,
+) -> f64 {
+    if activation.is_signed() {
+        return sparsity::l1_value(activations) / n as f64;
+    }
+    rho_hat.iter().map(|&mean| f64::from(mean)).sum()
+}
+
+/// How many activations are not 0.
+pub(crate) fn active(activations: &[f32]) -> usize {
+    activations.iter().filter(|&&a| a != 0.0).count()
+}
+
+/// Where a layer's gradient goes.
+enum Sink<'a> {
+    /// To Adam while it is in the second cache, and nowhere else.
+    Adam { adam: Adam, first: &'a mut [f32], second: &'a mut [f32] },
+    /// To the workspace.
+    Gradient,
+}
+
+/// From the output layer's delta to the gradients: each layer hands its delta on before its weights
+/// change.
+fn backward_pass(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    work: &mut Workspace,
+    skip_zeros: bool,
+    mut sink: Sink<'_>,
+) {
+    let Autoencoder { settings, parameters, penalty_factor, .. } = net;
+    let Workspace { layers, activations, deltas, penalties, bias_gradients, gate, .. } = work;
+    let n = settings.batch;
+    let seen = input(settings, &work.batch, &work.corrupted);
+    for l in (0..layers.len()).rev() {
         let layer = layers[l];
         let (below, delta) = deltas.split_at_mut(l);
         let delta = Matrix::new(&delta[0], n, layer.outputs);
+        let input = if l == 0 { seen } else { Matrix::new(&activations[l - 1], n, layer.inputs) };
         let (weights, biases) = layer.split_mut(parameters);
-        let (first, first_biases) = layer.split_mut(&mut moments.first);
-        let (second, second_biases) = layer.split_mut(&mut moments.second);
-        let unpenalised = adam.without_weight_decay();
-        adam_sweep(
-            engine.isa,
-            &unpenalised,
-            biases,
-            first_biases,
-            second_biases,
-            &bias_gradients[l],
-        );
-        let input = if l == 0 { batch } else { Matrix::new(&activations[l - 1], n, layer.inputs) };
+        let whole = |flat| MatrixMut::new(flat, layer.inputs, layer.outputs);
+        let weights = whole(weights);
+        let gradient = match &mut sink {
+            Sink::Adam { adam, first, second } => {
+                let (first, first_biases) = layer.split_mut(first);
+                let (second, second_biases) = layer.split_mut(second);
+                let unpenalised = adam.without_weight_decay();
+                let gradient = &bias_gradients[l];
+                adam_sweep(engine.isa, &unpenalised, biases, first_biases, second_biases, gradient);
+                LayerSink::Adam { adam, weights, moments: [first, second].map(whole) }
+            }
+            Sink::Gradient => {
+                let (gradient, of_biases) = layer.split_mut(&mut work.gradient);
+                of_biases.copy_from_slice(&bias_gradients[l]);
+                LayerSink::Gradient { weights, gradient: whole(gradient) }
+            }
+        };
+        let gated = l > 0 && settings.is_gated(l - 1);
+        let penalty = l.checked_sub(1).and_then(|below| settings.penalty_of(below));
+        let penalty =
+            penalty.map_or(Penalty::default(), |LayerPenalty { layer, beta, l1, .. }| {
+                let units = (beta > 0.0).then_some(&*penalties[layer]);
+                Penalty { units, l1: (*penalty_factor * l1 / n as f64) as f32 }
+            });
         let hidden = (l > 0).then(|| {
             bias_gradients[l - 1].fill(0.0);
+            let (activation, penalty) = match gated {
+                // The gate's part comes after.
+                true => (Activation::Linear, Penalty::default()),
+                false => (settings.activation_of(l - 1), penalty),
+            };
             Hidden {
-                activation: settings.activation,
-                penalty: (l <= penalised).then_some(&*penalties[l - 1]),
+                activation,
+                penalty,
                 delta: MatrixMut::new(&mut below[l - 1], n, layer.inputs),
                 bias_gradient: &mut bias_gradients[l - 1],
             }
         });
-        backward_phase(
-            engine,
-            &adam,
-            delta,
-            input,
-            skip_zeros && l == 0,
-            hidden,
-            [weights, first, second].map(|flat| MatrixMut::new(flat, layer.inputs, layer.outputs)),
-        );
+        let skip = skip_zeros && has_zeros(settings, l);
+        backward_phase(engine, delta, input, skip, hidden, gradient);
+        if gated {
+            bias_gradients[l - 1].fill(0.0);
+            gate.backward(
+                engine,
+                *penalty_factor,
+                settings.activation_of(l - 1),
+                &activations[l - 1],
+                penalty,
+                &mut below[l - 1],
+                &mut bias_gradients[l - 1],
+            );
+        }
     }
-    Ok(StepReport { loss, sparsity })
+    // JumpReLU's thresholds.
+    let learned = gate.threshold_gradient.len();
+    let range = end(layers)..end(layers) + learned;
+    match sink {
+        Sink::Adam { adam, first, second } => {
+            let [w, m, v] = [parameters, first, second].map(|flat| &mut flat[range.clone()]);
+            let unpenalised = adam.without_weight_decay();
+            adam_sweep(engine.isa, &unpenalised, w, m, v, &gate.threshold_gradient);
+        }
+        Sink::Gradient => {
+            work.gradient[range.start..].fill(0.0);
+            work.gradient[range].copy_from_slice(&gate.threshold_gradient);
+        }
+    }
 }
 
 /// A layer's parameters as they are read.
 pub(crate) fn view<'a>(
     settings: &Settings,
     parameters: &'a [f32],
+    at: usize,
     layer: Layer,
-    output: bool,
 ) -> LayerView<'a> {
     LayerView {
         weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
         biases: &parameters[layer.biases()],
-        activation: if output { settings.output_activation } else { settings.activation },
+        activation: settings.activation_of(at),
     }
 }
 
-/// The output layer forward, its squared errors, delta and bias gradient; units divided among the
-/// threads.
+/// The output layer forward, its losses, delta and bias gradient; units divided among the threads.
+#[allow(clippy::too_many_arguments)]
 fn output_phase(
     engine: &mut Engine,
     input: Matrix<'_>,
+    skip_zeros: bool,
     layer: LayerView<'_>,
+    loss: Loss,
     target: Matrix<'_>,
     delta: MatrixMut<'_>,
-    squared_errors: &mut [f32],
+    losses: &mut [f32],
     bias_gradient: &mut [f32],
 ) {
     let (n, units) = delta.shape();
-    // d MSE / d a = 2 (a - x) / (n d)
-    let scale = (2.0 / (n as f64 * units as f64)) as f32;
+    let scale = (loss.slope() / (n as f64 * units as f64)) as f32;
     let division = engine.divide(units, n * layer.weights.shape().0);
-    squared_errors.fill(0.0);
+    losses.fill(0.0);
     bias_gradient.fill(0.0);
     let deltas = Parts::columns(delta, division);
-    let squared_errors = row_parts(squared_errors, division);
+    let losses = row_parts(losses, division);
     let bias_gradient = row_parts(bias_gradient, division);
     let Engine { isa, team, scratch } = engine;
     team.run(division.parts(), |part, thread| {
         let units = division.range(part);
         let layer = layer.units(units.clone());
-        let mut squared_errors = squared_errors.take(part);
+        let mut losses = losses.take(part);
         let mut bias_gradient = bias_gradient.take(part);
         scratch.with(thread, |scratch| {
             gemm::output_delta(
                 *isa,
                 input,
-                false,
+                skip_zeros,
                 layer.weights,
                 layer.biases,
                 layer.activation,
+                loss,
                 target.columns(units),
                 scale,
                 deltas.take(part),
-                squared_errors.row_mut(0),
+                losses.row_mut(0),
                 bias_gradient.row_mut(0),
                 scratch,
             );
@@ -264,29 +477,41 @@ fn output_phase(
 
 /// What a layer hands on to the layer below it.
 struct Hidden<'a> {
-    activation: sae_kernels::Activation,
-    penalty: Option<&'a [f32]>,
+    activation: Activation,
+    penalty: Penalty<'a>,
     delta: MatrixMut<'a>,
     bias_gradient: &'a mut [f32],
+}
+
+/// Where one layer's gradient goes; its weights are read for the delta first.
+enum LayerSink<'a> {
+    Adam { adam: &'a Adam, weights: MatrixMut<'a>, moments: [MatrixMut<'a>; 2] },
+    Gradient { weights: MatrixMut<'a>, gradient: MatrixMut<'a> },
 }
 
 /// A layer's way back. The layer below's units, which are this layer's inputs and so rows of its
 /// weights, are divided among the threads; each first computes the delta of its units, then
 /// updates its rows, which are in its cache by then. No row is read after it changed.
-#[allow(clippy::too_many_arguments)]
 fn backward_phase(
     engine: &mut Engine,
-    adam: &Adam,
     delta: Matrix<'_>,
     input: Matrix<'_>,
     skip_zeros: bool,
     hidden: Option<Hidden<'_>>,
-    parameters: [MatrixMut<'_>; 3],
+    sink: LayerSink<'_>,
 ) {
     let (n, outputs) = delta.shape();
     let inputs = input.shape().1;
     let division = engine.divide(inputs, n * outputs);
-    let [weights, first, second] = parameters.map(|whole| Parts::rows(whole, division));
+    let rows = |whole| Parts::rows(whole, division);
+    let (weights, adam, moments, gradient) = match sink {
+        LayerSink::Adam { adam, weights, moments } => {
+            (rows(weights), Some(adam), Some(moments.map(rows)), None)
+        }
+        LayerSink::Gradient { weights, gradient } => {
+            (rows(weights), None, None, Some(rows(gradient)))
+        }
+    };
     let hidden = hidden.map(|hidden| {
         let Hidden { activation, penalty, delta, bias_gradient } = hidden;
         let bias_gradient = row_parts(bias_gradient, division);
@@ -299,20 +524,27 @@ fn backward_phase(
         let weights = weights.take(part);
         scratch.with(thread, |scratch| {
             if let Some((activation, penalty, deltas, bias_gradient)) = &hidden {
+                let of_units = penalty.units.map(|penalty| &penalty[units]);
                 gemm::hidden_delta(
                     *isa,
                     delta,
                     weights.as_ref(),
                     input,
                     *activation,
-                    penalty.map(|penalty| &penalty[units]),
+                    Penalty { units: of_units, ..*penalty },
                     deltas.take(part),
                     bias_gradient.take(part).row_mut(0),
                     scratch,
                 );
             }
-            let (first, second) = (first.take(part), second.take(part));
-            gemm::update(*isa, adam, input, skip_zeros, delta, weights, first, second, scratch);
+            if let (Some(adam), Some([first, second])) = (adam, &moments) {
+                let (first, second) = (first.take(part), second.take(part));
+                gemm::update(*isa, adam, input, skip_zeros, delta, weights, first, second, scratch);
+            } else if let Some(gradient) = &gradient {
+                let gradient = gradient.take(part);
+                let (input, isa) = (input.transposed(), *isa);
+                gemm::gemm_skipping(isa, input, delta, gradient, skip_zeros, scratch);
+            }
         });
     });
 }

@@ -2,17 +2,22 @@
 
 use std::ops::ControlFlow;
 
-use sae_kernels::{Activation, Isa};
+use sae_kernels::{Activation, Isa, Loss};
 
-use crate::autoencoder::{Autoencoder, Evaluation, mean_activation};
+use crate::autoencoder::Autoencoder;
 use crate::batches::Batches;
 #[cfg(feature = "model")]
 use crate::checkpoint::Checkpoint;
+#[cfg(feature = "model")]
+use crate::control::Control;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, mean_activation};
 use crate::samples::Samples;
-use crate::settings::{Preset, Settings};
-use crate::step::{Moments, StepReport, Workspace, gather, step};
+use crate::settings::{
+    Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
+};
+use crate::step::{State, StepReport, Workspace, gather, gradient, step};
 use crate::team::{Team, available_threads};
 
 /// Chooses what a [`Trainer`] does.
@@ -44,14 +49,44 @@ impl TrainerBuilder {
         activation: Activation,
         /// Activation of the output layer.
         output_activation: Activation,
-        /// Target activation, in (0, 1).
+        /// Activation of each hidden layer, instead of one for all.
+        activations: Vec<Activation>,
+        /// The objective's data term.
+        loss: Loss,
+        /// What of the code's activations is kept.
+        code: Code,
+        /// Whether the decoder has the encoder's weights, transposed.
+        tied: bool,
+        /// Whether the weights from each unit of the code are kept at length 1.
+        unit_norm: bool,
+        /// First weights.
+        initialisation: Initialisation,
+        /// What is done to the input.
+        corruption: Corruption,
+        /// Target activation of the KL penalty, in (0, 1).
         rho: f64,
-        /// Weight of the sparsity penalty; 0 for none.
+        /// Weight of the KL penalty; 0 for none.
         beta: f64,
+        /// Weight of the L1 penalty; 0 for none.
+        l1: f64,
+        /// Penalties of single layers, in place of those of the whole encoder.
+        penalties: Vec<LayerPenalty>,
+        /// How much of a step's mean activations is that of the steps before.
+        rho_momentum: f64,
+        /// The mean activation or L0 that the penalties are steered to.
+        target: Option<Target>,
         /// Weight of the weight decay; 0 for none.
         lambda: f64,
-        /// Adam's learning rate.
+        /// What makes steps of gradients.
+        optimizer: Optimizer,
+        /// The learning rate.
         learning_rate: f64,
+        /// How the learning rate changes.
+        schedule: Schedule,
+        /// Steps in which the learning rate rises to its full.
+        warm_up: u64,
+        /// Longest gradient; 0 for no bound.
+        clip: f64,
         /// Adam's decay of the first moment.
         beta1: f64,
         /// Adam's decay of the second moment.
@@ -152,12 +187,13 @@ impl TrainerBuilder {
             checkpoint.fits(&self.settings, samples)?;
         }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
-        let count = net.parameters.len();
+        let state = State::new(&net.settings, net.parameters.len());
+        let work = Workspace::new(&net.settings, team.threads());
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut trainer = Trainer {
             engine: Engine::new(isa, team),
-            moments: Moments { first: vec![0.0; count], second: vec![0.0; count], step: 0 },
-            work: Workspace::new(&net.settings),
+            state,
+            work,
             batches: Batches::new(samples.len(), net.settings.seed),
             samples: samples.clone(),
             net,
@@ -167,10 +203,7 @@ impl TrainerBuilder {
         if let Some(checkpoint) = self.checkpoint {
             let (epoch, position) = checkpoint.position();
             trainer.batches.seek(epoch, position);
-            trainer.moments.step = checkpoint.steps();
-            trainer.net.parameters = checkpoint.parameters;
-            trainer.moments.first = checkpoint.first_moment;
-            trainer.moments.second = checkpoint.second_moment;
+            checkpoint.restore(&mut trainer.net, &mut trainer.state);
         }
         Ok(trainer)
     }
@@ -181,7 +214,7 @@ impl TrainerBuilder {
 pub struct Trainer {
     engine: Engine,
     net: Autoencoder,
-    moments: Moments,
+    state: State,
     work: Workspace,
     batches: Batches,
     samples: Samples,
@@ -219,8 +252,8 @@ impl Trainer {
     }
 
     fn train(&mut self) -> Result<StepReport> {
-        let Trainer { engine, net, moments, work, skip_zeros, .. } = self;
-        step(engine, net, moments, work, *skip_zeros)
+        let Trainer { engine, net, state, work, skip_zeros, .. } = self;
+        step(engine, net, state, work, *skip_zeros)
     }
 
     /// Steps until so many more are done or `after`, called with the trainer and the report after
@@ -249,7 +282,7 @@ impl Trainer {
 
     /// Steps done.
     pub fn steps(&self) -> u64 {
-        self.moments.step
+        self.state.step
     }
 
     /// What it trains on.
@@ -258,11 +291,18 @@ impl Trainer {
         &self.samples
     }
 
-    /// The threads, and all numbers that training changes: parameters and moments.
+    /// The threads, and all numbers that training changes: parameters and moments; running means.
     #[cfg(feature = "model")]
-    pub(crate) fn numbers(&mut self) -> (&mut Team, [&[f32]; 3]) {
-        let Moments { first, second, .. } = &self.moments;
-        (&mut self.engine.team, [&self.net.parameters, first, second])
+    #[allow(clippy::type_complexity)]
+    pub(crate) fn numbers(&mut self) -> (&mut Team, [&[f32]; 3], &[Vec<f32>]) {
+        let State { first, second, running_means, .. } = &self.state;
+        (&mut self.engine.team, [&self.net.parameters, first, second], running_means)
+    }
+
+    /// What the controller remembers.
+    #[cfg(feature = "model")]
+    pub(crate) fn control(&self) -> Control {
+        self.state.control
     }
 
     /// Where it is in the order of the samples; see [`Batches::position`].
@@ -273,9 +313,9 @@ impl Trainer {
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.
     pub fn objective(&self, report: StepReport) -> f64 {
-        let Settings { beta, lambda, .. } = self.net.settings;
+        let Settings { lambda, .. } = self.net.settings;
         let decay = if lambda > 0.0 { lambda * self.net.weight_decay() } else { 0.0 };
-        report.loss + beta * report.sparsity + decay
+        report.loss + report.penalty + decay
     }
 
     /// Mean activation of each unit of every hidden layer over the last batch.
@@ -305,7 +345,7 @@ impl Trainer {
 
     /// Adam's moments, first and second, laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
-        (&self.moments.first, &self.moments.second)
+        (&self.state.first, &self.state.second)
     }
 
     /// The threads and the instruction set.

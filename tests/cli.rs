@@ -258,7 +258,7 @@ fn damaged_models_are_refused() {
         (bytes[..100].to_vec(), "the header takes"),
         (vec![], "empty"),
         (idx, "looks like an IDX file"),
-        (edited(r#"version\":1"#, r#"version\":7"#), "version 7"),
+        (edited(r#"version\":2"#, r#"version\":7"#), "version 7"),
         (edited("[784,48,12,48,784]", "[784,48,21,48,784]"), "[21, 48] was expected"),
         (edited(r#""shape":[48,784]"#, r#""shape":[49,784]"#), "not a whole"),
         (edited(r#""shape":[48,784]"#, r#""shape":[784,48]"#), "[48, 784] was expected"),

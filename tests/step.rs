@@ -4,8 +4,8 @@ mod common;
 
 use common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Evaluation, Isa, Samples, Settings, Trainer, layout};
-use sae_kernels::reference::{self, Net};
+use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, layout};
+use sae_kernels::reference::{Gate, Net, Penalty};
 use serde_json::Value;
 
 /// Fails unless `have` is within `relative * |want| + absolute` of `want`.
@@ -180,14 +180,10 @@ fn wide(numbers: &[f32]) -> Vec<f64> {
 /// largest: too near, and rounding decides which of two slopes counts.
 fn distance_to_kink(net: &Net<'_>, parameters: &[f64], x: &[f64], n: usize) -> f64 {
     let outputs = net.forward(parameters, x, n);
+    let code = Net::encoder_layers(net.sizes) - 1;
     let (mut nearest, mut largest) = (f64::INFINITY, 1.0f64);
-    for (l, (weights, biases)) in net.split(parameters).into_iter().enumerate() {
-        let (inputs, units) = (net.sizes[l], net.sizes[l + 1]);
-        let mut sums = vec![0.0; n * units];
-        let input = if l == 0 { x } else { &outputs[l - 1] };
-        reference::gemm(n, inputs, units, input, weights, &mut sums);
-        for (at, sum) in sums.iter().enumerate() {
-            let z = sum + biases[at % units];
+    for (l, output) in outputs.iter().enumerate() {
+        for &z in &output.z {
             largest = largest.max(z.abs());
             nearest = nearest.min(match net.activations[l] {
                 Activation::Relu | Activation::LeakyRelu => z.abs(),
@@ -196,7 +192,29 @@ fn distance_to_kink(net: &Net<'_>, parameters: &[f64], x: &[f64], n: usize) -> f
             });
         }
     }
-    nearest / largest
+    // What the gate keeps and what it does not must not be too near either.
+    let (pre, units) = (&outputs[code].pre, net.sizes[code + 1]);
+    let gap = |numbers: &[f64], k: usize| {
+        let mut sorted = numbers.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        // Equal numbers of a flat activation are chosen by their place.
+        let gap = sorted.get(k).map_or(f64::INFINITY, |next| sorted[k - 1] - next);
+        if gap == 0.0 { f64::INFINITY } else { gap }
+    };
+    let edge = match net.gate {
+        Gate::Open => f64::INFINITY,
+        Gate::TopK(k) => pre.chunks(units).map(|row| gap(row, k)).fold(f64::INFINITY, f64::min),
+        Gate::BatchTopK(k) => gap(pre, k),
+        Gate::Jump { bandwidth, .. } => {
+            let logs = &parameters[net.parameters()..];
+            let distances = pre.iter().enumerate().map(|(at, &z)| {
+                let off = (z - logs[at % units].exp()).abs();
+                off.min((off - bandwidth / 2.0).abs())
+            });
+            distances.fold(f64::INFINITY, f64::min)
+        }
+    };
+    nearest.min(edge) / largest
 }
 
 /// Compares one step and an evaluation; `None` if the case is too near a kink.
@@ -226,43 +244,55 @@ fn check(case: &Case) -> Option<()> {
     let parameters = wide(parameters);
     let x = wide(&batch);
 
-    let mut activations = vec![settings.activation; sizes.len() - 1];
-    *activations.last_mut().unwrap() = settings.output_activation;
-    let net = Net {
-        sizes,
-        activations: &activations,
-        rho: settings.rho,
-        beta: settings.beta,
-        lambda: settings.lambda,
-        sparse_layers: if settings.beta > 0.0 { settings.encoder_layers() } else { 0 },
+    let activations: Vec<_> = (0..sizes.len() - 1).map(|l| settings.activation_of(l)).collect();
+    let &Settings { rho, beta, l1, lambda, loss, .. } = settings;
+    let penalties = vec![Penalty { rho, beta, l1 }; settings.encoder_layers()];
+    let gate = match settings.code {
+        Code::TopK(k) => Gate::TopK(k),
+        Code::BatchTopK(k) => Gate::BatchTopK(k * n),
+        Code::JumpRelu { l0, bandwidth } => Gate::Jump { bandwidth, l0 },
+        _ => Gate::Open,
     };
+    let net = Net { sizes, activations: &activations, penalties: &penalties, loss, gate, lambda };
     if distance_to_kink(&net, &parameters, &x, n) < 3e-6 {
         return None;
     }
 
     let truth = net.objective(&parameters, &x, n);
-    let evaluation = trainer.evaluate(&samples).unwrap();
     // What rounding takes from a reconstruction, times the size of its error.
     let rounding = 1e-6 * truth.loss.sqrt() + 1e-12;
-    assert_close("loss", evaluation.loss, truth.loss, 1e-5, rounding);
-    assert_close("sparsity", evaluation.sparsity, truth.sparsity, 1e-5, 1e-6);
-    assert_close("weight decay", evaluation.weight_decay, truth.weight_decay, 1e-12, 0.0);
-    assert_close("objective", evaluation.objective, truth.total, 1e-5, 1e-6);
-    let outputs = net.forward(&parameters, &x, n);
-    assert_eq!(evaluation.units.len(), sizes.len() - 2);
-    for (l, units) in evaluation.units.iter().enumerate() {
-        let means = Net::mean_activations(n, sizes[l + 1], &outputs[l]);
-        assert_all_close(&format!("units of layer {l}"), units, &means, 1e-5, 1e-5);
+    // Outside of training, batch-top-k takes a threshold.
+    if !matches!(settings.code, Code::BatchTopK(_)) {
+        let evaluation = trainer.evaluate(&samples).unwrap();
+        assert_close("loss", evaluation.loss, truth.loss, 1e-5, rounding);
+        assert_close("penalty", evaluation.penalty, truth.penalty, 1e-5, 1e-6);
+        assert_close("weight decay", evaluation.weight_decay, truth.weight_decay, 1e-12, 0.0);
+        assert_close("objective", evaluation.objective, truth.total, 1e-5, 1e-6);
+        let outputs = net.forward(&parameters, &x, n);
+        assert_eq!(evaluation.units.len(), sizes.len() - 2);
+        for (l, units) in evaluation.units.iter().enumerate() {
+            let means = Net::mean_activations(n, sizes[l + 1], &outputs[l].a);
+            assert_all_close(&format!("units of layer {l}"), units, &means, 1e-5, 1e-5);
+        }
     }
 
     let report = trainer.step_on(&batch).unwrap();
     assert_close("reported loss", report.loss, truth.loss, 1e-5, rounding);
-    assert_close("reported sparsity", report.sparsity, truth.sparsity, 1e-5, 1e-6);
+    assert_close("reported penalty", report.penalty, truth.penalty, 1e-5, 1e-6);
     let unscaled = |&moment: &f32| (f64::from(moment) / (1.0 - settings.beta1)) as f32;
     let gradient: Vec<_> = trainer.moments().0.iter().map(unscaled).collect();
     // In the gradient the samples' shares may cancel out, and their rounding stays.
     let want = net.gradient(&parameters, &x, n);
     assert_gradient("gradient", sizes, &gradient, &want, (2e-5, rounding));
+    let thresholds = net.parameters()..want.len();
+    let largest = want.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+    assert_all_close(
+        "gradient of thresholds",
+        &gradient[thresholds.clone()],
+        &want[thresholds],
+        2e-5,
+        2e-5 * largest + rounding,
+    );
     Some(())
 }
 
@@ -275,8 +305,9 @@ fn cases() -> impl Strategy<Value = Case> {
     let penalty = prop_oneof![Just(0.0), Just(0.3)];
     let decay = prop_oneof![Just(0.0), Just(0.01)];
     let numbers = (0.02f64..0.98, penalty, decay, prop_oneof![Just(0.0), Just(0.9)], 0u64..1000);
-    (sizes, 1usize..71, activation.clone(), activation, machine, numbers).prop_map(
-        |(mut layers, batch, activation, output_activation, machine, numbers)| {
+    let toolbox = (prop_oneof![Just(0.0), Just(0.02)], any::<bool>(), 0u8..6);
+    (sizes, 1usize..71, activation.clone(), activation, machine, numbers, toolbox).prop_map(
+        |(mut layers, batch, activation, output_activation, machine, numbers, toolbox)| {
             let (isa, threads, skip_zeros) = machine;
             let (rho, beta, lambda, beta1, seed) = numbers;
             layers.push(layers[0]);
@@ -286,6 +317,19 @@ fn cases() -> impl Strategy<Value = Case> {
             (settings.activation, settings.output_activation) = (activation, output_activation);
             (settings.rho, settings.beta) = (rho, beta);
             (settings.lambda, settings.beta1) = (lambda, beta1);
+            let (l1, entropy, code) = toolbox;
+            settings.l1 = l1;
+            if entropy {
+                (settings.loss, settings.output_activation) =
+                    (Loss::CrossEntropy, Activation::Sigmoid);
+            }
+            let units = settings.code_units();
+            settings.code = match code {
+                1 => Code::TopK(units.div_ceil(3)),
+                2 => Code::BatchTopK(units.div_ceil(4)),
+                3 => Code::JumpRelu { l0: 0.01, bandwidth: 0.5 },
+                _ => Code::Dense,
+            };
             Case { settings, isa, threads, skip_zeros, seed }
         },
     )

@@ -44,11 +44,12 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let t = Matrix::new(&target, n, units);
     let d = MatrixMut::new(&mut delta, n, units);
     let (e, g) = (&mut errors, &mut bias_gradient);
-    gemm::output_delta(isa, a, false, b, &bias, activation, t, 0.5, d, e, g, scratch);
+    gemm::output_delta(isa, a, false, b, &bias, activation, loss, t, 0.5, d, e, g, scratch);
     all.extend(delta.iter().chain(&errors).chain(&bias_gradient));
 
     let (mut below, mut below_gradient) = (vec![0.0; n * inputs], vec![0.0; inputs]);
-    let penalty = case.penalty.then_some(&penalty[..]);
+    let units = case.penalty.then_some(&penalty[..]);
+    let penalty = Penalty { units, l1: if case.l1 { 0.25 } else { 0.0 } };
     let (d, out) = (Matrix::new(&delta, n, units), MatrixMut::new(&mut below, n, inputs));
     gemm::hidden_delta(isa, d, b, a, activation, penalty, out, &mut below_gradient, scratch);
     all.extend(below.iter().chain(&below_gradient));

@@ -47,6 +47,11 @@ impl Activation {
         }
     }
 
+    /// Whether it has values below 0.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Activation::Tanh | Activation::LeakyRelu | Activation::Linear)
+    }
+
     /// f(z).
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, s: S, z: S::V) -> S::V {

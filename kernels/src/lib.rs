@@ -6,7 +6,9 @@ compile_error!("sae-kernels needs the feature `std`, or `libm` where there is no
 
 pub mod activation;
 pub mod bytes;
+pub mod code;
 pub mod gemm;
+pub mod loss;
 pub mod math;
 pub mod matrix;
 pub mod optimizer;
@@ -17,6 +19,8 @@ pub mod sparsity;
 
 pub use activation::Activation;
 pub use gemm::Scratch;
+pub use loss::Loss;
 pub use matrix::{Division, Matrix, MatrixMut, Parts};
-pub use optimizer::{Adam, adam_sweep};
+pub use optimizer::{Adam, adam_sweep, add_weight_decay, momentum_sweep};
 pub use simd::{Isa, IsaError};
+pub use sparsity::Penalty;

@@ -1,13 +1,14 @@
 //! Adam (Kingma and Ba 2015), bias-corrected, the weight decay's gradient being part of the
-//! gradient.
+//! gradient; its decay may be decoupled, too (Loshchilov and Hutter 2019). And momentum.
 
 use crate::simd::{Isa, Kernel, Simd};
 
 /// One step's constants.
 ///
 /// With g the gradient and w the weight: g' = g + lambda w; m = beta1 m + (1 - beta1) g';
-/// v = beta2 v + (1 - beta2) g'^2; w -= rate m^ / (sqrt v^ + epsilon), where m^ = m / (1 -
-/// beta1^t) and v^ = v / (1 - beta2^t). Both corrections are folded into rate and epsilon.
+/// v = beta2 v + (1 - beta2) g'^2; w = keep w - rate m^ / (sqrt v^ + epsilon), where m^ = m / (1 -
+/// beta1^t) and v^ = v / (1 - beta2^t). Both corrections are folded into rate and epsilon; keep is
+/// 1 without decoupled decay.
 /// Moments below 2^-75 are rounded to multiples of 2^-124, so that a unit that no longer learns
 /// does not slow every step by subnormal arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +20,7 @@ pub struct Adam {
     rate: f32,
     epsilon: f32,
     weight_decay: f32,
+    keep: f32,
 }
 
 /// `base^exponent` by squaring: the same bits everywhere, unlike a C library's `pow`.
@@ -62,12 +64,18 @@ impl Adam {
             rate: (learning_rate * root2 / (1.0 - power(beta1, step))) as f32,
             epsilon: (epsilon * root2) as f32,
             weight_decay: weight_decay as f32,
+            keep: 1.0,
         }
     }
 
-    /// The same step without weight decay, as biases are updated.
+    /// The same step with decoupled decay, as in AdamW: weights shrink by `rate` of themselves.
+    pub fn with_decoupled_decay(self, rate: f64) -> Adam {
+        Adam { keep: (1.0 - rate) as f32, ..self }
+    }
+
+    /// The same step without decay of any kind, as biases are updated.
     pub fn without_weight_decay(self) -> Adam {
-        Adam { weight_decay: 0.0, ..self }
+        Adam { weight_decay: 0.0, keep: 1.0, ..self }
     }
 }
 
@@ -93,6 +101,7 @@ pub(crate) struct AdamLanes<S: Simd> {
     rate: S::V,
     epsilon: S::V,
     weight_decay: S::V,
+    keep: S::V,
 }
 
 impl<S: Simd> AdamLanes<S> {
@@ -106,6 +115,7 @@ impl<S: Simd> AdamLanes<S> {
             rate: s.splat(adam.rate),
             epsilon: s.splat(adam.epsilon),
             weight_decay: s.splat(adam.weight_decay),
+            keep: s.splat(adam.keep),
         }
     }
 
@@ -162,7 +172,8 @@ impl<S: Simd> AdamLanes<S> {
                 s.mul_add(self.beta2, s.load_upto(v, lanes), s.mul(s.mul(self.rest2, g), g));
             let (first, second) = (flush(s, first), flush(s, second));
             let root = s.add(s.sqrt(second), self.epsilon);
-            let weight = s.sub(weight, s.div(s.mul(self.rate, first), root));
+            let kept = s.mul(self.keep, weight);
+            let weight = s.sub(kept, s.div(s.mul(self.rate, first), root));
             s.store_upto(w, lanes, weight);
             s.store_upto(m, lanes, first);
             s.store_upto(v, lanes, second);
@@ -197,4 +208,69 @@ pub fn adam_sweep(
     let lengths = [first_moment.len(), second_moment.len(), gradient.len()];
     assert!(lengths == [weights.len(); 3], "a moment and a gradient for each weight");
     isa.run(Sweep(adam, [weights, first_moment, second_moment], gradient));
+}
+
+/// Gradient descent with momentum, in PyTorch's form: `velocity = momentum velocity + gradient`,
+/// `weights -= rate velocity`. Slices of one length.
+///
+/// # Panics
+/// The lengths differ.
+pub fn momentum_sweep(
+    isa: Isa,
+    rate: f32,
+    momentum: f32,
+    weights: &mut [f32],
+    velocity: &mut [f32],
+    gradient: &[f32],
+) {
+    struct Sweep<'a>(f32, f32, [&'a mut [f32]; 2], &'a [f32]);
+    impl Kernel for Sweep<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Sweep(rate, momentum, [weights, velocity], gradient) = self;
+            let chunks = weights.chunks_mut(S::LANES).zip(velocity.chunks_mut(S::LANES));
+            for ((w, v), g) in chunks.zip(gradient.chunks(S::LANES)) {
+                // SAFETY: the three chunks have one length.
+                unsafe {
+                    let (lanes, old) = (w.len(), s.load_upto(v.as_ptr(), w.len()));
+                    let g = s.load_upto(g.as_ptr(), lanes);
+                    let new = flush(s, s.mul_add(s.splat(momentum), old, g));
+                    let step = s.mul(s.splat(rate), new);
+                    let weight = s.sub(s.load_upto(w.as_ptr(), lanes), step);
+                    s.store_upto(v.as_mut_ptr(), lanes, new);
+                    s.store_upto(w.as_mut_ptr(), lanes, weight);
+                }
+            }
+        }
+    }
+    let lengths = [velocity.len(), gradient.len()];
+    assert!(lengths == [weights.len(); 2], "a velocity and a gradient for each weight");
+    isa.run(Sweep(rate, momentum, [weights, velocity], gradient));
+}
+
+/// Adds the weight decay's part to a gradient: `gradient += weight_decay weights`, rounded once, as
+/// where Adam does it. Slices of one length.
+///
+/// # Panics
+/// The lengths differ.
+pub fn add_weight_decay(isa: Isa, weight_decay: f32, weights: &[f32], gradient: &mut [f32]) {
+    struct Add<'a>(f32, &'a [f32], &'a mut [f32]);
+    impl Kernel for Add<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for (w, g) in self.1.chunks(S::LANES).zip(self.2.chunks_mut(S::LANES)) {
+                // SAFETY: both chunks have one length.
+                unsafe {
+                    let (lanes, old) = (g.len(), s.load_upto(g.as_ptr(), g.len()));
+                    let weight = s.load_upto(w.as_ptr(), lanes);
+                    let new = s.mul_add(s.splat(self.0), weight, old);
+                    s.store_upto(g.as_mut_ptr(), lanes, new);
+                }
+            }
+        }
+    }
+    assert_eq!(weights.len(), gradient.len(), "a gradient for each weight");
+    isa.run(Add(weight_decay, weights, gradient));
 }

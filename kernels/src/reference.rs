@@ -7,6 +7,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::activation::Activation;
+use crate::loss::Loss;
 
 mod sealed {
     pub trait Sealed {}
@@ -151,6 +152,36 @@ pub fn squared_error<T: Real>(a: &[T], x: &[T]) -> T {
     chain(a.len(), |i| (a[i] - x[i], a[i] - x[i]))
 }
 
+/// The cross-entropy -x ln a - (1 - x) ln(1 - a) of a = sigmoid(z), from z.
+pub fn cross_entropy<T: Real>(z: T, x: T) -> T {
+    let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
+    let size = if_above(z, zero, z, -z);
+    if_above(z, zero, z, zero) - x * z + (one + (-size).exp()).ln()
+}
+
+/// Keeps the `k` largest numbers, of equal ones the first, and makes the others 0. Returns the
+/// smallest kept.
+pub fn keep_largest<T: Real>(k: usize, a: &mut [T]) -> T {
+    let before = |i: usize, j: usize, a: &[T]| a[i] > a[j] || (a[i] == a[j] && i < j);
+    let rank = |i: usize| (0..a.len()).filter(|&j| before(j, i, a)).count();
+    let ranks: Vec<usize> = (0..a.len()).map(rank).collect();
+    let last = ranks.iter().position(|&rank| rank == k - 1).map(|i| a[i]);
+    for (a, rank) in a.iter_mut().zip(ranks) {
+        if rank >= k {
+            *a = T::from_f64(0.0);
+        }
+    }
+    last.unwrap_or(T::from_f64(0.0))
+}
+
+/// Gradient descent with momentum: `v = momentum v + g; w -= rate v`.
+pub fn momentum<T: Real>(rate: T, momentum: T, w: &mut [T], v: &mut [T], g: &[T]) {
+    for i in 0..g.len() {
+        v[i] = momentum.mul_add(v[i], g[i]);
+        w[i] = w[i] - rate * v[i];
+    }
+}
+
 /// R = 1/2 sum w^2, one chain of fused multiply-adds.
 pub fn weight_decay<T: Real>(w: &[T]) -> T {
     T::from_f64(0.5) * chain(w.len(), |i| (w[i], w[i]))
@@ -192,34 +223,74 @@ pub fn adam<T: Real>(settings: &Adam, w: &mut [T], m: &mut [T], v: &mut [T], g: 
     }
 }
 
+/// The sparsity penalties of one layer: beta KL(rho || rho_hat), summed over units, and l1 |a|,
+/// summed over units, the mean over samples.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Penalty {
+    pub rho: f64,
+    pub beta: f64,
+    pub l1: f64,
+}
+
+/// What of the code layer's activations is kept; see [`crate::code`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gate {
+    /// All.
+    Open,
+    /// So many of each sample, the largest.
+    TopK(usize),
+    /// So many of a batch, the largest.
+    BatchTopK(usize),
+    /// Those above the unit's threshold, whose logarithm is a parameter, behind those of the
+    /// layers.
+    Jump {
+        /// Width of the band in which the threshold has a slope.
+        bandwidth: f64,
+        /// Weight of L0, the activations kept of a sample.
+        l0: f64,
+    },
+}
+
 /// A net and its objective, in `f64`.
 ///
 /// The parameters are one flat slice: for each layer l its weights `[sizes[l], sizes[l + 1]]`, then
-/// its biases `[sizes[l + 1]]`. A batch x is `[n, sizes[0]]`, and the last size equals the first.
+/// its biases `[sizes[l + 1]]`; then the logarithms of thresholds, if there are. A batch x is `[n,
+/// sizes[0]]`, and the last size equals the first.
 #[derive(Clone, Copy, Debug)]
 pub struct Net<'a> {
     /// Features, then the units of every layer: one more than there are layers.
     pub sizes: &'a [usize],
     /// One for each layer.
     pub activations: &'a [Activation],
-    /// Target activation.
-    pub rho: f64,
-    /// Factor of the sparsity penalty.
-    pub beta: f64,
+    /// Of the first layers, one after the other.
+    pub penalties: &'a [Penalty],
+    /// The data term.
+    pub loss: Loss,
+    /// Of the encoder's last layer.
+    pub gate: Gate,
     /// Factor of the weight decay.
     pub lambda: f64,
-    /// So many layers from the first get the penalty; see [`Net::encoder_layers`].
-    pub sparse_layers: usize,
 }
 
-/// The objective's terms MSE, S and R as they are, and its total MSE + beta S + lambda R.
+/// The objective's terms and their total: the data term, all sparsity penalties with their weights,
+/// R as it is.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     pub loss: f64,
-    pub sparsity: f64,
+    pub penalty: f64,
     pub weight_decay: f64,
     pub total: f64,
+}
+
+/// One layer's numbers before its activation, after it, and after the gate.
+#[allow(missing_docs)]
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    pub z: Vec<f64>,
+    pub pre: Vec<f64>,
+    pub a: Vec<f64>,
 }
 
 impl Net<'_> {
@@ -228,14 +299,13 @@ impl Net<'_> {
         sizes.len().saturating_sub(1) / 2
     }
 
-    /// Numbers in the flat parameters.
+    /// Numbers in the flat parameters, without thresholds.
     pub fn parameters(&self) -> usize {
         self.sizes.windows(2).map(|s| (s[0] + 1) * s[1]).sum()
     }
 
     /// Weights and biases of each layer.
     pub fn split<'p>(&self, mut params: &'p [f64]) -> Vec<(&'p [f64], &'p [f64])> {
-        assert_eq!(params.len(), self.parameters());
         let mut layers = Vec::new();
         for s in self.sizes.windows(2) {
             let (w, rest) = params.split_at(s[0] * s[1]);
@@ -246,18 +316,47 @@ impl Net<'_> {
         layers
     }
 
-    /// a_1 .. a_L, each `[n, sizes[l]]`: a_l = f_l(a_{l-1} W_l + b_l), a_0 = x.
-    pub fn forward(&self, params: &[f64], x: &[f64], n: usize) -> Vec<Vec<f64>> {
+    fn code_layer(&self) -> usize {
+        Self::encoder_layers(self.sizes) - 1
+    }
+
+    fn thresholds(&self, params: &[f64]) -> Vec<f64> {
+        params[self.parameters()..].iter().map(|log| log.exp()).collect()
+    }
+
+    fn gated(&self, params: &[f64], pre: &[f64], units: usize) -> Vec<f64> {
+        let mut a = pre.to_vec();
+        match self.gate {
+            Gate::Open => {}
+            Gate::TopK(k) => a.chunks_mut(units).for_each(|sample| {
+                keep_largest(k, sample);
+            }),
+            Gate::BatchTopK(k) => {
+                keep_largest(k, &mut a);
+            }
+            Gate::Jump { .. } => {
+                let thresholds = self.thresholds(params);
+                for (i, a) in a.iter_mut().enumerate() {
+                    *a = if_above(*a, thresholds[i % units], *a, 0.0);
+                }
+            }
+        }
+        a
+    }
+
+    /// All layers: a_l = f_l(a_{l-1} W_l + b_l), gated at the code, a_0 = x; each `[n, sizes[l]]`.
+    pub fn forward(&self, params: &[f64], x: &[f64], n: usize) -> Vec<Outputs> {
         assert_eq!(self.activations.len() + 1, self.sizes.len());
-        let mut layers: Vec<Vec<f64>> = Vec::new();
+        let mut layers: Vec<Outputs> = Vec::new();
         for (l, (w, b)) in self.split(params).into_iter().enumerate() {
             let (inputs, units) = (self.sizes[l], self.sizes[l + 1]);
-            let mut a = vec![0.0; n * units];
-            gemm(n, inputs, units, layers.last().map_or(x, |a| a), w, &mut a);
-            for (i, z) in a.iter_mut().enumerate() {
-                *z = activation(self.activations[l], *z + b[i % units]);
-            }
-            layers.push(a);
+            let mut z = vec![0.0; n * units];
+            gemm(n, inputs, units, layers.last().map_or(x, |layer| &layer.a), w, &mut z);
+            z.iter_mut().enumerate().for_each(|(i, z)| *z += b[i % units]);
+            let pre: Vec<f64> = z.iter().map(|&z| activation(self.activations[l], z)).collect();
+            let coded = l == self.code_layer();
+            let a = if coded { self.gated(params, &pre, units) } else { pre.clone() };
+            layers.push(Outputs { z, pre, a });
         }
         layers
     }
@@ -269,42 +368,89 @@ impl Net<'_> {
         means.iter().map(|sum| sum / n as f64).collect()
     }
 
-    /// E = MSE + beta S + lambda R over a batch of n samples.
+    /// E over a batch of n samples.
     pub fn objective(&self, params: &[f64], x: &[f64], n: usize) -> Terms {
-        let layers = self.forward(params, x, n);
-        let loss = squared_error(&layers[layers.len() - 1], x) / x.len() as f64;
-        let sparse = layers.iter().zip(&self.sizes[1..]).take(self.sparse_layers);
-        let rho_hat = sparse.flat_map(|(a, &units)| Self::mean_activations(n, units, a));
-        let sparsity: f64 = rho_hat.map(|rho_hat| kl_value(self.rho, rho_hat)).sum();
-        let weight_decay: f64 = self.split(params).iter().map(|(w, _)| weight_decay(w)).sum();
-        let total = loss + self.beta * sparsity + self.lambda * weight_decay;
-        Terms { loss, sparsity, weight_decay, total }
+        self.objective_of(params, x, x, n)
     }
 
-    /// d E / d parameters, laid out like them, by backpropagation. Weight decay is in it: give
-    /// [`adam`] a `weight_decay` of 0.
-    pub fn gradient(&self, params: &[f64], x: &[f64], n: usize) -> Vec<f64> {
-        let layers = self.forward(params, x, n);
+    /// E over a batch of n inputs that are to become x.
+    pub fn objective_of(&self, params: &[f64], input: &[f64], x: &[f64], n: usize) -> Terms {
+        let layers = self.forward(params, input, n);
         let last = &layers[layers.len() - 1];
-        let scale = 2.0 / x.len() as f64;
+        let loss = match self.loss {
+            Loss::SquaredError => squared_error(&last.a, x),
+            Loss::CrossEntropy => last.z.iter().zip(x).map(|(&z, &x)| cross_entropy(z, x)).sum(),
+        } / x.len() as f64;
+        let mut penalty = 0.0;
+        for (l, of) in self.penalties.iter().enumerate() {
+            let (units, a) = (self.sizes[l + 1], &layers[l].a);
+            let rho_hat = Self::mean_activations(n, units, a);
+            if of.beta > 0.0 {
+                penalty += of.beta * rho_hat.iter().map(|&hat| kl_value(of.rho, hat)).sum::<f64>();
+            }
+            penalty += of.l1 * a.iter().map(|a| a.abs()).sum::<f64>() / n as f64;
+        }
+        if let Gate::Jump { l0, .. } = self.gate {
+            let active = layers[self.code_layer()].a.iter().filter(|&&a| a != 0.0);
+            penalty += l0 * active.count() as f64 / n as f64;
+        }
+        let weight_decay: f64 = self.split(params).iter().map(|(w, _)| weight_decay(w)).sum();
+        let total = loss + penalty + self.lambda * weight_decay;
+        Terms { loss, penalty, weight_decay, total }
+    }
+
+    /// d E / d parameters, laid out like them, by backpropagation; what a gate keeps counts as
+    /// fixed, and thresholds learn as [`crate::code::threshold_gradient`] tells. Weight decay is in
+    /// it: give [`adam`] a `weight_decay` of 0.
+    pub fn gradient(&self, params: &[f64], x: &[f64], n: usize) -> Vec<f64> {
+        self.gradient_of(params, x, x, n)
+    }
+
+    /// The same, of a batch of n inputs that are to become x.
+    pub fn gradient_of(&self, params: &[f64], input: &[f64], x: &[f64], n: usize) -> Vec<f64> {
+        let layers = self.forward(params, input, n);
+        let last = layers.len() - 1;
+        let scale = self.loss.slope() / x.len() as f64;
         // d E / d a_l, from the last layer to the first.
-        let mut upstream: Vec<f64> = last.iter().zip(x).map(|(a, x)| scale * (a - x)).collect();
-        let mut gradients = Vec::new();
+        let pairs = layers[last].a.iter().zip(x);
+        let mut upstream: Vec<f64> = pairs.map(|(a, x)| scale * (a - x)).collect();
+        let (mut gradients, mut of_thresholds) = (Vec::new(), Vec::new());
         for (l, (w, _)) in self.split(params).into_iter().enumerate().rev() {
             let (inputs, units) = (self.sizes[l], self.sizes[l + 1]);
-            let a = &layers[l];
+            let Outputs { pre, a, .. } = &layers[l];
             let mut delta = upstream;
-            if l < self.sparse_layers {
-                let rho_hat = Self::mean_activations(n, units, a);
-                for (i, d) in delta.iter_mut().enumerate() {
-                    *d += self.beta / n as f64 * kl_gradient(self.rho, rho_hat[i % units]);
+            if l == self.code_layer()
+                && let Gate::Jump { bandwidth, l0 } = self.gate
+            {
+                let thresholds = self.thresholds(params);
+                of_thresholds = vec![0.0; units];
+                for (i, (&z, g)) in pre.iter().zip(&delta).enumerate() {
+                    let threshold = thresholds[i % units];
+                    if (z - threshold).abs() < bandwidth / 2.0 {
+                        let slope = threshold * g + l0 / n as f64;
+                        of_thresholds[i % units] -= threshold / bandwidth * slope;
+                    }
                 }
             }
-            let f = self.activations[l];
-            delta.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(f, a));
+            if let Some(of) = self.penalties.get(l) {
+                let rho_hat = Self::mean_activations(n, units, a);
+                for (i, d) in delta.iter_mut().enumerate() {
+                    if of.beta > 0.0 {
+                        *d += of.beta / n as f64 * kl_gradient(of.rho, rho_hat[i % units]);
+                    }
+                    *d += of.l1 / n as f64 * if a[i] == 0.0 { 0.0 } else { a[i].signum() };
+                }
+            }
+            if l < last || self.loss == Loss::SquaredError {
+                let f = self.activations[l];
+                delta.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(f, a));
+            }
+            if l == self.code_layer() && self.gate != Gate::Open {
+                delta.iter_mut().zip(a).for_each(|(d, &a)| *d = if a == 0.0 { 0.0 } else { *d });
+            }
             let mut layer = vec![0.0; (inputs + 1) * units];
             let (dw, db) = layer.split_at_mut(inputs * units);
-            gemm_at(inputs, n, units, if l == 0 { x } else { &layers[l - 1] }, &delta, dw);
+            gemm_at(inputs, n, units, if l == 0 { input } else { &layers[l - 1].a }, &delta, dw);
             dw.iter_mut().zip(w).for_each(|(g, &w)| *g = self.lambda.mul_add(w, *g));
             column_sums(n, units, &delta, db);
             gradients.push(layer);
@@ -312,6 +458,7 @@ impl Net<'_> {
             gemm_bt(n, units, inputs, &delta, w, &mut upstream);
         }
         gradients.reverse();
+        gradients.push(of_thresholds);
         gradients.concat()
     }
 }
@@ -366,17 +513,29 @@ mod tests {
 
     #[test]
     fn gradient_is_the_slope_of_the_objective() {
-        let (rho, beta, lambda) = (0.1, 0.3, 0.01);
-        let shapes: [&[_]; 5] = [&[1; 3], &[4; 2], &[5, 2, 5], &[7, 5, 3, 5, 7], &[11, 1, 2, 11]];
+        let lambda = 0.01;
+        let kl = Penalty { rho: 0.1, beta: 0.3, l1: 0.02 };
+        let l1 = Penalty { rho: 0.1, beta: 0.0, l1: 0.05 };
+        let shapes: [&[_]; 5] =
+            [&[1; 3], &[4; 3], &[5, 2, 5], &[7, 5, 3, 5, 7], &[11, 1, 2, 3, 11]];
         for (seed, sizes) in (1..).zip(shapes) {
             for kind in [Sigmoid, Tanh, Relu, LeakyRelu, Linear, SaturatingLinear] {
-                for sparse_layers in [0, Net::encoder_layers(sizes)] {
+                for penalised in [0, Net::encoder_layers(sizes)] {
                     let mut activations = vec![kind; sizes.len() - 1];
-                    activations[..sparse_layers].fill(Sigmoid);
-                    let activations = &activations;
-                    let net = Net { sizes, activations, rho, beta, lambda, sparse_layers };
-                    check_gradient(&net, 1, seed);
-                    check_gradient(&net, 13, seed);
+                    let penalty = if kind == Sigmoid { kl } else { l1 };
+                    let penalties = &vec![penalty; penalised][..];
+                    let code = sizes[Net::encoder_layers(sizes)];
+                    for gate in [Gate::Open, Gate::TopK(code.div_ceil(2)), Gate::BatchTopK(code)] {
+                        for loss in Loss::ALL {
+                            if loss == Loss::CrossEntropy {
+                                *activations.last_mut().unwrap() = Sigmoid;
+                            }
+                            let activations = &activations[..];
+                            let net = Net { sizes, activations, penalties, loss, gate, lambda };
+                            check_gradient(&net, 1, seed);
+                            check_gradient(&net, 13, seed);
+                        }
+                    }
                 }
             }
         }

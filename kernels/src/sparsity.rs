@@ -1,10 +1,58 @@
-//! The sparsity penalty of a layer, from its mean activations.
+//! Sparsity penalties of a layer: KL of its mean activations, and L1 of its activations.
 
 use crate::math;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Mean activations are cut to [`EPSILON`, 1 - `EPSILON`], for the value and the gradient alike.
 pub const EPSILON: f32 = 1e-6;
+
+/// What the sparsity penalties of a layer add to the gradient of each sample's activation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Penalty<'a> {
+    /// So much for each unit; see [`kl_gradient`].
+    pub units: Option<&'a [f32]>,
+    /// So much times the activation's sign, which is 0 at 0. (For L1: its weight by the samples.)
+    pub l1: f32,
+}
+
+impl Penalty<'_> {
+    /// The gradient of activations `a` with the penalties' added; `units` is theirs of these units.
+    #[inline(always)]
+    pub(crate) fn add<S: Simd>(&self, s: S, gradient: S::V, units: S::V, a: S::V) -> S::V {
+        let gradient = s.add(gradient, units);
+        if self.l1 == 0.0 {
+            return gradient;
+        }
+        let zero = s.splat(0.0);
+        let below = s.select(s.lt(a, zero), s.splat(-self.l1), zero);
+        s.add(gradient, s.select(s.lt(zero, a), s.splat(self.l1), below))
+    }
+
+    /// That of some units.
+    ///
+    /// # Safety
+    /// `lanes` units begin at `unit`.
+    #[inline(always)]
+    pub(crate) unsafe fn load<S: Simd>(&self, s: S, unit: usize, lanes: usize) -> S::V {
+        match self.units {
+            // SAFETY: the caller's promise.
+            Some(units) => unsafe { s.load_upto(units.as_ptr().add(unit), lanes) },
+            None => s.splat(0.0),
+        }
+    }
+}
+
+/// The sum of |a|, in eight `f64` sums that take turns.
+pub fn l1_value(activations: &[f32]) -> f64 {
+    let (eights, rest) = activations.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        for (sum, a) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(a.abs());
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|a| f64::from(a.abs())).sum::<f64>()
+}
 
 /// Column sums over `samples` become mean activations: `sums[j] /= samples`.
 pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {

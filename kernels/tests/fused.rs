@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{Block, Layout, Random, Zeros, wide};
+use common::{Block, Layout, Random, Zeros, scalar, wide};
 use proptest::prelude::*;
 use sae_kernels::gemm::{forward, gemm, hidden_delta, output_delta, update};
 use sae_kernels::math::{Function, map};
-use sae_kernels::{Activation, Adam, Division, Isa, MatrixMut, Parts, adam_sweep};
+use sae_kernels::{Activation, Adam, Division, Isa, Loss, MatrixMut, Parts, Penalty, adam_sweep};
 use sae_kernels::{reference, sparsity};
 
 const EPSILON: f64 = f32::EPSILON as f64;
@@ -202,7 +202,26 @@ fn check_forward(layer: &Layer) {
     }
 }
 
+/// The cross-entropy in `f32`, step by step as the kernel takes it.
+fn cross_entropy(z: f32, x: f32) -> f32 {
+    let (mut small, mut logarithm) = ([-z.abs()], [0.0]);
+    map(scalar(), Function::Exp, &mut small);
+    let sum = 1.0 + small[0];
+    logarithm[0] = sum;
+    map(scalar(), Function::Ln, &mut logarithm);
+    let softplus = logarithm[0] + (small[0] - (sum - 1.0)) / sum;
+    (z.max(0.0) - x * z) + softplus
+}
+
 fn check_output_delta(layer: &Layer) {
+    for loss in Loss::ALL {
+        if loss.fits(layer.activation) {
+            check_output_delta_of(loss, layer);
+        }
+    }
+}
+
+fn check_output_delta_of(loss: Loss, layer: &Layer) {
     let (n, inputs, units) = layer.shape;
     let mut random = Random(layer.seed);
     let x = random.sparse(n, inputs, layer.zeros);
@@ -212,7 +231,8 @@ fn check_output_delta(layer: &Layer) {
     let before = [random.numbers(units), random.numbers(units)];
     let scale = 2.0 / (n * units) as f32;
 
-    let (mut a, z_exact, error) = sums(layer, &x, &w, &b);
+    let (z_single, z_exact, error) = sums(layer, &x, &w, &b);
+    let mut a = z_single.clone();
     activate(layer.activation, &mut a);
     let mut delta = vec![0.0; n * units];
     let mut columns = before.clone();
@@ -224,8 +244,14 @@ fn check_output_delta(layer: &Layer) {
     for ij in 0..n * units {
         let j = ij % units;
         let off = a[ij] - target[ij];
-        columns[0][j] = off.mul_add(off, columns[0][j]);
-        delta[ij] = off * scale * reference::derivative(layer.activation, a[ij]);
+        delta[ij] = off * scale;
+        match loss {
+            Loss::CrossEntropy => columns[0][j] += cross_entropy(z_single[ij], target[ij]),
+            _ => {
+                columns[0][j] = off.mul_add(off, columns[0][j]);
+                delta[ij] *= reference::derivative(layer.activation, a[ij]);
+            }
+        }
         columns[1][j] += delta[ij];
 
         let (z, z_error) = (z_exact[ij], error[ij]);
@@ -233,15 +259,24 @@ fn check_output_delta(layer: &Layer) {
         let a_error = z_error + 4.0 * EPSILON * a.abs() + 1e-37;
         let off = a - f64::from(target[ij]);
         let off_error = a_error + EPSILON * off.abs();
-        columns_exact[0][j] += off * off;
-        columns_error[0][j] +=
-            off_error * (2.0 * off.abs() + off_error) + n as f64 * EPSILON * off * off;
-        exact[ij] = off * f64::from(scale) * reference::derivative(layer.activation, a);
-        let slope_error = match near_kink(layer.activation, z, z_error) {
-            true => 1.0,
-            false => 2.0 * a_error + 4.0 * EPSILON,
-        };
-        delta_error[ij] = f64::from(scale) * (off_error + off.abs() * slope_error) + 1e-37;
+        exact[ij] = off * f64::from(scale);
+        delta_error[ij] = f64::from(scale) * (off_error + 4.0 * EPSILON * off.abs()) + 1e-37;
+        if loss == Loss::CrossEntropy {
+            let term = reference::cross_entropy(z, f64::from(target[ij]));
+            columns_exact[0][j] += term;
+            // By z it changes by at most 1; max(z, 0) - x z cancels.
+            columns_error[0][j] += z_error + (n as f64 + 8.0) * EPSILON * (term + z.abs());
+        } else {
+            columns_exact[0][j] += off * off;
+            columns_error[0][j] +=
+                off_error * (2.0 * off.abs() + off_error) + n as f64 * EPSILON * off * off;
+            exact[ij] *= reference::derivative(layer.activation, a);
+            let slope_error = match near_kink(layer.activation, z, z_error) {
+                true => 1.0,
+                false => 2.0 * a_error + 4.0 * EPSILON,
+            };
+            delta_error[ij] = f64::from(scale) * (off_error + off.abs() * slope_error) + 1e-37;
+        }
         columns_exact[1][j] += exact[ij];
         columns_error[1][j] += delta_error[ij] + n as f64 * EPSILON * exact[ij].abs();
     }
@@ -261,7 +296,8 @@ fn check_output_delta(layer: &Layer) {
                 Way::Whole => {
                     let (x, w, t, out) = (x.view(), w.view(), target.view(), out.view_mut());
                     output_delta(
-                        isa, x, skip, w, &b, activation, t, scale, out, squares, gradient, scratch,
+                        isa, x, skip, w, &b, activation, loss, t, scale, out, squares, gradient,
+                        scratch,
                     );
                 }
                 Way::Rows => {
@@ -272,8 +308,8 @@ fn check_output_delta(layer: &Layer) {
                         let (x, t) = (x.view().rows(range.clone()), target.view().rows(range));
                         let (w, out) = (w.view(), outs.take(part));
                         output_delta(
-                            isa, x, skip, w, &b, activation, t, scale, out, squares, gradient,
-                            scratch,
+                            isa, x, skip, w, &b, activation, loss, t, scale, out, squares,
+                            gradient, scratch,
                         );
                     }
                 }
@@ -288,7 +324,7 @@ fn check_output_delta(layer: &Layer) {
                             (&mut squares[range.clone()], &mut gradient[range.clone()]);
                         let (x, b, out) = (x.view(), &b[range], outs.take(part));
                         output_delta(
-                            isa, x, skip, w, b, activation, t, scale, out, squares, gradient,
+                            isa, x, skip, w, b, activation, loss, t, scale, out, squares, gradient,
                             scratch,
                         );
                     }
@@ -321,6 +357,7 @@ fn check_hidden_delta(layer: &Layer, with_penalty: bool) {
     activate(layer.activation, &mut a);
     let penalty = if with_penalty { random.numbers(units) } else { vec![0.0; units] };
     let before = random.numbers(units);
+    let l1 = if with_penalty && layer.seed % 2 == 0 { 0.25 } else { 0.0 };
 
     let (mut delta, mut exact, mut error) = sums(layer, &next, &w, &penalty);
     let mut gradient = before.clone();
@@ -329,6 +366,10 @@ fn check_hidden_delta(layer: &Layer, with_penalty: bool) {
         before.iter().map(|x| f64::from(x.abs()) * EPSILON * n as f64).collect();
     for ij in 0..n * units {
         let j = ij % units;
+        let sign = if a[ij] == 0.0 { 0.0 } else { l1 * a[ij].signum() };
+        delta[ij] += sign;
+        exact[ij] += f64::from(sign);
+        error[ij] += EPSILON * exact[ij].abs();
         delta[ij] *= reference::derivative(layer.activation, a[ij]);
         gradient[j] += delta[ij];
         let upstream = exact[ij];
@@ -343,7 +384,7 @@ fn check_hidden_delta(layer: &Layer, with_penalty: bool) {
     let w = Block::holding(&w, outputs, units, w_layout);
     let a = Block::holding(&a, n, units, a_layout);
     let penalty = with_penalty.then(|| common::guarded(&penalty));
-    let penalty = penalty.as_deref();
+    let penalty = Penalty { units: penalty.as_deref(), l1 };
     let f = layer.activation;
     let mut first_bits: Option<Vec<f32>> = None;
     for isa in Isa::all() {
@@ -373,7 +414,8 @@ fn check_hidden_delta(layer: &Layer, with_penalty: bool) {
                         let range = division.range(part);
                         let w = w.view().transposed().rows(range.clone());
                         let a = a.view().columns(range.clone());
-                        let penalty = penalty.map(|penalty| &penalty[range.clone()]);
+                        let of_units = penalty.units.map(|penalty| &penalty[range.clone()]);
+                        let penalty = Penalty { units: of_units, l1 };
                         let (next, out, got) = (next.view(), outs.take(part), &mut got[range]);
                         hidden_delta(isa, next, w, a, f, penalty, out, got, scratch);
                     }
@@ -586,7 +628,21 @@ fn sums_from_0_are_those_of_the_reference() {
             let a = MatrixMut::new(&mut a, n, units);
             forward(isa, x, false, w, &b, f, a, &mut sums, scratch);
             let d = MatrixMut::new(&mut delta, n, units);
-            output_delta(isa, x, false, w, &b, f, t, 1.0, d, &mut squares, &mut gradient, scratch);
+            output_delta(
+                isa,
+                x,
+                false,
+                w,
+                &b,
+                f,
+                Loss::SquaredError,
+                t,
+                1.0,
+                d,
+                &mut squares,
+                &mut gradient,
+                scratch,
+            );
         });
         let mut want = vec![0.0; units];
         reference::column_sums(n, units, &a, &mut want);
@@ -870,6 +926,141 @@ fn update_is_gemm_and_sweep_on_every_set() {
         // The portable set too: there is one order of arithmetic within a set.
         for (one, two) in one.iter().zip(&two) {
             common::assert_bits(isa.name(), one, two);
+        }
+    }
+}
+
+/// The largest stay, of equal ones the first; the others are 0.
+fn check_keep_largest(numbers: &[f32], k: usize) {
+    let mut want = numbers.to_vec();
+    let smallest = reference::keep_largest(k, &mut want);
+    let mut have = numbers.to_vec();
+    let mut keys = vec![0; numbers.len()];
+    let got = sae_kernels::code::keep_largest(&mut have, k, &mut keys);
+    assert_eq!(got, smallest, "{numbers:?}, {k}");
+    assert_eq!(have, want, "{numbers:?}, {k}");
+}
+
+/// An exactly sparse layer's way back against plain loops, on every set.
+fn check_open_delta(seed: u64, n: usize, units: usize, activation: Activation, l1: f32) {
+    let mut random = Random(seed);
+    let mut a = random.numbers(n * units);
+    activate(activation, &mut a);
+    a.iter_mut().for_each(|a| *a = if random.unit() < 0.6 { 0.0 } else { *a });
+    let (gradient, penalty) = (random.numbers(n * units), random.numbers(units));
+    let before = random.numbers(units);
+    let (mut want, mut sums) = (gradient.clone(), before.clone());
+    for (ij, delta) in want.iter_mut().enumerate() {
+        let sign = if a[ij] == 0.0 { 0.0 } else { l1 * a[ij].signum() };
+        let slope = reference::derivative(activation, a[ij]);
+        *delta = if a[ij] == 0.0 { 0.0 } else { ((*delta + penalty[ij % units]) + sign) * slope };
+        sums[ij % units] += *delta;
+    }
+    for isa in Isa::all() {
+        let (mut delta, mut got) = (gradient.clone(), common::guarded(&before));
+        sae_kernels::code::open_delta(
+            isa,
+            sae_kernels::Matrix::new(&a, n, units),
+            activation,
+            Penalty { units: Some(&penalty), l1 },
+            MatrixMut::new(&mut delta, n, units),
+            &mut got,
+        );
+        if isa.is_fused() {
+            let (delta, want) = (unsigned_zeros(&delta), unsigned_zeros(&want));
+            common::assert_bits(&format!("delta on {}, {activation:?}", isa.name()), &delta, &want);
+            common::assert_bits(&format!("sums on {}, {activation:?}", isa.name()), &got, &sums);
+        }
+        let (exact, error) = (wide(&want), vec![1e-5; n * units]);
+        common::assert_close(&format!("delta on {}", isa.name()), &delta, &exact, &error);
+    }
+}
+
+proptest! {
+    #[test]
+    fn keep_largest_is_the_reference(
+        numbers in prop::collection::vec(
+            prop_oneof![Just(0.0f32), Just(-0.5), Just(1.0), -2.0f32..2.0, any::<f32>()],
+            1..70,
+        ),
+        k in 0usize..70,
+    ) {
+        let mut numbers = numbers;
+        numbers.iter_mut().for_each(|x| *x = if x.is_nan() { 0.25 } else { *x + 0.0 });
+        let k = 1 + k % numbers.len();
+        check_keep_largest(&numbers, k);
+    }
+
+    #[test]
+    fn open_delta_is_penalty_and_slope(
+        seed in any::<u64>(),
+        n in 1usize..9,
+        units in 1usize..70,
+        activation in prop::sample::select(ACTIVATIONS.to_vec()),
+        l1 in prop_oneof![Just(0.0f32), Just(0.25)],
+    ) {
+        check_open_delta(seed, n, units, activation, l1);
+    }
+
+    #[test]
+    fn thresholds_learn_as_published(seed in any::<u64>(), n in 1usize..9, units in 1usize..20) {
+        let mut random = Random(seed);
+        let (pre, gradient) = (random.numbers(n * units), random.numbers(n * units));
+        let thresholds: Vec<f32> = (0..units).map(|_| random.unit() + 0.01).collect();
+        let jump = sae_kernels::code::Jump { bandwidth: 0.5, l0: 0.125 };
+        let mut a = vec![9.0; n * units];
+        sae_kernels::code::jump(&pre, &thresholds, &mut a);
+        let mut got = vec![9.0; units];
+        sae_kernels::code::threshold_gradient(jump, &pre, &gradient, &thresholds, &mut got);
+        for j in 0..units {
+            let mut want = 0.0;
+            for i in 0..n {
+                let (z, g) = (f64::from(pre[i * units + j]), f64::from(gradient[i * units + j]));
+                let threshold = f64::from(thresholds[j]);
+                let kernel = if ((z - threshold) / 0.5).abs() < 0.5 { 1.0 } else { 0.0 };
+                // d a / d threshold and d H / d threshold, then d threshold / d its logarithm.
+                want += (-threshold / 0.5 * kernel * g - 0.125 / 0.5 * kernel) * threshold;
+                prop_assert_eq!(a[i * units + j] != 0.0, z > threshold);
+            }
+            prop_assert!((f64::from(got[j]) - want).abs() < 1e-4, "{} {}", got[j], want);
+        }
+    }
+
+    #[test]
+    fn momentum_and_weight_decay_are_the_reference(seed in any::<u64>(), length in 1usize..100) {
+        let mut random = Random(seed);
+        let [w, v, g] = [0; 3].map(|_| random.numbers(length));
+        let (mut want_w, mut want_v) = (w.clone(), v.clone());
+        reference::momentum(0.01f32, 0.9, &mut want_w, &mut want_v, &g);
+        let decayed: Vec<f32> = g.iter().zip(&w).map(|(g, w)| 0.3f32.mul_add(*w, *g)).collect();
+        for isa in Isa::all().filter(|isa| isa.is_fused()) {
+            let (mut have_w, mut have_v, mut have_g) = (w.clone(), v.clone(), g.clone());
+            sae_kernels::momentum_sweep(isa, 0.01, 0.9, &mut have_w, &mut have_v, &g);
+            common::assert_bits("weights", &have_w, &want_w);
+            common::assert_bits("velocity", &have_v, &want_v);
+            sae_kernels::add_weight_decay(isa, 0.3, &w, &mut have_g);
+            common::assert_bits("gradient", &have_g, &decayed);
+        }
+    }
+
+    /// AdamW: the weights shrink, then Adam's step; biases do not.
+    #[test]
+    fn decoupled_decay_shrinks_weights(seed in any::<u64>(), length in 1usize..60) {
+        let mut random = Random(seed);
+        let [w, g] = [0; 2].map(|_| random.numbers(length));
+        let adam = Adam::new(0.01, 0.9, 0.999, 1e-8, 0.0, 1);
+        for isa in Isa::all() {
+            let run = |adam: &Adam| {
+                let (mut w, mut m, mut v) = (w.clone(), vec![0.0; length], vec![0.0; length]);
+                adam_sweep(isa, adam, &mut w, &mut m, &mut v, &g);
+                w
+            };
+            let (plain, decayed) = (run(&adam), run(&adam.with_decoupled_decay(0.25)));
+            for ((plain, decayed), w) in plain.iter().zip(&decayed).zip(&w) {
+                prop_assert!((plain - decayed - 0.25 * w).abs() < 1e-6);
+            }
+            let without = run(&adam.with_decoupled_decay(0.25).without_weight_decay());
+            prop_assert_eq!(&plain, &without);
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     files::check_writable(&args.out)?;
     let codes = Idx::open(&args.codes)?;
-    let units = net.settings().code();
+    let units = net.settings().code_units();
     if codes.features() != units {
         let problem = format!(
             "{} has {} numbers a sample and the model's code has {units} units",

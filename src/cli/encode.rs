@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let (samples, _) = args.data.trial(net.scaling())?;
     let codes = net.encode(&mut engine, &samples)?;
-    let units = net.settings().code();
+    let units = net.settings().code_units();
     let Some(out) = &args.out else {
         csv(BufWriter::new(io::stdout().lock()), &codes, units)?;
         return Ok(());

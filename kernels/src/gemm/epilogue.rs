@@ -3,9 +3,11 @@
 use super::tile::Place;
 use super::{BLOCK_ROWS, GRADIENT_FLOATS, Operands, PRODUCT_FLOATS, Scratch, product};
 use crate::activation::Activation;
+use crate::loss::{self, Loss};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::optimizer::{Adam, AdamLanes};
 use crate::simd::{Isa, Kernel, Simd};
+use crate::sparsity::Penalty;
 
 /// Takes finished sums, a vector at a time; in each column of vectors the rows in their order.
 ///
@@ -188,15 +190,16 @@ pub fn forward(
 struct OutputDelta<'a> {
     bias: &'a [f32],
     activation: Activation,
+    loss: Loss,
     target: Matrix<'a>,
     scale: f32,
     delta: MatrixMut<'a>,
-    squared_errors: &'a mut [f32],
+    losses: &'a mut [f32],
     bias_gradient: &'a mut [f32],
 }
 
 impl Epilogue for OutputDelta<'_> {
-    /// Bias, squared errors, bias gradient.
+    /// Bias, losses, bias gradient.
     type Column<S: Simd> = (S::V, S::V, S::V);
     #[inline(always)]
     unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S> {
@@ -204,7 +207,7 @@ impl Epilogue for OutputDelta<'_> {
         unsafe {
             (
                 s.load_upto(self.bias.as_ptr().add(col), lanes),
-                s.load_upto(self.squared_errors.as_ptr().add(col), lanes),
+                s.load_upto(self.losses.as_ptr().add(col), lanes),
                 s.load_upto(self.bias_gradient.as_ptr().add(col), lanes),
             )
         }
@@ -221,11 +224,19 @@ impl Epilogue for OutputDelta<'_> {
     ) {
         // SAFETY: the trait's promise; the target has the output's shape.
         unsafe {
-            let a = self.activation.apply(s, s.add(sum, column.0));
+            let z = s.add(sum, column.0);
+            let a = self.activation.apply(s, z);
             let x = s.load_upto(self.target.data.add(row * self.target.row_stride + col), lanes);
             let error = s.sub(a, x);
-            column.1 = s.mul_add(error, error, column.1);
-            let delta = self.activation.chain(s, a, s.mul(error, s.splat(self.scale)));
+            let mut delta = s.mul(error, s.splat(self.scale));
+            match self.loss {
+                Loss::SquaredError => {
+                    column.1 = s.mul_add(error, error, column.1);
+                    delta = self.activation.chain(s, a, delta);
+                }
+                // The sigmoid's derivative divides itself out.
+                Loss::CrossEntropy => column.1 = s.add(column.1, loss::cross_entropy(s, z, x)),
+            }
             column.2 = s.add(column.2, delta);
             s.store_upto(self.delta.data.add(row * self.delta.row_stride + col), lanes, delta);
         }
@@ -234,21 +245,24 @@ impl Epilogue for OutputDelta<'_> {
     unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize) {
         // SAFETY: as in `begin`.
         unsafe {
-            s.store_upto(self.squared_errors.as_mut_ptr().add(col), lanes, column.1);
+            s.store_upto(self.losses.as_mut_ptr().add(col), lanes, column.1);
             s.store_upto(self.bias_gradient.as_mut_ptr().add(col), lanes, column.2);
         }
     }
 }
 
-/// The output layer forward, its loss and its delta in one pass: with a = f(input weights + bias)
-/// and e = a - target, `delta = scale e f'`; e^2 is added to `squared_errors[out]` and delta to
-/// `bias_gradient[out]`, both in the samples' order. For the mean squared error over n samples of
-/// d features the scale is 2 / (n d).
+/// The output layer forward, its loss and its delta in one pass.
+///
+/// With z = input weights + bias, a = f(z) and e = a - target: for squared errors, e^2 is added to
+/// `losses[out]` and `delta = scale e f'`; for the cross-entropy, that of z goes to `losses` and
+/// `delta = scale e`, the activation being the sigmoid. Delta is added to `bias_gradient[out]`; both
+/// sums run in the samples' order. For the mean over n samples of d features the scale is
+/// [`Loss::slope`] / (n d).
 ///
 /// Shapes: input `[n, in]`, weights `[in, out]`, target and delta `[n, out]`.
 ///
 /// # Panics
-/// The shapes do not fit.
+/// The shapes do not fit, or the cross-entropy has another activation than the sigmoid.
 #[allow(clippy::too_many_arguments)]
 pub fn output_delta(
     isa: Isa,
@@ -257,10 +271,11 @@ pub fn output_delta(
     weights: Matrix<'_>,
     bias: &[f32],
     activation: Activation,
+    loss: Loss,
     target: Matrix<'_>,
     scale: f32,
     delta: MatrixMut<'_>,
-    squared_errors: &mut [f32],
+    losses: &mut [f32],
     bias_gradient: &mut [f32],
     scratch: &mut Scratch<'_>,
 ) {
@@ -268,18 +283,19 @@ pub fn output_delta(
     check("the delta", (delta.rows, delta.cols), (input.rows, out));
     check("the target", (target.rows, target.cols), (input.rows, out));
     assert!(target.col_stride == 1, "the target's rows are contiguous");
-    let lengths = [bias.len(), squared_errors.len(), bias_gradient.len()];
+    assert!(loss.fits(activation), "the cross-entropy is that of a sigmoid");
+    let lengths = [bias.len(), losses.len(), bias_gradient.len()];
     assert!(lengths == [out; 3], "a number for each unit");
     let operands = Operands { a: input, b: weights, skip_zeros, partial: partial(&delta) };
     let epilogue =
-        OutputDelta { bias, activation, target, scale, delta, squared_errors, bias_gradient };
+        OutputDelta { bias, activation, loss, target, scale, delta, losses, bias_gradient };
     isa.run(Run { operands, epilogue, scratch });
 }
 
 struct HiddenDelta<'a> {
     activations: Matrix<'a>,
     activation: Activation,
-    penalty: Option<&'a [f32]>,
+    penalty: Penalty<'a>,
     delta: MatrixMut<'a>,
     bias_gradient: &'a mut [f32],
 }
@@ -291,10 +307,7 @@ impl Epilogue for HiddenDelta<'_> {
     unsafe fn begin<S: Simd>(&self, s: S, col: usize, lanes: usize) -> Self::Column<S> {
         // SAFETY: the slices are as long as the delta is wide.
         unsafe {
-            let penalty = match self.penalty {
-                Some(penalty) => s.load_upto(penalty.as_ptr().add(col), lanes),
-                None => s.splat(0.0),
-            };
+            let penalty = self.penalty.load(s, col, lanes);
             (penalty, s.load_upto(self.bias_gradient.as_ptr().add(col), lanes))
         }
     }
@@ -312,7 +325,7 @@ impl Epilogue for HiddenDelta<'_> {
         unsafe {
             let at = self.activations.data.add(row * self.activations.row_stride + col);
             let a = s.load_upto(at, lanes);
-            let delta = self.activation.chain(s, a, s.add(sum, column.0));
+            let delta = self.activation.chain(s, a, self.penalty.add(s, sum, column.0, a));
             column.1 = s.add(column.1, delta);
             s.store_upto(self.delta.data.add(row * self.delta.row_stride + col), lanes, delta);
         }
@@ -328,7 +341,7 @@ impl Epilogue for HiddenDelta<'_> {
 /// down the samples to `bias_gradient[units]`.
 ///
 /// Shapes: next `[n, out]`, the next layer's weights `[units, out]`, activations and delta
-/// `[n, units]`, penalty `[units]`: the sparsity penalty's gradient for each sample's activation.
+/// `[n, units]`, the penalty's `[units]`.
 ///
 /// # Panics
 /// The shapes do not fit.
@@ -339,7 +352,7 @@ pub fn hidden_delta(
     weights: Matrix<'_>,
     activations: Matrix<'_>,
     activation: Activation,
-    penalty: Option<&[f32]>,
+    penalty: Penalty<'_>,
     delta: MatrixMut<'_>,
     bias_gradient: &mut [f32],
     scratch: &mut Scratch<'_>,
@@ -349,7 +362,7 @@ pub fn hidden_delta(
     check("the activations", (activations.rows, activations.cols), (next.rows, units));
     assert!(activations.col_stride == 1, "the activations' rows are contiguous");
     assert!(bias_gradient.len() == units, "a number for each unit");
-    assert!(penalty.is_none_or(|p| p.len() == units), "a penalty for each unit");
+    assert!(penalty.units.is_none_or(|p| p.len() == units), "a penalty for each unit");
     let b = weights.transposed();
     let operands = Operands { a: next, b, skip_zeros: false, partial: partial(&delta) };
     let epilogue = HiddenDelta { activations, activation, penalty, delta, bias_gradient };

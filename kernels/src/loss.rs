@@ -1,0 +1,56 @@
+//! What a reconstruction's error costs.
+
+use crate::activation::Activation;
+use crate::math;
+use crate::simd::Simd;
+
+/// The data term of the objective, a mean over samples and features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// (a - x)^2.
+    #[default]
+    SquaredError,
+    /// -x ln a - (1 - x) ln(1 - a), for features in [0, 1] and a sigmoid at the output.
+    CrossEntropy,
+}
+
+impl Loss {
+    /// All of them.
+    pub const ALL: [Loss; 2] = [Loss::SquaredError, Loss::CrossEntropy];
+
+    /// The name used in settings and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::SquaredError => "squared-error",
+            Loss::CrossEntropy => "cross-entropy",
+        }
+    }
+
+    /// Whether it goes with this activation of the output.
+    pub fn fits(self, activation: Activation) -> bool {
+        self == Loss::SquaredError || activation == Activation::Sigmoid
+    }
+
+    /// By what `a - x` is multiplied in the gradient: of (a - x)^2 by a, and of the cross-entropy
+    /// by z.
+    pub fn slope(self) -> f64 {
+        match self {
+            Loss::SquaredError => 2.0,
+            Loss::CrossEntropy => 1.0,
+        }
+    }
+}
+
+/// The cross-entropy of a = sigmoid(z) against x, from z, which nothing cancels in:
+/// max(z, 0) - x z + ln(1 + e^-|z|).
+#[inline(always)]
+pub(crate) fn cross_entropy<S: Simd>(s: S, z: S::V, x: S::V) -> S::V {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let small = math::exp(s, s.sub(zero, s.abs(z)));
+    // ln(1 + u), with what the addition rounded away given back.
+    let sum = s.add(one, small);
+    let lost = s.sub(small, s.sub(sum, one));
+    let softplus = s.add(math::ln(s, sum), s.div(lost, sum));
+    s.add(s.sub(s.max(zero, z), s.mul(x, z)), softplus)
+}

@@ -1,0 +1,72 @@
+//! Steers the weights of the sparsity penalties until a layer is as sparse as wanted.
+
+use sae_kernels::Isa;
+use sae_kernels::math::{self, Function};
+
+use crate::autoencoder::Autoencoder;
+use crate::settings::{Measure, Target};
+use crate::step::{State, Workspace, active, l1_per_sample};
+
+/// How much of the smoothed measure a step's is: some hundred steps count.
+const NEW: f64 = 0.02;
+/// What the logarithm of the factor changes in all steps together while the measure is off by e.
+const REACH: f64 = 30.0;
+/// Share of the steps, at the end, over whose factors the frozen one is a mean.
+const SETTLED: f64 = 0.25;
+/// How far the factor goes: e to this.
+const FARTHEST: f64 = 25.0;
+
+/// What the controller remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Control {
+    /// The measure, smoothed over steps.
+    pub smoothed: f64,
+    /// Logarithm of the factor.
+    pub log_factor: f64,
+    /// Sum of it over the settled steps.
+    pub sum: f64,
+}
+
+/// One number through the scalar kernels: a C library has other bits elsewhere.
+fn of(function: Function, x: f64) -> f64 {
+    let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
+    let mut number = [x as f32];
+    math::map(isa, function, &mut number);
+    f64::from(number[0])
+}
+
+/// After a step: measures, and changes the factor of all sparsity penalties.
+///
+/// An integrating controller of logarithms: the factor grows while the layer is more active than
+/// wanted and shrinks while it is less, by the ratio. It is slow against the network's answer, so
+/// that it does not swing; its last quarter is averaged and frozen.
+pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
+    let Some(Target { layer, of: measure, value, steps }) = net.settings.target else { return };
+    let (step, control) = (state.step, &mut state.control);
+    if step > steps {
+        return;
+    }
+    let (n, activations) = (net.settings.batch, &work.activations[layer]);
+    let measured = match measure {
+        Measure::MeanActivation => {
+            let activation = net.settings.activation_of(layer);
+            let units = work.rho_hat[layer].len() as f64;
+            l1_per_sample(activation, &work.rho_hat[layer], activations, n) / units
+        }
+        Measure::L0 => active(activations) as f64 / n as f64,
+    };
+    let new = if step == 1 { 1.0 } else { NEW };
+    control.smoothed += new * (measured - control.smoothed);
+    // A layer that is silent is as far off as e below.
+    let ratio = (control.smoothed / value).clamp(0.3679, 2.7183);
+    control.log_factor += of(Function::Ln, ratio) * (REACH / steps as f64).min(0.05);
+    control.log_factor = control.log_factor.clamp(-FARTHEST, FARTHEST);
+    let settled = ((steps as f64 * SETTLED) as u64).max(1);
+    if step + settled > steps {
+        control.sum += control.log_factor;
+    }
+    if step == steps {
+        control.log_factor = control.sum / settled as f64;
+    }
+    net.penalty_factor = of(Function::Exp, control.log_factor);
+}

@@ -1,0 +1,131 @@
+//! From gradients that are all in memory to new weights: where they are clipped or tied weights
+//! share them, and for optimizers that no kernel is fused with.
+
+use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
+
+use crate::autoencoder::Autoencoder;
+use crate::engine::{Engine, row_parts};
+use crate::network::tie;
+use crate::settings::{Code, Optimizer, Settings};
+use crate::step::{State, Workspace};
+
+/// Numbers whose squares are added in one go: few enough for `f32` errors not to matter, and fixed,
+/// so that no number of threads changes the sum.
+const BLOCK: usize = 4096;
+
+/// A step's constants of Adam, or AdamW.
+pub(crate) fn adam(settings: &Settings, step: u64) -> Adam {
+    let &Settings { beta1, beta2, epsilon, lambda, .. } = settings;
+    let rate = settings.learning_rate_of(step);
+    let adam = Adam::new(rate, beta1, beta2, epsilon, lambda, step);
+    match settings.optimizer {
+        Optimizer::AdamW { decay } => adam.with_decoupled_decay(rate * decay),
+        _ => adam,
+    }
+}
+
+/// Adds the weight decay's part to the gradient, and gives tied weights the sum of both of theirs.
+pub(crate) fn complete(isa: Isa, net: &Autoencoder, work: &mut Workspace) {
+    let Autoencoder { settings, parameters, .. } = net;
+    let Workspace { layers, gradient, .. } = work;
+    if settings.lambda > 0.0 {
+        let lambda = settings.lambda as f32;
+        for layer in &*layers {
+            let (weights, gradient) =
+                (&parameters[layer.weights()], &mut gradient[layer.weights()]);
+            add_weight_decay(isa, lambda, weights, gradient);
+        }
+    }
+    if settings.tied {
+        for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
+            let twin = layers[layers.len() - 1 - l];
+            for input in 0..layer.inputs {
+                for unit in 0..layer.outputs {
+                    let here = layer.start + input * layer.outputs + unit;
+                    let there = twin.start + unit * layer.inputs + input;
+                    let sum = gradient[here] + gradient[there];
+                    (gradient[here], gradient[there]) = (sum, sum);
+                }
+            }
+        }
+    }
+}
+
+/// The gradient's length; tied weights count once.
+fn norm(net: &Autoencoder, work: &Workspace) -> f64 {
+    let square = |numbers: &[f32]| {
+        let block = |block: &[f32]| block.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
+        numbers.chunks(BLOCK).map(block).sum::<f64>()
+    };
+    let mut sum = square(&work.gradient);
+    if net.settings.tied {
+        let twins = &work.layers[work.layers.len() / 2..];
+        sum -= twins.iter().map(|twin| square(&work.gradient[twin.weights()])).sum::<f64>();
+    }
+    sum.max(0.0).sqrt()
+}
+
+/// Clips the gradient and takes the optimizer's step with it.
+pub(crate) fn apply(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    state: &mut State,
+    work: &mut Workspace,
+) {
+    let clip = net.settings.clip;
+    if clip > 0.0 {
+        let norm = norm(net, work);
+        if norm > clip {
+            let scale = (clip / norm) as f32;
+            work.gradient.iter_mut().for_each(|g| *g *= scale);
+        }
+    }
+    let Autoencoder { settings, parameters, .. } = net;
+    let learned = match settings.code {
+        // Its threshold is no weight.
+        Code::BatchTopK(_) => parameters.len() - 1,
+        _ => parameters.len(),
+    };
+    let parameters = &mut parameters[..learned];
+    let gradient = &work.gradient[..learned];
+    let (first, second) = (&mut state.first[..learned], &mut state.second[..learned]);
+    let rate = settings.learning_rate_of(state.step) as f32;
+    let plain = adam(settings, state.step).without_weight_decay();
+    // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
+    let decoupled = match settings.optimizer {
+        Optimizer::AdamW { decay } => {
+            plain.with_decoupled_decay(settings.learning_rate_of(state.step) * decay)
+        }
+        _ => plain,
+    };
+    let isa = engine.isa;
+    let mut sweep = |range: std::ops::Range<usize>, adam: Adam| {
+        let division = engine.divide(range.len(), 16);
+        let all = [&mut *parameters, &mut *first, &mut *second];
+        let [w, m, v] = all.map(|flat| row_parts(&mut flat[range.clone()], division));
+        let gradient = &gradient[range.clone()];
+        engine.team.run(division.parts(), |part, _| {
+            let (mut w, mut m, mut v) = (w.take(part), m.take(part), v.take(part));
+            let (w, m, v) = (w.row_mut(0), m.row_mut(0), v.row_mut(0));
+            let g = &gradient[division.range(part)];
+            match settings.optimizer {
+                Optimizer::Momentum { momentum } => {
+                    momentum_sweep(isa, rate, momentum as f32, w, m, g);
+                }
+                _ => adam_sweep(isa, &adam, w, m, v, g),
+            }
+        });
+    };
+    for layer in &work.layers {
+        sweep(layer.weights(), decoupled);
+        sweep(layer.biases(), plain);
+    }
+    if let Some(last) = work.layers.last()
+        && last.biases().end < learned
+    {
+        sweep(last.biases().end..learned, plain);
+    }
+    if settings.tied {
+        tie(&work.layers, parameters);
+    }
+}
