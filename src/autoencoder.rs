@@ -149,8 +149,7 @@ impl Autoencoder {
         for chunk in codes.chunks(CHUNK * width) {
             let n = chunk.len() / width;
             let mut values = chunk.to_vec();
-            for l in self.settings.encoder_layers()..layers.len() {
-                let layer = layers[l];
+            for (l, &layer) in layers.iter().enumerate().skip(self.settings.encoder_layers()) {
                 let view = view(&self.settings, &self.parameters, l, layer);
                 let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
                 let output = MatrixMut::new(&mut next, n, layer.outputs);
@@ -185,7 +184,7 @@ impl Autoencoder {
 
     /// Passes all samples through the network, some at a time, and returns each layer's sums of
     /// activations. With `logits` the output layer's numbers are those before its activation.
-    fn for_chunks(
+    pub(crate) fn for_chunks(
         &self,
         engine: &mut Engine,
         samples: &Samples,
@@ -247,9 +246,9 @@ fn room(rows: usize, columns: usize) -> Result<Vec<f32>> {
 }
 
 /// Some samples on their way through the network.
-struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     /// `[n, d]`
-    inputs: &'a [f32],
+    pub inputs: &'a [f32],
     /// Of each layer, `[n, out]`.
-    outputs: &'a [Vec<f32>],
+    pub outputs: &'a [Vec<f32>],
 }

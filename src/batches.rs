@@ -9,6 +9,7 @@ pub(crate) enum Stream {
     Weights = 1,
     Order = 2,
     Corruption = 3,
+    Revival = 4,
 }
 
 /// The generator of a stream; `part` numbers the epochs, say.

@@ -25,7 +25,7 @@ use crate::files::{self, BLOCK, Disk, System};
 use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::{Samples, Scaling};
-use crate::settings::Settings;
+use crate::settings::{Optimizer, Settings};
 use crate::step::{self, end};
 use crate::tensors::{self, Dtype, Header, read_file};
 use crate::trainer::Trainer;
@@ -517,6 +517,11 @@ impl Checkpoints {
     ) -> Result<Self> {
         if keep == 0 {
             return Err(Error::setting("keep", "0 checkpoints; at least 1 was expected"));
+        }
+        if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
+            let problem =
+                "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
+            return Err(Error::setting("optimizer", problem));
         }
         let wrong = |e| Error::io("write", path, e);
         let target = files::resolved(path).map_err(wrong)?;

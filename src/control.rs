@@ -57,9 +57,9 @@ pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace
     };
     let new = if step == 1 { 1.0 } else { NEW };
     control.smoothed += new * (measured - control.smoothed);
-    // A layer that is silent is as far off as e below.
-    let ratio = (control.smoothed / value).clamp(0.3679, 2.7183);
-    control.log_factor += of(Function::Ln, ratio) * (REACH / steps as f64).min(0.05);
+    // A layer that is silent is no further off than one that is less active by e.
+    let off = of(Function::Ln, (control.smoothed / value).max(1e-6)).clamp(-1.0, 1.0);
+    control.log_factor += off * (REACH / steps as f64).min(0.05);
     control.log_factor = control.log_factor.clamp(-FARTHEST, FARTHEST);
     let settled = ((steps as f64 * SETTLED) as u64).max(1);
     if step + settled > steps {

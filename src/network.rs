@@ -85,11 +85,17 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
         normalise_rows(&layers[settings.encoder_layers()], &mut parameters);
     }
     if let Code::JumpRelu { bandwidth, .. } = settings.code {
-        let mut log = [bandwidth as f32];
-        math::map(isa, Function::Ln, &mut log);
-        parameters[end..].fill(log[0]);
+        parameters[end..].fill(log_threshold(bandwidth));
     }
     parameters
+}
+
+/// The logarithm of a JumpReLU's first thresholds.
+pub(crate) fn log_threshold(bandwidth: f64) -> f32 {
+    let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
+    let mut log = [bandwidth as f32];
+    math::map(isa, Function::Ln, &mut log);
+    log[0]
 }
 
 /// By what a number of the cut distribution is multiplied for a layer's weights, and its biases.

@@ -175,12 +175,17 @@ pub(crate) fn step(
         let State { first, second, .. } = state;
         backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
     }
+    finish_step(net, state, work);
+    Ok(report)
+}
+
+/// What comes after the optimizer.
+pub(crate) fn finish_step(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
     if net.settings.unit_norm {
         let code = work.layers[net.settings.encoder_layers()];
         normalise_rows(&code, &mut net.parameters);
     }
     control::observe(net, state, work);
-    Ok(report)
 }
 
 /// The gradient of the batch in `work.batch`, to `work.gradient`; the weight decay's is in it.

@@ -13,12 +13,14 @@ use crate::control::Control;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, mean_activation};
+use crate::lbfgs::Lbfgs;
 use crate::samples::Samples;
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
-use crate::step::{State, StepReport, Workspace, gather, gradient, step};
+use crate::step::{State, StepReport, Workspace, finish_step, gather, gradient, step};
 use crate::team::{Team, available_threads};
+use crate::update::apply;
 
 /// Chooses what a [`Trainer`] does.
 #[derive(Debug, Default)]
@@ -170,6 +172,17 @@ impl TrainerBuilder {
         if self.threads == Some(0) {
             return Err(Error::setting("threads", "0 threads; at least 1 was expected"));
         }
+        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
+            && self.settings.batch != samples.len()
+        {
+            let (batch, count) = (self.settings.batch, samples.len());
+            return Err(Error::setting(
+                "optimizer",
+                format!(
+                    "L-BFGS works on all {count} samples at once, and the field batch is {batch}"
+                ),
+            ));
+        }
         if u32::try_from(samples.len()).is_err() {
             return Err(Error::setting("data", "more than 2^32 - 1 samples"));
         }
@@ -192,6 +205,7 @@ impl TrainerBuilder {
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut trainer = Trainer {
             engine: Engine::new(isa, team),
+            lbfgs: Lbfgs::new(&net.settings, net.parameters.len()),
             state,
             work,
             batches: Batches::new(samples.len(), net.settings.seed),
@@ -215,6 +229,7 @@ pub struct Trainer {
     engine: Engine,
     net: Autoencoder,
     state: State,
+    lbfgs: Option<Lbfgs>,
     work: Workspace,
     batches: Batches,
     samples: Samples,
@@ -233,7 +248,15 @@ impl Trainer {
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
     /// step), or the data has a feature that is not.
     pub fn step(&mut self) -> Result<StepReport> {
-        self.batches.next(&mut self.work.rows);
+        if self.lbfgs.is_some() {
+            // The same batch each time: all samples, in their order.
+            if self.state.step > 0 {
+                return self.train();
+            }
+            self.work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
+        } else {
+            self.batches.next(&mut self.work.rows);
+        }
         gather(&mut self.engine, &self.samples, &mut self.work)?;
         self.train()
     }
@@ -243,17 +266,72 @@ impl Trainer {
     /// # Errors
     /// As for [`Trainer::step`]; and the batch has another length than the settings say.
     pub fn step_on(&mut self, batch: &[f32]) -> Result<StepReport> {
+        self.take(batch)?;
+        self.train()
+    }
+
+    /// The objective's terms on a batch of the caller's, `[batch, features]`, and its gradient, laid
+    /// out as [`Autoencoder::parameters`], the weight decay's part in it. Nothing is trained.
+    /// (Outside of a step, the first call takes memory for the gradient.)
+    ///
+    /// # Errors
+    /// As for [`Trainer::step_on`].
+    pub fn gradient_on(&mut self, batch: &[f32]) -> Result<(StepReport, &[f32])> {
+        self.take(batch)?;
+        let Trainer { engine, net, state, work, skip_zeros, .. } = self;
+        work.make_room_for_gradient(&net.settings);
+        let report = gradient(engine, net, state, work, *skip_zeros)?;
+        Ok((report, &work.gradient))
+    }
+
+    /// One step of the optimizer with a gradient of the caller's, laid out as
+    /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
+    /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
+    /// the weight decay is expected in it, and that of tied weights to be the sum of both.
+    ///
+    /// # Errors
+    /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which looks for
+    /// gradients itself.
+    pub fn step_with(&mut self, gradient: &[f32]) -> Result<()> {
+        let Trainer { engine, net, state, work, .. } = self;
+        let (have, want) = (gradient.len(), net.parameters.len());
+        if have != want {
+            return Err(Error::Shape(format!(
+                "a gradient of {have} numbers; {want} were expected"
+            )));
+        }
+        if let Some(at) = gradient.iter().position(|g| !g.is_finite()) {
+            let g = gradient[at];
+            return Err(Error::Shape(format!("number {at} of the gradient is {g}")));
+        }
+        if self.lbfgs.is_some() {
+            let problem = "L-BFGS looks for gradients itself; use another for those from outside";
+            return Err(Error::setting("optimizer", problem));
+        }
+        work.make_room_for_gradient(&net.settings);
+        work.gradient.copy_from_slice(gradient);
+        state.step += 1;
+        apply(engine, net, state, work);
+        finish_step(net, state, work);
+        Ok(())
+    }
+
+    /// Copies a batch of the caller's.
+    fn take(&mut self, batch: &[f32]) -> Result<()> {
         if batch.len() != self.work.batch.len() {
             let (have, want) = (batch.len(), self.work.batch.len());
             return Err(Error::Shape(format!("a batch of {have} numbers; {want} were expected")));
         }
         self.work.batch.copy_from_slice(batch);
-        self.train()
+        Ok(())
     }
 
     fn train(&mut self) -> Result<StepReport> {
-        let Trainer { engine, net, state, work, skip_zeros, .. } = self;
-        step(engine, net, state, work, *skip_zeros)
+        let Trainer { engine, net, state, work, lbfgs, skip_zeros, .. } = self;
+        match lbfgs {
+            Some(lbfgs) => lbfgs.step(engine, net, state, work, *skip_zeros),
+            None => step(engine, net, state, work, *skip_zeros),
+        }
     }
 
     /// Steps until so many more are done or `after`, called with the trainer and the report after
@@ -283,6 +361,20 @@ impl Trainer {
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.state.step
+    }
+
+    /// The engine, and the network it computes.
+    pub(crate) fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
+        (&mut self.engine, &self.net)
+    }
+
+    /// Gives parameters new values, and their moments 0.
+    pub(crate) fn overwrite(&mut self, places: &[usize], values: &[f32]) {
+        for (&at, &value) in places.iter().zip(values) {
+            self.net.parameters[at] = value;
+            self.state.first[at] = 0.0;
+            self.state.second[at] = 0.0;
+        }
     }
 
     /// What it trains on.

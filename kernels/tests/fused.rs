@@ -357,7 +357,7 @@ fn check_hidden_delta(layer: &Layer, with_penalty: bool) {
     activate(layer.activation, &mut a);
     let penalty = if with_penalty { random.numbers(units) } else { vec![0.0; units] };
     let before = random.numbers(units);
-    let l1 = if with_penalty && layer.seed % 2 == 0 { 0.25 } else { 0.0 };
+    let l1 = if with_penalty && layer.seed.is_multiple_of(2) { 0.25 } else { 0.0 };
 
     let (mut delta, mut exact, mut error) = sums(layer, &next, &w, &penalty);
     let mut gradient = before.clone();

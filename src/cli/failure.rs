@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub struct Failure {
     code: u8,
     /// Empty if there is nothing to say.
-    problem: String,
+    pub problem: String,
     hint: Option<String>,
 }
 

@@ -12,6 +12,8 @@ mod make_digits;
 mod output;
 mod picture;
 mod reconstruct;
+mod settings;
+mod spec;
 mod train;
 
 use std::process::ExitCode;

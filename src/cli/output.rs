@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use sae::{Activation, Autoencoder, Engine, Error, Evaluation, Isa, Settings, Team};
+use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Loss, Settings, Team};
 use serde_json::{Value, json};
 
 use crate::failure::Result;
@@ -39,17 +39,8 @@ pub fn setting(field: &'static str, problem: &str) -> Error {
     Error::Setting { field, problem: problem.to_owned() }
 }
 
-/// Below this mean activation a unit counts as quiet.
-const QUIET: f32 = 1e-3;
-
-/// How many units are hardly ever active, where an activation of 0 means that.
-fn quiet(net: &Autoencoder, units: &[f32]) -> Option<usize> {
-    let signed = matches!(net.settings().activation, Activation::Tanh | Activation::Linear);
-    (!signed).then(|| units.iter().filter(|&&mean| mean.abs() < QUIET).count())
-}
-
-/// The objective with its terms, then the mean activation of each hidden layer; of the encoder's
-/// alone, or of all.
+/// The objective with its terms, what it explains, then how active each hidden layer is; of the
+/// encoder's alone, or of all.
 pub fn print_evaluation(
     mut out: impl Write,
     title: &str,
@@ -58,33 +49,49 @@ pub fn print_evaluation(
     all_layers: bool,
 ) -> io::Result<()> {
     let settings = net.settings();
-    write!(out, "{title}: {} (MSE {}", short(evaluation.objective), short(evaluation.loss))?;
+    let loss = match settings.loss {
+        Loss::CrossEntropy => "cross-entropy",
+        _ => "MSE",
+    };
+    write!(out, "{title}: {} ({loss} {}", short(evaluation.objective), short(evaluation.loss))?;
+    let factor = net.penalty_factor();
+    let plain = settings.penalties.is_empty();
+    let weight = |weight: f64| if plain { factor * weight } else { 0.0 };
     for (name, term, weight) in [
-        ("sparsity", evaluation.sparsity, settings.beta),
+        ("sparsity", evaluation.sparsity, weight(settings.beta)),
+        ("L1", evaluation.l1, weight(settings.l1)),
         ("weight decay", evaluation.weight_decay, settings.lambda),
     ] {
         if weight > 0.0 {
             write!(out, ", {name} {} x {}", short(term), short_weight(weight))?;
         }
     }
+    if !plain || matches!(settings.code, Code::JumpRelu { .. }) {
+        write!(out, ", sparsity penalties {}", short(evaluation.penalty))?;
+    }
     writeln!(out, ")")?;
+    if evaluation.explained_variance.is_finite() {
+        writeln!(out, "explained variance: {}", short(evaluation.explained_variance))?;
+    }
     for (l, mean) in evaluation.mean_activations().into_iter().enumerate() {
-        let units = &evaluation.units[l];
+        let (units, activity) = (&evaluation.units[l], &evaluation.layers[l]);
         if l >= settings.encoder_layers() && !all_layers {
             break;
         }
         let (nth, count) = (l + 1, units.len());
         write!(out, "mean activation of layer {nth} ({count} units): {}", short(mean))?;
-        match quiet(net, units) {
-            Some(quiet) if all_layers => writeln!(out, ", {quiet} units below {QUIET}")?,
-            _ => writeln!(out)?,
+        if all_layers || settings.code != Code::Dense {
+            let dead = activity.dead_units().count();
+            write!(out, ", {} active a sample, {dead} never", short(activity.l0))?;
         }
+        writeln!(out)?;
     }
     Ok(())
 }
 
-/// As a person would write it: 0.1, but 7.5e-5.
+/// As a person would write it: 0.1, but 7.5e-5; six digits where it was steered.
 fn short_weight(weight: f64) -> String {
+    let weight: f64 = format!("{weight:.5e}").parse().unwrap_or(weight);
     if weight >= 1e-3 { format!("{weight}") } else { format!("{weight:e}") }
 }
 
@@ -94,17 +101,30 @@ pub fn settings_json(settings: &Settings) -> Value {
 }
 
 pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
-    let layers = evaluation.mean_activations().into_iter().zip(&evaluation.units);
-    let layers: Vec<_> = layers
-        .map(|(mean, units)| {
-            let quiet = quiet(net, units);
-            json!({"units": units.len(), "mean_activation": mean, "quiet_units": quiet})
+    let layers = evaluation.units.iter().zip(&evaluation.layers);
+    let layers: Vec<_> = evaluation
+        .mean_activations()
+        .into_iter()
+        .zip(layers)
+        .map(|(mean, (units, activity))| {
+            json!({
+                "units": units.len(),
+                "mean_activation": mean,
+                "l0": activity.l0,
+                "active_above": activity.threshold,
+                "dead_units": activity.dead_units().count(),
+            })
         })
         .collect();
     json!({
         "objective": evaluation.objective,
         "loss": evaluation.loss,
+        "squared_error": evaluation.squared_error,
+        "explained_variance": evaluation.explained_variance,
         "sparsity": evaluation.sparsity,
+        "l1": evaluation.l1,
+        "penalty": evaluation.penalty,
+        "penalty_factor": net.penalty_factor(),
         "weight_decay": evaluation.weight_decay,
         "hidden_layers": layers,
     })

@@ -5,17 +5,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use sae::{
-    Activation, Checkpoint, Checkpoints, Preset, Samples, Scaling, Settings, StepReport, Trainer,
-    activation_of, files,
-};
+use sae::{Checkpoint, Checkpoints, EarlyStopping, Samples, StepReport, Trainer, files};
 use serde_json::{Value, json};
 
 use crate::data::{DataArgs, ScalingName, fit, open, scaled};
 use crate::failure::{Failure, Result};
 use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
+use crate::settings::SettingsArgs;
 use crate::{interrupt, picture};
 
 /// Train an autoencoder and save it
@@ -29,6 +26,8 @@ Examples:
   sae train
   sae train --preset normal --steps 2000 --out normal.safetensors
   sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
+  sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
+  sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
   sae make-digits digits && sae train --data digits --steps 500 --json")]
 pub struct Args {
@@ -43,39 +42,24 @@ pub struct Args {
     /// How a file's numbers become features (default for bytes: byte)
     #[arg(long, value_enum, value_name = "NAME")]
     scaling: Option<ScalingName>,
-    /// Settings to start from [default: sparse, or those of the checkpoint that is resumed]
-    #[arg(long, value_enum)]
-    preset: Option<PresetName>,
     /// Training steps, those before a checkpoint included
     #[arg(long, default_value_t = 20_000)]
     steps: u64,
-    /// Samples in a batch [preset: 60]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// Adam's learning rate [preset: 0.01]
-    #[arg(long, value_name = "RATE")]
-    lr: Option<f64>,
-    /// Sizes of the layers, input to output [preset: 784,300,30,300,784, the ends as the data]
-    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
-    layers: Option<Vec<usize>>,
-    /// Target activation of the sparsity penalty [preset: 0.02]
-    #[arg(long)]
-    rho: Option<f64>,
-    /// Weight of the sparsity penalty [sparse: 7.5e-5, normal: 0]
-    #[arg(long)]
-    beta: Option<f64>,
-    /// Weight of the weight decay [sparse: 5e-6, normal: 0]
-    #[arg(long)]
-    lambda: Option<f64>,
-    /// Hidden layers' activation: sigmoid, tanh, relu, leaky-relu, linear, saturating-linear
-    #[arg(long, value_name = "NAME")]
-    activation: Option<String>,
-    /// Output layer's activation (default: sigmoid for features in [0, 1], or else linear)
-    #[arg(long, value_name = "NAME")]
-    output_activation: Option<String>,
-    /// Seed of the weights and of the order of the samples [preset: 1]
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Train each layer by itself first, so many steps, from the outside in
+    #[arg(long, value_name = "STEPS", conflicts_with = "resume")]
+    pretrain: Option<u64>,
+    /// Give units that are never active a new start, after every so many steps
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    revive: Option<u64>,
+    /// End when the test objective has not fallen for so many evaluations, and keep the best model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    patience: Option<u32>,
+    /// Steps from one of these evaluations to the next
+    #[arg(long, value_name = "N", default_value_t = 500, requires = "patience",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    evaluate_every: u64,
     /// Threads; the model does not depend on them (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
@@ -107,14 +91,6 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PresetName {
-    /// No sparsity penalty and no weight decay
-    Normal,
-    /// rho 0.02, beta 7.5e-5, lambda 5e-6
-    Sparse,
-}
-
 /// Steps from one line of progress to the next.
 const EVERY: u64 = 100;
 
@@ -127,7 +103,8 @@ pub fn run(args: Args) -> Result<()> {
         Some(path) if args.resume && path.exists() => Some(load(path)?),
         _ => None,
     };
-    let settings = settings(&args, &train, checkpoint.as_ref())?;
+    let resumed = checkpoint.as_ref().map(Checkpoint::settings);
+    let settings = args.settings.settings(args.steps, &train, resumed)?;
     let picture_path = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
     if picture_path == args.out {
         let problem = format!("{}: the model and the picture need two names", args.out.display());
@@ -154,8 +131,17 @@ pub fn run(args: Args) -> Result<()> {
 
     interrupt::begin();
     let start = Instant::now();
+    if let Some(steps) = args.pretrain {
+        trainer.pretrain(&train, steps, |layer, shallow| {
+            let loss = shallow.evaluate(&train)?.loss;
+            progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));
+            Ok(())
+        })?;
+    }
     let before = trainer.steps();
     let mut closed = None;
+    let mut failed = None;
+    let mut stopping = args.patience.map(EarlyStopping::new);
     trainer.run(args.steps.saturating_sub(before), |trainer, report| {
         if let Some(checkpoints) = &mut checkpoints
             && trainer.steps().is_multiple_of(args.checkpoint_every)
@@ -167,6 +153,14 @@ pub fn run(args: Args) -> Result<()> {
             closed = Some(error);
             return ControlFlow::Break(());
         }
+        match look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress) {
+            Ok(true) => {}
+            Ok(false) => return ControlFlow::Break(()),
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
         if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let time = start.elapsed();
@@ -175,6 +169,9 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(error) = closed {
         return Err(error.into());
     }
+    if let Some(error) = failed {
+        return Err(error);
+    }
     let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
             // Of an earlier one that failed was told; this one's own end comes next.
@@ -182,6 +179,10 @@ pub fn run(args: Args) -> Result<()> {
         }
         checkpoints.finish()
     });
+    if let Some((objective, step, net)) = stopping.and_then(EarlyStopping::best) {
+        progress.note(&format!("best: step {step}, objective {}", short(objective)));
+        trainer.autoencoder_mut().clone_from(&net);
+    }
     trainer.autoencoder().save(&args.out)?;
     let interrupted = interrupt::end();
     finish(
@@ -194,6 +195,37 @@ pub fn run(args: Args) -> Result<()> {
     )?;
     // The model is there all the same.
     Ok(last_checkpoint?)
+}
+
+/// What is done now and then between steps. Whether to go on.
+fn look_after(
+    args: &Args,
+    trainer: &mut Trainer,
+    train: &Samples,
+    test: Option<&Samples>,
+    stopping: &mut Option<EarlyStopping>,
+    progress: &Progress,
+) -> Result<bool> {
+    let step = trainer.steps();
+    if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps {
+        let count = trainer.revive(train)?;
+        if count > 0 {
+            progress.note(&format!("step {step}: {count} dead units revived"));
+        }
+    }
+    if let Some(stopping) = stopping
+        && step.is_multiple_of(args.evaluate_every)
+    {
+        let objective = trainer.evaluate(test.unwrap_or(train))?.objective;
+        if stopping.observe(objective, step, trainer.autoencoder()) {
+            progress.note(&format!(
+                "step {step}: no better for {} evaluations",
+                args.patience.unwrap_or(0)
+            ));
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How the training ended.
@@ -306,45 +338,6 @@ fn load(path: &Path) -> Result<Checkpoint> {
         let (earlier, path) = (earlier.display(), path.display());
         failure.hint(format!("the checkpoint before is {earlier}: copy it to {path}"))
     })
-}
-
-fn settings(args: &Args, train: &Samples, resumed: Option<&Checkpoint>) -> Result<Settings> {
-    let preset = match args.preset {
-        Some(PresetName::Normal) => Some(Preset::Normal),
-        Some(PresetName::Sparse) => Some(Preset::Sparse),
-        None => None,
-    };
-    let mut settings = match (preset, resumed) {
-        (None, Some(checkpoint)) => checkpoint.settings().clone(),
-        (preset, _) => Settings::preset(preset.unwrap_or(Preset::Sparse)),
-    };
-    let fresh = preset.is_some() || resumed.is_none();
-    match &args.layers {
-        Some(layers) => settings.layers.clone_from(layers),
-        None if !fresh => {}
-        None => {
-            let last = settings.layers.len() - 1;
-            (settings.layers[0], settings.layers[last]) = (train.features(), train.features());
-        }
-    }
-    if let Some(name) = &args.activation {
-        settings.activation = activation_of(name)?;
-    }
-    settings.output_activation = match (&args.output_activation, train.scaling()) {
-        (Some(name), _) => activation_of(name)?,
-        (None, _) if !fresh => settings.output_activation,
-        (None, Scaling::Byte | Scaling::MinMax { .. }) => Activation::Sigmoid,
-        // A sigmoid does not reach such features.
-        (None, _) => Activation::Linear,
-    };
-    settings.rho = args.rho.unwrap_or(settings.rho);
-    settings.beta = args.beta.unwrap_or(settings.beta);
-    settings.lambda = args.lambda.unwrap_or(settings.lambda);
-    settings.learning_rate = args.lr.unwrap_or(settings.learning_rate);
-    settings.batch = args.batch.unwrap_or(settings.batch);
-    settings.seed = args.seed.unwrap_or(settings.seed);
-    settings.validate()?;
-    Ok(settings)
 }
 
 /// A bar on a terminal, lines elsewhere.

@@ -180,8 +180,10 @@ impl Settings {
                      another one each time"
                         .to_owned()
                 })?;
-                check("optimizer", !self.unit_norm && self.rho_momentum == 0.0, || {
-                    "fields unit_norm and rho_momentum change more than L-BFGS knows of".to_owned()
+                let plain = !self.unit_norm && !self.tied && self.rho_momentum == 0.0;
+                check("optimizer", plain, || {
+                    "fields unit_norm, tied and rho_momentum change more than L-BFGS knows of"
+                        .to_owned()
                 })?;
                 let smooth = matches!(self.code, Code::Dense | Code::TopK(_));
                 check("optimizer", smooth && self.target.is_none(), || {
@@ -222,6 +224,13 @@ impl Settings {
                 number("code", bandwidth, good, "a bandwidth above 1e-9 and at most 1e9")?;
             }
         }
+        let activations = self.batch as u128 * units as u128;
+        let few = !matches!(self.code, Code::BatchTopK(_)) || activations <= 1 << 32;
+        check("code", few, || {
+            format!(
+                "batch-top-k chooses among at most 2^32 activations, not {activations} (field batch)"
+            )
+        })?;
         check("unit_norm", !(self.unit_norm && self.tied), || {
             "weights of length 1 and tied weights (field tied) exclude each other".to_owned()
         })

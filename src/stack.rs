@@ -1,0 +1,88 @@
+//! Greedy pretraining: a deep autoencoder from shallow ones, each trained on the codes of the one
+//! before (Hinton and Salakhutdinov 2006; Bengio et al. 2007).
+
+use crate::error::{Error, Result};
+use crate::samples::Samples;
+use crate::settings::{Code, LayerPenalty, Settings};
+use crate::trainer::Trainer;
+
+impl Trainer {
+    /// Trains one shallow autoencoder for each layer of the encoder, so many steps each, from the
+    /// outside in, and takes their weights: the encoder's and those of its twin in the decoder. What
+    /// comes after is called fine-tuning. `after` is called after each, with its layer and trainer.
+    ///
+    /// Each shallow one has its layer's settings: activation, penalty, and the gate if it is the
+    /// code's. What it gives back is the activation of the layer before.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::run`]; and [`Error::Setting`] if the decoder's layers are not the
+    /// encoder's, mirrored.
+    pub fn pretrain(
+        &mut self,
+        samples: &Samples,
+        steps: u64,
+        mut after: impl FnMut(usize, &mut Trainer) -> Result<()>,
+    ) -> Result<()> {
+        let settings = self.autoencoder().settings().clone();
+        let sizes = &settings.layers;
+        if (0..sizes.len()).any(|at| sizes[at] != sizes[sizes.len() - 1 - at]) {
+            let problem =
+                "a decoder of other sizes than the encoder, mirrored, cannot be pretrained";
+            return Err(Error::setting("layers", problem));
+        }
+        let mut inputs = samples.clone();
+        for layer in 0..settings.encoder_layers() {
+            let (engine, _) = self.parts();
+            let mut shallow = Trainer::builder()
+                .settings(shallow(&settings, layer))
+                .isa(engine.isa())
+                .threads(engine.threads())
+                .build(&inputs)?;
+            shallow.run(steps, |_, _| std::ops::ControlFlow::Continue(()))?;
+            after(layer, &mut shallow)?;
+            let from = shallow.autoencoder();
+            let (ours, theirs) = (self.autoencoder().layers(), from.layers());
+            let twin = ours.len() - 1 - layer;
+            for (own, theirs) in [(ours[layer], theirs[0]), (ours[twin], theirs[1])] {
+                let numbers = &from.parameters()[theirs.start..theirs.biases().end];
+                let own = own.start..own.biases().end;
+                self.autoencoder_mut().parameters_mut()[own].copy_from_slice(numbers);
+            }
+            if layer + 1 == settings.encoder_layers() {
+                let end = crate::step::end(&ours);
+                let gate = &from.parameters()[crate::step::end(&theirs)..];
+                self.autoencoder_mut().parameters_mut()[end..].copy_from_slice(gate);
+            } else {
+                let codes = shallow.encode(&inputs)?;
+                inputs = Samples::from_values(codes, sizes[layer + 1])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The settings of a layer's shallow autoencoder.
+fn shallow(settings: &Settings, layer: usize) -> Settings {
+    let (inputs, units) = (settings.layers[layer], settings.layers[layer + 1]);
+    let penalties = settings.penalty_of(layer).map(|of| LayerPenalty { layer: 0, ..of });
+    let is_code = layer + 1 == settings.encoder_layers();
+    let mut shallow = Settings {
+        layers: vec![inputs, units, inputs],
+        activation: settings.activation_of(layer),
+        activations: Vec::new(),
+        output_activation: match layer.checked_sub(1) {
+            Some(before) => settings.activation_of(before),
+            None => settings.output_activation,
+        },
+        beta: 0.0,
+        l1: 0.0,
+        penalties: penalties.into_iter().collect(),
+        target: None,
+        code: if is_code { settings.code } else { Code::Dense },
+        ..settings.clone()
+    };
+    if !shallow.loss.fits(shallow.output_activation) {
+        shallow.loss = sae_kernels::Loss::SquaredError;
+    }
+    shallow
+}
