@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use sae::digits;
-use sae_kernels::{Activation, Adam, Isa, Matrix, MatrixMut, Scratch, adam_sweep, gemm, sparsity};
+use sae_kernels::{
+    Activation, Adam, Isa, Loss, Matrix, MatrixMut, Penalty, Scratch, adam_sweep, gemm, sparsity,
+};
 
 const SIZES: [usize; 5] = [784, 300, 30, 300, 784];
 const BATCH: usize = 60;

@@ -4,13 +4,15 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use sae_kernels::{Activation, Adam, Isa, Matrix, MatrixMut, Scratch, gemm};
+use sae_kernels::{Activation, Adam, Isa, Loss, Matrix, MatrixMut, Penalty, Scratch, code, gemm};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
     shape: [u8; 3],
     activation: u8,
     penalty: bool,
+    l1: bool,
+    entropy: bool,
     skip_zeros: bool,
     step: u16,
     values: Vec<f32>,
@@ -44,6 +46,8 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let t = Matrix::new(&target, n, units);
     let d = MatrixMut::new(&mut delta, n, units);
     let (e, g) = (&mut errors, &mut bias_gradient);
+    let entropy = case.entropy && Loss::CrossEntropy.fits(activation);
+    let loss = if entropy { Loss::CrossEntropy } else { Loss::SquaredError };
     gemm::output_delta(isa, a, false, b, &bias, activation, loss, t, 0.5, d, e, g, scratch);
     all.extend(delta.iter().chain(&errors).chain(&bias_gradient));
 
@@ -52,6 +56,9 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let penalty = Penalty { units, l1: if case.l1 { 0.25 } else { 0.0 } };
     let (d, out) = (Matrix::new(&delta, n, units), MatrixMut::new(&mut below, n, inputs));
     gemm::hidden_delta(isa, d, b, a, activation, penalty, out, &mut below_gradient, scratch);
+    all.extend(below.iter().chain(&below_gradient));
+    let out = MatrixMut::new(&mut below, n, inputs);
+    code::open_delta(isa, a, activation, penalty, out, &mut below_gradient);
     all.extend(below.iter().chain(&below_gradient));
 
     let adam = Adam::new(0.01, 0.9, 0.999, 1e-8, 1e-3, u64::from(case.step) + 1);
