@@ -52,8 +52,8 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     all.extend(delta.iter().chain(&errors).chain(&bias_gradient));
 
     let (mut below, mut below_gradient) = (vec![0.0; n * inputs], vec![0.0; inputs]);
-    let units = case.penalty.then_some(&penalty[..]);
-    let penalty = Penalty { units, l1: if case.l1 { 0.25 } else { 0.0 } };
+    let of_units = case.penalty.then_some(&penalty[..]);
+    let penalty = Penalty { units: of_units, l1: if case.l1 { 0.25 } else { 0.0 } };
     let (d, out) = (Matrix::new(&delta, n, units), MatrixMut::new(&mut below, n, inputs));
     gemm::hidden_delta(isa, d, b, a, activation, penalty, out, &mut below_gradient, scratch);
     all.extend(below.iter().chain(&below_gradient));
