@@ -16,7 +16,7 @@ notices=$(mktemp -d)
 trap 'rm -rf "$notices"' EXIT
 export ASAN_OPTIONS=allocator_may_return_null=1:log_path=$notices/log
 run() {
-    cargo +nightly test --quiet --target "$target" "$@" --no-fail-fast && return
+    cargo +nightly test --quiet --no-fail-fast --target "$target" "$@" && return
     tail -n 60 "$notices"/* 2>/dev/null || true
     return 1
 }

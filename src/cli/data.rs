@@ -166,3 +166,43 @@ fn drawn_digits(quiet: bool) -> Result<PathBuf> {
     }
     Ok(folder)
 }
+
+/// The training samples, and the test samples if there are some.
+pub fn training_and_test(
+    data: &DataArgs,
+    test: Option<&Path>,
+    holdout: Option<usize>,
+    scaling: Option<ScalingName>,
+    quiet: bool,
+) -> Result<(Samples, Option<Samples>)> {
+    let files = data.files(test, quiet)?;
+    let idx = open(&files.train, data.copy)?;
+    let scaling = fit(&idx, scaling)?;
+    let train = scaled(idx, scaling)?;
+    if let Some(test) = &files.test {
+        if holdout.is_some() {
+            return Err(Failure::input(format!(
+                "holdout: there is a test file, {}; --holdout is for data without one",
+                test.display()
+            )));
+        }
+        let test = scaled(open(test, data.copy)?, scaling)?;
+        if test.features() != train.features() {
+            return Err(Failure::input(format!(
+                "the training samples have {} features and the test samples {}",
+                train.features(),
+                test.features()
+            )));
+        }
+        return Ok((train, Some(test)));
+    }
+    let kept = holdout.unwrap_or(train.len() / 7);
+    if kept == 0 {
+        return Ok((train, None));
+    }
+    let (train, test) = train.split(train.len().saturating_sub(kept))?;
+    if !quiet && holdout.is_none() {
+        note(&format!("no test file: the last {} samples are kept for the test", test.len()));
+    }
+    Ok((train, Some(test)))
+}

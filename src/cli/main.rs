@@ -14,6 +14,7 @@ mod picture;
 mod reconstruct;
 mod settings;
 mod spec;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   sae train                          drawn digits, the sparse preset, 20 000 steps
+  sae sweep --vary beta=log:1e-6:1e-3  what sparsity costs
   sae eval sae.safetensors           its objective on the test images
   sae features sae.safetensors       what its first layer looks for, as a picture
   sae train --help                   everything that can be chosen
@@ -44,6 +46,7 @@ Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 ended by Ctrl-C, 143 by 
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Args>),
+    Sweep(Box<sweep::Args>),
     Eval(evaluate::Args),
     Reconstruct(reconstruct::Args),
     Features(features::Args),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = interrupt::listen().and_then(|()| match cli.command {
         Command::Train(args) => train::run(*args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => evaluate::run(args),
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Features(args) => features::run(args),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{Checkpoint, Checkpoints, EarlyStopping, Samples, StepReport, Trainer, files};
 use serde_json::{Value, json};
 
-use crate::data::{DataArgs, ScalingName, fit, open, scaled};
+use crate::data::{DataArgs, ScalingName, training_and_test};
 use crate::failure::{Failure, Result};
 use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
 use crate::settings::SettingsArgs;
@@ -98,7 +98,13 @@ const EVERY: u64 = 100;
 const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
-    let (train, test) = samples(&args)?;
+    let (train, test) = training_and_test(
+        &args.data,
+        args.test.as_deref(),
+        args.holdout,
+        args.scaling,
+        args.quiet,
+    )?;
     let checkpoint = match &args.checkpoint {
         Some(path) if args.resume && path.exists() => Some(load(path)?),
         _ => None,
@@ -291,40 +297,6 @@ fn finish(
         writeln!(out, "no picture: {} features are no square image", samples.features())?;
     }
     Ok(())
-}
-
-/// The training samples, and the test samples if there are some.
-fn samples(args: &Args) -> Result<(Samples, Option<Samples>)> {
-    let files = args.data.files(args.test.as_deref(), args.quiet)?;
-    let idx = open(&files.train, args.data.copy)?;
-    let scaling = fit(&idx, args.scaling)?;
-    let train = scaled(idx, scaling)?;
-    if let Some(test) = &files.test {
-        if args.holdout.is_some() {
-            return Err(Failure::input(format!(
-                "holdout: there is a test file, {}; --holdout is for data without one",
-                test.display()
-            )));
-        }
-        let test = scaled(open(test, args.data.copy)?, scaling)?;
-        if test.features() != train.features() {
-            return Err(Failure::input(format!(
-                "the training samples have {} features and the test samples {}",
-                train.features(),
-                test.features()
-            )));
-        }
-        return Ok((train, Some(test)));
-    }
-    let holdout = args.holdout.unwrap_or(train.len() / 7);
-    if holdout == 0 {
-        return Ok((train, None));
-    }
-    let (train, test) = train.split(train.len().saturating_sub(holdout))?;
-    if !args.quiet && args.holdout.is_none() {
-        note(&format!("no test file: the last {} samples are kept for the test", test.len()));
-    }
-    Ok((train, Some(test)))
 }
 
 /// A checkpoint, with what to do about one that is damaged.
