@@ -4,6 +4,7 @@ use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
 
 use crate::autoencoder::Autoencoder;
+use crate::evaluation::active_above;
 use crate::settings::{Measure, Target};
 use crate::step::{State, Workspace, active, l1_per_sample};
 
@@ -53,7 +54,10 @@ pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace
             let units = work.rho_hat[layer].len() as f64;
             l1_per_sample(activation, &work.rho_hat[layer], activations, n) / units
         }
-        Measure::L0 => active(activations) as f64 / n as f64,
+        Measure::L0 => {
+            let threshold = active_above(&net.settings, layer);
+            active(activations, threshold) as f64 / n as f64
+        }
     };
     let new = if step == 1 { 1.0 } else { NEW };
     control.smoothed += new * (measured - control.smoothed);

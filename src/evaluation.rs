@@ -117,7 +117,7 @@ pub(crate) fn mean_activation(units: &[f32]) -> f64 {
 }
 
 /// Above which |a| a unit of a hidden layer counts as active; see [`Activity`].
-fn threshold(settings: &Settings, layer: usize) -> f32 {
+pub(crate) fn active_above(settings: &Settings, layer: usize) -> f32 {
     let exact =
         matches!(settings.activation_of(layer), Activation::Relu | Activation::SaturatingLinear);
     if exact || settings.is_gated(layer) { 0.0 } else { 0.1 }
@@ -140,7 +140,7 @@ impl Tally {
     pub fn new(settings: &Settings) -> Self {
         let hidden = settings.layers.len() - 2;
         let activity = |layer| Activity {
-            threshold: threshold(settings, layer),
+            threshold: active_above(settings, layer),
             l0: 0.0,
             largest: vec![0.0; settings.layers[layer + 1]],
             histogram: Histogram::new(settings.activation_of(layer)),

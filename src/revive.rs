@@ -10,8 +10,10 @@ use crate::settings::Code;
 use crate::step::end;
 use crate::trainer::Trainer;
 
-/// Length of a revived unit's incoming weights, by the mean of those of living units.
+/// Length of a revived unit's incoming weights, by the mean of those of living units: short, so that
+/// it disturbs little; but as long where only the largest activations are kept.
 const INCOMING: f64 = 0.2;
+const INCOMING_AMONG_LARGEST: f64 = 1.0;
 
 impl Trainer {
     /// Gives units of the encoder's layers that are active in no sample (see
@@ -104,7 +106,9 @@ impl Trainer {
         let all: f64 = layer.weights().map(square).sum();
         let own: f64 = incoming.iter().map(|&at| square(at)).sum();
         let others = (layer.outputs - 1).max(1) as f64;
-        let length = INCOMING * ((all - own).max(0.0) / others).sqrt().max(1e-3);
+        let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
+        let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
+        let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
         let mut changed = incoming;
         let mut values = scaled(input, length);
         changed.push(layer.biases().start + unit);

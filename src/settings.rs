@@ -231,7 +231,7 @@ pub struct Target {
 pub enum Measure {
     /// The mean of |a| over samples and units.
     MeanActivation,
-    /// Activations of a sample that are not 0, a mean over samples.
+    /// Units active in a sample, a mean over samples; see [`Activity`](crate::Activity).
     L0,
 }
 

@@ -273,7 +273,7 @@ fn forward_pass(
         }
     }
     if let Code::JumpRelu { l0, .. } = settings.code {
-        report.l0 = active(&activations[settings.encoder_layers() - 1]) as f64 / n as f64;
+        report.l0 = active(&activations[settings.encoder_layers() - 1], 0.0) as f64 / n as f64;
         report.penalty += *penalty_factor * l0 * report.l0;
     }
 
@@ -318,9 +318,9 @@ pub(crate) fn l1_per_sample(
     rho_hat.iter().map(|&mean| f64::from(mean)).sum()
 }
 
-/// How many activations are not 0.
-pub(crate) fn active(activations: &[f32]) -> usize {
-    activations.iter().filter(|&&a| a != 0.0).count()
+/// How many activations are further from 0 than a threshold.
+pub(crate) fn active(activations: &[f32], threshold: f32) -> usize {
+    activations.iter().filter(|a| a.abs() > threshold).count()
 }
 
 /// Where a layer's gradient goes.

@@ -75,6 +75,34 @@ impl DataArgs {
         Ok(Files { train, test: find(folder, "t10k-images") })
     }
 
+    /// The training samples with their labels, then the test samples with theirs, from a folder.
+    pub fn labelled(&self, scaling: Scaling) -> Result<[(Samples, Vec<u8>); 2]> {
+        let files = self.files(None, false)?;
+        let folder = files.train.parent().unwrap_or(Path::new(""));
+        let missing = |name: &str| {
+            let problem = format!("{}: no {name} in this folder", folder.display());
+            Failure::input(problem).hint("labels are looked for beside MNIST's images: --data DIR")
+        };
+        if self.images.is_some() {
+            return Err(missing("train-labels-idx1-ubyte that belongs to --images"));
+        }
+        let test = files.test.ok_or_else(|| missing("t10k-images-idx3-ubyte"))?;
+        let pair = |images: &Path, name: &str| {
+            let samples = scaled(open(images, self.copy)?, scaling)?;
+            let path = find(folder, name).ok_or_else(|| missing(&format!("{name}-idx1-ubyte")))?;
+            let idx = Idx::open(&path)?;
+            match idx.as_u8() {
+                Some(labels) if labels.len() == samples.len() => Ok((samples, labels.to_vec())),
+                _ => Err(Failure::input(format!(
+                    "{}: {} labels, one byte each, were expected",
+                    path.display(),
+                    samples.len()
+                ))),
+            }
+        };
+        Ok([pair(&files.train, "train-labels")?, pair(&test, "t10k-labels")?])
+    }
+
     /// The samples to try a model on, scaled as it was trained: the test samples where there are
     /// some. And their file.
     pub fn trial(&self, scaling: Scaling) -> Result<(Samples, PathBuf)> {
@@ -85,7 +113,16 @@ impl DataArgs {
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let endings = ["-idx3-ubyte", "-idx3-ubyte.gz", ".idx3-ubyte", ".idx3-ubyte.gz"];
+    let endings = [
+        "-idx3-ubyte",
+        "-idx3-ubyte.gz",
+        ".idx3-ubyte",
+        ".idx3-ubyte.gz",
+        "-idx1-ubyte",
+        "-idx1-ubyte.gz",
+        ".idx1-ubyte",
+        ".idx1-ubyte.gz",
+    ];
     endings.map(|ending| folder.join(format!("{name}{ending}"))).into_iter().find(|p| p.exists())
 }
 

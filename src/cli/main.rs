@@ -1,5 +1,6 @@
 //! The command `sae`.
 
+mod cut_patches;
 mod data;
 mod decode;
 mod encode;
@@ -54,6 +55,7 @@ enum Command {
     Decode(decode::Args),
     Inspect(inspect::Args),
     MakeDigits(make_digits::Args),
+    CutPatches(cut_patches::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::CutPatches(args) => cut_patches::run(args),
         Command::MakeDigits(args) => make_digits::run(args),
     });
     match done {
