@@ -9,7 +9,8 @@ use crate::trainer::Trainer;
 impl Trainer {
     /// Trains one shallow autoencoder for each layer of the encoder, so many steps each, from the
     /// outside in, and takes their weights: the encoder's and those of its twin in the decoder. What
-    /// comes after is called fine-tuning. `after` is called after each, with its layer and trainer.
+    /// comes after is called fine-tuning. `after` is called after each, with its layer, its trainer and what that
+    /// was trained on.
     ///
     /// Each shallow one has its layer's settings: activation, penalty, and the gate if it is the
     /// code's. What it gives back is the activation of the layer before.
@@ -21,7 +22,7 @@ impl Trainer {
         &mut self,
         samples: &Samples,
         steps: u64,
-        mut after: impl FnMut(usize, &mut Trainer) -> Result<()>,
+        mut after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
     ) -> Result<()> {
         let settings = self.autoencoder().settings().clone();
         let sizes = &settings.layers;
@@ -39,7 +40,7 @@ impl Trainer {
                 .threads(engine.threads())
                 .build(&inputs)?;
             shallow.run(steps, |_, _| std::ops::ControlFlow::Continue(()))?;
-            after(layer, &mut shallow)?;
+            after(layer, &mut shallow, &inputs)?;
             let from = shallow.autoencoder();
             let (ours, theirs) = (self.autoencoder().layers(), from.layers());
             let twin = ours.len() - 1 - layer;

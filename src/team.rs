@@ -49,6 +49,8 @@ struct Shared {
     parked: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
+    /// Workers that have begun.
+    begun: std::sync::atomic::AtomicUsize,
 }
 
 /// Threads that wait for work, the caller's own included.
@@ -86,15 +88,23 @@ impl Team {
             parked: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            begun: std::sync::atomic::AtomicUsize::new(0),
         });
         let mut workers = Vec::new();
         for thread in 1..threads {
             let shared = Arc::clone(&shared);
             let name = format!("sae-{thread}");
-            match thread::Builder::new().name(name).spawn(move || shared.work(thread)) {
+            match thread::Builder::new().name(name).spawn(move || {
+                shared.begun.fetch_add(1, Ordering::Relaxed);
+                shared.work(thread);
+            }) {
                 Ok(worker) => workers.push(worker),
                 Err(_) => break,
             }
+        }
+        // What a thread allocates as it begins is over before the first work.
+        while !cfg!(loom) && shared.begun.load(Ordering::Relaxed) < workers.len() {
+            thread::yield_now();
         }
         Team { shared, workers }
     }

@@ -6,7 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sae::{Idx, Preset, Samples, Scaling, Settings, Team, Trainer, idx};
+use sae::{
+    Activation, Code, Corruption, Idx, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples,
+    Scaling, Settings, Target, Team, Trainer, idx,
+};
 
 /// Counts the allocations of all threads.
 struct Counting;
@@ -53,6 +56,40 @@ fn check(what: &str, settings: Settings, samples: &Samples, threads: usize) {
     assert_eq!(trainer.steps(), 52);
 }
 
+type Change = fn(&mut Settings);
+
+/// Every part of the toolbox that has memory of its own.
+fn toolbox() -> [(&'static str, Change); 6] {
+    [
+        ("top-k, masked", |s| {
+            (s.code, s.corruption) = (Code::TopK(4), Corruption::Masking(0.3));
+        }),
+        ("batch-top-k, clipped", |s| {
+            (s.code, s.clip, s.corruption) = (Code::BatchTopK(4), 0.1, Corruption::Gaussian(0.1));
+        }),
+        ("JumpReLU, unit norm", |s| {
+            s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 };
+            (s.activation, s.unit_norm) = (Activation::Relu, true);
+        }),
+        ("tied, momentum, cross-entropy", |s| {
+            (s.tied, s.loss, s.lambda) = (true, Loss::CrossEntropy, 1e-3);
+            s.optimizer = Optimizer::Momentum { momentum: 0.9 };
+        }),
+        ("steered, running means, L1 on tanh", |s| {
+            (s.beta, s.rho_momentum) = (1e-3, 0.9);
+            s.target =
+                Some(Target { layer: 0, of: Measure::MeanActivation, value: 0.1, steps: 50 });
+            s.layers = vec![784, 20, 10, 20, 784];
+            s.penalties = vec![
+                LayerPenalty { layer: 0, rho: 0.1, beta: 0.1, l1: 0.0 },
+                LayerPenalty { layer: 1, rho: 0.1, beta: 0.0, l1: 0.1 },
+            ];
+            s.activations = vec![Activation::Sigmoid, Activation::Tanh, Activation::LeakyRelu];
+        }),
+        ("L-BFGS", |s| (s.batch, s.optimizer) = (130, Optimizer::Lbfgs { memory: 5 })),
+    ]
+}
+
 #[test]
 fn steps_allocate_nothing() {
     let path = std::env::temp_dir().join(format!("sae-allocation-{}", std::process::id()));
@@ -81,6 +118,12 @@ fn steps_allocate_nothing() {
         let mut long = Settings::default();
         (long.layers, long.batch) = (vec![784, 20, 784], 450);
         check("a long batch", long, &memory, threads);
+        for (what, change) in toolbox() {
+            let mut settings = Settings::preset(Preset::Normal);
+            (settings.layers, settings.batch) = (vec![784, 20, 784], 30);
+            change(&mut settings);
+            check(what, settings, &memory, threads);
+        }
     }
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(&numbers).unwrap();

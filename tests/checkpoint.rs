@@ -11,7 +11,10 @@ use std::path::PathBuf;
 
 use common::pixels;
 use folder::Folder;
-use sae::{Checkpoint, Checkpoints, Isa, Samples, Team, Trainer, TrainerBuilder};
+use sae::{
+    Checkpoint, Checkpoints, Code, Corruption, Isa, Measure, Optimizer, Samples, Schedule, Target,
+    Team, Trainer, TrainerBuilder,
+};
 
 const SAMPLES: usize = 50;
 const FEATURES: usize = 36;
@@ -62,6 +65,59 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
             assert!(bits(&trainer) == bits(&unbroken), "stopped at {stop}, {}", isa.name());
         }
     }
+}
+
+/// The parts of the toolbox that remember something.
+#[test]
+fn what_the_toolbox_remembers_is_kept() {
+    let (folder, samples) = (Folder::new("toolbox"), samples());
+    let path = folder.0.join("run.ckpt");
+    let base = || builder().warm_up(10).schedule(Schedule::Cosine { steps: 60 }).beta(1e-2);
+    let target = Target { layer: 0, of: Measure::MeanActivation, value: 0.2, steps: 30 };
+    for (what, builder) in [
+        ("steered, running means", base().rho_momentum(0.9).target(Some(target))),
+        (
+            "batch-top-k, noise",
+            base().code(Code::BatchTopK(2)).corruption(Corruption::Gaussian(0.2)),
+        ),
+        ("JumpReLU", base().code(Code::JumpRelu { l0: 1e-2, bandwidth: 0.3 })),
+        (
+            "momentum, tied, clipped, masked",
+            base()
+                .optimizer(Optimizer::Momentum { momentum: 0.9 })
+                .tied(true)
+                .clip(0.05)
+                .corruption(Corruption::Masking(0.3)),
+        ),
+    ] {
+        let mut unbroken = builder.build(&samples).unwrap();
+        let settings = unbroken.autoencoder().settings().clone();
+        steps(&mut unbroken, 40);
+        for stop in [1, 13, 29, 30, 31] {
+            let mut trainer =
+                Trainer::builder().settings(settings.clone()).build(&samples).unwrap();
+            steps(&mut trainer, stop);
+            let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+            checkpoints.save(&mut trainer).unwrap();
+            checkpoints.finish().unwrap();
+            drop((trainer, checkpoints));
+            let checkpoint = Checkpoint::load(&path).unwrap();
+            let mut trainer = Trainer::builder().resume(checkpoint).build(&samples).unwrap();
+            steps(&mut trainer, 40 - stop);
+            assert!(bits(&trainer) == bits(&unbroken), "{what}, stopped at {stop}");
+            let [have, want] = [&trainer, &unbroken].map(|t| t.autoencoder().penalty_factor());
+            assert_eq!(have, want, "{what}, stopped at {stop}");
+        }
+    }
+}
+
+#[test]
+fn lbfgs_has_no_checkpoints() {
+    let folder = Folder::new("lbfgs");
+    let lbfgs = Optimizer::Lbfgs { memory: 5 };
+    let trainer = builder().batch(SAMPLES).optimizer(lbfgs).build(&samples()).unwrap();
+    let problem = Checkpoints::new(folder.0.join("c"), 1, &trainer).unwrap_err().to_string();
+    assert!(problem.contains("L-BFGS"), "{problem}");
 }
 
 /// Handed over faster than they are written: the last one is written, and the training is as

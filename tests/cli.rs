@@ -338,8 +338,17 @@ fn making_digits_again_gives_the_same_bytes() {
 
 #[test]
 fn help_is_there() {
-    for command in ["train", "eval", "reconstruct", "features", "encode", "inspect", "make-digits"]
-    {
+    for command in [
+        "train",
+        "sweep",
+        "eval",
+        "reconstruct",
+        "features",
+        "encode",
+        "inspect",
+        "make-digits",
+        "cut-patches",
+    ] {
         let text = good(&[command, "--help"]);
         assert!(text.contains("Example") && text.contains(&format!("sae {command}")), "{text}");
     }
@@ -390,4 +399,105 @@ fn a_closed_pipe_ends_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(141));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Stopped and called again, a sweep ends as one that was not; other words are refused.
+#[test]
+fn a_sweep_goes_on() {
+    let (folder, digits) = (Folder::new("cli-sweep"), digits());
+    let sweep = |name: &str, more: &[&str]| {
+        let out = folder.path(name);
+        let mut args = vec!["sweep", "--data", &digits, "--layers", "784,8,784", "--out", &out];
+        args.extend(["--vary", "beta=log:1e-5:1e-2", "--vary", "code=dense/top-k:3"]);
+        args.extend(["--trials", "6", "--steps", "60", "--quiet"]);
+        args.extend(more);
+        let output = run(&args);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(sweep("whole.csv", &["--jobs", "1"]), (true, String::new()));
+    let table = fs::read_to_string(folder.path("whole.csv")).unwrap();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 7, "{table}");
+    assert!(lines[0].starts_with("trial,steps,beta,code,squared_error,sparsity"), "{table}");
+    let ended = lines.iter().filter(|line| line.split(',').nth(1) == Some("60")).count();
+    assert_eq!(ended, 2, "{table}");
+    assert!(lines.iter().any(|line| line.ends_with(",1")), "{table}");
+    assert!(fs::read_to_string(folder.path("whole.svg")).unwrap().contains("<circle"));
+
+    // As if it had been killed while it wrote its fourth line.
+    assert_eq!(sweep("cut.csv", &["--jobs", "3"]), (true, String::new()));
+    let journal = folder.path("cut.trials/journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let three: usize = text.split_inclusive('\n').take(3).map(str::len).sum();
+    fs::write(&journal, &text[..three + 10]).unwrap();
+    assert_eq!(sweep("cut.csv", &["--jobs", "2"]), (true, String::new()));
+    assert_eq!(fs::read_to_string(folder.path("cut.csv")).unwrap(), table);
+
+    let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
+    assert!(!done && problem.contains("other words or other data"), "{problem}");
+    for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "'bet' is no setting")] {
+        let problem = refused(&["sweep", "--data", &digits, "--vary", word]);
+        assert!(problem.contains(sentence), "{problem}");
+    }
+}
+
+#[test]
+fn patches_and_probes() {
+    let (folder, digits) = (Folder::new("cli-patches"), digits());
+    let (patches, model) = (folder.path("patches.idx"), folder.path("m.safetensors"));
+    good(&["cut-patches", &patches, "--data", &digits, "--count", "500"]);
+    let bytes = fs::read(&patches).unwrap();
+    assert_eq!(bytes.len(), 16 + 500 * 64);
+    assert_eq!(&bytes[..16], &[0, 0, 8, 3, 0, 0, 1, 244, 0, 0, 0, 8, 0, 0, 0, 8]);
+    let lbfgs =
+        "--layers 64,25,64 --rho 0.01 --beta 0.09 --lambda 3e-5 --optimizer l-bfgs --steps 40";
+    let mut args = vec!["train", "--images", &patches, "--out", &model];
+    args.extend(lbfgs.split(' '));
+    let text = good(&args);
+    assert!(text.contains("explained variance: 0."), "{text}");
+    assert!(
+        refused(&["cut-patches", &patches, "--data", &digits, "--side", "29"]).contains("side")
+    );
+    let flat = refused(&["cut-patches", &patches, "--data", &digits, "--contrast", "0.9"]);
+    assert!(flat.contains("contrast"), "{flat}");
+
+    good(&train(&digits, &model, &["--preset", "normal", "--steps", "900"]));
+    let text = good(&["eval", &model, "--data", &digits, "--probe"]);
+    // Of ten classes chance finds a tenth.
+    assert!(number(&text, "read from codes: ") > 30.0, "{text}");
+    assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
+}
+
+/// Words of the toolbox, each trained with for a moment.
+#[test]
+fn the_toolbox_has_words() {
+    let (folder, digits) = (Folder::new("cli-toolbox"), digits());
+    let model = folder.path("m.safetensors");
+    for words in [
+        "--code top-k:4 --beta 0 --revive 50",
+        "--code batch-top-k:4 --beta 0 --unit-norm",
+        "--activation relu --init he --beta 0 --code jump-relu:1e-4:0.3 --target l0:5",
+        "--beta 0 --l1 1e-4 --activation tanh --tied --optimizer momentum:0.9 --clip 1",
+        "--penalty 1:l1=1e-4 --penalty 2:rho=0.1:beta=1e-4 --loss cross-entropy",
+        "--activations sigmoid,linear,relu --beta 0 --corrupt masking:0.3 --schedule cosine",
+        "--pretrain 50 --rho-momentum 0.9 --optimizer adamw:0.01 --warm-up 20",
+        "--patience 1 --evaluate-every 40 --lr 0.5",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let mut words = words.clone();
+        words.extend(["--steps", "120"]);
+        let text = good(&train(&digits, &model, &words));
+        assert!(text.contains("test objective: "), "{words:?}: {text}");
+        good(&["eval", &model, "--data", &digits]);
+    }
+    for (words, sentence) in [
+        ("--code top-k:13", "code: 13 active units; the code has 12 (field layers)"),
+        ("--tied --layers 784,48,12,40,784", "tied: "),
+        ("--l1=-1", "l1: -1.0 is not from 0"),
+        ("--optimizer l-bfgs --checkpoint c", "L-BFGS"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let problem = refused(&train(&digits, &model, &words));
+        assert!(problem.contains(sentence), "{words:?}: {problem}");
+    }
 }

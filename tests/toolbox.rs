@@ -373,7 +373,7 @@ fn pretraining_takes_the_shallow_ones_weights() {
     let mut deep = trainer(&settings, &samples);
     let before = deep.evaluate(&samples).unwrap().loss;
     let mut seen = Vec::new();
-    deep.pretrain(&samples, 300, |layer, shallow| {
+    deep.pretrain(&samples, 300, |layer, shallow, _| {
         seen.push((layer, shallow.autoencoder().weights(0).to_vec()));
         Ok(())
     })

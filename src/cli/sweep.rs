@@ -262,7 +262,11 @@ impl Rung<'_> {
         let path = folder.join(format!("{trial:04}.ckpt"));
         let mut builder = Trainer::builder().settings(self.trials[trial].settings.clone());
         if path.exists() {
-            builder = builder.resume(Checkpoint::load(&path)?);
+            let checkpoint = Checkpoint::load(&path)?;
+            // One that went further belongs to a rung that the journal knows no more of.
+            if checkpoint.steps() <= steps {
+                builder = builder.resume(checkpoint);
+            }
         }
         let mut trainer = builder.threads(1).build(self.train)?;
         let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;

@@ -138,8 +138,8 @@ pub fn run(args: Args) -> Result<()> {
     interrupt::begin();
     let start = Instant::now();
     if let Some(steps) = args.pretrain {
-        trainer.pretrain(&train, steps, |layer, shallow| {
-            let loss = shallow.evaluate(&train)?.loss;
+        trainer.pretrain(&train, steps, |layer, shallow, inputs| {
+            let loss = shallow.evaluate(inputs)?.loss;
             progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));
             Ok(())
         })?;
