@@ -80,7 +80,7 @@ impl State {
     fn to_json(&self) -> Vec<u8> {
         let State { settings, scaling, data, step, epoch, position, penalty_factor, control } =
             self;
-        let Control { smoothed, log_factor, sum } = control;
+        let Control { smoothed, log_factor, speed, sum } = control;
         let Data { samples, features, digest } = data;
         let json = json!({
             "version": VERSION,
@@ -91,7 +91,12 @@ impl State {
             "epoch": epoch,
             "position": position,
             "penalty_factor": penalty_factor,
-            "control": {"smoothed": smoothed, "log_factor": log_factor, "sum": sum},
+            "control": {
+                "smoothed": smoothed,
+                "log_factor": log_factor,
+                "speed": speed,
+                "sum": sum,
+            },
         });
         json.to_string().into_bytes()
     }
@@ -114,6 +119,7 @@ impl State {
             control: Control {
                 smoothed: control.number("smoothed")?,
                 log_factor: control.number("log_factor")?,
+                speed: control.number("speed")?,
                 sum: control.number("sum")?,
             },
         })
@@ -626,7 +632,7 @@ fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
         epoch: u64::MAX,
         position: usize::MAX,
         penalty_factor: number,
-        control: Control { smoothed: number, log_factor: number, sum: number },
+        control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
         ..state
     };
     let net = trainer.autoencoder();

@@ -12,20 +12,33 @@ use crate::step::{State, Workspace, active, l1_per_sample};
 const NEW: f64 = 0.02;
 /// What the logarithm of the factor changes in all steps together while the measure is off by e.
 const REACH: f64 = 30.0;
+/// Off by less than e to this, it is near the target; where it stays so on one side, the factor
+/// changes faster and faster, by e to GAIN in all steps and up to FASTEST times.
+const NEAR: f64 = 0.3;
+const GAIN: f64 = 10.0;
+const FASTEST: f64 = 10.0;
 /// Share of the steps, at the end, over whose factors the frozen one is a mean.
 const SETTLED: f64 = 0.25;
 /// How far the factor goes: e to this.
 const FARTHEST: f64 = 25.0;
 
 /// What the controller remembers.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Control {
     /// The measure, smoothed over steps.
     pub smoothed: f64,
     /// Logarithm of the factor.
     pub log_factor: f64,
-    /// Sum of it over the settled steps.
+    /// How many times faster it changes than at first; negative while the measure is too small.
+    pub speed: f64,
+    /// Sum of `log_factor` over the settled steps.
     pub sum: f64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control { smoothed: 0.0, log_factor: 0.0, speed: 1.0, sum: 0.0 }
+    }
 }
 
 /// One number through the scalar kernels: a C library has other bits elsewhere.
@@ -40,7 +53,8 @@ fn of(function: Function, x: f64) -> f64 {
 ///
 /// An integrating controller of logarithms: the factor grows while the layer is more active than
 /// wanted and shrinks while it is less, by the ratio. It is slow against the network's answer, so
-/// that it does not swing; its last quarter is averaged and frozen.
+/// that it does not swing, and gains speed where the layer hardly answers; its last quarter is
+/// averaged and frozen.
 pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
     let Some(Target { layer, of: measure, value, steps }) = net.settings.target else { return };
     let (step, control) = (state.step, &mut state.control);
@@ -63,7 +77,13 @@ pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace
     control.smoothed += new * (measured - control.smoothed);
     // A layer that is silent is no further off than one that is less active by e.
     let off = of(Function::Ln, (control.smoothed / value).max(1e-6)).clamp(-1.0, 1.0);
-    control.log_factor += off * (REACH / steps as f64).min(0.05);
+    if off * control.speed < 0.0 {
+        control.speed = 1f64.copysign(off);
+    } else if off.abs() < NEAR {
+        control.speed *= 1.0 + GAIN / steps as f64;
+        control.speed = control.speed.clamp(-FASTEST, FASTEST);
+    }
+    control.log_factor += off * control.speed.abs() * (REACH / steps as f64).min(0.05);
     control.log_factor = control.log_factor.clamp(-FARTHEST, FARTHEST);
     let settled = ((steps as f64 * SETTLED) as u64).max(1);
     if step + settled > steps {

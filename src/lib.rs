@@ -1,4 +1,34 @@
 //! Sparse autoencoders on the CPU, at the speed of the machine.
+//!
+//! ```
+//! use sae::{Samples, Trainer};
+//!
+//! # fn main() -> Result<(), sae::Error> {
+//! // Row-major, [samples, features]. `Samples::open` maps an IDX or NumPy file instead.
+//! let values: Vec<f32> = (0..200 * 16).map(|i| (i * i % 11) as f32 / 10.0).collect();
+//! let samples = Samples::from_values(values, 16)?;
+//! let mut trainer = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20).build(&samples)?;
+//! let before = trainer.evaluate(&samples)?;
+//! for _ in 0..200 {
+//!     trainer.step()?;
+//! }
+//! let after = trainer.evaluate(&samples)?;
+//! assert!(after.objective < before.objective);
+//! let codes = trainer.encode(&samples)?; // [samples, 8]
+//! assert_eq!(codes.len(), 200 * 8);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - Data: [`Idx`] maps a file, [`Samples`] scale it, [`Batches`] shuffle it.
+//! - What is computed: [`Settings`], whose fields are the methods of [`TrainerBuilder`].
+//! - Training: [`Trainer`]; [`EarlyStopping`], [`Trainer::revive`] and [`Trainer::pretrain`] beside it.
+//!   [`Trainer::gradient_on`] and [`Trainer::step_with`] let another program own the loop, and
+//!   [`Trainer::gradient_check`] holds gradients against slopes.
+//! - Results: [`Evaluation`], [`Autoencoder`] and its files, [`probe()`]; checkpoints.
+//!
+//! The same seed, data and settings give the same weights, bit for bit, with any number of threads,
+//! on every instruction set with a fused multiply-add, in one run or resumed.
 #![deny(unsafe_code)]
 
 mod autoencoder;

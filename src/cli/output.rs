@@ -113,6 +113,12 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
                 "l0": activity.l0,
                 "active_above": activity.threshold,
                 "dead_units": activity.dead_units().count(),
+                "histogram": {
+                    "low": activity.histogram.low,
+                    "high": activity.histogram.high,
+                    "counts": activity.histogram.counts,
+                    "zeros": activity.histogram.zeros,
+                },
             })
         })
         .collect();
