@@ -15,7 +15,7 @@ const REACH: f64 = 30.0;
 /// Off by less than e to this, it is near the target; where it stays so on one side, the factor
 /// changes faster and faster, by e to GAIN in all steps and up to FASTEST times.
 const NEAR: f64 = 0.3;
-const GAIN: f64 = 10.0;
+const GAIN: f64 = 4.0;
 const FASTEST: f64 = 10.0;
 /// Share of the steps, at the end, over whose factors the frozen one is a mean.
 const SETTLED: f64 = 0.25;
