@@ -21,6 +21,9 @@ pub struct Args {
     /// PNG file to write
     #[arg(long, value_name = "FILE", default_value = "features.png")]
     out: PathBuf,
+    /// Draw no more than the first N units
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    units: Option<u32>,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -34,7 +37,8 @@ pub fn run(args: Args) -> Result<()> {
     })?;
     files::check_writable(&args.out)?;
     let weights = net.weights(0);
-    let tiles: Vec<Vec<u8>> = (0..units)
+    let shown = args.units.map_or(units, |most| units.min(most as usize));
+    let tiles: Vec<Vec<u8>> = (0..shown)
         .map(|unit| {
             let column: Vec<f32> = weights[unit..].iter().step_by(units).copied().collect();
             // Weights that are all 0 are all middle grey.
@@ -42,8 +46,8 @@ pub fn run(args: Args) -> Result<()> {
             column.iter().map(|&w| grey(w / most, -1.0, 1.0)).collect()
         })
         .collect();
-    let columns = (units as f64).sqrt().ceil() as usize;
+    let columns = (shown as f64).sqrt().ceil() as usize;
     Grid { tile, columns, band: usize::MAX }.write(&args.out, &tiles)?;
-    writeln!(io::stdout(), "picture of {units} units: {}", args.out.display())?;
+    writeln!(io::stdout(), "picture of {shown} units: {}", args.out.display())?;
     Ok(())
 }
