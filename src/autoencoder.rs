@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Tally};
 use crate::gate::{Gate, Use};
 use crate::network::{Layer, initial_parameters, layout};
+use crate::phases::view;
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
-use crate::step::{end, view};
+use crate::workspace::end;
 
 /// Samples that pass through the network at a time outside of training.
 const CHUNK: usize = 250;

@@ -6,7 +6,8 @@ use sae_kernels::math::{self, Function};
 use crate::autoencoder::Autoencoder;
 use crate::evaluation::active_above;
 use crate::settings::{Measure, Target};
-use crate::step::{State, Workspace, active, l1_per_sample};
+use crate::step::{active, l1_per_sample};
+use crate::workspace::{State, Workspace};
 
 /// How much of the smoothed measure a step's is: some hundred steps count.
 const NEW: f64 = 0.02;

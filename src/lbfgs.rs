@@ -5,7 +5,8 @@ use crate::autoencoder::Autoencoder;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::settings::{Optimizer, Settings};
-use crate::step::{State, StepReport, Workspace, gradient};
+use crate::step::{StepReport, gradient};
+use crate::workspace::{State, Workspace};
 
 /// The objective must fall by this share of what its slope promises,
 const FALL: f64 = 1e-4;

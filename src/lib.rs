@@ -55,6 +55,7 @@ mod lbfgs;
 mod model;
 mod network;
 pub mod npy;
+mod phases;
 mod probe;
 mod revive;
 mod samples;
@@ -66,6 +67,7 @@ mod team;
 mod tensors;
 mod trainer;
 mod update;
+mod workspace;
 
 pub use autoencoder::Autoencoder;
 pub use batches::Batches;

@@ -21,8 +21,8 @@ use crate::json::Fields;
 use crate::network::layout;
 use crate::samples::Scaling;
 use crate::settings::{Code, Settings};
-use crate::step::end;
 use crate::tensors::{self, Dtype, Header, read_file};
+use crate::workspace::end;
 
 const KEY: &str = "sae";
 const VERSION: u64 = 2;

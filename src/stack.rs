@@ -50,8 +50,8 @@ impl Trainer {
                 self.autoencoder_mut().parameters_mut()[own].copy_from_slice(numbers);
             }
             if layer + 1 == settings.encoder_layers() {
-                let end = crate::step::end(&ours);
-                let gate = &from.parameters()[crate::step::end(&theirs)..];
+                let end = crate::workspace::end(&ours);
+                let gate = &from.parameters()[crate::workspace::end(&theirs)..];
                 self.autoencoder_mut().parameters_mut()[end..].copy_from_slice(gate);
             } else {
                 let codes = shallow.encode(&inputs)?;

@@ -18,9 +18,10 @@ use crate::samples::Samples;
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
-use crate::step::{State, StepReport, Workspace, finish_step, gather, gradient, step};
+use crate::step::{StepReport, finish_step, gather, gradient, step};
 use crate::team::{Team, available_threads};
 use crate::update::apply;
+use crate::workspace::{State, Workspace};
 
 /// Chooses what a [`Trainer`] does.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use crate::autoencoder::Autoencoder;
 use crate::engine::{Engine, row_parts};
 use crate::network::tie;
 use crate::settings::{Code, Optimizer, Settings};
-use crate::step::{State, Workspace};
+use crate::workspace::{State, Workspace};
 
 /// Numbers whose squares are added in one go: few enough for `f32` errors not to matter, and fixed,
 /// so that no number of threads changes the sum.

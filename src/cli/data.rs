@@ -25,6 +25,58 @@ pub struct DataArgs {
     pub copy: bool,
 }
 
+/// The data of a training: what is trained on and what is kept for the test.
+#[derive(clap::Args)]
+pub struct TrainingDataArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// IDX file of test samples
+    #[arg(long, value_name = "FILE", requires = "images")]
+    test: Option<PathBuf>,
+    /// Where there is no test file, keep the last N samples for the test (default: a seventh)
+    #[arg(long, value_name = "N", conflicts_with = "test")]
+    holdout: Option<usize>,
+    /// How a file's numbers become features (default for bytes: byte)
+    #[arg(long, value_enum, value_name = "NAME")]
+    scaling: Option<ScalingName>,
+}
+
+impl TrainingDataArgs {
+    /// The training samples, and the test samples if there are some.
+    pub fn samples(&self, quiet: bool) -> Result<(Samples, Option<Samples>)> {
+        let files = self.data.files(self.test.as_deref(), quiet)?;
+        let idx = open(&files.train, self.data.copy)?;
+        let scaling = fit(&idx, self.scaling)?;
+        let train = scaled(idx, scaling)?;
+        if let Some(test) = &files.test {
+            if self.holdout.is_some() {
+                return Err(Failure::input(format!(
+                    "holdout: there is a test file, {}; --holdout is for data without one",
+                    test.display()
+                )));
+            }
+            let test = scaled(open(test, self.data.copy)?, scaling)?;
+            if test.features() != train.features() {
+                return Err(Failure::input(format!(
+                    "the training samples have {} features and the test samples {}",
+                    train.features(),
+                    test.features()
+                )));
+            }
+            return Ok((train, Some(test)));
+        }
+        let kept = self.holdout.unwrap_or(train.len() / 7);
+        if kept == 0 {
+            return Ok((train, None));
+        }
+        let (train, test) = train.split(train.len().saturating_sub(kept))?;
+        if !quiet && self.holdout.is_none() {
+            note(&format!("no test file: the last {} samples are kept for the test", test.len()));
+        }
+        Ok((train, Some(test)))
+    }
+}
+
 /// How a file's numbers become features.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum ScalingName {
@@ -202,44 +254,4 @@ fn drawn_digits(quiet: bool) -> Result<PathBuf> {
         }
     }
     Ok(folder)
-}
-
-/// The training samples, and the test samples if there are some.
-pub fn training_and_test(
-    data: &DataArgs,
-    test: Option<&Path>,
-    holdout: Option<usize>,
-    scaling: Option<ScalingName>,
-    quiet: bool,
-) -> Result<(Samples, Option<Samples>)> {
-    let files = data.files(test, quiet)?;
-    let idx = open(&files.train, data.copy)?;
-    let scaling = fit(&idx, scaling)?;
-    let train = scaled(idx, scaling)?;
-    if let Some(test) = &files.test {
-        if holdout.is_some() {
-            return Err(Failure::input(format!(
-                "holdout: there is a test file, {}; --holdout is for data without one",
-                test.display()
-            )));
-        }
-        let test = scaled(open(test, data.copy)?, scaling)?;
-        if test.features() != train.features() {
-            return Err(Failure::input(format!(
-                "the training samples have {} features and the test samples {}",
-                train.features(),
-                test.features()
-            )));
-        }
-        return Ok((train, Some(test)));
-    }
-    let kept = holdout.unwrap_or(train.len() / 7);
-    if kept == 0 {
-        return Ok((train, None));
-    }
-    let (train, test) = train.split(train.len().saturating_sub(kept))?;
-    if !quiet && holdout.is_none() {
-        note(&format!("no test file: the last {} samples are kept for the test", test.len()));
-    }
-    Ok((train, Some(test)))
 }

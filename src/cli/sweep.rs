@@ -14,7 +14,7 @@ use std::thread;
 use sae::{Checkpoint, Checkpoints, Error, Measure, Samples, Settings, Trainer, files};
 use serde_json::{Value, json};
 
-use crate::data::{DataArgs, ScalingName, training_and_test};
+use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::output::{note, settings_json, short, write_error};
@@ -44,16 +44,7 @@ Examples:
       --vary l1=log:1e-5:1e-2 --sparsity l0 --trials 12 --steps 3000 --out l1.csv")]
 pub struct Args {
     #[command(flatten)]
-    data: DataArgs,
-    /// IDX file of test samples
-    #[arg(long, value_name = "FILE", requires = "images")]
-    test: Option<PathBuf>,
-    /// Where there is no test file, keep the last N samples for the test (default: a seventh)
-    #[arg(long, value_name = "N", conflicts_with = "test")]
-    holdout: Option<usize>,
-    /// How a file's numbers become features (default for bytes: byte)
-    #[arg(long, value_enum, value_name = "NAME")]
-    scaling: Option<ScalingName>,
+    data: TrainingDataArgs,
     #[command(flatten)]
     settings: SettingsArgs,
     /// A setting and its range; may be given again
@@ -106,13 +97,7 @@ pub fn run(args: Args) -> Result<()> {
     let measure = measure.ok_or_else(|| {
         Failure::input(format!("sparsity: '{}'; mean-activation or l0 was expected", args.sparsity))
     })?;
-    let (train, test) = training_and_test(
-        &args.data,
-        args.test.as_deref(),
-        args.holdout,
-        args.scaling,
-        args.quiet,
-    )?;
+    let (train, test) = args.data.samples(args.quiet)?;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;

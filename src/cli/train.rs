@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{Checkpoint, Checkpoints, EarlyStopping, Samples, StepReport, Trainer, files};
 use serde_json::{Value, json};
 
-use crate::data::{DataArgs, ScalingName, training_and_test};
+use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result};
 use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
 use crate::settings::SettingsArgs;
@@ -32,16 +32,7 @@ Examples:
   sae make-digits digits && sae train --data digits --steps 500 --json")]
 pub struct Args {
     #[command(flatten)]
-    data: DataArgs,
-    /// IDX file of test samples
-    #[arg(long, value_name = "FILE", requires = "images")]
-    test: Option<PathBuf>,
-    /// Where there is no test file, keep the last N samples for the test (default: a seventh)
-    #[arg(long, value_name = "N", conflicts_with = "test")]
-    holdout: Option<usize>,
-    /// How a file's numbers become features (default for bytes: byte)
-    #[arg(long, value_enum, value_name = "NAME")]
-    scaling: Option<ScalingName>,
+    data: TrainingDataArgs,
     /// Training steps, those before a checkpoint included
     #[arg(long, default_value_t = 20_000)]
     steps: u64,
@@ -98,13 +89,7 @@ const EVERY: u64 = 100;
 const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
-    let (train, test) = training_and_test(
-        &args.data,
-        args.test.as_deref(),
-        args.holdout,
-        args.scaling,
-        args.quiet,
-    )?;
+    let (train, test) = args.data.samples(args.quiet)?;
     let checkpoint = match &args.checkpoint {
         Some(path) if args.resume && path.exists() => Some(load(path)?),
         _ => None,
