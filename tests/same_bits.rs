@@ -11,7 +11,7 @@ mod folder;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::pixels;
-use sae::{Activation, Isa, Preset, Samples, Settings, Team, Trainer, TrainerBuilder};
+use sae::{Activation, Isa, Samples, Settings, Team, Trainer, TrainerBuilder};
 
 /// FNV-1a, 64 bits, over little-endian numbers.
 fn hash(lists: &[&[f32]]) -> u64 {
@@ -91,6 +91,8 @@ fn ways(isas: impl Iterator<Item = Isa>) -> impl Iterator<Item = Way> {
         [1, 2, 3, 7].into_iter().flat_map(move |threads| {
             [(true, false), (false, false), (true, true), (false, true)]
                 .map(|(skip_zeros, resumed)| Way { isa, threads, skip_zeros, resumed })
+                .into_iter()
+                .filter(|way| cfg!(feature = "model") || !way.resumed)
         })
     })
 }
@@ -235,6 +237,8 @@ fn the_seeds_network_on_drawn_digits() {}
 
 #[cfg(feature = "digits")]
 mod digits {
+    use sae::Preset;
+
     use super::*;
     use sae::{Idx, Scaling};
 
