@@ -237,10 +237,8 @@ fn the_seeds_network_on_drawn_digits() {}
 
 #[cfg(feature = "digits")]
 mod digits {
-    use sae::Preset;
-
     use super::*;
-    use sae::{Idx, Scaling};
+    use sae::{Idx, Preset, Scaling};
 
     const STEPS: u64 = 300;
 
