@@ -161,6 +161,55 @@ fn clipping_bounds_the_step() {
     assert!((moved - 1e-3).abs() < 1e-6, "{moved}");
 }
 
+/// Networks whose work is worth dividing.
+#[test]
+fn threads_share_the_work_and_change_no_bit() {
+    const WIDE: usize = 256;
+    let samples = Samples::from_values(pixels(6, 120, WIDE), WIDE).unwrap();
+    let change: [fn(&mut Settings); 6] = [
+        |s| s.corruption = Corruption::Gaussian(0.2),
+        |s| (s.corruption, s.tied) = (Corruption::Masking(0.3), true),
+        |s| s.code = Code::TopK(20),
+        |s| s.code = Code::BatchTopK(20),
+        |s| s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.3 },
+        |s| (s.optimizer, s.clip) = (Optimizer::Momentum { momentum: 0.9 }, 0.1),
+    ];
+    for change in change {
+        let mut settings = settings(&[WIDE, 300, WIDE]);
+        settings.batch = 100;
+        change(&mut settings);
+        let run = |threads: usize| {
+            let team = Team::exactly(threads);
+            let builder = Trainer::builder().settings(settings.clone()).team(team);
+            let mut trainer = builder.build(&samples).unwrap();
+            for _ in 0..5 {
+                trainer.step().unwrap();
+            }
+            trainer.into_autoencoder()
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads).parameters() == one.parameters(), "{threads}: {settings:?}");
+        }
+    }
+}
+
+/// Also where a caller's gradient is not the same for both.
+#[test]
+fn tied_weights_stay_tied_with_any_gradient() {
+    let samples = samples(50);
+    let mut settings = settings(&[FEATURES, 5, FEATURES]);
+    settings.tied = true;
+    let mut trainer = trainer(&settings, &samples);
+    let gradient = common::uniform(3, trainer.autoencoder().parameters().len());
+    trainer.step_with(&gradient).unwrap();
+    let net = trainer.autoencoder();
+    for at in 0..FEATURES * 5 {
+        let (input, unit) = (at / 5, at % 5);
+        assert_eq!(net.weights(0)[at], net.weights(1)[unit * FEATURES + input]);
+    }
+}
+
 #[test]
 fn tied_weights_stay_tied_and_unit_rows_stay_unit() {
     let samples = samples(50);
