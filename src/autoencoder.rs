@@ -216,7 +216,7 @@ impl Autoencoder {
                 if logits && l + 1 == layers.len() {
                     view.activation = Activation::Linear;
                 }
-                let skip = l == 0 || self.settings.is_gated(l - 1);
+                let skip = self.settings.has_zeros(l);
                 let whole = MatrixMut::new(output, n, layer.outputs);
                 if self.settings.is_gated(l) {
                     forward(engine, input, skip, view, whole, &mut gated_sums);

@@ -327,6 +327,11 @@ impl Settings {
         self.code != Code::Dense && layer + 1 == self.encoder_layers()
     }
 
+    /// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
+    pub(crate) fn has_zeros(&self, layer: usize) -> bool {
+        layer == 0 || self.is_gated(layer - 1)
+    }
+
     /// Numbers behind the layers' parameters: what the code is gated by.
     pub(crate) fn gate_parameters(&self) -> usize {
         match self.code {

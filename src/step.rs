@@ -67,23 +67,34 @@ pub(crate) fn step(
     work: &mut Workspace,
     skip_zeros: bool,
 ) -> Result<StepReport> {
+    if net.settings.wants_gradient() {
+        let report = gradient(engine, net, state, work, skip_zeros)?;
+        take_step(engine, net, state, work);
+        return Ok(report);
+    }
     let report = forward_pass(engine, net, state, work, skip_zeros)?;
     state.step += 1;
-    if net.settings.wants_gradient() {
-        backward_pass(engine, net, work, skip_zeros, Sink::Gradient);
-        update::complete(engine.isa, net, work);
-        update::apply(engine, net, state, work);
-    } else {
-        let adam = update::adam(&net.settings, state.step);
-        let State { first, second, .. } = state;
-        backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
-    }
+    let adam = update::adam(&net.settings, net.settings.lambda, state.step);
+    let State { first, second, .. } = state;
+    backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
     finish_step(net, state, work);
     Ok(report)
 }
 
+/// The optimizer's step with the gradient in `work.gradient`.
+pub(crate) fn take_step(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    state: &mut State,
+    work: &mut Workspace,
+) {
+    state.step += 1;
+    update::apply(engine, net, state, work);
+    finish_step(net, state, work);
+}
+
 /// What comes after the optimizer.
-pub(crate) fn finish_step(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
+fn finish_step(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
     if net.settings.unit_norm {
         let code = work.layers[net.settings.encoder_layers()];
         normalise_rows(&code, &mut net.parameters);
@@ -103,11 +114,6 @@ pub(crate) fn gradient(
     backward_pass(engine, net, work, skip_zeros, Sink::Gradient);
     update::complete(engine.isa, net, work);
     Ok(report)
-}
-
-/// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
-fn has_zeros(settings: &Settings, layer: usize) -> bool {
-    layer == 0 || settings.is_gated(layer - 1)
 }
 
 /// From the batch to the output layer's delta.
@@ -136,7 +142,7 @@ fn forward_pass(
         rho_hat[l].fill(0.0);
         let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
         let view = view(settings, parameters, l, layer);
-        forward(engine, input, skip_zeros && has_zeros(settings, l), view, output, &mut rho_hat[l]);
+        forward(engine, input, skip_zeros && settings.has_zeros(l), view, output, &mut rho_hat[l]);
         if settings.is_gated(l) {
             let gate_parameters = &mut parameters[end(layers)..];
             let sums = &mut rho_hat[l];
@@ -185,7 +191,7 @@ fn forward_pass(
     output_phase(
         engine,
         Matrix::new(&activations[last - 1], n, layer.inputs),
-        skip_zeros && has_zeros(settings, last),
+        skip_zeros && settings.has_zeros(last),
         view(settings, parameters, last, layer),
         settings.loss,
         batch,
@@ -291,7 +297,7 @@ fn backward_pass(
                 bias_gradient: &mut bias_gradients[l - 1],
             }
         });
-        let skip = skip_zeros && has_zeros(settings, l);
+        let skip = skip_zeros && settings.has_zeros(l);
         backward_phase(engine, delta, input, skip, hidden, gradient);
         if gated {
             bias_gradients[l - 1].fill(0.0);

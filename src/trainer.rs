@@ -18,9 +18,8 @@ use crate::samples::Samples;
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
-use crate::step::{StepReport, finish_step, gather, gradient, step};
+use crate::step::{StepReport, gather, gradient, step, take_step};
 use crate::team::{Team, available_threads};
-use crate::update::apply;
 use crate::workspace::{State, Workspace};
 
 /// Chooses what a [`Trainer`] does.
@@ -251,9 +250,6 @@ impl Trainer {
     pub fn step(&mut self) -> Result<StepReport> {
         if self.lbfgs.is_some() {
             // The same batch each time: all samples, in their order.
-            if self.state.step > 0 {
-                return self.train();
-            }
             self.work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
         } else {
             self.batches.next(&mut self.work.rows);
@@ -311,9 +307,7 @@ impl Trainer {
         }
         work.make_room_for_gradient(&net.settings);
         work.gradient.copy_from_slice(gradient);
-        state.step += 1;
-        apply(engine, net, state, work);
-        finish_step(net, state, work);
+        take_step(engine, net, state, work);
         Ok(())
     }
 

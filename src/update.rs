@@ -13,9 +13,9 @@ use crate::workspace::{State, Workspace};
 /// so that no number of threads changes the sum.
 const BLOCK: usize = 4096;
 
-/// A step's constants of Adam, or AdamW.
-pub(crate) fn adam(settings: &Settings, step: u64) -> Adam {
-    let &Settings { beta1, beta2, epsilon, lambda, .. } = settings;
+/// A step's constants of Adam, or AdamW, which adds `lambda` w to gradients.
+pub(crate) fn adam(settings: &Settings, lambda: f64, step: u64) -> Adam {
+    let &Settings { beta1, beta2, epsilon, .. } = settings;
     let rate = settings.learning_rate_of(step);
     let adam = Adam::new(rate, beta1, beta2, epsilon, lambda, step);
     match settings.optimizer {
@@ -90,14 +90,9 @@ pub(crate) fn apply(
     let gradient = &work.gradient[..learned];
     let (first, second) = (&mut state.first[..learned], &mut state.second[..learned]);
     let rate = settings.learning_rate_of(state.step) as f32;
-    let plain = adam(settings, state.step).without_weight_decay();
     // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
-    let decoupled = match settings.optimizer {
-        Optimizer::AdamW { decay } => {
-            plain.with_decoupled_decay(settings.learning_rate_of(state.step) * decay)
-        }
-        _ => plain,
-    };
+    let decoupled = adam(settings, 0.0, state.step);
+    let plain = decoupled.without_weight_decay();
     let isa = engine.isa;
     let mut sweep = |range: std::ops::Range<usize>, adam: Adam| {
         let division = engine.divide(range.len(), 16);

@@ -468,6 +468,22 @@ fn patches_and_probes() {
     assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
 }
 
+/// A checkpoint of a step after which units are revived has them.
+#[test]
+fn revived_and_resumed_is_revived() {
+    let (folder, digits) = (Folder::new("cli-revived"), digits());
+    let (one, two) = (folder.path("one.safetensors"), folder.path("two.safetensors"));
+    let (run_one, run_two) = (folder.path("one.ckpt"), folder.path("two.ckpt"));
+    let words = "--beta 0 --activation relu --code top-k:2 --revive 50 --steps 120 \
+                 --checkpoint-every 50 --keep 3 --resume --checkpoint";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    good(&train(&digits, &one, &[&words[..], &[&run_one]].concat()));
+    // The one before the last, which is of step 120.
+    fs::copy(format!("{run_one}.1"), &run_two).unwrap();
+    good(&train(&digits, &two, &[&words[..], &[&run_two]].concat()));
+    assert!(fs::read(one).unwrap() == fs::read(two).unwrap());
+}
+
 /// Words of the toolbox, each trained with for a moment.
 #[test]
 fn the_toolbox_has_words() {

@@ -130,38 +130,32 @@ pub fn run(args: Args) -> Result<()> {
         })?;
     }
     let before = trainer.steps();
-    let mut closed = None;
     let mut failed = None;
     let mut stopping = args.patience.map(EarlyStopping::new);
     trainer.run(args.steps.saturating_sub(before), |trainer, report| {
+        let told = progress.step(trainer, report).map_err(Failure::from);
+        let goes_on = look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress);
+        // After that, so that the units it revived are in the checkpoint.
         if let Some(checkpoints) = &mut checkpoints
             && trainer.steps().is_multiple_of(args.checkpoint_every)
             && let Err(error) = checkpoints.save(trainer)
         {
             progress.note(&format!("warning: {error}; the training goes on"));
         }
-        if let Err(error) = progress.step(trainer, report) {
-            closed = Some(error);
-            return ControlFlow::Break(());
-        }
-        match look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress) {
-            Ok(true) => {}
-            Ok(false) => return ControlFlow::Break(()),
-            Err(error) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
+        match told.and(goes_on) {
+            Ok(true) if !interrupt::asked() => ControlFlow::Continue(()),
+            Ok(_) => ControlFlow::Break(()),
+            Err(failure) => {
+                failed = Some(failure);
+                ControlFlow::Break(())
             }
         }
-        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let time = start.elapsed();
     let steps = trainer.steps() - before;
     progress.bar.finish_and_clear();
-    if let Some(error) = closed {
-        return Err(error.into());
-    }
-    if let Some(error) = failed {
-        return Err(error);
+    if let Some(failure) = failed {
+        return Err(failure);
     }
     let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
@@ -172,7 +166,7 @@ pub fn run(args: Args) -> Result<()> {
     });
     if let Some((objective, step, net)) = stopping.and_then(EarlyStopping::best) {
         progress.note(&format!("best: step {step}, objective {}", short(objective)));
-        trainer.autoencoder_mut().clone_from(&net);
+        *trainer.autoencoder_mut() = net;
     }
     trainer.autoencoder().save(&args.out)?;
     let interrupted = interrupt::end();
