@@ -8,7 +8,8 @@ use std::fmt;
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -70,9 +71,19 @@ enum Bytes {
     /// The length is that of the header, which was also the file's.
     Mapped {
         map: Mmap,
-        file: File,
+        file: Locked,
         modified: Option<SystemTime>,
     },
+}
+
+/// Gives its lock back even where a process that this one just started holds the file, too: it
+/// does until its program begins.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Idx {
@@ -113,7 +124,7 @@ impl Idx {
         let map = map.map_err(|e| Error::io("map", path, e))?;
         // Where there are no locks, there is none.
         let _ = file.try_lock_shared();
-        let bytes = Bytes::Mapped { map, file, modified: metadata.modified().ok() };
+        let bytes = Bytes::Mapped { map, file: Locked(file), modified: metadata.modified().ok() };
         Ok(Idx { path: path.to_owned(), header, bytes })
     }
 
@@ -228,7 +239,7 @@ impl Idx {
     /// [`Error::Format`] if the file's length or modification time has changed; [`Error::Io`] if
     /// the system does not tell.
     pub fn unchanged(&self) -> Result<()> {
-        let Bytes::Mapped { file, modified, .. } = &self.bytes else { return Ok(()) };
+        let Bytes::Mapped { file: Locked(file), modified, .. } = &self.bytes else { return Ok(()) };
         let now = file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
         let problem = if now.len() != self.header.end() as u64 {
             format!("changed while mapped: {} bytes became {}", self.header.end(), now.len())
@@ -499,7 +510,15 @@ pub(crate) fn create(path: &Path) -> Result<File> {
     let wrong = |e| Error::io("create", path, e);
     let file = File::options().write(true).create(true).truncate(false).open(path);
     let file = file.map_err(wrong)?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    // What another thread wrote may be held a moment longer by a process just started.
+    let held = |_: &u32| {
+        let held = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        if held {
+            thread::sleep(Duration::from_millis(5));
+        }
+        held
+    };
+    if (0..50).take_while(held).count() == 50 {
         let problem = "it is mapped, by a training perhaps; another name was expected";
         return Err(wrong(io::Error::new(io::ErrorKind::ResourceBusy, problem)));
     }

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use folder::Folder;
 use sae::{Error, Idx, Samples, Scaling, Trainer, idx};
@@ -173,4 +174,32 @@ fn a_diverging_run_keeps_its_last_checkpoint() {
     assert!(!folder.0.join("m.safetensors").exists());
     let kept = sae::Checkpoint::load(&checkpoint).unwrap();
     assert!(kept.steps() > 0);
+}
+
+/// A process holds its parent's files until its program begins: no lock outlives its map for that.
+#[test]
+fn a_lock_goes_with_its_map_while_processes_start() {
+    let folder = Folder::new("lock");
+    let path = folder.0.join("data.idx");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
+                command.arg("--version").stdout(Stdio::null()).status().unwrap();
+            }
+        });
+        let written: sae::Result<Vec<()>> = (0..300u32)
+            .map(|i| {
+                idx::write(&path, &[1, 1], &[i as f32])?;
+                Idx::open(&path).map(drop)
+            })
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        written.unwrap();
+    });
+    let held = Idx::open(&path).unwrap();
+    let problem = idx::write(&path, &[1, 1], &[0f32]).unwrap_err().to_string();
+    assert!(problem.contains("it is mapped"), "{problem}");
+    drop(held);
 }
