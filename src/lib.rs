@@ -56,6 +56,7 @@ mod model;
 mod network;
 pub mod npy;
 mod phases;
+mod preferred_inputs;
 mod probe;
 mod revive;
 mod samples;

@@ -1,4 +1,5 @@
-//! Numbers for tests, the same for the same seed.
+//! Numbers for tests, the same for the same seed. Not every test wants all of them.
+#![allow(dead_code)]
 
 /// So many numbers in [0, 1), multiples of 2^-24 (SplitMix64).
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
