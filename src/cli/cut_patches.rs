@@ -1,14 +1,15 @@
 //! `sae cut-patches`
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use sae::{Scaling, files, idx};
+use serde_json::json;
 
 use crate::data::{DataArgs, open, scaled};
 use crate::failure::{Failure, Result};
+use crate::output::answer;
 
 /// Cut square patches out of images, at places drawn from a seed
 ///
@@ -38,6 +39,9 @@ pub struct Args {
     /// Seed of the places
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// So many patches in a row without enough contrast, and it is given up.
@@ -85,6 +89,6 @@ pub fn run(args: Args) -> Result<()> {
     let dims = [args.count as usize, side, side];
     files::replace(&args.out, |path| idx::write(path, &dims, &patches))?;
     let (count, out) = (args.count, args.out.display());
-    writeln!(io::stdout(), "{count} patches of {side} x {side}: {out}")?;
-    Ok(())
+    let value = json!({"out": args.out, "patches": count, "side": side});
+    answer(args.json, value, &format!("{count} patches of {side} x {side}: {out}"))
 }

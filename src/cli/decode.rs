@@ -1,12 +1,12 @@
 //! `sae decode`
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use sae::{Autoencoder, Idx, files, idx, npy};
+use serde_json::json;
 
 use crate::failure::{Failure, Result};
-use crate::output::{engine, setting};
+use crate::output::{answer, engine, setting};
 
 /// Give back samples from codes, as the network reconstructs them
 #[derive(clap::Args)]
@@ -25,6 +25,9 @@ pub struct Args {
     /// Threads (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -57,6 +60,7 @@ pub fn run(args: Args) -> Result<()> {
         _ => idx::write(path, &dims, &samples),
     })?;
     let [count, features] = dims;
-    writeln!(io::stdout(), "{count} samples of {features} features: {}", args.out.display())?;
-    Ok(())
+    let value = json!({"out": args.out, "samples": count, "features": features});
+    let line = format!("{count} samples of {features} features: {}", args.out.display());
+    answer(args.json, value, &line)
 }

@@ -5,10 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use sae::{Autoencoder, files, idx, npy};
+use serde_json::json;
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::{engine, write_error};
+use crate::output::{answer, engine, write_error};
 
 /// Write the codes of samples, one a line, as CSV, or as an IDX file of f32
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ pub struct Args {
     /// Threads (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
+    /// Print one JSON object, with the codes in it if no file is named
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -44,7 +48,13 @@ pub fn run(args: Args) -> Result<()> {
     let (samples, _) = args.data.trial(net.scaling())?;
     let codes = net.encode(&mut engine, &samples)?;
     let units = net.settings().code_units();
+    let count = samples.len();
     let Some(out) = &args.out else {
+        if args.json {
+            let codes: Vec<&[f32]> = codes.chunks(units).collect();
+            let value = json!({"samples": count, "units": units, "codes": codes});
+            return answer(true, value, "");
+        }
         csv(BufWriter::new(io::stdout().lock()), &codes, units)?;
         return Ok(());
     };
@@ -58,8 +68,8 @@ pub fn run(args: Args) -> Result<()> {
         let file = File::create(path).map_err(|e| write_error(path, e))?;
         csv(BufWriter::new(file), &codes, units).map_err(|e| write_error(path, e))
     })?;
-    writeln!(io::stdout(), "{} codes of {units} units: {}", samples.len(), out.display())?;
-    Ok(())
+    let value = json!({"out": out, "samples": count, "units": units});
+    answer(args.json, value, &format!("{count} codes of {units} units: {}", out.display()))
 }
 
 fn csv(mut out: impl Write, codes: &[f32], units: usize) -> io::Result<()> {

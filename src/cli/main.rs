@@ -1,5 +1,8 @@
 //! The command `sae`.
 
+mod chart;
+mod compare;
+mod completions;
 mod cut_patches;
 mod data;
 mod decode;
@@ -7,12 +10,15 @@ mod encode;
 mod evaluate;
 mod failure;
 mod features;
+mod history;
 mod inspect;
 mod interrupt;
 mod make_digits;
+mod models;
 mod output;
 mod picture;
 mod reconstruct;
+mod report;
 mod settings;
 mod spec;
 mod sweep;
@@ -20,7 +26,7 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Sparse autoencoders on the CPU, at the speed of the machine.
 #[derive(Parser)]
@@ -35,6 +41,7 @@ Examples:
   sae train                          drawn digits, the sparse preset, 20 000 steps
   sae sweep --vary beta=log:1e-6:1e-3  what sparsity costs
   sae eval sae.safetensors           its objective on the test images
+  sae report sae.safetensors --open  what it learned, on one page
   sae features sae.safetensors       what its first layer looks for, as a picture
   sae train --help                   everything that can be chosen
 
@@ -49,6 +56,8 @@ enum Command {
     Train(Box<train::Args>),
     Sweep(Box<sweep::Args>),
     Eval(evaluate::Args),
+    Compare(compare::Args),
+    Report(report::Args),
     Reconstruct(reconstruct::Args),
     Features(features::Args),
     Encode(encode::Args),
@@ -56,6 +65,7 @@ enum Command {
     Inspect(inspect::Args),
     MakeDigits(make_digits::Args),
     CutPatches(cut_patches::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +74,9 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Features(args) => features::run(args),
         Command::Encode(args) => encode::run(args),

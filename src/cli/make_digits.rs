@@ -1,12 +1,13 @@
 //! `sae make-digits`
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sae::{Error, digits, files, idx};
+use serde_json::json;
 
 use crate::failure::Result;
+use crate::output::answer;
 
 /// Draw digits and write them as MNIST's four IDX files
 ///
@@ -28,18 +29,17 @@ pub struct Args {
     /// Seed of the drawing
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
     make(&args.dir, args.train as usize, args.test as usize, args.seed)?;
-    let mut out = io::stdout().lock();
-    let Args { dir, train, test, .. } = args;
-    writeln!(
-        out,
-        "{train} training and {test} test digits with their labels in {}",
-        dir.display()
-    )?;
-    Ok(())
+    let Args { dir, train, test, json, .. } = args;
+    let (value, dir) = (json!({"dir": dir, "train": train, "test": test}), dir.display());
+    let line = format!("{train} training and {test} test digits with their labels in {dir}");
+    answer(json, value, &line)
 }
 
 /// Writes the four files.

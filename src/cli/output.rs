@@ -26,6 +26,17 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// What a command says at its end: a line for the person, or with `--json` an object.
+pub fn answer(as_json: bool, value: Value, line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        writeln!(out, "{value}")?
+    } else {
+        writeln!(out, "{line}")?
+    }
+    Ok(())
+}
+
 /// The instruction set and so many threads, by default all cores.
 pub fn engine(threads: Option<usize>) -> Result<Engine> {
     if threads == Some(0) {

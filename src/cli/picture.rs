@@ -1,5 +1,6 @@
 //! Pictures: grey tiles on a grid, as PNG.
 
+use std::fs;
 use std::path::Path;
 
 use sae::{Autoencoder, Engine, Samples, Scaling, files};
@@ -30,17 +31,20 @@ pub struct Grid {
     pub tile: (usize, usize),
     pub columns: usize,
     pub band: usize,
+    /// Pixels of the picture along a side of a tile's.
+    pub zoom: usize,
 }
 
 impl Grid {
-    /// Small tiles are drawn twice as large.
-    fn zoom(&self) -> usize {
-        if self.tile.0.max(self.tile.1) <= 128 { 2 } else { 1 }
+    /// To be looked at by itself: small tiles are drawn twice as large.
+    pub fn new(tile: (usize, usize), columns: usize, band: usize) -> Self {
+        let zoom = if tile.0.max(tile.1) <= 128 { 2 } else { 1 };
+        Grid { tile, columns, band, zoom }
     }
 
-    /// Writes the tiles, `[tiles][rows * columns of a tile]`.
-    pub fn write(&self, path: &Path, tiles: &[Vec<u8>]) -> Result<()> {
-        let (zoom, (rows, cols)) = (self.zoom(), self.tile);
+    /// A PNG of the tiles, `[tiles][rows * columns of a tile]`.
+    pub fn png(&self, tiles: &[Vec<u8>]) -> Result<Vec<u8>> {
+        let (zoom, (rows, cols)) = (self.zoom, self.tile);
         let lines = tiles.len().div_ceil(self.columns);
         let top =
             |line: usize| MARGIN + line * (rows * zoom + MARGIN) + line / self.band * 2 * MARGIN;
@@ -61,18 +65,81 @@ impl Grid {
                 }
             }
         }
-        Ok(files::replace(path, |path| {
-            let file = std::fs::File::create(path).map_err(|e| write_error(path, e))?;
-            let out = std::io::BufWriter::new(file);
-            let mut encoder = png::Encoder::new(out, width as u32, height as u32);
-            encoder.set_color(png::ColorType::Grayscale);
-            encoder.set_depth(png::BitDepth::Eight);
-            let written = encoder.write_header().and_then(|mut writer| {
-                writer.write_image_data(&pixels)?;
-                writer.finish()
-            });
-            written.map_err(|e| write_error(path, std::io::Error::other(e)))
-        })?)
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut writer| {
+            writer.write_image_data(&pixels)?;
+            writer.finish()
+        });
+        written.map_err(|e| Failure::other(format!("no PNG could be made: {e}")))?;
+        Ok(bytes)
+    }
+
+    /// The same, to a file.
+    pub fn write(&self, path: &Path, tiles: &[Vec<u8>]) -> Result<()> {
+        let bytes = self.png(tiles)?;
+        Ok(files::replace(path, |path| fs::write(path, bytes).map_err(|e| write_error(path, e)))?)
+    }
+}
+
+/// Images as tiles, and the same as each of several models reconstructs them.
+pub struct Reconstructions {
+    pub tile: (usize, usize),
+    /// The images, then those of each model: `[count][rows * columns]`.
+    pub rows: Vec<Vec<Vec<u8>>>,
+}
+
+impl Reconstructions {
+    /// Of the first samples, which each model has scaled its own way; nothing if they are no images.
+    pub fn of(
+        models: &[(&Autoencoder, &Samples)],
+        engine: &mut Engine,
+        count: usize,
+    ) -> Result<Option<Self>> {
+        let Some(tile) = models.first().and_then(|(_, samples)| image_of(samples)) else {
+            return Ok(None);
+        };
+        let mut rows = Vec::new();
+        for (net, samples) in models {
+            let few =
+                if samples.len() > count { samples.split(count)?.0 } else { (*samples).clone() };
+            let features = few.features();
+            let mut originals = vec![0.0; few.len() * features];
+            for (sample, out) in originals.chunks_mut(features).enumerate() {
+                few.gather(sample, out)?;
+            }
+            // Black and white are the ends of the data's range.
+            let (low, high) = match few.scaling() {
+                Scaling::Byte | Scaling::MinMax { .. } => (0.0, 1.0),
+                _ => range(&originals),
+            };
+            let tiles = |values: &[f32]| -> Vec<Vec<u8>> {
+                let grey = |values: &[f32]| values.iter().map(|&v| grey(v, low, high)).collect();
+                values.chunks(features).map(grey).collect()
+            };
+            if rows.is_empty() {
+                rows.push(tiles(&originals));
+            }
+            rows.push(tiles(&net.reconstruct(engine, &few)?));
+        }
+        Ok(Some(Reconstructions { tile, rows }))
+    }
+
+    /// All in one picture, ten images a line, each model's below them.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let columns = self.rows[0].len().min(10);
+        let mut all = Vec::new();
+        for line in 0..self.rows[0].len().div_ceil(columns) {
+            for row in &self.rows {
+                all.extend(row.iter().skip(line * columns).take(columns).cloned());
+                // A last line that is short still stands above its own reconstructions.
+                let end = all.len().next_multiple_of(columns);
+                all.resize(end, vec![GROUND; self.tile.0 * self.tile.1]);
+            }
+        }
+        Grid::new(self.tile, columns, self.rows.len()).write(path, &all)
     }
 }
 
@@ -84,35 +151,20 @@ pub fn reconstructions(
     samples: &Samples,
     count: usize,
 ) -> Result<bool> {
-    let Some(tile) = image_of(samples) else { return Ok(false) };
-    let few = if samples.len() > count { samples.split(count)?.0 } else { samples.clone() };
-    let features = few.features();
-    let mut originals = vec![0.0; few.len() * features];
-    for (sample, out) in originals.chunks_mut(features).enumerate() {
-        few.gather(sample, out)?;
-    }
-    let reconstructed = net.reconstruct(engine, &few)?;
-    // Black and white are the ends of the data's range.
-    let (low, high) = match few.scaling() {
-        Scaling::Byte | Scaling::MinMax { .. } => (0.0, 1.0),
-        _ => range(&originals),
-    };
-    let columns = few.len().min(10);
-    let tiles = |values: &[f32]| -> Vec<Vec<u8>> {
-        let grey = |values: &[f32]| values.iter().map(|&v| grey(v, low, high)).collect();
-        values.chunks(features).map(grey).collect()
-    };
-    let (originals, reconstructed) = (tiles(&originals), tiles(&reconstructed));
-    let mut all = Vec::new();
-    for (above, below) in originals.chunks(columns).zip(reconstructed.chunks(columns)) {
-        for line in [above, below] {
-            all.extend_from_slice(line);
-            // A last line that is short still stands above its own reconstructions.
-            all.resize(all.len().next_multiple_of(columns), vec![GROUND; features]);
-        }
-    }
-    Grid { tile, columns, band: 2 }.write(path, &all)?;
-    Ok(true)
+    let of = Reconstructions::of(&[(net, samples)], engine, count)?;
+    of.map_or(Ok(false), |of| of.write(path).map(|()| true))
+}
+
+/// Inputs of units as tiles: middle grey is 0, each one's greatest number, either sign, is white or
+/// black.
+pub fn signed_tiles<'a>(inputs: impl Iterator<Item = &'a [f32]>) -> Vec<Vec<u8>> {
+    inputs
+        .map(|input| {
+            // What is all 0 is all middle grey.
+            let most = input.iter().fold(f32::MIN_POSITIVE, |most, w| most.max(w.abs()));
+            input.iter().map(|&w| grey(w / most, -1.0, 1.0)).collect()
+        })
+        .collect()
 }
 
 pub fn grey(value: f32, low: f32, high: f32) -> u8 {

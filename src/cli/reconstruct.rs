@@ -1,13 +1,13 @@
 //! `sae reconstruct`
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use sae::{Autoencoder, files};
+use serde_json::json;
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::engine;
+use crate::output::{answer, engine};
 use crate::picture;
 
 /// Draw samples above their reconstructions, as PNG
@@ -30,6 +30,9 @@ pub struct Args {
     /// Threads (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -45,6 +48,7 @@ pub fn run(args: Args) -> Result<()> {
             samples.features()
         )));
     }
-    writeln!(io::stdout(), "picture: {}", args.out.display())?;
-    Ok(())
+    let shown = count.min(samples.len());
+    let value = json!({"picture": args.out, "samples": shown});
+    answer(args.json, value, &format!("picture: {}", args.out.display()))
 }

@@ -1,6 +1,5 @@
 //! `sae sweep`
 
-mod chart;
 mod journal;
 mod plan;
 
@@ -14,6 +13,7 @@ use std::thread;
 use sae::{Checkpoint, Checkpoints, Error, Measure, Samples, Settings, Trainer, files};
 use serde_json::{Value, json};
 
+use crate::chart::{Chart, Mark, Scale, Series};
 use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
@@ -300,6 +300,40 @@ impl Rung<'_> {
     }
 }
 
+/// What each trial reached, those that no other beats joined by a line.
+fn chart(
+    last: &[(usize, u8, u64, Outcome)],
+    front: &[usize],
+    trials: &[Trial],
+    args: &Args,
+) -> Chart {
+    let place = |outcome: &Outcome| (outcome.sparsity, outcome.error);
+    let dots = |name, colour, is_of: &dyn Fn(usize, u8) -> bool| {
+        let of: Vec<_> = last.iter().filter(|&&(trial, rung, ..)| is_of(trial, rung)).collect();
+        let points = of.iter().map(|(.., outcome)| place(outcome)).collect();
+        let title = |trial: usize| format!("trial {trial}: {}", trials[trial].words.join(" "));
+        let titles = of.iter().map(|(trial, ..)| title(*trial)).collect();
+        Series { titles, ..Series::new(name, Mark::Dots, colour, points) }
+    };
+    let line = front.iter().filter_map(|on| last.iter().find(|(trial, ..)| trial == on));
+    let line = line.map(|(.., outcome)| place(outcome)).collect();
+    let whole = |rung| rung == args.halvings;
+    Chart {
+        x_name: args.sparsity.clone(),
+        y_name: "squared error; the line joins what no other beats".into(),
+        x_scale: Scale::Linear,
+        y_scale: Scale::Linear,
+        series: vec![
+            Series::new("front", Mark::Line, 0, line),
+            dots("not trained to the end", 4, &|trial, rung| {
+                !front.contains(&trial) && !whole(rung)
+            }),
+            dots("trained to the end", 1, &|trial, rung| !front.contains(&trial) && whole(rung)),
+            dots("beaten by none", 0, &|trial, _| front.contains(&trial)),
+        ],
+    }
+}
+
 /// Writes the table and the picture, and prints the front.
 fn report(
     args: &Args,
@@ -340,20 +374,7 @@ fn report(
         }
         fs::write(path, text).map_err(|e| write_error(path, e))
     })?;
-    let points: Vec<chart::Point> = last
-        .iter()
-        .map(|(trial, rung, _, outcome)| chart::Point {
-            x: outcome.sparsity,
-            y: outcome.error,
-            kind: match (front.contains(trial), *rung == args.halvings) {
-                (true, _) => chart::Kind::Front,
-                (_, true) => chart::Kind::Ended,
-                _ => chart::Kind::Dropped,
-            },
-            title: format!("trial {trial}: {}", trials[*trial].words.join(" ")),
-        })
-        .collect();
-    let drawn = chart::scatter(&points, &args.sparsity, "squared error");
+    let drawn = chart(&last, &front, trials, args).file();
     files::replace(picture, |path| fs::write(path, &drawn).map_err(|e| write_error(path, e)))?;
 
     let mut out = io::stdout().lock();

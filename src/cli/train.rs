@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result};
+use crate::history::{self, Recorder};
 use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
 use crate::settings::SettingsArgs;
 use crate::{interrupt, picture};
@@ -74,6 +75,10 @@ pub struct Args {
     /// PNG of test images above their reconstructions (default: the model's name with .png)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// CSV of the objective's terms and the mean activations over the training, which `sae report`
+    /// draws (default: the model's name with .csv)
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -97,8 +102,10 @@ pub fn run(args: Args) -> Result<()> {
     let resumed = checkpoint.as_ref().map(Checkpoint::settings);
     let settings = args.settings.settings(args.steps, &train, resumed)?;
     let picture_path = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
-    if picture_path == args.out {
-        let problem = format!("{}: the model and the picture need two names", args.out.display());
+    let history_path = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
+    if [&picture_path, &history_path].contains(&&args.out) || picture_path == history_path {
+        let out = args.out.display();
+        let problem = format!("{out}: the model, its picture and its history need three names");
         return Err(Failure::input(problem));
     }
     files::check_writable(&args.out)?;
@@ -130,10 +137,15 @@ pub fn run(args: Args) -> Result<()> {
         })?;
     }
     let before = trainer.steps();
+    let mut recorder = Recorder::begin(history_path.clone(), &trainer, args.steps)?;
     let mut failed = None;
     let mut stopping = args.patience.map(EarlyStopping::new);
     trainer.run(args.steps.saturating_sub(before), |trainer, report| {
         let told = progress.step(trainer, report).map_err(Failure::from);
+        if let Err(error) = recorder.step(trainer, report) {
+            let path = recorder.path().display();
+            progress.note(&format!("warning: {path}: {error}; the history ends here"));
+        }
         let goes_on = look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress);
         // After that, so that the units it revived are in the checkpoint.
         if let Some(checkpoints) = &mut checkpoints
@@ -175,7 +187,7 @@ pub fn run(args: Args) -> Result<()> {
         trainer,
         test.as_ref().unwrap_or(&train),
         test.is_some(),
-        &picture_path,
+        [&picture_path, &history_path],
         Done { time, steps, interrupted },
     )?;
     // The model is there all the same.
@@ -228,7 +240,7 @@ fn finish(
     mut trainer: Trainer,
     samples: &Samples,
     is_test: bool,
-    picture_path: &Path,
+    [picture_path, history_path]: [&Path; 2],
     Done { time, steps: steps_now, interrupted }: Done,
 ) -> Result<()> {
     let mut out = io::stdout().lock();
@@ -236,6 +248,7 @@ fn finish(
     let mut value = json!({
         "model": args.out,
         "picture": Value::Null,
+        "history": history_path,
         "steps": steps,
         "seconds": seconds,
         "interrupted": interrupted.is_some(),
@@ -270,6 +283,7 @@ fn finish(
     let title = if is_test { "test objective" } else { "training objective" };
     print_evaluation(&mut out, title, &net, &evaluation, false)?;
     writeln!(out, "model: {}", args.out.display())?;
+    writeln!(out, "history: {}", history_path.display())?;
     if drawn {
         writeln!(out, "picture: {}", picture_path.display())?;
     } else {
