@@ -91,7 +91,7 @@ fn training_reports_saves_and_draws() {
     assert!((0.0..1.0).contains(&number(&text, "layer 1 (48 units): ")), "{text}");
     assert!((0.0..1.0).contains(&number(&text, "layer 2 (12 units): ")), "{text}");
     assert!(!text.contains("layer 3"), "{text}");
-    assert_eq!(folder.names(), ["m.png", "m.safetensors"]);
+    assert_eq!(folder.names(), ["m.history.csv", "m.png", "m.safetensors"]);
 
     let decoder = png::Decoder::new(BufReader::new(fs::File::open(folder.path("m.png")).unwrap()));
     let mut reader = decoder.read_info().unwrap();
@@ -220,7 +220,8 @@ fn bad_settings_get_one_sentence() {
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
         (&["--holdout", "10"], "there is a test file"),
-        (&["--picture", &model], "two names"),
+        (&["--picture", &model], "three names"),
+        (&["--history", &model], "three names"),
     ] {
         let problem = refused(&train(&digits, &model, more));
         assert!(problem.contains(sentence), "{problem}");
@@ -385,7 +386,7 @@ fn ctrl_c_and_sigterm_save_the_model() {
         assert!(output.stderr.is_empty());
         assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
         good(&["eval", &model, "--data", &digits]);
-        assert_eq!(folder.names(), ["m.safetensors"]);
+        assert_eq!(folder.names(), ["m.history.csv", "m.safetensors"]);
     }
 }
 

@@ -59,7 +59,7 @@ const TRAIN: &str = "train --data digits --layers 784,48,12,48,784 --threads 1 -
 #[test]
 fn a_history_sums_up_and_goes_on() {
     let desk = Desk::new("history");
-    let text = desk.read("sparse.csv");
+    let text = desk.read("sparse.history.csv");
     let rows: Vec<Vec<f64>> =
         text.lines().skip(1).map(|l| l.split(',').map(|n| n.parse().unwrap()).collect()).collect();
     assert_eq!(rows.len(), 60);
@@ -73,12 +73,14 @@ fn a_history_sums_up_and_goes_on() {
     // Stopped and gone on, it has the same rows; those after the checkpoint come once.
     let words = format!("{TRAIN} --out r.safetensors --checkpoint r.ckpt --checkpoint-every 20");
     desk.good(&format!("{words} --steps 40"));
-    let half = desk.read("r.csv");
+    let half = desk.read("r.history.csv");
     assert_eq!(half.lines().count(), 41);
-    fs::write(desk.0.0.join("r.csv"), format!("{half}41,1,1,0,0,1,0,0,0\n42,half a li")).unwrap();
+    fs::write(desk.0.0.join("r.history.csv"), format!("{half}41,1,1,0,0,1,0,0,0\n42,half a li"))
+        .unwrap();
     desk.good(&format!("{words} --steps 60 --resume"));
-    assert_eq!(desk.read("r.csv"), text);
-    let said = desk.refused(&format!("{TRAIN} --out m.csv --steps 2"));
+    assert_eq!(desk.read("r.history.csv"), text);
+    let said =
+        desk.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
     assert!(said.contains("three names"), "{said}");
 }
 
@@ -135,7 +137,7 @@ fn a_report_holds_all() {
     assert_eq!(page, desk.read("both.html"));
 
     // No history, no picture, another code: still a page.
-    fs::remove_file(desk.0.0.join("normal.csv")).unwrap();
+    fs::remove_file(desk.0.0.join("normal.history.csv")).unwrap();
     let output = desk.run("report normal.safetensors --data digits");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no curves of normal"));
     assert!(desk.read("report.html").contains("there are no curves"));
@@ -146,9 +148,9 @@ fn a_report_holds_all() {
     let page = desk.read("k.html");
     assert!(page.contains("<h1>&lt;b&gt;&amp;k</h1>") && !page.contains("<b>&k"), "not escaped");
     assert!(page.contains("exactly 0 and not drawn"));
-    fs::write(desk.0.0.join("sparse.csv"), "step,objective\n1,2\n").unwrap();
+    fs::write(desk.0.0.join("sparse.history.csv"), "step,objective\n1,2\n").unwrap();
     let said = desk.refused("report sparse.safetensors --data digits");
-    assert!(said.contains("sparse.csv: no history of a training"), "{said}");
+    assert!(said.contains("sparse.history.csv: no history of a training"), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use sae::{StepReport, Trainer, files};
+use sae::{StepReport, Trainer};
 
 use crate::failure::{Failure, Result};
 use crate::output::write_error;
@@ -28,7 +28,7 @@ fn header(hidden_layers: usize) -> String {
 
 /// The file of a model.
 pub fn path_of(model: &Path) -> PathBuf {
-    model.with_extension("csv")
+    model.with_extension("history.csv")
 }
 
 /// Writes a row now and then: means over the steps since the row before.
@@ -47,24 +47,25 @@ impl Recorder {
     /// Begins a file for a training of so many steps; of one that is resumed, what was before.
     pub fn begin(path: PathBuf, trainer: &Trainer, steps: u64) -> Result<Self> {
         let hidden_layers = trainer.autoencoder().settings().layers.len() - 2;
-        let header = header(hidden_layers);
-        let mut text = format!("{header}\n");
+        let header = header(hidden_layers) + "\n";
         let earlier =
             if trainer.steps() > 0 { fs::read_to_string(&path) } else { Ok(String::new()) };
         let earlier = earlier.unwrap_or_default();
-        let mut lines = earlier.lines();
-        if lines.next() == Some(&header) {
-            // A run that was killed may have been further than its checkpoint.
-            let step = |line: &&str| line.split(',').next().and_then(|step| step.parse().ok());
-            for line in
-                lines.take_while(|line| step(line).is_some_and(|s: u64| s <= trainer.steps()))
-            {
-                text += line;
-                text.push('\n');
-            }
+        let mut kept = 0;
+        if earlier.starts_with(&header) {
+            // A run that was killed may have been further than its checkpoint, or within a line.
+            let step = |line: &str| line.split(',').next().and_then(|step| step.parse().ok());
+            let lines = earlier[header.len()..].split_inclusive('\n');
+            let before = |line: &&str| step(line).is_some_and(|step: u64| step <= trainer.steps());
+            kept = header.len() + lines.take_while(before).map(str::len).sum::<usize>();
         }
-        files::replace(&path, |path| fs::write(path, &text).map_err(|e| write_error(path, e)))?;
-        let file = File::options().append(true).open(&path).map_err(|e| write_error(&path, e))?;
+        let wrong = |e| write_error(&path, e);
+        let file = File::options().create(true).append(true).open(&path).map_err(wrong)?;
+        // A device has no length.
+        let _ = file.set_len(kept as u64);
+        if kept == 0 {
+            (&file).write_all(header.as_bytes()).map_err(wrong)?;
+        }
         Ok(Recorder {
             path,
             file: Some(file),
@@ -112,7 +113,10 @@ impl Recorder {
     }
 }
 
-/// A history that was read.
+/// Rows that are read of a file, at most.
+const MOST_ROWS: usize = 1000;
+
+/// A history that was read, thinned out where it is long.
 pub struct History {
     /// `[rows]`
     pub steps: Vec<f64>,
@@ -152,6 +156,13 @@ impl History {
             let numbers = numbers.ok_or_else(wrong)?;
             columns.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
         }
+        // More points than pixels help nobody; the last one stays.
+        let rows = columns[0].len();
+        let stride = rows.div_ceil(MOST_ROWS).max(1);
+        for column in &mut columns {
+            let kept = (0..rows).filter(|row| (rows - 1 - row).is_multiple_of(stride));
+            *column = kept.map(|row| column[row]).collect();
+        }
         let activations = columns.split_off(COLUMNS.len());
         let mut columns = columns.into_iter();
         let mut next = || columns.next().unwrap_or_default();
@@ -179,6 +190,10 @@ mod tests {
         assert_eq!((history.steps, history.objective), (vec![2.0, 4.0], vec![1.0, 0.5]));
         assert_eq!((history.decay, history.factor), (vec![0.25, 0.125], vec![1.0, 1.0]));
         assert_eq!(history.activations, [[0.1, 0.2]]);
+        let long =
+            (1..=3500).fold(header(0) + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
+        let steps = History::parse(&long).unwrap_or_else(|e| panic!("{e}")).steps;
+        assert_eq!((steps.len(), steps[0], steps[874]), (875, 4.0, 3500.0));
         for (text, sentence) in [
             ("", "no history"),
             ("a,b\n1,2\n", "no history"),

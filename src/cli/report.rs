@@ -22,7 +22,7 @@ use crate::picture::{Grid, Reconstructions, image_of, signed_tiles};
 ///
 /// Settings, curves of the training, test images above each model's reconstructions, what the units
 /// look for, how active they are, and all figures. The training's curves come from the CSV file that
-/// train leaves beside a model.
+/// train leaves beside a model (its name with .history.csv).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// CSV of the objective's terms and the mean activations over the training, which `sae report`
-    /// draws (default: the model's name with .csv)
+    /// draws (default: the model's name with .history.csv)
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// No progress
