@@ -56,7 +56,9 @@ impl Recorder {
             // A run that was killed may have been further than its checkpoint, or within a line.
             let step = |line: &str| line.split(',').next().and_then(|step| step.parse().ok());
             let lines = earlier[header.len()..].split_inclusive('\n');
-            let before = |line: &&str| step(line).is_some_and(|step: u64| step <= trainer.steps());
+            let before = |line: &&str| {
+                line.ends_with('\n') && step(line).is_some_and(|step: u64| step <= trainer.steps())
+            };
             kept = header.len() + lines.take_while(before).map(str::len).sum::<usize>();
         }
         let wrong = |e| write_error(&path, e);
@@ -141,7 +143,8 @@ impl History {
     }
 
     fn parse(text: &str) -> std::result::Result<Self, String> {
-        let mut lines = text.lines();
+        // A disk that is full cuts the last line.
+        let mut lines = text[..text.rfind('\n').map_or(0, |end| end + 1)].lines();
         let first = lines.next().unwrap_or_default();
         let hidden_layers = first.split(',').count().saturating_sub(COLUMNS.len());
         if first != header(hidden_layers) {
