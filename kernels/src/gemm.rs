@@ -13,7 +13,7 @@ pub(crate) use epilogue::Epilogue;
 pub use epilogue::{forward, gemm, gemm_skipping, hidden_delta, output_delta, update};
 
 use crate::matrix::Matrix;
-use crate::simd::{Simd, Tile};
+use crate::simd::{Kernel, Simd, Tile};
 
 /// Longest block of k of any instruction set.
 const LONGEST_K: usize = 1024;
@@ -75,9 +75,9 @@ pub(crate) struct Operands<'a> {
     pub b: Matrix<'a>,
     /// Leave out the k where a whole tile of A is 0: fma(0, b, sum) = sum for finite b.
     pub skip_zeros: bool,
-    /// Where unfinished sums wait between blocks of k, `[m, n]` with this row stride; the
-    /// epilogue may overwrite them with its result.
-    pub partial: (*mut f32, usize),
+    /// Where unfinished sums wait between blocks of k, `[m, n]`; the epilogue may overwrite them
+    /// with its result.
+    pub partial: tile::Place,
 }
 
 /// Where the tiles of A's current row block are.
@@ -125,7 +125,16 @@ pub(crate) unsafe fn product<S: Simd, E: Epilogue>(
     }
 }
 
-/// The loop nest, for tiles of `R` rows and `V` vectors, or `HALF` or one where fewer do.
+/// Whether a set has tiles of these sides; others need not be compiled for it.
+const fn has_tile<S: Simd>(rows: usize, vectors: usize) -> bool {
+    (rows == S::TILE.rows && vectors == S::TILE.vectors)
+        || (rows == S::SPARSE_TILE.rows && vectors == S::SPARSE_TILE.vectors)
+}
+
+/// The loop nest for tiles of `R` rows and `V` vectors.
+///
+/// # Safety
+/// As for [`product`].
 #[inline(always)]
 unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HALF: usize>(
     s: S,
@@ -133,16 +142,45 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HAL
     scratch: &mut Scratch<'_>,
     epilogue: &mut E,
 ) {
+    if const { has_tile::<S>(R, V) } {
+        let mut compiled = tile::Compiled { s, epilogue };
+        let sink = tile::Sink::new::<S, E, V, HALF>(&mut compiled);
+        s.outlined(Blocks::<R, V, HALF> { operands, scratch, sink });
+    }
+}
+
+/// The loop nest, for tiles of `R` rows and `V` vectors, or `HALF` or one where fewer do; compiled
+/// once for all epilogues.
+///
+/// Whoever runs it vouches for what [`product`] is promised.
+struct Blocks<'a, 'b, 'c, const R: usize, const V: usize, const HALF: usize> {
+    operands: Operands<'a>,
+    scratch: &'b mut Scratch<'c>,
+    sink: tile::Sink,
+}
+
+impl<const R: usize, const V: usize, const HALF: usize> Kernel for Blocks<'_, '_, '_, R, V, HALF> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: whoever runs it vouches for it.
+        unsafe { nest::<S, R, V, HALF>(s, self) }
+    }
+}
+
+/// # Safety
+/// As for [`product`].
+#[inline(always)]
+unsafe fn nest<S: Simd, const R: usize, const V: usize, const HALF: usize>(
+    s: S,
+    Blocks { operands, scratch, sink }: Blocks<'_, '_, '_, R, V, HALF>,
+) {
     let Operands { a, b, skip_zeros, partial } = operands;
     const {
         assert!(LONGEST_K >= S::BLOCK_K && BLOCK_ROWS.is_multiple_of(ROW_UNIT));
         assert!(
             ROW_UNIT.is_multiple_of(R) && V * S::LANES <= WIDEST_STRIP && HALF == V.div_ceil(2)
         );
-    }
-    let here = Tile { rows: R, vectors: V };
-    if here != S::TILE && here != S::SPARSE_TILE {
-        return; // not this set's tile: nothing to instantiate
     }
     let (m, n, depth) = (a.rows, b.cols, a.cols);
     let longest = if skip_zeros { SPARSE_BLOCK_K } else { S::BLOCK_K };
@@ -261,13 +299,13 @@ unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HAL
                             if copying && row == 0 {
                                 let panel = panel.as_mut_ptr();
                                 let right = tile::Copying { strip: here, panel, width };
-                                tile::run::<S, _, E, R, V, HALF>(
-                                    s, left, right, steps, at, partial, epilogue,
+                                tile::run::<S, _, R, V, HALF>(
+                                    s, left, right, steps, at, partial, sink,
                                 );
                             } else {
                                 let right = if in_place { here } else { copied };
-                                tile::run::<S, _, E, R, V, HALF>(
-                                    s, left, right, steps, at, partial, epilogue,
+                                tile::run::<S, _, R, V, HALF>(
+                                    s, left, right, steps, at, partial, sink,
                                 );
                             }
                         }

@@ -13,9 +13,9 @@ use crate::sparsity::Penalty;
 ///
 /// `col` is the first lane's column and `lanes` says how many lanes there are.
 pub(crate) trait Epilogue {
-    /// Where the sums of a tile that begins here go as they are, if that is all that is done.
+    /// Where the product's sums go as they are, if that is all that is done.
     #[inline(always)]
-    fn place(&self, _row: usize, _col: usize) -> Option<Place> {
+    fn place(&self) -> Option<Place> {
         None
     }
     /// What a column of vectors keeps in registers.
@@ -46,8 +46,8 @@ fn check(name: &str, have: (usize, usize), want: (usize, usize)) {
     assert_eq!(have, want, "{name} has another shape than the product");
 }
 
-fn partial(out: &MatrixMut<'_>) -> (*mut f32, usize) {
-    (out.data, out.row_stride)
+fn partial(out: &MatrixMut<'_>) -> Place {
+    Place { data: out.data, stride: out.row_stride }
 }
 
 /// A product whose shapes were checked: the epilogue and the place of the unfinished sums have
@@ -72,9 +72,8 @@ struct Store<'a>(MatrixMut<'a>);
 impl Epilogue for Store<'_> {
     type Column<S: Simd> = ();
     #[inline(always)]
-    fn place(&self, row: usize, col: usize) -> Option<Place> {
-        let (data, stride) = partial(&self.0);
-        Some(Place { data: data.wrapping_add(row * stride + col), stride })
+    fn place(&self) -> Option<Place> {
+        Some(partial(&self.0))
     }
     #[inline(always)]
     unsafe fn begin<S: Simd>(&self, _: S, _: usize, _: usize) {}

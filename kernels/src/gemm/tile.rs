@@ -129,6 +129,46 @@ impl Place {
     fn row(self, r: usize) -> *mut f32 {
         self.data.wrapping_add(r * self.stride)
     }
+    #[inline(always)]
+    fn tile(self, at: At) -> Place {
+        Place { data: self.row(at.row).wrapping_add(at.col), ..self }
+    }
+}
+
+/// An epilogue with the set that it is compiled for.
+pub(super) struct Compiled<'a, S, E> {
+    pub s: S,
+    pub epilogue: &'a mut E,
+}
+
+/// A [`Compiled`] epilogue as the loop nest calls it, which so is the same for all of them.
+#[derive(Clone, Copy)]
+pub(super) struct Sink {
+    compiled: *mut (),
+    /// See [`Epilogue::place`].
+    place: Option<Place>,
+    /// [`finish`] for tiles of all vectors, half of them, and one.
+    finish: [unsafe fn(*mut (), Place, At); 3],
+}
+
+impl Sink {
+    #[inline(always)]
+    pub fn new<S: Simd, E: Epilogue, const V: usize, const HALF: usize>(
+        compiled: &mut Compiled<'_, S, E>,
+    ) -> Self {
+        let finish = [finish::<S, E, V>, finish::<S, E, HALF>, finish::<S, E, 1>];
+        Sink { place: compiled.epilogue.place(), finish, compiled: (&raw mut *compiled).cast() }
+    }
+}
+
+/// Gives a tile's sums to an epilogue.
+///
+/// # Safety
+/// `compiled` is a [`Compiled`] of these types that nobody else uses; for the rest as for [`run`].
+unsafe fn finish<S: Simd, E: Epilogue, const V: usize>(compiled: *mut (), held: Place, at: At) {
+    // SAFETY: the caller's promise.
+    let Compiled { s, epilogue } = unsafe { &mut *compiled.cast::<Compiled<'_, S, E>>() };
+    s.run(Finish::<E, V> { held, at, epilogue });
 }
 
 /// A tile's sums, row after row.
@@ -142,64 +182,58 @@ struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
 /// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
 /// and the tile's vectors at every step; `partial` and the epilogue are valid at `at`.
 #[inline(always)]
-pub(super) unsafe fn run<
-    S: Simd,
-    B: Strip,
-    E: Epilogue,
-    const R: usize,
-    const V: usize,
-    const HALF: usize,
->(
+pub(super) unsafe fn run<S: Simd, B: Strip, const R: usize, const V: usize, const HALF: usize>(
     s: S,
     left: Left,
     right: B,
     steps: Steps<'_>,
     at: At,
-    partial: (*mut f32, usize),
-    epilogue: &mut E,
+    partial: Place,
+    sink: Sink,
 ) {
     // SAFETY: passed on.
     unsafe {
         if at.cols > HALF * S::LANES {
-            run_vectors::<S, B, E, R, V>(s, left, right, steps, at, partial, epilogue);
+            run_vectors::<S, B, R, V>(s, left, right, steps, at, partial, sink, 0);
         } else if at.cols > S::LANES {
-            run_vectors::<S, B, E, R, HALF>(s, left, right, steps, at, partial, epilogue);
+            run_vectors::<S, B, R, HALF>(s, left, right, steps, at, partial, sink, 1);
         } else {
-            run_vectors::<S, B, E, R, 1>(s, left, right, steps, at, partial, epilogue);
+            run_vectors::<S, B, R, 1>(s, left, right, steps, at, partial, sink, 2);
         }
     }
 }
 
-/// [`run`] for so many vectors.
+/// [`run`] for so many vectors, the `width_at`th of [`Sink::finish`].
 ///
 /// # Safety
 /// As for [`run`].
 #[inline(always)]
-unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: usize>(
+#[allow(clippy::too_many_arguments)]
+unsafe fn run_vectors<S: Simd, B: Strip, const R: usize, const V: usize>(
     s: S,
     left: Left,
     right: B,
     steps: Steps<'_>,
     at: At,
-    partial: (*mut f32, usize),
-    epilogue: &mut E,
+    partial: Place,
+    sink: Sink,
+    width_at: usize,
 ) {
     const { assert!(R * V * S::LANES <= MOST_SUMS) };
-    let (partial, stride) = partial;
     let wide = Several::<S, V>(s);
     let width = V * S::LANES;
     if !(at.first && at.last) {
         // The next tile's unfinished sums, while this one is at work.
         for r in 0..R {
-            s.prefetch(partial.wrapping_add((at.row + R + r) * stride + at.col));
+            s.prefetch(partial.row(at.row + R + r).wrapping_add(at.col));
         }
     }
     let mut held = Sums(MaybeUninit::uninit());
     let held = Place { data: held.0.as_mut_ptr().cast(), stride: width };
-    let waiting = Place { data: partial.wrapping_add(at.row * stride + at.col), stride };
+    let waiting = partial.tile(at);
     // A whole tile comes from where it waits, and goes where it is wanted; others by way of `held`.
     let whole = at.rows == R && at.cols == width;
-    let direct = if at.last { epilogue.place(at.row, at.col) } else { Some(waiting) };
+    let direct = if at.last { sink.place.map(|place| place.tile(at)) } else { Some(waiting) };
     let (from, to, direct) = match direct {
         Some(place) if whole => (waiting, place, true),
         _ => (if whole { waiting } else { held }, held, false),
@@ -236,7 +270,7 @@ unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: u
             return;
         }
         if at.last {
-            s.outlined(Finish::<E, V> { held, at, epilogue });
+            (sink.finish[width_at])(sink.compiled, held, at);
         } else {
             for r in 0..at.rows {
                 wide.store_upto(waiting.row(r), at.cols, wide.load(held.row(r)));
@@ -245,8 +279,7 @@ unsafe fn run_vectors<S: Simd, B: Strip, E: Epilogue, const R: usize, const V: u
     }
 }
 
-/// Gives a tile's sums to the epilogue. It is a function of its own, so that there is one for all
-/// strips and heights of tiles.
+/// See [`finish`].
 ///
 /// Whoever runs it vouches for what [`run`] is promised.
 struct Finish<'a, E, const V: usize> {
