@@ -1,4 +1,5 @@
-//! Trains the seed's network for a long time and watches its memory and the time of its steps:
+//! Trains the seed's network for a long time and watches its memory, and the time of its steps beside
+//! that of a trainer just made, in turns, so that other work on the machine slows both:
 //! `soak FILE SECONDS [THREADS]`; `scripts/soak.sh` draws digits for it.
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,10 @@ const EVERY: Duration = Duration::from_secs(10);
 const WARM: Duration = Duration::from_secs(60);
 /// Growth of anonymous memory that passes, in KiB.
 const GROWTH: u64 = 1024;
+/// Steps by the young trainer's that pass: median of the last quarter of all comparisons.
+const DRIFT: f64 = 1.03;
+/// Turns of a comparison, and steps in each.
+const TURNS: (usize, usize) = (12, 10);
 
 /// What is seen every [`EVERY`].
 struct Sample {
@@ -20,6 +25,8 @@ struct Sample {
     memory: Option<[u64; 2]>,
     /// Median of the steps since the sample before, in ms.
     median: f64,
+    /// Median step by that of a trainer just made.
+    drift: f64,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,8 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         trainer.autoencoder().settings().batch
     );
     println!(
-        "{:>8} {:>10} {:>12} {:>13} {:>12}",
-        "s", "steps", "VmRSS KiB", "RssAnon KiB", "ms/step"
+        "{:>8} {:>10} {:>12} {:>13} {:>12} {:>12}",
+        "s", "steps", "VmRSS KiB", "RssAnon KiB", "ms/step", "by a new one"
     );
 
     // All of its memory from the beginning, pages included: its growth is not the trainer's.
@@ -62,11 +69,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if !trainer.objective(report).is_finite() {
             return Err("the objective is not finite".into());
         }
+        let drift = against_a_young_one(&mut trainer, &training, threads)?;
         let sample = Sample {
             seconds: now.as_secs_f64(),
             steps: trainer.steps(),
             memory: memory(),
             median: median(&mut times),
+            drift,
         };
         print(&sample);
         samples.push(sample);
@@ -77,22 +86,54 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     verdict(&samples)
 }
 
+/// Median step of a trainer by that of one just made, both taking turns.
+fn against_a_young_one(
+    old: &mut Trainer,
+    training: &Samples,
+    threads: usize,
+) -> Result<f64, Box<dyn std::error::Error>> {
+    let mut young = Trainer::builder().threads(threads).build(training)?;
+    let (turns, steps) = TURNS;
+    let mut times = [Vec::with_capacity(turns * steps), Vec::with_capacity(turns * steps)];
+    for turn in 0..=turns {
+        for (trainer, times) in [&mut *old, &mut young].into_iter().zip(&mut times) {
+            for _ in 0..steps {
+                let start = Instant::now();
+                trainer.step()?;
+                // The first turn fills caches.
+                if turn > 0 {
+                    times.push(start.elapsed().as_secs_f32());
+                }
+            }
+        }
+    }
+    let [old, young] = &mut times;
+    Ok(median(old) / median(young))
+}
+
 fn print(sample: &Sample) {
     let [all, anonymous] = sample.memory.unwrap_or_default();
-    let Sample { seconds, steps, median, .. } = sample;
-    println!("{seconds:8.0} {steps:10} {all:12} {anonymous:13} {median:12.4}");
+    let Sample { seconds, steps, median, drift, .. } = sample;
+    println!("{seconds:8.0} {steps:10} {all:12} {anonymous:13} {median:12.4} {drift:12.4}");
 }
 
 /// The greater growth is only noticed if it is there at some time after the first minute.
 fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     let quarter = (samples.len() / 4).max(1);
-    let steps =
-        |part: &[Sample]| median(&mut part.iter().map(|s| s.median as f32).collect::<Vec<f32>>());
-    let (first, last) = (steps(&samples[..quarter]), steps(&samples[samples.len() - quarter..]));
-    let drift = 100.0 * (last / first - 1.0);
+    let of = |part: &[Sample], value: &dyn Fn(&Sample) -> f64| {
+        median(&mut part.iter().map(|s| value(s) as f32).collect::<Vec<f32>>())
+    };
+    let (first, last) = (&samples[..quarter], &samples[samples.len() - quarter..]);
     println!(
-        "median step: {first:.4} ms in the first quarter, {last:.4} ms in the last: {drift:+.2} % \
-         (other work on the machine makes it drift, too)"
+        "median step: {:.4} ms in the first quarter, {:.4} ms in the last (other work on the machine \
+         counts)",
+        of(first, &|s| s.median),
+        of(last, &|s| s.median)
+    );
+    let (before, drift) = (of(first, &|s| s.drift), of(last, &|s| s.drift));
+    println!(
+        "by a trainer just made, in turns: {before:.4} in the first quarter, {drift:.4} in the last \
+         ({DRIFT} allowed)"
     );
     let warm = samples.iter().position(|s| s.seconds >= WARM.as_secs_f64() - 1.0);
     let Some(warm) = warm.filter(|&warm| warm + 1 < samples.len()) else {
@@ -107,6 +148,9 @@ fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     println!("RssAnon grew by {growth} KiB after the first minute ({GROWTH} allowed)");
     if growth >= GROWTH {
         return Err("FAILED: memory grows".into());
+    }
+    if drift > DRIFT {
+        return Err("FAILED: steps take longer".into());
     }
     println!("passed");
     Ok(())
