@@ -9,7 +9,7 @@ pub const COLOURS: [&str; 6] = ["#0b62a4", "#b85400", "#1b7f4d", "#7a4fb5", "#66
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 18.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 
