@@ -55,6 +55,8 @@ mod lbfgs;
 mod model;
 mod network;
 pub mod npy;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod phases;
 mod probe;
 mod revive;
@@ -80,6 +82,8 @@ pub use evaluation::{Activity, Evaluation, Histogram};
 pub use gradient_check::BlockError;
 pub use idx::{ElementType, Idx};
 pub use network::{Layer, layout};
+#[cfg(feature = "onnx")]
+pub use onnx::Part;
 pub use probe::{Labelled, Probe, probe};
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};
