@@ -60,6 +60,7 @@ mod onnx;
 mod phases;
 mod probe;
 mod revive;
+mod rows;
 mod samples;
 mod settings;
 mod stack;
@@ -85,6 +86,7 @@ pub use network::{Layer, layout};
 #[cfg(feature = "onnx")]
 pub use onnx::Part;
 pub use probe::{Labelled, Probe, probe};
+pub use rows::RowWriter;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};
 pub use settings::{
