@@ -1,5 +1,6 @@
 //! The command `sae`.
 
+mod convert;
 mod cut_patches;
 mod data;
 mod decode;
@@ -56,6 +57,7 @@ enum Command {
     Inspect(inspect::Args),
     MakeDigits(make_digits::Args),
     CutPatches(cut_patches::Args),
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Convert(args) => convert::run(args),
         Command::CutPatches(args) => cut_patches::run(args),
         Command::MakeDigits(args) => make_digits::run(args),
     });

@@ -1,5 +1,6 @@
 //! Pictures: grey tiles on a grid, as PNG.
 
+use std::io::Write;
 use std::path::Path;
 
 use sae::{Autoencoder, Engine, Samples, Scaling, files};
@@ -12,7 +13,7 @@ const GROUND: u8 = 96;
 const MARGIN: usize = 4;
 
 /// More pixels than this are no picture to look at.
-const MAX_PIXELS: usize = 1 << 27;
+pub const MAX_PIXELS: usize = 1 << 27;
 
 /// Rows and columns of a sample as an image: those of the file, or those of a square.
 pub fn image_of(samples: &Samples) -> Option<(usize, usize)> {
@@ -61,19 +62,23 @@ impl Grid {
                 }
             }
         }
-        Ok(files::replace(path, |path| {
-            let file = std::fs::File::create(path).map_err(|e| write_error(path, e))?;
-            let out = std::io::BufWriter::new(file);
-            let mut encoder = png::Encoder::new(out, width as u32, height as u32);
-            encoder.set_color(png::ColorType::Grayscale);
-            encoder.set_depth(png::BitDepth::Eight);
-            let written = encoder.write_header().and_then(|mut writer| {
-                writer.write_image_data(&pixels)?;
-                writer.finish()
-            });
-            written.map_err(|e| write_error(path, std::io::Error::other(e)))
-        })?)
+        Ok(files::replace(path, |path| write_png(path, (height, width), &pixels))?)
     }
+}
+
+/// Writes grey pixels, `[rows, columns]`, as they come, as a PNG.
+pub fn write_png(path: &Path, (rows, cols): (usize, usize), pixels: &[u8]) -> sae::Result<()> {
+    let file = std::fs::File::create(path).map_err(|e| write_error(path, e))?;
+    let mut out = std::io::BufWriter::new(file);
+    let mut encoder = png::Encoder::new(&mut out, cols as u32, rows as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| {
+        writer.write_image_data(pixels)?;
+        writer.finish()
+    });
+    let written = written.map_err(std::io::Error::other).and_then(|()| out.flush());
+    written.map_err(|e| write_error(path, e))
 }
 
 /// Writes the first samples, each above its reconstruction. Whether the samples are images.
