@@ -1,12 +1,13 @@
 //! Folders of PNGs.
 
+use std::cmp::Ordering;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use alphanumeric_sort::compare_os_str;
+use alphanumeric_sort::compare_str;
 use png::{ColorType, DecodingError, Reader, Transformations};
 use sae::{Error, Idx};
 
@@ -79,10 +80,15 @@ fn entries(path: &Path) -> Result<(Vec<OsString>, Vec<OsString>, usize)> {
         }
     }
     for names in [&mut files, &mut folders] {
-        // Of names that only differ in zeros before a number, the bytes decide.
-        names.sort_by(|a, b| compare_os_str(a, b).then_with(|| a.cmp(b)));
+        names.sort_by(|a, b| compare(a, b));
     }
     Ok((files, folders, others))
+}
+
+/// Numbers in names by their value; the same number with fewer zeros before it first.
+fn compare(a: &OsStr, b: &OsStr) -> Ordering {
+    // Names that are no text need a place among the others, too.
+    compare_str(a.to_string_lossy(), b.to_string_lossy()).then_with(|| a.cmp(b))
 }
 
 fn refused(path: &Path, error: DecodingError) -> Failure {
@@ -239,4 +245,33 @@ fn making(target: &Path) -> Result<PathBuf> {
     let name = target.file_name().ok_or_else(|| wrong(target, "this names no folder"))?;
     let hidden = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
     Ok(target.with_file_name(hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        // A sort may panic where this does not hold.
+        #[test]
+        fn names_have_one_order(names in prop::collection::vec("[0-2a.\u{70b9}-]{0,5}", 3)) {
+            let order = |a: usize, b: usize| compare(names[a].as_ref(), names[b].as_ref());
+            prop_assert_eq!(order(0, 1), order(1, 0).reverse());
+            prop_assert_eq!(order(0, 1).is_eq(), names[0] == names[1]);
+            if order(0, 1) == order(1, 2) {
+                prop_assert_eq!(order(0, 2), order(0, 1), "{:?}", names);
+            }
+        }
+    }
+
+    #[test]
+    fn colours_become_grey() {
+        for (colour, want) in [([0; 3], 0), ([255; 3], 255), ([255, 0, 0], 76), ([1, 2, 3], 2)] {
+            assert_eq!(grey(&colour), want);
+        }
+    }
 }
