@@ -277,12 +277,15 @@ fn a_bad_png_leaves_all_as_it_was() {
     huge[16..24].copy_from_slice(&[0x7f, 255, 255, 255, 0x7f, 255, 255, 255]);
     let mut damaged = whole.clone();
     damaged[45] ^= 0x55;
+    let mut end = whole.clone();
+    *end.last_mut().unwrap() ^= 1;
     for (name, bytes, sentence) in [
         ("text", b"no picture at all".to_vec(), "not a whole PNG"),
         ("empty", vec![], "this PNG is cut off"),
         ("cut", whole[..whole.len() / 2].to_vec(), "this PNG is cut off"),
         ("tail", whole[..whole.len() - 12].to_vec(), "this PNG is cut off"),
         ("damaged", damaged, "not a whole PNG"),
+        ("end", end, "not a whole PNG"),
         ("huge", huge, "not a whole PNG"),
         ("size", plain(0), "2 x 3 pixels, but"),
     ] {
