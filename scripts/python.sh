@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the files that `sae` writes and reads against NumPy and safetensors (needs python3 and PyPI).
+# Checks the files that `sae` writes and reads against NumPy, safetensors, Pillow and ONNX Runtime (needs python3 and
+# PyPI).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! python3 -m venv --help >/dev/null 2>&1; then
@@ -9,6 +10,10 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q numpy safetensors
+"$folder/venv/bin/pip" install -q numpy safetensors pillow onnx onnxruntime
 cargo build --quiet --features cli
-"$folder/venv/bin/python" tests/python/formats.py "${CARGO_TARGET_DIR:-$PWD/target}/debug/sae" "$folder"
+sae="${CARGO_TARGET_DIR:-$PWD/target}/debug/sae"
+for test in formats convert onnx_export; do
+    mkdir "$folder/$test"
+    "$folder/venv/bin/python" "tests/python/$test.py" "$sae" "$folder/$test"
+done

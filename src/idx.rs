@@ -213,16 +213,24 @@ impl Idx {
         (self.header.kind == ElementType::U8).then(|| self.data())
     }
 
+    /// The bytes of sample `row`, as an IDX file has them: each element's high byte first.
+    ///
+    /// # Panics
+    /// If `row >= samples()`.
+    pub fn row_bytes(&self, row: usize) -> &[u8] {
+        assert!(row < self.samples(), "row {row} of {} samples", self.samples());
+        let size = self.features() * self.header.kind.size();
+        &self.data()[row * size..][..size]
+    }
+
     /// Converts sample `row`, flattened, to `f32`, unscaled; `i32` and `f64` are rounded to the
     /// nearest `f32` (beyond its range: infinity).
     ///
     /// # Panics
     /// If `row >= samples()` or `out.len() != features()`.
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.samples(), "row {row} of {} samples", self.samples());
+        let bytes = self.row_bytes(row);
         assert_eq!(out.len(), self.features(), "out must hold one sample's features");
-        let size = out.len() * self.header.kind.size();
-        let bytes = &self.data()[row * size..][..size];
         match self.header.kind {
             ElementType::U8 => convert(bytes, out, |[b]| f32::from(b)),
             ElementType::I8 => convert(bytes, out, |b| f32::from(i8::from_be_bytes(b))),
@@ -537,23 +545,31 @@ pub(crate) fn create(path: &Path) -> Result<File> {
 /// mapped.
 pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -> Result<()> {
     let path = path.as_ref();
-    let wrong = |what: String| Err(Error::Shape(format!("{}: {what}", path.display())));
-    if !(1..=255).contains(&dims.len()) {
-        return wrong(format!("{} dimensions, an IDX file has 1 to 255", dims.len()));
-    }
-    let mut header = vec![0, 0, T::TYPE as u8, dims.len() as u8];
-    for &dim in dims {
-        match u32::try_from(dim) {
-            Ok(dim @ 1..) => header.extend(dim.to_be_bytes()),
-            _ => return wrong(format!("dimension {dim}, 1 to {} was expected", u32::MAX)),
-        }
-    }
+    let header = header(path, T::TYPE, dims)?;
     if dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) != Some(values.len()) {
-        return wrong(format!("{} values were given for {}", values.len(), shape(dims)));
+        let (path, count) = (path.display(), values.len());
+        let problem = format!("{path}: {count} values were given for {}", shape(dims));
+        return Err(Error::Shape(problem));
     }
     let mut out = BufWriter::with_capacity(1 << 16, create(path)?);
     out.write_all(&header)
         .and_then(|()| T::write(values, &mut out))
         .and_then(|()| out.flush())
         .map_err(|e| Error::io("write", path, e))
+}
+
+/// How a file begins; `path` is what errors call it.
+pub(crate) fn header(path: &Path, kind: ElementType, dims: &[usize]) -> Result<Vec<u8>> {
+    let wrong = |what: String| Err(Error::Shape(format!("{}: {what}", path.display())));
+    if !(1..=255).contains(&dims.len()) {
+        return wrong(format!("{} dimensions, an IDX file has 1 to 255", dims.len()));
+    }
+    let mut header = vec![0, 0, kind as u8, dims.len() as u8];
+    for &dim in dims {
+        match u32::try_from(dim) {
+            Ok(dim @ 1..) => header.extend(dim.to_be_bytes()),
+            _ => return wrong(format!("dimension {dim}, 1 to {} was expected", u32::MAX)),
+        }
+    }
+    Ok(header)
 }

@@ -55,10 +55,13 @@ mod lbfgs;
 mod model;
 mod network;
 pub mod npy;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod phases;
 mod preferred_inputs;
 mod probe;
 mod revive;
+mod rows;
 mod samples;
 mod settings;
 mod stack;
@@ -81,7 +84,10 @@ pub use evaluation::{Activity, Evaluation, Histogram};
 pub use gradient_check::BlockError;
 pub use idx::{ElementType, Idx};
 pub use network::{Layer, layout};
+#[cfg(feature = "onnx")]
+pub use onnx::Part;
 pub use probe::{Labelled, Probe, probe};
+pub use rows::RowWriter;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};
 pub use settings::{

@@ -18,13 +18,13 @@ use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::json::Fields;
-use crate::network::layout;
+use crate::network::{Layer, layout};
 use crate::samples::Scaling;
 use crate::settings::{Code, Settings};
 use crate::tensors::{self, Dtype, Header, read_file};
 use crate::workspace::end;
 
-const KEY: &str = "sae";
+pub(crate) const KEY: &str = "sae";
 const VERSION: u64 = 2;
 
 /// Name of the tensor of what the code is gated by, if it is.
@@ -37,11 +37,16 @@ fn gate_name(settings: &Settings) -> Option<&'static str> {
 }
 
 /// Name of a layer's tensors without `.weight` or `.bias`.
-fn layer_name(layer: usize, encoder_layers: usize) -> String {
+pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     match layer.checked_sub(encoder_layers) {
         None => format!("encoder.{}", 2 * layer),
         Some(layer) => format!("decoder.{}", 2 * layer),
     }
+}
+
+/// The numbers' bytes, as they stand in files.
+pub(crate) fn little_endian(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 impl Autoencoder {
@@ -60,27 +65,36 @@ impl Autoencoder {
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (l, layer) in self.layers().into_iter().enumerate() {
             let name = layer_name(l, self.settings.encoder_layers());
-            let weights = &self.parameters[layer.weights()];
-            let mut transposed = Vec::with_capacity(4 * weights.len());
-            for unit in 0..layer.outputs {
-                for input in 0..layer.inputs {
-                    transposed.extend(weights[input * layer.outputs + unit].to_le_bytes());
-                }
-            }
-            let biases = &self.parameters[layer.biases()];
-            let biases = biases.iter().flat_map(|bias| bias.to_le_bytes()).collect();
-            tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], transposed));
+            let weights = self.transposed_weights(layer);
+            let biases = little_endian(&self.parameters[layer.biases()]);
+            tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], weights));
             tensors.push((format!("{name}.bias"), vec![layer.outputs], biases));
         }
         if let Some(name) = gate_name(&self.settings) {
             let numbers = &self.parameters[end(&self.layers())..];
-            let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            tensors.push((name.to_owned(), vec![numbers.len()], bytes));
+            tensors.push((name.to_owned(), vec![numbers.len()], little_endian(numbers)));
         }
         let views = tensors.iter().map(|(name, shape, bytes)| {
             (name.as_str(), Dtype::F32, shape.as_slice(), bytes.as_slice())
         });
         let views: Vec<_> = views.collect();
+        tensors::file(&views, &[(KEY, &self.metadata())])
+    }
+
+    /// The bytes of a layer's weights, `[outputs, inputs]`.
+    pub(crate) fn transposed_weights(&self, layer: Layer) -> Vec<u8> {
+        let weights = &self.parameters[layer.weights()];
+        let mut transposed = Vec::with_capacity(4 * weights.len());
+        for unit in 0..layer.outputs {
+            for input in 0..layer.inputs {
+                transposed.extend(weights[input * layer.outputs + unit].to_le_bytes());
+            }
+        }
+        transposed
+    }
+
+    /// What the metadata say: JSON.
+    pub(crate) fn metadata(&self) -> String {
         let (settings, scaling) = (self.settings.to_value(), self.scaling.to_value());
         let factor = self.penalty_factor;
         let json = json!({
@@ -89,7 +103,7 @@ impl Autoencoder {
             "scaling": scaling,
             "penalty_factor": factor,
         });
-        tensors::file(&views, &[(KEY, &json.to_string())])
+        json.to_string()
     }
 
     /// Reads a model file.

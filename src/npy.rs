@@ -181,14 +181,15 @@ pub fn write<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -
         return Err(Error::Shape(format!("{path}: {count} values were given for {dims:?}")));
     }
     let mut out = BufWriter::with_capacity(1 << 16, create(path)?);
-    out.write_all(&header(name(T::TYPE), dims))
+    out.write_all(&header(T::TYPE, dims))
         .and_then(|()| T::write_little_endian(values, &mut out))
         .and_then(|()| out.flush())
         .map_err(|e| Error::io("write", path, e))
 }
 
-/// Of version 1, its length a multiple of 64 as NumPy's own.
-fn header(kind: &str, dims: &[usize]) -> Vec<u8> {
+/// How a file begins: of version 1, its length a multiple of 64 as NumPy's own.
+pub(crate) fn header(kind: ElementType, dims: &[usize]) -> Vec<u8> {
+    let kind = name(kind);
     let mut shape: Vec<String> = dims.iter().map(|dim| format!("{dim}, ")).collect();
     if shape.len() > 1 {
         let last = shape.len() - 1;
@@ -221,7 +222,7 @@ mod tests {
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (60000, 28, 28), }",
             ),
         ] {
-            let bytes = header("<f4", dims);
+            let bytes = header(ElementType::F32, dims);
             assert_eq!(bytes.len() % 64, 0);
             let have = std::str::from_utf8(&bytes[10..]).unwrap();
             assert_eq!(have.trim_end(), text);

@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// A safetensors file: eight bytes of length, then JSON. No IDX file has its ninth byte so with a
 /// true length, but for dimensions beyond two thousand million.
-fn looks_like_a_model(path: &Path) -> bool {
+pub fn looks_like_a_model(path: &Path) -> bool {
     let named = path.extension().is_some_and(|ending| ending == "safetensors");
     let mut start = [0; 9];
     // Only of a regular file: what is read from a pipe is gone.

@@ -3,6 +3,7 @@
 mod chart;
 mod compare;
 mod completions;
+mod convert;
 mod cut_patches;
 mod data;
 mod decode;
@@ -66,6 +67,7 @@ enum Command {
     MakeDigits(make_digits::Args),
     CutPatches(cut_patches::Args),
     Completions(completions::Args),
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Convert(args) => convert::run(args),
         Command::CutPatches(args) => cut_patches::run(args),
         Command::MakeDigits(args) => make_digits::run(args),
     });

@@ -1,6 +1,7 @@
 //! Pictures: grey tiles on a grid, as PNG.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use sae::{Autoencoder, Engine, Samples, Scaling, files};
@@ -13,7 +14,7 @@ const GROUND: u8 = 96;
 const MARGIN: usize = 4;
 
 /// More pixels than this are no picture to look at.
-const MAX_PIXELS: usize = 1 << 27;
+pub const MAX_PIXELS: usize = 1 << 27;
 
 /// Rows and columns of a sample as an image: those of the file, or those of a square.
 pub fn image_of(samples: &Samples) -> Option<(usize, usize)> {
@@ -65,16 +66,8 @@ impl Grid {
                 }
             }
         }
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-        encoder.set_color(png::ColorType::Grayscale);
-        encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| {
-            writer.write_image_data(&pixels)?;
-            writer.finish()
-        });
-        written.map_err(|e| Failure::other(format!("no PNG could be made: {e}")))?;
-        Ok(bytes)
+        let made = png((height, width), &pixels);
+        made.map_err(|e| Failure::other(format!("no PNG could be made: {e}")))
     }
 
     /// The same, to a file.
@@ -141,6 +134,23 @@ impl Reconstructions {
         }
         Grid::new(self.tile, columns, self.rows.len()).write(path, &all)
     }
+}
+
+/// Grey pixels, `[rows, columns]`, as they come, as a PNG.
+fn png((rows, columns): (usize, usize), pixels: &[u8]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, columns as u32, rows as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(io::Error::other)?;
+    writer.write_image_data(pixels).map_err(io::Error::other)?;
+    writer.finish().map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+/// The same as a file.
+pub fn write_png(path: &Path, shape: (usize, usize), pixels: &[u8]) -> sae::Result<()> {
+    png(shape, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(|e| write_error(path, e))
 }
 
 /// Writes the first samples, each above its reconstruction. Whether the samples are images.
