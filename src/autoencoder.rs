@@ -30,9 +30,10 @@ impl Autoencoder {
     /// First weights, from the settings' seed.
     ///
     /// # Errors
-    /// Those of [`Settings::validate`].
+    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that find no memory.
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
         settings.validate()?;
+        settings.check_memory()?;
         let parameters = initial_parameters(&settings);
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
     }
@@ -53,7 +54,7 @@ impl Autoencoder {
         &self.parameters
     }
 
-    /// All parameters, to change them.
+    /// All parameters, to change them: to finite numbers.
     pub fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.parameters
     }

@@ -26,7 +26,8 @@ pub struct BlockError {
 impl Trainer {
     /// The gradient of the objective on a batch `[batch, features]` against slopes, by central
     /// differences, of the objective in `f64` and plain loops (`sae_kernels::reference`), for at
-    /// most so many parameters of each block, spread over it. Nothing is changed.
+    /// most so many parameters of each block, spread over it. Nothing is changed but what
+    /// [`Trainer::gradient_on`] changes.
     ///
     /// Inputs are not corrupted; a JumpReLU's thresholds have no slope and are left out. At the
     /// kink of an activation, or where a gate keeps another unit, a slope means nothing. It takes

@@ -4,10 +4,11 @@
 //! use sae::{Samples, Trainer};
 //!
 //! # fn main() -> Result<(), sae::Error> {
-//! // Row-major, [samples, features]. `Samples::open` maps an IDX or NumPy file instead.
+//! // Row-major, [samples, features]. `Samples::open` maps a file instead.
 //! let values: Vec<f32> = (0..200 * 16).map(|i| (i * i % 11) as f32 / 10.0).collect();
 //! let samples = Samples::from_values(values, 16)?;
-//! let mut trainer = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20).build(&samples)?;
+//! let builder = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20);
+//! let mut trainer = builder.build(&samples)?;
 //! let before = trainer.evaluate(&samples)?;
 //! for _ in 0..200 {
 //!     trainer.step()?;
@@ -30,7 +31,7 @@
 //!
 //! # Pages
 //!
-//! | | |
+//! | page | what it is about |
 //! | --- | --- |
 //! | [The objective](guide::objective) | its terms, their formulas and sources |
 //! | [Data](guide::data) | IDX and NumPy files, numbers in memory, scalings, order |
@@ -58,7 +59,9 @@
 //!
 //! # Versions
 //!
-//! Enums and reports that will grow are `#[non_exhaustive]`. Types of other crates do not appear here,
+//! Enums and reports that will grow are `#[non_exhaustive]`, and so are [`Settings`]: begin with a
+//! preset or the default and set fields. [`LayerPenalty`], [`Target`] and [`Labelled`] are written
+//! out by who uses them, and stay as they are. Types of other crates do not appear here,
 //! but for [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same versions.
 #![deny(unsafe_code)]
 

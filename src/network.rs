@@ -12,6 +12,7 @@ use crate::settings::{Code, Initialisation, Settings};
 /// Where a layer's parameters are in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Layer {
     /// Units before.
     pub inputs: usize,
