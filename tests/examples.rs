@@ -1,11 +1,13 @@
 //! What the examples print, after few steps.
 //!
-//! `cargo test` builds them beside the tests; where only some tests are built, those that are not
-//! there are skipped.
+//! `cargo test` builds them beside the tests; `cargo test --test examples` alone does not. Those that
+//! are not there are skipped.
 
 #[path = "common/folder.rs"]
 mod folder;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// What an example prints, or `None` if it was not built.
@@ -16,6 +18,17 @@ fn printed(name: &str, words: &[&str]) -> Option<String> {
     if !path.exists() {
         println!("skipped: {} was not built", path.display());
         return None;
+    }
+    // Cargo's list of what it was made of.
+    let sources = fs::read_to_string(path.with_extension("d")).unwrap();
+    let written = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).unwrap();
+    for source in sources.split_whitespace().skip(1).map(Path::new).filter(|path| path.exists()) {
+        let stale = written(source) > written(&path);
+        assert!(
+            !stale,
+            "{name} was built before {} changed: `cargo build --examples`",
+            source.display()
+        );
     }
     let output = Command::new(path).args(words).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -52,7 +65,7 @@ fn encode_your_data() {
     let table = folder.path("table.csv");
     let line =
         |i: usize| format!("{}, {},{}\n", i % 7, 1000 * (i * i % 11), -0.01 * (i % 5) as f32);
-    std::fs::write(&table, (0..50).map(line).collect::<String>()).unwrap();
+    fs::write(&table, (0..50).map(line).collect::<String>()).unwrap();
     let Some(text) = printed("encode_your_data", &["300", &table, &folder.path("")]) else {
         return;
     };
@@ -60,7 +73,7 @@ fn encode_your_data() {
     assert!(after > before && after > 50.0, "{text}");
     let npy = sae::Idx::open(folder.path("codes.npy")).unwrap();
     assert_eq!(npy.dims(), [50, 32]);
-    let csv = std::fs::read_to_string(folder.path("codes.csv")).unwrap();
+    let csv = fs::read_to_string(folder.path("codes.csv")).unwrap();
     assert_eq!(csv.lines().count(), 50);
     for (sample, line) in csv.lines().enumerate() {
         let code: Vec<f32> = line.split(',').map(|number| number.parse().unwrap()).collect();
