@@ -6,11 +6,10 @@ use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Tally};
 use crate::gate::{Gate, Use};
-use crate::network::{Layer, initial_parameters, layout};
+use crate::network::{Layer, end, initial_parameters, layout};
 use crate::phases::view;
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
-use crate::workspace::end;
 
 /// Samples that pass through the network at a time outside of training.
 const CHUNK: usize = 250;

@@ -23,12 +23,12 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::files::{self, Disk, System};
 use crate::json::Fields;
-use crate::network::layout;
+use crate::network::{end, layout};
 use crate::samples::{Samples, Scaling};
 use crate::settings::{Optimizer, Settings};
 use crate::tensors::{self, Dtype, Header, read_file};
 use crate::trainer::Trainer;
-use crate::workspace::{self, end};
+use crate::workspace;
 use image::{Image, checksum_of};
 
 const VERSION: u64 = 2;

@@ -18,11 +18,10 @@ use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::json::Fields;
-use crate::network::layout;
+use crate::network::{end, layout};
 use crate::samples::Scaling;
 use crate::settings::{Code, Settings};
 use crate::tensors::{self, Dtype, Header, read_file};
-use crate::workspace::end;
 
 const KEY: &str = "sae";
 const VERSION: u64 = 2;

@@ -5,7 +5,7 @@ use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
 
 use crate::autoencoder::Autoencoder;
 use crate::engine::{Engine, row_parts};
-use crate::network::tie;
+use crate::network::{for_each_twin, tie};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::workspace::{State, Workspace};
 
@@ -37,17 +37,10 @@ pub(crate) fn complete(isa: Isa, net: &Autoencoder, work: &mut Workspace) {
         }
     }
     if settings.tied {
-        for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
-            let twin = layers[layers.len() - 1 - l];
-            for input in 0..layer.inputs {
-                for unit in 0..layer.outputs {
-                    let here = layer.start + input * layer.outputs + unit;
-                    let there = twin.start + unit * layer.inputs + input;
-                    let sum = gradient[here] + gradient[there];
-                    (gradient[here], gradient[there]) = (sum, sum);
-                }
-            }
-        }
+        for_each_twin(layers, |here, there| {
+            let sum = gradient[here] + gradient[there];
+            (gradient[here], gradient[there]) = (sum, sum);
+        });
     }
 }
 
