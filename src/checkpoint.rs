@@ -22,11 +22,11 @@ use crate::autoencoder::Autoencoder;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::files::{self, Disk, System};
-use crate::json::Fields;
+use crate::json::{self, Fields};
 use crate::network::{end, layout};
 use crate::samples::{Samples, Scaling};
 use crate::settings::{Optimizer, Settings};
-use crate::tensors::{self, Dtype, Header, read_file};
+use crate::tensors::{Dtype, Header, read_file};
 use crate::trainer::Trainer;
 use crate::workspace;
 use image::{Image, checksum_of};
@@ -116,7 +116,7 @@ impl State {
             step: fields.whole("step")?,
             epoch: fields.whole("epoch")?,
             position: fields.count("position")?,
-            penalty_factor: fields.number("penalty_factor")?,
+            penalty_factor: fields.penalty_factor()?,
             control: Control {
                 smoothed: control.number("smoothed")?,
                 log_factor: control.number("log_factor")?,
@@ -167,7 +167,7 @@ impl Checkpoint {
             return Err(wrong("damaged: its checksum is not that of its bytes".to_owned()));
         }
         let bad = |problem: String| wrong(format!("state: {problem}"));
-        let json = tensors::json(&bytes[range("state")?]).map_err(bad)?;
+        let json = json::parse(&bytes[range("state")?]).map_err(bad)?;
         let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
         let version = fields.whole("version").map_err(bad)?;
@@ -182,10 +182,6 @@ impl Checkpoint {
             return Err(bad(format!("step {} of epoch {}", state.step, state.epoch)));
         }
         state.settings.validate().map_err(|e| bad(e.to_string()))?;
-        let factor = state.penalty_factor;
-        if !(factor.is_finite() && factor >= 0.0) {
-            return Err(bad(format!("penalty_factor is {factor}")));
-        }
         let settings = &state.settings;
         let count = end(&layout(&settings.layers)) + settings.gate_parameters();
         let numbers = |name: &str, count: usize| {
