@@ -6,11 +6,10 @@ use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Tally};
 use crate::gate::{Gate, Use};
-use crate::network::{Layer, initial_parameters, layout};
+use crate::network::{Layer, end, initial_parameters, layout};
 use crate::phases::view;
 use crate::samples::{Samples, Scaling};
 use crate::settings::Settings;
-use crate::workspace::end;
 
 /// Samples that pass through the network at a time outside of training.
 const CHUNK: usize = 250;
@@ -30,9 +29,10 @@ impl Autoencoder {
     /// First weights, from the settings' seed.
     ///
     /// # Errors
-    /// Those of [`Settings::validate`].
+    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that find no memory.
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
         settings.validate()?;
+        settings.check_memory()?;
         let parameters = initial_parameters(&settings);
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
     }
@@ -53,7 +53,7 @@ impl Autoencoder {
         &self.parameters
     }
 
-    /// All parameters, to change them.
+    /// All parameters, to change them: to finite numbers.
     pub fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.parameters
     }

@@ -46,7 +46,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// The first epoch of so many samples (at most 2^32).
+    /// The first epoch of so many samples, from 1 to 2^32 - 1.
     ///
     /// # Panics
     /// There are none or too many.
@@ -70,7 +70,7 @@ impl Batches {
         }
     }
 
-    /// The samples of the next batch.
+    /// Fills `batch` with the samples of the next batch, counted from 0.
     pub fn next(&mut self, batch: &mut [u32]) {
         let mut filled = 0;
         while filled < batch.len() {

@@ -17,6 +17,7 @@ const PIXELS: usize = SIDE * SIDE;
 
 /// Images and labels, in the order of the samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Digits {
     /// `SIDE * SIDE` bytes a sample, row by row: 0 is paper, 255 is ink.
     pub images: Vec<u8>,

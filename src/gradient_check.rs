@@ -5,6 +5,7 @@ use sae_kernels::reference::{Gate, Net, Penalty};
 
 use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
+use crate::network::for_each_twin;
 use crate::settings::{Code, Corruption};
 use crate::trainer::Trainer;
 
@@ -26,7 +27,8 @@ pub struct BlockError {
 impl Trainer {
     /// The gradient of the objective on a batch `[batch, features]` against slopes, by central
     /// differences, of the objective in `f64` and plain loops (`sae_kernels::reference`), for at
-    /// most so many parameters of each block, spread over it. Nothing is changed.
+    /// most so many parameters of each block, spread over it. Nothing is changed but what
+    /// [`Trainer::gradient_on`] changes.
     ///
     /// Inputs are not corrupted; a JumpReLU's thresholds have no slope and are left out. At the
     /// kink of an activation, or where a gate keeps another unit, a slope means nothing. It takes
@@ -50,23 +52,22 @@ impl Trainer {
         let objective = Objective::of(net, batch);
         let layers = net.layers();
         let mut parameters: Vec<f64> = net.parameters().iter().map(|&w| w.into()).collect();
+        // The place that moves with each.
+        let mut twins: Vec<usize> = (0..parameters.len()).collect();
+        if settings.tied {
+            for_each_twin(&layers, |here, there| (twins[here], twins[there]) = (there, here));
+        }
         let mut blocks = Vec::new();
         for (l, layer) in layers.iter().enumerate() {
             for (name, range) in [("weights", layer.weights()), ("biases", layer.biases())] {
                 let count = range.len().min(per_block.max(1));
                 let places: Vec<usize> =
                     (0..count).map(|i| range.start + i * range.len() / count).collect();
-                let twin = |at: usize| {
-                    let twin = layers[layers.len() - 1 - l];
-                    let (input, unit) =
-                        ((at - layer.start) / layer.outputs, (at - layer.start) % layer.outputs);
-                    twin.start + unit * twin.outputs + input
-                };
-                let tied = settings.tied && name == "weights";
                 let mut slopes = Vec::with_capacity(count);
                 for &at in &places {
-                    let moved: Vec<usize> = if tied { vec![at, twin(at)] } else { vec![at] };
-                    slopes.push(objective.slope(&mut parameters, &moved));
+                    let both = [at, twins[at]];
+                    let moved = if twins[at] == at { &both[..1] } else { &both };
+                    slopes.push(objective.slope(&mut parameters, moved));
                 }
                 let floor = slopes.iter().fold(0.0, |most: f64, s| most.max(s.abs())) / 100.0;
                 let mut worst = (0.0, range.start);

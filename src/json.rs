@@ -9,6 +9,28 @@ use crate::samples::Scaling;
 /// What is wrong with a JSON value, in a sentence without its beginning.
 pub(crate) type Parsed<T> = std::result::Result<T, String>;
 
+/// Most bytes that JSON may take in memory.
+const MAX_JSON: usize = 1 << 20;
+
+/// JSON from outside, if it cannot take more than [`MAX_JSON`] in memory. As values it takes up to a
+/// hundred times its text: an object of one entry has room for eleven.
+pub(crate) fn parse(text: &[u8]) -> Parsed<Value> {
+    // No less than what serde_json takes, old and new bytes of a vector that grows included. What
+    // stands within texts is counted, too: it is little.
+    let cost = |byte: &u8| match byte {
+        b'{' => 640,
+        b'[' => 128,
+        b',' => 136,
+        _ => 0,
+    };
+    let most = text.iter().map(cost).sum::<usize>() + 4 * text.len();
+    if most > MAX_JSON {
+        let length = text.len();
+        return Err(format!("{length} bytes of JSON could take {most} in memory"));
+    }
+    serde_json::from_slice(text).map_err(|e| e.to_string())
+}
+
 /// An object whose fields are asked for by name.
 pub(crate) struct Fields<'a>(&'a Map<String, Value>);
 
@@ -65,6 +87,14 @@ impl<'a> Fields<'a> {
             _ => None,
         };
         chosen.ok_or_else(|| format!("field `{name}` is neither a name nor an object with one"))
+    }
+
+    /// What the weights of penalties are multiplied by.
+    pub fn penalty_factor(&self) -> Parsed<f64> {
+        match self.number("penalty_factor")? {
+            factor if factor.is_finite() && factor >= 0.0 => Ok(factor),
+            factor => Err(format!("penalty_factor is {factor}")),
+        }
     }
 
     /// A number that was an `f32`.

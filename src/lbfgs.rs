@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::settings::{Optimizer, Settings};
 use crate::step::{StepReport, gradient};
+use crate::update::dot;
 use crate::workspace::{State, Workspace};
 
 /// The objective must fall by this share of what its slope promises,
@@ -225,20 +226,6 @@ fn between(low: &Look, high: &Look) -> f64 {
     let at = high.at - width * (high.slope + d2 - d1) / (high.slope - low.slope + 2.0 * d2);
     let share = (at - low.at) / width;
     if share.is_finite() { low.at + share.clamp(0.1, 0.9) * width } else { middle }
-}
-
-/// In eight `f64` sums that take turns.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += f64::from(a) * f64::from(b);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
-    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 fn add(to: &mut [f32], factor: f64, what: &[f32]) {

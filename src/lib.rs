@@ -4,10 +4,11 @@
 //! use sae::{Samples, Trainer};
 //!
 //! # fn main() -> Result<(), sae::Error> {
-//! // Row-major, [samples, features]. `Samples::open` maps an IDX or NumPy file instead.
+//! // Row-major, [samples, features]. `Samples::open` maps a file instead.
 //! let values: Vec<f32> = (0..200 * 16).map(|i| (i * i % 11) as f32 / 10.0).collect();
 //! let samples = Samples::from_values(values, 16)?;
-//! let mut trainer = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20).build(&samples)?;
+//! let builder = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20);
+//! let mut trainer = builder.build(&samples)?;
 //! let before = trainer.evaluate(&samples)?;
 //! for _ in 0..200 {
 //!     trainer.step()?;
@@ -20,15 +21,48 @@
 //! # }
 //! ```
 //!
-//! - Data: [`Idx`] maps a file, [`Samples`] scale it, [`Batches`] shuffle it.
-//! - What is computed: [`Settings`], whose fields are the methods of [`TrainerBuilder`].
-//! - Training: [`Trainer`]; [`EarlyStopping`], [`Trainer::revive`] and [`Trainer::pretrain`] beside it.
-//!   [`Trainer::gradient_on`] and [`Trainer::step_with`] let another program own the loop, and
-//!   [`Trainer::gradient_check`] holds gradients against slopes.
-//! - Results: [`Evaluation`], [`Autoencoder`] and its files, [`probe()`]; checkpoints.
+//! A [`Trainer`] is built of [`Samples`] and [`Settings`], whose fields are the methods of its
+//! [builder](TrainerBuilder); it steps, evaluates and encodes. Its network is an [`Autoencoder`].
+//! Weights are `[inputs, outputs]`, samples `[samples, features]`, both row-major; numbers are `f32`,
+//! those of reports `f64`. What can go wrong is an [`Error`] of one sentence.
 //!
 //! The same seed, data and settings give the same weights, bit for bit, with any number of threads,
 //! on every instruction set with a fused multiply-add, in one run or resumed.
+//!
+//! # Pages
+//!
+//! | page | what it is about |
+//! | --- | --- |
+//! | [The objective](guide::objective) | its terms, their formulas and sources |
+//! | [Data](guide::data) | IDX and NumPy files, numbers in memory, scalings, order |
+//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when which |
+//! | [Training](guide::training) | the step, optimizers, first weights, schedules; loops of others |
+//! | [Targets](guide::targets) | naming the activity that is wanted |
+//! | [Dead units](guide::dead_units) | what they are, and their revival |
+//! | [Evaluation](guide::evaluation) | reports, codes, probes |
+//! | [Determinism](guide::determinism) | the same bits; threads |
+//! | [Files](guide::files) | models and checkpoints |
+//! | [Speed](guide::speed) | zeros, fusion, threads |
+//! | [Limits](guide::limits) | numbers at the ends of the number line |
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `model` | model files and checkpoints | yes |
+//! | `gz` | IDX files packed with gzip | yes |
+//! | `digits` | drawn digits, where no data is at hand | |
+//! | `cli` | the command `sae` | |
+//!
+//! `examples/` has programs to begin with: `article` (the seed article's two experiments),
+//! `encode_your_data`, `custom_penalty` and `batches_from_outside`.
+//!
+//! # Versions
+//!
+//! Enums and reports that will grow are `#[non_exhaustive]`, and so are [`Settings`]: begin with a
+//! preset or the default and set fields. [`LayerPenalty`], [`Target`] and [`Labelled`] are written
+//! out by who uses them, and stay as they are. Types of other crates do not appear here,
+//! but for [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same versions.
 #![deny(unsafe_code)]
 
 mod autoencoder;
@@ -47,6 +81,8 @@ mod evaluation;
 pub mod files;
 mod gate;
 mod gradient_check;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod idx;
 #[cfg(feature = "model")]
 mod json;

@@ -17,12 +17,11 @@ use serde_json::json;
 use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::json::Fields;
-use crate::network::{Layer, layout};
+use crate::json::{self, Fields};
+use crate::network::{Layer, end, layout};
 use crate::samples::Scaling;
 use crate::settings::{Code, Settings};
 use crate::tensors::{self, Dtype, Header, read_file};
-use crate::workspace::end;
 
 pub(crate) const KEY: &str = "sae";
 const VERSION: u64 = 2;
@@ -129,7 +128,7 @@ impl Autoencoder {
             wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
         })?;
         let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
-        let json = tensors::json(json.as_bytes()).map_err(bad)?;
+        let json = json::parse(json.as_bytes()).map_err(bad)?;
         let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
         let version = fields.whole("version").map_err(bad)?;
@@ -141,11 +140,8 @@ impl Autoencoder {
         let settings = fields.get("settings").and_then(Settings::from_value).map_err(bad)?;
         let scaling = fields.get("scaling").and_then(Scaling::from_value).map_err(bad)?;
         settings.validate().map_err(|e| bad(e.to_string()))?;
-        let penalty_factor = fields.or("penalty_factor", 1.0, |f| f.number("penalty_factor"));
+        let penalty_factor = fields.or("penalty_factor", 1.0, Fields::penalty_factor);
         let penalty_factor = penalty_factor.map_err(bad)?;
-        if !(penalty_factor.is_finite() && penalty_factor >= 0.0) {
-            return Err(bad(format!("penalty_factor is {penalty_factor}")));
-        }
         if !scaling.is_finite() {
             return Err(wrong(format!("metadata '{KEY}': scaling is not of finite numbers")));
         }
@@ -295,6 +291,7 @@ mod tests {
             (r#"\"batch\":60"#, r#"\"batch\":0"#, "batch: 0 samples"),
             (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
             (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
+            (r#"factor\":1.0"#, r#"factor\":-1.0"#, "metadata 'sae': penalty_factor is -1"),
             (r#"decoder.2.bias"#, r#"decoder.4.bias"#, "'decoder.2.bias', [6], is missing"),
             (r#""F32","shape":[6]"#, r#""U32","shape":[6]"#, "is U32; F32"),
             (r#""shape":[6,5]"#, r#""shape":[5,6]"#, "'decoder.2.weight' is [5, 6]; [6, 5]"),

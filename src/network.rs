@@ -12,6 +12,7 @@ use crate::settings::{Code, Initialisation, Settings};
 /// Where a layer's parameters are in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Layer {
     /// Units before.
     pub inputs: usize,
@@ -50,6 +51,11 @@ pub fn layout(sizes: &[usize]) -> Vec<Layer> {
     sizes.windows(2).map(layer).collect()
 }
 
+/// Where the layers' parameters end, and those of the gate begin.
+pub(crate) fn end(layers: &[Layer]) -> usize {
+    layers.last().map_or(0, |layer| layer.biases().end)
+}
+
 /// First weights and biases, as the settings say; then what the code is gated by: the logarithms of
 /// JumpReLU's thresholds, or batch-top-k's one threshold.
 ///
@@ -57,7 +63,7 @@ pub fn layout(sizes: &[usize]) -> Vec<Layer> {
 /// only our own exp is needed, so the bits are the same everywhere.
 pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     let layers = layout(&settings.layers);
-    let end = layers.last().map_or(0, |layer| layer.biases().end);
+    let end = end(&layers);
     let mut parameters = vec![0.0; end + settings.gate_parameters()];
     // The scalar set, on any machine, portable ones included.
     let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
@@ -113,17 +119,22 @@ fn first_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
     ((variance.sqrt() / CUT) as f32, 0.0)
 }
 
-/// Gives each layer of the decoder the weights of its twin, transposed.
-pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
+/// Calls `f` with the place of each of the encoder's weights and that of its twin in the decoder.
+pub(crate) fn for_each_twin(layers: &[Layer], mut f: impl FnMut(usize, usize)) {
     for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
         let twin = layers[layers.len() - 1 - l];
         for input in 0..layer.inputs {
             for unit in 0..layer.outputs {
-                parameters[twin.start + unit * layer.inputs + input] =
-                    parameters[layer.start + input * layer.outputs + unit];
+                let here = layer.start + input * layer.outputs + unit;
+                f(here, twin.start + unit * layer.inputs + input);
             }
         }
     }
+}
+
+/// Gives each layer of the decoder the weights of its twin, transposed.
+pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
+    for_each_twin(layers, |here, there| parameters[there] = parameters[here]);
 }
 
 /// Gives the weights from each unit below a layer length 1; a row of zeros stays as it is.

@@ -24,9 +24,8 @@ use crate::autoencoder::Autoencoder;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{KEY, layer_name, little_endian};
-use crate::network::Layer;
+use crate::network::{Layer, end};
 use crate::settings::Code;
-use crate::workspace::end;
 use wire::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 const IR_VERSION: i64 = 7;

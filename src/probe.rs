@@ -5,7 +5,7 @@ use sae_kernels::{Matrix, MatrixMut, gemm};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
-/// How many of the test samples' labels are found from their codes.
+/// How many of the test samples' labels are found from their codes, as shares from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Probe {

@@ -4,11 +4,10 @@ use rand_pcg::rand_core::Rng;
 
 use crate::batches::{Stream, generator};
 use crate::error::Result;
-use crate::network::{log_threshold, tie};
+use crate::network::{end, log_threshold, tie};
 use crate::samples::Samples;
 use crate::settings::Code;
 use crate::trainer::Trainer;
-use crate::workspace::end;
 
 /// Length of a revived unit's incoming weights, by the mean of those of living units: short, so that
 /// it disturbs little; but as long where only the largest activations are kept.

@@ -33,7 +33,8 @@ pub struct Settings {
     pub corruption: Corruption,
     /// Target activation of the KL penalty, in (0, 1).
     pub rho: f64,
-    /// Weight of the KL penalty, over the encoder's hidden layers; 0 for none.
+    /// Weight of the KL penalty, the sum of KL(rho || rho_hat) over the units of the encoder's hidden
+    /// layers (Ng 2011); 0 for none. For sigmoids only.
     pub beta: f64,
     /// Weight of the L1 penalty, the encoder's hidden layers' sum of |a|, a mean over samples; 0
     /// for none.
@@ -47,7 +48,7 @@ pub struct Settings {
     pub rho_momentum: f64,
     /// The mean activation or L0 that the sparsity penalties' weights are steered to.
     pub target: Option<Target>,
-    /// Weight of the weight decay; 0 for none.
+    /// Weight of the weight decay, half the sum of the squared weights; 0 for none.
     pub lambda: f64,
     /// What makes steps of gradients.
     pub optimizer: Optimizer,
@@ -57,7 +58,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Steps in which the learning rate rises from 0 to its full.
     pub warm_up: u64,
-    /// Longest gradient; longer ones are scaled to it. 0 for no bound.
+    /// Longest gradient, the root of its squares over all parameters; longer ones are scaled to it. 0
+    /// for no bound.
     pub clip: f64,
     /// Adam's decay of the first moment, in [0, 1).
     pub beta1: f64,
@@ -74,6 +76,7 @@ pub struct Settings {
 
 /// The seed article's two experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preset {
     /// No sparsity penalty and no weight decay.
     Normal,
@@ -88,7 +91,7 @@ pub enum Code {
     /// All.
     #[default]
     Dense,
-    /// So many of each sample, the largest (Gao et al. 2024).
+    /// So many of each sample, the largest (Makhzani and Frey 2013; Gao et al. 2024).
     TopK(usize),
     /// So many a sample on average over a batch, the largest of the batch (Bussmann et al. 2024).
     /// Outside of training those above a threshold, the running mean of the smallest that batches
@@ -140,7 +143,7 @@ impl Initialisation {
 }
 
 /// What is done to the inputs of a training step; the reconstruction is held against what they
-/// were.
+/// were (Vincent et al. 2008).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -178,7 +181,7 @@ pub enum Optimizer {
         /// By this share, times the learning rate, weights shrink in a step.
         decay: f64,
     },
-    /// Gradient descent with momentum.
+    /// Gradient descent with momentum: `v = momentum v + g`, `w -= rate v`.
     Momentum {
         /// In [0, 1); 0 is plain gradient descent.
         momentum: f64,
@@ -197,7 +200,7 @@ pub enum Schedule {
     /// Not at all.
     #[default]
     Constant,
-    /// Along half a cosine to 0.
+    /// Along half a cosine to 0 (Loshchilov and Hutter 2017, without restarts).
     Cosine {
         /// The step at which it is 0.
         steps: u64,
@@ -298,6 +301,9 @@ impl Settings {
     }
 
     /// Units of the code.
+    ///
+    /// # Panics
+    /// There are no layers.
     pub fn code_units(&self) -> usize {
         self.layers[self.encoder_layers()]
     }
@@ -347,7 +353,7 @@ impl Settings {
         !fused || self.tied || self.clip > 0.0
     }
 
-    /// The learning rate of a step; the first is 1.
+    /// The learning rate of a step; the first is 1. For settings that [`Settings::validate`] accepts.
     pub fn learning_rate_of(&self, step: u64) -> f64 {
         if step <= self.warm_up {
             return self.learning_rate * step as f64 / self.warm_up as f64;

@@ -2,6 +2,7 @@
 //! before (Hinton and Salakhutdinov 2006; Bengio et al. 2007).
 
 use crate::error::{Error, Result};
+use crate::network::end;
 use crate::samples::Samples;
 use crate::settings::{Code, LayerPenalty, Settings};
 use crate::trainer::Trainer;
@@ -50,9 +51,8 @@ impl Trainer {
                 self.autoencoder_mut().parameters_mut()[own].copy_from_slice(numbers);
             }
             if layer + 1 == settings.encoder_layers() {
-                let end = crate::workspace::end(&ours);
-                let gate = &from.parameters()[crate::workspace::end(&theirs)..];
-                self.autoencoder_mut().parameters_mut()[end..].copy_from_slice(gate);
+                let gate = &from.parameters()[end(&theirs)..];
+                self.autoencoder_mut().parameters_mut()[end(&ours)..].copy_from_slice(gate);
             } else {
                 let codes = shallow.encode(&inputs)?;
                 inputs = Samples::from_values(codes, sizes[layer + 1])?;

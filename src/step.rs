@@ -13,12 +13,12 @@ use crate::corruption::corrupt;
 use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
 use crate::gate::Use;
-use crate::network::normalise_rows;
+use crate::network::{end, normalise_rows};
 use crate::phases::{Hidden, LayerSink, backward_phase, output_phase, view};
 use crate::samples::Samples;
 use crate::settings::{Code, Corruption, LayerPenalty, Settings};
 use crate::update;
-use crate::workspace::{State, Workspace, end};
+use crate::workspace::{State, Workspace};
 
 /// The objective's terms over a batch, as a step meets them (before its update).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -13,32 +13,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::json::sizes;
+use crate::json::{parse, sizes};
 
 /// Longest header that is read.
 const MAX_HEADER: u64 = 1 << 18;
-
-/// Most bytes that JSON may take in memory.
-const MAX_JSON: usize = 1 << 20;
-
-/// JSON from a file, if it cannot take more than [`MAX_JSON`] in memory. As values it takes up to a
-/// hundred times its text: an object of one entry has room for eleven.
-pub(crate) fn json(text: &[u8]) -> std::result::Result<Value, String> {
-    // No less than what serde_json takes, old and new bytes of a vector that grows included. What
-    // stands within texts is counted, too: it is little.
-    let cost = |byte: &u8| match byte {
-        b'{' => 640,
-        b'[' => 128,
-        b',' => 136,
-        _ => 0,
-    };
-    let most = text.iter().map(cost).sum::<usize>() + 4 * text.len();
-    if most > MAX_JSON {
-        let length = text.len();
-        return Err(format!("{length} bytes of JSON could take {most} in memory"));
-    }
-    serde_json::from_slice(text).map_err(|e| e.to_string())
-}
 
 /// What numbers a tensor has. (The format has more; these are written here.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +71,7 @@ impl Header {
             .and_then(|length| rest.get(..length))
             .ok_or_else(|| format!("the header takes {length} bytes"))?;
         let data = 8 + text.len();
-        let map = match json(text).map_err(|e| format!("the header: {e}"))? {
+        let map = match parse(text).map_err(|e| format!("the header: {e}"))? {
             Value::Object(map) => map,
             _ => return Err("the header: it is no object".to_owned()),
         };
@@ -333,7 +311,7 @@ mod tests {
         }
         let sizes = vec!["16777216"; 255].join(",");
         lines.push(format!(r#""__metadata__":{{"sae":"{sizes}{}"}}"#, ",".repeat(60)));
-        json(format!("{{{}}}", lines.join(",")).as_bytes()).unwrap();
+        parse(format!("{{{}}}", lines.join(",")).as_bytes()).unwrap();
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::step::{StepReport, gather, gradient, step, take_step};
 use crate::team::{Team, available_threads};
 use crate::workspace::{State, Workspace};
 
-/// Chooses what a [`Trainer`] does.
+/// Chooses what a [`Trainer`] does. A method of the name of a field of [`Settings`] sets that field;
+/// ranges, units and sources stand there. Nothing is checked before [`TrainerBuilder::build`].
 #[derive(Debug, Default)]
 #[must_use]
 pub struct TrainerBuilder {
@@ -112,7 +113,7 @@ impl TrainerBuilder {
         self.settings(Settings::preset(preset))
     }
 
-    /// Sizes from the input to the output.
+    /// Sizes from the input to the output, as in `[784, 300, 30, 300, 784]`.
     pub fn layers(mut self, layers: impl Into<Vec<usize>>) -> Self {
         self.settings.layers = layers.into();
         self
@@ -186,7 +187,6 @@ impl TrainerBuilder {
         if u32::try_from(samples.len()).is_err() {
             return Err(Error::setting("data", "more than 2^32 - 1 samples"));
         }
-        self.settings.check_memory()?;
         let isa = match self.isa {
             Some(isa) => isa,
             None => {
@@ -223,7 +223,8 @@ impl TrainerBuilder {
     }
 }
 
-/// A training in progress.
+/// A training in progress: a network, the optimizer's state, samples and the place in their order,
+/// threads, and all memory that a step needs.
 #[derive(Debug)]
 pub struct Trainer {
     engine: Engine,
@@ -242,7 +243,8 @@ impl Trainer {
         TrainerBuilder::default()
     }
 
-    /// One step on the next batch.
+    /// One step on the next batch. With L-BFGS that is all samples each time, and a step is one of its
+    /// iterations. The report is of the weights before the step.
     ///
     /// # Errors
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
@@ -258,7 +260,9 @@ impl Trainer {
         self.train()
     }
 
-    /// One step on a batch of the caller's, row-major `[batch, features]`.
+    /// One step on a batch of the caller's, row-major `[batch, features]`, scaled as the network is to
+    /// see it. The trainer's place in its own samples stays. L-BFGS remembers value and gradient from
+    /// one step to the next: it wants the same batch at each, and knows nothing of another.
     ///
     /// # Errors
     /// As for [`Trainer::step`]; and the batch has another length than the settings say.
@@ -268,8 +272,10 @@ impl Trainer {
     }
 
     /// The objective's terms on a batch of the caller's, `[batch, features]`, and its gradient, laid
-    /// out as [`Autoencoder::parameters`], the weight decay's part in it. Nothing is trained.
-    /// (Outside of a step, the first call takes memory for the gradient.)
+    /// out as [`Autoencoder::parameters`], the weight decay's part in it. No weight, moment or count
+    /// of steps changes; but running means ([`Settings::rho_momentum`]) and the threshold of a
+    /// batch-top-k code follow this batch as they do a step's. (The first call may take memory for
+    /// the gradient.)
     ///
     /// # Errors
     /// As for [`Trainer::step_on`].
@@ -285,6 +291,7 @@ impl Trainer {
     /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
     /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
     /// the weight decay is expected in it, and that of tied weights to be the sum of both.
+    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw.
     ///
     /// # Errors
     /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which looks for
@@ -405,7 +412,8 @@ impl Trainer {
         report.loss + report.penalty + decay
     }
 
-    /// Mean activation of each unit of every hidden layer over the last batch.
+    /// Mean activation of each unit of every hidden layer over the last batch: a list a layer, a number
+    /// a unit, 0 before the first batch.
     pub fn rho_hat(&self) -> &[Vec<f32>] {
         &self.work.rho_hat
     }
@@ -420,7 +428,8 @@ impl Trainer {
         &self.net
     }
 
-    /// The network as it is now, to change its weights.
+    /// The network as it is now, to change its weights, as [`Autoencoder::parameters_mut`] gives them.
+    /// Moments stay as they are; under L-BFGS, which remembers value and gradient, leave it alone.
     pub fn autoencoder_mut(&mut self) -> &mut Autoencoder {
         &mut self.net
     }
@@ -430,7 +439,7 @@ impl Trainer {
         self.net
     }
 
-    /// Adam's moments, first and second, laid out as the parameters.
+    /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
         (&self.state.first, &self.state.second)
     }

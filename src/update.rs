@@ -5,13 +5,9 @@ use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
 
 use crate::autoencoder::Autoencoder;
 use crate::engine::{Engine, row_parts};
-use crate::network::tie;
+use crate::network::{for_each_twin, tie};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::workspace::{State, Workspace};
-
-/// Numbers whose squares are added in one go: few enough for `f32` errors not to matter, and fixed,
-/// so that no number of threads changes the sum.
-const BLOCK: usize = 4096;
 
 /// A step's constants of Adam, or AdamW, which adds `lambda` w to gradients.
 pub(crate) fn adam(settings: &Settings, lambda: f64, step: u64) -> Adam {
@@ -37,26 +33,30 @@ pub(crate) fn complete(isa: Isa, net: &Autoencoder, work: &mut Workspace) {
         }
     }
     if settings.tied {
-        for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
-            let twin = layers[layers.len() - 1 - l];
-            for input in 0..layer.inputs {
-                for unit in 0..layer.outputs {
-                    let here = layer.start + input * layer.outputs + unit;
-                    let there = twin.start + unit * layer.inputs + input;
-                    let sum = gradient[here] + gradient[there];
-                    (gradient[here], gradient[there]) = (sum, sum);
-                }
-            }
+        for_each_twin(layers, |here, there| {
+            let sum = gradient[here] + gradient[there];
+            (gradient[here], gradient[there]) = (sum, sum);
+        });
+    }
+}
+
+/// The sum of products, in eight `f64` sums that take turns.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f64::from(a) * f64::from(b);
         }
     }
+    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 /// The gradient's length; tied weights count once.
 fn norm(net: &Autoencoder, work: &Workspace) -> f64 {
-    let square = |numbers: &[f32]| {
-        let block = |block: &[f32]| block.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-        numbers.chunks(BLOCK).map(block).sum::<f64>()
-    };
+    let square = |numbers: &[f32]| dot(numbers, numbers);
     let mut sum = square(&work.gradient);
     if net.settings.tied {
         let twins = &work.layers[work.layers.len() / 2..];

@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::gate::Gate;
-use crate::network::{Layer, layout};
+use crate::network::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
 
 /// Every buffer that a step needs, allocated once.
@@ -64,11 +64,6 @@ impl Workspace {
     pub fn make_room_for_gradient(&mut self, settings: &Settings) {
         self.gradient.resize(end(&self.layers) + settings.gate_parameters(), 0.0);
     }
-}
-
-/// Where the layers' parameters end, and those of the gate begin.
-pub(crate) fn end(layers: &[Layer]) -> usize {
-    layers.last().map_or(0, |layer| layer.biases().end)
 }
 
 /// All that training changes besides the network.

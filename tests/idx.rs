@@ -1,69 +1,18 @@
 //! IDX files, good and bad, through every way in.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/counting.rs"]
+mod counting;
+#[path = "common/folder.rs"]
+mod folder;
 
+use std::fs::{self, File};
+use std::path::Path;
+
+use counting::LARGEST;
+use folder::Folder;
 use proptest::prelude::*;
 use sae::idx::{self, Element};
 use sae::{ElementType, Error, Idx};
-
-/// Notes the largest single allocation of each thread.
-struct Watched;
-
-thread_local!(static LARGEST: Cell<usize> = const { Cell::new(0) });
-
-fn note(size: usize) {
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: every call goes on to `System` unchanged.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Watched = Watched;
-
-/// A folder of its own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("sae-idx-{}-{n}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 #[cfg(feature = "gz")]
 fn gz(bytes: &[u8]) -> Vec<u8> {
@@ -109,7 +58,7 @@ fn refused(path: &Path, words: &[&str]) {
 
 #[test]
 fn bad_files_are_refused() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let big = u32::MAX;
     let good = file(8, &[2, 3], &[0; 6]);
     let with = |at: usize, byte: u8| {
@@ -150,7 +99,7 @@ fn bad_files_are_refused() {
 #[cfg(feature = "gz")]
 #[test]
 fn bad_gzip_is_refused() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let good = file(8, &[40, 50], &(0..2000).map(|i| (i * i / 7) as u8).collect::<Vec<_>>());
     let packed = gz(&good);
     let n = packed.len();
@@ -199,13 +148,13 @@ fn memory_grows_with_the_data() {
 #[cfg(not(feature = "gz"))]
 #[test]
 fn gzip_asks_for_the_feature() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     refused(&folder.file("a.idx", b"\x1f\x8b\x08\0"), &["unpack it first", "feature `gz`"]);
 }
 
 #[test]
 fn what_is_no_file_is_refused() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let name = folder.0.file_name().unwrap().to_str().unwrap();
     refused(&folder.0, &["this is a folder", "file was expected", name]);
     refused(&folder.0.join("missing.idx"), &["cannot open", "missing.idx"]);
@@ -217,7 +166,7 @@ fn what_is_no_file_is_refused() {
 #[test]
 fn a_file_without_permission_is_refused() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let path = folder.file("closed.idx", &file(8, &[1], &[1]));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(&path).is_ok() {
@@ -229,7 +178,7 @@ fn a_file_without_permission_is_refused() {
 
 /// What `write` makes must come back through every way in.
 fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f32) {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let path = folder.0.join("a.idx");
     idx::write(&path, dims, values).unwrap();
     let bytes = fs::read(&path).unwrap();
@@ -328,7 +277,7 @@ proptest! {
 
 #[test]
 fn known_bytes() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let path = folder.0.join("a.idx");
     idx::write(&path, &[2, 1], &[1.0f32, -2.0]).unwrap();
     let expected =
@@ -357,7 +306,7 @@ fn known_bytes() {
 
 #[test]
 fn writing_checks_the_shape() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let path = folder.0.join("never.idx");
     let table: &[(&[usize], &str)] = &[
         (&[], "0 dimensions"),
@@ -384,7 +333,7 @@ fn writing_checks_the_shape() {
 
 #[test]
 fn a_changed_file_is_noticed() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let bytes = file(8, &[2, 3], &[9; 6]);
     let path = folder.file("a.idx", &bytes);
     let (mapped, loaded) = (Idx::open(&path).unwrap(), Idx::read(&path).unwrap());
@@ -412,7 +361,7 @@ fn a_changed_file_is_noticed() {
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_read() {
-    let folder = Folder::new();
+    let folder = Folder::new("idx");
     let pipe = folder.0.join("pipe");
     match std::process::Command::new("mkfifo").arg(&pipe).status() {
         Ok(status) if status.success() => {}
@@ -469,7 +418,7 @@ fn mnist() {
         assert_eq!(labels.as_u8().unwrap()[..5], first);
 
         // Unpacked and mapped, it is the same.
-        let own = Folder::new();
+        let own = Folder::new("idx");
         let path = own.0.join("images.idx");
         idx::write(&path, images.dims(), images.as_u8().unwrap()).unwrap();
         let mapped = Idx::open(&path).unwrap();

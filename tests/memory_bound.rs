@@ -2,54 +2,14 @@
 //! until its length has proven it. One thread's live bytes are counted.
 #![cfg(all(feature = "model", feature = "gz"))]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/counting.rs"]
+mod counting;
+
 use std::io::Write;
 use std::path::PathBuf;
 
+use counting::peak;
 use sae::{Autoencoder, Checkpoint, Idx, Scaling, Settings};
-
-/// Counts the bytes each thread holds, and the most it ever held.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    // Not there any more while a thread ends.
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + change);
-        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// SAFETY: every call goes on to `System` unchanged. `realloc` is left to its default, which holds
-// the old bytes and the new ones at once: the worst that a system does.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `f` gives, and the most bytes it held beyond those there were before.
-fn peak<T>(f: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let done = f();
-    (done, (PEAK.get() - before) as usize)
-}
 
 const MIB: usize = 1 << 20;
 

@@ -7,9 +7,6 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
-#[cfg(feature = "model")]
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use common::pixels;
 use sae::{Activation, Isa, Samples, Settings, Team, Trainer, TrainerBuilder};
 
@@ -54,10 +51,7 @@ fn trained(settings: &Settings, samples: &Samples, way: Way, steps: u64) -> Trai
 /// Another trainer, which has from this one what a checkpoint's file holds and nothing else.
 #[cfg(feature = "model")]
 fn resumed(mut trainer: Trainer, samples: &Samples, way: Way) -> Trainer {
-    // Tests run side by side.
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = folder::Folder::new(&format!("same-bits-{count}"));
+    let folder = folder::Folder::new("same-bits");
     let path = folder.0.join("run.ckpt");
     let mut checkpoints = sae::Checkpoints::new(&path, 1, &trainer).unwrap();
     checkpoints.save(&mut trainer).unwrap();

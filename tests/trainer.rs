@@ -238,3 +238,29 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
         }
     }
 }
+
+/// A gradient is looked at: only what follows every batch follows this one.
+#[test]
+fn a_gradient_changes_no_weight() {
+    let samples = Samples::from_values(pixels(1, 30, 6), 6).unwrap();
+    let builder = Trainer::builder().layers([6, 9, 6]).batch(10).rho(0.2);
+    let mut trainer = builder.code(sae::Code::BatchTopK(2)).build(&samples).unwrap();
+    trainer.step().unwrap();
+    let before = bits(&trainer);
+    let (report, gradient) = trainer.gradient_on(&uniform(3, 60)).unwrap();
+    assert!(report.loss > 0.0 && gradient.iter().any(|&g| g != 0.0));
+    let after = bits(&trainer);
+    let threshold = trainer.autoencoder().parameters().len() - 1;
+    let changed: Vec<_> = (0..before.len()).filter(|&at| before[at] != after[at]).collect();
+    assert_eq!(changed, [threshold]);
+    assert_eq!(trainer.steps(), 1);
+}
+
+#[test]
+fn a_network_larger_than_memory_is_refused() {
+    let layers = vec![1 << 24, 1 << 23, 1 << 24];
+    let mut settings = sae::Settings::default();
+    settings.layers = layers;
+    let refused = sae::Autoencoder::new(settings, sae::Scaling::Byte).unwrap_err().to_string();
+    assert!(refused.starts_with("layers: these sizes and this batch take"), "{refused}");
+}

@@ -2,7 +2,7 @@
 
 use crate::simd::{Isa, Kernel, Simd};
 
-/// `out[i] = (bytes[i] - subtract) / divide`, rounded as plain Rust rounds it on every set.
+/// `out[i] = (bytes[i] - subtract) / divide`, `divide` not 0, rounded as plain Rust rounds it on every set.
 ///
 /// # Panics
 /// The lengths differ.

@@ -33,10 +33,10 @@ pub fn keep_largest(activations: &mut [f32], k: usize, keys: &mut [u64]) -> f32 
 }
 
 /// JumpReLU: `activations = pre` where that is above the unit's threshold, and 0 elsewhere
-/// (Rajamanoharan et al. 2024).
+/// (Rajamanoharan et al. 2024). Shapes: `pre` and `activations` `[n, units]`, thresholds `[units]`.
 ///
 /// # Panics
-/// The lengths differ.
+/// The lengths do not fit, or there are no units.
 pub fn jump(pre: &[f32], thresholds: &[f32], activations: &mut [f32]) {
     assert_eq!(pre.len(), activations.len(), "an activation for each number before the jump");
     let units = thresholds.len();
@@ -48,10 +48,10 @@ pub fn jump(pre: &[f32], thresholds: &[f32], activations: &mut [f32]) {
     }
 }
 
-/// Adds the activations of each unit, `[n, units]`, down the samples to `sums`.
+/// Adds the activations of each unit, `[n, units]`, down the samples to `sums[units]`.
 ///
 /// # Panics
-/// A sample is not whole.
+/// A sample is not whole, or there are no units.
 pub fn add_columns(activations: &[f32], sums: &mut [f32]) {
     assert!(activations.len().is_multiple_of(sums.len()), "a sum for each unit");
     for row in activations.chunks(sums.len()) {
@@ -78,7 +78,7 @@ pub struct Jump {
 /// `[units]`.
 ///
 /// # Panics
-/// The lengths do not fit.
+/// The lengths do not fit, or there are no units.
 pub fn threshold_gradient(
     jump: Jump,
     pre: &[f32],

@@ -54,9 +54,11 @@ pub struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    /// Floats and indices it is made of.
+    /// How many floats and how many indices it is made of, whatever the products' shapes.
     pub const LENGTHS: (usize, usize) = (SCRATCH_FLOATS, SCRATCH_INDICES);
 
+    /// Takes memory for products, of any content.
+    ///
     /// # Panics
     /// A slice is shorter than [`Scratch::LENGTHS`].
     pub fn new(floats: &'a mut [f32], indices: &'a mut [u32]) -> Self {

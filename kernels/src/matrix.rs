@@ -81,7 +81,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Some of the columns.
+    /// Some of the columns, `[rows, range.len()]`.
     ///
     /// # Panics
     /// The range leaves the matrix.
@@ -92,7 +92,7 @@ impl<'a> Matrix<'a> {
         Matrix { data, cols: range.len(), ..self }
     }
 
-    /// Some of the rows.
+    /// Some of the rows, `[range.len(), cols]`.
     ///
     /// # Panics
     /// The range leaves the matrix.
@@ -182,6 +182,8 @@ pub struct Division {
 }
 
 impl Division {
+    /// Divides `total` rows or columns. Of too few units for so many parts, fewer parts are made.
+    ///
     /// # Panics
     /// `unit` is 0.
     pub fn new(total: usize, unit: usize, parts: usize) -> Self {
@@ -194,7 +196,7 @@ impl Division {
         self.parts
     }
 
-    /// The range of a part.
+    /// The range of a part, counted from 0.
     pub fn range(&self, part: usize) -> Range<usize> {
         let units = self.total.div_ceil(self.unit);
         let start = |part: usize| (units * part / self.parts * self.unit).min(self.total);

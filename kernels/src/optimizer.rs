@@ -46,7 +46,8 @@ fn root(x: f64) -> f64 {
 }
 
 impl Adam {
-    /// The constants of step `step` (the first is 1).
+    /// The constants of step `step` (the first is 1; at 0 the corrections divide by 0), both betas in
+    /// [0, 1). `weight_decay` is lambda, the weight of half the sum of squares in the objective.
     pub fn new(
         learning_rate: f64,
         beta1: f64,

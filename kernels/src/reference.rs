@@ -2,7 +2,7 @@
 //!
 //! Nothing here is fast, and nothing is left to chance: every sum runs in the order its text gives.
 //! Matrices are row-major slices, their shapes come first. A slice of another length than its shape
-//! panics: the callers are tests.
+//! panics: the callers are tests. It serves them and may change in any version.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

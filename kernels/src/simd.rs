@@ -18,6 +18,10 @@ mod several;
 use crate::math::ROUND;
 pub(crate) use several::Several;
 
+mod sealed {
+    pub trait Sealed {}
+}
+
 /// Sides of a register tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
@@ -30,9 +34,9 @@ pub struct Tile {
 /// `f32` lanes and what may be done with them.
 ///
 /// Every operation is IEEE 754's, rounded once, on every set; [`Simd::mul_add`] is fused except
-/// on the portable set. `min` and `max` are `if a < b { a } else { b }` and
+/// on the portable set. Only this crate implements it. `min` and `max` are `if a < b { a } else { b }` and
 /// `if a > b { a } else { b }`, so a NaN in `b` comes through and one in `a` does not.
-pub trait Simd: Copy {
+pub trait Simd: Copy + sealed::Sealed {
     /// Lanes of a vector.
     const LANES: usize;
     /// The GEMM's register tile.
@@ -64,9 +68,11 @@ pub trait Simd: Copy {
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
+    /// `LANES` floats from memory, at any alignment.
     /// # Safety
     /// `LANES` floats are readable at `from`.
     unsafe fn load(self, from: *const f32) -> Self::V;
+    /// All lanes to memory, at any alignment.
     /// # Safety
     /// `LANES` floats are writable at `to`.
     unsafe fn store(self, to: *mut f32, v: Self::V);
@@ -218,6 +224,7 @@ pub struct Isa(Set);
 
 /// Why an instruction set cannot be used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IsaError {
     /// The name is none of scalar, portable, avx2, avx512, neon.
     Unknown,

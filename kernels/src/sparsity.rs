@@ -9,7 +9,7 @@ pub const EPSILON: f32 = 1e-6;
 /// What the sparsity penalties of a layer add to the gradient of each sample's activation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Penalty<'a> {
-    /// So much for each unit; see [`kl_gradient`].
+    /// So much for each unit, `[units]`; see [`kl_gradient`].
     pub units: Option<&'a [f32]>,
     /// So much times the activation's sign, which is 0 at 0. (For L1: its weight by the samples.)
     pub l1: f32,
@@ -54,7 +54,7 @@ pub fn l1_value(activations: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|a| f64::from(a.abs())).sum::<f64>()
 }
 
-/// Column sums over `samples` become mean activations: `sums[j] /= samples`.
+/// Column sums over `samples`, which are at least 1, become mean activations: `sums[j] /= samples`.
 pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
     struct Mean<'a>(f32, &'a mut [f32]);
     impl Kernel for Mean<'_> {
@@ -75,7 +75,7 @@ pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
 
 /// The penalty's gradient for each unit: `weight * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`.
 /// With `weight = beta / n` it is what every sample's activation gets (shared by the n samples,
-/// of which rho_hat is the mean).
+/// of which rho_hat is the mean). Shapes: `rho_hat` and `gradient` `[units]`; rho in (0, 1).
 ///
 /// # Panics
 /// The lengths differ.
@@ -104,7 +104,7 @@ pub fn kl_gradient(isa: Isa, rho: f32, weight: f32, rho_hat: &[f32], gradient: &
 }
 
 /// The sum over units of KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) /
-/// (1 - rho_hat)), for rho in (0, 1). Terms are added in the units' order, in `f64`.
+/// (1 - rho_hat)), for rho in (0, 1) and `rho_hat[units]` (Ng, CS294A lecture notes, 2011). Terms are added in the units' order, in `f64`.
 pub fn kl_value(isa: Isa, rho: f32, rho_hat: &[f32]) -> f64 {
     struct Value<'a>(f32, &'a [f32]);
     impl Kernel for Value<'_> {

@@ -3,7 +3,7 @@
 use sae_kernels::Loss;
 use serde_json::{Value, json};
 
-use super::{Fields, Parsed, sizes};
+use super::{Fields, Parsed, parse, sizes};
 use crate::error::{Error, Result};
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Schedule, Settings, Target,
@@ -23,7 +23,7 @@ impl Settings {
     /// [`Error::Setting`] if it is no such JSON, or for the first value that makes no sense.
     pub fn from_json(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("settings", problem);
-        let value: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let value = parse(text.as_bytes()).map_err(wrong)?;
         let settings = Self::from_value(&value).map_err(wrong)?;
         settings.validate()?;
         Ok(settings)

@@ -50,6 +50,8 @@ impl Settings {
         pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum()
     }
 
+    /// Checks each value, and those that must go together.
+    ///
     /// # Errors
     /// [`Error::Setting`] for the first value that makes no sense, by itself or beside another.
     pub fn validate(&self) -> Result<()> {

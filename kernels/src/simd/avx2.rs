@@ -34,6 +34,8 @@ macro_rules! op {
     };
 }
 
+impl super::sealed::Sealed for Avx2 {}
+
 impl Simd for Avx2 {
     const LANES: usize = 8;
     // 6 x 2 accumulators, 2 vectors of B and one broadcast of A fill 15 of the 16 registers;

@@ -28,6 +28,8 @@ macro_rules! op {
     };
 }
 
+impl super::sealed::Sealed for Avx512 {}
+
 impl Simd for Avx512 {
     const LANES: usize = 16;
     // 12 x 2 accumulators and 2 vectors of B leave registers for constants; A is broadcast from

@@ -29,6 +29,8 @@ macro_rules! op {
     };
 }
 
+impl super::sealed::Sealed for Neon {}
+
 impl Simd for Neon {
     const LANES: usize = 4;
     // 8 x 2 accumulators of 4 lanes, 2 vectors of B and broadcasts of A: 16 chains cover

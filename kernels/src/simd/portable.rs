@@ -15,6 +15,8 @@ impl Portable {
     }
 }
 
+impl super::sealed::Sealed for Portable {}
+
 impl Simd for Portable {
     const LANES: usize = 8;
     const TILE: Tile = Tile { rows: 4, vectors: 1 };

@@ -46,6 +46,8 @@ fn root(a: f32) -> f32 {
     libm::sqrtf(a)
 }
 
+impl super::sealed::Sealed for Scalar {}
+
 impl Simd for Scalar {
     const LANES: usize = 1;
     const TILE: Tile = Tile { rows: 4, vectors: 4 };

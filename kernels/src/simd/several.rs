@@ -30,6 +30,8 @@ impl<S: Simd, const N: usize> Several<S, N> {
     }
 }
 
+impl<S: Simd, const N: usize> super::sealed::Sealed for Several<S, N> {}
+
 impl<S: Simd, const N: usize> Simd for Several<S, N> {
     const LANES: usize = N * S::LANES;
     const TILE: Tile = S::TILE;

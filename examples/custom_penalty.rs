@@ -1,0 +1,89 @@
+//! A penalty of one's own, added to the gradient between `gradient_on` and `step_with`, and held
+//! against a slope: weights below 0 cost half their squares, so that units learn parts which are
+//! added and not taken away (Hosseini-Asl, Zurada and Nasraoui 2016).
+//!
+//! `cargo run --release --example custom_penalty -- [STEPS]`
+
+use sae::{Autoencoder, Batches, Preset, Result, Samples, Trainer};
+
+const FEATURES: usize = 24;
+const BATCH: usize = 50;
+
+/// P: half the sum of the squares of the weights below 0.
+fn penalty(net: &Autoencoder) -> f64 {
+    let of_weight = |w: &f32| f64::from(w.min(0.0)).powi(2) / 2.0;
+    (0..net.layers().len()).flat_map(|l| net.weights(l)).map(of_weight).sum()
+}
+
+/// The gradient of objective + alpha P on a batch, laid out as the parameters; the penalty's share
+/// is alpha w for a weight w below 0.
+fn gradient(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<Vec<f32>> {
+    let mut gradient = trainer.gradient_on(batch)?.1.to_vec();
+    let net = trainer.autoencoder();
+    for at in net.layers().iter().flat_map(|layer| layer.weights()) {
+        gradient[at] += alpha as f32 * net.parameters()[at].min(0.0);
+    }
+    Ok(gradient)
+}
+
+/// The slope of objective + alpha P along its gradient, which is the gradient's length, by the two.
+fn check(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<()> {
+    const H: f32 = 0.01;
+    let gradient = gradient(trainer, batch, alpha)?;
+    let length = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+    let here = trainer.autoencoder().parameters().to_vec();
+    let mut beside = [0.0; 2];
+    for (value, side) in beside.iter_mut().zip([H, -H]) {
+        let moved = here.iter().zip(&gradient).map(|(w, g)| w + side / length as f32 * g);
+        let moved: Vec<f32> = moved.collect();
+        trainer.autoencoder_mut().parameters_mut().copy_from_slice(&moved);
+        let (report, _) = trainer.gradient_on(batch)?;
+        *value = trainer.objective(report) + alpha * penalty(trainer.autoencoder());
+    }
+    trainer.autoencoder_mut().parameters_mut().copy_from_slice(&here);
+    let slope = (beside[0] - beside[1]) / f64::from(2.0 * H);
+    println!("alpha {alpha}: length of the gradient {length:.7}, slope along it {slope:.7}");
+    Ok(())
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let steps: u64 = std::env::args().nth(1).map_or(Ok(2000), |steps| steps.parse())?;
+    let samples = Samples::from_values(bars(1000), FEATURES)?;
+    for alpha in [0.0, 1e-3] {
+        let mut trainer = Trainer::builder()
+            .preset(Preset::Normal)
+            .layers([FEATURES, 12, FEATURES])
+            .batch(BATCH)
+            .build(&samples)?;
+
+        // The loop is ours: which samples, in which order, and what happens to the gradient.
+        let (mut order, mut rows) = (Batches::new(samples.len(), 1), vec![0; BATCH]);
+        let mut batch = vec![0.0; BATCH * FEATURES];
+        for step in 0..steps {
+            order.next(&mut rows);
+            for (&row, sample) in rows.iter().zip(batch.chunks_mut(FEATURES)) {
+                samples.gather(row as usize, sample)?;
+            }
+            if step == steps / 2 {
+                check(&mut trainer, &batch, alpha)?;
+            }
+            let gradient = gradient(&mut trainer, &batch, alpha)?;
+            trainer.step_with(&gradient)?;
+        }
+        let (loss, p) = (trainer.evaluate(&samples)?.loss, penalty(trainer.autoencoder()));
+        println!("alpha {alpha}: after {steps} steps the loss is {loss:.5} and P {p:.4}");
+    }
+    Ok(())
+}
+
+/// Samples of three bars each, of different brightness.
+fn bars(count: usize) -> Vec<f32> {
+    let mut values = vec![0.1; count * FEATURES];
+    for (i, sample) in values.chunks_mut(FEATURES).enumerate() {
+        for (bar, grey) in [(i * 7 % 8, i * 37 % 97), (i * i % 8, i * 11 % 89), (i / 8 % 8, i % 83)]
+        {
+            sample[bar * 3..][..3].fill(0.3 + grey as f32 / 160.0);
+        }
+    }
+    values
+}

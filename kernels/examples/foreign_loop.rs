@@ -1,0 +1,59 @@
+//! A training loop that is not ours and takes its arithmetic from `sae-kernels`: linear regression,
+//! its predictions by one product, its gradient and Adam by one fused step.
+//!
+//! `cargo run --release -p sae-kernels --example foreign_loop -- [STEPS]`
+
+use sae_kernels::gemm::{gemm, update};
+use sae_kernels::{Adam, Isa, Matrix, MatrixMut, Scratch};
+
+const SAMPLES: usize = 64;
+const INPUTS: usize = 20;
+const OUTPUTS: usize = 5;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let steps: u64 = std::env::args().nth(1).map_or(Ok(300), |steps| steps.parse())?;
+    let isa = Isa::from_environment()?;
+    println!("instruction set {}", isa.name());
+
+    // All memory is the caller's; the kernels allocate nothing and start no threads.
+    let (floats, indices) = Scratch::LENGTHS;
+    let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    let mut scratch = Scratch::new(&mut floats, &mut indices);
+
+    // Inputs, and outputs by weights that are to be found: input i counts i % (o + 2) for output o.
+    let x: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let truth: Vec<f32> =
+        (0..INPUTS * OUTPUTS).map(|i| (i / OUTPUTS % (i % OUTPUTS + 2)) as f32).collect();
+    let x = Matrix::new(&x, SAMPLES, INPUTS);
+    let mut wanted = vec![0.0; SAMPLES * OUTPUTS];
+    let out = MatrixMut::new(&mut wanted, SAMPLES, OUTPUTS);
+    gemm(isa, x, Matrix::new(&truth, INPUTS, OUTPUTS), out, &mut scratch);
+
+    let mut weights = vec![0.0; INPUTS * OUTPUTS];
+    let (mut first, mut second) = (weights.clone(), weights.clone());
+    let mut delta = vec![0.0; SAMPLES * OUTPUTS];
+    for step in 1..=steps {
+        // predictions = x weights
+        let predictions = MatrixMut::new(&mut delta, SAMPLES, OUTPUTS);
+        gemm(isa, x, Matrix::new(&weights, INPUTS, OUTPUTS), predictions, &mut scratch);
+
+        // The loop's own loss, a mean of squares, and its gradient by the predictions.
+        let mut loss = 0.0;
+        for (d, wanted) in delta.iter_mut().zip(&wanted) {
+            let error = *d - wanted;
+            loss += f64::from(error * error) / (SAMPLES * OUTPUTS) as f64;
+            *d = 2.0 * error / (SAMPLES * OUTPUTS) as f32;
+        }
+        if step == 1 || step % (steps / 10).max(1) == 0 {
+            println!("step {step:5}  loss {loss:.6}");
+        }
+
+        // weights -= Adam of (x^T delta), block by block in cache; no gradient goes to memory.
+        let adam = Adam::new(0.05, 0.9, 0.999, 1e-8, 0.0, step);
+        let of_weights = |flat| MatrixMut::new(flat, INPUTS, OUTPUTS);
+        let [w, m, v] = [&mut weights, &mut first, &mut second].map(|flat| of_weights(flat));
+        let delta = Matrix::new(&delta, SAMPLES, OUTPUTS);
+        update(isa, &adam, x, false, delta, w, m, v, &mut scratch);
+    }
+    Ok(())
+}
