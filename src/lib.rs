@@ -52,6 +52,7 @@
 //! | `model` | model files and checkpoints | yes |
 //! | `gz` | IDX files packed with gzip | yes |
 //! | `digits` | drawn digits, where no data is at hand | |
+//! | `onnx` | ONNX files of models | |
 //! | `cli` | the command `sae` | |
 //!
 //! `examples/` has programs to begin with: `article` (the seed article's two experiments),
