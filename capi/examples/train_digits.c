@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRAIN = 2000, TEST = 500, PIXELS = 28 * 28, CODE = 30, HIDDEN = 3 };
+enum { TRAIN = 2000, TEST = 250, PIXELS = 28 * 28, CODE = 30, HIDDEN = 3 };
 
 static void check(SaeStatus status) {
     if (status != SAE_STATUS_OK) {

@@ -1,5 +1,5 @@
 //! The C ABI of `sae`. What C sees, with every function's words, is `include/sae.h`, which cbindgen
-//! makes of this crate (`scripts/capi.sh`); [docs/c.md](../../docs/c.md) is the page for its users.
+//! makes of this crate (`scripts/capi.sh`); `docs/c.md` is the page for its users.
 //!
 //! Every function goes through `border::guard`: an error becomes a status and a text, and so does a
 //! panic. Every handle lets one call in at a time.
