@@ -44,11 +44,13 @@ echo "$(echo "$exported" | wc -l) functions, in the header and in the library"
 mkdir "$folder/c"
 cd "$folder/c"
 cp "$root"/capi/examples/train_digits.c "$root"/capi/tests/misuse.c .
+# The page's program.
+awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' "$root/docs/c.md" >page.c
 strict="-Wall -Wextra -Wpedantic -Werror -O1 -g"
 for kind in shared static; do
     export PKG_CONFIG_PATH=${!kind}/lib/pkgconfig
     flags=$(pkg-config --cflags --libs $([ $kind = shared ] || echo --static) sae)
-    for program in train_digits misuse; do
+    for program in train_digits misuse page; do
         # shellcheck disable=SC2086
         gcc -std=c11 $strict $program.c $flags -lm -o $program-$kind
     done
