@@ -26,3 +26,12 @@ pub use evaluation::{SaeActivity, SaeEvaluation};
 pub use kernels::*;
 pub use settings::{sae_settings_complete, sae_settings_preset};
 pub use trainer::*;
+
+/// What the header says of threads, for the compiler to check.
+const _: () = {
+    const fn any_thread<T: Send + Sync>() {}
+    any_thread::<SaeSamples>();
+    any_thread::<SaeTrainer>();
+    any_thread::<SaeAutoencoder>();
+    any_thread::<SaeKernels>();
+};

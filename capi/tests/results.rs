@@ -71,21 +71,25 @@ fn every_way_of_training_has_the_library_s_bits() {
         }
         assert_eq!(step.step, 7);
 
-        // A batch in one piece, one in columns, and one with gaps between rows and columns.
+        // A batch in one piece, one in columns, one with gaps between rows, and one between columns, too.
         let batch = &values(5)[..];
         let mut columns = vec![0.0; batch.len()];
+        let mut apart = vec![f32::NAN; 5 * 15];
         let mut gaps = vec![f32::NAN; 5 * 40];
         for (at, &number) in batch.iter().enumerate() {
             let (row, col) = (at / FEATURES, at % FEATURES);
             columns[col * 5 + row] = number;
+            apart[row * 15 + col] = number;
             gaps[row * 40 + col * 3] = number;
         }
-        for (data, rows, cols) in [(batch, FEATURES, 1), (&columns, 1, 5), (&gaps, 40, 3)] {
+        for (data, rows, cols) in
+            [(batch, FEATURES, 1), (&columns, 1, 5), (&apart, 15, 1), (&gaps, 40, 3)]
+        {
             rust.step_on(batch).unwrap();
             fine(sae_trainer_step_on(ours, data.as_ptr(), 5, FEATURES, rows, cols, &mut step));
             assert_eq!(parameters(ours), bits(rust.autoencoder().parameters()));
         }
-        assert_eq!(step.step, 10);
+        assert_eq!(step.step, 11);
 
         let mut gradient = vec![0.0; sae_trainer_parameter_count(ours)];
         let data = columns.as_ptr();
@@ -98,7 +102,7 @@ fn every_way_of_training_has_the_library_s_bits() {
 
         fine(sae_trainer_run(ours, 9, None, null_mut()));
         rust.run(9, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
-        assert_eq!((sae_trainer_steps(ours), rust.steps()), (20, 20));
+        assert_eq!((sae_trainer_steps(ours), rust.steps()), (21, 21));
         assert_eq!(parameters(ours), bits(rust.autoencoder().parameters()));
 
         let mut means = [0.0; 3];
@@ -228,6 +232,25 @@ fn results_are_the_library_s() {
         sae_autoencoder_free(loaded);
         sae_autoencoder_free(cloned);
         sae_trainer_free(ours);
+    }
+}
+
+#[test]
+fn dead_units_are_counted() {
+    // One unit of the code is kept of each of two samples: of three units one or two are dead.
+    let json = c(r#"{"layers": [12, 3, 12], "batch": 5, "beta": 0, "code": {"top-k": 1}}"#);
+    let (all, two) = (samples_of(&values(20)), samples_of(&values(2)));
+    let (mut evaluation, mut layer) = (SaeEvaluation::default(), SaeActivity::default());
+    // SAFETY: handles, texts and places are there.
+    unsafe {
+        let trainer = made(|place| sae_trainer_new(json.as_ptr(), all, 1, place));
+        fine(sae_trainer_evaluate(trainer, two, &mut evaluation, &mut layer, 1));
+        assert!(layer.units == 3 && (1..=2).contains(&layer.dead_units), "{layer:?}");
+        assert_eq!(layer.l0, 1.0);
+        for samples in [all, two] {
+            sae_samples_free(samples);
+        }
+        sae_trainer_free(trainer);
     }
 }
 
