@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Line coverage of src and kernels/src by the whole test suite: scripts/coverage.sh [LEAST PERCENT]. Leaves a page for
+# Line coverage of src, kernels/src and capi/src by the whole test suite: scripts/coverage.sh [LEAST PERCENT]. Leaves a page for
 # each file in target/coverage/html. Needs llvm-profdata and llvm-cov of LLVM 19 or later: the toolchain's component
 # llvm-tools, or Debian's package llvm-19.
 set -euo pipefail

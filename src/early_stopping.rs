@@ -18,7 +18,7 @@ impl EarlyStopping {
 
     /// Takes an evaluation's objective on the holdout, after so many steps. Whether to stop.
     pub fn observe(&mut self, objective: f64, step: u64, net: &Autoencoder) -> bool {
-        if self.best.as_ref().is_none_or(|(best, ..)| objective < *best) {
+        if self.best.as_ref().is_none_or(|(best, ..)| objective < *best || best.is_nan()) {
             self.best = Some((objective, step, net.clone()));
             self.worse = 0;
         } else {

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The C library as a C program meets it. capi/include/sae.h must be what cbindgen makes of capi/src now
+# (`scripts/capi.sh write` makes it again). Then, with a C compiler: capi/install.sh into an empty prefix, and the
+# programs of capi/examples and capi/tests compiled in an empty folder by what pkg-config says alone, with the shared
+# and with the static library, run, and run under valgrind without a leak.
+# usage: scripts/capi.sh [write]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+[ "$(cbindgen --version 2>/dev/null)" = "cbindgen 0.29.4" ] || cargo install --quiet --locked cbindgen@0.29.4
+header() { cbindgen --quiet --config capi/cbindgen.toml --lockfile Cargo.lock --crate sae-capi --output "$1" capi; }
+if [ "${1:-}" = write ]; then
+    header capi/include/sae.h
+    exit
+fi
+header "$folder/sae.h"
+if ! diff -u capi/include/sae.h "$folder/sae.h"; then
+    echo "capi/include/sae.h is stale: scripts/capi.sh write"
+    exit 1
+fi
+echo "capi/include/sae.h is what cbindgen makes"
+
+for tool in gcc pkg-config; do
+    if ! command -v $tool >/dev/null; then
+        echo "C programs: skipped, there is no $tool"
+        exit 0
+    fi
+done
+capi/install.sh "$folder/prefix"
+shared=$folder/prefix static=$folder/static
+# A prefix that has only the static library.
+cp -r "$shared" "$static"
+rm "$static"/lib/libsae.so*
+sed -i "s|^prefix=.*|prefix=$static|" "$static/lib/pkgconfig/sae.pc"
+
+declared=$(grep -o '\bsae_[a-z0-9_]*(' "$shared/include/sae.h" | tr -d '(' | sort -u)
+exported=$(nm -D --defined-only "$shared/lib/libsae.so" | awk '{ print $3 }' | sort)
+diff <(echo "$declared") <(echo "$exported") || { echo "the library's symbols are not the header's functions"; exit 1; }
+echo "$(echo "$exported" | wc -l) functions, in the header and in the library"
+
+mkdir "$folder/c"
+cd "$folder/c"
+cp "$root"/capi/examples/train_digits.c "$root"/capi/tests/misuse.c .
+# The page's program.
+awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' "$root/docs/c.md" >page.c
+strict="-Wall -Wextra -Wpedantic -Werror -O1 -g"
+for kind in shared static; do
+    export PKG_CONFIG_PATH=${!kind}/lib/pkgconfig
+    flags=$(pkg-config --cflags --libs $([ $kind = shared ] || echo --static) sae)
+    for program in train_digits misuse page; do
+        # shellcheck disable=SC2086
+        gcc -std=c11 $strict $program.c $flags -lm -o $program-$kind
+    done
+    if [ $kind = shared ]; then export LD_LIBRARY_PATH=$shared/lib; else unset LD_LIBRARY_PATH; fi
+    printf '\n== gcc, %s library, %s bytes\n' $kind "$(stat -c %s train_digits-$kind)"
+    ./misuse-$kind
+    ./train_digits-$kind 300 $kind.safetensors
+done
+# Different libraries, the same model.
+cmp shared.safetensors static.safetensors
+if command -v g++ >/dev/null; then
+    printf '#include <sae.h>\nint main() { return sae_version()[0] == 0; }\n' >plus.cc
+    # shellcheck disable=SC2086
+    g++ -std=c++17 $strict plus.cc $flags -o plus
+    ./plus
+    printf '\n== g++ takes the header, too\n'
+fi
+
+if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends valgrind libc6-dbg >/dev/null
+fi
+if ! command -v valgrind >/dev/null; then
+    echo "valgrind: skipped, it is not installed"
+    exit 0
+fi
+export LD_LIBRARY_PATH=$shared/lib
+# (valgrind 3.19 knows no AVX-512; of the sets that it shows, the fastest is taken.)
+for command in ./misuse-shared "./train_digits-shared 3"; do
+    printf '\n== valgrind %s\n' "$command"
+    # shellcheck disable=SC2086
+    valgrind --quiet --leak-check=full --show-leak-kinds=all --error-exitcode=1 \
+        --errors-for-leak-kinds=definite,indirect,possible $command
+done
