@@ -448,6 +448,10 @@ fn early_stopping_keeps_the_best() {
     assert_eq!(stops, [false, false, false, true]);
     let (objective, step, _) = stopping.best().unwrap();
     assert_eq!((objective, step), (2.0, 2));
+    // What is no number is no best.
+    let mut stopping = EarlyStopping::new(2);
+    assert!(!stopping.observe(f64::NAN, 1, &net) && !stopping.observe(5.0, 2, &net));
+    assert_eq!(stopping.best().map(|(objective, step, _)| (objective, step)), Some((5.0, 2)));
 }
 
 fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
