@@ -14,7 +14,6 @@ mod output;
 mod picture;
 mod reconstruct;
 mod settings;
-mod spec;
 mod sweep;
 mod train;
 
