@@ -232,6 +232,19 @@ impl Checkpoint {
         self.state.step
     }
 
+    /// The same training, to go on with other samples, from their next epoch. (One that goes on
+    /// like that ends in other bits than one that was built on them.)
+    ///
+    /// # Errors
+    /// A sample that is looked at is not of finite numbers.
+    pub fn with_samples(mut self, samples: &Samples) -> Result<Self> {
+        self.state.data = Data::of(samples)?;
+        if self.state.position > 0 {
+            (self.state.epoch, self.state.position) = (self.state.epoch + 1, 0);
+        }
+        Ok(self)
+    }
+
     /// Gives a trainer's network and state what was kept of them.
     pub(crate) fn restore(self, net: &mut Autoencoder, state: &mut workspace::State) {
         net.parameters = self.parameters;
@@ -398,11 +411,7 @@ impl Checkpoints {
         if keep == 0 {
             return Err(Error::setting("keep", "0 checkpoints; at least 1 was expected"));
         }
-        if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
-            let problem =
-                "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
-            return Err(Error::setting("optimizer", problem));
-        }
+        check_optimizer(trainer)?;
         let wrong = |e| Error::io("write", path, e);
         let target = files::resolved(path).map_err(wrong)?;
         files::check_writable(&target)?;
@@ -473,6 +482,28 @@ impl Drop for Checkpoints {
             let _ = writer.join();
         }
     }
+}
+
+impl Trainer {
+    /// What a checkpoint's file of the training, as it stands, has; for [`Checkpoint::from_bytes`].
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the optimizer is L-BFGS.
+    pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        check_optimizer(self)?;
+        let data = Data::of(self.samples())?;
+        let mut image = image(&data, self)?;
+        image.fill(&state(&data, self).to_json(), self);
+        Ok(image.sealed().to_vec())
+    }
+}
+
+fn check_optimizer(trainer: &Trainer) -> Result<()> {
+    if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
+        let problem = "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
+        return Err(Error::setting("optimizer", problem));
+    }
+    Ok(())
 }
 
 /// The state of a training.
