@@ -3,8 +3,8 @@
 
     against_mlp.py [FOLDER] [--epochs N] [--rounds N] [--threads N]
 
-Both train 784-300-30-300-784, sigmoids, Adam at 0.01, batch 60, without a sparsity penalty (`MLPRegressor` has none), in
-float32, in alternating rounds; medians are printed. FOLDER has MNIST's train-images-idx3-ubyte, packed or not; without
+Both train 784-300-30-300-784, sigmoids, Adam at 0.01, batch 60, without a sparsity penalty (`MLPRegressor` has none),
+in float32, in alternating rounds; medians are printed. FOLDER has MNIST's train-images-idx3-ubyte, packed or not; without
 one, digits are drawn. `MLPRegressor`'s output layer is linear; the one here is a sigmoid, which is more work.
 """
 

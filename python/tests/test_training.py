@@ -29,20 +29,50 @@ def same(one, other):
 RELU = {"activation": "relu", "beta": 0.0, "initialisation": "he", "learning_rate": 0.001}
 
 
-@pytest.mark.parametrize(
-    ("params", "words"),
-    [
-        ({}, ""),
-        ({"rho": 0.1, "beta": 0.3, "lambda_": 1e-5 / 3}, f"--rho 0.1 --beta 0.3 --lambda {1e-5 / 3}"),
-        ({"layers": (784, 20, 5, 20, 784)}, ""),
-        ({"layers": [16], "code": "top-k:3", **RELU, "revive": 10}, "--layers 784,16,784 --code top-k:3 --activation relu --beta 0 --init he --lr 0.001 --revive 10"),
-        ({"activations": ("relu", "sigmoid", "tanh"), "penalties": ("2:rho=0.1:beta=0.01",)}, "--activations relu,sigmoid,tanh --penalty 2:rho=0.1:beta=0.01"),
-        ({"tied": True, "corruption": "masking:0.2", "loss": "cross-entropy"}, "--tied --corrupt masking:0.2 --loss cross-entropy"),
-        ({"target": "mean-activation:0.2", "schedule": "cosine", "warm_up": 5, "clip": 0.5}, "--target mean-activation:0.2 --schedule cosine --warm-up 5 --clip 0.5"),
-        ({"optimizer": "l-bfgs"}, "--optimizer l-bfgs"),
-        ({"optimizer": "adamw:0.1", "batch": 33, "unit_norm": True, "rho_momentum": 0.5, "l1": 1e-6, "output_activation": "linear"}, "--optimizer adamw:0.1 --batch 33 --unit-norm --rho-momentum 0.5 --l1 1e-6 --output-activation linear"),
-    ],
-)  # fmt: skip
+CASES = [
+    ({}, ""),
+    (
+        {"rho": 0.1, "beta": 0.3, "lambda_": 1e-5 / 3},
+        f"--rho 0.1 --beta 0.3 --lambda {1e-5 / 3}",
+    ),
+    ({"layers": (784, 20, 5, 20, 784)}, ""),
+    (
+        {"layers": [16], "code": "top-k:3", **RELU, "revive": 10},
+        "--layers 784,16,784 --code top-k:3 --activation relu --beta 0 --init he --lr 0.001 "
+        "--revive 10",
+    ),
+    (
+        {
+            "activations": ("relu", "sigmoid", "tanh"),
+            "penalties": ("2:rho=0.1:beta=0.01", "1:l1=1e-5"),
+        },
+        "--activations relu,sigmoid,tanh --penalty 2:rho=0.1:beta=0.01 --penalty 1:l1=1e-5",
+    ),
+    (
+        {"tied": True, "corruption": "masking:0.2", "loss": "cross-entropy"},
+        "--tied --corrupt masking:0.2 --loss cross-entropy",
+    ),
+    (
+        {"target": "mean-activation:0.2", "schedule": "cosine", "warm_up": 5, "clip": 0.5},
+        "--target mean-activation:0.2 --schedule cosine --warm-up 5 --clip 0.5",
+    ),
+    ({"optimizer": "l-bfgs"}, "--optimizer l-bfgs"),
+    (
+        {
+            "optimizer": "adamw:0.1",
+            "batch": 33,
+            "unit_norm": True,
+            "rho_momentum": 0.5,
+            "l1": 1e-6,
+            "output_activation": "linear",
+        },
+        "--optimizer adamw:0.1 --batch 33 --unit-norm --rho-momentum 0.5 --l1 1e-6 "
+        "--output-activation linear",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "words"), CASES)
 def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, words):
     X, _ = digits
     data = write_idx(X.reshape(-1, 28, 28))
