@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts `unsafe` by file; fails where it stands outside the kernels, the C ABI, the mapping of a file and the
-# hand-over of work.
+# Counts `unsafe` by file; fails where it stands outside the kernels, the C ABI, the mapping of a file, the
+# hand-over of work and NumPy's memory.
 # (A module of tests, at a file's end, is not counted.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,14 +10,14 @@ count() {
 }
 failed=
 total=0
-for file in $(git ls-files 'src/*.rs' 'kernels/src/*.rs' 'capi/src/*.rs' 'fuzz/*.rs'); do
+for file in $(git ls-files 'src/*.rs' 'kernels/src/*.rs' 'capi/src/*.rs' 'fuzz/*.rs' 'python/src/*.rs'); do
     n=$(count "$file")
     [ "$n" -gt 0 ] || continue
     total=$((total + n))
     printf '%5d %s\n' "$n" "$file"
     case $file in
         kernels/* | capi/* | fuzz/limit.rs) ;;
-        src/idx.rs | src/team.rs) [ "$n" -le 1 ] || failed="$failed $file" ;;
+        src/idx.rs | src/team.rs | python/src/data.rs) [ "$n" -le 1 ] || failed="$failed $file" ;;
         *) failed="$failed $file" ;;
     esac
 done

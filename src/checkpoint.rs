@@ -240,6 +240,19 @@ impl Checkpoint {
         self.state.step
     }
 
+    /// The same training, to go on with other samples, from their next epoch. (One that goes on
+    /// like that ends in other bits than one that was built on them.)
+    ///
+    /// # Errors
+    /// A sample that is looked at is not of finite numbers.
+    pub fn with_samples(mut self, samples: &Samples) -> Result<Self> {
+        self.state.data = Data::of(samples)?;
+        if self.state.position > 0 {
+            (self.state.epoch, self.state.position) = (self.state.epoch + 1, 0);
+        }
+        Ok(self)
+    }
+
     /// Gives a trainer's network and state what was kept of them.
     pub(crate) fn restore(self, net: &mut Autoencoder, state: &mut workspace::State) {
         net.parameters = self.parameters;

@@ -53,6 +53,7 @@
 //! | `gz` | IDX files packed with gzip | yes |
 //! | `digits` | drawn digits, where no data is at hand | |
 //! | `onnx` | ONNX files of models | |
+//! | `words` | settings by the command's words: `Settings::set` | |
 //! | `cli` | the command `sae` | |
 //!
 //! `examples/` has programs to begin with: `article` (the seed article's two experiments),

@@ -1,5 +1,6 @@
 //! A data set as the network sees it: scaled `f32` samples, gathered row by row from the file.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sae_kernels::{Isa, bytes};
@@ -82,6 +83,13 @@ impl Scaling {
     }
 }
 
+fn check_whole(count: usize, features: usize) -> Result<()> {
+    if features > 0 && count > 0 && count.is_multiple_of(features) {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("{count} numbers are not one or more samples of {features} features")))
+}
+
 fn each_row(idx: &Idx, mut f: impl FnMut(&[f32])) {
     let mut row = vec![0.0; idx.features()];
     for sample in 0..idx.samples() {
@@ -90,10 +98,24 @@ fn each_row(idx: &Idx, mut f: impl FnMut(&[f32])) {
     }
 }
 
-#[derive(Debug)]
+/// Numbers in memory, whoever owns them. They are asked for once a row, not once a number.
+type Shared<T> = Box<dyn AsRef<[T]> + Send + Sync>;
+
 enum Source {
     Idx(Idx),
-    Memory { values: Vec<f32>, features: usize },
+    Bytes { bytes: Shared<u8>, features: usize },
+    Values { values: Shared<f32>, features: usize },
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, count, features) = match self {
+            Source::Idx(idx) => return idx.fmt(f),
+            Source::Bytes { bytes, features } => ("u8", (**bytes).as_ref().len(), features),
+            Source::Values { values, features } => ("f32", (**values).as_ref().len(), features),
+        };
+        write!(f, "Memory({} x {features} {kind})", count / features)
+    }
 }
 
 /// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
@@ -134,13 +156,36 @@ impl Samples {
     /// # Errors
     /// [`Error::Shape`] if there is none or the last is not whole.
     pub fn from_values(values: Vec<f32>, features: usize) -> Result<Self> {
-        if features == 0 || values.is_empty() || !values.len().is_multiple_of(features) {
-            let count = values.len();
-            return Err(Error::Shape(format!(
-                "{count} numbers are not one or more samples of {features} features"
-            )));
-        }
-        Ok(Self::of(Source::Memory { values, features }, Scaling::AsIs))
+        Self::from_shared_values(values, features, Scaling::AsIs)
+    }
+
+    /// Samples in memory that another owns, row-major `[samples, features]`, without a copy: an
+    /// `Arc<[f32]>`, or a type that holds another language's array. Its slice has to be the same at
+    /// every call, in length and content, as long as these samples or a clone of them live.
+    ///
+    /// # Errors
+    /// As for [`Samples::from_values`].
+    pub fn from_shared_values(
+        values: impl AsRef<[f32]> + Send + Sync + 'static,
+        features: usize,
+        scaling: Scaling,
+    ) -> Result<Self> {
+        check_whole(values.as_ref().len(), features)?;
+        Ok(Self::of(Source::Values { values: Box::new(values), features }, scaling))
+    }
+
+    /// As [`Samples::from_shared_values`], of bytes: the features are what a file of the same bytes
+    /// has under that scaling.
+    ///
+    /// # Errors
+    /// As for [`Samples::from_values`].
+    pub fn from_shared_bytes(
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        features: usize,
+        scaling: Scaling,
+    ) -> Result<Self> {
+        check_whole(bytes.as_ref().len(), features)?;
+        Ok(Self::of(Source::Bytes { bytes: Box::new(bytes), features }, scaling))
     }
 
     fn of(source: Source, scaling: Scaling) -> Self {
@@ -152,7 +197,8 @@ impl Samples {
         match (&self.chosen, &*self.source) {
             (Some(chosen), _) => chosen.len(),
             (None, Source::Idx(idx)) => idx.samples(),
-            (None, Source::Memory { values, features }) => values.len() / features,
+            (None, Source::Bytes { bytes, features }) => (**bytes).as_ref().len() / features,
+            (None, Source::Values { values, features }) => (**values).as_ref().len() / features,
         }
     }
 
@@ -165,7 +211,7 @@ impl Samples {
     pub fn features(&self) -> usize {
         match &*self.source {
             Source::Idx(idx) => idx.features(),
-            Source::Memory { features, .. } => *features,
+            Source::Bytes { features, .. } | Source::Values { features, .. } => *features,
         }
     }
 
@@ -176,7 +222,7 @@ impl Samples {
                 [_, rows, cols] => Some((*rows, *cols)),
                 _ => None,
             },
-            Source::Memory { .. } => None,
+            Source::Bytes { .. } | Source::Values { .. } => None,
         }
     }
 
@@ -212,7 +258,7 @@ impl Samples {
     pub fn unchanged(&self) -> Result<()> {
         match &*self.source {
             Source::Idx(idx) => idx.unchanged(),
-            Source::Memory { .. } => Ok(()),
+            Source::Bytes { .. } | Source::Values { .. } => Ok(()),
         }
     }
 
@@ -221,12 +267,19 @@ impl Samples {
         self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize)
     }
 
+    /// The source, if it is of bytes.
+    fn bytes(&self) -> Option<&[u8]> {
+        match &*self.source {
+            Source::Idx(idx) => idx.as_u8(),
+            Source::Bytes { bytes, .. } => Some((**bytes).as_ref()),
+            Source::Values { .. } => None,
+        }
+    }
+
     /// Asks for a sample's bytes, which will be gathered soon.
     pub(crate) fn prefetch(&self, sample: usize) {
         let row = self.source_row(sample);
-        if let Source::Idx(idx) = &*self.source
-            && let Some(all) = idx.as_u8()
-        {
+        if let Some(all) = self.bytes() {
             bytes::prefetch(&all[row * self.features()..][..self.features()]);
         }
     }
@@ -241,26 +294,24 @@ impl Samples {
     pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
         let row = self.source_row(sample);
         let features = self.features();
-        match &*self.source {
-            Source::Idx(idx) => {
-                if let Some(all) = idx.as_u8() {
-                    let row_bytes = &all[row * features..][..features];
-                    let (subtract, divide) = self.scaling.constants();
-                    if divide == 0.0 {
-                        out.fill(0.0);
-                    } else {
-                        bytes::scale_bytes(self.isa, row_bytes, subtract, divide, out);
-                    }
-                    return Ok(());
-                }
-                idx.read_row(row, out);
-                for value in out.iter_mut() {
-                    *value = self.scaling.apply(*value);
-                }
+        if let Some(all) = self.bytes() {
+            let row_bytes = &all[row * features..][..features];
+            let (subtract, divide) = self.scaling.constants();
+            if divide == 0.0 {
+                out.fill(0.0);
+            } else {
+                bytes::scale_bytes(self.isa, row_bytes, subtract, divide, out);
             }
-            Source::Memory { values, .. } => {
-                out.copy_from_slice(&values[row * features..][..features]);
-            }
+            return Ok(());
+        }
+        if let Source::Idx(idx) = &*self.source {
+            idx.read_row(row, out);
+        }
+        if let Source::Values { values, .. } = &*self.source {
+            out.copy_from_slice(&(**values).as_ref()[row * features..][..features]);
+        }
+        if self.scaling != Scaling::AsIs {
+            out.iter_mut().for_each(|value| *value = self.scaling.apply(*value));
         }
         // Without a branch a number, this is vectorised.
         let infinite = f32::INFINITY.to_bits();

@@ -1,6 +1,8 @@
 //! Everything that decides what a training computes.
 
 mod validate;
+#[cfg(feature = "words")]
+mod words;
 
 use sae_kernels::{Activation, Loss};
 

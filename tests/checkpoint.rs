@@ -67,6 +67,34 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
     }
 }
 
+/// In memory, and with other samples: an epoch for each call, as Python's `partial_fit` has it.
+#[test]
+fn it_goes_on_with_other_samples_from_their_next_epoch() {
+    let (folder, samples) = (Folder::new("others"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut unbroken = builder().batch(5).build(&samples).unwrap();
+    steps(&mut unbroken, 20);
+    let mut trainer = builder().batch(5).build(&samples).unwrap();
+    steps(&mut trainer, 10);
+    let bytes = trainer.checkpoint().unwrap();
+    let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+    checkpoints.save(&mut trainer).unwrap();
+    checkpoints.finish().unwrap();
+    assert!(fs::read(&path).unwrap() == bytes);
+
+    let read = || Checkpoint::from_bytes("m", &bytes).unwrap();
+    let goes_on = |checkpoint: Checkpoint, samples: &Samples| {
+        let mut trainer = Trainer::builder().resume(checkpoint).build(samples)?;
+        steps(&mut trainer, 10);
+        Ok::<_, sae::Error>(bits(&trainer))
+    };
+    let same = goes_on(read().with_samples(&samples).unwrap(), &samples).unwrap();
+    assert!(same == bits(&unbroken));
+    let others = Samples::from_values(pixels(4, 9, FEATURES), FEATURES).unwrap();
+    assert!(goes_on(read(), &others).unwrap_err().to_string().contains("50 samples"));
+    assert!(goes_on(read().with_samples(&others).unwrap(), &others).unwrap() != same);
+}
+
 /// The parts of the toolbox that remember something.
 #[test]
 fn what_the_toolbox_remembers_is_kept() {

@@ -127,11 +127,7 @@ impl Checkpoints {
         if keep == 0 {
             return Err(Error::setting("keep", "0 checkpoints; at least 1 was expected"));
         }
-        if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
-            let problem =
-                "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
-            return Err(Error::setting("optimizer", problem));
-        }
+        check_optimizer(trainer)?;
         let wrong = |e| Error::io("write", path, e);
         let target = files::resolved(path).map_err(wrong)?;
         files::check_writable(&target)?;
@@ -202,6 +198,28 @@ impl Drop for Checkpoints {
             let _ = writer.join();
         }
     }
+}
+
+impl Trainer {
+    /// What a checkpoint's file of the training, as it stands, has; for [`Checkpoint::from_bytes`].
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the optimizer is L-BFGS.
+    pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        check_optimizer(self)?;
+        let data = Data::of(self.samples())?;
+        let mut image = image(&data, self)?;
+        image.fill(&State::of(&data, self).to_json(), self);
+        Ok(image.sealed().to_vec())
+    }
+}
+
+fn check_optimizer(trainer: &Trainer) -> Result<()> {
+    if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
+        let problem = "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
+        return Err(Error::setting("optimizer", problem));
+    }
+    Ok(())
 }
 
 /// An image with room for a training's checkpoints.

@@ -21,7 +21,6 @@ mod picture;
 mod reconstruct;
 mod report;
 mod settings;
-mod spec;
 mod sweep;
 mod train;
 

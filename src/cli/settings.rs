@@ -4,9 +4,8 @@ use clap::ValueEnum;
 use sae::{Activation, Optimizer, Preset, Samples, Scaling, Settings};
 
 use crate::failure::Result;
-use crate::spec;
 
-/// One word for each setting; see [`spec::set`].
+/// One word for each setting; see [`Settings::set`].
 #[derive(clap::Args, Clone)]
 #[command(next_help_heading = "Settings")]
 pub struct SettingsArgs {
@@ -153,14 +152,14 @@ impl SettingsArgs {
             ("seed", &self.seed),
         ] {
             if let Some(text) = text {
-                spec::set(&mut settings, field, text, steps)?;
+                settings.set(field, text, steps)?;
             }
         }
         if !self.penalty.is_empty() {
             settings.penalties.clear();
         }
         for text in &self.penalty {
-            spec::set(&mut settings, "penalty", text, steps)?;
+            settings.set("penalty", text, steps)?;
         }
         if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) && self.batch.is_none() {
             settings.batch = train.len();

@@ -19,7 +19,6 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::output::{note, settings_json, short, write_error};
 use crate::settings::SettingsArgs;
-use crate::spec;
 use journal::{Journal, Outcome};
 use plan::Range;
 
@@ -148,7 +147,7 @@ fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> 
             for (dimension, range) in ranges.iter().enumerate() {
                 let place = plan::place(args.from as usize + at, dimension, ranges.len());
                 let word = range.at(place);
-                spec::set(&mut settings, &range.field, &word, args.steps)?;
+                settings.set(&range.field, &word, args.steps)?;
                 words.push(word);
             }
             settings.validate()?;

@@ -1,24 +1,26 @@
-//! Settings as words: `--code top-k:32` on the command line, `code=top-k:32` in a sweep.
+//! Settings as words: `--code top-k:32` on the command line, `code=top-k:32` in a sweep, and
+//! `code="top-k:32"` in Python.
 
 use std::str::FromStr;
 
-use sae::{
-    Code, Corruption, Initialisation, LayerPenalty, Loss, Measure, Optimizer, Schedule, Settings,
-    Target, activation_of,
-};
+use sae_kernels::Loss;
 
-use crate::failure::{Failure, Result};
+use super::{
+    Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Schedule, Settings, Target,
+    activation_of,
+};
+use crate::error::{Error, Result};
 
 /// A word with what belongs to it: `name:number:number`.
 struct Spec<'a> {
-    field: &'a str,
+    field: &'static str,
     text: &'a str,
     parts: Vec<&'a str>,
     expected: &'static str,
 }
 
 impl<'a> Spec<'a> {
-    fn new(field: &'a str, text: &'a str, expected: &'static str) -> Self {
+    fn new(field: &'static str, text: &'a str, expected: &'static str) -> Self {
         Spec { field, text, parts: text.split(':').collect(), expected }
     }
 
@@ -26,9 +28,9 @@ impl<'a> Spec<'a> {
         self.parts[0]
     }
 
-    fn wrong(&self) -> Failure {
+    fn wrong(&self) -> Error {
         let Spec { field, text, expected, .. } = self;
-        Failure::input(format!("{field}: '{text}'; {expected} was expected"))
+        Error::setting(field, format!("'{text}'; {expected} was expected"))
     }
 
     /// The number at a place behind the name.
@@ -47,75 +49,106 @@ impl<'a> Spec<'a> {
     }
 }
 
-fn plain<T: FromStr>(field: &str, text: &str, expected: &'static str) -> Result<T> {
+fn plain<T: FromStr>(field: &'static str, text: &str, expected: &'static str) -> Result<T> {
     let spec = Spec::new(field, text, expected);
     spec.done(1, spec.number(0)?)
 }
 
 fn named<T: Copy>(
-    field: &str,
+    field: &'static str,
     text: &str,
     all: &[T],
     name: impl Fn(T) -> &'static str,
 ) -> Result<T> {
     all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|&one| name(one)).collect();
-        Failure::input(format!("{field}: '{text}' is not one of {}", names.join(", ")))
+        Error::setting(field, format!("'{text}' is not one of {}", names.join(", ")))
     })
 }
 
-/// Sets one setting, by its name in the library with `-` for `_`. `steps` are those of the whole
-/// training.
-pub fn set(settings: &mut Settings, field: &str, text: &str, steps: u64) -> Result<()> {
-    let number = || plain(field, text, "a number");
-    match field {
-        "layers" => {
-            let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.parse().ok()).collect();
-            let expected = "sizes, as in 784,300,30,300,784,";
-            settings.layers = sizes.ok_or_else(|| Spec::new(field, text, expected).wrong())?;
+impl Settings {
+    /// Sets one setting by its word, the option of the command without the dashes, to what the
+    /// command would be given: `set("code", "top-k:32", 20_000)`. `penalty` adds one more. `steps`
+    /// are those of the whole training. Nothing is validated but the word itself.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such setting, or the text makes no sense for it.
+    pub fn set(&mut self, field: &str, text: &str, steps: u64) -> Result<()> {
+        let known = FIELDS.into_iter().find(|&known| known == field);
+        let field = known.ok_or_else(|| {
+            let problem =
+                format!("'{field}' is no setting; one of {} was expected", FIELDS.join(", "));
+            Error::setting("settings", problem)
+        })?;
+        let number = || plain(field, text, "a number");
+        match field {
+            "layers" => {
+                let sizes: Option<_> = text.split(',').map(|size| size.parse().ok()).collect();
+                let expected = "sizes, as in 784,300,30,300,784,";
+                self.layers = sizes.ok_or_else(|| Spec::new(field, text, expected).wrong())?;
+            }
+            "activation" => self.activation = activation_of(text)?,
+            "activations" => {
+                let list: Result<_> = text.split(',').map(activation_of).collect();
+                self.activations = list?;
+            }
+            "output-activation" => self.output_activation = activation_of(text)?,
+            "loss" => self.loss = named(field, text, &Loss::ALL, |loss| loss.name())?,
+            "code" => self.code = code(field, text)?,
+            "tied" => self.tied = plain(field, text, "true or false")?,
+            "unit-norm" => self.unit_norm = plain(field, text, "true or false")?,
+            "init" => {
+                self.initialisation = named(field, text, &Initialisation::ALL, |one| one.name())?;
+            }
+            "corrupt" => self.corruption = corruption(field, text)?,
+            "rho" => self.rho = number()?,
+            "beta" => self.beta = number()?,
+            "l1" => self.l1 = number()?,
+            "penalty" => self.penalties.push(penalty(field, text)?),
+            "rho-momentum" => self.rho_momentum = number()?,
+            "target" => self.target = Some(target(field, text, steps)?),
+            "lambda" => self.lambda = number()?,
+            "optimizer" => self.optimizer = optimizer(field, text)?,
+            "lr" => self.learning_rate = number()?,
+            "schedule" => self.schedule = schedule(field, text, steps)?,
+            "warm-up" => self.warm_up = plain(field, text, "a number of steps")?,
+            "clip" => self.clip = number()?,
+            "batch" => self.batch = plain(field, text, "a number of samples")?,
+            _ => self.seed = plain(field, text, "a whole number")?,
         }
-        "activation" => settings.activation = activation_of(text)?,
-        "activations" => {
-            let list: sae::Result<_> = text.split(',').map(activation_of).collect();
-            settings.activations = list?;
-        }
-        "output-activation" => settings.output_activation = activation_of(text)?,
-        "loss" => settings.loss = named(field, text, &Loss::ALL, |loss| loss.name())?,
-        "code" => settings.code = code(field, text)?,
-        "tied" => settings.tied = plain(field, text, "true or false")?,
-        "unit-norm" => settings.unit_norm = plain(field, text, "true or false")?,
-        "init" => {
-            settings.initialisation = named(field, text, &Initialisation::ALL, |one| one.name())?;
-        }
-        "corrupt" => settings.corruption = corruption(field, text)?,
-        "rho" => settings.rho = number()?,
-        "beta" => settings.beta = number()?,
-        "l1" => settings.l1 = number()?,
-        "penalty" => settings.penalties.push(penalty(field, text)?),
-        "rho-momentum" => settings.rho_momentum = number()?,
-        "target" => settings.target = Some(target(field, text, steps)?),
-        "lambda" => settings.lambda = number()?,
-        "optimizer" => settings.optimizer = optimizer(field, text)?,
-        "lr" => settings.learning_rate = number()?,
-        "schedule" => settings.schedule = schedule(field, text, steps)?,
-        "warm-up" => settings.warm_up = plain(field, text, "a number of steps")?,
-        "clip" => settings.clip = number()?,
-        "batch" => settings.batch = plain(field, text, "a number of samples")?,
-        "seed" => settings.seed = plain(field, text, "a whole number")?,
-        _ => {
-            let problem = format!("'{field}' is no setting; one of {FIELDS} was expected");
-            return Err(Failure::input(problem));
-        }
+        Ok(())
     }
-    Ok(())
 }
 
-/// What [`set`] knows.
-pub const FIELDS: &str = "layers, activation, activations, output-activation, loss, code, tied, \
-     unit-norm, init, corrupt, rho, beta, l1, penalty, rho-momentum, target, lambda, optimizer, \
-     lr, schedule, warm-up, clip, batch, seed";
+/// What [`Settings::set`] knows.
+const FIELDS: [&str; 24] = [
+    "layers",
+    "activation",
+    "activations",
+    "output-activation",
+    "loss",
+    "code",
+    "tied",
+    "unit-norm",
+    "init",
+    "corrupt",
+    "rho",
+    "beta",
+    "l1",
+    "penalty",
+    "rho-momentum",
+    "target",
+    "lambda",
+    "optimizer",
+    "lr",
+    "schedule",
+    "warm-up",
+    "clip",
+    "batch",
+    "seed",
+];
 
-fn code(field: &str, text: &str) -> Result<Code> {
+fn code(field: &'static str, text: &str) -> Result<Code> {
     let expected = "dense, top-k:K, batch-top-k:K or jump-relu:L0[:BANDWIDTH]";
     let spec = Spec::new(field, text, expected);
     match spec.name() {
@@ -130,7 +163,7 @@ fn code(field: &str, text: &str) -> Result<Code> {
     }
 }
 
-fn corruption(field: &str, text: &str) -> Result<Corruption> {
+fn corruption(field: &'static str, text: &str) -> Result<Corruption> {
     let spec = Spec::new(field, text, "none, masking:SHARE or gaussian:DEVIATION");
     match spec.name() {
         "none" => spec.done(1, Corruption::None),
@@ -141,7 +174,7 @@ fn corruption(field: &str, text: &str) -> Result<Corruption> {
 }
 
 /// `LAYER:rho=R:beta=B:l1=W`, the first hidden layer being 1.
-fn penalty(field: &str, text: &str) -> Result<LayerPenalty> {
+fn penalty(field: &'static str, text: &str) -> Result<LayerPenalty> {
     let spec = Spec::new(field, text, "LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]");
     let nth: usize = spec.number(0)?;
     let layer = nth.checked_sub(1).ok_or_else(|| spec.wrong())?;
@@ -160,7 +193,7 @@ fn penalty(field: &str, text: &str) -> Result<LayerPenalty> {
 }
 
 /// `mean-activation:VALUE[:LAYER]`, frozen for the last tenth of the steps.
-fn target(field: &str, text: &str, steps: u64) -> Result<Target> {
+fn target(field: &'static str, text: &str, steps: u64) -> Result<Target> {
     let spec = Spec::new(field, text, "mean-activation:VALUE[:LAYER] or l0:VALUE[:LAYER]");
     let of = named(field, spec.name(), &Measure::ALL, |measure| measure.name())?;
     let nth: usize = spec.number_or(2, 1)?;
@@ -168,7 +201,7 @@ fn target(field: &str, text: &str, steps: u64) -> Result<Target> {
     spec.done(3, Target { layer, of, value: spec.number(1)?, steps: steps - steps / 10 })
 }
 
-fn optimizer(field: &str, text: &str) -> Result<Optimizer> {
+fn optimizer(field: &'static str, text: &str) -> Result<Optimizer> {
     let spec = Spec::new(field, text, "adam, adamw:DECAY, momentum:SHARE or l-bfgs[:MEMORY]");
     match spec.name() {
         "adam" => spec.done(1, Optimizer::Adam),
@@ -179,7 +212,7 @@ fn optimizer(field: &str, text: &str) -> Result<Optimizer> {
     }
 }
 
-fn schedule(field: &str, text: &str, steps: u64) -> Result<Schedule> {
+fn schedule(field: &'static str, text: &str, steps: u64) -> Result<Schedule> {
     let spec = Spec::new(field, text, "constant, cosine or step:EVERY:FACTOR");
     match spec.name() {
         "constant" => spec.done(1, Schedule::Constant),
@@ -212,7 +245,7 @@ mod tests {
             ("optimizer", "adamw:0.1"),
             ("schedule", "step:100:0.5"),
         ] {
-            set(&mut settings, field, text, 1000).unwrap_or_else(|e| panic!("{}", e.problem));
+            settings.set(field, text, 1000).unwrap();
         }
         assert_eq!(settings.layers, [784, 64, 784]);
         assert_eq!(settings.code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1 });
@@ -223,6 +256,43 @@ mod tests {
         let target = Target { layer: 0, of: Measure::L0, value: 12.0, steps: 900 };
         assert_eq!(settings.target, Some(target));
         settings.validate().unwrap();
+    }
+
+    #[test]
+    fn every_word_changes_a_setting_of_its_own() {
+        let mut all = vec![Settings::default()];
+        for (field, text) in [
+            ("layers", "9,3,9"),
+            ("activation", "tanh"),
+            ("activations", "tanh,relu"),
+            ("output-activation", "linear"),
+            ("loss", "cross-entropy"),
+            ("code", "batch-top-k:4"),
+            ("tied", "true"),
+            ("unit-norm", "true"),
+            ("init", "he"),
+            ("corrupt", "gaussian:0.1"),
+            ("rho", "0.1"),
+            ("beta", "0.1"),
+            ("l1", "0.1"),
+            ("penalty", "1:beta=2"),
+            ("rho-momentum", "0.5"),
+            ("target", "l0:3"),
+            ("lambda", "0.1"),
+            ("optimizer", "l-bfgs"),
+            ("lr", "0.1"),
+            ("schedule", "cosine"),
+            ("warm-up", "7"),
+            ("clip", "1"),
+            ("batch", "7"),
+            ("seed", "7"),
+        ] {
+            let mut settings = Settings::default();
+            settings.set(field, text, 10).unwrap();
+            assert!(!all.contains(&settings), "{field}");
+            all.push(settings);
+        }
+        assert_eq!(all.len(), 1 + FIELDS.len());
     }
 
     #[test]
@@ -237,8 +307,8 @@ mod tests {
             ("optimizer", "sgd", "momentum:SHARE"),
             ("rate", "1", "'rate' is no setting"),
         ] {
-            let failure = set(&mut Settings::default(), field, text, 10).unwrap_err();
-            assert!(failure.problem.contains(sentence), "{}", failure.problem);
+            let problem = Settings::default().set(field, text, 10).unwrap_err().to_string();
+            assert!(problem.contains(sentence), "{problem}");
         }
     }
 }

@@ -1,0 +1,11 @@
+"""Sparse autoencoders on the CPU, with scikit-learn's manners.
+
+`SparseAutoencoder` is a transformer: it learns a code of the samples from which they can be
+reconstructed. The same seed, data and settings give the same weights, bit for bit, as the
+command `sae train`.
+"""
+
+from sae._estimator import SparseAutoencoder
+from sae._sae import draw_digits
+
+__all__ = ["SparseAutoencoder", "draw_digits"]

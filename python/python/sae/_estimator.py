@@ -1,0 +1,549 @@
+"""The estimator."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sae import _html, _plots, _sae, _words
+from sae._progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+    Data = Union[ArrayLike, str, os.PathLike[str]]
+
+# Steps from one record of the history to the next, at most.
+EVERY = 100
+
+
+class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Sparse autoencoder: a code of the samples from which they can be reconstructed.
+
+    The objective is the loss, plus `beta` times the Kullback-Leibler divergence of the encoder's
+    mean activations from `rho`, plus `lambda_` times half the sum of the squared weights. The
+    defaults are those of the command ``sae train``, and the same seed, data and settings give
+    the same weights, bit for bit, on any number of threads.
+
+    Wherever samples are taken, `X` is an array of shape (n_samples, n_features), or the path of
+    an IDX or ``.npy`` file, which is mapped. C-ordered arrays of uint8 or float32 are read where
+    they lie; others are converted to C-ordered float32. Bytes (uint8) become features in [0, 1],
+    divided by 255; all other numbers are taken as they stand.
+
+    Parameters
+    ----------
+    layers : sequence of int, default=(300, 30, 300)
+        Sizes of the hidden layers, an odd number of them; the one in the middle is the code. The
+        two ends, which have the features of the data, may be written, too: where the first and
+        the last of three or more sizes are both the number of features, they are the ends.
+    rho : float, default=0.02
+        Target activation of the KL penalty, in (0, 1).
+    beta : float, default=7.5e-5
+        Weight of the KL penalty; 0 for none.
+    lambda_ : float, default=5e-6
+        Weight of the weight decay; 0 for none.
+    l1 : float, default=0.0
+        Weight of the L1 penalty, the sum of the activations' magnitudes in a sample.
+    penalties : sequence of str, default=None
+        Penalties of single hidden layers, in place of those above:
+        ``"LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]"``, the first layer being 1.
+    activation : str, default="sigmoid"
+        Of the hidden layers: "sigmoid", "tanh", "relu", "leaky-relu", "linear" or
+        "saturating-linear". All but sigmoid need ``beta=0``.
+    activations : sequence of str, default=None
+        One activation for each hidden layer, instead.
+    output_activation : str, default=None
+        Of the output layer; None is "sigmoid" for bytes and "linear" for other numbers.
+    loss : str, default="squared-error"
+        "squared-error" or "cross-entropy".
+    code : str, default="dense"
+        What of the code is kept: "dense", "top-k:K", "batch-top-k:K" or
+        "jump-relu:L0[:BANDWIDTH]".
+    tied : bool, default=False
+        Whether the decoder has the encoder's weights, transposed.
+    unit_norm : bool, default=False
+        Whether the weights from each unit of the code are kept at length 1.
+    initialisation : str, default="truncated-normal"
+        First weights: "truncated-normal", "xavier", "he" or "by-activation".
+    corruption : str, default="none"
+        What is done to inputs, and is to be undone: "none", "masking:SHARE" or
+        "gaussian:DEVIATION".
+    rho_momentum : float, default=0.0
+        Above 0 the KL penalty follows a running mean, of which this share is what was.
+    target : str, default=None
+        Steers the penalties' weights until it holds: "mean-activation:VALUE[:LAYER]" or
+        "l0:VALUE[:LAYER]".
+    optimizer : str, default="adam"
+        "adam", "adamw:DECAY", "momentum:SHARE" or "l-bfgs[:MEMORY]".
+    learning_rate : float, default=0.01
+        Before its schedule.
+    schedule : str, default="constant"
+        Of the learning rate: "constant", "cosine" or "step:EVERY:FACTOR".
+    warm_up : int, default=0
+        Steps in which the learning rate rises to its full.
+    clip : float, default=0.0
+        Longest gradient; 0 for no bound.
+    batch : int, default=None
+        Samples in a batch; None is 60, or all samples with L-BFGS. A batch longer than the data
+        goes through it as often as it takes.
+    steps : int, default=20_000
+        Steps of the optimizer in `fit`.
+    revive : int, default=0
+        Gives units that are never active a new start after every so many steps; 0 for never.
+    random_state : int, RandomState instance or None, default=None
+        An int is the seed, as that of the command; from the others a seed is drawn.
+    threads : int, default=None
+        Threads; None is as many as there are cores. The result does not depend on them.
+    verbose : bool or int, default=0
+        Whether to show progress: a bar where tqdm is installed, or else lines.
+    callback : callable, default=None
+        ``callback(step, objective, mean_activations)``, called every 100 steps or more often;
+        true ends the training.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Features of a sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `X` has names that are all strings.
+    n_iter_ : int
+        Steps done.
+    seed_ : int
+        The seed.
+    history_ : dict of ndarray
+        "step", "objective" and "mean_activations" (a column for each hidden layer) of batches on
+        the way.
+    coefs_ : list of ndarray of shape (inputs, outputs)
+        Weights of each layer, a copy.
+    intercepts_ : list of ndarray of shape (outputs,)
+        Biases of each layer, a copy.
+
+    Examples
+    --------
+    >>> from sae import SparseAutoencoder, draw_digits
+    >>> images, _ = draw_digits(500)
+    >>> X = images.reshape(500, -1)
+    >>> model = SparseAutoencoder(layers=(64,), rho=0.05, beta=1e-3, steps=200, random_state=1)
+    >>> model.fit_transform(X).shape
+    (500, 64)
+    """
+
+    n_features_in_: int
+    n_iter_: int
+    seed_: int
+    history_: dict[str, Any]
+    _network: _sae.Network
+
+    def __init__(
+        self,
+        layers: Sequence[int] = (300, 30, 300),
+        *,
+        rho: float = 0.02,
+        beta: float = 7.5e-5,
+        lambda_: float = 5e-6,
+        l1: float = 0.0,
+        penalties: Optional[Sequence[str]] = None,
+        activation: str = "sigmoid",
+        activations: Optional[Sequence[str]] = None,
+        output_activation: Optional[str] = None,
+        loss: str = "squared-error",
+        code: str = "dense",
+        tied: bool = False,
+        unit_norm: bool = False,
+        initialisation: str = "truncated-normal",
+        corruption: str = "none",
+        rho_momentum: float = 0.0,
+        target: Optional[str] = None,
+        optimizer: str = "adam",
+        learning_rate: float = 0.01,
+        schedule: str = "constant",
+        warm_up: int = 0,
+        clip: float = 0.0,
+        batch: Optional[int] = None,
+        steps: int = 20_000,
+        revive: int = 0,
+        random_state: Any = None,
+        threads: Optional[int] = None,
+        verbose: Union[bool, int] = 0,
+        callback: Optional[Callable[[int, float, list[float]], object]] = None,
+    ) -> None:
+        self.layers = layers
+        self.rho = rho
+        self.beta = beta
+        self.lambda_ = lambda_
+        self.l1 = l1
+        self.penalties = penalties
+        self.activation = activation
+        self.activations = activations
+        self.output_activation = output_activation
+        self.loss = loss
+        self.code = code
+        self.tied = tied
+        self.unit_norm = unit_norm
+        self.initialisation = initialisation
+        self.corruption = corruption
+        self.rho_momentum = rho_momentum
+        self.target = target
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warm_up = warm_up
+        self.clip = clip
+        self.batch = batch
+        self.steps = steps
+        self.revive = revive
+        self.random_state = random_state
+        self.threads = threads
+        self.verbose = verbose
+        self.callback = callback
+
+    # Training
+
+    def fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
+        """Train from the start, `steps` steps.
+
+        Ctrl-C ends the training after the current step: `KeyboardInterrupt` is raised, and the
+        estimator is fitted with what was reached.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+        y : ignored
+
+        Returns
+        -------
+        self : SparseAutoencoder
+        """
+        return self._train(X, None, one_pass=False)
+
+    def partial_fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
+        """Go on training with one pass over the samples.
+
+        That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples once
+        more. The first call begins as `fit` does; later ones keep its settings, whatever
+        parameters have become since, and its optimizer's state (after `load` that begins anew).
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+        y : ignored
+
+        Returns
+        -------
+        self : SparseAutoencoder
+        """
+        return self._train(X, getattr(self, "_network", None), one_pass=True)
+
+    def _train(
+        self, X: Data, previous: Optional[_sae.Network], one_pass: bool
+    ) -> SparseAutoencoder:
+        lbfgs = str(self.optimizer).startswith("l-bfgs")
+        if one_pass and lbfgs:
+            raise ValueError("optimizer: L-BFGS takes all samples at once; use fit, or 'adam'")
+        first = previous is None
+        data = self._data(X, reset=first)
+        seed = self._seed() if first else self.seed_
+        words = [*_words.words(self.get_params(deep=False)), ("seed", str(seed))] if first else []
+        before = 0 if first else self.n_iter_
+        steps = None if one_pass else self.steps
+        progress = Progress(before, steps, bool(self.verbose), self.callback)
+        try:
+            network, done, stopped = _sae.train(
+                data,
+                [int(size) for size in self.layers],
+                words,
+                self.steps,
+                one_pass,
+                previous,
+                self.revive,
+                self.threads,
+                EVERY if one_pass else max(1, min(EVERY, self.steps // 50)),
+                progress,
+            )
+        finally:
+            progress.close()
+        self._network = network
+        self.n_iter_ = done
+        self.seed_ = seed
+        self.history_ = progress.history(None if first else self.history_)
+        if isinstance(data, str):
+            self._take_features_of_file(first)
+        if stopped is not None:
+            raise stopped
+        return self
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, (int, np.integer)):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _data(self, X: Data, reset: bool) -> Any:
+        """Samples as the compiled part takes them: without a copy where that can be."""
+        if isinstance(X, (str, os.PathLike)):
+            return os.fspath(X)
+        X = validate_data(self, X, reset=reset, dtype=[np.float32, np.uint8], order="C")
+        return np.require(X, requirements=["C", "A"])
+
+    def _take_features_of_file(self, first: bool) -> None:
+        self.n_features_in_ = json.loads(self._network.settings)["layers"][0]
+        if first and hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    # Results
+
+    def transform(self, X: Data) -> NDArray[np.float32]:
+        """Codes of samples.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, code units)
+        """
+        check_is_fitted(self)
+        return self._network.encode(self._data(X, reset=False), self.threads)
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Reconstructions from codes.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, code units)
+            The codes.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features)
+            Features; for bytes they are in [0, 1].
+        """
+        check_is_fitted(self)
+        codes = np.require(check_array(X, dtype=np.float32, order="C"), requirements=["C", "A"])
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "
+                f"{self._n_features_out} units"
+            )
+        return self._network.decode(codes, self.threads)
+
+    def reconstruct(self, X: Data) -> NDArray[np.float32]:
+        """Reconstructions of samples: both of the above, without a way through Python.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self._network.reconstruct(self._data(X, reset=False), self.threads)
+
+    def evaluate(self, X: Data) -> dict[str, Any]:
+        """The objective over samples, which count as one batch, and how active the layers are.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+
+        Returns
+        -------
+        evaluation : dict
+            "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
+            "squared_error", "explained_variance", and "layers": of each hidden layer
+            "mean_activations" (of each unit), "l0" (units active in a sample, on average),
+            "dead_units", and a histogram of activations ("low", "high", "counts", "zeros").
+        """
+        check_is_fitted(self)
+        return self._network.evaluate(self._data(X, reset=False), self.threads)
+
+    def score(self, X: Data, y: Any = None) -> float:
+        """Share of the variance of `X` that the reconstructions explain; 1 is best.
+
+        It is R squared over all features together, each weighted by its variance.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+        y : ignored
+
+        Returns
+        -------
+        score : float
+            Where `X` does not vary: 1 if the reconstructions are exact, or else 0.
+        """
+        evaluation = self.evaluate(X)
+        explained: float = evaluation["explained_variance"]
+        if np.isnan(explained):
+            return 1.0 if evaluation["squared_error"] == 0 else 0.0
+        return explained
+
+    @property
+    def coefs_(self) -> list[NDArray[np.float32]]:
+        check_is_fitted(self)
+        return [weights for weights, _ in self._network.layers]
+
+    @property
+    def intercepts_(self) -> list[NDArray[np.float32]]:
+        check_is_fitted(self)
+        return [biases for _, biases in self._network.layers]
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._network.code_units
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    # Files
+
+    def save(self, path: Union[str, os.PathLike[str]]) -> None:
+        """Write a model file, as ``sae train`` does; PyTorch can read it, too.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, replaced once the new one is whole.
+        """
+        check_is_fitted(self)
+        self._network.save(path)
+
+    @classmethod
+    def load(cls, path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
+        """Read a model file, one of ``sae train`` perhaps.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        model : SparseAutoencoder
+            Fitted, with the parameters that the file tells. It does not tell the steps.
+        """
+        network = _sae.Network.load(path)
+        settings = json.loads(network.settings)
+        model = cls(**_words.parameters(settings))
+        model._network = network
+        model.n_features_in_ = settings["layers"][0]
+        model.n_iter_ = 0
+        model.seed_ = settings["seed"]
+        model.history_ = Progress(0, None, False, None).history(None)
+        return model
+
+    # Pictures
+
+    def plot_features(
+        self,
+        count: Optional[int] = None,
+        *,
+        shape: Optional[tuple[int, int]] = None,
+        ax: Optional[Axes] = None,
+    ) -> Axes:
+        """Tiles of the first layer's weights, one for each unit; middle grey is 0.
+
+        Parameters
+        ----------
+        count : int, default=None
+            Tiles, at most; None for all.
+        shape : (int, int), default=None
+            Rows and columns of a sample; None is a square.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        ax : matplotlib Axes
+        """
+        check_is_fitted(self)
+        return _plots.features(self._network.layers[0][0], count, shape, ax)
+
+    def plot_reconstructions(
+        self,
+        X: Data,
+        count: int = 10,
+        *,
+        shape: Optional[tuple[int, int]] = None,
+        ax: Optional[Axes] = None,
+    ) -> Axes:
+        """The first samples above their reconstructions.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+        count : int, default=10
+            How many.
+        shape : (int, int), default=None
+            Rows and columns of a sample; None is a square.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        ax : matplotlib Axes
+        """
+        check_is_fitted(self)
+        data = self._data(X, reset=False)
+        samples = self._network.first(data, count)
+        # What the network sees of a model's own scaling is not what it is given.
+        given = samples if isinstance(data, str) else data[:count]
+        again = self._network.reconstruct(given, self.threads)
+        return _plots.reconstructions(samples, again, shape, ax)
+
+    def plot_history(self) -> Figure:
+        """Objective and mean activations of batches during the training.
+
+        Returns
+        -------
+        figure : matplotlib Figure
+        """
+        check_is_fitted(self)
+        return _plots.history(self.history_)
+
+    def plot_activations(self, X: Data) -> Figure:
+        """How often which activation is met, in each hidden layer up to the code.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or path
+            The samples.
+
+        Returns
+        -------
+        figure : matplotlib Figure
+        """
+        layers = self.evaluate(X)["layers"]
+        return _plots.activations(layers[: (len(layers) + 1) // 2])
+
+    def _repr_html_(self) -> str:
+        diagram: str = super()._repr_mimebundle_().get("text/html", "")
+        return diagram + (_html.summary(self) if hasattr(self, "_network") else "")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        # What notebooks ask first.
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}

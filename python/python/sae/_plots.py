@@ -1,0 +1,118 @@
+"""Pictures, by matplotlib, which is looked for when the first is drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+
+def _pyplot() -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from error
+    return pyplot
+
+
+def image_shape(features: int, shape: Optional[tuple[int, int]]) -> tuple[int, int]:
+    """Rows and columns of a sample; a square's if none are given."""
+    if shape is None:
+        side = math.isqrt(features)
+        shape = (side, side)
+        if side * side != features:
+            raise ValueError(f"{features} features are no square image; shape=(rows, columns) was expected")
+    if shape[0] * shape[1] != features:
+        raise ValueError(f"shape {shape[0]} x {shape[1]} is not that of {features} features")
+    return shape
+
+
+def mosaic(tiles: NDArray[np.float32], columns: int, ground: float) -> NDArray[np.float32]:
+    """Tiles (count, rows, cols) as one picture, `columns` side by side, with a margin of 1."""
+    count, height, width = tiles.shape
+    rows = -(-count // columns)
+    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), ground, np.float32)
+    for at, tile in enumerate(tiles):
+        top, left = at // columns * (height + 1) + 1, at % columns * (width + 1) + 1
+        picture[top : top + height, left : left + width] = tile
+    return picture
+
+
+def feature_mosaic(
+    weights: NDArray[np.float32], count: Optional[int], shape: Optional[tuple[int, int]]
+) -> NDArray[np.float32]:
+    """Weights (features, units) as tiles, the largest of each, either sign, being 1 or -1."""
+    rows, columns = image_shape(len(weights), shape)
+    units = weights.T[:count]
+    most = np.abs(units).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
+    tiles = (units / most).reshape(-1, rows, columns)
+    return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
+
+
+def _show(picture: NDArray[np.float32], low: float, high: float, ax: Optional[Axes]) -> Axes:
+    if ax is None:
+        _, ax = _pyplot().subplots()
+    assert ax is not None
+    ax.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    ax.set_axis_off()
+    return ax
+
+
+def features(
+    weights: NDArray[np.float32],
+    count: Optional[int],
+    shape: Optional[tuple[int, int]],
+    ax: Optional[Axes],
+) -> Axes:
+    return _show(feature_mosaic(weights, count, shape), -1.0, 1.0, ax)
+
+
+def reconstructions(
+    samples: NDArray[np.float32],
+    again: NDArray[np.float32],
+    shape: Optional[tuple[int, int]],
+    ax: Optional[Axes],
+) -> Axes:
+    rows, columns = image_shape(samples.shape[1], shape)
+    low, high = float(samples.min()), float(samples.max())
+    tiles = np.concatenate([samples, again]).reshape(-1, rows, columns)
+    return _show(mosaic(tiles, len(samples), (low + high) / 2), low, high, ax)
+
+
+def history(records: dict[str, Any]) -> Figure:
+    figure, (objective, means) = _pyplot().subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+    objective.plot(records["step"], records["objective"])
+    if len(records["objective"]) and min(records["objective"]) > 0:
+        objective.set_yscale("log")
+    objective.set(xlabel="step", ylabel="objective of the batch")
+    for layer, column in enumerate(records["mean_activations"].T, 1):
+        means.plot(records["step"], column, label=f"layer {layer}")
+    means.set(xlabel="step", ylabel="mean activation")
+    if len(records["step"]):
+        means.legend()
+    return figure  # type: ignore[no-any-return]
+
+
+def activations(layers: list[dict[str, Any]]) -> Figure:
+    figure, places = _pyplot().subplots(
+        1, len(layers), figsize=(5 * len(layers), 3.5), squeeze=False, layout="constrained"
+    )
+    for number, (layer, ax) in enumerate(zip(layers, places[0]), 1):
+        counts = layer["counts"]
+        edges = np.linspace(layer["low"], layer["high"], len(counts) + 1)
+        ax.stairs(counts, edges, fill=True)
+        if counts.any():
+            ax.set_yscale("log")
+        ax.set(
+            xlabel=f"activation (exactly 0: {layer['zeros']})",
+            ylabel="how often",
+            title=f"layer {number}: mean {layer['mean_activations'].mean():.3f}, L0 {layer['l0']:.1f} "
+            f"of {len(layer['mean_activations'])}",
+        )
+    return figure  # type: ignore[no-any-return]

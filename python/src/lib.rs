@@ -1,0 +1,33 @@
+//! `sae._sae`: what `sae.SparseAutoencoder` is made of. Arguments are checked in Python for their
+//! types and here for their sense.
+
+mod data;
+mod failure;
+mod network;
+mod training;
+
+use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
+use pyo3::prelude::*;
+
+/// Drawn digits: images `[samples, 28, 28]` and labels.
+#[pyfunction]
+#[pyo3(signature = (samples, seed = 1))]
+#[allow(clippy::type_complexity)]
+fn draw_digits(
+    py: Python<'_>,
+    samples: usize,
+    seed: u64,
+) -> PyResult<(Bound<'_, PyArray3<u8>>, Bound<'_, PyArray1<u8>>)> {
+    let threads = sae::available_threads();
+    let drawn = py.detach(|| sae::digits::draw(samples, seed, threads));
+    let side = sae::digits::SIDE;
+    let images = drawn.images.into_pyarray(py).reshape([samples, side, side])?;
+    Ok((images, drawn.labels.into_pyarray(py)))
+}
+
+#[pymodule]
+fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<network::Network>()?;
+    module.add_function(wrap_pyfunction!(training::train, module)?)?;
+    module.add_function(wrap_pyfunction!(draw_digits, module)?)
+}

@@ -1,0 +1,198 @@
+//! A trained network, and what its training goes on from.
+
+use std::path::PathBuf;
+
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sae::{Activity, Autoencoder, Engine, Isa, Team, available_threads};
+
+use crate::data::Data;
+use crate::failure;
+
+/// A network that does not change any more, and the checkpoint of its training, if that can go on.
+#[pyclass(frozen, module = "sae._sae")]
+pub struct Network {
+    pub net: Autoencoder,
+    pub training: Option<Vec<u8>>,
+}
+
+/// So many threads, or as many as there are cores.
+pub fn team(threads: Option<usize>) -> PyResult<Team> {
+    match threads {
+        Some(0) => Err(PyValueError::new_err("threads: 0 threads; at least 1 was expected")),
+        threads => Ok(Team::new(threads.unwrap_or_else(available_threads))),
+    }
+}
+
+pub fn isa() -> PyResult<Isa> {
+    Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
+}
+
+type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
+
+#[pymethods]
+impl Network {
+    #[staticmethod]
+    fn load(path: PathBuf) -> PyResult<Self> {
+        let net = Autoencoder::load(path).map_err(failure::of)?;
+        Ok(Network { net, training: None })
+    }
+
+    #[staticmethod]
+    fn from_bytes(model: &[u8], training: Option<Vec<u8>>) -> PyResult<Self> {
+        let net = Autoencoder::from_bytes("pickle", model).map_err(failure::of)?;
+        Ok(Network { net, training })
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.net.save(path)).map_err(failure::of)
+    }
+
+    /// What a model file has.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.net.to_bytes())
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>))> {
+        let training = self.training.as_ref().map(|bytes| PyBytes::new(py, bytes));
+        Ok((py.get_type::<Network>().getattr("from_bytes")?, (self.to_bytes(py), training)))
+    }
+
+    /// The settings as JSON.
+    #[getter]
+    fn settings(&self) -> String {
+        self.net.settings().to_json()
+    }
+
+    #[getter]
+    fn code_units(&self) -> usize {
+        self.net.settings().code_units()
+    }
+
+    /// Of each layer: weights `[inputs, outputs]` and biases, copied.
+    #[getter]
+    fn layers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Layer<'py>>> {
+        let layers = self.net.layers().into_iter().enumerate();
+        layers
+            .map(|(l, layer)| {
+                let weights = self.net.weights(l).to_vec().into_pyarray(py);
+                let biases = self.net.biases(l).to_vec().into_pyarray(py);
+                Ok((weights.reshape([layer.inputs, layer.outputs])?, biases))
+            })
+            .collect()
+    }
+
+    /// The first samples `[count, features]`, as the network sees them.
+    fn first<'py>(
+        &self,
+        py: Python<'py>,
+        data: Data<'py>,
+        count: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let samples = data.samples(Some(self.net.scaling()))?;
+        let count = count.min(samples.len());
+        let mut rows = vec![0.0; count * samples.features()];
+        for (at, row) in rows.chunks_mut(samples.features()).enumerate() {
+            samples.gather(at, row).map_err(failure::of)?;
+        }
+        rows.into_pyarray(py).reshape([count, samples.features()])
+    }
+
+    /// Codes `[samples, code]`.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        data: Data<'py>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let samples = data.samples(Some(self.net.scaling()))?;
+        let mut engine = Engine::new(isa()?, team(threads)?);
+        let codes = py.detach(|| self.net.encode(&mut engine, &samples)).map_err(failure::of)?;
+        codes.into_pyarray(py).reshape([samples.len(), self.code_units()])
+    }
+
+    /// Reconstructions `[samples, features]`.
+    fn reconstruct<'py>(
+        &self,
+        py: Python<'py>,
+        data: Data<'py>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let samples = data.samples(Some(self.net.scaling()))?;
+        let mut engine = Engine::new(isa()?, team(threads)?);
+        let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
+        done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), samples.features()])
+    }
+
+    /// Reconstructions `[samples, features]` from codes `[samples, code]`.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        codes: PyReadonlyArray2<'py, f32>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        if codes.shape()[1] != self.code_units() || !codes.is_c_contiguous() {
+            let problem = format!("C-ordered codes of {} numbers were expected", self.code_units());
+            return Err(PyValueError::new_err(problem));
+        }
+        let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
+        let mut engine = Engine::new(isa()?, team(threads)?);
+        let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
+        done.into_pyarray(py).reshape([rows, self.net.settings().layers[0]])
+    }
+
+    /// The library's evaluation, field by field.
+    fn evaluate<'py>(
+        &self,
+        py: Python<'py>,
+        data: Data<'py>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let samples = data.samples(Some(self.net.scaling()))?;
+        let mut engine = Engine::new(isa()?, team(threads)?);
+        let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
+        let all = PyDict::new(py);
+        for (name, value) in [
+            ("objective", done.objective),
+            ("loss", done.loss),
+            ("sparsity", done.sparsity),
+            ("l1", done.l1),
+            ("penalty", done.penalty),
+            ("weight_decay", done.weight_decay),
+            ("squared_error", done.squared_error),
+            ("explained_variance", done.explained_variance),
+        ] {
+            all.set_item(name, value)?;
+        }
+        let units = done.units.into_iter().zip(&done.layers);
+        let layers = units.map(|(units, activity)| layer(py, units, activity));
+        all.set_item("layers", layers.collect::<PyResult<Vec<_>>>()?)?;
+        Ok(all)
+    }
+}
+
+/// How active a hidden layer is.
+fn layer<'py>(
+    py: Python<'py>,
+    units: Vec<f32>,
+    activity: &Activity,
+) -> PyResult<Bound<'py, PyDict>> {
+    let histogram = &activity.histogram;
+    let all = PyDict::new(py);
+    all.set_item("mean_activations", units.into_pyarray(py))?;
+    all.set_item("l0", activity.l0)?;
+    all.set_item("dead_units", activity.dead_units().collect::<Vec<_>>())?;
+    all.set_item("low", histogram.low)?;
+    all.set_item("high", histogram.high)?;
+    all.set_item("counts", histogram.counts.clone().into_pyarray(py))?;
+    all.set_item("zeros", histogram.zeros)?;
+    Ok(all)
+}

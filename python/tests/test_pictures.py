@@ -1,0 +1,126 @@
+"""Pictures, what a notebook shows, and the examples of the docs."""
+
+import base64
+import doctest
+import io
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+import sae._estimator
+from sae import SparseAutoencoder
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    model = SparseAutoencoder((20, 5, 20), steps=100, random_state=1)
+    return model.fit(digits[0])
+
+
+@pytest.fixture(autouse=True)
+def close_all():
+    yield
+    pyplot.close("all")
+
+
+def test_features_are_the_weights(fitted):
+    ax = fitted.plot_features(6)
+    assert isinstance(ax, Axes)
+    picture = np.asarray(ax.images[0].get_array())
+    # 3 x 2 tiles of 28 x 28 with margins.
+    assert picture.shape == (2 * 29 + 1, 3 * 29 + 1)
+    unit = fitted.coefs_[0][:, 4].reshape(28, 28)
+    assert np.allclose(picture[30:58, 30:58], unit / abs(unit).max())
+    assert fitted.plot_features(shape=(16, 49)).images[0].get_array().shape == (4 * 17 + 1, 251)
+    with pytest.raises(ValueError, match="shape 7 x 7 is not that of 784 features"):
+        fitted.plot_features(shape=(7, 7))
+
+
+def test_reconstructions_are_below_their_samples(fitted, digits, write_idx):
+    X, _ = digits
+    for source in [X, write_idx(X)]:
+        figure, place = pyplot.subplots()
+        ax = fitted.plot_reconstructions(source, 3, ax=place)
+        assert ax is place and ax.figure is figure
+        picture = np.asarray(ax.images[0].get_array())
+        assert picture.shape == (2 * 29 + 1, 3 * 29 + 1)
+        assert np.allclose(picture[1:29, 30:58], X[1].reshape(28, 28) / 255)
+        again = fitted.reconstruct(X[1:2]).reshape(28, 28)
+        assert np.allclose(picture[30:58, 30:58], again, atol=1e-6)
+
+
+def test_history_and_activations(fitted, digits):
+    figure = fitted.plot_history()
+    assert isinstance(figure, Figure)
+    objective, means = figure.axes
+    assert np.array_equal(objective.lines[0].get_ydata(), fitted.history_["objective"])
+    assert len(means.lines) == 3
+    figure = fitted.plot_activations(digits[0])
+    assert len(figure.axes) == 2
+    assert figure.axes[1].patches[0].get_data().values.sum() == 5 * 400
+
+
+def test_a_loaded_model_has_no_history(fitted, tmp_path):
+    fitted.save(tmp_path / "m")
+    loaded = SparseAutoencoder.load(tmp_path / "m")
+    assert len(loaded.plot_history().axes) == 2
+    assert "objective" not in loaded._repr_html_()
+
+
+def test_what_a_notebook_shows(fitted):
+    fresh = SparseAutoencoder()._repr_html_()
+    assert "SparseAutoencoder" in fresh and "sae-figures" not in fresh
+    shown = fitted._repr_html_()
+    # What Jupyter asks first.
+    assert "sae-figures" in fitted._repr_mimebundle_()["text/html"]
+    assert "784-20-5-20-784" in shown
+    assert f"{fitted.history_['objective'][-1]:.6g}" in shown
+    (png,) = re.findall("image/png;base64,([^\"]+)", shown)
+    picture = imread(io.BytesIO(base64.b64decode(png)))
+    assert picture.shape[:2] == (4 * 29 + 1, 5 * 29 + 1)
+    assert picture.std() > 0.05
+
+
+def test_without_matplotlib_and_without_squares(fitted, small, monkeypatch):
+    odd = SparseAutoencoder((3,), steps=5).fit(small)
+    assert "<img" not in odd._repr_html_() and "6-3-6" in odd._repr_html_()
+    with pytest.raises(ValueError, match="6 features are no square image"):
+        odd.plot_features()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.image", None)
+    shown = fitted._repr_html_()
+    assert "<img" not in shown and "784-20-5-20-784" in shown
+    with pytest.raises(ImportError, match="pictures need matplotlib"):
+        fitted.plot_features()
+
+
+def test_drawn_digits():
+    images, labels = sae.draw_digits(20, seed=5)
+    assert images.shape == (20, 28, 28) and images.dtype == np.uint8 and images.any()
+    assert set(labels) <= set(range(10))
+    assert np.array_equal(images[:10], sae.draw_digits(10, seed=5)[0])
+
+
+def test_the_docstring_s_example():
+    assert doctest.testmod(sae._estimator).failed == 0
+    assert doctest.testmod(sae._estimator).attempted > 3
+
+
+def test_the_page_s_examples(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[2] / "docs" / "python.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    explained, found = capsys.readouterr().out.splitlines()
+    assert explained.startswith("variance explained: 0.")
+    assert found.startswith("{'sparseautoencoder__code': ")

@@ -1,0 +1,109 @@
+"""scikit-learn's manners."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sae import SparseAutoencoder
+
+
+@parametrize_with_checks(
+    [
+        SparseAutoencoder(steps=60),
+        SparseAutoencoder(
+            layers=(12,),
+            activation="relu",
+            initialisation="he",
+            beta=0.0,
+            code="top-k:3",
+            learning_rate=0.001,
+            steps=30,
+        ),
+    ]
+)
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def test_defaults_are_those_of_the_command(write_idx, command, tmp_path):
+    data = np.random.RandomState(0).randint(0, 256, size=(50, 9)).astype(np.uint8)
+    path, model = write_idx(data), tmp_path / "model.safetensors"
+    command("train", "--images", path, "--holdout", 0, "--steps", 5, "--out", model, "--quiet")
+    ours = SparseAutoencoder(steps=5, random_state=1).fit(data)
+    ours.save(tmp_path / "ours.safetensors")
+    assert model.read_bytes() == (tmp_path / "ours.safetensors").read_bytes()
+
+
+def test_pipeline_and_grid_search(digits):
+    X, labels = digits
+    coder = SparseAutoencoder(layers=(40,), steps=400, beta=0.0, random_state=1)
+    pipeline = make_pipeline(coder, LogisticRegression(max_iter=500))
+    grid = {
+        "sparseautoencoder__layers": [(1,), (40,)],
+        "sparseautoencoder__l1": np.array([0.0, 1e-6]),
+    }
+    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2, error_score="raise")
+    search.fit(X[:300], labels[:300])
+    # One unit cannot tell ten digits from each other.
+    assert search.best_params_["sparseautoencoder__layers"] == (40,)
+    assert search.score(X[300:], labels[300:]) > 0.5
+
+
+def test_grid_search_by_its_own_score(small):
+    grid = {"layers": [(1,), (5,)]}
+    model = SparseAutoencoder(beta=0.0, steps=400, random_state=0)
+    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(small)
+    assert search.best_params_ == {"layers": (5,)}
+
+
+def test_score_is_r2(small):
+    model = SparseAutoencoder(layers=(4,), beta=0.0, steps=300, random_state=0).fit(small)
+    expected = r2_score(small, model.reconstruct(small), multioutput="variance_weighted")
+    assert model.score(small) == pytest.approx(expected, abs=1e-5)
+    assert expected > 0.3
+    constant = np.zeros((5, 6), np.float32)
+    assert model.score(constant) == 0.0
+
+
+def test_names_of_features_and_output():
+    frame = pd.DataFrame(np.eye(6), columns=list("abcdef"))
+    model = SparseAutoencoder(layers=(2,), steps=5).set_output(transform="pandas").fit(frame)
+    assert list(model.feature_names_in_) == list("abcdef")
+    codes = model.transform(frame)
+    assert list(codes.columns) == ["sparseautoencoder0", "sparseautoencoder1"]
+
+
+def test_before_fit(small):
+    model = SparseAutoencoder()
+    for call in [model.transform, model.inverse_transform, model.score, model.evaluate]:
+        with pytest.raises(NotFittedError):
+            call(small)
+    with pytest.raises(NotFittedError):
+        model.save("never")
+    with pytest.raises(NotFittedError):
+        _ = model.coefs_
+
+
+def test_clone_has_the_parameters_and_no_network(small):
+    model = SparseAutoencoder(layers=(3,), steps=5, code="top-k:2").fit(small)
+    again = clone(model)
+    assert again.get_params() == model.get_params()
+    assert not hasattr(again, "n_iter_")
+
+
+def test_random_state(small):
+    def weights(random_state):
+        return SparseAutoencoder((3,), steps=5, random_state=random_state).fit(small).coefs_[0]
+
+    assert np.array_equal(weights(7), weights(np.int64(7)))
+    assert np.array_equal(weights(np.random.RandomState(1)), weights(np.random.RandomState(1)))
+    assert not np.array_equal(weights(None), weights(None))
+    drawn = SparseAutoencoder((3,), steps=5).fit(small)
+    assert np.array_equal(drawn.coefs_[0], weights(drawn.seed_))

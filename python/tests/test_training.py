@@ -1,0 +1,360 @@
+"""Training: the command's bits, data without a copy, one pass after another, and its end."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from copy import deepcopy
+
+import numpy as np
+import pytest
+
+from sae import SparseAutoencoder
+
+STEPS = 40
+
+
+def model(**params):
+    return SparseAutoencoder(**{"layers": (20, 5, 20), "steps": STEPS, "random_state": 4, **params})
+
+
+def same(one, other):
+    """Whether two have the same weights, bit for bit."""
+    return one._network.to_bytes() == other._network.to_bytes()
+
+
+RELU = {"activation": "relu", "beta": 0.0, "initialisation": "he", "learning_rate": 0.001}
+
+
+CASES = [
+    ({}, ""),
+    (
+        {"rho": 0.1, "beta": 0.3, "lambda_": 1e-5 / 3},
+        f"--rho 0.1 --beta 0.3 --lambda {1e-5 / 3}",
+    ),
+    ({"layers": (784, 20, 5, 20, 784)}, ""),
+    (
+        {"layers": [16], "code": "top-k:3", **RELU, "revive": 10},
+        "--layers 784,16,784 --code top-k:3 --activation relu --beta 0 --init he --lr 0.001 "
+        "--revive 10",
+    ),
+    (
+        {
+            "activations": ("relu", "sigmoid", "tanh"),
+            "penalties": ("2:rho=0.1:beta=0.01", "1:l1=1e-5"),
+        },
+        "--activations relu,sigmoid,tanh --penalty 2:rho=0.1:beta=0.01 --penalty 1:l1=1e-5",
+    ),
+    (
+        {"tied": True, "corruption": "masking:0.2", "loss": "cross-entropy"},
+        "--tied --corrupt masking:0.2 --loss cross-entropy",
+    ),
+    (
+        {"target": "mean-activation:0.2", "schedule": "cosine", "warm_up": 5, "clip": 0.5},
+        "--target mean-activation:0.2 --schedule cosine --warm-up 5 --clip 0.5",
+    ),
+    ({"optimizer": "l-bfgs"}, "--optimizer l-bfgs"),
+    (
+        {
+            "optimizer": "adamw:0.1",
+            "batch": 33,
+            "unit_norm": True,
+            "rho_momentum": 0.5,
+            "l1": 1e-6,
+            "output_activation": "linear",
+        },
+        "--optimizer adamw:0.1 --batch 33 --unit-norm --rho-momentum 0.5 --l1 1e-6 "
+        "--output-activation linear",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "words"), CASES)
+def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, words):
+    X, _ = digits
+    data = write_idx(X.reshape(-1, 28, 28))
+    theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.safetensors"
+    layers = [] if "--layers" in words else ["--layers", "784,20,5,20,784"]
+    command(
+        *["train", "--images", data, "--holdout", 0, "--seed", 4, "--steps", STEPS, "--quiet"],
+        *["--out", theirs, *layers, *words.split()],
+    )
+    for source in [X, data, str(data)]:
+        for threads in [1, None]:
+            trained = model(**params, threads=threads).fit(source)
+            trained.save(ours)
+            assert ours.read_bytes() == theirs.read_bytes(), (type(source), threads)
+
+
+def test_model_files_of_the_command(digits, command, write_idx, tmp_path):
+    X, _ = digits
+    data, path = write_idx(X), tmp_path / "model.safetensors"
+    command(
+        *["train", "--images", data, "--holdout", 0, "--steps", 20, "--out", path, "--quiet"],
+        *["--layers", "784,9,784", "--scaling", "min-max", "--code", "top-k:4", "--seed", 9],
+    )
+    loaded = SparseAutoencoder.load(path)
+    assert (loaded.layers, loaded.code, loaded.random_state) == ((9,), "top-k:4", 9)
+    command("encode", path, "--images", data, "--out", tmp_path / "codes.npy")
+    codes = np.load(tmp_path / "codes.npy")
+    # The model's own scaling, for the same numbers of any type.
+    for source in [data, X, X.astype(np.float32)]:
+        assert np.array_equal(loaded.transform(source), codes)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"layers": (6, 3, 6)},
+        {"layers": (4,), "code": "jump-relu:0.01:0.2", **RELU},
+        {
+            "layers": (7, 3, 7),
+            "activations": ("relu", "sigmoid", "tanh"),
+            "penalties": ("2:rho=0.1:beta=0.01:l1=0.001",),
+            "target": "l0:2.5:2",
+            "optimizer": "momentum:0.8",
+            "schedule": "step:10:0.5",
+            "corruption": "gaussian:0.1",
+        },
+    ],
+)
+def test_a_loaded_model_trains_as_it_was_trained(small, tmp_path, params):
+    first = model(**params).fit(small)
+    first.save(tmp_path / "model.safetensors")
+    loaded = SparseAutoencoder.load(tmp_path / "model.safetensors")
+    assert np.array_equal(loaded.transform(small), first.transform(small))
+    assert same(loaded.set_params(steps=STEPS).fit(small), first)
+
+
+def test_partial_fits_are_one_training(small):
+    whole = model(batch=10, steps=18).fit(small)
+    parts = model(batch=10)
+    for _ in range(3):
+        parts.partial_fit(small)
+    assert parts.n_iter_ == whole.n_iter_ == 18
+    assert same(parts, whole)
+    assert list(parts.history_["step"]) == [6, 12, 18]
+    # Through a pickle, and after a fit, with what the optimizer remembers.
+    begun = pickle.loads(pickle.dumps(model(batch=10, steps=6).fit(small)))
+    assert same(deepcopy(begun.partial_fit(small)).partial_fit(small), whole)
+
+
+def test_partial_fit_takes_other_data(small):
+    trained = model(batch=16).partial_fit(small)
+    before = trained._network.to_bytes()
+    trained.partial_fit(small[:1]).partial_fit(small[:37])
+    assert trained.n_iter_ == 4 + 1 + 3
+    assert trained._network.to_bytes() != before
+    with pytest.raises(ValueError, match="X has 5 features, but SparseAutoencoder is expecting 6"):
+        trained.partial_fit(small[:, :5])
+    with pytest.raises(ValueError, match="began with uint8 and goes on with other"):
+        trained.partial_fit(np.ones((10, 6), np.uint8))
+    with pytest.raises(ValueError, match="L-BFGS takes all samples at once"):
+        model(optimizer="l-bfgs").partial_fit(small)
+    with pytest.raises(ValueError, match="L-BFGS works on all"):
+        model(optimizer="l-bfgs").fit(small).set_params(optimizer="adam").partial_fit(small[:9])
+
+
+def test_partial_fit_after_load(small, tmp_path):
+    model().fit(small).save(tmp_path / "m")
+    loaded = SparseAutoencoder.load(tmp_path / "m")
+    before = loaded.score(small)
+    for _ in range(200):
+        loaded.partial_fit(small)
+    assert loaded.n_iter_ == 200
+    assert loaded.score(small) > before
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_arrays_are_read_where_they_lie(dtype):
+    X = np.zeros((100, 6), dtype)
+
+    def ones(*_):
+        X[:] = 1
+
+    untouched = model().fit(np.zeros((100, 6), dtype))
+    # A copy would not see what is written during the training.
+    assert not same(model(callback=ones).fit(X), untouched)
+    X[:] = 0
+    assert same(model(callback=lambda *_: None).fit(X), untouched)
+    assert X.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.int8, bool, ">f4"])
+def test_other_arrays_are_converted(small, dtype):
+    X = np.round(4 * small).astype(dtype)
+    expected = model().fit(np.ascontiguousarray(X, np.float32))
+    assert same(model().fit(X), expected)
+    assert same(model().fit(np.asfortranarray(X)), expected)
+    assert same(model().fit(np.repeat(X, 2, axis=1)[:, ::2]), expected)
+    assert same(model().fit(X.tolist()), expected)
+
+
+def test_a_misaligned_array_is_copied(small):
+    memory = np.empty(small.nbytes + 1, np.uint8)
+    X = memory[1:].view(np.float32).reshape(small.shape)
+    X[:] = small
+    assert not X.flags.aligned
+    assert same(model().fit(X), model().fit(small))
+
+
+def test_files(digits, write_idx, tmp_path):
+    X, _ = digits
+    floats = (X[:, 300:420] / 255).astype(np.float32)
+    np.save(tmp_path / "floats.npy", floats)
+    trained = model().fit(tmp_path / "floats.npy")
+    assert trained.n_features_in_ == 120
+    assert same(trained, model().fit(floats))
+    assert same(trained, model().fit(write_idx(floats)))
+    assert np.array_equal(trained.transform(tmp_path / "floats.npy"), trained.transform(floats))
+    with pytest.raises(ValueError, match="784 features a sample and the network takes 120"):
+        trained.transform(write_idx(X))
+    with pytest.raises(FileNotFoundError, match="cannot open"):
+        model().fit(tmp_path / "none")
+    with pytest.raises(ValueError, match="labels perhaps"):
+        model().fit(write_idx(X[:, 0].copy()))
+    (tmp_path / "text").write_text("no data")
+    with pytest.raises(ValueError, match="begins with 00 00"):
+        model().fit(tmp_path / "text")
+    with pytest.raises(OSError, match="cannot"):
+        trained.save(tmp_path / "none" / "model")
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"layers": (3, 2)}, "layers: 4 sizes"),
+        ({"layers": (3, 0, 3)}, "layers"),
+        ({"rho": 2}, "rho: 2.0 is not between"),
+        ({"code": "top-k"}, "code: 'top-k'; dense, top-k:K"),
+        ({"activation": "sine"}, "'sine' is not one of"),
+        ({"activation": "relu"}, "top-k"),
+        ({"batch": 0}, "batch: 0 samples"),
+        ({"batch": 1.5}, "batch: '1.5'; a number of samples was expected"),
+        ({"tied": "perhaps"}, "true or false"),
+        ({"threads": 0}, "threads: 0 threads"),
+        ({"random_state": -1}, "seed: '-1'"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_parameters_that_make_no_sense(small, params, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        model(**params).fit(small)
+
+
+def test_a_parameter_of_the_wrong_type(small):
+    with pytest.raises(TypeError, match="code is {'top-k': 3}; a word or a number was expected"):
+        model(code={"top-k": 3}).fit(small)
+
+
+def test_numbers_that_are_not_finite(small):
+    small[3, 2] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        model().fit(small)
+    with pytest.raises(ValueError, match="objective is not finite"):
+        model(layers=(5,), learning_rate=1e9, beta=0.0, activation="linear", steps=400).fit(
+            np.ones((9, 6))
+        )
+
+
+def test_codes_and_reconstructions(digits):
+    X, _ = digits
+    trained = model(layers=(30,), steps=300).fit(X)
+    codes = trained.transform(X)
+    assert codes.dtype == np.float32 and codes.shape == (400, 30)
+    weights, biases = trained.coefs_, trained.intercepts_
+    by_hand = 1 / (1 + np.exp(-(X / 255 @ weights[0] + biases[0])))
+    assert np.allclose(codes, by_hand, atol=1e-5)
+    again = trained.inverse_transform(codes)
+    assert np.allclose(again, 1 / (1 + np.exp(-(by_hand @ weights[1] + biases[1]))), atol=1e-5)
+    assert np.array_equal(again, trained.reconstruct(X))
+    # Bytes are what floats in [0, 1] are.
+    assert np.allclose(trained.transform(X / 255), codes, atol=1e-6)
+    with pytest.raises(ValueError, match="X has 29 features, but the code of"):
+        trained.inverse_transform(codes[:, 1:])
+    evaluation = trained.evaluate(X)
+    assert evaluation["squared_error"] == pytest.approx(np.mean((again - X / 255) ** 2), rel=1e-4)
+    (layer,) = evaluation["layers"]
+    assert np.allclose(layer["mean_activations"], codes.mean(axis=0), atol=1e-5)
+    assert layer["l0"] == pytest.approx((codes > 0.1).sum(axis=1).mean())
+    assert layer["counts"].sum() + layer["zeros"] == codes.size
+
+
+def test_callback_ends_the_training(small):
+    steps = []
+
+    def stop(step, objective, mean_activations):
+        assert objective > 0 and len(mean_activations) == 3
+        steps.append(step)
+        return step >= 200
+
+    trained = model(steps=10_000, callback=stop).fit(small)
+    assert steps == [100, 200] and trained.n_iter_ == 200
+    assert same(trained, model(steps=200).fit(small))
+
+
+def test_an_exception_of_the_callback_ends_the_training(small):
+    def fail(step, *_):
+        if step == 300:
+            raise RuntimeError("enough")
+
+    trained = model(steps=10_000, callback=fail)
+    with pytest.raises(RuntimeError, match="enough"):
+        trained.fit(small)
+    assert trained.n_iter_ == 300
+    assert same(trained, model(steps=300).fit(small))
+
+
+def test_lines_and_bar(small, capsys, monkeypatch):
+    quiet = model(steps=200).fit(small)
+    assert capsys.readouterr() == ("", "")
+    model(steps=200, verbose=1).fit(small)
+    assert "200/200" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert same(model(steps=200, verbose=1).fit(small), quiet)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 50 and lines[-1].startswith("step 200  objective ")
+
+
+def test_other_threads_go_on_meanwhile(digits):
+    trained, ticks = model(layers=(300, 30, 300), steps=300, threads=1), []
+    thread = threading.Thread(target=trained.fit, args=(digits[0],))
+    thread.start()
+    while thread.is_alive():
+        ticks.append(time.monotonic())
+        time.sleep(0.001)
+    thread.join()
+    assert trained.n_iter_ == 300
+    # With the lock held there would be a tick for each of the 50 reports at most.
+    assert len(ticks) > 60
+
+
+INTERRUPTED = """
+import numpy, sae
+X = sae.draw_digits(300)[0].reshape(300, -1)
+def told(step, *_):
+    if step == 100: print("training", flush=True)
+model = sae.SparseAutoencoder(steps=10**9, random_state=1, callback=told)
+try:
+    model.fit(X)
+except KeyboardInterrupt:
+    steps = model.n_iter_
+    again = sae.SparseAutoencoder(steps=steps, random_state=1).fit(X)
+    print(numpy.array_equal(model.transform(X), again.transform(X)))
+    print(model.partial_fit(X).n_iter_ == steps + 5)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")
+def test_ctrl_c_ends_the_training(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "training\n"
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=120)
+    assert (out, child.returncode) == ("True\nTrue\n", 0)

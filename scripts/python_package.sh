@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The Python package as a user meets it: pip builds and installs it in a new virtual environment, then its tests, its
+# types against its stubs, and the wheel's tag (needs python3 and PyPI). PYTHON=python3.9 chooses another Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+if ! "$python" -m venv --help >/dev/null 2>&1; then
+    echo "the Python package: skipped, there is no $python with venv"
+    exit 0
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$python" -m venv "$folder/venv"
+bin=$folder/venv/bin
+"$bin/pip" install -q --disable-pip-version-check './python[test]'
+# Its weights are held against the command's.
+cargo build --quiet --features cli
+SAE=${CARGO_TARGET_DIR:-$PWD/target}/debug/sae "$bin/pytest" -q -p no:cacheprovider python/tests
+cp python/pyproject.toml "$folder"
+cd "$folder"
+"$bin/mypy"
+"$bin/python" -m mypy.stubtest sae._sae
+cd - >/dev/null
+"$bin/pip" wheel -q --disable-pip-version-check --no-deps --wheel-dir "$folder/wheels" ./python
+wheel=$(basename "$folder"/wheels/*.whl)
+echo "$wheel"
+[[ $wheel == sae-*-cp39-abi3-*.whl ]] || { echo "the wheel's tag is not cp39-abi3"; exit 1; }
