@@ -296,6 +296,21 @@ mod digits {
         }
     }
 
+    /// For where every step takes long, as under emulation.
+    #[test]
+    #[ignore = "the tests above say more"]
+    fn the_seeds_network_in_one_way() {
+        let samples = drawn();
+        for (preset, recorded) in RECORDED {
+            for isa in fused().filter(|&isa| isa != scalar()) {
+                let way = Way { isa, threads: 2, skip_zeros: true, resumed: false };
+                let (hash, _) = outcome(&Settings::preset(preset), &samples, way, STEPS);
+                println!("{preset:?} {}: {hash:#018x}", isa.name());
+                assert_eq!(hash, recorded, "{preset:?}, {way:?}: {hash:#018x}");
+            }
+        }
+    }
+
     #[test]
     fn the_portable_set_is_close_on_drawn_digits() {
         let samples = drawn();
