@@ -103,6 +103,21 @@ fn models_side_by_side() {
     let png = fs::read(desk.0.0.join("compare.png")).unwrap();
     let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
     assert_eq!((side(16), side(20)), (4 + 10 * 60, 4 + 6 * 60 + 8 - 4 + 4));
+    // Each digit once, above its own reconstructions.
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    let tile = |row: usize, column: usize| -> Vec<u8> {
+        let (top, left) = (4 + row * 60 + row / 3 * 8, 4 + column * 60);
+        (0..56).flat_map(|y| pixels[(top + y) * 604 + left..][..56].to_vec()).collect()
+    };
+    let images = fs::read(desk.0.0.join("digits/t10k-images-idx3-ubyte")).unwrap();
+    for digit in 0..20 {
+        let shown = tile(digit / 10 * 3, digit % 10);
+        let drawn = &images[16 + digit * 784..][..784];
+        let small = shown.chunks(112).flat_map(|rows| rows[..56].iter().step_by(2).copied());
+        assert!(small.eq(drawn.iter().copied()), "digit {digit}");
+    }
     desk.good("train --images digits/t10k-images-idx3-ubyte --layers 784,8,784 --steps 3 --quiet --out one.safetensors");
     let said = desk.refused("compare one.safetensors two.safetensors --data digits");
     assert!(said.contains("two.safetensors"), "{said}");
@@ -125,6 +140,8 @@ fn a_report_holds_all() {
     assert_eq!(page.matches("<svg ").count(), 10);
     assert_eq!(page.matches("<img ").count(), 4 + 6);
     assert!(page.contains("KL divergence, rho 0.02") && page.contains("has no KL penalty"));
+    let beta = r#"<tr class="differs"><th scope="row">beta</th><td>0.0</td><td>0.000075</td>"#;
+    assert!(page.contains(beta), "the settings do not tell what differs");
     let facts = page.split("id=\"sae-report\">").nth(1).unwrap().split("</script>").next().unwrap();
     let facts: Value = serde_json::from_str(facts).unwrap();
     let sparse = &facts["models"][1];
