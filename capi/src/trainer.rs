@@ -194,7 +194,7 @@ pub unsafe extern "C" fn sae_trainer_checkpoint(
 /// `trainer` is NULL or of this library, and not used again unless it was left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_free(trainer: *mut SaeTrainer) {
-    // SAFETY: the caller\'s duty.
+    // SAFETY: the caller's duty.
     unsafe { take_back("trainer", trainer, |its| is_busy(&its.at_work) || is_busy(&its.running)) }
 }
 

@@ -4,7 +4,7 @@ mod labels;
 mod pictures;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Result};
 use crate::inspect::looks_like_a_model;
 use crate::interrupt;
-use crate::output::note;
+use crate::output::{answer, note};
 use labels::Labels;
 
 /// Convert data between IDX, NumPy and PNGs, and a model to ONNX
@@ -118,15 +118,9 @@ pub fn run(args: Args) -> Result<()> {
         (Source::Data, Kind::Png) => file_to_pictures(&args),
         (Source::Data, kind) => file_to_file(&args, kind),
     }?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        value["from"] = json!(args.from);
-        value["to"] = json!(args.to);
-        writeln!(out, "{value}")?;
-    } else {
-        writeln!(out, "{text}")?;
-    }
-    Ok(())
+    value["from"] = json!(args.from);
+    value["to"] = json!(args.to);
+    answer(args.json, value, &text)
 }
 
 /// A sentence about a path.

@@ -68,8 +68,7 @@ pub fn run(args: Args) -> Result<()> {
     let units = inputs.len() / features;
     let shown = args.units.map_or(units, |most| units.min(most as usize));
     let tiles = signed_tiles(inputs.chunks(features).take(shown));
-    let columns = (shown as f64).sqrt().ceil() as usize;
-    Grid::new(tile, columns, usize::MAX).write(&args.out, &tiles)?;
+    Grid::square(tile, shown).write(&args.out, &tiles)?;
     let value = json!({"picture": args.out, "units": shown, "layer": args.layer});
     answer(args.json, value, &format!("picture of {shown} units: {}", args.out.display()))
 }

@@ -97,8 +97,8 @@ impl Recorder {
         let net = trainer.autoencoder();
         let mean = |sum: f64| sum / self.steps as f64;
         let (loss, penalty) = (mean(self.loss), mean(self.penalty));
-        let lambda = net.settings().lambda;
-        let decay = if lambda > 0.0 { lambda * net.weight_decay() } else { 0.0 };
+        // Without the other terms the objective is the weight decay's.
+        let decay = trainer.objective(StepReport::default());
         let objective = loss + penalty + decay;
         let factor = net.penalty_factor();
         let mut line = format!("{},{objective},{loss},{penalty},{decay},{factor}", trainer.steps());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::output::{settings_json, short};
-use crate::picture::{Grid, grey, range, signed_tiles, square};
+use crate::picture::{Grid, grey, image_of_dims, range, signed_tiles, square};
 
 /// Say what an IDX file or a model file holds: types, shapes, ranges, and how its first samples or
 /// units look
@@ -56,8 +56,7 @@ pub fn run(args: Args) -> Result<()> {
         let (tile, images) = facts.images.as_ref().ok_or_else(|| {
             Failure::input(format!("{}: it holds no images", args.file.display()))
         })?;
-        let columns = (images.len() as f64).sqrt().ceil() as usize;
-        Grid::new(*tile, columns, usize::MAX).write(picture, images)?;
+        Grid::square(*tile, images.len()).write(picture, images)?;
         facts.value["picture"] = json!(picture);
     }
     let mut out = io::stdout().lock();
@@ -128,12 +127,7 @@ fn idx(idx: &Idx) -> Facts {
         value[name] = json!(number);
     }
     value["zeros"] = json!(zeros);
-    let tile = match *dims {
-        [_, rows, columns] => Some((rows, columns)),
-        [_, _] => square(features),
-        _ => None,
-    };
-    let images = tile.map(|tile| {
+    let images = image_of_dims(dims).map(|tile| {
         let image = |sample| {
             idx.read_row(sample, &mut row);
             row.iter().map(|&v| grey(v, low, high)).collect()

@@ -21,6 +21,15 @@ pub fn image_of(samples: &Samples) -> Option<(usize, usize)> {
     samples.image().or_else(|| square(samples.features()))
 }
 
+/// Rows and columns of the images in a file of these dimensions.
+pub fn image_of_dims(dims: &[usize]) -> Option<(usize, usize)> {
+    match *dims {
+        [_, rows, columns] => Some((rows, columns)),
+        [_, features] => square(features),
+        _ => None,
+    }
+}
+
 /// Rows and columns of so many pixels.
 pub fn square(features: usize) -> Option<(usize, usize)> {
     let side = features.isqrt();
@@ -41,6 +50,11 @@ impl Grid {
     pub fn new(tile: (usize, usize), columns: usize, band: usize) -> Self {
         let zoom = if tile.0.max(tile.1) <= 128 { 2 } else { 1 };
         Grid { tile, columns, band, zoom }
+    }
+
+    /// As many columns as rows, or one more.
+    pub fn square(tile: (usize, usize), count: usize) -> Self {
+        Grid::new(tile, (count as f64).sqrt().ceil() as usize, usize::MAX)
     }
 
     /// A PNG of the tiles, `[tiles][rows * columns of a tile]`.

@@ -5,7 +5,6 @@ mod page;
 mod style;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use sae::{Engine, files};
@@ -15,7 +14,7 @@ use crate::failure::Result;
 use crate::features::usual_norm;
 use crate::history::{self, History};
 use crate::models::{Model, ModelsArgs};
-use crate::output::{engine, evaluation_json, note, settings_json, write_error};
+use crate::output::{answer, engine, evaluation_json, note, settings_json, write_error};
 use crate::picture::{Grid, Reconstructions, image_of, signed_tiles};
 
 /// Show what models have learned, on one page: an HTML file that needs no network
@@ -71,12 +70,8 @@ pub fn run(args: Args) -> Result<()> {
     let facts = facts(&subjects, &data);
     let page = page::page(&subjects, pictures.as_ref(), &data, &facts)?;
     files::replace(&args.out, |path| fs::write(path, &page).map_err(|e| write_error(path, e)))?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", json!({"report": args.out, "models": facts["models"]}))?;
-    } else {
-        writeln!(out, "report: {}", args.out.display())?;
-    }
+    let value = json!({"report": args.out, "models": facts["models"]});
+    answer(args.json, value, &format!("report: {}", args.out.display()))?;
     if args.open
         && let Err(error) = open::that_detached(&args.out)
     {
@@ -101,8 +96,7 @@ fn subject(model: Model, engine: &mut Engine) -> Result<Subject> {
             let units = all.len() / inputs;
             let shown = units.min(TILES);
             let tiles = signed_tiles(all.chunks(inputs).take(shown));
-            let columns = (shown as f64).sqrt().ceil() as usize;
-            let grid = Grid { zoom: 1, ..Grid::new(tile, columns, usize::MAX) };
+            let grid = Grid { zoom: 1, ..Grid::square(tile, shown) };
             features.push((grid.png(&tiles)?, shown, units));
         }
     }

@@ -14,7 +14,7 @@ use sae::{Error, Idx};
 use super::{go_on, whole, wrong};
 use crate::failure::{Failure, Result};
 use crate::output::write_error;
-use crate::picture::{MAX_PIXELS, square, write_png};
+use crate::picture::{MAX_PIXELS, image_of_dims, write_png};
 
 /// A folder's PNGs in their order.
 pub struct Folder {
@@ -182,12 +182,7 @@ pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
         wrong(idx.path(), &problem)
     })?;
     let features = idx.features();
-    let image = match idx.dims() {
-        [_, rows, cols] => Some((*rows, *cols)),
-        [_, features] => square(*features),
-        _ => None,
-    };
-    let (rows, cols) = image.ok_or_else(|| {
+    let (rows, cols) = image_of_dims(idx.dims()).ok_or_else(|| {
         let problem = "its samples are no images of rows and columns, nor squares";
         wrong(idx.path(), problem)
     })?;
