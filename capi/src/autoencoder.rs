@@ -91,7 +91,7 @@ pub unsafe extern "C" fn sae_autoencoder_save(
 /// `autoencoder` is NULL or of this library, and not used again unless it was left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_autoencoder_free(autoencoder: *mut SaeAutoencoder) {
-    // SAFETY: the caller\'s duty.
+    // SAFETY: the caller's duty.
     unsafe { take_back("autoencoder", autoencoder, |its| is_busy(&its.0)) }
 }
 

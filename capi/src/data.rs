@@ -191,7 +191,7 @@ pub unsafe extern "C" fn sae_samples_features(samples: *const SaeSamples) -> usi
 /// `samples` is NULL or of this library, in no other call, and not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_free(samples: *mut SaeSamples) {
-    // SAFETY: the caller\'s duty.
+    // SAFETY: the caller's duty.
     unsafe { take_back("samples", samples, |_| false) }
 }
 

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn sae_kernels_new(
 /// `kernels` is NULL or of this library, and not used again unless it was left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_kernels_free(kernels: *mut SaeKernels) {
-    // SAFETY: the caller\'s duty.
+    // SAFETY: the caller's duty.
     unsafe { take_back("kernels", kernels, |its| is_busy(&its.scratch)) }
 }
 
