@@ -5,7 +5,7 @@ use sae_kernels::math::{self, Function};
 
 use crate::autoencoder::Autoencoder;
 use crate::evaluation::active_above;
-use crate::settings::{Measure, Target};
+use crate::settings::{Measure, Settings, Target};
 use crate::step::{active, l1_per_sample};
 use crate::workspace::{State, Workspace};
 
@@ -50,6 +50,21 @@ fn of(function: Function, x: f64) -> f64 {
     f64::from(number[0])
 }
 
+/// Whether a layer's mean activation is steered.
+pub(crate) fn steers_mean(settings: &Settings, l: usize) -> bool {
+    settings.target.is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
+}
+
+/// Active units of the layer whose L0 is steered, over the samples of these activations.
+pub(crate) fn active_units(settings: &Settings, activations: &[Vec<f32>]) -> f64 {
+    match settings.target {
+        Some(Target { layer, of: Measure::L0, .. }) => {
+            active(&activations[layer], active_above(settings, layer)) as f64
+        }
+        _ => 0.0,
+    }
+}
+
 /// After a step: measures, and changes the factor of all sparsity penalties.
 ///
 /// An integrating controller of logarithms: the factor grows while the layer is more active than
@@ -62,17 +77,12 @@ pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace
     if step > steps {
         return;
     }
-    let (n, activations) = (net.settings.batch, &work.activations[layer]);
     let measured = match measure {
         Measure::MeanActivation => {
-            let activation = net.settings.activation_of(layer);
-            let units = work.rho_hat[layer].len() as f64;
-            l1_per_sample(activation, &work.rho_hat[layer], activations, n) / units
+            let means = &work.rho_hat[layer];
+            l1_per_sample(&net.settings, layer, means, &work.sums) / means.len() as f64
         }
-        Measure::L0 => {
-            let threshold = active_above(&net.settings, layer);
-            active(activations, threshold) as f64 / n as f64
-        }
+        Measure::L0 => work.sums.active / net.settings.batch as f64,
     };
     let new = if step == 1 { 1.0 } else { NEW };
     control.smoothed += new * (measured - control.smoothed);

@@ -9,16 +9,18 @@ use crate::batches::{Stream, generator};
 use crate::engine::Engine;
 use crate::settings::{Corruption, Settings};
 
-/// Copies the batch `[n, d]`, corrupted, to `corrupted`; rows divided among the threads. Each
-/// sample's noise is drawn from the seed, the step and its place in the batch.
+/// Copies the batch's samples from `first` on, `[n, d]`, corrupted, to `corrupted`; rows divided among
+/// the threads. Each sample's noise is drawn from the seed, the step and its place in the batch.
 pub(crate) fn corrupt(
     engine: &mut Engine,
     settings: &Settings,
     step: u64,
+    first: usize,
     batch: &[f32],
     corrupted: &mut [f32],
 ) {
-    let (n, d) = (settings.batch, settings.layers[0]);
+    let d = settings.layers[0];
+    let n = batch.len() / d;
     let division = engine.divide(n, 32 * d);
     let rows = Parts::rows(MatrixMut::new(corrupted, n, d), division);
     let isa = engine.isa;
@@ -27,7 +29,8 @@ pub(crate) fn corrupt(
         for (row, sample) in division.range(part).enumerate() {
             let to = rows.row_mut(row);
             to.copy_from_slice(&batch[sample * d..][..d]);
-            let place = step.wrapping_mul(n as u64).wrapping_add(sample as u64);
+            let place =
+                step.wrapping_mul(settings.batch as u64).wrapping_add((first + sample) as u64);
             let mut generator = generator(settings.seed, Stream::Corruption, place);
             match settings.corruption {
                 Corruption::None => {}

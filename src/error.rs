@@ -34,6 +34,8 @@ pub enum Error {
     },
     /// Data of a shape that does not fit the network.
     Shape(String),
+    /// Another rank of the training failed; what is wrong is known there.
+    OtherRank,
     /// The objective is no longer a finite number.
     Diverged {
         /// The step at which it was noticed.
@@ -72,6 +74,7 @@ impl fmt::Display for Error {
             }
             Error::Setting { field, problem } => write!(f, "{field}: {problem}"),
             Error::Shape(problem) => f.write_str(problem),
+            Error::OtherRank => f.write_str("another rank failed, and says why"),
             Error::Diverged { step } => write!(
                 f,
                 "the objective is not finite at step {step}; a lower learning rate usually helps"

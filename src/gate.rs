@@ -110,12 +110,13 @@ impl Gate {
 
     /// Makes the code layer's delta of the gradient of its activations, in place, `[n, units]`; its
     /// column sums are added to `bias_gradient`. JumpReLU's thresholds get theirs, `factor` being
-    /// what penalties are multiplied by.
+    /// what penalties, means over `batch` samples, are multiplied by.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &mut self,
         engine: &mut Engine,
         factor: f64,
+        batch: usize,
         activation: Activation,
         activations: &[f32],
         penalty: Penalty<'_>,
@@ -124,7 +125,7 @@ impl Gate {
     ) {
         let (n, units) = (activations.len() / self.units, self.units);
         if let Code::JumpRelu { l0, bandwidth } = self.code {
-            let l0 = (factor * l0 / n as f64) as f32;
+            let l0 = (factor * l0 / batch as f64) as f32;
             let jump = Jump { bandwidth: bandwidth as f32, l0 };
             let (thresholds, gradient) = (&self.thresholds, &mut self.threshold_gradient);
             code::threshold_gradient(jump, &self.pre, delta, thresholds, gradient);

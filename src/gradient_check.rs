@@ -36,7 +36,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
-    /// means, whose gradient is not that of this objective.
+    /// means, whose gradient is not that of this objective, and with several ranks.
     pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
         let settings = self.autoencoder().settings().clone();
         if settings.corruption != Corruption::None {
@@ -45,6 +45,10 @@ impl Trainer {
         if settings.rho_momentum > 0.0 {
             let problem = "the gradient at a running mean is not that of the objective";
             return Err(Error::setting("rho_momentum", problem));
+        }
+        if self.ranks().is_some() {
+            let problem = "a gradient check wants the whole batch, of which a rank has a part";
+            return Err(Error::setting("ranks", problem));
         }
         let (_, gradient) = self.gradient_on(batch)?;
         let gradient = gradient.to_vec();

@@ -4,6 +4,7 @@
 use crate::autoencoder::Autoencoder;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::ranks::Group;
 use crate::settings::{Optimizer, Settings};
 use crate::step::{StepReport, gradient};
 use crate::update::dot;
@@ -72,10 +73,11 @@ impl Lbfgs {
         net: &mut Autoencoder,
         state: &mut State,
         work: &mut Workspace,
+        mut group: Option<&mut Group>,
         skip_zeros: bool,
     ) -> Result<StepReport> {
         let mut look = |net: &mut Autoencoder, state: &mut State, work: &mut Workspace| {
-            let report = gradient(engine, net, state, work, skip_zeros)?;
+            let report = gradient(engine, net, state, work, group.as_deref_mut(), skip_zeros)?;
             let decay = match net.settings.lambda {
                 0.0 => 0.0,
                 lambda => lambda * net.weight_decay(),

@@ -53,6 +53,7 @@
 //! | `gz` | IDX files packed with gzip | yes |
 //! | `digits` | drawn digits, where no data is at hand | |
 //! | `onnx` | ONNX files of models | |
+//! | `mpi` | the ranks of an MPI job: `Mpi` | |
 //! | `words` | settings by the command's words: `Settings::set` | |
 //! | `cli` | the command `sae` | |
 //!
@@ -82,6 +83,7 @@ mod evaluation;
 #[cfg(feature = "model")]
 pub mod files;
 mod gate;
+mod gradient;
 mod gradient_check;
 #[cfg(any(doc, doctest))]
 pub mod guide;
@@ -91,6 +93,8 @@ mod json;
 mod lbfgs;
 #[cfg(feature = "model")]
 mod model;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod network;
 pub mod npy;
 #[cfg(feature = "onnx")]
@@ -98,6 +102,7 @@ mod onnx;
 mod phases;
 mod preferred_inputs;
 mod probe;
+mod ranks;
 mod revive;
 mod rows;
 mod samples;
@@ -121,10 +126,13 @@ pub use error::{Error, Result};
 pub use evaluation::{Activity, Evaluation, Histogram};
 pub use gradient_check::BlockError;
 pub use idx::{ElementType, Idx};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use network::{Layer, layout};
 #[cfg(feature = "onnx")]
 pub use onnx::Part;
 pub use probe::{Labelled, Probe, probe};
+pub use ranks::Ranks;
 pub use rows::RowWriter;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};

@@ -20,7 +20,8 @@ pub(crate) fn view<'a>(
     }
 }
 
-/// The output layer forward, its losses, delta and bias gradient; units divided among the threads.
+/// The output layer forward, its losses, delta and bias gradient; units divided among the threads. The
+/// loss is a mean over `batch` samples, of which these may be a part.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn output_phase(
     engine: &mut Engine,
@@ -28,13 +29,14 @@ pub(crate) fn output_phase(
     skip_zeros: bool,
     layer: LayerView<'_>,
     loss: Loss,
+    batch: usize,
     target: Matrix<'_>,
     delta: MatrixMut<'_>,
     losses: &mut [f32],
     bias_gradient: &mut [f32],
 ) {
     let (n, units) = delta.shape();
-    let scale = (loss.slope() / (n as f64 * units as f64)) as f32;
+    let scale = (loss.slope() / (batch as f64 * units as f64)) as f32;
     let division = engine.divide(units, n * layer.weights.shape().0);
     losses.fill(0.0);
     bias_gradient.fill(0.0);

@@ -5,6 +5,7 @@ use rand_pcg::rand_core::Rng;
 use crate::batches::{Stream, generator};
 use crate::error::Result;
 use crate::network::{end, log_threshold, tie};
+use crate::ranks::{agree, lock};
 use crate::samples::Samples;
 use crate::settings::Code;
 use crate::trainer::Trainer;
@@ -23,10 +24,24 @@ impl Trainer {
     /// squared. Its activations at the layer before become the direction of the unit's incoming
     /// weights, short ones, with bias 0; where the decoder is one layer, the sample becomes the
     /// direction of the outgoing weights, too. The optimizer's moments of all these begin again at 0.
+    /// Of several ranks, rank 0 does it, with its samples.
     ///
     /// # Errors
     /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate).
     pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
+        let leads = self.ranks().is_none_or(|ranks| lock(ranks).rank() == 0);
+        let count = if leads { self.revive_alone(samples) } else { Ok(0) };
+        match self.ranks().cloned() {
+            None => count,
+            Some(ranks) => {
+                let count = agree(&ranks, count, |_| String::new())?;
+                self.follow();
+                Ok(count)
+            }
+        }
+    }
+
+    fn revive_alone(&mut self, samples: &Samples) -> Result<usize> {
         let evaluation = self.evaluate(samples)?;
         let encoder = self.autoencoder().settings().encoder_layers();
         let layers = evaluation.layers[..encoder].iter();

@@ -1,6 +1,8 @@
 //! Greedy pretraining: a deep autoencoder from shallow ones, each trained on the codes of the one
 //! before (Hinton and Salakhutdinov 2006; Bengio et al. 2007).
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::network::end;
 use crate::samples::Samples;
@@ -34,12 +36,14 @@ impl Trainer {
         }
         let mut inputs = samples.clone();
         for layer in 0..settings.encoder_layers() {
+            let mut builder =
+                Trainer::builder().settings(shallow(&settings, layer)).sharded(self.is_sharded());
+            if let Some(ranks) = self.ranks() {
+                builder = builder.shared_ranks(Arc::clone(ranks));
+            }
             let (engine, _) = self.parts();
-            let mut shallow = Trainer::builder()
-                .settings(shallow(&settings, layer))
-                .isa(engine.isa())
-                .threads(engine.threads())
-                .build(&inputs)?;
+            let (isa, threads) = (engine.isa(), engine.threads());
+            let mut shallow = builder.isa(isa).threads(threads).build(&inputs)?;
             shallow.run(steps, |_, _| std::ops::ControlFlow::Continue(()))?;
             after(layer, &mut shallow, &inputs)?;
             let from = shallow.autoencoder();

@@ -3,6 +3,8 @@
 //! Shapes: the batch is `[n, d]`; layer l has weights `[in, out]`, activations and delta
 //! `[n, out]`. Where phases follow each other, the threads meet between them.
 
+use std::mem;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use sae_kernels::{Activation, Adam, Matrix, MatrixMut, Parts, Penalty, adam_sweep, sparsity};
@@ -13,12 +15,14 @@ use crate::corruption::corrupt;
 use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
 use crate::gate::Use;
-use crate::network::{end, normalise_rows};
+use crate::gradient::Gradient;
+use crate::network::{Layer, end, normalise_rows};
 use crate::phases::{Hidden, LayerSink, backward_phase, output_phase, view};
+use crate::ranks::Group;
 use crate::samples::Samples;
 use crate::settings::{Code, Corruption, LayerPenalty, Settings};
 use crate::update;
-use crate::workspace::{State, Workspace};
+use crate::workspace::{BatchSums, State, Workspace};
 
 /// The objective's terms over a batch, as a step meets them (before its update).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,11 +40,11 @@ pub struct StepReport {
     pub penalty: f64,
 }
 
-/// Gathers the batch's samples, rows divided among the threads.
+/// Gathers the batch's samples, those of this rank, rows divided among the threads.
 pub(crate) fn gather(engine: &mut Engine, samples: &Samples, work: &mut Workspace) -> Result<()> {
-    let (n, d) = (work.rows.len(), samples.features());
+    let rows = &work.rows[work.part.clone()];
+    let (n, d) = (rows.len(), samples.features());
     let division = engine.divide(n, 8 * d);
-    let rows = &work.rows;
     let parts = Parts::rows(MatrixMut::new(&mut work.batch, n, d), division);
     let failure: Mutex<Option<Error>> = Mutex::new(None);
     engine.team.run(division.parts(), |part, _| {
@@ -59,24 +63,34 @@ pub(crate) fn gather(engine: &mut Engine, samples: &Samples, work: &mut Workspac
     failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
-/// Trains on the batch in `work.batch`.
+/// Trains on the batch in `work.batch`, which is a part of the group's.
 pub(crate) fn step(
     engine: &mut Engine,
     net: &mut Autoencoder,
     state: &mut State,
     work: &mut Workspace,
+    mut group: Option<&mut Group>,
     skip_zeros: bool,
 ) -> Result<StepReport> {
     if net.settings.wants_gradient() {
-        let report = gradient(engine, net, state, work, skip_zeros)?;
+        let report = gradient(engine, net, state, work, group, skip_zeros)?;
         take_step(engine, net, state, work);
         return Ok(report);
     }
-    let report = forward_pass(engine, net, state, work, skip_zeros)?;
+    let report = forward_pass(engine, net, state, work, group.as_deref_mut(), skip_zeros)?;
     state.step += 1;
-    let adam = update::adam(&net.settings, net.settings.lambda, state.step);
-    let State { first, second, .. } = state;
-    backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
+    if let Some(group) = group {
+        group.overlapped(end(&work.layers), |gradient, sums| {
+            backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
+            for piece in sums {
+                update::apply_piece(engine, net, state, &work.layers, piece);
+            }
+        });
+    } else {
+        let adam = update::adam(&net.settings, net.settings.lambda, state.step);
+        let State { first, second, .. } = state;
+        backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
+    }
     finish_step(net, state, work);
     Ok(report)
 }
@@ -102,39 +116,54 @@ fn finish_step(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
     control::observe(net, state, work);
 }
 
-/// The gradient of the batch in `work.batch`, to `work.gradient`; the weight decay's is in it.
+/// The gradient of the batch in `work.batch`, or of the group's, to `work.gradient`; the weight decay's
+/// is in it.
 pub(crate) fn gradient(
     engine: &mut Engine,
     net: &mut Autoencoder,
     state: &mut State,
     work: &mut Workspace,
+    mut group: Option<&mut Group>,
     skip_zeros: bool,
 ) -> Result<StepReport> {
-    let report = forward_pass(engine, net, state, work, skip_zeros)?;
-    backward_pass(engine, net, work, skip_zeros, Sink::Gradient);
+    let report = forward_pass(engine, net, state, work, group.as_deref_mut(), skip_zeros)?;
+    let layers_end = end(&work.layers);
+    let mut all = mem::take(&mut work.gradient);
+    if let Some(group) = group {
+        group.overlapped(layers_end, |gradient, _| {
+            backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
+        });
+        group.swap_gradient(&mut all);
+    } else {
+        let gradient = Gradient::new(&mut all, layers_end);
+        backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
+    }
+    work.gradient = all;
     update::complete(engine.isa, net, work);
     Ok(report)
 }
 
-/// From the batch to the output layer's delta.
+/// From the batch to the output layer's delta, and the objective's terms.
 fn forward_pass(
     engine: &mut Engine,
     net: &mut Autoencoder,
     state: &mut State,
     work: &mut Workspace,
+    group: Option<&mut Group>,
     skip_zeros: bool,
 ) -> Result<StepReport> {
-    let Autoencoder { settings, parameters, penalty_factor, .. } = net;
-    let n = settings.batch;
+    let Autoencoder { settings, parameters, .. } = net;
+    let n = work.part.len();
     let last = work.layers.len() - 1;
     if settings.corruption != Corruption::None {
-        corrupt(engine, settings, state.step, &work.batch, &mut work.corrupted);
+        let (first, batch, corrupted) = (work.part.start, &work.batch, &mut work.corrupted);
+        corrupt(engine, settings, state.step, first, batch, corrupted);
     }
-    let Workspace { layers, activations, deltas, rho_hat, penalties, gate, .. } = work;
+    let Workspace { layers, activations, deltas, rho_hat, gate, .. } = work;
     let batch = Matrix::new(&work.batch, n, layers[0].inputs);
     let seen = input(settings, &work.batch, &work.corrupted);
 
-    // Forward through the hidden layers, with the mean activation of each unit.
+    // Forward through the hidden layers, with the sum of the activations of each unit.
     for l in 0..last {
         let layer = layers[l];
         let (before, rest) = activations.split_at_mut(l);
@@ -152,12 +181,58 @@ fn forward_pass(
                 gate_parameters[0] = 0.99 * old + 0.01 * smallest;
             }
         }
-        sparsity::mean(engine.isa, n, &mut rho_hat[l]);
     }
 
-    // The KL penalty needs rho_hat over the whole batch, and then is like a bias.
+    // The output layer: reconstruction, its error and its delta.
+    let layer = layers[last];
+    output_phase(
+        engine,
+        Matrix::new(&activations[last - 1], n, layer.inputs),
+        skip_zeros && settings.has_zeros(last),
+        view(settings, parameters, last, layer),
+        settings.loss,
+        settings.batch,
+        batch,
+        MatrixMut::new(&mut deltas[last], n, layer.outputs),
+        &mut work.losses,
+        &mut work.bias_gradients[last],
+    );
+
+    // Sums over the batch.
+    work.sums.loss = work.losses.iter().map(|&loss| f64::from(loss)).sum();
+    if let Code::JumpRelu { .. } = settings.code {
+        work.sums.jumps = active(&activations[settings.encoder_layers() - 1], 0.0) as f64;
+    }
+    for (l, (sum, activations)) in work.sums.magnitudes.iter_mut().zip(&*activations).enumerate() {
+        let penalised = settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
+        let asked = penalised || control::steers_mean(settings, l);
+        if asked && settings.activation_of(l).is_signed() {
+            *sum = sparsity::l1_value(activations);
+        }
+    }
+    work.sums.active = control::active_units(settings, activations);
+    if let Some(group) = group {
+        group.share(rho_hat, &mut work.sums)?;
+    }
+    for means in rho_hat {
+        sparsity::mean(engine.isa, settings.batch, means);
+    }
+    objective(engine, net, state, work)
+}
+
+/// The objective's terms, of sums over the batch, and the gradient of the KL penalty. That needs
+/// rho_hat over the whole batch, and then is like a bias.
+fn objective(
+    engine: &Engine,
+    net: &Autoencoder,
+    state: &mut State,
+    work: &mut Workspace,
+) -> Result<StepReport> {
+    let Autoencoder { settings, penalty_factor, .. } = net;
+    let Workspace { layers, rho_hat, penalties, sums, .. } = work;
+    let n = settings.batch as f64;
     let mut report = StepReport::default();
-    for l in 0..last {
+    for l in 0..layers.len() - 1 {
         let Some(LayerPenalty { rho, beta, l1, .. }) = settings.penalty_of(l) else { continue };
         if beta > 0.0 {
             let mut means = &rho_hat[l];
@@ -169,38 +244,24 @@ fn forward_pass(
                 }
                 means = running;
             }
-            let weight = (*penalty_factor * beta / n as f64) as f32;
+            let weight = (*penalty_factor * beta / n) as f32;
             sparsity::kl_gradient(engine.isa, rho as f32, weight, means, &mut penalties[l]);
             let sparsity = sparsity::kl_value(engine.isa, rho as f32, means);
             report.sparsity += sparsity;
             report.penalty += *penalty_factor * beta * sparsity;
         }
         if l1 > 0.0 {
-            let value = l1_per_sample(settings.activation_of(l), &rho_hat[l], &activations[l], n);
+            let value = l1_per_sample(settings, l, &rho_hat[l], sums);
             report.l1 += value;
             report.penalty += *penalty_factor * l1 * value;
         }
     }
     if let Code::JumpRelu { l0, .. } = settings.code {
-        report.l0 = active(&activations[settings.encoder_layers() - 1], 0.0) as f64 / n as f64;
+        report.l0 = sums.jumps / n;
         report.penalty += *penalty_factor * l0 * report.l0;
     }
-
-    // The output layer: reconstruction, its error and its delta.
-    let layer = layers[last];
-    output_phase(
-        engine,
-        Matrix::new(&activations[last - 1], n, layer.inputs),
-        skip_zeros && settings.has_zeros(last),
-        view(settings, parameters, last, layer),
-        settings.loss,
-        batch,
-        MatrixMut::new(&mut deltas[last], n, layer.outputs),
-        &mut work.losses,
-        &mut work.bias_gradients[last],
-    );
-    let losses: f64 = work.losses.iter().map(|&loss| f64::from(loss)).sum();
-    report.loss = losses / (n as f64 * layer.outputs as f64);
+    let features = layers[layers.len() - 1].outputs as f64;
+    report.loss = sums.loss / (n * features);
     if (report.loss + report.penalty).is_finite() {
         Ok(report)
     } else {
@@ -211,18 +272,19 @@ fn forward_pass(
 /// What the network sees of the batch.
 fn input<'a>(settings: &Settings, batch: &'a [f32], corrupted: &'a [f32]) -> Matrix<'a> {
     let seen = if settings.corruption == Corruption::None { batch } else { corrupted };
-    Matrix::new(seen, settings.batch, settings.layers[0])
+    let features = settings.layers[0];
+    Matrix::new(seen, seen.len() / features, features)
 }
 
-/// The sum of |a| over a layer's units, a mean over samples.
+/// The sum of |a| over a layer's units, a mean over the batch.
 pub(crate) fn l1_per_sample(
-    activation: Activation,
+    settings: &Settings,
+    l: usize,
     rho_hat: &[f32],
-    activations: &[f32],
-    n: usize,
+    sums: &BatchSums,
 ) -> f64 {
-    if activation.is_signed() {
-        return sparsity::l1_value(activations) / n as f64;
+    if settings.activation_of(l).is_signed() {
+        return sums.magnitudes[l] / settings.batch as f64;
     }
     rho_hat.iter().map(|&mean| f64::from(mean)).sum()
 }
@@ -232,12 +294,27 @@ pub(crate) fn active(activations: &[f32], threshold: f32) -> usize {
     activations.iter().filter(|a| a.abs() > threshold).count()
 }
 
-/// Where a layer's gradient goes.
-enum Sink<'a> {
+/// A layer's penalty, for some of its units.
+fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
+    Penalty { units: penalty.units.map(|all| &all[units.clone()]), ..penalty }
+}
+
+/// Where gradients go.
+enum Sink<'a, 'g> {
     /// To Adam while it is in the second cache, and nowhere else.
     Adam { adam: Adam, first: &'a mut [f32], second: &'a mut [f32] },
-    /// To the workspace.
-    Gradient,
+    /// To memory.
+    Gradient(Gradient<'g>),
+}
+
+impl Sink<'_, '_> {
+    /// The last of a layer's first `rows` rows, as many as go at a time: all, but for pieces.
+    fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
+        match self {
+            Sink::Adam { .. } => 0..rows,
+            Sink::Gradient(gradient) => gradient.last_rows(layer, rows),
+        }
+    }
 }
 
 /// From the output layer's delta to the gradients: each layer hands its delta on before its weights
@@ -247,83 +324,96 @@ fn backward_pass(
     net: &mut Autoencoder,
     work: &mut Workspace,
     skip_zeros: bool,
-    mut sink: Sink<'_>,
+    mut sink: Sink<'_, '_>,
 ) {
     let Autoencoder { settings, parameters, penalty_factor, .. } = net;
     let Workspace { layers, activations, deltas, penalties, bias_gradients, gate, .. } = work;
-    let n = settings.batch;
+    let n = work.part.len();
     let seen = input(settings, &work.batch, &work.corrupted);
     for l in (0..layers.len()).rev() {
         let layer = layers[l];
         let (below, delta) = deltas.split_at_mut(l);
         let delta = Matrix::new(&delta[0], n, layer.outputs);
         let input = if l == 0 { seen } else { Matrix::new(&activations[l - 1], n, layer.inputs) };
-        let (weights, biases) = layer.split_mut(parameters);
-        let whole = |flat| MatrixMut::new(flat, layer.inputs, layer.outputs);
-        let weights = whole(weights);
-        let gradient = match &mut sink {
-            Sink::Adam { adam, first, second } => {
-                let (first, first_biases) = layer.split_mut(first);
-                let (second, second_biases) = layer.split_mut(second);
-                let unpenalised = adam.without_weight_decay();
-                let gradient = &bias_gradients[l];
-                adam_sweep(engine.isa, &unpenalised, biases, first_biases, second_biases, gradient);
-                LayerSink::Adam { adam, weights, moments: [first, second].map(whole) }
-            }
-            Sink::Gradient => {
-                let (gradient, of_biases) = layer.split_mut(&mut work.gradient);
-                of_biases.copy_from_slice(&bias_gradients[l]);
-                LayerSink::Gradient { weights, gradient: whole(gradient) }
-            }
-        };
         let gated = l > 0 && settings.is_gated(l - 1);
         let penalty = l.checked_sub(1).and_then(|below| settings.penalty_of(below));
         let penalty =
             penalty.map_or(Penalty::default(), |LayerPenalty { layer, beta, l1, .. }| {
                 let units = (beta > 0.0).then_some(&*penalties[layer]);
-                Penalty { units, l1: (*penalty_factor * l1 / n as f64) as f32 }
+                let l1 = (*penalty_factor * l1 / settings.batch as f64) as f32;
+                Penalty { units, l1 }
             });
-        let hidden = (l > 0).then(|| {
-            bias_gradients[l - 1].fill(0.0);
-            let (activation, penalty) = match gated {
-                // The gate's part comes after.
-                true => (Activation::Linear, Penalty::default()),
-                false => (settings.activation_of(l - 1), penalty),
-            };
-            Hidden {
+        let activation = match gated {
+            // The gate's part comes after.
+            true => Activation::Linear,
+            false => settings.activation_of(l.saturating_sub(1)),
+        };
+        let (biases_below, of_biases) = bias_gradients.split_at_mut(l);
+        let of_biases = &of_biases[0];
+        let mut below = below.last_mut().zip(biases_below.last_mut());
+        if let Some((_, bias_gradient)) = &mut below {
+            bias_gradient.fill(0.0);
+        }
+        let mut rows = layer.inputs;
+        while rows > 0 {
+            let units = sink.last_rows(layer, rows);
+            rows = units.start;
+            let hidden = below.as_mut().map(|(delta, bias_gradient)| Hidden {
                 activation,
-                penalty,
-                delta: MatrixMut::new(&mut below[l - 1], n, layer.inputs),
-                bias_gradient: &mut bias_gradients[l - 1],
+                penalty: if gated { Penalty::default() } else { of_units(penalty, &units) },
+                delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
+                bias_gradient: &mut bias_gradient[units.clone()],
+            });
+            let input = input.columns(units.clone());
+            let skip = skip_zeros && settings.has_zeros(l);
+            let (weights, biases) = layer.split_mut(parameters);
+            let of_units = units.start * layer.outputs..units.end * layer.outputs;
+            let matrix = |flat| MatrixMut::new(flat, units.len(), layer.outputs);
+            let weights = matrix(&mut weights[of_units.clone()]);
+            match &mut sink {
+                Sink::Adam { adam, first, second } => {
+                    let (first, first_biases) = layer.split_mut(first);
+                    let (second, second_biases) = layer.split_mut(second);
+                    let plain = adam.without_weight_decay();
+                    let isa = engine.isa;
+                    adam_sweep(isa, &plain, biases, first_biases, second_biases, of_biases);
+                    let moments = [first, second].map(matrix);
+                    let to = LayerSink::Adam { adam, weights, moments };
+                    backward_phase(engine, delta, input, skip, hidden, to);
+                }
+                Sink::Gradient(gradient) => {
+                    let start = layer.start + of_units.start;
+                    let piece = gradient.split_off(start);
+                    let (of_weights, rest) = piece.split_at_mut(of_units.len());
+                    // Biases stand behind the last row.
+                    rest.copy_from_slice(&of_biases[..rest.len()]);
+                    let to = LayerSink::Gradient { weights, gradient: matrix(of_weights) };
+                    backward_phase(engine, delta, input, skip, hidden, to);
+                    gradient.done(start, piece);
+                }
             }
-        });
-        let skip = skip_zeros && settings.has_zeros(l);
-        backward_phase(engine, delta, input, skip, hidden, gradient);
-        if gated {
-            bias_gradients[l - 1].fill(0.0);
+        }
+        if let Some((delta, bias_gradient)) = below.filter(|_| gated) {
+            bias_gradient.fill(0.0);
             gate.backward(
                 engine,
                 *penalty_factor,
+                settings.batch,
                 settings.activation_of(l - 1),
                 &activations[l - 1],
                 penalty,
-                &mut below[l - 1],
-                &mut bias_gradients[l - 1],
+                delta,
+                bias_gradient,
             );
         }
     }
-    // JumpReLU's thresholds.
-    let learned = gate.threshold_gradient.len();
-    let range = end(layers)..end(layers) + learned;
+    let of_gate = &gate.threshold_gradient;
     match sink {
         Sink::Adam { adam, first, second } => {
+            let range = end(layers)..end(layers) + of_gate.len();
             let [w, m, v] = [parameters, first, second].map(|flat| &mut flat[range.clone()]);
-            let unpenalised = adam.without_weight_decay();
-            adam_sweep(engine.isa, &unpenalised, w, m, v, &gate.threshold_gradient);
+            adam_sweep(engine.isa, &adam.without_weight_decay(), w, m, v, of_gate);
         }
-        Sink::Gradient => {
-            work.gradient[range.start..].fill(0.0);
-            work.gradient[range].copy_from_slice(&gate.threshold_gradient);
-        }
+        Sink::Gradient(gradient) => gradient.finish(of_gate),
     }
 }

@@ -1,6 +1,7 @@
 //! Training: a builder that checks everything, then steps.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, Mutex};
 
 use sae_kernels::{Activation, Isa, Loss};
 
@@ -14,6 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, mean_activation};
 use crate::lbfgs::Lbfgs;
+use crate::ranks::{Group, Ranks, SharedRanks, agree, count, part_of};
 use crate::samples::Samples;
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
@@ -32,6 +34,8 @@ pub struct TrainerBuilder {
     team: Option<Team>,
     isa: Option<Isa>,
     dense: bool,
+    ranks: Option<SharedRanks>,
+    sharded: bool,
     #[cfg(feature = "model")]
     checkpoint: Option<Checkpoint>,
 }
@@ -145,6 +149,30 @@ impl TrainerBuilder {
         self
     }
 
+    /// Trains with other processes, as one of several ranks. Each builds a trainer of the same
+    /// settings, on the same samples; each computes its part of every batch
+    /// ([`Settings::batch`](Settings) samples are the whole), and all have the same weights, in
+    /// the same bits every time for a number of ranks. What they begin with, a checkpoint for one, is
+    /// what rank 0 has.
+    ///
+    /// From then on `build`, [`Trainer::step`] and all that trains are calls that every rank makes; a
+    /// rank whose call fails makes them fail at all. Evaluating and encoding are a rank's own.
+    pub fn ranks(self, ranks: impl Ranks + 'static) -> Self {
+        self.shared_ranks(Arc::new(Mutex::new(Box::new(ranks))))
+    }
+
+    pub(crate) fn shared_ranks(mut self, ranks: SharedRanks) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+
+    /// Whether the samples are this rank's own share of the data instead of all of it. A rank then
+    /// goes through its own epochs; shares of one size are seen equally often.
+    pub fn sharded(mut self, sharded: bool) -> Self {
+        self.sharded = sharded;
+        self
+    }
+
     /// Goes on from a checkpoint, with its settings. Those set after this must be the same.
     #[cfg(feature = "model")]
     pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
@@ -156,9 +184,30 @@ impl TrainerBuilder {
     /// A trainer on these samples.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data;
-    /// [`Error::Format`] if a checkpoint to go on from is of other settings or other data.
-    pub fn build(self, samples: &Samples) -> Result<Trainer> {
+    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data, or is
+    /// not that of rank 0; [`Error::Format`] if a checkpoint to go on from is of other settings or
+    /// other data; [`Error::OtherRank`].
+    pub fn build(mut self, samples: &Samples) -> Result<Trainer> {
+        let ranks = self.ranks.take().filter(|ranks| count(ranks) > 1);
+        let sharded = self.sharded;
+        let Some(ranks) = ranks else { return self.build_alone(samples, None) };
+        let built = self.build_alone(samples, Some(&ranks)).and_then(|trainer| {
+            let parameters = trainer.net.parameters.len();
+            Ok((trainer, Group::new(Arc::clone(&ranks), sharded, parameters)?))
+        });
+        let (mut trainer, group) = agree(&ranks, built, |(trainer, _)| {
+            let Trainer { net, engine, samples, .. } = trainer;
+            // Each share has its own length.
+            let count = if sharded { 0 } else { samples.len() };
+            let fused = engine.isa.is_fused();
+            format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
+        })?;
+        trainer.group = Some(group);
+        trainer.follow();
+        Ok(trainer)
+    }
+
+    fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
         let features = samples.features();
         self.settings.validate()?;
         if self.settings.layers[0] != features {
@@ -201,7 +250,14 @@ impl TrainerBuilder {
         }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
         let state = State::new(&net.settings, net.parameters.len());
-        let work = Workspace::new(&net.settings, team.threads());
+        let batch = net.settings.batch;
+        let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
+        if ranks.is_some() && matches!(net.settings.code, Code::BatchTopK(_)) {
+            let problem =
+                "batch-top-k chooses among all samples of a batch; with several ranks use top-k";
+            return Err(Error::setting("code", problem));
+        }
+        let work = Workspace::new(&net.settings, part, team.threads());
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut trainer = Trainer {
             engine: Engine::new(isa, team),
@@ -212,6 +268,7 @@ impl TrainerBuilder {
             samples: samples.clone(),
             net,
             skip_zeros: !self.dense,
+            group: None,
         };
         #[cfg(feature = "model")]
         if let Some(checkpoint) = self.checkpoint {
@@ -235,6 +292,7 @@ pub struct Trainer {
     batches: Batches,
     samples: Samples,
     skip_zeros: bool,
+    group: Option<Group>,
 }
 
 impl Trainer {
@@ -250,24 +308,29 @@ impl Trainer {
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
     /// step), or the data has a feature that is not.
     pub fn step(&mut self) -> Result<StepReport> {
+        let Workspace { rows, part, .. } = &mut self.work;
         if self.lbfgs.is_some() {
             // The same batch each time: all samples, in their order.
-            self.work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
+            rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
+        } else if self.group.as_ref().is_some_and(|group| group.sharded) {
+            self.batches.next(&mut rows[part.clone()]);
         } else {
-            self.batches.next(&mut self.work.rows);
+            self.batches.next(rows);
         }
-        gather(&mut self.engine, &self.samples, &mut self.work)?;
+        let gathered = gather(&mut self.engine, &self.samples, &mut self.work);
+        self.unless_failed(gathered)?;
         self.train()
     }
 
     /// One step on a batch of the caller's, row-major `[batch, features]`, scaled as the network is to
-    /// see it. The trainer's place in its own samples stays. L-BFGS remembers value and gradient from
+    /// see it; of several ranks, each one's part of it ([`Trainer::batch_part`]). The trainer's place in its own samples stays. L-BFGS remembers value and gradient from
     /// one step to the next: it wants the same batch at each, and knows nothing of another.
     ///
     /// # Errors
     /// As for [`Trainer::step`]; and the batch has another length than the settings say.
     pub fn step_on(&mut self, batch: &[f32]) -> Result<StepReport> {
-        self.take(batch)?;
+        let taken = self.take(batch);
+        self.unless_failed(taken)?;
         self.train()
     }
 
@@ -280,10 +343,11 @@ impl Trainer {
     /// # Errors
     /// As for [`Trainer::step_on`].
     pub fn gradient_on(&mut self, batch: &[f32]) -> Result<(StepReport, &[f32])> {
-        self.take(batch)?;
-        let Trainer { engine, net, state, work, skip_zeros, .. } = self;
+        let taken = self.take(batch);
+        self.unless_failed(taken)?;
+        let Trainer { engine, net, state, work, skip_zeros, group, .. } = self;
         work.make_room_for_gradient(&net.settings);
-        let report = gradient(engine, net, state, work, *skip_zeros)?;
+        let report = gradient(engine, net, state, work, group.as_mut(), *skip_zeros)?;
         Ok((report, &work.gradient))
     }
 
@@ -318,6 +382,46 @@ impl Trainer {
         Ok(())
     }
 
+    /// Which samples of a batch are this rank's: all, where there are no others.
+    pub fn batch_part(&self) -> Range<usize> {
+        self.work.part.clone()
+    }
+
+    /// If this rank has failed where the others go on to a step, tells them.
+    fn unless_failed<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if let (Err(_), Some(group)) = (&outcome, &mut self.group) {
+            group.fail(&mut self.work);
+        }
+        outcome
+    }
+
+    /// The ranks it is one of.
+    pub(crate) fn ranks(&self) -> Option<&SharedRanks> {
+        self.group.as_ref().map(|group| &group.ranks)
+    }
+
+    /// Whether its samples are a rank's own.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.sharded)
+    }
+
+    /// Gives every rank what rank 0 has.
+    pub(crate) fn follow(&mut self) {
+        let Trainer { group: Some(group), net, state, batches, samples, work, .. } = self else {
+            return;
+        };
+        let (mut epoch, mut position) = group.follow(net, state, batches.position());
+        if group.sharded && group.rank() > 0 {
+            // Its own place: after as many parts of batches.
+            let seen = state.step as u128 * work.part.len() as u128;
+            epoch = (seen / samples.len() as u128) as u64;
+            position = (seen % samples.len() as u128) as usize;
+        }
+        if (epoch, position) != batches.position() {
+            batches.seek(epoch, position);
+        }
+    }
+
     /// Copies a batch of the caller's.
     fn take(&mut self, batch: &[f32]) -> Result<()> {
         if batch.len() != self.work.batch.len() {
@@ -329,15 +433,17 @@ impl Trainer {
     }
 
     fn train(&mut self) -> Result<StepReport> {
-        let Trainer { engine, net, state, work, lbfgs, skip_zeros, .. } = self;
+        let Trainer { engine, net, state, work, lbfgs, skip_zeros, group, .. } = self;
+        let group = group.as_mut();
         match lbfgs {
-            Some(lbfgs) => lbfgs.step(engine, net, state, work, *skip_zeros),
-            None => step(engine, net, state, work, *skip_zeros),
+            Some(lbfgs) => lbfgs.step(engine, net, state, work, group, *skip_zeros),
+            None => step(engine, net, state, work, group, *skip_zeros),
         }
     }
 
     /// Steps until so many more are done or `after`, called with the trainer and the report after
-    /// each, says to stop.
+    /// each, says to stop. Of several ranks, all stop after the step that follows the one at which one
+    /// says so.
     ///
     /// # Errors
     /// As for [`Trainer::step`]; and, once an epoch, those of [`Samples::unchanged`].
@@ -346,18 +452,31 @@ impl Trainer {
         steps: u64,
         mut after: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
     ) -> Result<()> {
-        let (mut epoch, _) = self.batches.position();
+        let (mut checked, _) = self.batches.position();
         for _ in 0..steps {
-            let report = self.step()?;
-            if self.batches.position().0 != epoch {
-                epoch = self.batches.position().0;
-                self.samples.unchanged()?;
+            let (epoch, _) = self.batches.position();
+            if epoch != checked {
+                checked = epoch;
+                let unchanged = self.samples.unchanged();
+                self.unless_failed(unchanged)?;
             }
-            if after(self, report).is_break() {
+            let report = self.step()?;
+            let stop = after(self, report).is_break();
+            let stopped = match &mut self.group {
+                None => stop,
+                Some(group) => {
+                    group.stop |= stop;
+                    group.stopped
+                }
+            };
+            if stopped {
                 break;
             }
         }
-        Ok(())
+        if let Some(group) = &mut self.group {
+            (group.stop, group.stopped) = (false, false);
+        }
+        if self.batches.position().0 != checked { self.samples.unchanged() } else { Ok(()) }
     }
 
     /// Steps done.

@@ -1,11 +1,14 @@
 //! From gradients that are all in memory to new weights: where they are clipped or tied weights
 //! share them, and for optimizers that no kernel is fused with.
 
+use std::ops::Range;
+
 use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
 
 use crate::autoencoder::Autoencoder;
 use crate::engine::{Engine, row_parts};
-use crate::network::{for_each_twin, tie};
+use crate::gradient::Piece;
+use crate::network::{Layer, end, for_each_twin, tie};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::workspace::{State, Workspace};
 
@@ -81,11 +84,7 @@ pub(crate) fn apply(
         }
     }
     let Autoencoder { settings, parameters, .. } = net;
-    let learned = match settings.code {
-        // Its threshold is no weight.
-        Code::BatchTopK(_) => parameters.len() - 1,
-        _ => parameters.len(),
-    };
+    let learned = learned(settings, parameters);
     let parameters = &mut parameters[..learned];
     let gradient = &work.gradient[..learned];
     let (first, second) = (&mut state.first[..learned], &mut state.second[..learned]);
@@ -93,23 +92,10 @@ pub(crate) fn apply(
     // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
     let decoupled = adam(settings, 0.0, state.step);
     let plain = decoupled.without_weight_decay();
-    let isa = engine.isa;
-    let mut sweep = |range: std::ops::Range<usize>, adam: Adam| {
-        let division = engine.divide(range.len(), 16);
+    let mut sweep = |range: Range<usize>, adam: Adam| {
         let all = [&mut *parameters, &mut *first, &mut *second];
-        let [w, m, v] = all.map(|flat| row_parts(&mut flat[range.clone()], division));
-        let gradient = &gradient[range.clone()];
-        engine.team.run(division.parts(), |part, _| {
-            let (mut w, mut m, mut v) = (w.take(part), m.take(part), v.take(part));
-            let (w, m, v) = (w.row_mut(0), m.row_mut(0), v.row_mut(0));
-            let g = &gradient[division.range(part)];
-            match settings.optimizer {
-                Optimizer::Momentum { momentum } => {
-                    momentum_sweep(isa, rate, momentum as f32, w, m, g);
-                }
-                _ => adam_sweep(isa, &adam, w, m, v, g),
-            }
-        });
+        let numbers = all.map(|flat| &mut flat[range.clone()]);
+        sweep(engine, settings, rate, &adam, numbers, &gradient[range]);
     };
     for layer in &work.layers {
         sweep(layer.weights(), decoupled);
@@ -122,5 +108,65 @@ pub(crate) fn apply(
     }
     if settings.tied {
         tie(&work.layers, parameters);
+    }
+}
+
+/// How many of the parameters, from the first, are learned by gradients.
+fn learned(settings: &Settings, parameters: &[f32]) -> usize {
+    match settings.code {
+        // Its threshold is no weight.
+        Code::BatchTopK(_) => parameters.len() - 1,
+        _ => parameters.len(),
+    }
+}
+
+/// A run of parameters, with their moments and their gradient, through the optimizer; numbers divided
+/// among the threads.
+fn sweep(
+    engine: &mut Engine,
+    settings: &Settings,
+    rate: f32,
+    adam: &Adam,
+    [w, m, v]: [&mut [f32]; 3],
+    gradient: &[f32],
+) {
+    let division = engine.divide(gradient.len(), 16);
+    let [w, m, v] = [w, m, v].map(|numbers| row_parts(numbers, division));
+    let isa = engine.isa;
+    engine.team.run(division.parts(), |part, _| {
+        let (mut w, mut m, mut v) = (w.take(part), m.take(part), v.take(part));
+        let (w, m, v) = (w.row_mut(0), m.row_mut(0), v.row_mut(0));
+        let g = &gradient[division.range(part)];
+        match settings.optimizer {
+            Optimizer::Momentum { momentum } => momentum_sweep(isa, rate, momentum as f32, w, m, g),
+            _ => adam_sweep(isa, adam, w, m, v, g),
+        }
+    });
+}
+
+/// Adam's step for the parameters from `start` on, of which this is the gradient, without the weight
+/// decay's part.
+pub(crate) fn apply_piece(
+    engine: &mut Engine,
+    net: &mut Autoencoder,
+    state: &mut State,
+    layers: &[Layer],
+    Piece { start, numbers }: Piece<'_>,
+) {
+    let Autoencoder { settings, parameters, .. } = net;
+    let decaying = adam(settings, settings.lambda, state.step);
+    let plain = decaying.without_weight_decay();
+    let rate = settings.learning_rate_of(state.step) as f32;
+    let weights = layers.iter().map(|layer| (layer.weights(), &decaying));
+    let biases = layers.iter().map(|layer| (layer.biases(), &plain));
+    let gate = (end(layers)..learned(settings, parameters), &plain);
+    for (range, adam) in weights.chain(biases).chain([gate]) {
+        let range = range.start.max(start)..range.end.min(start + numbers.len());
+        if range.is_empty() {
+            continue;
+        }
+        let all = [&mut *parameters, &mut state.first, &mut state.second];
+        let gradient = &numbers[range.start - start..range.end - start];
+        sweep(engine, settings, rate, adam, all.map(|flat| &mut flat[range.clone()]), gradient);
     }
 }

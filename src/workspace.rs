@@ -1,5 +1,7 @@
 //! The memory of a training: what a step works in, and what it leaves to the next.
 
+use std::ops::Range;
+
 use crate::control::Control;
 use crate::gate::Gate;
 use crate::network::{Layer, end, layout};
@@ -9,8 +11,10 @@ use crate::settings::{Corruption, Settings};
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub layers: Vec<Layer>,
-    /// The samples of the batch.
+    /// The samples of the batch, those of all ranks.
     pub rows: Vec<u32>,
+    /// Which of them are this rank's: `n`, all where there are no ranks.
+    pub part: Range<usize>,
     /// `[n, d]`
     pub batch: Vec<f32>,
     /// What the network sees of it, `[n, d]`, where that is something else.
@@ -27,14 +31,16 @@ pub(crate) struct Workspace {
     pub bias_gradients: Vec<Vec<f32>>,
     /// Of every feature.
     pub losses: Vec<f32>,
+    pub sums: BatchSums,
     pub gate: Gate,
     /// Laid out as the parameters, where all of it is wanted at once.
     pub gradient: Vec<f32>,
 }
 
 impl Workspace {
-    pub fn new(settings: &Settings, threads: usize) -> Self {
-        let n = settings.batch;
+    /// For this part of each batch.
+    pub fn new(settings: &Settings, part: Range<usize>, threads: usize) -> Self {
+        let n = part.len();
         let layers = layout(&settings.layers);
         let hidden = &layers[..layers.len() - 1];
         let per_unit = |layers: &[Layer]| layers.iter().map(|l| vec![0.0; l.outputs]).collect();
@@ -42,7 +48,8 @@ impl Workspace {
             |layers: &[Layer]| layers.iter().map(|l| vec![0.0; n * l.outputs]).collect();
         let corrupts = settings.corruption != Corruption::None;
         let mut work = Workspace {
-            rows: vec![0; n],
+            rows: vec![0; settings.batch],
+            part,
             batch: vec![0.0; n * layers[0].inputs],
             corrupted: vec![0.0; if corrupts { n * layers[0].inputs } else { 0 }],
             activations: per_sample(hidden),
@@ -51,6 +58,7 @@ impl Workspace {
             penalties: per_unit(hidden),
             bias_gradients: per_unit(&layers),
             losses: vec![0.0; layers[0].inputs],
+            sums: BatchSums { magnitudes: vec![0.0; hidden.len()], ..BatchSums::default() },
             gate: Gate::new(settings, n, threads),
             gradient: Vec::new(),
             layers,
@@ -63,6 +71,28 @@ impl Workspace {
 
     pub fn make_room_for_gradient(&mut self, settings: &Settings) {
         self.gradient.resize(end(&self.layers) + settings.gate_parameters(), 0.0);
+    }
+}
+
+/// What the objective's terms and the controller's measure are made of, besides the activations' sums:
+/// sums over a batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BatchSums {
+    /// Of the losses of all features.
+    pub loss: f64,
+    /// Units of a JumpReLU's code that are not 0.
+    pub jumps: f64,
+    /// Units of the layer that is steered that are active.
+    pub active: f64,
+    /// Of every hidden layer, if it is signed and somebody asks: |a|.
+    pub magnitudes: Vec<f64>,
+}
+
+impl BatchSums {
+    /// All of them.
+    pub fn numbers(&mut self) -> impl Iterator<Item = &mut f64> {
+        let BatchSums { loss, jumps, active, magnitudes } = self;
+        [loss, jumps, active].into_iter().chain(magnitudes)
     }
 }
 

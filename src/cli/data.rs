@@ -11,7 +11,7 @@ use crate::make_digits;
 use crate::output::note;
 
 /// Which data; digits drawn by the program if nothing is named.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct DataArgs {
     /// Folder with MNIST's files, train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz
     /// (default: digits that the program draws, once, into the cache folder)
@@ -26,7 +26,7 @@ pub struct DataArgs {
 }
 
 /// The data of a training: what is trained on and what is kept for the test.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct TrainingDataArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -42,6 +42,21 @@ pub struct TrainingDataArgs {
 }
 
 impl TrainingDataArgs {
+    /// The share of a rank, where each has one.
+    pub fn of_rank(&self, rank: Option<usize>) -> Result<Self> {
+        let mut own = self.clone();
+        let Some(rank) = rank else { return Ok(own) };
+        if let Some(ScalingName::MinMax | ScalingName::MeanDeviation) = self.scaling {
+            let problem =
+                "scaling: it is fitted to all data, and with --sharded a rank has a share";
+            return Err(Failure::input(problem).hint("scale the files before, and use as-is"));
+        }
+        for path in [&mut own.data.data, &mut own.data.images].into_iter().flatten() {
+            *path = path.to_string_lossy().replace("{rank}", &rank.to_string()).into();
+        }
+        Ok(own)
+    }
+
     /// The training samples, and the test samples if there are some.
     pub fn samples(&self, quiet: bool) -> Result<(Samples, Option<Samples>)> {
         let files = self.data.files(self.test.as_deref(), quiet)?;

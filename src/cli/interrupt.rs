@@ -46,6 +46,11 @@ pub fn end() -> Option<u8> {
     asked.then(|| signals().last.load(Ordering::SeqCst) as u8)
 }
 
+/// The signal that has asked for an end.
+pub fn signal() -> Option<u8> {
+    asked().then(|| signals().last.load(Ordering::SeqCst) as u8)
+}
+
 /// Whether an end is asked for.
 pub fn asked() -> bool {
     signals().ends.load(Ordering::Relaxed)

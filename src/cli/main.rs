@@ -18,6 +18,7 @@ mod make_digits;
 mod models;
 mod output;
 mod picture;
+mod ranks;
 mod reconstruct;
 mod report;
 mod settings;
@@ -70,7 +71,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if ranks::is_silent() {
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    });
     let done = interrupt::listen().and_then(|()| match cli.command {
         Command::Train(args) => train::run(*args),
         Command::Sweep(args) => sweep::run(*args),

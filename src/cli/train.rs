@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use sae::{Checkpoint, Checkpoints, EarlyStopping, Samples, StepReport, Trainer, files};
+use sae::{Checkpoint, Checkpoints, EarlyStopping, Samples, Settings, StepReport, Trainer, files};
 use serde_json::{Value, json};
 
 use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
 use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
+use crate::ranks::Job;
 use crate::settings::SettingsArgs;
 use crate::{interrupt, picture};
 
@@ -30,7 +31,8 @@ Examples:
   sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
-  sae make-digits digits && sae train --data digits --steps 500 --json")]
+  sae make-digits digits && sae train --data digits --steps 500 --json
+  mpirun -n 2 sae train --batch 600   two processes, built with the feature mpi")]
 pub struct Args {
     #[command(flatten)]
     data: TrainingDataArgs,
@@ -52,9 +54,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 500, requires = "patience",
         value_parser = clap::value_parser!(u64).range(1..))]
     evaluate_every: u64,
-    /// Threads; the model does not depend on them (default: all cores)
+    /// Threads of each process; the model does not depend on them (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
+    /// Several processes: the data of each is its own share instead of all; {rank} in a name of it
+    /// is its number
+    #[arg(long)]
+    sharded: bool,
     /// Model file to write
     #[arg(long, value_name = "FILE", default_value = "sae.safetensors")]
     out: PathBuf,
@@ -94,55 +100,91 @@ const EVERY: u64 = 100;
 const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
-    let (train, test) = args.data.samples(args.quiet)?;
-    let checkpoint = match &args.checkpoint {
-        Some(path) if args.resume && path.exists() => Some(load(path)?),
-        _ => None,
-    };
-    let resumed = checkpoint.as_ref().map(Checkpoint::settings);
-    let settings = args.settings.settings(args.steps, &train, resumed)?;
-    let picture_path = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
-    let history_path = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
-    if [&picture_path, &history_path].contains(&&args.out) || picture_path == history_path {
-        let out = args.out.display();
-        let problem = format!("{out}: the model, its picture and its history need three names");
-        return Err(Failure::input(problem));
-    }
-    files::check_writable(&args.out)?;
-    files::check_writable(&picture_path)?;
+    Job::run(|job| train(args, job))
+}
 
-    let mut builder = Trainer::builder();
-    if let Some(checkpoint) = checkpoint {
-        builder = builder.resume(checkpoint);
+/// Whose models, pictures and histories are written where, and what is trained.
+struct Plan {
+    settings: Settings,
+    checkpoint: Option<Checkpoint>,
+    picture: PathBuf,
+    history: PathBuf,
+}
+
+impl Plan {
+    fn new(args: &Args, train: &Samples) -> Result<Self> {
+        let checkpoint = match &args.checkpoint {
+            Some(path) if args.resume && path.exists() => Some(load(path)?),
+            _ => None,
+        };
+        let resumed = checkpoint.as_ref().map(Checkpoint::settings);
+        let settings = args.settings.settings(args.steps, train, resumed)?;
+        let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
+        let history = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
+        if [&picture, &history].contains(&&args.out) || picture == history {
+            let out = args.out.display();
+            let problem = format!("{out}: the model, its picture and its history need three names");
+            return Err(Failure::input(problem));
+        }
+        files::check_writable(&args.out)?;
+        files::check_writable(&picture)?;
+        Ok(Plan { settings, checkpoint, picture, history })
+    }
+}
+
+/// The same in every process of the job; what is read and written besides the data, and said, is
+/// rank 0's.
+fn train(args: Args, job: &mut Job) -> Result<()> {
+    let leads = job.leads();
+    let data = args.data.of_rank(args.sharded.then(|| job.rank()));
+    let (train, test) = job.in_turn(|| data?.samples(args.quiet || !leads))?;
+    let plan = job.agree(only(leads, || Plan::new(&args, &train)))?;
+    // Those of a checkpoint, for one, are known at rank 0 alone.
+    let settings = plan.as_ref().map_or(String::new(), |plan| plan.settings.to_json());
+    let settings = Settings::from_json(&job.share(settings)?)?;
+    let mut builder = job.join(Trainer::builder()).sharded(args.sharded);
+    let mut paths = None;
+    if let Some(Plan { checkpoint, picture, history, .. }) = plan {
+        paths = Some([picture, history]);
+        if let Some(checkpoint) = checkpoint {
+            builder = builder.resume(checkpoint);
+        }
     }
     builder = builder.settings(settings);
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
-    let mut trainer = builder.build(&train)?;
-    let mut checkpoints = match &args.checkpoint {
-        Some(path) => Some(Checkpoints::new(path, args.keep.into(), &trainer)?),
-        None => None,
-    };
-    let mut progress = Progress::new(&args);
-    progress.begin(&trainer, &train)?;
+    let mut trainer = job.agree(builder.build(&train).map_err(Failure::from))?;
+    let checkpoints = args.checkpoint.as_ref().filter(|_| leads);
+    let checkpoints =
+        checkpoints.map(|path| Checkpoints::new(path, args.keep.into(), &trainer)).transpose();
+    let mut checkpoints = job.agree(checkpoints.map_err(Failure::from))?;
+    let mut progress = Progress::new(&args, leads);
+    job.agree(progress.begin(&trainer, &train, job.count()).map_err(Failure::from))?;
 
     interrupt::begin();
     let start = Instant::now();
     if let Some(steps) = args.pretrain {
-        trainer.pretrain(&train, steps, |layer, shallow, inputs| {
-            let loss = shallow.evaluate(inputs)?.loss;
-            progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));
+        let pretrained = trainer.pretrain(&train, steps, |layer, shallow, inputs| {
+            if leads {
+                let loss = shallow.evaluate(inputs)?.loss;
+                progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));
+            }
             Ok(())
-        })?;
+        });
+        job.agree(pretrained.map_err(Failure::from))?;
     }
     let before = trainer.steps();
-    let mut recorder = Recorder::begin(history_path.clone(), &trainer, args.steps)?;
-    let mut failed = None;
-    let mut stopping = args.patience.map(EarlyStopping::new);
-    trainer.run(args.steps.saturating_sub(before), |trainer, report| {
+    let recorder =
+        paths.as_ref().map(|[_, history]| Recorder::begin(history.clone(), &trainer, args.steps));
+    let mut recorder = job.agree(recorder.transpose())?;
+    let mut failed = Ok(());
+    let mut stopping = args.patience.filter(|_| leads).map(EarlyStopping::new);
+    let trained = trainer.run(args.steps.saturating_sub(before), |trainer, report| {
         let told = progress.step(trainer, report).map_err(Failure::from);
-        if let Err(error) = recorder.step(trainer, report) {
+        if let Some(recorder) = &mut recorder
+            && let Err(error) = recorder.step(trainer, report)
+        {
             let path = recorder.path().display();
             progress.note(&format!("warning: {path}: {error}; the history ends here"));
         }
@@ -158,17 +200,17 @@ pub fn run(args: Args) -> Result<()> {
             Ok(true) if !interrupt::asked() => ControlFlow::Continue(()),
             Ok(_) => ControlFlow::Break(()),
             Err(failure) => {
-                failed = Some(failure);
+                failed = Err(failure);
                 ControlFlow::Break(())
             }
         }
-    })?;
+    });
     let time = start.elapsed();
     let steps = trainer.steps() - before;
     progress.bar.finish_and_clear();
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
+    job.agree(trained.map_err(Failure::from).and(failed))?;
+    let interrupted = job.any_signal(interrupt::signal());
+    let Some([picture, history]) = paths else { return Ok(()) };
     let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
             // Of an earlier one that failed was told; this one's own end comes next.
@@ -181,17 +223,22 @@ pub fn run(args: Args) -> Result<()> {
         *trainer.autoencoder_mut() = net;
     }
     trainer.autoencoder().save(&args.out)?;
-    let interrupted = interrupt::end();
+    let interrupted = interrupt::end().or(interrupted);
     finish(
         &args,
         trainer,
         test.as_ref().unwrap_or(&train),
         test.is_some(),
-        [&picture_path, &history_path],
-        Done { time, steps, interrupted },
+        [&picture, &history],
+        Done { time, steps, interrupted, ranks: job.count() },
     )?;
     // The model is there all the same.
     Ok(last_checkpoint?)
+}
+
+/// What is done in one process alone.
+fn only<T>(here: bool, f: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if here { f().map(Some) } else { Ok(None) }
 }
 
 /// What is done now and then between steps. Whether to go on.
@@ -232,6 +279,7 @@ struct Done {
     steps: u64,
     /// The signal that ended it.
     interrupted: Option<u8>,
+    ranks: usize,
 }
 
 /// Evaluates, draws and reports.
@@ -241,7 +289,7 @@ fn finish(
     samples: &Samples,
     is_test: bool,
     [picture_path, history_path]: [&Path; 2],
-    Done { time, steps: steps_now, interrupted }: Done,
+    Done { time, steps: steps_now, interrupted, ranks }: Done,
 ) -> Result<()> {
     let mut out = io::stdout().lock();
     let (steps, seconds) = (trainer.steps(), time.as_secs_f64());
@@ -254,6 +302,7 @@ fn finish(
         "interrupted": interrupted.is_some(),
         "isa": trainer.engine().isa().name(),
         "threads": trainer.engine().threads(),
+        "ranks": ranks,
         "settings": settings_json(trainer.autoencoder().settings()),
     });
     if let Some(signal) = interrupted {
@@ -309,11 +358,14 @@ fn load(path: &Path) -> Result<Checkpoint> {
 struct Progress {
     bar: ProgressBar,
     lines: bool,
+    speaks: bool,
 }
 
 impl Progress {
-    fn new(args: &Args) -> Self {
-        let on_terminal = io::stderr().is_terminal() && !args.quiet;
+    /// Drawn, written or told where this process `speaks`.
+    fn new(args: &Args, speaks: bool) -> Self {
+        let quiet = args.quiet || !speaks;
+        let on_terminal = io::stderr().is_terminal() && !quiet;
         let bar = if on_terminal {
             ProgressBar::with_draw_target(Some(args.steps), ProgressDrawTarget::stderr())
         } else {
@@ -329,16 +381,19 @@ impl Progress {
             bar.set_style(style.with_key("rate", rate));
         }
         let both = on_terminal && io::stdout().is_terminal();
-        Progress { bar, lines: !args.quiet && !args.json && !both }
+        Progress { bar, lines: !quiet && !args.json && !both, speaks }
     }
 
-    fn begin(&mut self, trainer: &Trainer, train: &Samples) -> io::Result<()> {
+    fn begin(&mut self, trainer: &Trainer, train: &Samples, ranks: usize) -> io::Result<()> {
         if !self.lines {
             return Ok(());
         }
         let layers = &trainer.autoencoder().settings().layers;
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
         write!(io::stdout(), "training {} on {} samples", sizes.join("-"), train.len())?;
+        if ranks > 1 {
+            write!(io::stdout(), ", {ranks} ranks")?;
+        }
         match trainer.steps() {
             0 => writeln!(io::stdout()),
             steps => writeln!(io::stdout(), ", from step {steps}"),
@@ -347,7 +402,9 @@ impl Progress {
 
     /// A line at stderr, the bar out of its way.
     fn note(&self, text: &str) {
-        self.bar.suspend(|| note(text));
+        if self.speaks {
+            self.bar.suspend(|| note(text));
+        }
     }
 
     fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {

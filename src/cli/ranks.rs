@@ -1,0 +1,181 @@
+//! `mpirun -n 4 sae train …`: one training by several processes, of which rank 0 speaks and writes.
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use sae::{Ranks, TrainerBuilder};
+
+use crate::failure::{Failure, Result};
+#[cfg(not(feature = "mpi"))]
+use none::Mpi;
+#[cfg(feature = "mpi")]
+use sae::Mpi;
+
+/// How many processes a launcher of MPI has started together; 1 without.
+fn launched() -> usize {
+    // Open MPI's, and that of MPICH, Intel's and Slurm's.
+    let counts = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].map(|name| env::var(name).ok());
+    counts.into_iter().flatten().find_map(|count| count.parse().ok()).unwrap_or(1)
+}
+
+/// Whether a launcher has started this process beside the one that speaks, as far as can be told
+/// before MPI begins.
+pub fn is_silent() -> bool {
+    let ranks = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].map(|name| env::var(name).ok());
+    ranks.into_iter().flatten().any(|rank| rank != "0")
+}
+
+/// The processes of a training: this one alone, or the ranks of an MPI job.
+pub struct Job(Option<Mpi>);
+
+impl Job {
+    /// Runs a training in all processes that were started together for it. Its `agree` tells each
+    /// what has failed in another; what fails besides ends them all.
+    pub fn run(train: impl FnOnce(&mut Job) -> Result<()>) -> Result<()> {
+        let mut job = Job(if launched() > 1 { Some(Mpi::start()?) } else { None });
+        let outcome = catch_unwind(AssertUnwindSafe(|| train(&mut job)));
+        let Some(mpi) = &job.0 else { return outcome.unwrap_or_else(|panic| resume_unwind(panic)) };
+        match outcome {
+            // The panic was told already.
+            Err(_) => mpi.abort(101),
+            Ok(Err(failure)) if !failure.is_agreed() => {
+                let code = failure.code();
+                failure.of_rank(mpi.rank(), mpi.count()).report();
+                mpi.abort(code.into())
+            }
+            Ok(outcome) => outcome,
+        }
+    }
+
+    /// Whether this process speaks and writes.
+    pub fn leads(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// This process's number.
+    pub fn rank(&self) -> usize {
+        self.0.as_ref().map_or(0, Ranks::rank)
+    }
+
+    /// How many processes there are.
+    pub fn count(&self) -> usize {
+        self.0.as_ref().map_or(1, Ranks::count)
+    }
+
+    /// Lets a trainer be one of the ranks.
+    pub fn join(&self, builder: TrainerBuilder) -> TrainerBuilder {
+        match &self.0 {
+            Some(mpi) => builder.ranks(mpi.clone()),
+            None => builder,
+        }
+    }
+
+    /// Fails in every process where one has failed, which says why.
+    pub fn agree<T>(&mut self, own: Result<T>) -> Result<T> {
+        let Some(mpi) = &mut self.0 else { return own };
+        let (rank, count) = (mpi.rank(), mpi.count());
+        // Of each rank: its exit code, and whether it has something to say.
+        let mut part = vec![0.0; 2 * count];
+        if let Err(failure) = &own {
+            part[rank] = f64::from(failure.code());
+            part[count + rank] = f64::from(u8::from(!failure.problem.is_empty()));
+        }
+        let mut all = part.clone();
+        mpi.sum_f64(&part, &mut all);
+        let (codes, says) = all.split_at(count);
+        let speaker = says.iter().position(|&says| says > 0.0);
+        match (own, codes.iter().position(|&code| code > 0.0)) {
+            (Ok(value), None) => Ok(value),
+            (Err(failure), _) if speaker == Some(rank) => {
+                Err(failure.of_rank(rank, count).agreed())
+            }
+            (_, first) => {
+                let code = codes[speaker.or(first).unwrap_or(rank)];
+                Err(Failure::silent(code as u8).agreed())
+            }
+        }
+    }
+
+    /// Calls `open` at rank 0 before the others, for whom it may make files.
+    pub fn in_turn<T>(&mut self, open: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.leads() {
+            let opened = open();
+            self.agree(opened.as_ref().map(|_| ()).map_err(Failure::clone))?;
+            self.agree(opened)
+        } else {
+            self.agree(Ok(()))?;
+            let opened = open();
+            self.agree(opened)
+        }
+    }
+
+    /// The text of rank 0, in every process.
+    pub fn share(&mut self, text: String) -> Result<String> {
+        let Some(mpi) = &mut self.0 else { return Ok(text) };
+        let mut length = (text.len() as u64).to_le_bytes();
+        mpi.broadcast(&mut length);
+        let mut bytes = text.into_bytes();
+        bytes.resize(u64::from_le_bytes(length) as usize, 0);
+        mpi.broadcast(&mut bytes);
+        String::from_utf8(bytes).map_err(|e| Failure::other(format!("rank 0 sent no text: {e}")))
+    }
+
+    /// The signal that has asked any process for an end.
+    pub fn any_signal(&mut self, own: Option<u8>) -> Option<u8> {
+        let Some(mpi) = &mut self.0 else { return own };
+        let mut part = vec![0.0; mpi.count()];
+        part[mpi.rank()] = own.map_or(0.0, f64::from);
+        let mut all = part.clone();
+        mpi.sum_f64(&part, &mut all);
+        all.into_iter().find(|&signal| signal > 0.0).map(|signal| signal as u8)
+    }
+}
+
+/// Where the command is built without MPI.
+#[cfg(not(feature = "mpi"))]
+mod none {
+    use std::convert::Infallible;
+
+    use sae::Ranks;
+
+    use crate::failure::{Failure, Result};
+
+    /// There is none of it.
+    #[derive(Clone, Debug)]
+    pub struct Mpi(Infallible);
+
+    impl Mpi {
+        pub fn start() -> Result<Self> {
+            let count = super::launched();
+            let problem = format!("one of {count} processes, and this sae trains with one alone");
+            Err(Failure::input(problem)
+                .hint("build it with --features cli,mpi, or leave mpirun out"))
+        }
+
+        pub fn abort(&self, _: i32) -> ! {
+            match self.0 {}
+        }
+    }
+
+    impl Ranks for Mpi {
+        fn rank(&self) -> usize {
+            match self.0 {}
+        }
+
+        fn count(&self) -> usize {
+            match self.0 {}
+        }
+
+        fn sum(&mut self, _: &[f32], _: &mut [f32]) {
+            match self.0 {}
+        }
+
+        fn sum_f64(&mut self, _: &[f64], _: &mut [f64]) {
+            match self.0 {}
+        }
+
+        fn broadcast(&mut self, _: &mut [u8]) {
+            match self.0 {}
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Ranks: processes, on one machine or many, that train one network together. Each has its part of
+//! every batch; what is a sum over the batch is summed over all of them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use crate::autoencoder::Autoencoder;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::gradient::{Gradient, Piece};
+use crate::team::Team;
+use crate::workspace::{BatchSums, State, Workspace};
+
+/// What a message-passing system does for the ranks of a training.
+///
+/// Every rank makes the same calls in the same order, one at a time but not always from the same
+/// thread; a call returns once its result is there. A rank that dies must not leave the others
+/// waiting: the system ends them.
+pub trait Ranks: Send + std::fmt::Debug {
+    /// This process's number, from 0.
+    fn rank(&self) -> usize;
+
+    /// How many ranks there are.
+    fn count(&self) -> usize;
+
+    /// The sum of each number over all ranks: the same bits at every rank and every time. Both
+    /// slices are of one length, the same at every rank.
+    fn sum(&mut self, part: &[f32], sum: &mut [f32]);
+
+    /// As [`Ranks::sum`].
+    fn sum_f64(&mut self, part: &[f64], sum: &mut [f64]);
+
+    /// Gives every rank the bytes of rank 0.
+    fn broadcast(&mut self, bytes: &mut [u8]);
+}
+
+/// Ranks, as the trainers of one process share them.
+pub(crate) type SharedRanks = Arc<Mutex<Box<dyn Ranks>>>;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The ranks of a training, and the memory in which they make sums.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub ranks: SharedRanks,
+    /// The samples are this rank's own, and not those of all.
+    pub sharded: bool,
+    /// This rank wants no further step.
+    pub stop: bool,
+    /// Some rank wanted none, as of the last step.
+    pub stopped: bool,
+    /// One thread computes while the other sums.
+    pair: Team,
+    /// This rank's part of the gradient, laid out as the parameters.
+    part: Vec<f32>,
+    /// The gradient.
+    sum: Vec<f32>,
+    messages: [Vec<f64>; 2],
+}
+
+impl Group {
+    /// For a network of so many parameters.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn new(ranks: SharedRanks, sharded: bool, parameters: usize) -> Result<Self> {
+        let pair = Team::exactly(2);
+        if pair.threads() < 2 {
+            return Err(Error::setting("ranks", "the system refuses a thread to sum gradients in"));
+        }
+        Ok(Group {
+            ranks,
+            sharded,
+            stop: false,
+            stopped: false,
+            pair,
+            part: vec![0.0; parameters],
+            sum: vec![0.0; parameters],
+            messages: Default::default(),
+        })
+    }
+
+    pub fn rank(&self) -> usize {
+        lock(&self.ranks).rank()
+    }
+
+    /// Gives every rank the parameters, the state and the place in the samples' order of rank 0.
+    pub fn follow(
+        &mut self,
+        net: &mut Autoencoder,
+        state: &mut State,
+        place: (u64, usize),
+    ) -> (u64, usize) {
+        let ranks = &mut **lock(&self.ranks);
+        let mut share = |numbers: &mut [f32]| {
+            // In pieces, for a message's length may be an i32.
+            for piece in numbers.chunks_mut(1 << 20) {
+                ranks.broadcast(bytemuck::cast_slice_mut(piece));
+            }
+        };
+        let State { first, second, step, running_means, control } = state;
+        share(&mut net.parameters);
+        share(first);
+        share(second);
+        running_means.iter_mut().for_each(|means| share(means));
+        let mut counts = [*step, place.0, place.1 as u64];
+        ranks.broadcast(bytemuck::cast_slice_mut(&mut counts));
+        *step = counts[0];
+        let Control { smoothed, log_factor, speed, sum } = *control;
+        let mut numbers = [smoothed, log_factor, speed, sum, net.penalty_factor];
+        ranks.broadcast(bytemuck::cast_slice_mut(&mut numbers));
+        let [smoothed, log_factor, speed, sum, penalty_factor] = numbers;
+        *control = Control { smoothed, log_factor, speed, sum };
+        net.penalty_factor = penalty_factor;
+        (counts[1], counts[2] as usize)
+    }
+
+    /// Makes sums over this rank's part of a batch those over all of it. They go in one message, and
+    /// with them whether a rank wants to stop, or has failed.
+    ///
+    /// # Errors
+    /// [`Error::OtherRank`]
+    pub fn share(&mut self, rho_hat: &mut [Vec<f32>], sums: &mut BatchSums) -> Result<()> {
+        self.exchange(rho_hat, sums, false)
+    }
+
+    /// This rank has failed before its part of the step that the others are in: theirs fails, too.
+    pub fn fail(&mut self, work: &mut Workspace) {
+        // That a rank has failed is no news.
+        let _ = self.exchange(&mut work.rho_hat, &mut work.sums, true);
+    }
+
+    fn exchange(
+        &mut self,
+        rho_hat: &mut [Vec<f32>],
+        sums: &mut BatchSums,
+        failed: bool,
+    ) -> Result<()> {
+        let [part, sum] = &mut self.messages;
+        part.clear();
+        part.extend([failed, self.stop].map(|flag| f64::from(u8::from(flag))));
+        part.extend(sums.numbers().map(|number| *number));
+        part.extend(rho_hat.iter().flatten().map(|&sum| f64::from(sum)));
+        sum.clone_from(part);
+        lock(&self.ranks).sum_f64(part, sum);
+        let (failures, stops) = (sum[0], sum[1]);
+        if failures > 0.0 {
+            return Err(Error::OtherRank);
+        }
+        self.stopped = stops > 0.0;
+        let mut sum = sum[2..].iter();
+        sums.numbers().zip(&mut sum).for_each(|(number, &sum)| *number = sum);
+        rho_hat.iter_mut().flatten().zip(sum).for_each(|(mean, &sum)| *mean = sum as f32);
+        Ok(())
+    }
+
+    /// Calls `compute` with the gradient's buffer. The pieces that it hands over are summed over the
+    /// ranks while it goes on, and come back to it.
+    pub fn overlapped<'a>(
+        &'a mut self,
+        layers_end: usize,
+        compute: impl FnOnce(Gradient<'a>, mpsc::Receiver<Piece<'a>>) + Send,
+    ) {
+        let Group { ranks, pair, part, sum, .. } = self;
+        let (to_sum, pieces) = mpsc::channel();
+        let (summed, sums) = mpsc::channel();
+        let part = Gradient::new(part, layers_end).to(to_sum);
+        let sum = Gradient::new(sum, layers_end).to(summed);
+        let computing = Mutex::new(Some((compute, part, sums)));
+        let summing = Mutex::new(Some((pieces, sum)));
+        // Parts are claimed in their order, by whoever comes first.
+        pair.run(2, |turn, _| {
+            if turn == 0 {
+                if let Some((compute, part, sums)) = lock(&computing).take() {
+                    compute(part, sums);
+                }
+            } else if let Some((pieces, mut sum)) = lock(&summing).take() {
+                let mut ranks = lock(ranks);
+                for Piece { start, numbers } in pieces {
+                    let to = sum.split_off(start);
+                    ranks.sum(numbers, to);
+                    sum.done(start, to);
+                }
+            }
+        });
+    }
+
+    /// Takes the gradient that [`Group::overlapped`] has made.
+    pub fn swap_gradient(&mut self, gradient: &mut Vec<f32>) {
+        mem::swap(&mut self.sum, gradient);
+    }
+}
+
+/// How many ranks there are.
+pub(crate) fn count(ranks: &SharedRanks) -> usize {
+    lock(ranks).count()
+}
+
+/// The samples of a batch that are a rank's, as many for all as can be.
+///
+/// # Errors
+/// A rank would have none.
+pub(crate) fn part_of(batch: usize, ranks: &SharedRanks) -> Result<Range<usize>> {
+    let ranks = lock(ranks);
+    let (rank, count) = (ranks.rank(), ranks.count());
+    if batch < count {
+        let problem = format!("{batch} samples for {count} ranks; each needs one at least");
+        return Err(Error::setting("batch", problem));
+    }
+    Ok(batch * rank / count..batch * (rank + 1) / count)
+}
+
+/// Where every rank has `what` and it is the same, which its `Debug` output tells, that. A rank that
+/// failed has an error instead.
+///
+/// # Errors
+/// Its own where this rank has one; [`Error::OtherRank`] where another has; [`Error::Setting`] where
+/// one has something else.
+pub(crate) fn agree<T>(
+    ranks: &SharedRanks,
+    own: Result<T>,
+    what: impl FnOnce(&T) -> String,
+) -> Result<T> {
+    let mut ranks = lock(ranks);
+    let mut hasher = DefaultHasher::new();
+    own.as_ref().map_or(String::new(), what).hash(&mut hasher);
+    let digest = hasher.finish().to_le_bytes();
+    let mut first = digest;
+    ranks.broadcast(&mut first);
+    // What is wrong with each rank.
+    const FAILED: f64 = 1.0;
+    const DIFFERS: f64 = 2.0;
+    let mut faults = vec![0.0; ranks.count()];
+    let rank = ranks.rank();
+    if own.is_err() {
+        faults[rank] = FAILED;
+    } else if digest != first {
+        faults[rank] = DIFFERS;
+    }
+    let mut all = faults.clone();
+    ranks.sum_f64(&faults, &mut all);
+    let own = own?;
+    if all.contains(&FAILED) {
+        return Err(Error::OtherRank);
+    }
+    match all.iter().position(|&fault| fault == DIFFERS) {
+        None => Ok(own),
+        Some(rank) => {
+            let problem = format!("rank {rank} has other settings or other data than rank 0");
+            Err(Error::setting("ranks", problem))
+        }
+    }
+}
