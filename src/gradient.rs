@@ -1,80 +1,102 @@
 //! The gradient's buffer, laid out as the parameters, which the way back fills from its end.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
-use std::sync::mpsc;
 
 use crate::network::Layer;
+use crate::ranks::Sums;
 
 /// Bytes of a piece, about: enough for a network's full speed, and few beside a large layer, of
 /// which some are on their way while others are computed.
-const PIECE_BYTES: usize = 8 << 20;
+const PIECE_BYTES: usize = 2 << 20;
 /// Rows of a piece at least, so that its product is more than overhead.
 const LEAST_ROWS: usize = 64;
 
-/// What of a gradient is not computed yet: the first layers. Their pieces are handed over as they
-/// are done, where somebody waits for them.
-pub(crate) struct Gradient<'a> {
+/// What of a gradient is not computed yet: its first layers. The others' pieces are on their way to
+/// be summed over the ranks, if there are some.
+pub(crate) struct Gradient<'a, 's> {
     layers: &'a mut [f32],
     layers_end: usize,
     /// Of the gate's parameters.
     gate: &'a mut [f32],
-    waiting: Option<mpsc::Sender<Piece<'a>>>,
+    summed: Option<Summed<'a, 's>>,
 }
 
-/// A run of a gradient that is done, and the place of its first number.
-pub(crate) struct Piece<'a> {
-    pub start: usize,
-    pub numbers: &'a [f32],
+/// Where a gradient's sums are made.
+struct Summed<'a, 's> {
+    sums: &'s mut dyn Sums<'a>,
+    to: &'a mut [f32],
+    gate: &'a mut [f32],
+    /// Of the pieces on their way, in their order.
+    starts: &'s mut VecDeque<usize>,
 }
 
-impl<'a> Gradient<'a> {
-    /// One that is wanted as a whole.
+impl<'a, 's> Gradient<'a, 's> {
+    /// One that is wanted as it is.
     pub fn new(all: &'a mut [f32], layers_end: usize) -> Self {
         let (layers, gate) = all.split_at_mut(layers_end);
-        Gradient { layers, layers_end, gate, waiting: None }
+        Gradient { layers, layers_end, gate, summed: None }
     }
 
-    /// One whose pieces somebody waits for.
-    pub fn to(self, waiting: mpsc::Sender<Piece<'a>>) -> Self {
-        Gradient { waiting: Some(waiting), ..self }
+    /// One whose pieces are summed over the ranks into `to`; `starts` is to be empty.
+    pub fn summed(
+        self,
+        sums: &'s mut dyn Sums<'a>,
+        to: &'a mut [f32],
+        starts: &'s mut VecDeque<usize>,
+    ) -> Self {
+        let (to, gate) = to.split_at_mut(self.layers_end);
+        Gradient { summed: Some(Summed { sums, to, gate, starts }), ..self }
     }
 
     /// The last of a layer's first `rows` rows of weights, as many as make a piece. They depend on
     /// the layer's shape alone, and so do the bits of sums over pieces.
     pub fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
-        if self.waiting.is_none() {
+        if self.summed.is_none() {
             return 0..rows;
         }
         let most = (PIECE_BYTES / 4 / layer.outputs).max(LEAST_ROWS) / LEAST_ROWS * LEAST_ROWS;
         (rows - 1) / most * most..rows
     }
 
-    /// All of the layers that is left from this place on; the gate's part from the layers' end.
+    /// All of the layers that is left from this place on.
     pub fn split_off(&mut self, start: usize) -> &'a mut [f32] {
-        if start == self.layers_end {
-            return mem::take(&mut self.gate);
-        }
-        let (rest, piece) = mem::take(&mut self.layers).split_at_mut(start);
-        self.layers = rest;
-        piece
+        split_off(&mut self.layers, start)
     }
 
-    /// A piece is done.
-    pub fn done(&self, start: usize, numbers: &'a [f32]) {
-        if let Some(waiting) = &self.waiting {
-            // Whoever waited and is gone has panicked, and its team tells.
-            let _ = waiting.send(Piece { start, numbers });
+    /// The piece that was split off last is done.
+    pub fn done(&mut self, piece: &'a [f32]) {
+        if let Some(Summed { sums, to, starts, .. }) = &mut self.summed {
+            let start = self.layers.len();
+            sums.begin(piece, split_off(to, start));
+            starts.push_back(start);
         }
     }
 
     /// The layers are done. The gate's learned parameters get their gradient, others 0.
-    pub fn finish(mut self, of_gate: &[f32]) {
-        let gate = self.split_off(self.layers_end);
+    pub fn finish(&mut self, of_gate: &[f32]) {
+        let gate = mem::take(&mut self.gate);
         gate.fill(0.0);
         gate[..of_gate.len()].copy_from_slice(of_gate);
-        if !gate.is_empty() {
-            self.done(self.layers_end, gate);
+        if let Some(Summed { sums, gate: to, starts, .. }) = &mut self.summed
+            && !gate.is_empty()
+        {
+            sums.begin(gate, mem::take(to));
+            starts.push_back(self.layers_end);
         }
     }
+
+    /// Waits for the next sum, in the order in which pieces were done, and the place of its first
+    /// number. `None` after the last.
+    pub fn next_sum(&mut self) -> Option<(usize, &'a [f32])> {
+        let Summed { sums, starts, .. } = self.summed.as_mut()?;
+        starts.pop_front().map(|start| (start, sums.next()))
+    }
+}
+
+fn split_off<'a>(from: &mut &'a mut [f32], start: usize) -> &'a mut [f32] {
+    let (rest, piece) = mem::take(from).split_at_mut(start);
+    *from = rest;
+    piece
 }

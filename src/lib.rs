@@ -132,7 +132,7 @@ pub use network::{Layer, layout};
 #[cfg(feature = "onnx")]
 pub use onnx::Part;
 pub use probe::{Labelled, Probe, probe};
-pub use ranks::Ranks;
+pub use ranks::{Ranks, Sums};
 pub use rows::RowWriter;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use samples::{Samples, Scaling};

@@ -1,15 +1,17 @@
 //! Ranks of an MPI job: `mpirun -n 4 my-program`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ::mpi::Threading;
 use ::mpi::collective::SystemOperation;
 use ::mpi::environment::Universe;
+use ::mpi::request::{LocalScope, Request, scope};
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
 use crate::error::{Error, Result};
-use crate::ranks::Ranks;
+use crate::ranks::{Ranks, Sums};
 
 /// The processes that `mpirun`, or another launcher of MPI, has started together. Clones are the same
 /// processes; MPI ends with the last of them.
@@ -66,15 +68,51 @@ impl Ranks for Mpi {
         self.count
     }
 
-    fn sum(&mut self, part: &[f32], sum: &mut [f32]) {
-        world().all_reduce_into(part, sum, SystemOperation::sum());
+    fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>)) {
+        scope(|scope| {
+            let mut begun = Begun { scope, made: VecDeque::new(), requests: VecDeque::new() };
+            work(&mut begun);
+            begun.requests.into_iter().for_each(Request::wait_without_status);
+        });
     }
 
-    fn sum_f64(&mut self, part: &[f64], sum: &mut [f64]) {
+    fn sum(&mut self, part: &[f64], sum: &mut [f64]) {
         world().all_reduce_into(part, sum, SystemOperation::sum());
     }
 
     fn broadcast(&mut self, bytes: &mut [u8]) {
         world().process_at_rank(0).broadcast_into(bytes);
+    }
+}
+
+/// Sums that MPI was asked for, in their order: those that are made, then the others.
+struct Begun<'a, 's> {
+    scope: &'s LocalScope<'a>,
+    made: VecDeque<&'a [f32]>,
+    requests: VecDeque<Request<'a, [f32], &'s LocalScope<'a>>>,
+}
+
+impl<'a> Sums<'a> for Begun<'a, '_> {
+    fn begin(&mut self, part: &'a [f32], sum: &'a mut [f32]) {
+        let operation = SystemOperation::sum();
+        let request = world().immediate_all_reduce_into(self.scope, part, sum, operation);
+        self.requests.push_back(request);
+        // MPI moves all of them on while it looks at one.
+        while let Some(request) = self.requests.pop_front() {
+            match request.test_with_data() {
+                Ok((_, sum)) => self.made.push_back(sum),
+                Err(request) => {
+                    self.requests.push_front(request);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> &'a [f32] {
+        if let Some(sum) = self.made.pop_front() {
+            return sum;
+        }
+        self.requests.pop_front().expect("a sum that was begun").wait_for_data()
     }
 }

@@ -1,23 +1,22 @@
 //! Ranks: processes, on one machine or many, that train one network together. Each has its part of
 //! every batch; what is a sum over the batch is summed over all of them.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::autoencoder::Autoencoder;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::gradient::{Gradient, Piece};
-use crate::team::Team;
+use crate::gradient::Gradient;
 use crate::workspace::{BatchSums, State, Workspace};
 
 /// What a message-passing system does for the ranks of a training.
 ///
-/// Every rank makes the same calls in the same order, one at a time but not always from the same
-/// thread; a call returns once its result is there. A rank that dies must not leave the others
-/// waiting: the system ends them.
+/// Every rank makes the same calls in the same order, one at a time, but not always from the same
+/// thread. A rank that dies must not leave the others waiting: the system ends them.
 pub trait Ranks: Send + std::fmt::Debug {
     /// This process's number, from 0.
     fn rank(&self) -> usize;
@@ -25,15 +24,29 @@ pub trait Ranks: Send + std::fmt::Debug {
     /// How many ranks there are.
     fn count(&self) -> usize;
 
-    /// The sum of each number over all ranks: the same bits at every rank and every time. Both
-    /// slices are of one length, the same at every rank.
-    fn sum(&mut self, part: &[f32], sum: &mut [f32]);
+    /// Calls `work` with what makes sums over the ranks beside it, and returns when `work` has and all
+    /// sums are made.
+    fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>));
 
-    /// As [`Ranks::sum`].
-    fn sum_f64(&mut self, part: &[f64], sum: &mut [f64]);
+    /// The sum of each number over all ranks, the same bits at every rank. Both slices are of one
+    /// length, the same at every rank.
+    fn sum(&mut self, part: &[f64], sum: &mut [f64]);
 
     /// Gives every rank the bytes of rank 0.
     fn broadcast(&mut self, bytes: &mut [u8]);
+}
+
+/// Sums over the ranks, made beside the work of each.
+pub trait Sums<'a> {
+    /// Begins the sum of each number over all ranks, the same bits at every rank and every time, and
+    /// moves those on that were begun before. Both slices are of one length, the same at every rank.
+    fn begin(&mut self, part: &'a [f32], sum: &'a mut [f32]);
+
+    /// Waits for the sum that was begun first of those that it has not returned yet.
+    ///
+    /// # Panics
+    /// There is none.
+    fn next(&mut self) -> &'a [f32];
 }
 
 /// Ranks, as the trainers of one process share them.
@@ -53,35 +66,28 @@ pub(crate) struct Group {
     pub stop: bool,
     /// Some rank wanted none, as of the last step.
     pub stopped: bool,
-    /// One thread computes while the other sums.
-    pair: Team,
     /// This rank's part of the gradient, laid out as the parameters.
     part: Vec<f32>,
     /// The gradient.
     sum: Vec<f32>,
+    /// Of the pieces of a gradient that are on their way.
+    starts: VecDeque<usize>,
     messages: [Vec<f64>; 2],
 }
 
 impl Group {
     /// For a network of so many parameters.
-    ///
-    /// # Errors
-    /// The system refuses a thread.
-    pub fn new(ranks: SharedRanks, sharded: bool, parameters: usize) -> Result<Self> {
-        let pair = Team::exactly(2);
-        if pair.threads() < 2 {
-            return Err(Error::setting("ranks", "the system refuses a thread to sum gradients in"));
-        }
-        Ok(Group {
+    pub fn new(ranks: SharedRanks, sharded: bool, parameters: usize) -> Self {
+        Group {
             ranks,
             sharded,
             stop: false,
             stopped: false,
-            pair,
             part: vec![0.0; parameters],
             sum: vec![0.0; parameters],
+            starts: VecDeque::new(),
             messages: Default::default(),
-        })
+        }
     }
 
     pub fn rank(&self) -> usize {
@@ -146,7 +152,7 @@ impl Group {
         part.extend(sums.numbers().map(|number| *number));
         part.extend(rho_hat.iter().flatten().map(|&sum| f64::from(sum)));
         sum.clone_from(part);
-        lock(&self.ranks).sum_f64(part, sum);
+        lock(&self.ranks).sum(part, sum);
         let (failures, stops) = (sum[0], sum[1]);
         if failures > 0.0 {
             return Err(Error::OtherRank);
@@ -158,33 +164,19 @@ impl Group {
         Ok(())
     }
 
-    /// Calls `compute` with the gradient's buffer. The pieces that it hands over are summed over the
-    /// ranks while it goes on, and come back to it.
-    pub fn overlapped<'a>(
-        &'a mut self,
+    /// Calls `compute` with the gradient's buffer, whose pieces are summed over the ranks beside it.
+    pub fn overlapped(
+        &mut self,
         layers_end: usize,
-        compute: impl FnOnce(Gradient<'a>, mpsc::Receiver<Piece<'a>>) + Send,
+        mut compute: impl FnMut(&mut Gradient<'_, '_>),
     ) {
-        let Group { ranks, pair, part, sum, .. } = self;
-        let (to_sum, pieces) = mpsc::channel();
-        let (summed, sums) = mpsc::channel();
-        let part = Gradient::new(part, layers_end).to(to_sum);
-        let sum = Gradient::new(sum, layers_end).to(summed);
-        let computing = Mutex::new(Some((compute, part, sums)));
-        let summing = Mutex::new(Some((pieces, sum)));
-        // Parts are claimed in their order, by whoever comes first.
-        pair.run(2, |turn, _| {
-            if turn == 0 {
-                if let Some((compute, part, sums)) = lock(&computing).take() {
-                    compute(part, sums);
-                }
-            } else if let Some((pieces, mut sum)) = lock(&summing).take() {
-                let mut ranks = lock(ranks);
-                for Piece { start, numbers } in pieces {
-                    let to = sum.split_off(start);
-                    ranks.sum(numbers, to);
-                    sum.done(start, to);
-                }
+        let Group { ranks, part, sum, starts, .. } = self;
+        starts.clear();
+        let mut buffers = Some((&mut part[..], &mut sum[..]));
+        lock(ranks).beside(&mut |sums| {
+            if let Some((part, sum)) = buffers.take() {
+                let gradient = Gradient::new(part, layers_end);
+                compute(&mut gradient.summed(sums, sum, starts));
             }
         });
     }
@@ -242,7 +234,7 @@ pub(crate) fn agree<T>(
         faults[rank] = DIFFERS;
     }
     let mut all = faults.clone();
-    ranks.sum_f64(&faults, &mut all);
+    ranks.sum(&faults, &mut all);
     let own = own?;
     if all.contains(&FAILED) {
         return Err(Error::OtherRank);

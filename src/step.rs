@@ -80,16 +80,16 @@ pub(crate) fn step(
     let report = forward_pass(engine, net, state, work, group.as_deref_mut(), skip_zeros)?;
     state.step += 1;
     if let Some(group) = group {
-        group.overlapped(end(&work.layers), |gradient, sums| {
-            backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
-            for piece in sums {
-                update::apply_piece(engine, net, state, &work.layers, piece);
+        group.overlapped(end(&work.layers), |gradient| {
+            backward_pass(engine, net, work, skip_zeros, &mut Sink::Gradient(gradient));
+            while let Some((start, sum)) = gradient.next_sum() {
+                update::apply_piece(engine, net, state, &work.layers, start, sum);
             }
         });
     } else {
         let adam = update::adam(&net.settings, net.settings.lambda, state.step);
         let State { first, second, .. } = state;
-        backward_pass(engine, net, work, skip_zeros, Sink::Adam { adam, first, second });
+        backward_pass(engine, net, work, skip_zeros, &mut Sink::Adam { adam, first, second });
     }
     finish_step(net, state, work);
     Ok(report)
@@ -130,13 +130,13 @@ pub(crate) fn gradient(
     let layers_end = end(&work.layers);
     let mut all = mem::take(&mut work.gradient);
     if let Some(group) = group {
-        group.overlapped(layers_end, |gradient, _| {
-            backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
+        group.overlapped(layers_end, |gradient| {
+            backward_pass(engine, net, work, skip_zeros, &mut Sink::Gradient(gradient));
         });
         group.swap_gradient(&mut all);
     } else {
-        let gradient = Gradient::new(&mut all, layers_end);
-        backward_pass(engine, net, work, skip_zeros, Sink::Gradient(gradient));
+        let mut gradient = Gradient::new(&mut all, layers_end);
+        backward_pass(engine, net, work, skip_zeros, &mut Sink::Gradient(&mut gradient));
     }
     work.gradient = all;
     update::complete(engine.isa, net, work);
@@ -300,14 +300,14 @@ fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
 }
 
 /// Where gradients go.
-enum Sink<'a, 'g> {
+enum Sink<'a, 'g, 's> {
     /// To Adam while it is in the second cache, and nowhere else.
     Adam { adam: Adam, first: &'a mut [f32], second: &'a mut [f32] },
     /// To memory.
-    Gradient(Gradient<'g>),
+    Gradient(&'a mut Gradient<'g, 's>),
 }
 
-impl Sink<'_, '_> {
+impl Sink<'_, '_, '_> {
     /// The last of a layer's first `rows` rows, as many as go at a time: all, but for pieces.
     fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
         match self {
@@ -324,7 +324,7 @@ fn backward_pass(
     net: &mut Autoencoder,
     work: &mut Workspace,
     skip_zeros: bool,
-    mut sink: Sink<'_, '_>,
+    sink: &mut Sink<'_, '_, '_>,
 ) {
     let Autoencoder { settings, parameters, penalty_factor, .. } = net;
     let Workspace { layers, activations, deltas, penalties, bias_gradients, gate, .. } = work;
@@ -370,7 +370,7 @@ fn backward_pass(
             let of_units = units.start * layer.outputs..units.end * layer.outputs;
             let matrix = |flat| MatrixMut::new(flat, units.len(), layer.outputs);
             let weights = matrix(&mut weights[of_units.clone()]);
-            match &mut sink {
+            match sink {
                 Sink::Adam { adam, first, second } => {
                     let (first, first_biases) = layer.split_mut(first);
                     let (second, second_biases) = layer.split_mut(second);
@@ -389,7 +389,7 @@ fn backward_pass(
                     rest.copy_from_slice(&of_biases[..rest.len()]);
                     let to = LayerSink::Gradient { weights, gradient: matrix(of_weights) };
                     backward_phase(engine, delta, input, skip, hidden, to);
-                    gradient.done(start, piece);
+                    gradient.done(piece);
                 }
             }
         }
@@ -411,7 +411,8 @@ fn backward_pass(
     match sink {
         Sink::Adam { adam, first, second } => {
             let range = end(layers)..end(layers) + of_gate.len();
-            let [w, m, v] = [parameters, first, second].map(|flat| &mut flat[range.clone()]);
+            let all = [&mut parameters[..], first, second];
+            let [w, m, v] = all.map(|flat| &mut flat[range.clone()]);
             adam_sweep(engine.isa, &adam.without_weight_decay(), w, m, v, of_gate);
         }
         Sink::Gradient(gradient) => gradient.finish(of_gate),

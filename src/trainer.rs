@@ -193,7 +193,7 @@ impl TrainerBuilder {
         let Some(ranks) = ranks else { return self.build_alone(samples, None) };
         let built = self.build_alone(samples, Some(&ranks)).and_then(|trainer| {
             let parameters = trainer.net.parameters.len();
-            Ok((trainer, Group::new(Arc::clone(&ranks), sharded, parameters)?))
+            Ok((trainer, Group::new(Arc::clone(&ranks), sharded, parameters)))
         });
         let (mut trainer, group) = agree(&ranks, built, |(trainer, _)| {
             let Trainer { net, engine, samples, .. } = trainer;

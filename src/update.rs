@@ -7,7 +7,6 @@ use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
 
 use crate::autoencoder::Autoencoder;
 use crate::engine::{Engine, row_parts};
-use crate::gradient::Piece;
 use crate::network::{Layer, end, for_each_twin, tie};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::workspace::{State, Workspace};
@@ -151,7 +150,8 @@ pub(crate) fn apply_piece(
     net: &mut Autoencoder,
     state: &mut State,
     layers: &[Layer],
-    Piece { start, numbers }: Piece<'_>,
+    start: usize,
+    numbers: &[f32],
 ) {
     let Autoencoder { settings, parameters, .. } = net;
     let decaying = adam(settings, settings.lambda, state.step);

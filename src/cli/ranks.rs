@@ -81,7 +81,7 @@ impl Job {
             part[count + rank] = f64::from(u8::from(!failure.problem.is_empty()));
         }
         let mut all = part.clone();
-        mpi.sum_f64(&part, &mut all);
+        mpi.sum(&part, &mut all);
         let (codes, says) = all.split_at(count);
         let speaker = says.iter().position(|&says| says > 0.0);
         match (own, codes.iter().position(|&code| code > 0.0)) {
@@ -126,7 +126,7 @@ impl Job {
         let mut part = vec![0.0; mpi.count()];
         part[mpi.rank()] = own.map_or(0.0, f64::from);
         let mut all = part.clone();
-        mpi.sum_f64(&part, &mut all);
+        mpi.sum(&part, &mut all);
         all.into_iter().find(|&signal| signal > 0.0).map(|signal| signal as u8)
     }
 }
@@ -136,7 +136,7 @@ impl Job {
 mod none {
     use std::convert::Infallible;
 
-    use sae::Ranks;
+    use sae::{Ranks, Sums};
 
     use crate::failure::{Failure, Result};
 
@@ -166,11 +166,11 @@ mod none {
             match self.0 {}
         }
 
-        fn sum(&mut self, _: &[f32], _: &mut [f32]) {
+        fn beside<'a>(&'a mut self, _: &mut dyn FnMut(&mut dyn Sums<'a>)) {
             match self.0 {}
         }
 
-        fn sum_f64(&mut self, _: &[f64], _: &mut [f64]) {
+        fn sum(&mut self, _: &[f64], _: &mut [f64]) {
             match self.0 {}
         }
 
