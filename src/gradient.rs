@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use crate::network::Layer;
 use crate::ranks::Sums;
@@ -30,6 +31,7 @@ struct Summed<'a, 's> {
     gate: &'a mut [f32],
     /// Of the pieces on their way, in their order.
     starts: &'s mut VecDeque<usize>,
+    waited: &'s mut Duration,
 }
 
 impl<'a, 's> Gradient<'a, 's> {
@@ -39,15 +41,17 @@ impl<'a, 's> Gradient<'a, 's> {
         Gradient { layers, layers_end, gate, summed: None }
     }
 
-    /// One whose pieces are summed over the ranks into `to`; `starts` is to be empty.
+    /// One whose pieces are summed over the ranks into `to`; `starts` is to be empty. The time within
+    /// sums is added to `waited`.
     pub fn summed(
         self,
         sums: &'s mut dyn Sums<'a>,
         to: &'a mut [f32],
         starts: &'s mut VecDeque<usize>,
+        waited: &'s mut Duration,
     ) -> Self {
         let (to, gate) = to.split_at_mut(self.layers_end);
-        Gradient { summed: Some(Summed { sums, to, gate, starts }), ..self }
+        Gradient { summed: Some(Summed { sums, to, gate, starts, waited }), ..self }
     }
 
     /// The last of a layer's first `rows` rows of weights, as many as make a piece. They depend on
@@ -67,10 +71,10 @@ impl<'a, 's> Gradient<'a, 's> {
 
     /// The piece that was split off last is done.
     pub fn done(&mut self, piece: &'a [f32]) {
-        if let Some(Summed { sums, to, starts, .. }) = &mut self.summed {
+        if let Some(summed) = &mut self.summed {
             let start = self.layers.len();
-            sums.begin(piece, split_off(to, start));
-            starts.push_back(start);
+            let to = split_off(&mut summed.to, start);
+            summed.begin(start, piece, to);
         }
     }
 
@@ -79,20 +83,37 @@ impl<'a, 's> Gradient<'a, 's> {
         let gate = mem::take(&mut self.gate);
         gate.fill(0.0);
         gate[..of_gate.len()].copy_from_slice(of_gate);
-        if let Some(Summed { sums, gate: to, starts, .. }) = &mut self.summed
+        if let Some(summed) = &mut self.summed
             && !gate.is_empty()
         {
-            sums.begin(gate, mem::take(to));
-            starts.push_back(self.layers_end);
+            let to = mem::take(&mut summed.gate);
+            summed.begin(self.layers_end, gate, to);
         }
     }
 
     /// Waits for the next sum, in the order in which pieces were done, and the place of its first
     /// number. `None` after the last.
     pub fn next_sum(&mut self) -> Option<(usize, &'a [f32])> {
-        let Summed { sums, starts, .. } = self.summed.as_mut()?;
-        starts.pop_front().map(|start| (start, sums.next()))
+        let Summed { sums, starts, waited, .. } = self.summed.as_mut()?;
+        let start = starts.pop_front()?;
+        Some((start, timed(waited, || sums.next())))
     }
+}
+
+impl<'a> Summed<'a, '_> {
+    fn begin(&mut self, start: usize, piece: &'a [f32], to: &'a mut [f32]) {
+        let Summed { sums, starts, waited, .. } = self;
+        timed(waited, || sums.begin(piece, to));
+        starts.push_back(start);
+    }
+}
+
+/// Adds the time that `f` takes.
+pub(crate) fn timed<T>(time: &mut Duration, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = f();
+    *time += start.elapsed();
+    value
 }
 
 fn split_off<'a>(from: &mut &'a mut [f32], start: usize) -> &'a mut [f32] {

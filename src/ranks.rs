@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::autoencoder::Autoencoder;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::gradient::Gradient;
+use crate::gradient::{Gradient, timed};
 use crate::workspace::{BatchSums, State, Workspace};
 
 /// What a message-passing system does for the ranks of a training.
@@ -72,6 +73,8 @@ pub(crate) struct Group {
     sum: Vec<f32>,
     /// Of the pieces of a gradient that are on their way.
     starts: VecDeque<usize>,
+    /// Within sums, since the training began.
+    pub waited: Duration,
     messages: [Vec<f64>; 2],
 }
 
@@ -86,6 +89,7 @@ impl Group {
             part: vec![0.0; parameters],
             sum: vec![0.0; parameters],
             starts: VecDeque::new(),
+            waited: Duration::ZERO,
             messages: Default::default(),
         }
     }
@@ -152,7 +156,7 @@ impl Group {
         part.extend(sums.numbers().map(|number| *number));
         part.extend(rho_hat.iter().flatten().map(|&sum| f64::from(sum)));
         sum.clone_from(part);
-        lock(&self.ranks).sum(part, sum);
+        timed(&mut self.waited, || lock(&self.ranks).sum(part, sum));
         let (failures, stops) = (sum[0], sum[1]);
         if failures > 0.0 {
             return Err(Error::OtherRank);
@@ -170,13 +174,13 @@ impl Group {
         layers_end: usize,
         mut compute: impl FnMut(&mut Gradient<'_, '_>),
     ) {
-        let Group { ranks, part, sum, starts, .. } = self;
+        let Group { ranks, part, sum, starts, waited, .. } = self;
         starts.clear();
         let mut buffers = Some((&mut part[..], &mut sum[..]));
         lock(ranks).beside(&mut |sums| {
             if let Some((part, sum)) = buffers.take() {
                 let gradient = Gradient::new(part, layers_end);
-                compute(&mut gradient.summed(sums, sum, starts));
+                compute(&mut gradient.summed(sums, sum, starts, waited));
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sae_kernels::{Activation, Isa, Loss};
 
@@ -385,6 +386,11 @@ impl Trainer {
     /// Which samples of a batch are this rank's: all, where there are no others.
     pub fn batch_part(&self) -> Range<usize> {
         self.work.part.clone()
+    }
+
+    /// Time that its steps have spent in what ranks tell each other, waiting for others included.
+    pub fn communication_time(&self) -> Duration {
+        self.group.as_ref().map_or(Duration::ZERO, |group| group.waited)
     }
 
     /// If this rank has failed where the others go on to a step, tells them.

@@ -63,14 +63,15 @@ impl Failure {
     }
 
     pub fn report(self) -> ExitCode {
-        // Nobody is left to tell that stderr is closed.
-        let mut stderr = io::stderr().lock();
+        let mut text = String::new();
         if !self.problem.is_empty() {
-            let _ = writeln!(stderr, "error: {}", self.problem);
+            text += &format!("error: {}\n", self.problem);
         }
         if let Some(hint) = self.hint {
-            let _ = writeln!(stderr, "hint: {hint}");
+            text += &format!("hint: {hint}\n");
         }
+        // At once, for others may write there; and nobody is left to tell that it is closed.
+        let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.code)
     }
 }

@@ -25,24 +25,37 @@ pub fn is_silent() -> bool {
     ranks.into_iter().flatten().any(|rank| rank != "0")
 }
 
+/// How a rank has failed.
+const SILENT: f64 = 1.0;
+const SPEAKS: f64 = 2.0;
+
 /// The processes of a training: this one alone, or the ranks of an MPI job.
-pub struct Job(Option<Mpi>);
+pub struct Job {
+    mpi: Option<Mpi>,
+    /// No process waits for another any more.
+    over: bool,
+}
 
 impl Job {
     /// Runs a training in all processes that were started together for it. Its `agree` tells each
     /// what has failed in another; what fails besides ends them all.
     pub fn run(train: impl FnOnce(&mut Job) -> Result<()>) -> Result<()> {
-        let mut job = Job(if launched() > 1 { Some(Mpi::start()?) } else { None });
+        let mpi = if launched() > 1 { Some(Mpi::start()?) } else { None };
+        let mut job = Job { mpi, over: false };
         let outcome = catch_unwind(AssertUnwindSafe(|| train(&mut job)));
-        let Some(mpi) = &job.0 else { return outcome.unwrap_or_else(|panic| resume_unwind(panic)) };
+        let Some(mpi) = &job.mpi else {
+            return outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        };
         match outcome {
             // The panic was told already.
             Err(_) => mpi.abort(101),
-            Ok(Err(failure)) if !failure.is_agreed() => {
+            Ok(Err(failure)) if !failure.is_agreed() && !job.over => {
                 let code = failure.code();
                 failure.of_rank(mpi.rank(), mpi.count()).report();
                 mpi.abort(code.into())
             }
+            // The one that speaks has the exit code, too: mpirun ends the others at the first.
+            Ok(Err(failure)) if failure.is_agreed() && failure.problem.is_empty() => Ok(()),
             Ok(outcome) => outcome,
         }
     }
@@ -54,17 +67,17 @@ impl Job {
 
     /// This process's number.
     pub fn rank(&self) -> usize {
-        self.0.as_ref().map_or(0, Ranks::rank)
+        self.mpi.as_ref().map_or(0, Ranks::rank)
     }
 
     /// How many processes there are.
     pub fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, Ranks::count)
+        self.mpi.as_ref().map_or(1, Ranks::count)
     }
 
     /// Lets a trainer be one of the ranks.
     pub fn join(&self, builder: TrainerBuilder) -> TrainerBuilder {
-        match &self.0 {
+        match &self.mpi {
             Some(mpi) => builder.ranks(mpi.clone()),
             None => builder,
         }
@@ -72,27 +85,22 @@ impl Job {
 
     /// Fails in every process where one has failed, which says why.
     pub fn agree<T>(&mut self, own: Result<T>) -> Result<T> {
-        let Some(mpi) = &mut self.0 else { return own };
+        let Some(mpi) = &mut self.mpi else { return own };
         let (rank, count) = (mpi.rank(), mpi.count());
-        // Of each rank: its exit code, and whether it has something to say.
-        let mut part = vec![0.0; 2 * count];
+        // Of each rank: whether it failed, and with something to say.
+        let mut part = vec![0.0; count];
         if let Err(failure) = &own {
-            part[rank] = f64::from(failure.code());
-            part[count + rank] = f64::from(u8::from(!failure.problem.is_empty()));
+            part[rank] = if failure.problem.is_empty() { SILENT } else { SPEAKS };
         }
         let mut all = part.clone();
         mpi.sum(&part, &mut all);
-        let (codes, says) = all.split_at(count);
-        let speaker = says.iter().position(|&says| says > 0.0);
-        match (own, codes.iter().position(|&code| code > 0.0)) {
-            (Ok(value), None) => Ok(value),
-            (Err(failure), _) if speaker == Some(rank) => {
+        let speaker = all.iter().position(|&fault| fault == SPEAKS);
+        match own {
+            Ok(value) if all.iter().all(|&fault| fault == 0.0) => Ok(value),
+            Err(failure) if speaker.unwrap_or(rank) == rank => {
                 Err(failure.of_rank(rank, count).agreed())
             }
-            (_, first) => {
-                let code = codes[speaker.or(first).unwrap_or(rank)];
-                Err(Failure::silent(code as u8).agreed())
-            }
+            _ => Err(Failure::silent(1).agreed()),
         }
     }
 
@@ -111,7 +119,7 @@ impl Job {
 
     /// The text of rank 0, in every process.
     pub fn share(&mut self, text: String) -> Result<String> {
-        let Some(mpi) = &mut self.0 else { return Ok(text) };
+        let Some(mpi) = &mut self.mpi else { return Ok(text) };
         let mut length = (text.len() as u64).to_le_bytes();
         mpi.broadcast(&mut length);
         let mut bytes = text.into_bytes();
@@ -120,9 +128,10 @@ impl Job {
         String::from_utf8(bytes).map_err(|e| Failure::other(format!("rank 0 sent no text: {e}")))
     }
 
-    /// The signal that has asked any process for an end.
-    pub fn any_signal(&mut self, own: Option<u8>) -> Option<u8> {
-        let Some(mpi) = &mut self.0 else { return own };
+    /// The signal that has asked any process for an end. The last thing that they tell each other.
+    pub fn end(&mut self, own: Option<u8>) -> Option<u8> {
+        self.over = true;
+        let Some(mpi) = &mut self.mpi else { return own };
         let mut part = vec![0.0; mpi.count()];
         part[mpi.rank()] = own.map_or(0.0, f64::from);
         let mut all = part.clone();

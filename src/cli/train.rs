@@ -209,7 +209,7 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let steps = trainer.steps() - before;
     progress.bar.finish_and_clear();
     job.agree(trained.map_err(Failure::from).and(failed))?;
-    let interrupted = job.any_signal(interrupt::signal());
+    let interrupted = job.end(interrupt::signal());
     let Some([picture, history]) = paths else { return Ok(()) };
     let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
         if !trainer.steps().is_multiple_of(args.checkpoint_every) {
@@ -293,6 +293,7 @@ fn finish(
 ) -> Result<()> {
     let mut out = io::stdout().lock();
     let (steps, seconds) = (trainer.steps(), time.as_secs_f64());
+    let communication = trainer.communication_time().as_secs_f64();
     let mut value = json!({
         "model": args.out,
         "picture": Value::Null,
@@ -303,6 +304,7 @@ fn finish(
         "isa": trainer.engine().isa().name(),
         "threads": trainer.engine().threads(),
         "ranks": ranks,
+        "communication_seconds": communication,
         "settings": settings_json(trainer.autoencoder().settings()),
     });
     if let Some(signal) = interrupted {
@@ -327,7 +329,12 @@ fn finish(
     }
     if !args.quiet {
         let rate = if seconds > 0.0 { steps_now as f64 / seconds } else { 0.0 };
-        writeln!(out, "{steps_now} steps in {seconds:.1} s, {rate:.0} steps/s")?;
+        write!(out, "{steps_now} steps in {seconds:.1} s, {rate:.0} steps/s")?;
+        if ranks > 1 && seconds > 0.0 {
+            let share = 100.0 * communication / seconds;
+            write!(out, ", {share:.0} % of the time in communication")?;
+        }
+        writeln!(out)?;
     }
     let title = if is_test { "test objective" } else { "training objective" };
     print_evaluation(&mut out, title, &net, &evaluation, false)?;
