@@ -106,20 +106,23 @@ impl Group {
         place: (u64, usize),
     ) -> (u64, usize) {
         let ranks = &mut **lock(&self.ranks);
+        let State { first, second, step, running_means, control } = state;
+        let mut counts = [*step, place.0, place.1 as u64];
+        ranks.broadcast(bytemuck::cast_slice_mut(&mut counts));
+        *step = counts[0];
         let mut share = |numbers: &mut [f32]| {
             // In pieces, for a message's length may be an i32.
             for piece in numbers.chunks_mut(1 << 20) {
                 ranks.broadcast(bytemuck::cast_slice_mut(piece));
             }
         };
-        let State { first, second, step, running_means, control } = state;
         share(&mut net.parameters);
-        share(first);
-        share(second);
-        running_means.iter_mut().for_each(|means| share(means));
-        let mut counts = [*step, place.0, place.1 as u64];
-        ranks.broadcast(bytemuck::cast_slice_mut(&mut counts));
-        *step = counts[0];
+        let remembered = [first, second].into_iter().chain(running_means);
+        if *step > 0 {
+            remembered.for_each(|numbers| share(numbers));
+        } else {
+            remembered.for_each(|numbers| numbers.fill(0.0));
+        }
         let Control { smoothed, log_factor, speed, sum } = *control;
         let mut numbers = [smoothed, log_factor, speed, sum, net.penalty_factor];
         ranks.broadcast(bytemuck::cast_slice_mut(&mut numbers));

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Training by several processes: the command built with the feature mpi, its lints and documentation, and its tests
+# under mpirun with 1, 2 and 4 ranks. `install` only installs what that needs: an MPI library, and libclang for its
+# bindings (Debian's packages, as root).
+# usage: scripts/mpi.sh [install]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# bindgen looks for a library of that name, where it is told or where LLVM's installations are.
+libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
+if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! libclang; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "MPI: skipped, this needs mpicc, mpirun and libclang (Debian: libopenmpi-dev openmpi-bin libclang-dev)"
+        exit 0
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libopenmpi-dev openmpi-bin \
+        libclang-dev >/dev/null
+fi
+mpirun --version | head -1
+[ "${1:-}" != install ] || exit 0
+cargo clippy --quiet --all-targets --features cli,mpi -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --features cli,mpi --no-deps
+cargo test --features cli,mpi --test mpi

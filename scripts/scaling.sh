@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# What docs/scaling.md quotes: two ranks on two cores against one thread and two, over shared memory, over TCP through
+# the loopback device, and between two network namespaces whose link tc slows down. Each line is the median of some
+# runs, which take turns. The time of a step, the share of it in communication, and bytes a rank sends in a step.
+# Linux, as root, with scripts/mpi.sh's packages and iproute2. Nothing else should run.
+# usage: scripts/scaling.sh [-r RUNS] [-d FOLDER with MNIST's files]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=5 data=
+while getopts r:d: option; do
+    case $option in
+        r) runs=$OPTARG ;;
+        d) data=$(realpath "$OPTARG") ;;
+        *) exit 2 ;;
+    esac
+done
+if [ "$(id -u)" != 0 ] || ! command -v ip tc mpirun >/dev/null; then
+    echo "scaling: skipped, this needs root, ip, tc and mpirun"
+    exit 0
+fi
+cargo build --quiet --release --features cli,mpi
+sae=$PWD/target/release/sae
+folder=$(mktemp -d)
+clean() {
+    ip netns del sae0 2>/dev/null || true
+    ip netns del sae1 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap clean EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+# Two machines, as far as MPI can tell: a namespace with an address and a name each.
+for n in 0 1; do ip netns add sae$n; done
+ip link add veth0 netns sae0 type veth peer name veth1 netns sae1
+for n in 0 1; do
+    ip -n sae$n addr add 10.77.0.$((n + 1))/24 dev veth$n
+    # As long as the loopback device's packets: a network card does for the CPU what a pair of namespaces cannot.
+    ip -n sae$n link set veth$n up mtu 65000
+    ip -n sae$n link set lo up
+done
+# What mpirun starts a machine's part with, instead of ssh.
+cat >"$folder/agent" <<'AGENT'
+#!/bin/sh
+shift
+exec ip netns exec sae1 unshare --uts sh -c "hostname sae1; $*"
+AGENT
+chmod +x "$folder/agent"
+
+# One training. Milliseconds a step, the share of communication in percent, and bytes that a rank sent, if known.
+# usage: train WAY STEPS SAE'S OPTIONS
+train() {
+    local way=$1 before=0 after=0 device=
+    set -- "${@:3}" --steps "$2"
+    local here=() mpirun=()
+    case $way in
+        thread) set -- "$@" --threads 1 ;;
+        threads) set -- "$@" --threads 2 ;;
+        *) mpirun=(mpirun -n 2 --bind-to core) && set -- "$@" --threads 1 ;;
+    esac
+    case $way in
+        loopback) mpirun+=(--mca btl tcp,self --mca btl_tcp_if_include lo) && device=lo ;;
+        link*)
+            here=(ip netns exec sae0)
+            device=veth0
+            for n in 0 1; do
+                tc -n sae$n qdisc del dev veth$n root 2>/dev/null || true
+                tc -n sae$n qdisc add dev veth$n root tbf rate "${way#link}" burst 256kb latency 100ms
+            done
+            mpirun=("${here[@]}" unshare --uts sh -c 'hostname sae0; exec "$@"' sh mpirun -n 2 --bind-to none
+                --host 10.77.0.1,10.77.0.2 --mca plm_rsh_agent "$folder/agent" --mca btl tcp,self
+                --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24)
+            ;;
+    esac
+    [ -z "$device" ] || before=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
+    "${mpirun[@]}" "$sae" train ${data:+--data "$data"} "$@" --json --quiet --out "$folder/model.safetensors" \
+        >"$folder/answer" 2>"$folder/errors" || { cat "$folder/errors" && exit 1; }
+    [ -z "$device" ] || after=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
+    python3 -c "
+import json, sys
+answer = json.load(open(sys.argv[1]))
+# Through the loopback device both ranks send.
+sent = int(sys.argv[2]) / (2 if '$device' == 'lo' else 1)
+steps, seconds = max(answer['steps'], 1), answer['seconds']
+print(1e3 * seconds / steps, 100 * answer['communication_seconds'] / seconds, sent)
+" "$folder/answer" $((after - before))
+}
+
+printf '%-28s %-12s %12s %16s %14s\n' network ways 'ms a step' 'communication' 'MB sent a step'
+compare() { # NAME STEPS SAE'S OPTIONS
+    local name=$1 steps=$2 way
+    shift 2
+    : >"$folder/lines"
+    for way in $ways; do
+        # What ranks send before the first step.
+        echo "$way 0 $(train "$way" 0 "$@")" >>"$folder/lines"
+    done
+    for _ in $(seq "$runs"); do
+        for way in $ways; do
+            echo "$way $steps $(train "$way" "$steps" "$@")" >>"$folder/lines"
+        done
+    done
+    python3 -c "
+import statistics, sys
+rows = [line.split() for line in open(sys.argv[1])]
+first = {row[0]: float(row[4]) for row in rows if row[1] == '0'}
+rows = [row for row in rows if row[1] != '0']
+for way in first:
+    time, share, sent = (
+        statistics.median(float(row[at]) for row in rows if row[0] == way) for at in (2, 3, 4))
+    sent = (sent - first[way]) / int(rows[0][1]) / 1e6
+    print(f'{sys.argv[2]:28} {way:12} {time:12.3f} {share:14.0f} % {sent:14.2f}', flush=True)
+" "$folder/lines" "$name"
+}
+
+ways=${WAYS:-thread threads memory loopback link10gbit link1gbit}
+for batch in 60 600 6000; do
+    compare "784-300-30-300-784, $batch" $((120000 / batch + 20)) --batch $batch
+done
+for batch in 256 1024 4096; do
+    compare "784-65536-784, $batch" $((2048 / batch + 4)) --layers 784,65536,784 --batch $batch
+done
