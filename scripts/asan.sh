@@ -22,8 +22,8 @@ run() {
 }
 if [ "${1:-}" = short ]; then
     run -p sae-kernels --lib --test gemm --test fused --test isa
-    run --all-features --lib --test idx --test team --test trainer --test checkpoint --test corpus
+    run --features cli --lib --test idx --test team --test trainer --test checkpoint --test corpus
 else
     # The sanitizer's own allocations are not a step's.
-    run --workspace --all-features --lib --bins --tests -- --skip allocat
+    run --workspace --features cli --lib --bins --tests -- --skip allocat
 fi

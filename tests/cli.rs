@@ -518,3 +518,22 @@ fn the_toolbox_has_words() {
         assert!(problem.contains(sentence), "{words:?}: {problem}");
     }
 }
+
+/// Each of several processes would train the whole, and all would write one file.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_command_for_one_process_is_no_rank() {
+    let started = |arguments: &[&str], name: &str| {
+        let output = sae().args(arguments).env(name, "2").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let (code, error) = started(&["train"], name);
+        assert_eq!(code, Some(2));
+        assert!(error.starts_with("error: one of 2 processes, and this sae trains with"), "{error}");
+        assert!(error.contains("--features cli,mpi"), "{error}");
+    }
+    // Commands that write nothing twice are no job.
+    let (code, error) = started(&["make-digits", "--help"], "PMI_SIZE");
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+}

@@ -22,6 +22,9 @@ use crate::{interrupt, picture};
 /// The same seed, data and settings give the same model, byte for byte, with any number of
 /// threads, in one run or resumed. Ctrl-C and SIGTERM end after the current step, with the model
 /// and the checkpoint saved; a second one ends at once.
+///
+/// `mpirun -n 4 sae train …` is one training by four processes, on one machine or several, each with
+/// its part of every batch; the first of them speaks and writes. (Built with the feature mpi.)
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,8 +34,7 @@ Examples:
   sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
-  sae make-digits digits && sae train --data digits --steps 500 --json
-  mpirun -n 2 sae train --batch 600   two processes, built with the feature mpi")]
+  sae make-digits digits && sae train --data digits --steps 500 --json")]
 pub struct Args {
     #[command(flatten)]
     data: TrainingDataArgs,
