@@ -123,16 +123,14 @@ pub unsafe extern "C" fn sae_samples_from_u8(
     guard(|| {
         let copy = || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-            // As an IDX file has them: type u8, two dimensions.
-            let mut file = vec![0, 0, 0x08, 2];
-            for side in [rows, cols] {
-                let side = u32::try_from(side)
-                    .map_err(|_| wrong("data", format!("a side of {side}, above 2^32 - 1")))?;
-                file.extend(side.to_be_bytes());
+            // No more than an IDX file's header can say.
+            if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err()) {
+                return Err(wrong("data", format!("a side of {side}, above 2^32 - 1")));
             }
+            let mut bytes = Vec::new();
             // SAFETY: the caller's duties.
-            unsafe { data.append_to("data", &mut file) }?;
-            Ok(SaeSamples(Samples::new(Idx::from_bytes("data", file)?, Scaling::Byte)))
+            unsafe { data.append_to("data", &mut bytes) }?;
+            Ok(SaeSamples(Samples::from_shared_bytes(bytes, cols, Scaling::Byte)?))
         };
         // SAFETY: as above.
         unsafe { hand_over("samples", samples, copy) }

@@ -207,6 +207,17 @@ fn a_wrong_length_is_told_with_the_right_one() {
 }
 
 #[test]
+fn a_side_that_no_file_can_have_is_refused_before_memory_is_read() {
+    let mut place = null_mut();
+    for (rows, cols) in [(1 << 32, 1), (1, 1 << 32)] {
+        // SAFETY: of the memory that is not there nothing is read.
+        let status = unsafe { sae_samples_from_u8(&7, rows, cols, cols, 1, &mut place) };
+        refuse(status, "data: a side of 4294967296, above 2^32 - 1");
+        assert!(place.is_null());
+    }
+}
+
+#[test]
 fn a_training_that_diverges_says_so() {
     let (ours, mut batch) = (trainer(), values(5));
     batch[7] = f32::MAX;
