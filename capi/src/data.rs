@@ -124,7 +124,8 @@ pub unsafe extern "C" fn sae_samples_from_u8(
         let copy = || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
             // No more than an IDX file's header can say.
-            if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err()) {
+            if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err())
+            {
                 return Err(wrong("data", format!("a side of {side}, above 2^32 - 1")));
             }
             let mut bytes = Vec::new();
