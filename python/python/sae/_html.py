@@ -48,6 +48,11 @@ def summary(model: SparseAutoencoder) -> str:
         "steps": str(model.n_iter_),
         "seed": str(model.seed_),
     }
+    if model.best_step_ is not None:
+        history = model.history_
+        best = history["validation_objective"][history["validation_step"] == model.best_step_]
+        rows["steps"] += f", the best being {model.best_step_}"
+        rows["objective of held-out samples"] = f"{best[0]:.6g}"
     if len(model.history_["step"]):
         rows["objective of the last batch"] = f"{model.history_['objective'][-1]:.6g}"
         means = model.history_["mean_activations"][-1]
