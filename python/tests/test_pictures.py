@@ -131,12 +131,15 @@ def test_the_docstrings_examples():
 
 def test_the_page_s_examples(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "python.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in blocks:
-        exec(block, names)
-    explained, found = capsys.readouterr().out.splitlines()
+    for indent, block in blocks:
+        exec(re.sub(f"^{indent}", "", block, flags=re.MULTILINE), names)
+    explained, found, stopped = capsys.readouterr().out.splitlines()
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
+    steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
+    assert best < steps < 5000
