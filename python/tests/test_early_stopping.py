@@ -29,7 +29,12 @@ def same(one, other):
         ({"holdout": np.float64(0.25)}, ["--holdout", 100]),
         ({"holdout": 0}, ["--holdout", 0]),
         ({"holdout": 100, "optimizer": "l-bfgs"}, ["--holdout", 100, "--optimizer", "l-bfgs"]),
-        ({"holdout": 0.25, "pretrain": 20, "revive": 15}, [*"--holdout 100 --pretrain 20 --revive 15".split()]),
+        ({"holdout": 0.251, "pretrain": 20}, ["--holdout", 101, "--pretrain", 20]),
+        # Each revival before its evaluation.
+        (
+            {"activation": "relu", "beta": 0, "code": "top-k:1", "revive": 10},
+            "--activation relu --beta 0 --code top-k:1 --revive 10".split(),
+        ),
     ],
 )  # fmt: skip
 def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, words):
