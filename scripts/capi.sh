@@ -47,17 +47,29 @@ cd "$folder/c"
 cp "$root"/capi/examples/train_digits.c "$root"/capi/tests/misuse.c .
 # The page's program.
 awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' "$root/docs/c.md" >page.c
+# Its pieces, with what they leave out.
+{
+    sed '/^int main/,$d' page.c
+    echo 'int main(void) {'
+    echo 'SaeTrainer *trainer;'
+    echo 'enum { m = 3, k = 4, n = 5 };'
+    echo 'static float a[m * k], b[k * n], c[m * n];'
+    awk '/^```c$/ { block++; inside = 1; next } /^```$/ { inside = 0 } inside && block > 1' "$root/docs/c.md"
+    echo 'sae_trainer_free(trainer); sae_samples_free(all); sae_samples_free(train); sae_samples_free(test);'
+    echo '}'
+} >pieces.c
 strict="-Wall -Wextra -Wpedantic -Werror -O1 -g"
 for kind in shared static; do
     export PKG_CONFIG_PATH=${!kind}/lib/pkgconfig
     flags=$(pkg-config --cflags --libs $([ $kind = shared ] || echo --static) sae)
-    for program in train_digits misuse page; do
+    for program in train_digits misuse page pieces; do
         # shellcheck disable=SC2086
         gcc -std=c11 $strict $program.c $flags -lm -o $program-$kind
     done
     if [ $kind = shared ]; then export LD_LIBRARY_PATH=$shared/lib; else unset LD_LIBRARY_PATH; fi
     printf '\n== gcc, %s library, %s bytes\n' $kind "$(stat -c %s train_digits-$kind)"
     ./misuse-$kind
+    ./pieces-$kind
     ./train_digits-$kind 300 $kind.safetensors
 done
 # Different libraries, the same model.
@@ -80,7 +92,7 @@ if ! command -v valgrind >/dev/null; then
 fi
 export LD_LIBRARY_PATH=$shared/lib
 # (valgrind 3.19 knows no AVX-512; of the sets that it shows, the fastest is taken.)
-for command in ./misuse-shared "./train_digits-shared 3"; do
+for command in ./misuse-shared ./pieces-shared "./train_digits-shared 3"; do
     printf '\n== valgrind %s\n' "$command"
     # shellcheck disable=SC2086
     valgrind --quiet --leak-check=full --show-leak-kinds=all --error-exitcode=1 \

@@ -1,12 +1,14 @@
 //! Greedy pretraining: a deep autoencoder from shallow ones, each trained on the codes of the one
 //! before (Hinton and Salakhutdinov 2006; Bengio et al. 2007).
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::network::end;
 use crate::samples::Samples;
 use crate::settings::{Code, LayerPenalty, Settings};
+use crate::step::StepReport;
 use crate::trainer::Trainer;
 
 impl Trainer {
@@ -25,6 +27,22 @@ impl Trainer {
         &mut self,
         samples: &Samples,
         steps: u64,
+        after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
+    ) -> Result<()> {
+        self.pretrain_until(samples, steps, |_, _| ControlFlow::Continue(()), after)
+    }
+
+    /// As [`Trainer::pretrain`]; but `each`, called with a shallow one's trainer and report after each
+    /// of its steps, may end it early. That layer is then taken as it is, without a call of `after`,
+    /// and those that would come after it stay as they are.
+    ///
+    /// # Errors
+    /// As for [`Trainer::pretrain`].
+    pub fn pretrain_until(
+        &mut self,
+        samples: &Samples,
+        steps: u64,
+        mut each: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
         mut after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
     ) -> Result<()> {
         let settings = self.autoencoder().settings().clone();
@@ -44,8 +62,19 @@ impl Trainer {
             let (engine, _) = self.parts();
             let (isa, threads) = (engine.isa(), engine.threads());
             let mut shallow = builder.isa(isa).threads(threads).build(&inputs)?;
-            shallow.run(steps, |_, _| std::ops::ControlFlow::Continue(()))?;
-            after(layer, &mut shallow, &inputs)?;
+            let mut flow = ControlFlow::Continue(());
+            shallow.run(steps, |shallow, report| {
+                flow = each(shallow, report);
+                flow
+            })?;
+            // Another rank may have ended it.
+            let ended = match self.ranks() {
+                Some(_) => shallow.steps() < steps,
+                None => flow.is_break(),
+            };
+            if !ended {
+                after(layer, &mut shallow, &inputs)?;
+            }
             let from = shallow.autoencoder();
             let (ours, theirs) = (self.autoencoder().layers(), from.layers());
             let twin = ours.len() - 1 - layer;
@@ -57,6 +86,8 @@ impl Trainer {
             if layer + 1 == settings.encoder_layers() {
                 let gate = &from.parameters()[end(&theirs)..];
                 self.autoencoder_mut().parameters_mut()[end(&ours)..].copy_from_slice(gate);
+            } else if ended {
+                break;
             } else {
                 let codes = shallow.encode(&inputs)?;
                 inputs = Samples::from_values(codes, sizes[layer + 1])?;

@@ -497,7 +497,7 @@ fn the_toolbox_has_words() {
         "--beta 0 --l1 1e-4 --activation tanh --tied --optimizer momentum:0.9 --clip 1",
         "--penalty 1:l1=1e-4 --penalty 2:rho=0.1:beta=1e-4 --loss cross-entropy",
         "--activations sigmoid,linear,relu --beta 0 --corrupt masking:0.3 --schedule cosine",
-        "--pretrain 50 --rho-momentum 0.9 --optimizer adamw:0.01 --warm-up 20",
+        "--pretrain 50 --rho-momentum 0.9 --optimizer adamw:0.01 --warm-up 20 --beta1 0.8 --epsilon 1e-6",
         "--patience 1 --evaluate-every 40 --lr 0.5",
     ] {
         let words: Vec<&str> = words.split(' ').collect();
@@ -530,7 +530,10 @@ fn a_command_for_one_process_is_no_rank() {
     for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
         let (code, error) = started(&["train"], name);
         assert_eq!(code, Some(2));
-        assert!(error.starts_with("error: one of 2 processes, and this sae trains with"), "{error}");
+        assert!(
+            error.starts_with("error: one of 2 processes, and this sae trains with"),
+            "{error}"
+        );
         assert!(error.contains("--features cli,mpi"), "{error}");
     }
     // Commands that write nothing twice are no job.

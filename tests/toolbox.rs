@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ops::ControlFlow;
+
 use common::pixels;
 use proptest::prelude::*;
 use sae::{
@@ -433,6 +435,33 @@ fn pretraining_takes_the_shallow_ones_weights() {
     }
     let after = deep.evaluate(&samples).unwrap().loss;
     assert!(after < 0.8 * before, "{after} {before}");
+}
+
+#[test]
+fn pretraining_that_is_ended_keeps_what_it_has() {
+    let samples = samples(80);
+    let settings = settings(&[FEATURES, 9, 4, 9, FEATURES]);
+    let first = trainer(&settings, &samples).into_autoencoder();
+    for (ends_at, trained) in [(5, [true, false]), (20, [true, true])] {
+        let (mut deep, mut steps, mut after) = (trainer(&settings, &samples), 0, Vec::new());
+        let each = |_: &mut Trainer, _| {
+            steps += 1;
+            if steps == ends_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        deep.pretrain_until(&samples, 15, each, |layer, _, _| {
+            after.push(layer);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(steps, ends_at);
+        assert_eq!(after.len(), ends_at / 15);
+        for (layer, trained) in trained.into_iter().enumerate() {
+            for layer in [layer, 3 - layer] {
+                let same = deep.autoencoder().weights(layer) == first.weights(layer);
+                assert_eq!(same, !trained, "layer {layer}");
+            }
+        }
+    }
 }
 
 #[test]

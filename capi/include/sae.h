@@ -257,7 +257,8 @@ SaeStatus sae_samples_open_like(const char *path, const SaeSamples *like, SaeSam
 
 /**
  * Copies samples from a buffer of numbers, `[rows, cols]`: number (i, j) is `data[i * row_stride +
- * j * col_stride]`. They are taken as they are.
+ * j * col_stride]`. They are taken as they are: beyond [0, 1] the output layer wants another
+ * activation than the presets' sigmoid, `"output_activation": "linear"`.
  *
  * # Safety
  * `data` is NULL or to memory that has all these numbers; `samples` is NULL or to room for a

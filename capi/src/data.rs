@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 
-use sae::{Idx, Samples, Scaling, digits};
+use sae::{Error, Idx, Samples, Scaling, digits};
 
 use crate::border::{
-    Result, SaeStatus, Strided, answer, check_room, fill, guard, hand_over, handle, put, take_back,
-    text, text_if_any, wrong,
+    Failure, Result, SaeStatus, Strided, answer, check_room, fill, guard, hand_over, handle, put,
+    take_back, text, text_if_any, wrong,
 };
 
 /// A data set: samples, and how they are scaled. It never changes, so several threads may use it at
@@ -79,7 +79,8 @@ pub unsafe extern "C" fn sae_samples_open_like(
 }
 
 /// Copies samples from a buffer of numbers, `[rows, cols]`: number (i, j) is `data[i * row_stride +
-/// j * col_stride]`. They are taken as they are.
+/// j * col_stride]`. They are taken as they are: beyond [0, 1] the output layer wants another
+/// activation than the presets' sigmoid, `"output_activation": "linear"`.
 ///
 /// # Safety
 /// `data` is NULL or to memory that has all these numbers; `samples` is NULL or to room for a
@@ -123,16 +124,15 @@ pub unsafe extern "C" fn sae_samples_from_u8(
     guard(|| {
         let copy = || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-            // As an IDX file has them: type u8, two dimensions.
-            let mut file = vec![0, 0, 0x08, 2];
-            for side in [rows, cols] {
-                let side = u32::try_from(side)
-                    .map_err(|_| wrong("data", format!("a side of {side}, above 2^32 - 1")))?;
-                file.extend(side.to_be_bytes());
+            // No more than an IDX file's header can say.
+            if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err())
+            {
+                return Err(wrong("data", format!("a side of {side}, above 2^32 - 1")));
             }
+            let mut bytes = Vec::new();
             // SAFETY: the caller's duties.
-            unsafe { data.append_to("data", &mut file) }?;
-            Ok(SaeSamples(Samples::new(Idx::from_bytes("data", file)?, Scaling::Byte)))
+            unsafe { data.append_to("data", &mut bytes) }?;
+            Ok(SaeSamples(Samples::from_shared_bytes(bytes, cols, Scaling::Byte)?))
         };
         // SAFETY: as above.
         unsafe { hand_over("samples", samples, copy) }
@@ -157,7 +157,13 @@ pub unsafe extern "C" fn sae_samples_split(
             put("first", first, std::ptr::null_mut())?;
             hand_over("others", others, || {
                 let SaeSamples(samples) = handle("samples", samples)?;
-                let (before, behind) = samples.split(count)?;
+                let (before, behind) = samples.split(count).map_err(|error| match error {
+                    // The argument's name here.
+                    Error::Setting { problem, .. } => {
+                        Failure { status: SaeStatus::Setting, text: format!("count: {problem}") }
+                    }
+                    error => error.into(),
+                })?;
                 hand_over("first", first, || Ok(SaeSamples(before)))?;
                 Ok(SaeSamples(behind))
             })

@@ -4,7 +4,6 @@ use std::ffi::{CString, c_char};
 use std::sync::Mutex;
 
 use sae_kernels::math::{self, Function};
-use sae_kernels::simd::ISA_NAMES;
 use sae_kernels::{Isa, Matrix, MatrixMut, Scratch, gemm};
 
 use crate::autoencoder::isa;
@@ -38,7 +37,7 @@ pub unsafe extern "C" fn sae_kernels_new(
                 None => isa()?,
                 Some(name) => Isa::forced(name).map_err(|problem| Failure {
                     status: SaeStatus::Setting,
-                    text: format!("name: '{name}': {problem} ({})", ISA_NAMES.join(", ")),
+                    text: format!("name: '{name}': {problem}"),
                 })?,
             };
             let (floats, indices) = Scratch::LENGTHS;

@@ -51,6 +51,7 @@ fn settings_name_what_differs_from_a_preset() {
         (r#"{"preset": "dense"}"#, "preset 'dense' is not one of sparse, normal"),
         (r#"{"learning-rate": 1}"#, "field `learning-rate` is not one of preset, "),
         (r#"{"beta": "much"}"#, "field `beta` is no number"),
+        (r#"{"target": "l0:3"}"#, "settings: field `target`: no object of fields"),
         (r#"{"layers": [4, 2, 5]}"#, "layers"),
         (r#"{"rho": 2}"#, "rho: 2.0 is not between"),
     ] {
@@ -60,6 +61,30 @@ fn settings_name_what_differs_from_a_preset() {
         refused(status, SaeStatus::Setting, words);
         assert!(place.is_null());
     }
+}
+
+#[test]
+fn the_page_s_choices_are_taken() {
+    let ticked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let mut taken = 0;
+    for row in include_str!("../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<Vec<String>> = row.split('|').skip(1).take(2).map(ticked).collect();
+        let field = &cells[0][0];
+        for value in &cells[1] {
+            // A target's other word.
+            let value = match &value[..] {
+                r#""mean-activation""# => {
+                    r#"{"of": "mean-activation", "value": 0.05, "layer": 0, "steps": 9}"#
+                }
+                value => value,
+            };
+            let json = c(&format!(r#"{{"preset": "normal", "l1": 1, "{field}": {value}}}"#));
+            // SAFETY: the text is there.
+            told(|place| unsafe { sae_settings_complete(json.as_ptr(), place) });
+            taken += 1;
+        }
+    }
+    assert_eq!(taken, 33);
 }
 
 #[test]
@@ -162,6 +187,16 @@ fn null_is_answered_everywhere() {
 }
 
 #[test]
+fn a_set_that_does_not_exist_is_named_with_those_that_do() {
+    let (name, mut place) = (c("sse"), null_mut());
+    // SAFETY: the text and the place are there.
+    let status = unsafe { sae_kernels_new(name.as_ptr(), &mut place) };
+    let words = "name: 'sse': expected one of scalar, portable, avx2, avx512, neon";
+    refused(status, SaeStatus::Setting, words);
+    assert!(last_error().ends_with(words) && place.is_null());
+}
+
+#[test]
 fn a_wrong_length_is_told_with_the_right_one() {
     let (ours, samples) = (trainer(), samples_of(&values(20)));
     let mut room = vec![7.0; 1000];
@@ -203,6 +238,17 @@ fn a_wrong_length_is_told_with_the_right_one() {
         sae_autoencoder_free(net);
         sae_samples_free(samples);
         sae_trainer_free(ours);
+    }
+}
+
+#[test]
+fn a_side_that_no_file_can_have_is_refused_before_memory_is_read() {
+    let mut place = null_mut();
+    for (rows, cols) in [(1 << 32, 1), (1, 1 << 32)] {
+        // SAFETY: of the memory that is not there nothing is read.
+        let status = unsafe { sae_samples_from_u8(&7, rows, cols, cols, 1, &mut place) };
+        refuse(status, "data: a side of 4294967296, above 2^32 - 1");
+        assert!(place.is_null());
     }
 }
 

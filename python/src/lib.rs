@@ -4,23 +4,28 @@
 mod data;
 mod failure;
 mod network;
+mod plan;
 mod training;
 
 use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 /// Drawn digits: images `[samples, 28, 28]` and labels.
 #[pyfunction]
-#[pyo3(signature = (samples, seed = 1))]
 #[allow(clippy::type_complexity)]
 fn draw_digits(
     py: Python<'_>,
     samples: usize,
     seed: u64,
 ) -> PyResult<(Bound<'_, PyArray3<u8>>, Bound<'_, PyArray1<u8>>)> {
+    let side = sae::digits::SIDE;
+    let pixels = samples.checked_mul(side * side);
+    if pixels.is_none_or(|pixels| Vec::<u8>::new().try_reserve_exact(pixels).is_err()) {
+        return Err(PyMemoryError::new_err(format!("samples: {samples} images find no memory")));
+    }
     let threads = sae::available_threads();
     let drawn = py.detach(|| sae::digits::draw(samples, seed, threads));
-    let side = sae::digits::SIDE;
     let images = drawn.images.into_pyarray(py).reshape([samples, side, side])?;
     Ok((images, drawn.labels.into_pyarray(py)))
 }

@@ -1,68 +1,26 @@
 //! Training, without the lock of the interpreter, that Ctrl-C ends.
 
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{
-    Activation, Autoencoder, Checkpoint, Optimizer, Samples, Scaling, Settings, StepReport, Trainer,
-};
+use sae::{Autoencoder, Checkpoint, EarlyStopping, Optimizer, Samples, StepReport, Trainer};
 
 use crate::data::Data;
 use crate::failure;
 use crate::network::{Network, isa, team};
+use crate::plan::Plan;
 
 /// Longest time from one look at signals to the next, but for one step.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// All that decides what a training computes, as Python gives it.
-struct Wanted {
-    /// Hidden layers' sizes, with or without the ends.
-    layers: Vec<usize>,
-    /// Other settings, as the command's words.
-    words: Vec<(String, String)>,
-    steps: u64,
-}
-
-impl Wanted {
-    /// The settings, by the rules of `sae train`.
-    fn settings(&self, samples: &Samples) -> sae::Result<Settings> {
-        let (features, mut layers) = (samples.features(), self.layers.clone());
-        let has_ends = layers.len() > 2 && layers.first() == layers.last();
-        if !has_ends || layers[0] != features {
-            layers.insert(0, features);
-            layers.push(features);
-        }
-        let mut settings = Settings::default();
-        settings.layers = layers;
-        // A sigmoid does not reach other features.
-        settings.output_activation = match samples.scaling() {
-            Scaling::Byte => Activation::Sigmoid,
-            _ => Activation::Linear,
-        };
-        for (field, text) in &self.words {
-            settings.set(field, text, self.steps)?;
-        }
-        let has_batch = self.words.iter().any(|(field, _)| field == "batch");
-        if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) && !has_batch {
-            settings.batch = samples.len();
-        }
-        settings.validate()?;
-        Ok(settings)
-    }
-}
-
 /// A trainer that begins, or goes on from a network's training, or from its weights alone.
-fn trainer(
-    samples: &Samples,
-    wanted: &Wanted,
-    previous: Option<&Network>,
-    threads: Option<usize>,
-) -> PyResult<Trainer> {
-    let builder = Trainer::builder().isa(isa()?).team(team(threads)?);
+fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
+    let builder = Trainer::builder().isa(isa()?).team(team(plan.threads)?);
     let Some(Network { net, training }) = previous else {
-        let settings = wanted.settings(samples).map_err(failure::of)?;
+        let settings = plan.settings(samples)?;
         return builder.settings(settings).build(samples).map_err(failure::of);
     };
     if samples.scaling() != net.scaling() {
@@ -85,79 +43,156 @@ fn trainer(
     .map_err(failure::of)
 }
 
-/// What is told of a step: objective, mean activations of the hidden layers.
+/// Each layer by itself. Returns what ended it early.
+fn pretrain(
+    trainer: &mut Trainer,
+    samples: &Samples,
+    steps: u64,
+    report: &Bound<'_, PyAny>,
+) -> PyResult<Option<PyErr>> {
+    let (py, report) = (report.py(), report.clone().unbind());
+    let stopped = Mutex::new(None);
+    let note = |result: PyResult<()>| {
+        let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped = stopped.take().or(result.err());
+        if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut looked = Instant::now();
+    let each = |_: &mut Trainer, _: StepReport| {
+        if looked.elapsed() < PATIENCE {
+            return note(Ok(()));
+        }
+        looked = Instant::now();
+        note(Python::attach(|py| py.check_signals()))
+    };
+    let after = |layer: usize, shallow: &mut Trainer, inputs: &Samples| {
+        let loss = shallow.evaluate(inputs)?.loss;
+        let told = Python::attach(|py| report.call_method1(py, "pretrained", (layer + 1, loss)));
+        // If it failed, the next layer's first step ends it.
+        let _ = note(told.map(drop));
+        Ok(())
+    };
+    let done = py.detach(|| trainer.pretrain_until(samples, steps, each, after));
+    done.map_err(failure::of)?;
+    Ok(stopped.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What Python is told of a step.
+#[derive(Default)]
 struct Told {
-    objective: f64,
-    mean_activations: Vec<f64>,
+    /// The batch's objective, and the mean activations of the hidden layers.
+    batch: Option<(f64, Vec<f64>)>,
+    /// The objective on what was held out.
+    validation: Option<f64>,
+    /// Whether it was no better for too long.
+    is_last: bool,
 }
 
 impl Told {
-    fn of(trainer: &Trainer, report: StepReport) -> Self {
-        let mean_activations = trainer.mean_activations().collect();
-        Told { objective: trainer.objective(report), mean_activations }
+    /// Tells it. Whether to stop.
+    fn tell(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let mut stop = self.is_last;
+        if let Some((objective, mean_activations)) = self.batch {
+            stop |= report.call1((step, objective, mean_activations))?.is_truthy()?;
+        }
+        if let Some(objective) = self.validation {
+            report.call_method1("validated", (step, objective))?;
+        }
+        Ok(stop)
     }
 }
 
-/// Trains; returns the network and what ended the training early: an exception of `report` or of
-/// a signal's handler. `steps` are those from now, or, with `one_pass`, as many as it takes to see
-/// all the data. Of every `every` steps, and of the last, `report(step, objective,
-/// mean_activations)` is told, and ends the training if it returns true.
+/// What is done now and then between steps, in the order of `sae train`.
+struct Watch<'a> {
+    plan: &'a Plan,
+    train: &'a Samples,
+    validation: Option<&'a Samples>,
+    stopping: Option<EarlyStopping>,
+    end: u64,
+}
+
+impl Watch<'_> {
+    fn after(&mut self, trainer: &mut Trainer, report: StepReport) -> sae::Result<Told> {
+        let (step, plan) = (trainer.steps(), self.plan);
+        let mut told = Told::default();
+        if step.is_multiple_of(plan.report_every) || step == self.end {
+            told.batch = Some((trainer.objective(report), trainer.mean_activations().collect()));
+        }
+        if plan.revive > 0 && step.is_multiple_of(plan.revive) && step < self.end {
+            trainer.revive(self.train)?;
+        }
+        if let Some(validation) = self.validation
+            && step.is_multiple_of(plan.evaluate_every)
+        {
+            let objective = trainer.evaluate(validation)?.objective;
+            told.validation = Some(objective);
+            if let Some(stopping) = &mut self.stopping {
+                told.is_last = stopping.observe(objective, step, trainer.autoencoder());
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// Trains; returns the network, the steps done, the step of the best network if that was kept, and
+/// what ended the training early: an exception of `report` or of a signal's handler.
+///
+/// Of every `report_every` steps, and of the last, `report(step, objective, mean_activations)` is
+/// told, and ends the training if it returns true; `report.validated(step, objective)` of what was
+/// held out, or is `validation`; `report.pretrained(layer, loss)` of layers trained by themselves.
 #[pyfunction]
-#[pyo3(signature = (data, layers, words, steps, one_pass, previous, revive, threads, every, report))]
-#[allow(clippy::too_many_arguments)]
 pub fn train<'py>(
     py: Python<'py>,
     data: Data<'py>,
-    layers: Vec<usize>,
-    words: Vec<(String, String)>,
-    steps: u64,
-    one_pass: bool,
+    validation: Option<Data<'py>>,
+    plan: Plan,
     previous: Option<&Network>,
-    revive: u64,
-    threads: Option<usize>,
-    every: u64,
     report: Bound<'py, PyAny>,
-) -> PyResult<(Network, u64, Option<PyErr>)> {
+) -> PyResult<(Network, u64, Option<u64>, Option<PyErr>)> {
     let samples = data.samples(previous.map(|network| network.net.scaling()))?;
-    let wanted = Wanted { layers, words, steps };
-    let mut trainer = trainer(&samples, &wanted, previous, threads)?;
+    let (train, validation) = plan.parts(samples, validation)?;
+    let mut trainer = trainer(&train, &plan, previous)?;
     let batch = trainer.autoencoder().settings().batch;
-    let steps = if one_pass { samples.len().div_ceil(batch) as u64 } else { steps };
-    let end = trainer.steps().saturating_add(steps);
+    let steps = if plan.one_pass { train.len().div_ceil(batch) as u64 } else { plan.steps };
     let mut stopped = None;
-    while trainer.steps() < end && stopped.is_none() {
+    if plan.pretrain > 0 && previous.is_none() {
+        stopped = pretrain(&mut trainer, &train, plan.pretrain, &report)?;
+    }
+    let mut watch = Watch {
+        train: &train,
+        validation: validation.as_ref(),
+        stopping: plan.early_stopping(),
+        end: trainer.steps().saturating_add(steps),
+        plan: &plan,
+    };
+    while trainer.steps() < watch.end && stopped.is_none() {
         let start = Instant::now();
-        let mut told = None;
-        let mut failed = None;
-        let left = end - trainer.steps();
-        let run = py.detach(|| {
+        let mut told = Ok(Told::default());
+        let left = watch.end - trainer.steps();
+        py.detach(|| {
             trainer.run(left, |trainer, report| {
-                let step = trainer.steps();
-                if step.is_multiple_of(every) || step == end {
-                    told = Some(Told::of(trainer, report));
+                told = watch.after(trainer, report);
+                let is_quiet = matches!(&told, Ok(Told { batch: None, validation: None, .. }));
+                if is_quiet && start.elapsed() < PATIENCE {
+                    return ControlFlow::Continue(());
                 }
-                if revive > 0 && step.is_multiple_of(revive) && step < end {
-                    failed = trainer.revive(&samples).err();
-                }
-                if told.is_some() || failed.is_some() || start.elapsed() > PATIENCE {
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
+                ControlFlow::Break(())
             })
-        });
-        run.and(failed.map_or(Ok(()), Err)).map_err(failure::of)?;
-        if let Some(Told { objective, mean_activations }) = told {
-            let answer = report.call1((trainer.steps(), objective, mean_activations));
-            match answer.and_then(|answer| answer.is_truthy()) {
-                Ok(false) => {}
-                Ok(true) => break,
-                Err(error) => stopped = Some(error),
-            }
+        })
+        .map_err(failure::of)?;
+        match told.map_err(failure::of)?.tell(trainer.steps(), &report) {
+            Ok(false) => {}
+            Ok(true) => break,
+            Err(error) => stopped = Some(error),
         }
         stopped = stopped.or(py.check_signals().err());
     }
-    let done = trainer.steps();
-    Ok((network(trainer)?, done, stopped))
+    let (done, mut best) = (trainer.steps(), None);
+    if let Some((_, step, net)) = watch.stopping.and_then(EarlyStopping::best) {
+        best = Some(step);
+        *trainer.autoencoder_mut() = net;
+    }
+    Ok((network(trainer)?, done, best, stopped))
 }
 
 /// What is kept of a training.

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import sae._digits
 import sae._estimator
 from sae import SparseAutoencoder
 
@@ -41,6 +42,15 @@ def test_features_are_the_weights(fitted):
     assert fitted.plot_features(shape=(16, 49)).images[0].get_array().shape == (4 * 17 + 1, 251)
     with pytest.raises(ValueError, match="shape 7 x 7 is not that of 784 features"):
         fitted.plot_features(shape=(7, 7))
+    with pytest.raises(TypeError, match=r"shape: 28; \(rows, columns\) was expected"):
+        fitted.plot_features(shape=28)
+    with pytest.raises(ValueError, match="count: 0; at least 1"):
+        fitted.plot_features(0)
+
+
+def test_a_picture_of_no_sample_is_refused(fitted, digits):
+    with pytest.raises(ValueError, match="count: 0; at least 1"):
+        fitted.plot_reconstructions(digits[0], 0)
 
 
 def test_reconstructions_are_below_their_samples(fitted, digits, write_idx):
@@ -106,21 +116,30 @@ def test_drawn_digits():
     assert images.shape == (20, 28, 28) and images.dtype == np.uint8 and images.any()
     assert set(labels) <= set(range(10))
     assert np.array_equal(images[:10], sae.draw_digits(10, seed=5)[0])
+    for many in [10**15, 10**18]:
+        with pytest.raises(MemoryError, match=f"samples: {many} images find no memory"):
+            sae.draw_digits(many)
+    with pytest.raises(ValueError, match="samples: -1"):
+        sae.draw_digits(-1)
 
 
-def test_the_docstring_s_example():
-    assert doctest.testmod(sae._estimator).failed == 0
-    assert doctest.testmod(sae._estimator).attempted > 3
+def test_the_docstrings_examples():
+    for module in [sae._estimator, sae._digits]:
+        done = doctest.testmod(module)
+        assert done.failed == 0 and done.attempted > 3
 
 
 def test_the_page_s_examples(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "python.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in blocks:
-        exec(block, names)
-    explained, found = capsys.readouterr().out.splitlines()
+    for indent, block in blocks:
+        exec(re.sub(f"^{indent}", "", block, flags=re.MULTILINE), names)
+    explained, found, stopped = capsys.readouterr().out.splitlines()
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
+    steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
+    assert best < steps < 5000

@@ -37,8 +37,9 @@ CASES = [
     ),
     ({"layers": (784, 20, 5, 20, 784)}, ""),
     (
-        {"layers": [16], "code": "top-k:3", **RELU, "revive": 10},
-        "--layers 784,16,784 --code top-k:3 --activation relu --beta 0 --init he --lr 0.001 "
+        # So fast that there are dead units at the last step, too.
+        {"layers": [16], "code": "top-k:1", **RELU, "learning_rate": 0.3, "revive": 10},
+        "--layers 784,16,784 --code top-k:1 --activation relu --beta 0 --init he --lr 0.3 "
         "--revive 10",
     ),
     (
@@ -57,6 +58,12 @@ CASES = [
         "--target mean-activation:0.2 --schedule cosine --warm-up 5 --clip 0.5",
     ),
     ({"optimizer": "l-bfgs"}, "--optimizer l-bfgs"),
+    (
+        {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6},
+        "--beta1 0.8 --beta2 0.95 --epsilon 1e-6",
+    ),
+    ({"pretrain": 15}, "--pretrain 15"),
+    ({"pretrain": 15, "optimizer": "l-bfgs"}, "--pretrain 15 --optimizer l-bfgs"),
     (
         {
             "optimizer": "adamw:0.1",
@@ -108,7 +115,7 @@ def test_model_files_of_the_command(digits, command, write_idx, tmp_path):
 @pytest.mark.parametrize(
     "params",
     [
-        {"layers": (6, 3, 6)},
+        {"layers": (6, 3, 6), "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4},
         {"layers": (4,), "code": "jump-relu:0.01:0.2", **RELU},
         {
             "layers": (7, 3, 7),
@@ -212,8 +219,10 @@ def test_files(digits, write_idx, tmp_path):
     assert np.array_equal(trained.transform(tmp_path / "floats.npy"), trained.transform(floats))
     with pytest.raises(ValueError, match="784 features a sample and the network takes 120"):
         trained.transform(write_idx(X))
-    with pytest.raises(FileNotFoundError, match="cannot open"):
+    with pytest.raises(FileNotFoundError, match="cannot open: No such file") as problem:
         model().fit(tmp_path / "none")
+    assert problem.value.filename == str(tmp_path / "none")
+    assert "os error" not in str(problem.value)
     with pytest.raises(ValueError, match="labels perhaps"):
         model().fit(write_idx(X[:, 0].copy()))
     (tmp_path / "text").write_text("no data")
@@ -226,7 +235,16 @@ def test_files(digits, write_idx, tmp_path):
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"layers": (3, 2)}, "layers: 4 sizes"),
+        ({"layers": (3, 2)}, "layers: 2 sizes; an odd number"),
+        ({"layers": (-3,)}, "layers: -3; a number of 0 or more"),
+        ({"layers": (2**70,)}, "layers: 11805"),
+        ({"steps": -1}, "steps: -1"),
+        ({"revive": -1}, "revive: -1"),
+        ({"pretrain": -1}, "pretrain: -1"),
+        ({"warm_up": 2.5}, "^warm_up: '2.5'; a number of steps"),
+        ({"initialisation": "glorot"}, "^initialisation: 'glorot' is not one of"),
+        ({"penalties": ["x"]}, "^penalties: 'x'; LAYER"),
+        ({"beta1": 1}, "beta1"),
         ({"layers": (3, 0, 3)}, "layers"),
         ({"rho": 2}, "rho: 2.0 is not between"),
         ({"code": "top-k"}, "code: 'top-k'; dense, top-k:K"),
@@ -236,7 +254,7 @@ def test_files(digits, write_idx, tmp_path):
         ({"batch": 1.5}, "batch: '1.5'; a number of samples was expected"),
         ({"tied": "perhaps"}, "true or false"),
         ({"threads": 0}, "threads: 0 threads"),
-        ({"random_state": -1}, "seed: '-1'"),
+        ({"random_state": -1}, "random_state: '-1'"),
         ({"learning_rate": float("nan")}, "learning_rate"),
     ],
 )
@@ -245,9 +263,30 @@ def test_parameters_that_make_no_sense(small, params, sentence):
         model(**params).fit(small)
 
 
-def test_a_parameter_of_the_wrong_type(small):
-    with pytest.raises(TypeError, match="code is {'top-k': 3}; a word or a number was expected"):
-        model(code={"top-k": 3}).fit(small)
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"code": {"top-k": 3}}, "code: {'top-k': 3}; a word or a number was expected"),
+        ({"rho": None}, "rho: None; a word or a number was expected"),
+        ({"lambda_": [1]}, r"lambda_: \[1\]; a word or a number was expected"),
+        ({"layers": 3}, r"layers: 3; a sequence of sizes was expected, as in \(300"),
+        ({"layers": "30"}, "layers: '30'; a sequence"),
+        ({"layers": (3.7,)}, "layers: 3.7; a whole number was expected"),
+        ({"steps": 1e3}, "steps: 1000.0; a whole number was expected"),
+        ({"revive": True}, "revive: True; a whole number was expected"),
+        ({"threads": "all"}, "threads: 'all'; a whole number was expected"),
+        ({"callback": 3}, "callback: 3; a function was expected"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type(small, params, sentence):
+    with pytest.raises(TypeError, match=f"^{sentence}"):
+        model(**params).fit(small)
+
+
+def test_images_that_are_no_rows(digits):
+    images = digits[0].reshape(-1, 28, 28)
+    with pytest.raises(ValueError, match=r"shape \(400, 28, 28\).*X.reshape\(len\(X\), -1\)"):
+        model().fit(images)
 
 
 def test_numbers_that_are_not_finite(small):
@@ -332,6 +371,22 @@ def test_other_threads_go_on_meanwhile(digits):
     assert len(ticks) > 60
 
 
+def test_layers_trained_by_themselves(small, capsys, monkeypatch):
+    params = {"layers": (8, 3, 8), "pretrain": 300, "beta": 0.0}
+    begun = model(steps=0, **params).fit(small)
+    assert begun.n_iter_ == 0
+    assert begun.score(small) > model(**{**params, "steps": 0, "pretrain": 0}).fit(small).score(small)
+    # One that goes on is not begun again.
+    trained = model(**params, batch=60).partial_fit(small).partial_fit(small)
+    assert same(trained, model(**params, batch=60, steps=2).fit(small))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    model(steps=10, verbose=1, **params).fit(small)
+    first, second, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("pretrained layer 1: loss 0.")
+    assert second.startswith("pretrained layer 2: loss 0.")
+    assert len(others) == 10
+
+
 INTERRUPTED = """
 import numpy, sae
 X = sae.draw_digits(300)[0].reshape(300, -1)
@@ -348,13 +403,29 @@ except KeyboardInterrupt:
 """
 
 
+PRETRAINING = """
+import numpy, sae
+X = sae.draw_digits(300)[0].reshape(300, -1)
+model = sae.SparseAutoencoder(pretrain=10**9, random_state=1)
+print("training", flush=True)
+try:
+    model.fit(X)
+except KeyboardInterrupt:
+    print(model.n_iter_ == 0 and len(model.history_["step"]) == 0)
+    untrained = sae.SparseAutoencoder(steps=0, random_state=1).fit(X)
+    print(not numpy.array_equal(model.coefs_[0], untrained.coefs_[0]))
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")
-def test_ctrl_c_ends_the_training(tmp_path):
+@pytest.mark.parametrize("program", [INTERRUPTED, PRETRAINING])
+def test_ctrl_c_ends_the_training(tmp_path, program):
     child = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "training\n"
+    time.sleep(0.5)
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=120)
     assert (out, child.returncode) == ("True\nTrue\n", 0)

@@ -80,6 +80,15 @@ pub struct SettingsArgs {
     /// Longest gradient; 0 for no bound
     #[arg(long, value_name = "LENGTH")]
     clip: Option<String>,
+    /// Adam's decay of the first moment [preset: 0.9]
+    #[arg(long, value_name = "DECAY")]
+    beta1: Option<String>,
+    /// Adam's decay of the second moment [preset: 0.999]
+    #[arg(long, value_name = "DECAY")]
+    beta2: Option<String>,
+    /// Adam's epsilon, what is added to a gradient's usual size [preset: 1e-8]
+    #[arg(long)]
+    epsilon: Option<String>,
     /// Samples in a batch [preset: 60]
     #[arg(long, value_name = "N")]
     batch: Option<String>,
@@ -148,6 +157,9 @@ impl SettingsArgs {
             ("schedule", &self.schedule),
             ("warm-up", &self.warm_up),
             ("clip", &self.clip),
+            ("beta1", &self.beta1),
+            ("beta2", &self.beta2),
+            ("epsilon", &self.epsilon),
             ("batch", &self.batch),
             ("seed", &self.seed),
         ] {

@@ -167,7 +167,11 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     interrupt::begin();
     let start = Instant::now();
     if let Some(steps) = args.pretrain {
-        let pretrained = trainer.pretrain(&train, steps, |layer, shallow, inputs| {
+        let each = |_: &mut Trainer, _| match interrupt::asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let pretrained = trainer.pretrain_until(&train, steps, each, |layer, shallow, inputs| {
             if leads {
                 let loss = shallow.evaluate(inputs)?.loss;
                 progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));

@@ -175,6 +175,12 @@ fn count(field: &str, value: &Value) -> Parsed<usize> {
     count.ok_or_else(|| format!("field `{field}` has no whole number with its name"))
 }
 
+/// What stands within a field; what is wrong with it names the field.
+fn within<T>(field: &str, value: &Value, read: impl FnOnce(Fields<'_>) -> Parsed<T>) -> Parsed<T> {
+    let read = Fields::of(value).and_then(read);
+    read.map_err(|problem| format!("field `{field}`: {problem}"))
+}
+
 fn activations(fields: &Fields<'_>) -> Parsed<Vec<sae_kernels::Activation>> {
     let wrong = "field `activations` is no list of names";
     let list = fields.get("activations")?.as_array().ok_or(wrong)?;
@@ -199,10 +205,9 @@ fn code(fields: &Fields<'_>) -> Parsed<Code> {
         ("dense", _) => Ok(Code::Dense),
         ("top-k", k) => Ok(Code::TopK(count("code", k)?)),
         ("batch-top-k", k) => Ok(Code::BatchTopK(count("code", k)?)),
-        ("jump-relu", of) => {
-            let of = Fields::of(of)?;
+        ("jump-relu", of) => within("code", of, |of| {
             Ok(Code::JumpRelu { l0: of.number("l0")?, bandwidth: of.number("bandwidth")? })
-        }
+        }),
         (name, _) => unknown("code", name, "dense, top-k, batch-top-k, jump-relu"),
     }
 }
@@ -232,10 +237,9 @@ fn schedule(fields: &Fields<'_>) -> Parsed<Schedule> {
     match fields.choice("schedule")? {
         ("constant", _) => Ok(Schedule::Constant),
         ("cosine", steps) => Ok(Schedule::Cosine { steps: count("schedule", steps)? as u64 }),
-        ("step", of) => {
-            let of = Fields::of(of)?;
+        ("step", of) => within("schedule", of, |of| {
             Ok(Schedule::Step { every: of.whole("every")?, factor: of.number("factor")? })
-        }
+        }),
         (name, _) => unknown("schedule", name, "constant, cosine, step"),
     }
 }
@@ -247,8 +251,7 @@ fn penalty_value(penalty: &LayerPenalty) -> Value {
 
 fn penalties(fields: &Fields<'_>) -> Parsed<Vec<LayerPenalty>> {
     let list = fields.get("penalties")?.as_array().ok_or("field `penalties` is no list")?;
-    let one = |value| {
-        let of = Fields::of(value)?;
+    let one = |of: Fields<'_>| {
         Ok(LayerPenalty {
             layer: of.count("layer")?,
             rho: of.number("rho")?,
@@ -256,7 +259,7 @@ fn penalties(fields: &Fields<'_>) -> Parsed<Vec<LayerPenalty>> {
             l1: of.number("l1")?,
         })
     };
-    list.iter().map(one).collect()
+    list.iter().map(|value| within("penalties", value, one)).collect()
 }
 
 fn target_value(target: Target) -> Value {
@@ -269,13 +272,14 @@ fn target(fields: &Fields<'_>) -> Parsed<Option<Target>> {
     if value.is_null() {
         return Ok(None);
     }
-    let of = Fields::of(value)?;
-    Ok(Some(Target {
-        layer: of.count("layer")?,
-        of: named("target", of.text("of")?, &Measure::ALL, |measure| measure.name())?,
-        value: of.number("value")?,
-        steps: of.whole("steps")?,
-    }))
+    within("target", value, |of| {
+        Ok(Some(Target {
+            layer: of.count("layer")?,
+            of: named("of", of.text("of")?, &Measure::ALL, |measure| measure.name())?,
+            value: of.number("value")?,
+            steps: of.whole("steps")?,
+        }))
+    })
 }
 
 #[cfg(test)]
@@ -305,6 +309,10 @@ mod tests {
             ("[784,", "[-784,", "settings: field `layers` is no list of whole numbers"),
             ("\"sigmoid\"", "\"sine\"", "'sine' is not one of"),
             ("{", "[", "settings: expected"),
+            ("\"target\":null", "\"target\":\"l0:3\"", "field `target`: no object of fields"),
+            ("\"penalties\":[]", "\"penalties\":[{}]", "field `penalties`: missing field `layer`"),
+            ("\"dense\"", "{\"jump-relu\":{}}", "field `code`: missing field `l0`"),
+            ("\"constant\"", "{\"step\":3}", "field `schedule`: no object of fields"),
         ] {
             assert!(good.contains(from), "{good}");
             let problem = Settings::from_json(&good.replacen(from, to, 1)).unwrap_err().to_string();

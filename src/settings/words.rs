@@ -113,6 +113,9 @@ impl Settings {
             "schedule" => self.schedule = schedule(field, text, steps)?,
             "warm-up" => self.warm_up = plain(field, text, "a number of steps")?,
             "clip" => self.clip = number()?,
+            "beta1" => self.beta1 = number()?,
+            "beta2" => self.beta2 = number()?,
+            "epsilon" => self.epsilon = number()?,
             "batch" => self.batch = plain(field, text, "a number of samples")?,
             _ => self.seed = plain(field, text, "a whole number")?,
         }
@@ -121,7 +124,7 @@ impl Settings {
 }
 
 /// What [`Settings::set`] knows.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 27] = [
     "layers",
     "activation",
     "activations",
@@ -144,6 +147,9 @@ const FIELDS: [&str; 24] = [
     "schedule",
     "warm-up",
     "clip",
+    "beta1",
+    "beta2",
+    "epsilon",
     "batch",
     "seed",
 ];
@@ -284,6 +290,9 @@ mod tests {
             ("schedule", "cosine"),
             ("warm-up", "7"),
             ("clip", "1"),
+            ("beta1", "0.5"),
+            ("beta2", "0.5"),
+            ("epsilon", "0.5"),
             ("batch", "7"),
             ("seed", "7"),
         ] {

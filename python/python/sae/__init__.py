@@ -5,7 +5,7 @@ reconstructed. The same seed, data and settings give the same weights, bit for b
 command `sae train`.
 """
 
+from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
-from sae._sae import draw_digits
 
 __all__ = ["SparseAutoencoder", "draw_digits"]

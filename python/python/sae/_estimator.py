@@ -7,27 +7,26 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sae import _html, _plots, _sae, _words
+from sae import _checks, _sae, _words
+from sae._pictures import Pictures
 from sae._progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    Data = Union[ArrayLike, str, os.PathLike[str]]
+    from sae._pictures import Data
 
 # Steps from one record of the history to the next, at most.
 EVERY = 100
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictures):
     """Sparse autoencoder: a code of the samples from which they can be reconstructed.
 
     The objective is the loss, plus `beta` times the Kullback-Leibler divergence of the encoder's
@@ -93,13 +92,30 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Steps in which the learning rate rises to its full.
     clip : float, default=0.0
         Longest gradient; 0 for no bound.
+    beta1 : float, default=0.9
+        Adam's decay of the first moment, in [0, 1).
+    beta2 : float, default=0.999
+        Adam's decay of the second moment, in [0, 1).
+    epsilon : float, default=1e-8
+        Adam's epsilon, above 0.
     batch : int, default=None
         Samples in a batch; None is 60, or all samples with L-BFGS. A batch longer than the data
         goes through it as often as it takes.
     steps : int, default=20_000
         Steps of the optimizer in `fit`.
+    pretrain : int, default=0
+        Steps in which each layer is trained by itself before, from the outside in; 0 for none.
     revive : int, default=0
         Gives units that are never active a new start after every so many steps; 0 for never.
+    patience : int, default=0
+        Ends `fit` when the objective on held-out samples has not fallen for so many evaluations
+        one after the other, and keeps the best network; 0 for never.
+    evaluate_every : int, default=500
+        Steps from one of these evaluations to the next.
+    holdout : int or float, default=None
+        Which samples are held out, where there is a patience and `fit` is given none: so many, or
+        such a share, the last ones of `X`; None is a seventh, and 0 none: the objective is then
+        that on all of `X`.
     random_state : int, RandomState instance or None, default=None
         An int is the seed, as that of the command; from the others a seed is drawn.
     threads : int, default=None
@@ -118,11 +134,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Their names, if `X` has names that are all strings.
     n_iter_ : int
         Steps done.
+    best_step_ : int or None
+        The step of the network that `patience` kept, the best; None if it kept none.
     seed_ : int
         The seed.
     history_ : dict of ndarray
         "step", "objective" and "mean_activations" (a column for each hidden layer) of batches on
-        the way.
+        the way; "validation_step" and "validation_objective" of the evaluations on held-out
+        samples.
     coefs_ : list of ndarray of shape (inputs, outputs)
         Weights of each layer, a copy.
     intercepts_ : list of ndarray of shape (outputs,)
@@ -139,10 +158,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     """
 
     n_features_in_: int
-    n_iter_: int
-    seed_: int
-    history_: dict[str, Any]
-    _network: _sae.Network
 
     def __init__(
         self,
@@ -169,9 +184,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         schedule: str = "constant",
         warm_up: int = 0,
         clip: float = 0.0,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
         batch: Optional[int] = None,
         steps: int = 20_000,
+        pretrain: int = 0,
         revive: int = 0,
+        patience: int = 0,
+        evaluate_every: int = 500,
+        holdout: Optional[float] = None,
         random_state: Any = None,
         threads: Optional[int] = None,
         verbose: Union[bool, int] = 0,
@@ -199,9 +221,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.schedule = schedule
         self.warm_up = warm_up
         self.clip = clip
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
         self.batch = batch
         self.steps = steps
+        self.pretrain = pretrain
         self.revive = revive
+        self.patience = patience
+        self.evaluate_every = evaluate_every
+        self.holdout = holdout
         self.random_state = random_state
         self.threads = threads
         self.verbose = verbose
@@ -209,8 +238,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     # Training
 
-    def fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
-        """Train from the start, `steps` steps.
+    def fit(self, X: Data, y: Any = None, *, X_val: Optional[Data] = None) -> SparseAutoencoder:
+        """Train from the start, `steps` steps, or as long as `patience` lasts.
 
         Ctrl-C ends the training after the current step: `KeyboardInterrupt` is raised, and the
         estimator is fitted with what was reached.
@@ -220,19 +249,23 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X : array of shape (n_samples, n_features) or path
             The samples.
         y : ignored
+        X_val : array of shape (n_samples, n_features) or path, default=None
+            Held-out samples, in place of those that `holdout` takes from `X`. The objective on
+            them is in `history_`; without a `patience` it ends nothing.
 
         Returns
         -------
         self : SparseAutoencoder
         """
-        return self._train(X, None, one_pass=False)
+        return self._train(X, X_val, None, one_pass=False)
 
     def partial_fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
         """Go on training with one pass over the samples.
 
         That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples once
-        more. The first call begins as `fit` does; later ones keep its settings, whatever
-        parameters have become since, and its optimizer's state (after `load` that begins anew).
+        more. The first call begins as `fit` does, with `pretrain`; later ones keep its settings,
+        whatever parameters have become since, and its optimizer's state (after `load` that begins
+        anew). There is no `patience` in it.
 
         Parameters
         ----------
@@ -244,38 +277,51 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         -------
         self : SparseAutoencoder
         """
-        return self._train(X, getattr(self, "_network", None), one_pass=True)
+        if self.patience:
+            raise ValueError("patience: partial_fit has none; use fit, or patience=0")
+        if str(self.optimizer).startswith("l-bfgs"):
+            raise ValueError("optimizer: L-BFGS takes all samples at once; use fit, or 'adam'")
+        return self._train(X, None, getattr(self, "_network", None), one_pass=True)
 
     def _train(
-        self, X: Data, previous: Optional[_sae.Network], one_pass: bool
+        self,
+        X: Data,
+        X_val: Optional[Data],
+        previous: Optional[_sae.Network],
+        one_pass: bool,
     ) -> SparseAutoencoder:
-        lbfgs = str(self.optimizer).startswith("l-bfgs")
-        if one_pass and lbfgs:
-            raise ValueError("optimizer: L-BFGS takes all samples at once; use fit, or 'adam'")
         first = previous is None
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback: {self.callback!r}; a function was expected")
         data = self._data(X, reset=first)
+        validation = None if X_val is None else self._validation(X_val, data)
         seed = self._seed() if first else self.seed_
-        words = [*_words.words(self.get_params(deep=False)), ("seed", str(seed))] if first else []
+        words = _words.words(self.get_params(deep=False))
+        steps = _checks.count("steps", self.steps)
+        plan: _sae._Plan = {
+            "layers": _checks.sizes(self.layers),
+            "words": [*words, ("random_state", "seed", str(seed))],
+            "steps": steps,
+            "one_pass": one_pass,
+            "pretrain": _checks.count("pretrain", self.pretrain),
+            "revive": _checks.count("revive", self.revive),
+            "patience": _checks.count("patience", self.patience),
+            "evaluate_every": _checks.count("evaluate_every", self.evaluate_every),
+            "holdout": _checks.count_or_share("holdout", self.holdout),
+            "threads": self._threads,
+            "report_every": EVERY if one_pass else max(1, min(EVERY, steps // 50)),
+        }
         before = 0 if first else self.n_iter_
-        steps = None if one_pass else self.steps
-        progress = Progress(before, steps, bool(self.verbose), self.callback)
+        progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
         try:
-            network, done, stopped = _sae.train(
-                data,
-                [int(size) for size in self.layers],
-                words,
-                self.steps,
-                one_pass,
-                previous,
-                self.revive,
-                self.threads,
-                EVERY if one_pass else max(1, min(EVERY, self.steps // 50)),
-                progress,
-            )
+            network, done, best, stopped = _sae.train(data, validation, plan, previous, progress)
+            if best is not None:
+                progress.best(best)
         finally:
             progress.close()
         self._network = network
         self.n_iter_ = done
+        self.best_step_ = best
         self.seed_ = seed
         self.history_ = progress.history(None if first else self.history_)
         if isinstance(data, str):
@@ -283,6 +329,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if stopped is not None:
             raise stopped
         return self
+
+    @property
+    def _threads(self) -> Optional[int]:
+        return None if self.threads is None else _checks.count("threads", self.threads)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):
@@ -293,7 +343,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Samples as the compiled part takes them: without a copy where that can be."""
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
+        _checks.two_dimensional(X)
         X = validate_data(self, X, reset=reset, dtype=[np.float32, np.uint8], order="C")
+        return np.require(X, requirements=["C", "A"])
+
+    def _validation(self, X: Data, data: Any) -> Any:
+        """Held-out samples; whether they have the features of a file is seen when that is open."""
+        if isinstance(X, (str, os.PathLike)) or not isinstance(data, str):
+            return self._data(X, reset=False)
+        X = check_array(X, dtype=[np.float32, np.uint8], order="C", input_name="X_val")
         return np.require(X, requirements=["C", "A"])
 
     def _take_features_of_file(self, first: bool) -> None:
@@ -316,7 +374,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         codes : ndarray of shape (n_samples, code units)
         """
         check_is_fitted(self)
-        return self._network.encode(self._data(X, reset=False), self.threads)
+        return self._network.encode(self._data(X, reset=False), self._threads)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Reconstructions from codes.
@@ -338,7 +396,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "
                 f"{self._n_features_out} units"
             )
-        return self._network.decode(codes, self.threads)
+        return self._network.decode(codes, self._threads)
 
     def reconstruct(self, X: Data) -> NDArray[np.float32]:
         """Reconstructions of samples: both of the above, without a way through Python.
@@ -353,7 +411,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         reconstructions : ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        return self._network.reconstruct(self._data(X, reset=False), self.threads)
+        return self._network.reconstruct(self._data(X, reset=False), self._threads)
 
     def evaluate(self, X: Data) -> dict[str, Any]:
         """The objective over samples, which count as one batch, and how active the layers are.
@@ -372,7 +430,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             "dead_units", and a histogram of activations ("low", "high", "counts", "zeros").
         """
         check_is_fitted(self)
-        return self._network.evaluate(self._data(X, reset=False), self.threads)
+        return self._network.evaluate(self._data(X, reset=False), self._threads)
 
     def score(self, X: Data, y: Any = None) -> float:
         """Share of the variance of `X` that the reconstructions explain; 1 is best.
@@ -451,99 +509,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         model._network = network
         model.n_features_in_ = settings["layers"][0]
         model.n_iter_ = 0
+        model.best_step_ = None
         model.seed_ = settings["seed"]
         model.history_ = Progress(0, None, False, None).history(None)
         return model
-
-    # Pictures
-
-    def plot_features(
-        self,
-        count: Optional[int] = None,
-        *,
-        shape: Optional[tuple[int, int]] = None,
-        ax: Optional[Axes] = None,
-    ) -> Axes:
-        """Tiles of the first layer's weights, one for each unit; middle grey is 0.
-
-        Parameters
-        ----------
-        count : int, default=None
-            Tiles, at most; None for all.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None is a square.
-        ax : matplotlib Axes, default=None
-            Where to draw.
-
-        Returns
-        -------
-        ax : matplotlib Axes
-        """
-        check_is_fitted(self)
-        return _plots.features(self._network.layers[0][0], count, shape, ax)
-
-    def plot_reconstructions(
-        self,
-        X: Data,
-        count: int = 10,
-        *,
-        shape: Optional[tuple[int, int]] = None,
-        ax: Optional[Axes] = None,
-    ) -> Axes:
-        """The first samples above their reconstructions.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features) or path
-            The samples.
-        count : int, default=10
-            How many.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None is a square.
-        ax : matplotlib Axes, default=None
-            Where to draw.
-
-        Returns
-        -------
-        ax : matplotlib Axes
-        """
-        check_is_fitted(self)
-        data = self._data(X, reset=False)
-        samples = self._network.first(data, count)
-        # What the network sees of a model's own scaling is not what it is given.
-        given = samples if isinstance(data, str) else data[:count]
-        again = self._network.reconstruct(given, self.threads)
-        return _plots.reconstructions(samples, again, shape, ax)
-
-    def plot_history(self) -> Figure:
-        """Objective and mean activations of batches during the training.
-
-        Returns
-        -------
-        figure : matplotlib Figure
-        """
-        check_is_fitted(self)
-        return _plots.history(self.history_)
-
-    def plot_activations(self, X: Data) -> Figure:
-        """How often which activation is met, in each hidden layer up to the code.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features) or path
-            The samples.
-
-        Returns
-        -------
-        figure : matplotlib Figure
-        """
-        layers = self.evaluate(X)["layers"]
-        return _plots.activations(layers[: (len(layers) + 1) // 2])
-
-    def _repr_html_(self) -> str:
-        diagram: str = super()._repr_mimebundle_().get("text/html", "")
-        return diagram + (_html.summary(self) if hasattr(self, "_network") else "")
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        # What notebooks ask first.
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from sae import _plots
 
 if TYPE_CHECKING:
-    from sae._estimator import SparseAutoencoder
+    from sae._pictures import Pictures
 
 TILES = 36
 
 
-def picture(model: SparseAutoencoder) -> str:
+def picture(model: Pictures) -> str:
     """Some features as an image, or nothing where there is no matplotlib or no square."""
     try:
         from matplotlib.image import imsave
     except ImportError:
         return ""
-    weights = model.coefs_[0]
+    weights = model._network.layers[0][0]
     try:
         tiles = _plots.feature_mosaic(weights, TILES, None)
     except ValueError:
@@ -40,7 +40,7 @@ def picture(model: SparseAutoencoder) -> str:
     )
 
 
-def summary(model: SparseAutoencoder) -> str:
+def summary(model: Pictures) -> str:
     """A table, and the picture."""
     settings = json.loads(model._network.settings)
     rows = {
@@ -48,9 +48,18 @@ def summary(model: SparseAutoencoder) -> str:
         "steps": str(model.n_iter_),
         "seed": str(model.seed_),
     }
+    if model.best_step_ is not None:
+        history = model.history_
+        best = history["validation_objective"][history["validation_step"] == model.best_step_]
+        rows["steps"] += f", the best being {model.best_step_}"
+        rows["objective of held-out samples"] = f"{best[0]:.6g}"
     if len(model.history_["step"]):
         rows["objective of the last batch"] = f"{model.history_['objective'][-1]:.6g}"
         means = model.history_["mean_activations"][-1]
         rows["mean activations"] = ", ".join(f"{mean:.4f}" for mean in means)
-    cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+    left = 'style="text-align:left"'
+    cells = "".join(
+        f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(text)}</td></tr>"
+        for name, text in rows.items()
+    )
     return f'<table class="sae-figures">{cells}</table>{picture(model)}'

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from sae import _checks
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -21,9 +23,20 @@ def _pyplot() -> Any:
     return pyplot
 
 
+def at_least_1(number: Optional[int]) -> Optional[int]:
+    """How many tiles; None is all."""
+    if number is not None and _checks.count("count", number) == 0:
+        raise ValueError("count: 0; at least 1 was expected")
+    return number
+
+
 def image_shape(features: int, shape: Optional[tuple[int, int]]) -> tuple[int, int]:
     """Rows and columns of a sample; a square's if none are given."""
-    if shape is None:
+    if shape is not None:
+        if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+            raise TypeError(f"shape: {shape!r}; (rows, columns) was expected")
+        shape = (_checks.count("shape", shape[0]), _checks.count("shape", shape[1]))
+    else:
         side = math.isqrt(features)
         shape = (side, side)
         if side * side != features:
@@ -49,7 +62,7 @@ def feature_mosaic(
 ) -> NDArray[np.float32]:
     """Weights (features, units) as tiles, the largest of each, either sign, being 1 or -1."""
     rows, columns = image_shape(len(weights), shape)
-    units = weights.T[:count]
+    units = weights.T[: at_least_1(count)]
     most = np.abs(units).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
     tiles = (units / most).reshape(-1, rows, columns)
     return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
@@ -87,10 +100,15 @@ def reconstructions(
 
 def history(records: dict[str, Any]) -> Figure:
     figure, (objective, means) = _pyplot().subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-    objective.plot(records["step"], records["objective"])
+    objective.plot(records["step"], records["objective"], label="of the batch")
+    if len(records["validation_step"]):
+        held_out = records["validation_objective"]
+        objective.plot(records["validation_step"], held_out, label="of held-out samples")
     if len(records["objective"]) and min(records["objective"]) > 0:
         objective.set_yscale("log")
-    objective.set(xlabel="step", ylabel="objective of the batch")
+    objective.set(xlabel="step", ylabel="objective")
+    if len(records["step"]):
+        objective.legend()
     for layer, column in enumerate(records["mean_activations"].T, 1):
         means.plot(records["step"], column, label=f"layer {layer}")
     means.set(xlabel="step", ylabel="mean activation")

@@ -38,6 +38,7 @@ class Progress:
         callback: Optional[Callable[[int, float, list[float]], object]],
     ) -> None:
         self.records: list[tuple[int, float, list[float]]] = []
+        self.validations: list[tuple[int, float]] = []
         self._before = before
         self._verbose = verbose
         self._bar = _bar(steps) if verbose else None
@@ -47,11 +48,33 @@ class Progress:
         self.records.append((step, objective, mean_activations))
         means = " ".join(f"{mean:.4f}" for mean in mean_activations)
         if self._bar is not None:
-            self._bar.set_postfix_str(f"objective {objective:.4g}, active {means}", refresh=False)
+            held_out = f", held out {self.validations[-1][1]:.4g}" if self.validations else ""
+            told = f"objective {objective:.4g}{held_out}, active {means}"
+            self._bar.set_postfix_str(told, refresh=False)
             self._bar.update(step - self._before - self._bar.n)
         elif self._verbose:
             print(f"step {step}  objective {objective:.6g}  mean activations {means}", flush=True)
         return self._callback is not None and bool(self._callback(step, objective, mean_activations))
+
+    def validated(self, step: int, objective: float) -> None:
+        """Called with the objective on what is held out."""
+        self.validations.append((step, objective))
+        if self._bar is None:
+            self._say(f"step {step}  held out: objective {objective:.6g}")
+
+    def pretrained(self, layer: int, loss: float) -> None:
+        """Called with the loss of a layer that was trained by itself."""
+        self._say(f"pretrained layer {layer}: loss {loss:.6g}")
+
+    def best(self, step: int) -> None:
+        """Called at the end, if the network of an earlier step is kept."""
+        self._say(f"best: step {step}, held out: objective {dict(self.validations)[step]:.6g}")
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text)
+        elif self._verbose:
+            print(text, flush=True)
 
     def close(self) -> None:
         """Ends the bar."""
@@ -64,6 +87,8 @@ class Progress:
             "step": np.array([step for step, _, _ in self.records], dtype=np.int64),
             "objective": np.array([objective for _, objective, _ in self.records]),
             "mean_activations": np.array([means for _, _, means in self.records]),
+            "validation_step": np.array([step for step, _ in self.validations], dtype=np.int64),
+            "validation_objective": np.array([objective for _, objective in self.validations]),
         }
         if earlier is None or not len(earlier["step"]):
             return new

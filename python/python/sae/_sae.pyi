@@ -1,6 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Optional, Union, final
+from typing import Any, Optional, Protocol, TypedDict, Union, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +31,31 @@ class Network:
     ) -> NDArray[np.float32]: ...
     def evaluate(self, data: _Data, threads: Optional[int]) -> dict[str, Any]: ...
 
+class _Plan(TypedDict):
+    layers: Sequence[int]
+    words: Sequence[tuple[str, str, str]]
+    steps: int
+    one_pass: bool
+    pretrain: int
+    revive: int
+    patience: int
+    evaluate_every: int
+    holdout: Optional[float]
+    threads: Optional[int]
+    report_every: int
+
+class _Report(Protocol):
+    def __call__(self, step: int, objective: float, mean_activations: list[float]) -> bool: ...
+    def validated(self, step: int, objective: float) -> None: ...
+    def pretrained(self, layer: int, loss: float) -> None: ...
+
 def train(
     data: _Data,
-    layers: Sequence[int],
-    words: Sequence[tuple[str, str]],
-    steps: int,
-    one_pass: bool,
+    validation: Optional[_Data],
+    plan: _Plan,
     previous: Optional[Network],
-    revive: int,
-    threads: Optional[int],
-    every: int,
-    report: Callable[[int, float, list[float]], object],
-) -> tuple[Network, int, Optional[BaseException]]: ...
+    report: _Report,
+) -> tuple[Network, int, Optional[int], Optional[BaseException]]: ...
 def draw_digits(
-    samples: int, seed: int = 1
+    samples: int, seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 # The word of each parameter; `penalties` gives one word `penalty` for each of its items.
 FIELDS = {
     "activation": "activation",
@@ -26,34 +28,43 @@ FIELDS = {
     "schedule": "schedule",
     "warm_up": "warm-up",
     "clip": "clip",
+    "beta1": "beta1",
+    "beta2": "beta2",
+    "epsilon": "epsilon",
     "batch": "batch",
 }
+
+# Those that may be None.
+OPTIONAL = {"activations", "output_activation", "target", "batch"}
 
 
 def word(name: str, value: Any) -> str:
     """What the command would be given."""
-    if hasattr(value, "item"):
+    if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
         return str(value)
-    if isinstance(value, (list, tuple)):
-        return ",".join(word(name, one) for one in value)
-    raise TypeError(f"{name} is {value!r}; a word or a number was expected")
+    raise TypeError(f"{name}: {value!r}; a word or a number was expected")
 
 
-def words(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """All parameters that are not None."""
-    given = [
-        (field, word(name, params[name]))
-        for name, field in FIELDS.items()
-        if params[name] is not None
-    ]
-    penalties = params["penalties"] or ()
+def words(params: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """All that are said: parameter, field and text."""
+    found = []
+    for name, field in FIELDS.items():
+        value = params[name]
+        if value is None and name in OPTIONAL:
+            continue
+        if name == "activations" and not isinstance(value, str):
+            value = ",".join(word(name, one) for one in value)
+        found.append((name, field, word(name, value)))
+    penalties = params["penalties"]
+    if penalties is None:
+        penalties = ()
     if isinstance(penalties, str):
         penalties = (penalties,)
-    return given + [("penalty", word("penalties", one)) for one in penalties]
+    return found + [("penalties", "penalty", word("penalties", one)) for one in penalties]
 
 
 # In which order a word has what belongs to it.
@@ -77,7 +88,8 @@ def parameters(settings: dict[str, Any]) -> dict[str, Any]:
     alike = len(hidden) > 2 and hidden[0] == hidden[-1] == sizes[0]
     same = [
         "activation", "output_activation", "loss", "tied", "unit_norm", "initialisation", "rho",
-        "beta", "l1", "rho_momentum", "learning_rate", "warm_up", "clip", "batch",
+        "beta", "l1", "rho_momentum", "learning_rate", "warm_up", "clip", "beta1", "beta2",
+        "epsilon", "batch",
     ]  # fmt: skip
     target = settings["target"]
     penalties = [

@@ -1,0 +1,39 @@
+"""Data to play with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sae import _checks, _sae
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def draw_digits(samples: int, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Drawn digits, a stand-in for MNIST. The same seed draws the same ones everywhere.
+
+    Parameters
+    ----------
+    samples : int
+        How many. Fewer are the first of more.
+    seed : int, default=1
+        From which they are drawn.
+
+    Returns
+    -------
+    images : ndarray of shape (samples, 28, 28)
+        Bytes: 0 is paper, 255 is ink.
+    labels : ndarray of shape (samples,)
+        What digit each shows.
+
+    Examples
+    --------
+    >>> from sae import draw_digits
+    >>> images, labels = draw_digits(100)
+    >>> X = images.reshape(len(images), -1)
+    >>> X.shape
+    (100, 784)
+    """
+    return _sae.draw_digits(_checks.count("samples", samples), _checks.count("seed", seed))
