@@ -7,13 +7,14 @@ use sae_kernels::math::{self, Function};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
 use crate::engine::{Engine, row_parts};
+use crate::ranks::Ranks;
 use crate::settings::{Code, Settings};
 
 /// How a gate is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// On a batch that is trained on.
-    Training,
+#[derive(Debug)]
+pub(crate) enum Use<'a> {
+    /// On a batch that is trained on, of which each rank has a part where there are some.
+    Training(Option<&'a mut dyn Ranks>),
     /// On samples that have nothing to do with each other.
     Trained,
 }
@@ -23,6 +24,8 @@ pub(crate) enum Use {
 pub(crate) struct Gate {
     code: Code,
     units: usize,
+    /// Samples of a batch, of which a rank has a part.
+    batch: usize,
     /// JumpReLU: activations before the jump, `[n, units]`.
     pre: Vec<f32>,
     /// JumpReLU, and batch-top-k when trained: of each unit.
@@ -47,6 +50,7 @@ impl Gate {
         Gate {
             code,
             units,
+            batch: settings.batch,
             pre: vec![0.0; pre * units],
             thresholds: vec![0.0; thresholds],
             threshold_gradient: vec![0.0; gradient],
@@ -60,7 +64,7 @@ impl Gate {
         &mut self,
         engine: &mut Engine,
         parameters: &[f32],
-        usage: Use,
+        usage: Use<'_>,
         activations: &mut [f32],
         sums: &mut [f32],
     ) -> Option<f32> {
@@ -69,13 +73,17 @@ impl Gate {
         match self.code {
             Code::Dense => return None,
             Code::TopK(k) => self.close_rows(engine, k, n, activations),
-            Code::BatchTopK(k) if usage == Use::Training => {
-                let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
-                smallest = Some(code::keep_largest(activations, n * k, keys));
-            }
-            Code::BatchTopK(_) => {
-                self.thresholds.fill(parameters[0]);
-                self.jump(activations);
+            Code::BatchTopK(k) => {
+                if let Use::Training(ranks) = usage {
+                    let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
+                    smallest = Some(match ranks {
+                        Some(ranks) => keep_largest(ranks, self.batch * k, activations),
+                        None => code::keep_largest(activations, n * k, keys),
+                    });
+                } else {
+                    self.thresholds.fill(parameters[0]);
+                    self.jump(activations);
+                }
             }
             Code::JumpRelu { .. } => {
                 self.thresholds.copy_from_slice(parameters);
@@ -116,7 +124,6 @@ impl Gate {
         &mut self,
         engine: &mut Engine,
         factor: f64,
-        batch: usize,
         activation: Activation,
         activations: &[f32],
         penalty: Penalty<'_>,
@@ -125,7 +132,7 @@ impl Gate {
     ) {
         let (n, units) = (activations.len() / self.units, self.units);
         if let Code::JumpRelu { l0, bandwidth } = self.code {
-            let l0 = (factor * l0 / batch as f64) as f32;
+            let l0 = (factor * l0 / self.batch as f64) as f32;
             let jump = Jump { bandwidth: bandwidth as f32, l0 };
             let (thresholds, gradient) = (&self.thresholds, &mut self.threshold_gradient);
             code::threshold_gradient(jump, &self.pre, delta, thresholds, gradient);
@@ -148,4 +155,47 @@ impl Gate {
             );
         });
     }
+}
+
+/// [`code::keep_largest`] of the activations of all ranks, whose samples follow each other: keeps those
+/// among them that are this rank's. Returns the smallest that is kept anywhere.
+fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f32]) -> f32 {
+    // The place of the k-th, eight bits after eight: how many begin with the bits that are known.
+    let (mut known, mut left) = (0, k as f64);
+    for shift in [24, 16, 8, 0] {
+        let mut counts = [0.0; 256];
+        for &a in &*activations {
+            let place = code::place(a);
+            if u64::from(place) >> (shift + 8) == u64::from(known) >> (shift + 8) {
+                counts[(place >> shift & 0xff) as usize] += 1.0;
+            }
+        }
+        let mut all = counts;
+        ranks.sum(&counts, &mut all);
+        for (bits, &count) in (0..).zip(&all) {
+            if left <= count {
+                known |= bits << shift;
+                break;
+            }
+            left -= count;
+        }
+    }
+    // Of those that are equal to it, the first are kept.
+    let mut equals = vec![0.0; ranks.count()];
+    let rank = ranks.rank();
+    equals[rank] = activations.iter().filter(|&&a| code::place(a) == known).count() as f64;
+    let mut all = equals.clone();
+    ranks.sum(&equals, &mut all);
+    left -= all[..rank].iter().sum::<f64>();
+    for a in activations {
+        let place = code::place(*a);
+        let kept = place < known || place == known && left > 0.0;
+        if place == known {
+            left -= 1.0;
+        }
+        if !kept {
+            *a = 0.0;
+        }
+    }
+    code::at_place(known)
 }

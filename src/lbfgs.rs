@@ -4,7 +4,7 @@
 use crate::autoencoder::Autoencoder;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::ranks::Group;
+use crate::group::Group;
 use crate::settings::{Optimizer, Settings};
 use crate::step::{StepReport, gradient};
 use crate::update::dot;

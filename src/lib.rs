@@ -85,6 +85,7 @@ pub mod files;
 mod gate;
 mod gradient;
 mod gradient_check;
+mod group;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod idx;

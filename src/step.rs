@@ -16,9 +16,10 @@ use crate::engine::{Engine, forward};
 use crate::error::{Error, Result};
 use crate::gate::Use;
 use crate::gradient::Gradient;
+use crate::group::Group;
 use crate::network::{Layer, end, normalise_rows};
 use crate::phases::{Hidden, LayerSink, backward_phase, output_phase, view};
-use crate::ranks::Group;
+use crate::ranks::{Ranks, lock};
 use crate::samples::Samples;
 use crate::settings::{Code, Corruption, LayerPenalty, Settings};
 use crate::update;
@@ -175,7 +176,9 @@ fn forward_pass(
         if settings.is_gated(l) {
             let gate_parameters = &mut parameters[end(layers)..];
             let sums = &mut rho_hat[l];
-            let kept = gate.close(engine, gate_parameters, Use::Training, &mut rest[0], sums);
+            let mut ranks = group.as_ref().map(|group| lock(&group.ranks));
+            let usage = Use::Training(ranks.as_mut().map(|ranks| &mut ***ranks as &mut dyn Ranks));
+            let kept = gate.close(engine, gate_parameters, usage, &mut rest[0], sums);
             if let Some(smallest) = kept {
                 let old = if state.step == 0 { smallest } else { gate_parameters[0] };
                 gate_parameters[0] = 0.99 * old + 0.01 * smallest;
@@ -398,7 +401,6 @@ fn backward_pass(
             gate.backward(
                 engine,
                 *penalty_factor,
-                settings.batch,
                 settings.activation_of(l - 1),
                 &activations[l - 1],
                 penalty,

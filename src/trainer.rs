@@ -15,8 +15,9 @@ use crate::control::Control;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, mean_activation};
+use crate::group::Group;
 use crate::lbfgs::Lbfgs;
-use crate::ranks::{Group, Ranks, SharedRanks, agree, count, part_of};
+use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::samples::Samples;
 use crate::settings::{
     Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
@@ -192,18 +193,16 @@ impl TrainerBuilder {
         let ranks = self.ranks.take().filter(|ranks| count(ranks) > 1);
         let sharded = self.sharded;
         let Some(ranks) = ranks else { return self.build_alone(samples, None) };
-        let built = self.build_alone(samples, Some(&ranks)).and_then(|trainer| {
-            let parameters = trainer.net.parameters.len();
-            Ok((trainer, Group::new(Arc::clone(&ranks), sharded, parameters)))
-        });
-        let (mut trainer, group) = agree(&ranks, built, |(trainer, _)| {
+        let built = self.build_alone(samples, Some(&ranks));
+        let mut trainer = agree(&ranks, built, |trainer| {
             let Trainer { net, engine, samples, .. } = trainer;
             // Each share has its own length.
             let count = if sharded { 0 } else { samples.len() };
             let fused = engine.isa.is_fused();
             format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
         })?;
-        trainer.group = Some(group);
+        let parameters = trainer.net.parameters.len();
+        trainer.group = Some(Group::new(ranks, sharded, parameters));
         trainer.follow();
         Ok(trainer)
     }
@@ -253,11 +252,6 @@ impl TrainerBuilder {
         let state = State::new(&net.settings, net.parameters.len());
         let batch = net.settings.batch;
         let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
-        if ranks.is_some() && matches!(net.settings.code, Code::BatchTopK(_)) {
-            let problem =
-                "batch-top-k chooses among all samples of a batch; with several ranks use top-k";
-            return Err(Error::setting("code", problem));
-        }
         let work = Workspace::new(&net.settings, part, team.threads());
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut trainer = Trainer {

@@ -101,6 +101,12 @@ fn check(name: &str, change: impl Fn(&mut Settings)) {
         let means = |course: &Course| -> Vec<f64> {
             course.rho_hat.iter().flatten().map(|&mean| mean.into()).collect()
         };
+        // Of the gate.
+        let behind = |course: &Course| -> Vec<f64> {
+            let end = settings.layers.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
+            course.parameters[end..].iter().map(|&threshold| threshold.into()).collect()
+        };
+        assert_close(name, &behind(&course), &behind(&alone), 1e-3);
         for (a, b) in means(&course).iter().zip(means(&alone)) {
             assert!((a - b).abs() < 1e-3, "{name}: mean activations {a} and {b}");
         }
@@ -122,6 +128,9 @@ fn the_objective_of_every_part_of_the_toolbox() {
     });
     check("top-k", |s| {
         (s.activation, s.beta, s.code) = (Activation::Relu, 0.0, Code::TopK(3));
+    });
+    check("batch-top-k", |s| {
+        (s.activation, s.beta, s.code) = (Activation::Relu, 0.0, Code::BatchTopK(3));
     });
     check("JumpReLU", |s| {
         (s.activation, s.beta) = (Activation::Relu, 0.0);
@@ -151,6 +160,27 @@ fn the_objective_of_every_part_of_the_toolbox() {
     check("L-BFGS", |s| {
         (s.optimizer, s.batch) = (Optimizer::Lbfgs { memory: 5 }, SAMPLES);
     });
+}
+
+/// Where activations are equal, those of the first samples of the batch are kept, of whichever rank.
+#[test]
+fn batch_top_k_of_equal_activations() {
+    let distinct = pixels(3, 2, FEATURES);
+    let samples = Samples::from_values(distinct.repeat(45), FEATURES).unwrap();
+    for k in 1..5 {
+        let mut settings = settings();
+        (settings.activation, settings.beta) = (Activation::Relu, 0.0);
+        settings.code = Code::BatchTopK(k);
+        let train = |builder: TrainerBuilder| course(&mut builder.build(&samples).unwrap(), 1);
+        let alone = train(builder(&settings));
+        for course in Threads::run(3, |ranks| train(builder(&settings).ranks(ranks))) {
+            assert_close("equal activations", &course.objectives, &alone.objectives, 1e-6);
+            for (a, b) in course.rho_hat.iter().flatten().zip(alone.rho_hat.iter().flatten()) {
+                assert!((a - b).abs() < 1e-6, "{a} and {b}");
+            }
+            assert_eq!(course.parameters.last(), alone.parameters.last());
+        }
+    }
 }
 
 /// Layers of several pieces each: 1500 x 600 and 600 x 1500 weights, 2 MiB at a time.
@@ -354,6 +384,33 @@ fn a_checkpoint_of_rank_0_is_enough() {
             assert!(whole == resumed, "sharded: {sharded}");
         }
     }
+}
+
+/// A pretraining that one rank ends, is over for all after the step that follows.
+#[test]
+fn one_rank_ends_a_pretraining() {
+    let samples = samples();
+    let ends = Threads::run(2, |ranks| {
+        let rank = ranks.number();
+        let mut trainer = builder(&settings()).ranks(ranks).build(&samples).unwrap();
+        let (mut steps, mut layers) = (0, 0);
+        let each = |_: &mut Trainer, _: StepReport| {
+            steps += 1;
+            if rank == 1 && steps == 25 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let after = |_: usize, _: &mut Trainer, _: &Samples| {
+            layers += 1;
+            Ok(())
+        };
+        trainer.pretrain_until(&samples, 20, each, after).unwrap();
+        (steps, layers, trainer.autoencoder().parameters().to_vec())
+    });
+    assert_eq!((ends[0].0, ends[0].1), (26, 1));
+    assert_eq!(ends[0], ends[1]);
 }
 
 #[test]

@@ -6,11 +6,20 @@ use crate::matrix::{Matrix, MatrixMut};
 use crate::simd::{Isa, Kernel, Simd};
 use crate::sparsity::Penalty;
 
+/// A number's place among all: smaller for a greater number.
+pub fn place(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits ^ 0x7fff_ffff } else { bits }
+}
+
+/// The number of a [`place`].
+pub fn at_place(place: u32) -> f32 {
+    f32::from_bits(if place >> 31 == 0 { place ^ 0x7fff_ffff } else { place })
+}
+
 /// Greater for a smaller number; of equal numbers, for the later one.
 fn key(value: f32, at: usize) -> u64 {
-    let bits = value.to_bits();
-    let descending = if bits >> 31 == 0 { bits ^ 0x7fff_ffff } else { bits };
-    u64::from(descending) << 32 | at as u64
+    u64::from(place(value)) << 32 | at as u64
 }
 
 /// Keeps the `k` largest activations, of equal ones the first, and makes the others 0. Returns the
