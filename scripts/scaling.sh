@@ -3,14 +3,14 @@
 # the loopback device, and between two network namespaces whose link tc slows down. Each line is the median of some
 # runs, which take turns. The time of a step, the share of it in communication, and bytes a rank sends in a step.
 # Linux, as root, with scripts/mpi.sh's packages and iproute2. Nothing else should run.
-# usage: scripts/scaling.sh [-r RUNS] [-d FOLDER with MNIST's files]
+# usage: scripts/scaling.sh [-r RUNS] [-i IMAGES]   (IMAGES: an IDX file; drawn digits without)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-runs=5 data=
-while getopts r:d: option; do
+runs=3 images=
+while getopts r:i: option; do
     case $option in
         r) runs=$OPTARG ;;
-        d) data=$(realpath "$OPTARG") ;;
+        i) images=$(realpath "$OPTARG") ;;
         *) exit 2 ;;
     esac
 done
@@ -27,6 +27,10 @@ clean() {
     rm -rf "$folder"
 }
 trap clean EXIT
+if [ -z "$images" ]; then
+    "$sae" make-digits "$folder/digits" --train 60000 --test 1 >/dev/null
+    images=$folder/digits/train-images-idx3-ubyte
+fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # Two machines, as far as MPI can tell: a namespace with an address and a name each.
@@ -51,28 +55,31 @@ chmod +x "$folder/agent"
 train() {
     local way=$1 before=0 after=0 device=
     set -- "${@:3}" --steps "$2"
-    local here=() mpirun=()
+    local here=() mpirun=() options=()
+    # Two ranks' sums: Open MPI lets one rank make them and send them back; in a ring each makes half.
+    [[ $way != *ring ]] || options=(--mca coll_libnbc_iallreduce_algorithm 1)
     case $way in
         thread) set -- "$@" --threads 1 ;;
         threads) set -- "$@" --threads 2 ;;
         *) mpirun=(mpirun -n 2 --bind-to core) && set -- "$@" --threads 1 ;;
     esac
     case $way in
-        loopback) mpirun+=(--mca btl tcp,self --mca btl_tcp_if_include lo) && device=lo ;;
+        loopback*) options+=(--mca btl tcp,self --mca btl_tcp_if_include lo) && device=lo ;;
         link*)
+            local rate=${way#link}
             here=(ip netns exec sae0)
             device=veth0
             for n in 0 1; do
                 tc -n sae$n qdisc del dev veth$n root 2>/dev/null || true
-                tc -n sae$n qdisc add dev veth$n root tbf rate "${way#link}" burst 256kb latency 100ms
+                tc -n sae$n qdisc add dev veth$n root tbf rate "${rate%-ring}" burst 256kb latency 100ms
             done
-            mpirun=("${here[@]}" unshare --uts sh -c 'hostname sae0; exec "$@"' sh mpirun -n 2 --bind-to none
-                --host 10.77.0.1,10.77.0.2 --mca plm_rsh_agent "$folder/agent" --mca btl tcp,self
+            mpirun=("${here[@]}" unshare --uts sh -c 'hostname sae0; exec "$@"' sh mpirun -n 2 --bind-to none)
+            options+=(--host 10.77.0.1,10.77.0.2 --mca plm_rsh_agent "$folder/agent" --mca btl tcp,self
                 --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24)
             ;;
     esac
     [ -z "$device" ] || before=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
-    "${mpirun[@]}" "$sae" train ${data:+--data "$data"} "$@" --json --quiet --out "$folder/model.safetensors" \
+    "${mpirun[@]}" "${options[@]}" "$sae" train --images "$images" --holdout 250 "$@" --json --quiet --out "$folder/model.safetensors" \
         >"$folder/answer" 2>"$folder/errors" || { cat "$folder/errors" && exit 1; }
     [ -z "$device" ] || after=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
     python3 -c "
@@ -112,10 +119,10 @@ for way in first:
 " "$folder/lines" "$name"
 }
 
-ways=${WAYS:-thread threads memory loopback link10gbit link1gbit}
+ways=${WAYS:-thread threads memory loopback link10gbit link10gbit-ring link1gbit link1gbit-ring}
 for batch in 60 600 6000; do
-    compare "784-300-30-300-784, $batch" $((120000 / batch + 20)) --batch $batch
+    compare "784-300-30-300-784, $batch" $((30000 / batch + 20)) --batch $batch
 done
-for batch in 256 1024 4096; do
+for batch in 256 1024; do
     compare "784-65536-784, $batch" $((2048 / batch + 4)) --layers 784,65536,784 --batch $batch
 done

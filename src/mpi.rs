@@ -17,6 +17,24 @@ use crate::ranks::{Ranks, Sums};
 /// processes; MPI ends with the last of them.
 ///
 /// What goes wrong within MPI, a rank that is gone for one, ends all ranks at once.
+///
+/// ```no_run
+/// use sae::{Mpi, Ranks, Samples, Trainer};
+///
+/// # fn main() -> sae::Result<()> {
+/// let ranks = Mpi::start()?;
+/// let leads = ranks.rank() == 0;
+/// let samples = Samples::open("train-images-idx3-ubyte")?;
+/// let mut trainer = Trainer::builder().batch(600).ranks(ranks).build(&samples)?;
+/// for _ in 0..2000 {
+///     trainer.step()?;
+/// }
+/// if leads {
+///     trainer.autoencoder().save("sae.safetensors")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Mpi {
     _universe: Arc<Universe>,
