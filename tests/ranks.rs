@@ -165,8 +165,8 @@ fn the_objective_of_every_part_of_the_toolbox() {
 /// Where activations are equal, those of the first samples of the batch are kept, of whichever rank.
 #[test]
 fn batch_top_k_of_equal_activations() {
-    let distinct = pixels(3, 2, FEATURES);
-    let samples = Samples::from_values(distinct.repeat(45), FEATURES).unwrap();
+    let distinct = pixels(4, 5, FEATURES);
+    let samples = Samples::from_values(distinct.repeat(18), FEATURES).unwrap();
     for k in 1..5 {
         let mut settings = settings();
         (settings.activation, settings.beta) = (Activation::Relu, 0.0);
