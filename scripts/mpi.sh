@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # bindgen looks for a library of that name, where it is told or where LLVM's installations are.
-libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
+libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang[-.][s0-9]*' >/dev/null; }
 if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! libclang; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "MPI: skipped, this needs mpicc, mpirun and libclang (Debian: libopenmpi-dev openmpi-bin libclang-dev)"
