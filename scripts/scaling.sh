@@ -14,7 +14,9 @@ while getopts r:i: option; do
         *) exit 2 ;;
     esac
 done
-if [ "$(id -u)" != 0 ] || ! command -v ip tc mpirun >/dev/null; then
+missing=
+for tool in ip tc mpirun python3; do command -v $tool >/dev/null || missing=1; done
+if [ "$(id -u)" != 0 ] || [ -n "$missing" ]; then
     echo "scaling: skipped, this needs root, ip, tc and mpirun"
     exit 0
 fi

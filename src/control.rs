@@ -50,14 +50,21 @@ fn of(function: Function, x: f64) -> f64 {
     f64::from(number[0])
 }
 
-/// Whether a layer's mean activation is steered.
-pub(crate) fn steers_mean(settings: &Settings, l: usize) -> bool {
-    settings.target.is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
+/// The target that is steered to in the step after so many.
+fn target(settings: &Settings, step: u64) -> Option<Target> {
+    settings.target.filter(|target| step < target.steps)
 }
 
-/// Active units of the layer whose L0 is steered, over the samples of these activations.
-pub(crate) fn active_units(settings: &Settings, activations: &[Vec<f32>]) -> f64 {
-    match settings.target {
+/// Whether a layer's mean activation is steered in the step after so many.
+pub(crate) fn steers_mean(settings: &Settings, step: u64, l: usize) -> bool {
+    target(settings, step)
+        .is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
+}
+
+/// Active units of the layer whose L0 is steered in the step after so many, over the samples of these
+/// activations.
+pub(crate) fn active_units(settings: &Settings, step: u64, activations: &[Vec<f32>]) -> f64 {
+    match target(settings, step) {
         Some(Target { layer, of: Measure::L0, .. }) => {
             active(&activations[layer], active_above(settings, layer)) as f64
         }

@@ -74,7 +74,7 @@ impl fmt::Display for Error {
             }
             Error::Setting { field, problem } => write!(f, "{field}: {problem}"),
             Error::Shape(problem) => f.write_str(problem),
-            Error::OtherRank => f.write_str("another rank failed, and says why"),
+            Error::OtherRank => f.write_str("another rank failed, and has the reason"),
             Error::Diverged { step } => write!(
                 f,
                 "the objective is not finite at step {step}; a lower learning rate usually helps"

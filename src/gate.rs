@@ -159,7 +159,7 @@ impl Gate {
 
 /// [`code::keep_largest`] of the activations of all ranks, whose samples follow each other: keeps those
 /// among them that are this rank's. Returns the smallest that is kept anywhere.
-fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f32]) -> f32 {
+pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f32]) -> f32 {
     // The place of the k-th, eight bits after eight: how many begin with the bits that are known.
     let (mut known, mut left) = (0, k as f64);
     for shift in [24, 16, 8, 0] {

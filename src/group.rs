@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::autoencoder::Autoencoder;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::gate::keep_largest;
 use crate::gradient::{Gradient, timed};
 use crate::ranks::{SharedRanks, lock};
+use crate::settings::{Code, Settings};
 use crate::workspace::{BatchSums, State, Workspace};
 
 /// The ranks of a training, and the memory in which they make sums.
@@ -96,7 +98,11 @@ impl Group {
     }
 
     /// This rank has failed before its part of the step that the others are in: theirs fails, too.
-    pub fn fail(&mut self, work: &mut Workspace) {
+    pub fn fail(&mut self, settings: &Settings, work: &mut Workspace) {
+        if let Code::BatchTopK(k) = settings.code {
+            // The others choose before they hear of it, and this rank has nothing to choose from.
+            keep_largest(&mut **lock(&self.ranks), settings.batch * k, &mut []);
+        }
         // That a rank has failed is no news.
         let _ = self.exchange(&mut work.rho_hat, &mut work.sums, true);
     }

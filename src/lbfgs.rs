@@ -120,7 +120,8 @@ impl Lbfgs {
                 }
                 Err(error) => return Err(error),
             })
-        })?;
+        });
+        let found = found.inspect_err(|_| net.parameters.copy_from_slice(&self.origin))?;
         state.step += 1;
         match found {
             Some(look) => {

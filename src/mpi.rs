@@ -1,7 +1,7 @@
 //! Ranks of an MPI job: `mpirun -n 4 my-program`.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ::mpi::Threading;
 use ::mpi::collective::SystemOperation;
@@ -11,7 +11,7 @@ use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
 use crate::error::{Error, Result};
-use crate::ranks::{Ranks, Sums};
+use crate::ranks::{Ranks, Sums, lock};
 
 /// The processes that `mpirun`, or another launcher of MPI, has started together. Clones are the same
 /// processes; MPI ends with the last of them.
@@ -22,9 +22,10 @@ use crate::ranks::{Ranks, Sums};
 /// use sae::{Mpi, Ranks, Samples, Trainer};
 ///
 /// # fn main() -> sae::Result<()> {
+/// // Before MPI begins: a rank that ends without the others must `abort`, or they wait for it.
+/// let samples = Samples::open("train-images-idx3-ubyte")?;
 /// let ranks = Mpi::start()?;
 /// let leads = ranks.rank() == 0;
-/// let samples = Samples::open("train-images-idx3-ubyte")?;
 /// let mut trainer = Trainer::builder().batch(600).ranks(ranks).build(&samples)?;
 /// for _ in 0..2000 {
 ///     trainer.step()?;
@@ -73,6 +74,9 @@ impl Mpi {
     }
 }
 
+/// MPI was promised one call at a time, and clones may be in several threads.
+static CALL: Mutex<()> = Mutex::new(());
+
 fn world() -> SimpleCommunicator {
     SimpleCommunicator::world()
 }
@@ -87,6 +91,7 @@ impl Ranks for Mpi {
     }
 
     fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>)) {
+        let _one = lock(&CALL);
         scope(|scope| {
             let mut begun = Begun { scope, made: VecDeque::new(), requests: VecDeque::new() };
             work(&mut begun);
@@ -95,10 +100,12 @@ impl Ranks for Mpi {
     }
 
     fn sum(&mut self, part: &[f64], sum: &mut [f64]) {
+        let _one = lock(&CALL);
         world().all_reduce_into(part, sum, SystemOperation::sum());
     }
 
     fn broadcast(&mut self, bytes: &mut [u8]) {
+        let _one = lock(&CALL);
         world().process_at_rank(0).broadcast_into(bytes);
     }
 }

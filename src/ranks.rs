@@ -55,6 +55,14 @@ pub(crate) fn count(ranks: &SharedRanks) -> usize {
     lock(ranks).count()
 }
 
+/// Whether any rank says so.
+pub(crate) fn any(ranks: &SharedRanks, own: bool) -> bool {
+    let part = [f64::from(u8::from(own))];
+    let mut sum = part;
+    lock(ranks).sum(&part, &mut sum);
+    sum[0] > 0.0
+}
+
 /// The samples of a batch that are a rank's, as many for all as can be.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use rand_pcg::rand_core::Rng;
 
 use crate::batches::{Stream, generator};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::{end, log_threshold, tie};
 use crate::ranks::{agree, lock};
 use crate::samples::Samples;
@@ -24,21 +24,23 @@ impl Trainer {
     /// squared. Its activations at the layer before become the direction of the unit's incoming
     /// weights, short ones, with bias 0; where the decoder is one layer, the sample becomes the
     /// direction of the outgoing weights, too. The optimizer's moments of all these begin again at 0.
-    /// Of several ranks, rank 0 does it, with its samples.
+    /// Of several ranks, rank 0 does it for all.
     ///
     /// # Errors
-    /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate).
+    /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
+    /// rank whose samples are its own share.
     pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
-        let leads = self.ranks().is_none_or(|ranks| lock(ranks).rank() == 0);
-        let count = if leads { self.revive_alone(samples) } else { Ok(0) };
-        match self.ranks().cloned() {
-            None => count,
-            Some(ranks) => {
-                let count = agree(&ranks, count, |_| String::new())?;
-                self.follow();
-                Ok(count)
-            }
+        let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
+        if self.is_sharded() {
+            let problem = "a rank cannot tell by its share of the data which units are dead in all";
+            return Err(Error::setting("ranks", problem));
         }
+        let leads = lock(&ranks).rank() == 0;
+        let count = if leads { self.revive_alone(samples) } else { Ok(0) };
+        let mut count = agree(&ranks, count, |_| String::new())?.to_le_bytes();
+        lock(&ranks).broadcast(&mut count);
+        self.follow();
+        Ok(usize::from_le_bytes(count))
     }
 
     fn revive_alone(&mut self, samples: &Samples) -> Result<usize> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::network::end;
+use crate::ranks::{agree, any};
 use crate::samples::Samples;
 use crate::settings::{Code, LayerPenalty, Settings};
 use crate::step::StepReport;
@@ -62,18 +63,28 @@ impl Trainer {
             let (engine, _) = self.parts();
             let (isa, threads) = (engine.isa(), engine.threads());
             let mut shallow = builder.isa(isa).threads(threads).build(&inputs)?;
-            let mut flow = ControlFlow::Continue(());
+            let mut ended = false;
             shallow.run(steps, |shallow, report| {
-                flow = each(shallow, report);
+                let flow = each(shallow, report);
+                ended |= flow.is_break();
                 flow
             })?;
-            // Another rank may have ended it.
-            let ended = match self.ranks() {
-                Some(_) => shallow.steps() < steps,
-                None => flow.is_break(),
+            if let Some(ranks) = self.ranks() {
+                ended = any(ranks, ended);
+            }
+            let mut finish = || {
+                if !ended {
+                    after(layer, &mut shallow, &inputs)?;
+                }
+                if !ended && layer + 1 < settings.encoder_layers() {
+                    let codes = shallow.encode(&inputs)?;
+                    inputs = Samples::from_values(codes, sizes[layer + 1])?;
+                }
+                Ok(())
             };
-            if !ended {
-                after(layer, &mut shallow, &inputs)?;
+            match self.ranks() {
+                Some(ranks) => agree(ranks, finish(), |()| String::new())?,
+                None => finish()?,
             }
             let from = shallow.autoencoder();
             let (ours, theirs) = (self.autoencoder().layers(), from.layers());
@@ -86,11 +97,9 @@ impl Trainer {
             if layer + 1 == settings.encoder_layers() {
                 let gate = &from.parameters()[end(&theirs)..];
                 self.autoencoder_mut().parameters_mut()[end(&ours)..].copy_from_slice(gate);
-            } else if ended {
+            }
+            if ended {
                 break;
-            } else {
-                let codes = shallow.encode(&inputs)?;
-                inputs = Samples::from_values(codes, sizes[layer + 1])?;
             }
         }
         Ok(())

@@ -133,6 +133,7 @@ pub(crate) fn gradient(
     if let Some(group) = group {
         group.overlapped(layers_end, |gradient| {
             backward_pass(engine, net, work, skip_zeros, &mut Sink::Gradient(gradient));
+            while gradient.next_sum().is_some() {}
         });
         group.swap_gradient(&mut all);
     } else {
@@ -165,6 +166,7 @@ fn forward_pass(
     let seen = input(settings, &work.batch, &work.corrupted);
 
     // Forward through the hidden layers, with the sum of the activations of each unit.
+    let mut smallest_kept = None;
     for l in 0..last {
         let layer = layers[l];
         let (before, rest) = activations.split_at_mut(l);
@@ -178,11 +180,7 @@ fn forward_pass(
             let sums = &mut rho_hat[l];
             let mut ranks = group.as_ref().map(|group| lock(&group.ranks));
             let usage = Use::Training(ranks.as_mut().map(|ranks| &mut ***ranks as &mut dyn Ranks));
-            let kept = gate.close(engine, gate_parameters, usage, &mut rest[0], sums);
-            if let Some(smallest) = kept {
-                let old = if state.step == 0 { smallest } else { gate_parameters[0] };
-                gate_parameters[0] = 0.99 * old + 0.01 * smallest;
-            }
+            smallest_kept = gate.close(engine, gate_parameters, usage, &mut rest[0], sums);
         }
     }
 
@@ -208,14 +206,19 @@ fn forward_pass(
     }
     for (l, (sum, activations)) in work.sums.magnitudes.iter_mut().zip(&*activations).enumerate() {
         let penalised = settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
-        let asked = penalised || control::steers_mean(settings, l);
+        let asked = penalised || control::steers_mean(settings, state.step, l);
         if asked && settings.activation_of(l).is_signed() {
             *sum = sparsity::l1_value(activations);
         }
     }
-    work.sums.active = control::active_units(settings, activations);
+    work.sums.active = control::active_units(settings, state.step, activations);
     if let Some(group) = group {
         group.share(rho_hat, &mut work.sums)?;
+    }
+    if let Some(smallest) = smallest_kept {
+        let threshold = &mut parameters[end(layers)];
+        let old = if state.step == 0 { smallest } else { *threshold };
+        *threshold = 0.99 * old + 0.01 * smallest;
     }
     for means in rho_hat {
         sparsity::mean(engine.isa, settings.batch, means);

@@ -158,7 +158,8 @@ impl TrainerBuilder {
     /// what rank 0 has.
     ///
     /// From then on `build`, [`Trainer::step`] and all that trains are calls that every rank makes; a
-    /// rank whose call fails makes them fail at all. Evaluating and encoding are a rank's own.
+    /// rank whose call fails makes them fail at all. Evaluating and encoding are a rank's own. (That
+    /// samples are the same is known by their number and scaling alone.)
     pub fn ranks(self, ranks: impl Ranks + 'static) -> Self {
         self.shared_ranks(Arc::new(Mutex::new(Box::new(ranks))))
     }
@@ -203,7 +204,16 @@ impl TrainerBuilder {
         })?;
         let parameters = trainer.net.parameters.len();
         trainer.group = Some(Group::new(ranks, sharded, parameters));
-        trainer.follow();
+        let (mut epoch, mut position) = trainer.follow();
+        if sharded && trainer.group.as_ref().is_some_and(|group| group.rank() > 0) {
+            // Its own place: after as many parts of batches.
+            let seen = u128::from(trainer.steps()) * trainer.work.part.len() as u128;
+            let own = samples.len() as u128;
+            (epoch, position) = ((seen / own) as u64, (seen % own) as usize);
+        }
+        if (epoch, position) != trainer.batches.position() {
+            trainer.batches.seek(epoch, position);
+        }
         Ok(trainer)
     }
 
@@ -232,6 +242,13 @@ impl TrainerBuilder {
                     "L-BFGS works on all {count} samples at once, and the field batch is {batch}"
                 ),
             ));
+        }
+        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
+            && ranks.is_some()
+            && self.sharded
+        {
+            let problem = "L-BFGS works on all samples at once, and a rank has but its share";
+            return Err(Error::setting("optimizer", problem));
         }
         if u32::try_from(samples.len()).is_err() {
             return Err(Error::setting("data", "more than 2^32 - 1 samples"));
@@ -350,7 +367,8 @@ impl Trainer {
     /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
     /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
     /// the weight decay is expected in it, and that of tied weights to be the sum of both.
-    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw.
+    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw. Several
+    /// ranks must each give the same gradient, and an error is a rank's own.
     ///
     /// # Errors
     /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which looks for
@@ -390,7 +408,7 @@ impl Trainer {
     /// If this rank has failed where the others go on to a step, tells them.
     fn unless_failed<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let (Err(_), Some(group)) = (&outcome, &mut self.group) {
-            group.fail(&mut self.work);
+            group.fail(&self.net.settings, &mut self.work);
         }
         outcome
     }
@@ -405,21 +423,11 @@ impl Trainer {
         self.group.as_ref().is_some_and(|group| group.sharded)
     }
 
-    /// Gives every rank what rank 0 has.
-    pub(crate) fn follow(&mut self) {
-        let Trainer { group: Some(group), net, state, batches, samples, work, .. } = self else {
-            return;
-        };
-        let (mut epoch, mut position) = group.follow(net, state, batches.position());
-        if group.sharded && group.rank() > 0 {
-            // Its own place: after as many parts of batches.
-            let seen = state.step as u128 * work.part.len() as u128;
-            epoch = (seen / samples.len() as u128) as u64;
-            position = (seen % samples.len() as u128) as usize;
-        }
-        if (epoch, position) != batches.position() {
-            batches.seek(epoch, position);
-        }
+    /// Gives every rank what rank 0 has. Returns the place of that in the order of its samples.
+    pub(crate) fn follow(&mut self) -> (u64, usize) {
+        let Trainer { group, net, state, batches, .. } = self;
+        let place = batches.position();
+        group.as_mut().map_or(place, |group| group.follow(net, state, place))
     }
 
     /// Copies a batch of the caller's.
@@ -452,6 +460,9 @@ impl Trainer {
         steps: u64,
         mut after: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
     ) -> Result<()> {
+        if let Some(group) = &mut self.group {
+            (group.stop, group.stopped) = (false, false);
+        }
         let (mut checked, _) = self.batches.position();
         for _ in 0..steps {
             let (epoch, _) = self.batches.position();
@@ -473,10 +484,14 @@ impl Trainer {
                 break;
             }
         }
-        if let Some(group) = &mut self.group {
-            (group.stop, group.stopped) = (false, false);
+        let unchanged = match self.batches.position().0 == checked {
+            true => Ok(()),
+            false => self.samples.unchanged(),
+        };
+        match self.ranks() {
+            Some(ranks) => agree(ranks, unchanged, |()| String::new()),
+            None => unchanged,
         }
-        if self.batches.position().0 != checked { self.samples.unchanged() } else { Ok(()) }
     }
 
     /// Steps done.

@@ -152,6 +152,8 @@ fn failures_are_told_once() {
         ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),
         ("train --data digits --out no/m", "error: cannot write no/m: No such file"),
         (shares, "error: rank 1 of 2: cannot open part-1.idx: No such file"),
+        ("train --sharded", "error: --sharded: each process's share is to be named"),
+        (&format!("{shares} --revive 10"), "error: revive: no process can tell by its share"),
         (&format!("{shares} --scaling min-max"), "error: scaling: it is fitted to all data"),
     ] {
         let done = command(path, 2, arguments).output().unwrap();
@@ -160,6 +162,14 @@ fn failures_are_told_once() {
         assert_eq!(error.matches("error:").count(), 1, "{arguments}: {error}");
         assert!(error.contains(sentence), "{arguments}: {error}");
     }
+    // Other steps for the one than for the other.
+    let mut two = Command::new("mpirun");
+    two.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    two.args(["--quiet", "--oversubscribe", "-n", "1", SAE]).args(["train", "--data", "digits"]);
+    two.args([":", "-n", "1", SAE, "train", "--data", "digits", "--steps", "7"]);
+    let done = two.current_dir(path).output().unwrap();
+    let error = text(&done.stderr);
+    assert!(error.contains("error: rank 1 of 2: steps, revive and pretrain"), "{error}");
     assert!(!path.join("sae.safetensors").exists());
 }
 

@@ -267,26 +267,39 @@ fn batches_and_gradients_of_the_caller() {
     assert_eq!(parts, [0..7, 7..14, 14..22]);
 }
 
+/// Three ranks' shares, of which rank 1's has a NaN in its eighth sample.
+fn share_with_nan(rank: usize) -> Samples {
+    let mut own = pixels(rank as u64, 30, FEATURES);
+    if rank == 1 {
+        own[7 * FEATURES + 3] = f32::NAN;
+    }
+    Samples::from_values(own, FEATURES).unwrap()
+}
+
+fn assert_failed(rank: usize, error: &Error) {
+    assert_eq!(rank == 1, error.to_string().contains("NaN"), "{error}");
+    assert_eq!(rank != 1, matches!(error, Error::OtherRank), "{error}");
+}
+
 /// Where one rank fails, all do, at once, and it alone has the reason.
 #[test]
 fn a_rank_that_fails() {
-    let settings = settings();
-    let outcomes = Threads::run(3, |ranks| {
-        let mut own = pixels(ranks.number() as u64, 30, FEATURES);
-        if ranks.number() == 1 {
-            own[7 * FEATURES + 3] = f32::NAN;
+    let mut settings = settings();
+    (settings.activation, settings.beta) = (Activation::Relu, 0.0);
+    for code in [Code::Dense, Code::BatchTopK(2)] {
+        settings.code = code;
+        let outcomes = Threads::run(3, |ranks| {
+            let own = share_with_nan(ranks.number());
+            let mut trainer = builder(&settings).ranks(ranks).sharded(true).build(&own).unwrap();
+            let error = trainer.run(100, |_, _| ControlFlow::Continue(())).unwrap_err();
+            (trainer.steps(), trainer.autoencoder().parameters().to_vec(), error)
+        });
+        for (rank, (steps, parameters, error)) in outcomes.iter().enumerate() {
+            // 30 samples in parts of 7 and 8: within five steps.
+            assert!(*steps < 5);
+            assert_eq!((steps, parameters), (&outcomes[0].0, &outcomes[0].1));
+            assert_failed(rank, error);
         }
-        let own = Samples::from_values(own, FEATURES).unwrap();
-        let mut trainer = builder(&settings).ranks(ranks).sharded(true).build(&own).unwrap();
-        let error = trainer.run(100, |_, _| ControlFlow::Continue(())).unwrap_err();
-        (trainer.steps(), trainer.autoencoder().parameters().to_vec(), error)
-    });
-    for (rank, (steps, parameters, error)) in outcomes.iter().enumerate() {
-        // 30 samples in parts of 7 and 8: within five steps.
-        assert!(*steps < 5);
-        assert_eq!((steps, parameters), (&outcomes[0].0, &outcomes[0].1));
-        assert_eq!(rank == 1, error.to_string().contains("NaN"), "{error}");
-        assert_eq!(rank != 1, matches!(error, Error::OtherRank), "{error}");
     }
     // A batch of another length, at one rank.
     let samples = samples();
@@ -297,6 +310,41 @@ fn a_rank_that_fails() {
     });
     assert!(errors[0].contains("another rank"), "{}", errors[0]);
     assert!(errors[1].contains("a batch of 360 numbers; 396"), "{}", errors[1]);
+}
+
+/// Between the layers of a pretraining: rank 1 meets its NaN when it encodes all of its samples.
+#[test]
+fn a_rank_that_fails_in_a_pretraining() {
+    let settings = settings();
+    let errors = Threads::run(3, |ranks| {
+        let own = share_with_nan(ranks.number());
+        let mut trainer = builder(&settings).ranks(ranks).sharded(true).build(&own).unwrap();
+        let error = trainer.pretrain(&own, 1, |_, _, _| Ok(())).unwrap_err();
+        // And they go on together.
+        let unit = Samples::from_values(vec![0.5; 30 * FEATURES], FEATURES).unwrap();
+        assert!(trainer.pretrain(&unit, 1, |_, _, _| Ok(())).is_ok());
+        error
+    });
+    for (rank, error) in errors.iter().enumerate() {
+        assert_failed(rank, error);
+    }
+}
+
+#[test]
+fn what_a_share_cannot_tell_is_refused() {
+    let mut settings = settings();
+    let errors = Threads::run(2, |ranks| {
+        let own = samples();
+        let builder = builder(&settings).ranks(ranks).sharded(true);
+        builder.build(&own).unwrap().revive(&own).unwrap_err().to_string()
+    });
+    assert!(errors.iter().all(|error| error.contains("which units are dead")), "{errors:?}");
+    (settings.optimizer, settings.batch) = (Optimizer::Lbfgs { memory: 5 }, SAMPLES);
+    let errors = Threads::run(2, |ranks| {
+        let builder = builder(&settings).ranks(ranks).sharded(true);
+        builder.build(&samples()).unwrap_err().to_string()
+    });
+    assert!(errors.iter().all(|error| error.contains("a rank has but its share")), "{errors:?}");
 }
 
 #[test]
@@ -390,27 +438,29 @@ fn a_checkpoint_of_rank_0_is_enough() {
 #[test]
 fn one_rank_ends_a_pretraining() {
     let samples = samples();
-    let ends = Threads::run(2, |ranks| {
-        let rank = ranks.number();
-        let mut trainer = builder(&settings()).ranks(ranks).build(&samples).unwrap();
-        let (mut steps, mut layers) = (0, 0);
-        let each = |_: &mut Trainer, _: StepReport| {
-            steps += 1;
-            if rank == 1 && steps == 25 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        let after = |_: usize, _: &mut Trainer, _: &Samples| {
-            layers += 1;
-            Ok(())
-        };
-        trainer.pretrain_until(&samples, 20, each, after).unwrap();
-        (steps, layers, trainer.autoencoder().parameters().to_vec())
-    });
-    assert_eq!((ends[0].0, ends[0].1), (26, 1));
-    assert_eq!(ends[0], ends[1]);
+    for (when, steps) in [(25, 26), (40, 40)] {
+        let ends = Threads::run(2, |ranks| {
+            let rank = ranks.number();
+            let mut trainer = builder(&settings()).ranks(ranks).build(&samples).unwrap();
+            let (mut steps, mut layers) = (0, 0);
+            let each = |_: &mut Trainer, _: StepReport| {
+                steps += 1;
+                if rank == 1 && steps == when {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            let after = |_: usize, _: &mut Trainer, _: &Samples| {
+                layers += 1;
+                Ok(())
+            };
+            trainer.pretrain_until(&samples, 20, each, after).unwrap();
+            (steps, layers, trainer.autoencoder().parameters().to_vec())
+        });
+        assert_eq!((ends[0].0, ends[0].1), (steps, 1));
+        assert_eq!(ends[0], ends[1]);
+    }
 }
 
 #[test]
@@ -433,7 +483,7 @@ fn revived_and_pretrained_alike() {
         let count = trainer.revive(&samples).unwrap();
         (count, course(&mut trainer, 3))
     });
-    assert!(ends[0].0 >= 2);
+    assert!(ends[0].0 >= 2 && ends[0].0 == ends[1].0);
     assert_eq!(ends[0].1, ends[1].1);
     let mut alone = builder(&settings).build(&samples).unwrap();
     alone.pretrain(&samples, 10, |_, _, _| Ok(())).unwrap();

@@ -51,8 +51,15 @@ impl TrainingDataArgs {
                 "scaling: it is fitted to all data, and with --sharded a rank has a share";
             return Err(Failure::input(problem).hint("scale the files before, and use as-is"));
         }
-        for path in [&mut own.data.data, &mut own.data.images].into_iter().flatten() {
-            *path = path.to_string_lossy().replace("{rank}", &rank.to_string()).into();
+        let names = [&mut own.data.data, &mut own.data.images];
+        if names.iter().all(|name| name.is_none()) {
+            let problem = "--sharded: each process's share is to be named";
+            return Err(Failure::input(problem).hint("--images 'part-{rank}.idx', or --data"));
+        }
+        for path in names.into_iter().flatten() {
+            if let Some(name) = path.to_str() {
+                *path = name.replace("{rank}", &rank.to_string()).into();
+            }
         }
         Ok(own)
     }

@@ -11,18 +11,25 @@ use none::Mpi;
 #[cfg(feature = "mpi")]
 use sae::Mpi;
 
-/// How many processes a launcher of MPI has started together; 1 without.
-fn launched() -> usize {
-    // Open MPI's, and that of MPICH, Intel's and Slurm's.
-    let counts = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].map(|name| env::var(name).ok());
-    counts.into_iter().flatten().find_map(|count| count.parse().ok()).unwrap_or(1)
+/// The first of these variables that is set, as a number.
+fn number(variables: &[&str]) -> Option<usize> {
+    variables.iter().find_map(|name| env::var(name).ok()?.parse().ok())
+}
+
+/// Whether a launcher of MPI has started several processes together, or may have.
+fn launched() -> bool {
+    // Open MPI's mpirun; MPICH's, Intel's and Slurm's with pmi2.
+    match number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]) {
+        Some(count) => count > 1,
+        // Slurm with pmix tells no number before MPI begins.
+        None => cfg!(feature = "mpi") && number(&["PMIX_RANK"]).is_some(),
+    }
 }
 
 /// Whether a launcher has started this process beside the one that speaks, as far as can be told
 /// before MPI begins.
 pub fn is_silent() -> bool {
-    let ranks = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].map(|name| env::var(name).ok());
-    ranks.into_iter().flatten().any(|rank| rank != "0")
+    number(&["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]).is_some_and(|rank| rank > 0)
 }
 
 /// How a rank has failed.
@@ -40,7 +47,12 @@ impl Job {
     /// Runs a training in all processes that were started together for it. Its `agree` tells each
     /// what has failed in another; what fails besides ends them all.
     pub fn run(train: impl FnOnce(&mut Job) -> Result<()>) -> Result<()> {
-        let mpi = if launched() > 1 { Some(Mpi::start()?) } else { None };
+        let begin = || match Mpi::start() {
+            // Once is enough.
+            Err(_) if is_silent() => Err(Failure::silent(0)),
+            started => Ok(Some(started?)),
+        };
+        let mpi = if launched() { begin()? } else { None };
         let mut job = Job { mpi, over: false };
         let outcome = catch_unwind(AssertUnwindSafe(|| train(&mut job)));
         let Some(mpi) = &job.mpi else {
@@ -54,8 +66,6 @@ impl Job {
                 failure.of_rank(mpi.rank(), mpi.count()).report();
                 mpi.abort(code.into())
             }
-            // The one that speaks has the exit code, too: mpirun ends the others at the first.
-            Ok(Err(failure)) if failure.is_agreed() && failure.problem.is_empty() => Ok(()),
             Ok(outcome) => outcome,
         }
     }
@@ -100,7 +110,8 @@ impl Job {
             Err(failure) if speaker.unwrap_or(rank) == rank => {
                 Err(failure.of_rank(rank, count).agreed())
             }
-            _ => Err(Failure::silent(1).agreed()),
+            // The one that speaks has the exit code, too: mpirun ends the others at the first.
+            _ => Err(Failure::silent(0).agreed()),
         }
     }
 
@@ -155,8 +166,7 @@ mod none {
 
     impl Mpi {
         pub fn start() -> Result<Self> {
-            let count = super::launched();
-            let problem = format!("one of {count} processes, and this sae trains with one alone");
+            let problem = "started as one of several processes, and this sae trains with one alone";
             Err(Failure::input(problem)
                 .hint("build it with --features cli,mpi, or leave mpirun out"))
         }

@@ -59,8 +59,8 @@ pub struct Args {
     /// Threads of each process; the model does not depend on them (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
-    /// Several processes: the data of each is its own share instead of all; {rank} in a name of it
-    /// is its number
+    /// With several processes: each trains on its own share of the data; {rank} in --data or --images
+    /// is its number, from 0
     #[arg(long)]
     sharded: bool,
     /// Model file to write
@@ -138,8 +138,16 @@ impl Plan {
 /// rank 0's.
 fn train(args: Args, job: &mut Job) -> Result<()> {
     let leads = job.leads();
+    if args.sharded && args.revive.is_some() {
+        let problem = "revive: no process can tell by its share of the data which units are dead";
+        return job.agree(Err(Failure::input(problem)));
+    }
     let data = args.data.of_rank(args.sharded.then(|| job.rank()));
     let (train, test) = job.in_turn(|| data?.samples(args.quiet || !leads))?;
+    let steps = format!("{:?}", (args.steps, args.revive, args.pretrain));
+    let same = job.share(steps.clone())? == steps;
+    let problem = "steps, revive and pretrain must be the same for all processes";
+    job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })?;
     let plan = job.agree(only(leads, || Plan::new(&args, &train)))?;
     // Those of a checkpoint, for one, are known at rank 0 alone.
     let settings = plan.as_ref().map_or(String::new(), |plan| plan.settings.to_json());
@@ -162,7 +170,9 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
         checkpoints.map(|path| Checkpoints::new(path, args.keep.into(), &trainer)).transpose();
     let mut checkpoints = job.agree(checkpoints.map_err(Failure::from))?;
     let mut progress = Progress::new(&args, leads);
-    job.agree(progress.begin(&trainer, &train, job.count()).map_err(Failure::from))?;
+    let whose = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
+    let begun = progress.begin(&trainer, &format!("{} samples{whose}", train.len()), job.count());
+    job.agree(begun.map_err(Failure::from))?;
 
     interrupt::begin();
     let start = Instant::now();
@@ -397,13 +407,13 @@ impl Progress {
         Progress { bar, lines: !quiet && !args.json && !both, speaks }
     }
 
-    fn begin(&mut self, trainer: &Trainer, train: &Samples, ranks: usize) -> io::Result<()> {
+    fn begin(&mut self, trainer: &Trainer, data: &str, ranks: usize) -> io::Result<()> {
         if !self.lines {
             return Ok(());
         }
         let layers = &trainer.autoencoder().settings().layers;
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
-        write!(io::stdout(), "training {} on {} samples", sizes.join("-"), train.len())?;
+        write!(io::stdout(), "training {} on {data}", sizes.join("-"))?;
         if ranks > 1 {
             write!(io::stdout(), ", {ranks} ranks")?;
         }
