@@ -194,7 +194,17 @@ fn layers_that_are_summed_in_pieces() {
     for clip in [0.0, 1e6] {
         // With a bound that is never met, all sums are waited for before the first weight changes.
         settings.clip = clip;
-        for course in Threads::run(2, |ranks| train(builder(&settings).ranks(ranks))) {
+        let courses = Threads::run(2, |ranks| {
+            let course = train(builder(&settings).ranks(ranks.clone()));
+            let pieces = ranks.pieces.lock().unwrap();
+            // The last rows with the biases behind them, then the others: of the second layer, then of
+            // the first.
+            let step = [280 * 1500 + 1500, 320 * 1500, 668 * 600 + 600, 832 * 600];
+            assert!(pieces.chunks(4).all(|pieces| pieces == step), "{pieces:?}");
+            assert_eq!(pieces.len(), 16);
+            course
+        });
+        for course in courses {
             assert_close("in pieces", &course.objectives, &alone.objectives, 1e-5);
         }
     }

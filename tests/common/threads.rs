@@ -20,6 +20,8 @@ pub struct Threads {
     rank: usize,
     count: usize,
     meeting: Arc<(Mutex<Meeting>, Condvar)>,
+    /// Lengths of this rank's pieces of gradients.
+    pub pieces: Arc<Mutex<Vec<usize>>>,
 }
 
 impl fmt::Debug for Threads {
@@ -37,7 +39,8 @@ impl Threads {
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..count)
                 .map(|rank| {
-                    let ranks = Threads { rank, count, meeting: Arc::clone(&meeting) };
+                    let (meeting, pieces) = (Arc::clone(&meeting), Arc::default());
+                    let ranks = Threads { rank, count, meeting, pieces };
                     scope.spawn(|| f(ranks))
                 })
                 .collect();
@@ -108,6 +111,7 @@ struct Made<'a> {
 
 impl<'a> Sums<'a> for Made<'a> {
     fn begin(&mut self, part: &'a [f32], sum: &'a mut [f32]) {
+        self.ranks.pieces.lock().unwrap().push(part.len());
         let all = self.ranks.add(part.iter().map(|&number| number.into()));
         sum.iter_mut().zip(all).for_each(|(sum, number)| *sum = number as f32);
         self.made.push_back(sum);
