@@ -70,22 +70,21 @@ impl Gate {
     ) -> Option<f32> {
         let n = activations.len() / self.units;
         let mut smallest = None;
-        match self.code {
-            Code::Dense => return None,
-            Code::TopK(k) => self.close_rows(engine, k, n, activations),
-            Code::BatchTopK(k) => {
-                if let Use::Training(ranks) = usage {
-                    let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
-                    smallest = Some(match ranks {
-                        Some(ranks) => keep_largest(ranks, self.batch * k, activations),
-                        None => code::keep_largest(activations, n * k, keys),
-                    });
-                } else {
-                    self.thresholds.fill(parameters[0]);
-                    self.jump(activations);
-                }
+        match (self.code, usage) {
+            (Code::Dense, _) => return None,
+            (Code::TopK(k), _) => self.close_rows(engine, k, n, activations),
+            (Code::BatchTopK(k), Use::Training(None)) => {
+                let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
+                smallest = Some(code::keep_largest(activations, n * k, keys));
             }
-            Code::JumpRelu { .. } => {
+            (Code::BatchTopK(k), Use::Training(Some(ranks))) => {
+                smallest = Some(keep_largest(ranks, self.batch * k, activations));
+            }
+            (Code::BatchTopK(_), Use::Trained) => {
+                self.thresholds.fill(parameters[0]);
+                self.jump(activations);
+            }
+            (Code::JumpRelu { .. }, _) => {
                 self.thresholds.copy_from_slice(parameters);
                 math::map(engine.isa, Function::Exp, &mut self.thresholds);
                 self.jump(activations);
@@ -118,7 +117,7 @@ impl Gate {
 
     /// Makes the code layer's delta of the gradient of its activations, in place, `[n, units]`; its
     /// column sums are added to `bias_gradient`. JumpReLU's thresholds get theirs, `factor` being
-    /// what penalties, means over `batch` samples, are multiplied by.
+    /// what penalties are multiplied by.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &mut self,
@@ -181,12 +180,8 @@ pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f
         }
     }
     // Of those that are equal to it, the first are kept.
-    let mut equals = vec![0.0; ranks.count()];
-    let rank = ranks.rank();
-    equals[rank] = activations.iter().filter(|&&a| code::place(a) == known).count() as f64;
-    let mut all = equals.clone();
-    ranks.sum(&equals, &mut all);
-    left -= all[..rank].iter().sum::<f64>();
+    let equals = activations.iter().filter(|&&a| code::place(a) == known).count();
+    left -= ranks.gather(equals as f64)[..ranks.rank()].iter().sum::<f64>();
     for a in activations {
         let place = code::place(*a);
         let kept = place < known || place == known && left > 0.0;

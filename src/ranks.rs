@@ -28,6 +28,15 @@ pub trait Ranks: Send + std::fmt::Debug {
 
     /// Gives every rank the bytes of rank 0.
     fn broadcast(&mut self, bytes: &mut [u8]);
+
+    /// One number of each rank, by rank, at all.
+    fn gather(&mut self, own: f64) -> Vec<f64> {
+        let mut part = vec![0.0; self.count()];
+        part[self.rank()] = own;
+        let mut all = part.clone();
+        self.sum(&part, &mut all);
+        all
+    }
 }
 
 /// Sums over the ranks, made beside the work of each.
@@ -57,10 +66,7 @@ pub(crate) fn count(ranks: &SharedRanks) -> usize {
 
 /// Whether any rank says so.
 pub(crate) fn any(ranks: &SharedRanks, own: bool) -> bool {
-    let part = [f64::from(u8::from(own))];
-    let mut sum = part;
-    lock(ranks).sum(&part, &mut sum);
-    sum[0] > 0.0
+    lock(ranks).gather(f64::from(u8::from(own))).contains(&1.0)
 }
 
 /// The samples of a batch that are a rank's, as many for all as can be.
@@ -77,8 +83,8 @@ pub(crate) fn part_of(batch: usize, ranks: &SharedRanks) -> Result<Range<usize>>
     Ok(batch * rank / count..batch * (rank + 1) / count)
 }
 
-/// Where every rank has `what` and it is the same, which its `Debug` output tells, that. A rank that
-/// failed has an error instead.
+/// What this rank has, where every rank has something and `what` of it is the same text for all. A rank
+/// that failed has an error instead.
 ///
 /// # Errors
 /// Its own where this rank has one; [`Error::OtherRank`] where another has; [`Error::Setting`] where
@@ -97,15 +103,12 @@ pub(crate) fn agree<T>(
     // What is wrong with each rank.
     const FAILED: f64 = 1.0;
     const DIFFERS: f64 = 2.0;
-    let mut faults = vec![0.0; ranks.count()];
-    let rank = ranks.rank();
-    if own.is_err() {
-        faults[rank] = FAILED;
-    } else if digest != first {
-        faults[rank] = DIFFERS;
-    }
-    let mut all = faults.clone();
-    ranks.sum(&faults, &mut all);
+    let fault = match &own {
+        Err(_) => FAILED,
+        Ok(_) if digest != first => DIFFERS,
+        Ok(_) => 0.0,
+    };
+    let all = ranks.gather(fault);
     let own = own?;
     if all.contains(&FAILED) {
         return Err(Error::OtherRank);

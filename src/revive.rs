@@ -5,7 +5,7 @@ use rand_pcg::rand_core::Rng;
 use crate::batches::{Stream, generator};
 use crate::error::{Error, Result};
 use crate::network::{end, log_threshold, tie};
-use crate::ranks::{agree, lock};
+use crate::ranks::lock;
 use crate::samples::Samples;
 use crate::settings::Code;
 use crate::trainer::Trainer;
@@ -37,7 +37,7 @@ impl Trainer {
         }
         let leads = lock(&ranks).rank() == 0;
         let count = if leads { self.revive_alone(samples) } else { Ok(0) };
-        let mut count = agree(&ranks, count, |_| String::new())?.to_le_bytes();
+        let mut count = self.unless_any_failed(count)?.to_le_bytes();
         lock(&ranks).broadcast(&mut count);
         self.follow();
         Ok(usize::from_le_bytes(count))

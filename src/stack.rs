@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::network::end;
-use crate::ranks::{agree, any};
+use crate::ranks::any;
 use crate::samples::Samples;
 use crate::settings::{Code, LayerPenalty, Settings};
 use crate::step::StepReport;
@@ -82,10 +82,7 @@ impl Trainer {
                 }
                 Ok(())
             };
-            match self.ranks() {
-                Some(ranks) => agree(ranks, finish(), |()| String::new())?,
-                None => finish()?,
-            }
+            self.unless_any_failed(finish())?;
             let from = shallow.autoencoder();
             let (ours, theirs) = (self.autoencoder().layers(), from.layers());
             let twin = ours.len() - 1 - layer;

@@ -137,6 +137,14 @@ impl Trainer {
         self.group.as_ref().map_or(Duration::ZERO, |group| group.waited)
     }
 
+    /// What this rank has, unless a rank has failed. All of them ask.
+    pub(crate) fn unless_any_failed<T>(&self, own: Result<T>) -> Result<T> {
+        match self.ranks() {
+            Some(ranks) => agree(ranks, own, |_| String::new()),
+            None => own,
+        }
+    }
+
     /// If this rank has failed where the others go on to a step, tells them.
     fn unless_failed<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let (Err(_), Some(group)) = (&outcome, &mut self.group) {
@@ -220,10 +228,7 @@ impl Trainer {
             true => Ok(()),
             false => self.samples.unchanged(),
         };
-        match self.ranks() {
-            Some(ranks) => agree(ranks, unchanged, |()| String::new()),
-            None => unchanged,
-        }
+        self.unless_any_failed(unchanged)
     }
 
     /// Steps done.

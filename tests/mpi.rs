@@ -27,22 +27,30 @@ fn digits(name: &str) -> Folder {
     folder
 }
 
+/// A test may have fewer cores than ranks, and a container may be root's.
+fn mpirun(folder: &Path) -> Command {
+    let mut command = Command::new("mpirun");
+    command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    command.arg("--oversubscribe").current_dir(folder);
+    command
+}
+
 /// `arguments` for as many ranks; 0 for a process without mpirun.
 fn command(folder: &Path, ranks: usize, arguments: &str) -> Command {
     let mut command = if ranks == 0 {
-        Command::new(SAE)
+        let mut command = Command::new(SAE);
+        command.current_dir(folder);
+        command
     } else {
-        let mut command = Command::new("mpirun");
-        // A test may have fewer cores than ranks, and a container may be root's.
-        command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-        // It would speak in the middle of our sentences.
-        if !arguments.contains("100000000") {
+        let mut command = mpirun(folder);
+        if !arguments.contains(LONG) {
+            // It would speak in the middle of our sentences.
             command.arg("--quiet");
         }
-        command.args(["--oversubscribe", "-n", &ranks.to_string(), SAE]);
+        command.args(["-n", &ranks.to_string(), SAE]);
         command
     };
-    command.current_dir(folder).args(arguments.split_whitespace());
+    command.args(arguments.split_whitespace());
     command
 }
 
@@ -50,9 +58,20 @@ fn run(folder: &Path, ranks: usize, arguments: &str) -> Output {
     command(folder, ranks, arguments).output().unwrap_or_else(|e| panic!("mpirun: {e}"))
 }
 
+/// What a run gives that must succeed.
+#[track_caller]
+fn good(folder: &Path, ranks: usize, arguments: &str) -> Output {
+    let done = run(folder, ranks, arguments);
+    assert!(done.status.success(), "{arguments}: {done:?}");
+    done
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Of which mpirun is to tell why they end.
+const LONG: &str = "--steps 100000000";
 
 const TRAIN: &str = "train --data digits --layers 784,40,10,40,784";
 
@@ -67,8 +86,7 @@ fn history(folder: &Path, name: &str) -> Vec<Vec<f64>> {
 fn the_curve_of_one_process_and_the_same_bits_twice() {
     let folder = digits("mpi-curve");
     let path = &*folder.0;
-    let done = run(path, 0, &format!("{TRAIN} --steps 60 --out alone.safetensors"));
-    assert!(done.status.success(), "{done:?}");
+    good(path, 0, &format!("{TRAIN} --steps 60 --out alone.safetensors"));
     let alone = history(path, "alone.history.csv");
     assert!(alone.len() >= 50);
     for ranks in [1, 2, 4] {
@@ -77,8 +95,7 @@ fn the_curve_of_one_process_and_the_same_bits_twice() {
             let out = format!("{ranks}-{threads}");
             let arguments =
                 format!("{TRAIN} --steps 60 --threads {threads} --out {out}.safetensors");
-            let done = run(path, ranks, &arguments);
-            assert!(done.status.success(), "{done:?}");
+            good(path, ranks, &arguments);
             let curve = history(path, &format!("{out}.history.csv"));
             assert_eq!(curve.len(), alone.len());
             for (ours, theirs) in curve.iter().flatten().zip(alone.iter().flatten()) {
@@ -95,8 +112,7 @@ fn the_curve_of_one_process_and_the_same_bits_twice() {
 fn rank_0_alone_speaks_and_writes() {
     let folder = digits("mpi-speaks");
     let path = &*folder.0;
-    let done = run(path, 2, &format!("{TRAIN} --steps 100 --checkpoint c --out m.safetensors"));
-    assert!(done.status.success(), "{done:?}");
+    let done = good(path, 2, &format!("{TRAIN} --steps 100 --checkpoint c --out m.safetensors"));
     let (out, error) = (text(&done.stdout), text(&done.stderr));
     assert!(error.is_empty(), "{error}");
     for line in ["training 784-40-10-40-784 on 600 samples, 2 ranks", "step 100 ", "model: m."] {
@@ -130,8 +146,7 @@ fn shares_and_checkpoints() {
         ("--steps 25 --checkpoint c", "half"),
         ("--steps 40 --checkpoint c --resume", "resumed"),
     ] {
-        let done = run(path, 2, &format!("{train} {arguments} --quiet --out {out}.safetensors"));
-        assert!(done.status.success(), "{done:?}");
+        good(path, 2, &format!("{train} {arguments} --quiet --out {out}.safetensors"));
     }
     let [whole, half, resumed] = ["whole", "half", "resumed"]
         .map(|out| fs::read(path.join(format!("{out}.safetensors"))).unwrap());
@@ -163,11 +178,10 @@ fn failures_are_told_once() {
         assert!(error.contains(sentence), "{arguments}: {error}");
     }
     // Other steps for the one than for the other.
-    let mut two = Command::new("mpirun");
-    two.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    two.args(["--quiet", "--oversubscribe", "-n", "1", SAE]).args(["train", "--data", "digits"]);
+    let mut two = mpirun(path);
+    two.args(["--quiet", "-n", "1", SAE, "train", "--data", "digits"]);
     two.args([":", "-n", "1", SAE, "train", "--data", "digits", "--steps", "7"]);
-    let done = two.current_dir(path).output().unwrap();
+    let done = two.output().unwrap();
     let error = text(&done.stderr);
     assert!(error.contains("error: rank 1 of 2: steps, revive and pretrain"), "{error}");
     assert!(!path.join("sae.safetensors").exists());
@@ -175,8 +189,7 @@ fn failures_are_told_once() {
 
 /// A training that would take hours, once it has a checkpoint.
 fn long_training(path: &Path) -> Child {
-    let arguments =
-        format!("{TRAIN} --steps 100000000 --quiet --checkpoint c --checkpoint-every 20");
+    let arguments = format!("{TRAIN} {LONG} --quiet --checkpoint c --checkpoint-every 20");
     let child =
         command(path, 2, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
@@ -238,8 +251,7 @@ fn a_rank_that_dies() {
                 "{TRAIN} --steps {steps} --quiet --checkpoint d --resume --out m.safetensors"
             );
             fs::copy(path.join("c"), path.join("d")).unwrap();
-            let done = run(path, ranks, &arguments);
-            assert!(done.status.success(), "{done:?}");
+            good(path, ranks, &arguments);
         }
         fs::remove_file(path.join("c")).unwrap();
     }

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// A sentence for the person, perhaps a hint, and an exit code.
-#[derive(Clone)]
 pub struct Failure {
     code: u8,
     /// Empty if there is nothing to say.

@@ -98,12 +98,11 @@ impl Job {
         let Some(mpi) = &mut self.mpi else { return own };
         let (rank, count) = (mpi.rank(), mpi.count());
         // Of each rank: whether it failed, and with something to say.
-        let mut part = vec![0.0; count];
-        if let Err(failure) = &own {
-            part[rank] = if failure.problem.is_empty() { SILENT } else { SPEAKS };
-        }
-        let mut all = part.clone();
-        mpi.sum(&part, &mut all);
+        let all = mpi.gather(match &own {
+            Ok(_) => 0.0,
+            Err(failure) if failure.problem.is_empty() => SILENT,
+            Err(_) => SPEAKS,
+        });
         let speaker = all.iter().position(|&fault| fault == SPEAKS);
         match own {
             Ok(value) if all.iter().all(|&fault| fault == 0.0) => Ok(value),
@@ -118,13 +117,11 @@ impl Job {
     /// Calls `open` at rank 0 before the others, for whom it may make files.
     pub fn in_turn<T>(&mut self, open: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.leads() {
-            let opened = open();
-            self.agree(opened.as_ref().map(|_| ()).map_err(Failure::clone))?;
-            self.agree(opened)
+            let opened = self.agree(open())?;
+            self.agree(Ok(opened))
         } else {
             self.agree(Ok(()))?;
-            let opened = open();
-            self.agree(opened)
+            self.agree(open())
         }
     }
 
@@ -143,10 +140,7 @@ impl Job {
     pub fn end(&mut self, own: Option<u8>) -> Option<u8> {
         self.over = true;
         let Some(mpi) = &mut self.mpi else { return own };
-        let mut part = vec![0.0; mpi.count()];
-        part[mpi.rank()] = own.map_or(0.0, f64::from);
-        let mut all = part.clone();
-        mpi.sum(&part, &mut all);
+        let all = mpi.gather(own.map_or(0.0, f64::from));
         all.into_iter().find(|&signal| signal > 0.0).map(|signal| signal as u8)
     }
 }

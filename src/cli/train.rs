@@ -105,7 +105,7 @@ pub fn run(args: Args) -> Result<()> {
     Job::run(|job| train(args, job))
 }
 
-/// Whose models, pictures and histories are written where, and what is trained.
+/// What is trained, and where its picture and its history go.
 struct Plan {
     settings: Settings,
     checkpoint: Option<Checkpoint>,
