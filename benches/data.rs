@@ -1,7 +1,11 @@
 //! Gathering and scaling batches of 60 from a mapped file, in shuffled order.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sae::{Batches, Idx, Samples, Scaling, available_threads, digits, idx};
+use sae::{
+    Samples, Scaling,
+    compute::available_threads,
+    data::{Idx, Order, digits, idx},
+};
 
 fn gather(criterion: &mut Criterion) {
     let drawn = digits::draw(60_000, 1, available_threads());
@@ -9,7 +13,7 @@ fn gather(criterion: &mut Criterion) {
     idx::write(&path, &[60_000, digits::SIDE, digits::SIDE], &drawn.images).expect("a file");
     let samples = Samples::open(&path).expect("the file just written");
     let features = samples.features();
-    let mut batches = Batches::new(samples.len(), 1);
+    let mut batches = Order::new(samples.len(), 1);
     let mut rows = [0; 60];
     let mut batch = vec![0.0; 60 * features];
     let mut group = criterion.benchmark_group("data");
@@ -30,7 +34,7 @@ fn gather(criterion: &mut Criterion) {
     let samples = Samples::new(mapped, Scaling::AsIs);
     let memory = Samples::from_values(floats, features).expect("finite numbers");
     for (name, samples) in [("mapped floats", samples), ("floats in memory", memory)] {
-        let mut batches = Batches::new(samples.len(), 1);
+        let mut batches = Order::new(samples.len(), 1);
         group.bench_function(format!("gather 60 samples of {name}"), |b| {
             b.iter(|| {
                 batches.next(&mut rows);

@@ -7,7 +7,7 @@ mod peak;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use sae::digits;
+use sae::data::digits;
 use sae_kernels::{
     Activation, Adam, Isa, Loss, Matrix, MatrixMut, Penalty, Scratch, adam_sweep, gemm, sparsity,
 };

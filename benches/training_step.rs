@@ -7,7 +7,7 @@ mod peak;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use sae::{Isa, Preset, Samples, Settings, Trainer, available_threads, digits};
+use sae::{Isa, Preset, Samples, Settings, Trainer, compute::available_threads, data::digits};
 
 fn trainer(samples: &Samples, layers: &[usize], batch: usize, threads: usize) -> Trainer {
     let mut settings = Settings::preset(Preset::Sparse);

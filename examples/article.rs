@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use sae::{Error, Preset, Samples, Trainer, available_threads, digits};
+use sae::{Error, Preset, Samples, Trainer, compute::available_threads, data::digits};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Batches `[BATCH, FEATURES]`, row-major, of windows that slide along two waves, in [0, 1].
+/// Order `[BATCH, FEATURES]`, row-major, of windows that slide along two waves, in [0, 1].
 fn stream() -> impl Iterator<Item = Vec<f32>> {
     let wave = |at: usize| {
         let t = at as f32;

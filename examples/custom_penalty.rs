@@ -4,7 +4,7 @@
 //!
 //! `cargo run --release --example custom_penalty -- [STEPS]`
 
-use sae::{Autoencoder, Batches, Preset, Result, Samples, Trainer};
+use sae::{Autoencoder, Preset, Result, Samples, Trainer, data::Order};
 
 const FEATURES: usize = 24;
 const BATCH: usize = 50;
@@ -57,7 +57,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             .build(&samples)?;
 
         // The loop is ours: which samples, in which order, and what happens to the gradient.
-        let (mut order, mut rows) = (Batches::new(samples.len(), 1), vec![0; BATCH]);
+        let (mut order, mut rows) = (Order::new(samples.len(), 1), vec![0; BATCH]);
         let mut batch = vec![0.0; BATCH * FEATURES];
         for step in 0..steps {
             order.next(&mut rows);

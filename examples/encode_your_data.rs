@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{fs, ops::ControlFlow};
 
-use sae::{Activation, Code, Initialisation, Preset, Samples, Trainer, npy};
+use sae::{Activation, Code, Initialisation, Preset, Samples, Trainer, data::npy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);

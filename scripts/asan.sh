@@ -22,8 +22,8 @@ run() {
 }
 if [ "${1:-}" = short ]; then
     run -p sae-kernels --lib --test gemm --test fused --test isa
-    run --features cli --lib --test idx --test team --test trainer --test checkpoint --test corpus
+    run --lib --test idx --test pool --test trainer --test checkpoint --test corpus
 else
     # The sanitizer's own allocations are not a step's.
-    run --workspace --features cli --lib --bins --tests -- --skip allocat
+    run --workspace --lib --bins --tests -- --skip allocat
 fi

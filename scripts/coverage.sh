@@ -26,7 +26,7 @@ export RUSTFLAGS="-C instrument-coverage" PROPTEST_CASES=${PROPTEST_CASES:-64} S
 profiles=$CARGO_TARGET_DIR/profiles
 rm -rf "$profiles"
 export LLVM_PROFILE_FILE="$profiles/%m-%p.profraw"
-tests() { cargo test --workspace --features cli --lib --bins --tests "$@"; }
+tests() { cargo test --workspace --lib --bins --tests "$@"; }
 objects=$(tests --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object \1/p' | sort -u)
 # A test that runs for over a minute is told so, by a thread that allocates; what is left out beside
 # that takes minutes and runs lines that others run.

@@ -6,7 +6,7 @@
 # usage: scripts/large.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --release --features cli
+cargo build --quiet --release -p sae-cli
 sae=${CARGO_TARGET_DIR:-target}/release/sae
 folder=$(mktemp -d)
 pid=

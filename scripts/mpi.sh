@@ -20,6 +20,6 @@ if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! libclang
 fi
 mpirun --version | head -1
 [ "${1:-}" != install ] || exit 0
-cargo clippy --quiet --all-targets --features cli,mpi -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --quiet --features cli,mpi --no-deps
-cargo test --features cli,mpi --test mpi
+cargo clippy --quiet --all-targets -p sae -p sae-cli --features sae-cli/mpi -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet -p sae -p sae-cli --features sae-cli/mpi --no-deps
+cargo test -p sae-cli --features mpi --test mpi

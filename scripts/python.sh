@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q numpy safetensors pillow onnx onnxruntime
-cargo build --quiet --features cli
+cargo build --quiet -p sae-cli
 sae="${CARGO_TARGET_DIR:-$PWD/target}/debug/sae"
 for test in formats convert onnx_export; do
     mkdir "$folder/$test"

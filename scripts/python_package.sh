@@ -14,7 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 bin=$folder/venv/bin
 "$bin/pip" install -q --disable-pip-version-check './python[test]'
 # Its weights are held against the command's.
-cargo build --quiet --features cli
+cargo build --quiet -p sae-cli
 SAE=${CARGO_TARGET_DIR:-$PWD/target}/debug/sae "$bin/pytest" -q -p no:cacheprovider python/tests
 cp python/pyproject.toml "$folder"
 cd "$folder"

@@ -17,7 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q playwright==1.56.0
-cargo build --quiet --features cli
+cargo build --quiet -p sae-cli
 sae=${CARGO_TARGET_DIR:-$PWD/target}/debug/sae
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
 cd "$folder"

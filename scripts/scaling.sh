@@ -20,7 +20,7 @@ if [ "$(id -u)" != 0 ] || [ -n "$missing" ]; then
     echo "scaling: skipped, this needs root, ip, tc and mpirun"
     exit 0
 fi
-cargo build --quiet --release --features cli,mpi
+cargo build --quiet --release -p sae-cli --features mpi
 sae=$PWD/target/release/sae
 folder=$(mktemp -d)
 clean() {

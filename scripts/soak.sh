@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
-cargo build --quiet --release --features cli --example soak --bin sae
+cargo build --quiet --release --features digits --example soak && cargo build --quiet --release -p sae-cli
 target=${CARGO_TARGET_DIR:-target}/release
 "$target/sae" make-digits "$data" --train 20000 --test 1 >/dev/null
 "$target/examples/soak" "$data/train-images-idx3-ubyte" "${1:-3600}" "${2:-1}"

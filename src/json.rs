@@ -4,7 +4,7 @@ mod settings;
 
 use serde_json::{Map, Value, json};
 
-use crate::samples::Scaling;
+use crate::data::samples::Scaling;
 
 /// What is wrong with a JSON value, in a sentence without its beginning.
 pub(crate) type Parsed<T> = std::result::Result<T, String>;

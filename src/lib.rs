@@ -63,84 +63,35 @@
 //! # Versions
 //!
 //! Enums and reports that will grow are `#[non_exhaustive]`, and so are [`Settings`]: begin with a
-//! preset or the default and set fields. [`LayerPenalty`], [`Target`] and [`Labelled`] are written
+//! preset or the default and set fields. [`LayerPenalty`], [`Target`] and [`Labeled`](analysis::Labeled) are written
 //! out by who uses them, and stay as they are. Types of other crates do not appear here,
 //! but for [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same versions.
 #![deny(unsafe_code)]
 
-mod autoencoder;
-mod batches;
-#[cfg(feature = "model")]
-mod checkpoint;
-mod control;
-mod corruption;
-#[cfg(feature = "digits")]
-pub mod digits;
-mod early_stopping;
-mod engine;
+pub mod analysis;
+pub mod compute;
+pub mod data;
 mod error;
-mod evaluation;
 #[cfg(feature = "model")]
 pub mod files;
-mod gate;
-mod gradient;
-mod gradient_check;
-mod group;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-pub mod idx;
 #[cfg(feature = "model")]
 mod json;
-mod lbfgs;
-#[cfg(feature = "model")]
-mod model;
-#[cfg(feature = "mpi")]
-mod mpi;
-mod network;
-pub mod npy;
-#[cfg(feature = "onnx")]
-mod onnx;
-mod phases;
-mod preferred_inputs;
-mod probe;
-mod ranks;
-mod revive;
-mod rows;
-mod samples;
+pub mod network;
+pub mod ranks;
 mod settings;
-mod stack;
-mod step;
-mod team;
-#[cfg(feature = "model")]
-mod tensors;
-mod trainer;
-mod update;
-mod workspace;
+pub mod training;
 
-pub use autoencoder::Autoencoder;
-pub use batches::Batches;
-#[cfg(feature = "model")]
-pub use checkpoint::{Checkpoint, Checkpoints};
-pub use early_stopping::EarlyStopping;
-pub use engine::Engine;
+pub use analysis::evaluation::Evaluation;
+pub use compute::Engine;
+pub use data::samples::{Samples, Scaling};
 pub use error::{Error, Result};
-pub use evaluation::{Activity, Evaluation, Histogram};
-pub use gradient_check::BlockError;
-pub use idx::{ElementType, Idx};
-#[cfg(feature = "mpi")]
-pub use mpi::Mpi;
-pub use network::{Layer, layout};
-#[cfg(feature = "onnx")]
-pub use onnx::Part;
-pub use probe::{Labelled, Probe, probe};
-pub use ranks::{Ranks, Sums};
-pub use rows::RowWriter;
+pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
-pub use samples::{Samples, Scaling};
 pub use settings::{
     Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
     Target, activation_of,
 };
-pub use step::StepReport;
-pub use team::{Team, available_threads};
-pub use trainer::{Trainer, TrainerBuilder};
+pub use training::step::StepReport;
+pub use training::trainer::{Trainer, TrainerBuilder};

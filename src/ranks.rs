@@ -1,11 +1,17 @@
 //! Ranks: processes, on one machine or many, that train one network together. Each has its part of
 //! every batch; what is a sum over the batch is summed over all of them.
 
+#[cfg(feature = "mpi")]
+mod mpi;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
+
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 
 /// What a message-passing system does for the ranks of a training.
 ///

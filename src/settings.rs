@@ -236,7 +236,7 @@ pub struct Target {
 pub enum Measure {
     /// The mean of |a| over samples and units.
     MeanActivation,
-    /// Units active in a sample, a mean over samples; see [`Activity`](crate::Activity).
+    /// Units active in a sample, a mean over samples; see [`Activity`](crate::analysis::Activity).
     L0,
 }
 

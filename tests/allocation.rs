@@ -9,16 +9,18 @@ use std::sync::atomic::Ordering;
 
 use counting::ALLOCATIONS;
 use sae::{
-    Activation, Code, Corruption, Idx, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples,
-    Scaling, Settings, Target, Team, Trainer, idx,
+    Activation, Code, Corruption, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples, Scaling,
+    Settings, Target, Trainer,
+    compute::ThreadPool,
+    data::{Idx, idx},
 };
 
 /// Fails if one of 50 steps, or one on a batch of the caller's, allocates after the first step.
 fn check(what: &str, settings: Settings, samples: &Samples, threads: usize) {
-    let team = Team::exactly(threads);
-    assert_eq!(team.threads(), threads);
+    let pool = ThreadPool::exactly(threads);
+    assert_eq!(pool.threads(), threads);
     let batch = vec![0.5; settings.batch * samples.features()];
-    let mut trainer = Trainer::builder().settings(settings).team(team).build(samples).unwrap();
+    let mut trainer = Trainer::builder().settings(settings).pool(pool).build(samples).unwrap();
     trainer.step().unwrap();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!(before > 0, "nothing is counted");

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use common::pixels;
 use folder::Folder;
 use sae::{
-    Checkpoint, Checkpoints, Code, Corruption, Isa, Measure, Optimizer, Samples, Schedule, Target,
-    Team, Trainer, TrainerBuilder,
+    Code, Corruption, Isa, Measure, Optimizer, Samples, Schedule, Target, Trainer, TrainerBuilder,
+    compute::ThreadPool,
+    files::{Checkpoint, Checkpoints},
 };
 
 const SAMPLES: usize = 50;
@@ -57,8 +58,8 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
         for (isa, threads) in isas.iter().zip([1, 3, 2].into_iter().cycle()) {
             let checkpoint = Checkpoint::load(&path).unwrap();
             assert_eq!(checkpoint.steps(), stop as u64);
-            let team = Team::exactly(threads);
-            let trainer = Trainer::builder().resume(checkpoint).isa(*isa).team(team);
+            let pool = ThreadPool::exactly(threads);
+            let trainer = Trainer::builder().resume(checkpoint).isa(*isa).pool(pool);
             let mut trainer = trainer.build(&samples).unwrap();
             steps(&mut trainer, 40 - stop);
             assert_eq!(trainer.steps(), 40);

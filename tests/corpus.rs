@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use sae::{Autoencoder, Checkpoint, Idx, Settings};
+use sae::{Autoencoder, Settings, data::Idx, files::Checkpoint};
 
 #[path = "../fuzz/small.rs"]
 mod small;

@@ -11,8 +11,11 @@ use std::path::Path;
 use counting::LARGEST;
 use folder::Folder;
 use proptest::prelude::*;
-use sae::idx::{self, Element};
-use sae::{ElementType, Error, Idx};
+use sae::data::idx::{self, Element};
+use sae::{
+    Error,
+    data::{ElementType, Idx},
+};
 
 #[cfg(feature = "gz")]
 fn gz(bytes: &[u8]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use counting::peak;
-use sae::{Autoencoder, Checkpoint, Idx, Scaling, Settings};
+use sae::{Autoencoder, Scaling, Settings, data::Idx, files::Checkpoint};
 
 const MIB: usize = 1 << 20;
 

@@ -3,7 +3,9 @@
 mod common;
 
 use common::uniform;
-use sae::{Activation, Autoencoder, Engine, Initialisation, Isa, Scaling, Settings, Team};
+use sae::{
+    Activation, Autoencoder, Engine, Initialisation, Isa, Scaling, Settings, compute::ThreadPool,
+};
 
 const FEATURES: usize = 9;
 const NORM: f32 = 3.0;
@@ -47,7 +49,7 @@ fn length(input: &[f32]) -> f32 {
 fn they_are_summits() {
     for activation in [Activation::Sigmoid, Activation::Tanh, Activation::Relu] {
         let net = net(activation);
-        let mut engine = Engine::new(Isa::detect(), Team::new(2));
+        let mut engine = Engine::new(Isa::detect(), ThreadPool::new(2));
         for (layer, reach) in [(0, 10.0), (1, 0.3)] {
             let inputs = net.preferred_inputs(&mut engine, layer, NORM).unwrap();
             assert_eq!(inputs.len(), FEATURES * net.settings().layers[layer + 1]);
@@ -70,7 +72,7 @@ fn they_are_summits() {
 
 #[test]
 fn what_there_is_not_is_refused() {
-    let mut engine = Engine::new(Isa::detect(), Team::new(1));
+    let mut engine = Engine::new(Isa::detect(), ThreadPool::new(1));
     let net = net(Activation::Sigmoid);
     let problem = net.preferred_inputs(&mut engine, 2, 1.0).unwrap_err().to_string();
     assert!(problem.contains("layer: layer 2; 0 to 1 were expected"), "{problem}");

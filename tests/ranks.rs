@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use common::pixels;
 use sae::{
-    Activation, Batches, Code, Corruption, Error, LayerPenalty, Loss, Measure, Optimizer, Samples,
-    Settings, StepReport, Target, Trainer, TrainerBuilder,
+    Activation, Code, Corruption, Error, LayerPenalty, Loss, Measure, Optimizer, Samples, Settings,
+    StepReport, Target, Trainer, TrainerBuilder, data::Order,
 };
 use threads::Threads;
 
@@ -62,7 +62,8 @@ fn course(trainer: &mut Trainer, steps: u64) -> Course {
 fn together(count: usize, threads: usize, settings: &Settings, steps: u64) -> Course {
     let samples = samples();
     let mut courses = Threads::run(count, |ranks| {
-        let builder = builder(settings).team(sae::Team::exactly(threads)).ranks(ranks);
+        let builder =
+            builder(settings).pool(sae::compute::ThreadPool::exactly(threads)).ranks(ranks);
         course(&mut builder.build(&samples).unwrap(), steps)
     });
     let last = courses.pop().unwrap();
@@ -220,7 +221,7 @@ fn shares() {
     let share = |rank: usize| &all[cuts[rank] * FEATURES..cuts[rank + 1] * FEATURES];
     let mut alone = builder(&settings).build(&samples()).unwrap();
     let mut orders: Vec<_> =
-        (0..3).map(|rank| Batches::new(cuts[rank + 1] - cuts[rank], settings.seed)).collect();
+        (0..3).map(|rank| Order::new(cuts[rank + 1] - cuts[rank], settings.seed)).collect();
     let parts = [7, 7, 8];
     let mut expected = Vec::new();
     for _ in 0..25 {
@@ -433,7 +434,7 @@ fn a_checkpoint_of_rank_0_is_enough() {
             // With another number of threads, and nothing at rank 1.
             let mut again = builder(&settings).threads(2).sharded(sharded).ranks(ranks.clone());
             if ranks.number() == 0 {
-                let checkpoint = sae::Checkpoint::from_bytes("rank 0's", &checkpoint);
+                let checkpoint = sae::files::Checkpoint::from_bytes("rank 0's", &checkpoint);
                 again = again.resume(checkpoint.unwrap());
             }
             (whole, course(&mut again.build(&samples).unwrap(), 10))

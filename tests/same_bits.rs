@@ -8,7 +8,7 @@ mod common;
 mod folder;
 
 use common::pixels;
-use sae::{Activation, Isa, Samples, Settings, Team, Trainer, TrainerBuilder};
+use sae::{Activation, Isa, Samples, Settings, Trainer, TrainerBuilder, compute::ThreadPool};
 
 /// FNV-1a, 64 bits, over little-endian numbers.
 fn hash(lists: &[&[f32]]) -> u64 {
@@ -33,7 +33,10 @@ struct Way {
 type Outcome = (u64, [u64; 4]);
 
 fn builder(way: Way) -> TrainerBuilder {
-    Trainer::builder().isa(way.isa).team(Team::exactly(way.threads)).skip_zeros(way.skip_zeros)
+    Trainer::builder()
+        .isa(way.isa)
+        .pool(ThreadPool::exactly(way.threads))
+        .skip_zeros(way.skip_zeros)
 }
 
 /// A training after all steps but the last.
@@ -53,11 +56,11 @@ fn trained(settings: &Settings, samples: &Samples, way: Way, steps: u64) -> Trai
 fn resumed(mut trainer: Trainer, samples: &Samples, way: Way) -> Trainer {
     let folder = folder::Folder::new("same-bits");
     let path = folder.0.join("run.ckpt");
-    let mut checkpoints = sae::Checkpoints::new(&path, 1, &trainer).unwrap();
+    let mut checkpoints = sae::files::Checkpoints::new(&path, 1, &trainer).unwrap();
     checkpoints.save(&mut trainer).unwrap();
     checkpoints.finish().unwrap();
     drop(trainer);
-    builder(way).resume(sae::Checkpoint::load(&path).unwrap()).build(samples).unwrap()
+    builder(way).resume(sae::files::Checkpoint::load(&path).unwrap()).build(samples).unwrap()
 }
 
 #[cfg(not(feature = "model"))]
@@ -213,7 +216,7 @@ fn a_batch_of_the_callers() {
     let samples = Samples::from_values(values.clone(), layers[0]).unwrap();
     let build = || Trainer::builder().settings(settings(&layers, 12, true)).build(&samples);
     let (mut drawn, mut given) = (build().unwrap(), build().unwrap());
-    let mut batches = sae::Batches::new(samples.len(), Settings::default().seed);
+    let mut batches = sae::data::Order::new(samples.len(), Settings::default().seed);
     for _ in 0..10 {
         let mut rows = [0; 12];
         batches.next(&mut rows);
@@ -232,12 +235,12 @@ fn the_seeds_network_on_drawn_digits() {}
 #[cfg(feature = "digits")]
 mod digits {
     use super::*;
-    use sae::{Idx, Preset, Scaling};
+    use sae::{Preset, Scaling, data::Idx};
 
     const STEPS: u64 = 300;
 
     fn drawn() -> Samples {
-        let digits = sae::digits::draw(2000, 1, 2);
+        let digits = sae::data::digits::draw(2000, 1, 2);
         let mut file = vec![0, 0, 8, 3, 0, 0, 2000u16.to_be_bytes()[0], 2000u16.to_be_bytes()[1]];
         file.extend([0, 0, 0, 28, 0, 0, 0, 28]);
         file.extend(digits.images);

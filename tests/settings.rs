@@ -2,7 +2,9 @@
 
 use std::error::Error as _;
 
-use sae::{Activation, Error, Preset, Samples, Settings, Team, Trainer, TrainerBuilder};
+use sae::{
+    Activation, Error, Preset, Samples, Settings, Trainer, TrainerBuilder, compute::ThreadPool,
+};
 
 fn samples() -> Samples {
     Samples::from_values(vec![0.5; 40], 4).unwrap()
@@ -188,7 +190,7 @@ fn threads_change_hands() {
     fn assert_error<T: std::error::Error + Send + Sync + 'static>() {}
     assert_send::<Trainer>();
     assert_send::<TrainerBuilder>();
-    assert_send::<Team>();
+    assert_send::<ThreadPool>();
     assert_send::<Samples>();
     assert_error::<Error>();
 

@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use common::{pixels, uniform};
 use folder::Folder;
-use sae::{Idx, Samples, Scaling, Trainer, idx};
+use sae::{
+    Samples, Scaling, Trainer,
+    data::{Idx, idx},
+};
 
 /// Whose memory it is, counted.
 #[derive(Clone)]

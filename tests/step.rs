@@ -4,7 +4,7 @@ mod common;
 
 use common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, layout};
+use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, network::layout};
 use sae_kernels::reference::{Gate, Net, Penalty};
 use serde_json::Value;
 
@@ -226,7 +226,7 @@ fn check(case: &Case) -> Option<()> {
     let mut trainer = Trainer::builder()
         .settings(settings.clone())
         .isa(*isa)
-        .team(sae::Team::exactly(*threads))
+        .pool(sae::compute::ThreadPool::exactly(*threads))
         .skip_zeros(*skip_zeros)
         .build(&samples)
         .unwrap();

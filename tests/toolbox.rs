@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use common::pixels;
 use proptest::prelude::*;
 use sae::{
-    Activation, Code, Corruption, EarlyStopping, Initialisation, Isa, LayerPenalty, Loss, Measure,
-    Optimizer, Samples, Schedule, Settings, Target, Team, Trainer,
+    Activation, Code, Corruption, Initialisation, Isa, LayerPenalty, Loss, Measure, Optimizer,
+    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool, training::EarlyStopping,
 };
 
 const FEATURES: usize = 12;
@@ -181,8 +181,8 @@ fn threads_share_the_work_and_change_no_bit() {
         settings.batch = 100;
         change(&mut settings);
         let run = |threads: usize| {
-            let team = Team::exactly(threads);
-            let builder = Trainer::builder().settings(settings.clone()).team(team);
+            let pool = ThreadPool::exactly(threads);
+            let builder = Trainer::builder().settings(settings.clone()).pool(pool);
             let mut trainer = builder.build(&samples).unwrap();
             for _ in 0..5 {
                 trainer.step().unwrap();
@@ -308,8 +308,8 @@ fn corruption_is_seeded_and_as_strong_as_asked() {
     let run = |corruption: Corruption, threads: usize| {
         let mut settings = settings(&[FEATURES, 9, FEATURES]);
         settings.corruption = corruption;
-        let team = Team::exactly(threads);
-        let mut trainer = Trainer::builder().settings(settings).team(team).build(&samples).unwrap();
+        let pool = ThreadPool::exactly(threads);
+        let mut trainer = Trainer::builder().settings(settings).pool(pool).build(&samples).unwrap();
         let reports: Vec<_> = (0..20).map(|_| trainer.step().unwrap()).collect();
         (reports, trainer.into_autoencoder())
     };
@@ -358,8 +358,9 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
     }
     let evaluation = trainer.evaluate(&samples).unwrap();
     assert!(evaluation.explained_variance > 1.0 - 1e-6, "{evaluation:?}");
-    // Another team takes the same steps.
-    let mut again = Trainer::builder().settings(settings).team(Team::exactly(3)).build(&samples);
+    // Another pool takes the same steps.
+    let mut again =
+        Trainer::builder().settings(settings).pool(ThreadPool::exactly(3)).build(&samples);
     let again = again.as_mut().unwrap();
     for _ in 0..120 {
         again.step().unwrap();
@@ -555,7 +556,7 @@ proptest! {
             let mut trainer = Trainer::builder()
                 .settings(settings.clone())
                 .isa(Isa::forced(isa).unwrap())
-                .team(Team::exactly(threads))
+                .pool(ThreadPool::exactly(threads))
                 .skip_zeros(skip)
                 .build(&samples)
                 .unwrap();

@@ -1,4 +1,4 @@
-//! Batches and their order, divergence, and what a trained network gives back.
+//! Order and their order, divergence, and what a trained network gives back.
 
 mod common;
 
@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Batches, Error, Samples, Team, Trainer};
+use sae::{Activation, Error, Samples, Trainer, compute::ThreadPool, data::Order};
 
-fn next(batches: &mut Batches, batch: usize) -> Vec<u32> {
+fn next(batches: &mut Order, batch: usize) -> Vec<u32> {
     let mut rows = vec![u32::MAX; batch];
     batches.next(&mut rows);
     rows
@@ -20,7 +20,7 @@ proptest! {
     /// Whatever the sizes, each run of `samples` draws holds every sample once.
     #[test]
     fn every_sample_once_an_epoch(samples in 1usize..60, batch in 1usize..100, seed: u64) {
-        let mut batches = Batches::new(samples, seed);
+        let mut batches = Order::new(samples, seed);
         prop_assert_eq!(batches.position(), (0, 0));
         let mut drawn = Vec::new();
         while drawn.len() < 4 * samples {
@@ -38,12 +38,12 @@ proptest! {
     /// A position is the whole state.
     #[test]
     fn a_position_is_enough(samples in 1usize..60, batch in 1usize..100, before in 0usize..8) {
-        let mut batches = Batches::new(samples, 7);
+        let mut batches = Order::new(samples, 7);
         for _ in 0..before {
             next(&mut batches, batch);
         }
         let (epoch, position) = batches.position();
-        let mut other = Batches::new(samples, 7);
+        let mut other = Order::new(samples, 7);
         next(&mut other, 3);
         other.seek(epoch, position);
         prop_assert_eq!(other.position(), (epoch, position));
@@ -55,10 +55,10 @@ proptest! {
 
 #[test]
 fn epochs_and_seeds_have_their_own_order() {
-    let mut batches = Batches::new(50, 1);
+    let mut batches = Order::new(50, 1);
     let [first, second] = [(); 2].map(|()| next(&mut batches, 50));
     assert_ne!(first, second);
-    assert_ne!(first, next(&mut Batches::new(50, 2), 50));
+    assert_ne!(first, next(&mut Order::new(50, 2), 50));
     assert_ne!(first, (0..50).collect::<Vec<_>>());
 }
 
@@ -67,7 +67,7 @@ fn epochs_and_seeds_have_their_own_order() {
 fn orders_are_equally_likely() {
     let mut counts = std::collections::BTreeMap::new();
     for seed in 0..6000 {
-        *counts.entry(next(&mut Batches::new(3, seed), 3)).or_insert(0) += 1;
+        *counts.entry(next(&mut Order::new(3, seed), 3)).or_insert(0) += 1;
     }
     assert!(counts.len() == 6 && counts.values().all(|&count| (880..1120).contains(&count)));
 }
@@ -75,7 +75,7 @@ fn orders_are_equally_likely() {
 #[test]
 #[should_panic(expected = "no such position")]
 fn a_position_outside_the_epoch() {
-    Batches::new(5, 1).seek(0, 6);
+    Order::new(5, 1).seek(0, 6);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_huge_learning_rate_diverges() {
     for threads in [1, 3] {
         let builder = Trainer::builder().layers([5, 4, 3, 4, 5]).batch(10).beta(0.0);
         let builder = builder.activation(Activation::Linear).output_activation(Activation::Linear);
-        let builder = builder.learning_rate(1e9).team(Team::exactly(threads));
+        let builder = builder.learning_rate(1e9).pool(ThreadPool::exactly(threads));
         assert_diverges(&mut builder.build(&samples).unwrap(), 5);
     }
 }
@@ -182,7 +182,7 @@ fn a_feature_that_is_not_finite_is_named() {
             values[217 * 5 + 3] = bad;
             let samples = Samples::from_values(values, 5).unwrap();
             let builder = Trainer::builder().layers([5, 4, 5]).batch(300);
-            let mut trainer = builder.team(Team::exactly(threads)).build(&samples).unwrap();
+            let mut trainer = builder.pool(ThreadPool::exactly(threads)).build(&samples).unwrap();
             let before = bits(&trainer);
             for error in [
                 trainer.step().unwrap_err(),
@@ -207,7 +207,7 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
         for layers in [vec![d, 11, d], vec![d, 20, 6, 20, d], vec![d, 9, 8, 5, 8, 9, d]] {
             let code = layers[layers.len() / 2];
             let builder = Trainer::builder().layers(layers).beta(0.0).activation(activation);
-            let mut trainer = builder.team(Team::exactly(2)).build(&samples).unwrap();
+            let mut trainer = builder.pool(ThreadPool::exactly(2)).build(&samples).unwrap();
             trainer.run(20, |_, _| ControlFlow::Continue(())).unwrap();
             let codes = trainer.encode(&samples).unwrap();
             assert_eq!(codes.len(), count * code);
@@ -233,7 +233,7 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
             let mean = codes.iter().map(|&a| f64::from(a)).sum::<f64>() / codes.len() as f64;
             assert!((means[means.len() / 2] - mean).abs() < 1e-5 * mean.abs().max(1.0));
             let network = trainer.into_autoencoder();
-            let mut engine = sae::Engine::new(sae::Isa::detect(), Team::new(1));
+            let mut engine = sae::Engine::new(sae::Isa::detect(), ThreadPool::new(1));
             assert!(network.reconstruct(&mut engine, &samples).unwrap() == reconstruction);
         }
     }

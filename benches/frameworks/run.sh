@@ -74,7 +74,7 @@ if [ -z "$data" ]; then
     if [ ! -d "$data" ]; then
         data=$temp/digits
         say "drawing digits"
-        (cd "$root" && cargo run --release --features cli -- make-digits "$data" >&2)
+        (cd "$root" && cargo run --release -- make-digits "$data" >&2)
         what="drawn digits"
     fi
 fi

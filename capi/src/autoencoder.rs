@@ -3,7 +3,11 @@
 use std::ffi::c_char;
 use std::sync::Mutex;
 
-use sae::{Autoencoder, Engine, Idx, Isa, Samples, Team, available_threads};
+use sae::{
+    Autoencoder, Engine, Isa, Samples,
+    compute::{ThreadPool, available_threads},
+    data::Idx,
+};
 
 use crate::border::{
     Failure, Result, SaeStatus, answer, check_room, enter, fill, guard, hand_over, handle, is_busy,
@@ -23,7 +27,7 @@ struct AtWork {
 impl SaeAutoencoder {
     pub(crate) fn new(net: Autoencoder, threads: usize) -> Result<Self> {
         let threads = if threads == 0 { available_threads() } else { threads };
-        let engine = Engine::new(isa()?, Team::new(threads));
+        let engine = Engine::new(isa()?, ThreadPool::new(threads));
         Ok(SaeAutoencoder(Mutex::new(AtWork { net, engine })))
     }
 }

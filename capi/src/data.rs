@@ -2,7 +2,10 @@
 
 use std::ffi::c_char;
 
-use sae::{Error, Idx, Samples, Scaling, digits};
+use sae::{
+    Error, Samples, Scaling,
+    data::{Idx, digits},
+};
 
 use crate::border::{
     Failure, Result, SaeStatus, Strided, answer, check_room, fill, guard, hand_over, handle, put,

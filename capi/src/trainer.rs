@@ -4,7 +4,10 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
-use sae::{Checkpoint, Checkpoints, StepReport, Trainer};
+use sae::{
+    StepReport, Trainer,
+    files::{Checkpoint, Checkpoints},
+};
 
 use crate::autoencoder::SaeAutoencoder;
 use crate::border::{

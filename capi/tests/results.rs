@@ -6,7 +6,10 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
-use sae::{Autoencoder, Idx, Samples, Scaling, Trainer, digits, idx};
+use sae::{
+    Autoencoder, Samples, Scaling, Trainer,
+    data::{Idx, digits, idx},
+};
 use sae_capi::*;
 
 use common::*;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sae::Checkpoint;
+use sae::files::Checkpoint;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Checkpoint::from_bytes("fuzz", bytes);

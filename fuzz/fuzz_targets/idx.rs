@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sae::Idx;
+use sae::data::Idx;
 
 #[path = "../limit.rs"]
 mod limit;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use numpy::{Element, PyArray2, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use sae::{ElementType, Idx, Samples, Scaling};
+use sae::{Samples, Scaling, data::{ElementType, Idx}};
 
 use crate::failure;
 

@@ -19,13 +19,13 @@ fn draw_digits(
     samples: usize,
     seed: u64,
 ) -> PyResult<(Bound<'_, PyArray3<u8>>, Bound<'_, PyArray1<u8>>)> {
-    let side = sae::digits::SIDE;
+    let side = sae::data::digits::SIDE;
     let pixels = samples.checked_mul(side * side);
     if pixels.is_none_or(|pixels| Vec::<u8>::new().try_reserve_exact(pixels).is_err()) {
         return Err(PyMemoryError::new_err(format!("samples: {samples} images find no memory")));
     }
-    let threads = sae::available_threads();
-    let drawn = py.detach(|| sae::digits::draw(samples, seed, threads));
+    let threads = sae::compute::available_threads();
+    let drawn = py.detach(|| sae::data::digits::draw(samples, seed, threads));
     let images = drawn.images.into_pyarray(py).reshape([samples, side, side])?;
     Ok((images, drawn.labels.into_pyarray(py)))
 }

@@ -8,7 +8,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use sae::{Activity, Autoencoder, Engine, Isa, Team, available_threads};
+use sae::{Autoencoder, Engine, Isa, analysis::Activity, compute::{ThreadPool, available_threads}};
 
 use crate::data::Data;
 use crate::failure;
@@ -21,10 +21,10 @@ pub struct Network {
 }
 
 /// So many threads, or as many as there are cores.
-pub fn team(threads: Option<usize>) -> PyResult<Team> {
+pub fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
     match threads {
         Some(0) => Err(PyValueError::new_err("threads: 0 threads; at least 1 was expected")),
-        threads => Ok(Team::new(threads.unwrap_or_else(available_threads))),
+        threads => Ok(ThreadPool::new(threads.unwrap_or_else(available_threads))),
     }
 }
 
@@ -114,7 +114,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, team(threads)?);
+        let mut engine = Engine::new(isa()?, pool(threads)?);
         let codes = py.detach(|| self.net.encode(&mut engine, &samples)).map_err(failure::of)?;
         codes.into_pyarray(py).reshape([samples.len(), self.code_units()])
     }
@@ -127,7 +127,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, team(threads)?);
+        let mut engine = Engine::new(isa()?, pool(threads)?);
         let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
         done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), samples.features()])
     }
@@ -144,7 +144,7 @@ impl Network {
             return Err(PyValueError::new_err(problem));
         }
         let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
-        let mut engine = Engine::new(isa()?, team(threads)?);
+        let mut engine = Engine::new(isa()?, pool(threads)?);
         let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
         done.into_pyarray(py).reshape([rows, self.net.settings().layers[0]])
     }
@@ -157,7 +157,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, team(threads)?);
+        let mut engine = Engine::new(isa()?, pool(threads)?);
         let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
         let all = PyDict::new(py);
         for (name, value) in [

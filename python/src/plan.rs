@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Activation, EarlyStopping, Error, Optimizer, Samples, Scaling, Settings};
+use sae::{Activation, Error, Optimizer, Samples, Scaling, Settings, training::EarlyStopping};
 
 use crate::data::Data;
 use crate::failure;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Autoencoder, Checkpoint, EarlyStopping, Optimizer, Samples, StepReport, Trainer};
+use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint, training::EarlyStopping};
 
 use crate::data::Data;
 use crate::failure;
-use crate::network::{Network, isa, team};
+use crate::network::{Network, isa, pool};
 use crate::plan::Plan;
 
 /// Longest time from one look at signals to the next, but for one step.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A trainer that begins, or goes on from a network's training, or from its weights alone.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
-    let builder = Trainer::builder().isa(isa()?).team(team(plan.threads)?);
+    let builder = Trainer::builder().isa(isa()?).pool(pool(plan.threads)?);
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
         return builder.settings(settings).build(samples).map_err(failure::of);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use sae::{Ranks, Sums};
+use sae::ranks::{Ranks, Sums};
 
 /// Where ranks meet: what each has brought, and what all had brought the last time.
 #[derive(Default)]

@@ -1,0 +1,151 @@
+//! Holds the gradient against slopes of the objective: for who adds a penalty or ports a network.
+
+use sae_kernels::Loss;
+use sae_kernels::reference::{Gate, Net, Penalty};
+
+use crate::error::{Error, Result};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::layers::for_each_twin;
+use crate::settings::{Code, Corruption};
+use crate::training::trainer::Trainer;
+
+/// How far one block of parameters' gradient is off.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BlockError {
+    /// The block: `weights 0`, `biases 0`, `weights 1`, ….
+    pub block: String,
+    /// Parameters of it that were looked at.
+    pub checked: usize,
+    /// Largest |gradient - slope| by the larger of the two, or by a hundredth of the largest slope
+    /// of the block where both are smaller than that.
+    pub largest: f64,
+    /// The parameter, by its place in [`Autoencoder::parameters`].
+    pub at: usize,
+}
+
+impl Trainer {
+    /// The gradient of the objective on a batch `[batch, features]` against slopes, by central
+    /// differences, of the objective in `f64` and plain loops (`sae_kernels::reference`), for at
+    /// most so many parameters of each block, spread over it. Nothing is changed but what
+    /// [`Trainer::gradient_on`] changes.
+    ///
+    /// Inputs are not corrupted; a JumpReLU's thresholds have no slope and are left out. At the
+    /// kink of an activation, or where a gate keeps another unit, a slope means nothing. It takes
+    /// two objectives in plain loops a parameter: try it on a small network.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
+    /// means, whose gradient is not that of this objective, and with several ranks.
+    pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
+        let settings = self.autoencoder().settings().clone();
+        if settings.corruption != Corruption::None {
+            return Err(Error::setting("corruption", "a gradient check needs inputs as they are"));
+        }
+        if settings.rho_momentum > 0.0 {
+            let problem = "the gradient at a running mean is not that of the objective";
+            return Err(Error::setting("rho_momentum", problem));
+        }
+        if self.ranks().is_some() {
+            let problem = "a gradient check wants the whole batch, of which a rank has a part";
+            return Err(Error::setting("ranks", problem));
+        }
+        let (_, gradient) = self.gradient_on(batch)?;
+        let gradient = gradient.to_vec();
+        let net = self.autoencoder();
+        let objective = Objective::of(net, batch);
+        let layers = net.layers();
+        let mut parameters: Vec<f64> = net.parameters().iter().map(|&w| w.into()).collect();
+        // The place that moves with each.
+        let mut twins: Vec<usize> = (0..parameters.len()).collect();
+        if settings.tied {
+            for_each_twin(&layers, |here, there| (twins[here], twins[there]) = (there, here));
+        }
+        let mut blocks = Vec::new();
+        for (l, layer) in layers.iter().enumerate() {
+            for (name, range) in [("weights", layer.weights()), ("biases", layer.biases())] {
+                let count = range.len().min(per_block.max(1));
+                let places: Vec<usize> =
+                    (0..count).map(|i| range.start + i * range.len() / count).collect();
+                let mut slopes = Vec::with_capacity(count);
+                for &at in &places {
+                    let both = [at, twins[at]];
+                    let moved = if twins[at] == at { &both[..1] } else { &both };
+                    slopes.push(objective.slope(&mut parameters, moved));
+                }
+                let floor = slopes.iter().fold(0.0, |most: f64, s| most.max(s.abs())) / 100.0;
+                let mut worst = (0.0, range.start);
+                for (&at, slope) in places.iter().zip(slopes) {
+                    let have = f64::from(gradient[at]);
+                    let size = have.abs().max(slope.abs()).max(floor);
+                    let off = if size > 0.0 { (have - slope).abs() / size } else { 0.0 };
+                    if off > worst.0 || off.is_nan() {
+                        worst = (off, at);
+                    }
+                }
+                let block = format!("{name} {l}");
+                blocks.push(BlockError { block, checked: count, largest: worst.0, at: worst.1 });
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+/// The objective on a batch, in `f64`.
+struct Objective {
+    sizes: Vec<usize>,
+    activations: Vec<sae_kernels::Activation>,
+    penalties: Vec<Penalty>,
+    loss: Loss,
+    gate: Gate,
+    lambda: f64,
+    batch: Vec<f64>,
+}
+
+impl Objective {
+    fn of(net: &Autoencoder, batch: &[f32]) -> Self {
+        let settings = net.settings();
+        let layers = settings.layers.len() - 1;
+        let n = batch.len() / settings.layers[0];
+        let factor = net.penalty_factor();
+        let penalty = |l| match settings.penalty_of(l) {
+            Some(of) => Penalty { rho: of.rho, beta: factor * of.beta, l1: factor * of.l1 },
+            None => Penalty::default(),
+        };
+        Objective {
+            sizes: settings.layers.clone(),
+            activations: (0..layers).map(|l| settings.activation_of(l)).collect(),
+            penalties: (0..layers - 1).map(penalty).collect(),
+            loss: settings.loss,
+            gate: match settings.code {
+                Code::Dense => Gate::Open,
+                Code::TopK(k) => Gate::TopK(k),
+                Code::BatchTopK(k) => Gate::BatchTopK(n * k),
+                Code::JumpRelu { l0, bandwidth } => Gate::Jump { bandwidth, l0: factor * l0 },
+            },
+            lambda: settings.lambda,
+            batch: batch.iter().map(|&x| x.into()).collect(),
+        }
+    }
+
+    /// By these parameters, moved together.
+    fn slope(&self, parameters: &mut [f64], moved: &[usize]) -> f64 {
+        const STEP: f64 = 1e-5;
+        let net = Net {
+            sizes: &self.sizes,
+            activations: &self.activations,
+            penalties: &self.penalties,
+            loss: self.loss,
+            gate: self.gate,
+            lambda: self.lambda,
+        };
+        let n = self.batch.len() / self.sizes[0];
+        let mut value = |by: f64| {
+            moved.iter().for_each(|&at| parameters[at] += by);
+            let value = net.objective(parameters, &self.batch, n).total;
+            moved.iter().for_each(|&at| parameters[at] -= by);
+            value
+        };
+        (value(STEP) - value(-STEP)) / (2.0 * STEP)
+    }
+}

@@ -1,0 +1,168 @@
+//! Dead units, given a new start where the network does worst (Bricken et al. 2023).
+
+use rand_pcg::rand_core::Rng;
+
+use crate::compute::random::{Stream, generator};
+use crate::data::samples::Samples;
+use crate::error::{Error, Result};
+use crate::network::layers::{end, log_threshold, tie};
+use crate::ranks::lock;
+use crate::settings::Code;
+use crate::training::trainer::Trainer;
+
+/// Length of a revived unit's incoming weights, by the mean of those of living units: short, so that
+/// it disturbs little; but as long where only the largest activations are kept.
+const INCOMING: f64 = 0.2;
+const INCOMING_AMONG_LARGEST: f64 = 1.0;
+
+impl Trainer {
+    /// Gives units of the encoder's layers that are active in no sample (see
+    /// [`Activity::dead_units`](crate::analysis::Activity::dead_units)) a new start, and returns how many there
+    /// were.
+    ///
+    /// For each a sample is drawn, with the probability of its squared reconstruction error,
+    /// squared. Its activations at the layer before become the direction of the unit's incoming
+    /// weights, short ones, with bias 0; where the decoder is one layer, the sample becomes the
+    /// direction of the outgoing weights, too. The optimizer's moments of all these begin again at 0.
+    /// Of several ranks, rank 0 does it for all.
+    ///
+    /// # Errors
+    /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
+    /// rank whose samples are its own share.
+    pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
+        let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
+        if self.is_sharded() {
+            let problem = "a rank cannot tell by its share of the data which units are dead in all";
+            return Err(Error::setting("ranks", problem));
+        }
+        let leads = lock(&ranks).rank() == 0;
+        let count = if leads { self.revive_alone(samples) } else { Ok(0) };
+        let mut count = self.unless_any_failed(count)?.to_le_bytes();
+        lock(&ranks).broadcast(&mut count);
+        self.follow();
+        Ok(usize::from_le_bytes(count))
+    }
+
+    fn revive_alone(&mut self, samples: &Samples) -> Result<usize> {
+        let evaluation = self.evaluate(samples)?;
+        let encoder = self.autoencoder().settings().encoder_layers();
+        let layers = evaluation.layers[..encoder].iter();
+        let dead: Vec<Vec<usize>> = layers.map(|layer| layer.dead_units().collect()).collect();
+        let count = dead.iter().map(Vec::len).sum();
+        if count == 0 {
+            return Ok(0);
+        }
+        let mut weights = self.errors(samples)?;
+        weights.iter_mut().for_each(|error| *error *= *error);
+        let mut generator =
+            generator(self.autoencoder().settings().seed, Stream::Revival, self.steps());
+        for (layer, units) in dead.into_iter().enumerate() {
+            let chosen: Vec<usize> = units.iter().map(|_| draw(&mut generator, &weights)).collect();
+            let inputs = self.inputs_of(samples, layer, &chosen)?;
+            for (unit, (input, &sample)) in units.into_iter().zip(inputs.iter().zip(&chosen)) {
+                let mut features = vec![0.0; samples.features()];
+                samples.gather(sample, &mut features)?;
+                self.restart(layer, unit, input, &features);
+            }
+        }
+        if self.autoencoder().settings().tied {
+            let layers = self.autoencoder().layers();
+            tie(&layers, self.autoencoder_mut().parameters_mut());
+        }
+        Ok(count)
+    }
+
+    /// Each sample's squared reconstruction error, summed over features.
+    fn errors(&mut self, samples: &Samples) -> Result<Vec<f64>> {
+        let d = samples.features();
+        let mut errors = Vec::with_capacity(samples.len());
+        let (engine, net) = self.parts();
+        net.for_chunks(engine, samples, false, |chunk| {
+            let outputs = chunk.outputs.last().map_or(&[][..], |last| last);
+            for (x, a) in chunk.inputs.chunks(d).zip(outputs.chunks(d)) {
+                let squares = x.iter().zip(a).map(|(x, a)| f64::from(x - a) * f64::from(x - a));
+                errors.push(squares.sum());
+            }
+        })?;
+        Ok(errors)
+    }
+
+    /// What a layer sees of these samples.
+    fn inputs_of(
+        &mut self,
+        samples: &Samples,
+        layer: usize,
+        chosen: &[usize],
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut inputs = Vec::with_capacity(chosen.len());
+        let mut row = vec![0.0; samples.features()];
+        for &sample in chosen {
+            samples.gather(sample, &mut row)?;
+            if layer == 0 {
+                inputs.push(row.clone());
+                continue;
+            }
+            let one = Samples::from_values(row.clone(), row.len())?;
+            let (engine, net) = self.parts();
+            net.for_chunks(engine, &one, false, |chunk| {
+                inputs.push(chunk.outputs[layer - 1].clone())
+            })?;
+        }
+        Ok(inputs)
+    }
+
+    fn restart(&mut self, l: usize, unit: usize, input: &[f32], sample: &[f32]) {
+        let settings = self.autoencoder().settings().clone();
+        let layers = self.autoencoder().layers();
+        let layer = layers[l];
+        let incoming: Vec<usize> =
+            (0..layer.inputs).map(|i| layer.start + i * layer.outputs + unit).collect();
+        let parameters = self.autoencoder().parameters();
+        let square = |at: usize| f64::from(parameters[at]) * f64::from(parameters[at]);
+        let all: f64 = layer.weights().map(square).sum();
+        let own: f64 = incoming.iter().map(|&at| square(at)).sum();
+        let others = (layer.outputs - 1).max(1) as f64;
+        let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
+        let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
+        let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
+        let mut changed = incoming;
+        let mut values = scaled(input, length);
+        changed.push(layer.biases().start + unit);
+        values.push(0.0);
+        if l + 2 == layers.len() && !settings.tied {
+            let next = layers[l + 1];
+            let row = next.start + unit * next.outputs..next.start + (unit + 1) * next.outputs;
+            let mean = (next.weights().map(square).sum::<f64>() / next.inputs as f64).sqrt();
+            let length = if settings.unit_norm { 1.0 } else { mean };
+            changed.extend(row);
+            values.extend(scaled(sample, length));
+        }
+        if let Code::JumpRelu { bandwidth, .. } = settings.code
+            && l + 1 == settings.encoder_layers()
+        {
+            changed.push(end(&layers) + unit);
+            values.push(log_threshold(bandwidth));
+        }
+        self.overwrite(&changed, &values);
+    }
+}
+
+/// The direction of some numbers, at this length; zeros stay zeros.
+fn scaled(numbers: &[f32], length: f64) -> Vec<f32> {
+    let have = numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    let factor = if have > 0.0 { (length / have) as f32 } else { 0.0 };
+    numbers.iter().map(|x| x * factor).collect()
+}
+
+/// A place, with the probability of its weight.
+fn draw(generator: &mut impl Rng, weights: &[f64]) -> usize {
+    let all: f64 = weights.iter().sum();
+    let mut left = (generator.next_u64() >> 11) as f64 / 2f64.powi(53) * all;
+    for (at, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return at;
+        }
+    }
+    weights.len() - 1
+}

@@ -1,0 +1,119 @@
+//! What computes: an instruction set, a pool of threads, and for each thread the memory that a
+//! product works in.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use sae_kernels::gemm;
+use sae_kernels::{Activation, Division, Isa, Matrix, MatrixMut, Parts, Scratch};
+
+use crate::compute::ThreadPool;
+
+/// Below this many multiply-adds a thread's part is not worth the hand-over (some 0.3 us, the
+/// time of 5 000 multiply-adds; a tenth of that is lost at most).
+const LEAST_PART: usize = 50_000;
+
+/// An instruction set and the threads that use it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) isa: Isa,
+    pub(crate) pool: ThreadPool,
+    pub(crate) scratch: Scratches,
+}
+
+/// One scratch for each thread.
+#[derive(Debug)]
+pub(crate) struct Scratches(Vec<Mutex<(Vec<f32>, Vec<u32>)>>);
+
+impl Scratches {
+    /// Calls `f` with the scratch of a thread.
+    pub fn with<T>(&self, thread: usize, f: impl FnOnce(&mut Scratch<'_>) -> T) -> T {
+        // A scratch holds nothing between products, so one whose user panicked serves too.
+        let mut memory = self.0[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        let (floats, indices) = &mut *memory;
+        f(&mut Scratch::new(floats, indices))
+    }
+}
+
+impl Engine {
+    /// The threads of a pool, with an instruction set.
+    pub fn new(isa: Isa, pool: ThreadPool) -> Self {
+        let (floats, indices) = Scratch::LENGTHS;
+        let scratch = || Mutex::new((vec![0.0; floats], vec![0; indices]));
+        let scratch = Scratches((0..pool.threads()).map(|_| scratch()).collect());
+        Engine { isa, pool, scratch }
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The threads.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Divides `units` columns or rows, each worth `work` multiply-adds, among the threads, in
+    /// whole vectors.
+    pub(crate) fn divide(&self, units: usize, work: usize) -> Division {
+        let worth = (units * work / LEAST_PART).max(1);
+        Division::new(units, self.isa.lanes().max(8), self.pool.threads().min(worth))
+    }
+}
+
+/// One row of numbers, divided as the columns of a matrix are.
+pub(crate) fn row_parts(row: &mut [f32], division: Division) -> Parts<'_> {
+    let cols = row.len();
+    Parts::columns(MatrixMut::new(row, 1, cols), division)
+}
+
+/// A layer's parameters as they are read.
+#[derive(Clone, Copy)]
+pub(crate) struct LayerView<'a> {
+    pub weights: Matrix<'a>,
+    pub biases: &'a [f32],
+    pub activation: Activation,
+}
+
+impl<'a> LayerView<'a> {
+    /// The part that computes some of the units.
+    pub fn units(self, units: Range<usize>) -> Self {
+        let biases = &self.biases[units.clone()];
+        LayerView { weights: self.weights.columns(units), biases, ..self }
+    }
+}
+
+/// A layer forward, its units divided among the threads; the activations of each unit are added
+/// to `sums[units]`.
+pub(crate) fn forward(
+    engine: &mut Engine,
+    input: Matrix<'_>,
+    skip_zeros: bool,
+    layer: LayerView<'_>,
+    output: MatrixMut<'_>,
+    sums: &mut [f32],
+) {
+    let (samples, units) = output.shape();
+    let division = engine.divide(units, samples * layer.weights.shape().0);
+    let outputs = Parts::columns(output, division);
+    let sums = row_parts(sums, division);
+    let Engine { isa, pool, scratch } = engine;
+    pool.run(division.parts(), |part, thread| {
+        let layer = layer.units(division.range(part));
+        let (output, mut sums) = (outputs.take(part), sums.take(part));
+        scratch.with(thread, |scratch| {
+            gemm::forward(
+                *isa,
+                input,
+                skip_zeros,
+                layer.weights,
+                layer.biases,
+                layer.activation,
+                output,
+                sums.row_mut(0),
+                scratch,
+            );
+        });
+    });
+}

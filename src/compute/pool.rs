@@ -1,0 +1,334 @@
+//! A persistent pool of threads that share the parts of one piece of work after another.
+//!
+//! The caller works too. Workers that are asleep or not scheduled are never waited for: a part
+//! is claimed by whoever comes first, and the caller ends when every part is done and no worker is
+//! inside. So a machine with more threads than cores slows down, but does not collapse.
+
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use sync::{Arc, JoinHandle, hint, thread};
+
+/// The standard library's, or those of a checker that tries every order of events
+/// (`scripts/loom.sh`).
+mod sync {
+    #[cfg(not(loom))]
+    pub use std::{
+        hint,
+        sync::{Arc, atomic},
+        thread::{self, JoinHandle},
+    };
+
+    #[cfg(loom)]
+    pub use loom::{
+        hint,
+        sync::{Arc, atomic},
+        thread::{self, JoinHandle},
+    };
+}
+
+/// `(part, thread)`
+type Body<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// The lowest bits of `state` count the workers inside; then whether parts may be claimed; then
+/// the number of the job.
+const OPEN: u64 = 1 << 31;
+const INSIDE: u64 = OPEN - 1;
+
+/// Turns of a worker's spinning before it parks: some 100 microseconds, longer than the serial
+/// stretches between the phases of a step.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 4_000 };
+
+struct Shared {
+    state: AtomicU64,
+    /// Points to the caller's `Body` while the job is open or a worker is inside.
+    body: AtomicPtr<()>,
+    next: AtomicUsize,
+    parts: AtomicUsize,
+    parked: AtomicUsize,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+    /// Workers that have begun.
+    begun: std::sync::atomic::AtomicUsize,
+}
+
+/// Threads that wait for work, the caller's own included.
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ThreadPool").field("threads", &self.threads()).finish()
+    }
+}
+
+/// Cores that this process may use (affinity and cgroup quota respected).
+pub fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+impl ThreadPool {
+    /// A pool of `threads` threads, but no more than [`available_threads`]: more would only wait
+    /// for each other.
+    pub fn new(threads: usize) -> Self {
+        Self::exactly(threads.min(available_threads()))
+    }
+
+    /// A pool of `threads` threads, even where they are more than the cores. Threads that the
+    /// system refuses are done without.
+    pub fn exactly(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            state: AtomicU64::new(0),
+            body: AtomicPtr::new(std::ptr::null_mut()),
+            next: AtomicUsize::new(0),
+            parts: AtomicUsize::new(0),
+            parked: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            begun: std::sync::atomic::AtomicUsize::new(0),
+        });
+        let mut workers = Vec::new();
+        for thread in 1..threads {
+            let shared = Arc::clone(&shared);
+            let name = format!("sae-{thread}");
+            match thread::Builder::new().name(name).spawn(move || {
+                shared.begun.fetch_add(1, Ordering::Relaxed);
+                shared.work(thread);
+            }) {
+                Ok(worker) => workers.push(worker),
+                Err(_) => break,
+            }
+        }
+        // What a thread allocates as it begins is over before the first work.
+        while !cfg!(loom) && shared.begun.load(Ordering::Relaxed) < workers.len() {
+            thread::yield_now();
+        }
+        ThreadPool { shared, workers }
+    }
+
+    /// Threads, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `body(part, thread)` for every part, shared among the threads, and returns when all
+    /// are done. No two calls at a time have the same `thread`.
+    ///
+    /// # Panics
+    /// A call panicked.
+    pub fn run(&mut self, parts: usize, body: impl Fn(usize, usize) + Sync) {
+        if parts <= 1 || self.workers.is_empty() {
+            for part in 0..parts {
+                body(part, 0);
+            }
+            return;
+        }
+        let shared = &*self.shared;
+        let body: Body<'_> = &body;
+        shared.body.store((&raw const body).cast_mut().cast(), Ordering::Relaxed);
+        shared.parts.store(parts, Ordering::Relaxed);
+        shared.next.store(0, Ordering::Relaxed);
+        let job = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) << 32;
+        // Sequentially consistent, as is the worker's going to sleep: either it sees the job or
+        // this sees that it sleeps.
+        shared.state.store(job | OPEN, Ordering::SeqCst);
+        if shared.parked.load(Ordering::SeqCst) > 0 {
+            for worker in &self.workers {
+                worker.thread().unpark();
+            }
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| shared.claim(body, 0)));
+        shared.state.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut turns = 0;
+        while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
+            turns += 1;
+            if turns < SPINS { hint::spin_loop() } else { thread::yield_now() }
+        }
+        // Taken in any case: the next job must not find it.
+        let panicked = shared.panicked.swap(false, Ordering::Relaxed);
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
+        assert!(!panicked, "a thread of the pool panicked");
+    }
+}
+
+impl Shared {
+    fn claim(&self, body: Body<'_>, thread: usize) {
+        loop {
+            let part = self.next.fetch_add(1, Ordering::Relaxed);
+            if part >= self.parts.load(Ordering::Relaxed) {
+                return;
+            }
+            body(part, thread);
+        }
+    }
+
+    fn work(&self, thread: usize) {
+        let mut done = 0;
+        let mut turns = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let state = self.state.load(Ordering::Acquire);
+            if state & OPEN == 0 || state >> 32 == done {
+                turns += 1;
+                if turns < SPINS {
+                    hint::spin_loop();
+                } else {
+                    self.sleep(done);
+                }
+                continue;
+            }
+            turns = 0;
+            // Inside only while the job is open: after that the body may be gone.
+            let entered = self.state.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if entered.is_err() {
+                continue;
+            }
+            done = state >> 32;
+            let body = self.body.load(Ordering::Relaxed).cast_const().cast::<Body<'_>>();
+            // SAFETY: `run` stored the address of a live `Body` before it opened the job, and does
+            // not return before this thread has left.
+            #[allow(unsafe_code)]
+            let body = unsafe { *body };
+            if catch_unwind(AssertUnwindSafe(|| self.claim(body, thread))).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
+            }
+            self.state.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Parks until the caller has another job than `done`, or stops.
+    fn sleep(&self, done: u64) {
+        self.parked.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let state = self.state.load(Ordering::SeqCst);
+            if (state & OPEN != 0 && state >> 32 != done) || self.stop.load(Ordering::SeqCst) {
+                break;
+            }
+            thread::park();
+        }
+        self.parked.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker catches the panics of its work.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use super::sync::atomic::{AtomicUsize, Ordering};
+    use super::*;
+
+    /// Tries every order of events, but for those with more preemptions than a fault needs.
+    fn model(f: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(f);
+    }
+
+    /// Every part of every job runs once, and before `run` returns.
+    #[test]
+    fn jobs_one_after_another() {
+        model(|| {
+            let mut pool = ThreadPool::exactly(2);
+            for _ in 0..2 {
+                let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
+                pool.run(2, |part, _| {
+                    counts[part].fetch_add(1, Ordering::Relaxed);
+                });
+                let counts = counts.map(|count| count.into_inner());
+                assert_eq!(counts, [1, 1]);
+            }
+        });
+    }
+
+    /// What a part wrote is seen after `run` returns, without more.
+    #[test]
+    fn results_are_seen() {
+        model(|| {
+            let mut pool = ThreadPool::exactly(2);
+            let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
+            struct Shared<'a>(&'a [loom::cell::UnsafeCell<u32>; 2]);
+            // SAFETY: each part has a cell of its own, and the checker looks.
+            #[allow(unsafe_code)]
+            unsafe impl Sync for Shared<'_> {}
+            let shared = Shared(&cells);
+            for round in 1..3 {
+                pool.run(2, |part, _| {
+                    let Shared(cells) = &shared;
+                    cells[part].with_mut(|cell| {
+                        // SAFETY: as above.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            *cell += round;
+                        }
+                    });
+                });
+            }
+            // SAFETY: nobody is at work.
+            #[allow(unsafe_code)]
+            let sums = cells.map(|cell| cell.with(|cell| unsafe { *cell }));
+            assert_eq!(sums, [3, 3]);
+        });
+    }
+
+    /// Nobody is left behind, asleep or not, when the pool goes.
+    #[test]
+    fn a_team_that_never_worked() {
+        model(|| drop(ThreadPool::exactly(2)));
+    }
+
+    /// A part that panics, in either thread, ends its job and no other.
+    #[test]
+    fn a_panic() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let mut pool = ThreadPool::exactly(2);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                // (Unlike `panic!` it prints nothing, thousands of times.)
+                pool.run(2, |part, _| {
+                    if part == 1 {
+                        resume_unwind(Box::new(()))
+                    }
+                });
+            }));
+            assert!(outcome.is_err());
+            let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            pool.run(2, |part, _| {
+                counts[part].fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(counts.map(|count| count.into_inner()), [1, 1]);
+        });
+    }
+
+    #[test]
+    fn three_threads() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(1);
+        builder.check(|| {
+            let mut pool = ThreadPool::exactly(3);
+            let count = AtomicUsize::new(0);
+            pool.run(3, |_, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(count.into_inner(), 3);
+        });
+    }
+}

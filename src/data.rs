@@ -1,0 +1,14 @@
+//! Data: IDX and NumPy files, samples and their scaling, the order in which they are seen, drawn
+//! digits.
+
+#[cfg(feature = "digits")]
+pub mod digits;
+pub mod idx;
+pub mod npy;
+mod order;
+pub(crate) mod samples;
+mod writer;
+
+pub use idx::{ElementType, Idx};
+pub use order::Order;
+pub use writer::RowWriter;

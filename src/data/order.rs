@@ -1,0 +1,75 @@
+//! The order in which samples are seen.
+
+use crate::compute::random::{Stream, below, generator};
+
+/// Shuffled epochs without replacement. The samples left at the end of an epoch begin the next
+/// batch, which the new epoch fills; a batch longer than the data goes through several epochs.
+///
+/// The whole state is `(seed, epoch, position)`: an epoch's order is drawn from the seed and its
+/// number.
+#[derive(Clone, Debug)]
+pub struct Order {
+    order: Vec<u32>,
+    seed: u64,
+    epoch: u64,
+    position: usize,
+}
+
+impl Order {
+    /// The first epoch of so many samples, from 1 to 2^32 - 1.
+    ///
+    /// # Panics
+    /// There are none or too many.
+    pub fn new(samples: usize, seed: u64) -> Self {
+        let count = u32::try_from(samples).expect("at most 2^32 - 1 samples");
+        assert!(count > 0, "batches of no samples");
+        let mut batches = Order { order: (0..count).collect(), seed, epoch: 0, position: 0 };
+        batches.shuffle();
+        batches
+    }
+
+    /// Fisher and Yates, from the order 0, 1, 2 ….
+    fn shuffle(&mut self) {
+        let mut generator = generator(self.seed, Stream::Order, self.epoch);
+        for (at, sample) in self.order.iter_mut().enumerate() {
+            *sample = at as u32;
+        }
+        for at in (1..self.order.len()).rev() {
+            let other = below(&mut generator, at as u32 + 1);
+            self.order.swap(at, other as usize);
+        }
+    }
+
+    /// Fills `batch` with the samples of the next batch, counted from 0.
+    pub fn next(&mut self, batch: &mut [u32]) {
+        let mut filled = 0;
+        while filled < batch.len() {
+            if self.position == self.order.len() {
+                self.epoch += 1;
+                self.position = 0;
+                self.shuffle();
+            }
+            let count = (batch.len() - filled).min(self.order.len() - self.position);
+            batch[filled..filled + count]
+                .copy_from_slice(&self.order[self.position..self.position + count]);
+            filled += count;
+            self.position += count;
+        }
+    }
+
+    /// Epochs begun before this one, and samples of this one that were given out.
+    pub fn position(&self) -> (u64, usize) {
+        (self.epoch, self.position)
+    }
+
+    /// Goes to a place that [`Order::position`] told.
+    ///
+    /// # Panics
+    /// An epoch has no such position.
+    pub fn seek(&mut self, epoch: u64, position: usize) {
+        assert!(position <= self.order.len(), "an epoch has no such position");
+        self.epoch = epoch;
+        self.position = position;
+        self.shuffle();
+    }
+}

@@ -1,0 +1,315 @@
+//! Model files: safetensors, with the settings and the scaling as metadata.
+//!
+//! The tensors are `f32` and named as in the state dict of a PyTorch module whose `encoder` and
+//! `decoder` are `nn.Sequential`s of `nn.Linear`s at the even positions and activations at the odd
+//! ones: `encoder.0.weight`, `encoder.0.bias`, `encoder.2.weight`, ..., `decoder.0.weight`, ...
+//! A weight is `[outputs, inputs]`, as `nn.Linear` has it: the transpose of what
+//! [`Autoencoder::weights`] gives. A gated code adds `code.log_threshold` (JumpReLU: the logarithm
+//! for each unit) or `code.threshold` (batch-top-k: one number). The metadata has one key, `sae`,
+//! whose value is JSON: `{"version": 2, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`.
+//! Version 1 is read, too: it has no gates, fewer settings and no `penalty_factor`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::data::samples::Scaling;
+use crate::error::{Error, Result};
+use crate::files::atomic;
+use crate::files::tensors::{self, Dtype, Header, read_file};
+use crate::json::{self, Fields};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::layers::{Layer, end, layout};
+use crate::settings::{Code, Settings};
+
+pub(crate) const KEY: &str = "sae";
+const VERSION: u64 = 2;
+
+/// Name of the tensor of what the code is gated by, if it is.
+fn gate_name(settings: &Settings) -> Option<&'static str> {
+    match settings.code {
+        Code::Dense | Code::TopK(_) => None,
+        Code::BatchTopK(_) => Some("code.threshold"),
+        Code::JumpRelu { .. } => Some("code.log_threshold"),
+    }
+}
+
+/// Name of a layer's tensors without `.weight` or `.bias`.
+pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
+    match layer.checked_sub(encoder_layers) {
+        None => format!("encoder.{}", 2 * layer),
+        Some(layer) => format!("decoder.{}", 2 * layer),
+    }
+}
+
+/// The numbers' bytes, as they stand in files.
+pub(crate) fn little_endian(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+impl Autoencoder {
+    /// Writes a model file. Until it is whole on the disk, a file of that name stays as it was.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = self.to_bytes();
+        atomic::replace(path, |path| {
+            fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+        })
+    }
+
+    /// What a model file of it has.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (l, layer) in self.layers().into_iter().enumerate() {
+            let name = layer_name(l, self.settings.encoder_layers());
+            let weights = self.transposed_weights(layer);
+            let biases = little_endian(&self.parameters[layer.biases()]);
+            tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], weights));
+            tensors.push((format!("{name}.bias"), vec![layer.outputs], biases));
+        }
+        if let Some(name) = gate_name(&self.settings) {
+            let numbers = &self.parameters[end(&self.layers())..];
+            tensors.push((name.to_owned(), vec![numbers.len()], little_endian(numbers)));
+        }
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            (name.as_str(), Dtype::F32, shape.as_slice(), bytes.as_slice())
+        });
+        let views: Vec<_> = views.collect();
+        tensors::file(&views, &[(KEY, &self.metadata())])
+    }
+
+    /// The bytes of a layer's weights, `[outputs, inputs]`.
+    pub(crate) fn transposed_weights(&self, layer: Layer) -> Vec<u8> {
+        let weights = &self.parameters[layer.weights()];
+        let mut transposed = Vec::with_capacity(4 * weights.len());
+        for unit in 0..layer.outputs {
+            for input in 0..layer.inputs {
+                transposed.extend(weights[input * layer.outputs + unit].to_le_bytes());
+            }
+        }
+        transposed
+    }
+
+    /// What the metadata say: JSON.
+    pub(crate) fn metadata(&self) -> String {
+        let (settings, scaling) = (self.settings.to_value(), self.scaling.to_value());
+        let factor = self.penalty_factor;
+        let json = json!({
+            "version": VERSION,
+            "settings": settings,
+            "scaling": scaling,
+            "penalty_factor": factor,
+        });
+        json.to_string()
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is no model file, is of another
+    /// version, or its settings, tensors or numbers make no sense.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::from_bytes(path, &read_file(path, "a model file")?)
+    }
+
+    /// The model in a file's bytes; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Format`], as for [`Autoencoder::load`].
+    pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
+        let path = path.as_ref();
+        let wrong = |problem: String| Error::format(path, None, problem);
+        let damaged = |problem| wrong(format!("not a whole safetensors file: {problem}"));
+        let header = Header::read(bytes).map_err(damaged)?;
+        let json = header.metadata.get(KEY).ok_or_else(|| {
+            wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
+        })?;
+        let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
+        let json = json::parse(json.as_bytes()).map_err(bad)?;
+        let fields = Fields::of(&json).map_err(bad)?;
+        // Before all else: another version may have other fields.
+        let version = fields.whole("version").map_err(bad)?;
+        if !(1..=VERSION).contains(&version) {
+            return Err(wrong(format!(
+                "model file of version {version}; this program knows versions 1 to {VERSION}"
+            )));
+        }
+        let settings = fields.get("settings").and_then(Settings::from_value).map_err(bad)?;
+        let scaling = fields.get("scaling").and_then(Scaling::from_value).map_err(bad)?;
+        settings.validate().map_err(|e| bad(e.to_string()))?;
+        let penalty_factor = fields.or("penalty_factor", 1.0, Fields::penalty_factor);
+        let penalty_factor = penalty_factor.map_err(bad)?;
+        if !scaling.is_finite() {
+            return Err(wrong(format!("metadata '{KEY}': scaling is not of finite numbers")));
+        }
+
+        // The header's numbers decide no allocation: each tensor is there, of the right shape,
+        // before its place is made.
+        let mut parameters = Vec::new();
+        let sizes = settings.layers.windows(2);
+        for (l, pair) in sizes.enumerate() {
+            let name = layer_name(l, settings.encoder_layers());
+            let (inputs, outputs) = (pair[0], pair[1]);
+            let numbers = |kind: &str, shape: &[usize]| {
+                header.numbers(bytes, &format!("{name}.{kind}"), Dtype::F32, shape).map_err(wrong)
+            };
+            let weights = numbers("weight", &[outputs, inputs])?;
+            let biases = numbers("bias", &[outputs])?;
+            for input in 0..inputs {
+                let column = weights[input..].iter().step_by(inputs);
+                parameters.extend(column.map(|&bytes| f32::from_le_bytes(bytes)));
+            }
+            parameters.extend(biases.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        }
+        if let Some(name) = gate_name(&settings) {
+            let numbers = header.numbers(bytes, name, Dtype::F32, &[settings.gate_parameters()]);
+            let numbers = numbers.map_err(wrong)?.iter().map(|&bytes| f32::from_le_bytes(bytes));
+            parameters.extend(numbers);
+        }
+        let expected = 2 * (settings.layers.len() - 1);
+        let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
+        let count = header.tensors.keys().filter(layer).count();
+        if count != expected {
+            return Err(wrong(format!(
+                "{count} tensors of the encoder and decoder; the settings' layers take {expected}"
+            )));
+        }
+        if let Some(at) = parameters.iter().position(|value: &f32| !value.is_finite()) {
+            let layers = layout(&settings.layers);
+            let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
+            let name = match gate_name(&settings).filter(|_| l == layers.len()) {
+                Some(name) => name.to_owned(),
+                None => layer_name(l, settings.encoder_layers()),
+            };
+            return Err(wrong(format!(
+                "{name} has the number {}; finite ones were expected",
+                parameters[at]
+            )));
+        }
+        Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    fn small() -> Autoencoder {
+        let mut settings = Settings { layers: vec![6, 5, 2, 5, 6], ..Settings::default() };
+        // Not every decimal of these survives a careless way through text.
+        (settings.rho, settings.lambda, settings.seed) = (0.1 + 0.2, 1e-5 / 3.0, u64::MAX);
+        let scaling = Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 };
+        Autoencoder::new(settings, scaling).unwrap()
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        Autoencoder::from_bytes(Path::new("m"), bytes).unwrap_err().to_string()
+    }
+
+    /// The bytes with a piece of the header's text replaced, the header's length kept right.
+    fn edited(from: &str, to: &str) -> Vec<u8> {
+        let bytes = small().to_bytes();
+        let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+        assert!(header.contains(from), "{header}");
+        let mut header = header.replace(from, to);
+        while !header.len().is_multiple_of(8) {
+            header.push(' ');
+        }
+        let length = (header.len() as u64).to_le_bytes();
+        [&length[..], header.as_bytes(), &bytes[8 + (bytes.len() - 8 - data_len())..]].concat()
+    }
+
+    fn data_len() -> usize {
+        4 * small().parameters.len()
+    }
+
+    #[test]
+    fn a_round_trip_keeps_every_bit() {
+        let net = small();
+        let bytes = net.to_bytes();
+        let again = Autoencoder::from_bytes(Path::new("m"), &bytes).unwrap();
+        assert_eq!(net, again);
+        assert_eq!(bytes, again.to_bytes());
+    }
+
+    #[test]
+    fn names_and_shapes_are_those_of_pytorch() {
+        let net = small();
+        let bytes = net.to_bytes();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        for (name, shape) in [
+            ("encoder.0.weight", &[5, 6][..]),
+            ("encoder.0.bias", &[5]),
+            ("encoder.2.weight", &[2, 5]),
+            ("encoder.2.bias", &[2]),
+            ("decoder.0.weight", &[5, 2]),
+            ("decoder.0.bias", &[5]),
+            ("decoder.2.weight", &[6, 5]),
+            ("decoder.2.bias", &[6]),
+        ] {
+            assert_eq!(tensors.tensor(name).unwrap().shape(), shape, "{name}");
+        }
+        assert_eq!(tensors.len(), 8);
+        // Unit 3's weight of input 4.
+        let weights = tensors.tensor("encoder.0.weight").unwrap().data().as_chunks().0;
+        assert_eq!(f32::from_le_bytes(weights[3 * 6 + 4]), net.weights(0)[4 * 5 + 3]);
+    }
+
+    #[test]
+    fn every_cut_is_refused() {
+        let bytes = small().to_bytes();
+        for end in 0..bytes.len() {
+            refused(&bytes[..end]);
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        refused(&longer);
+    }
+
+    #[test]
+    fn every_damage_has_its_sentence() {
+        for (from, to, sentence) in [
+            (
+                r#"\"version\":2"#,
+                r#"\"version\":3"#,
+                "version 3; this program knows versions 1 to 2",
+            ),
+            (r#"\"version\":2"#, r#"\"version\":-1"#, "metadata 'sae'"),
+            (r#"\"version\""#, r#"\"edition\""#, "missing field `version`"),
+            (r#""sae":"#, r#""seal":"#, "no metadata 'sae'"),
+            (r#"\"layers\":[6,5,2,5,6]"#, r#"\"layers\":[]"#, "layers: 0 sizes"),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,2,5,7]"#, "differ"),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,3,5,6]"#, "'encoder.2.weight' is [2, 5]; [3, 5]"),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,16777216,5,6]"#, "'encoder.2.weight' is [2, 5]"),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,2,2,2,5,6]"#, "is missing"),
+            (r#"\"sigmoid\""#, r#"\"sine\""#, "'sine' is not one of"),
+            (r#"\"batch\":60"#, r#"\"batch\":0"#, "batch: 0 samples"),
+            (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
+            (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
+            (r#"factor\":1.0"#, r#"factor\":-1.0"#, "metadata 'sae': penalty_factor is -1"),
+            (r#"decoder.2.bias"#, r#"decoder.4.bias"#, "'decoder.2.bias', [6], is missing"),
+            (r#""F32","shape":[6]"#, r#""U32","shape":[6]"#, "is U32; F32"),
+            (r#""shape":[6,5]"#, r#""shape":[5,6]"#, "'decoder.2.weight' is [5, 6]; [6, 5]"),
+            (r#""shape":[6,5]"#, r#""shape":[6,6]"#, "not a whole safetensors file"),
+        ] {
+            let problem = refused(&edited(from, to));
+            assert!(problem.contains(sentence), "{to}: {problem}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused() {
+        let mut net = small();
+        let place = net.layers()[2].biases().end - 1;
+        net.parameters_mut()[place] = f32::NAN;
+        let problem = refused(&net.to_bytes());
+        assert!(problem.contains("decoder.0 has the number NaN"), "{problem}");
+    }
+}

@@ -1,0 +1,498 @@
+//! ONNX files, which other programs run: ONNX Runtime, for example.
+//!
+//! Opset 13 of the standard operators, IR version 7 (ONNX 1.8, of 2020). The input of an encoder and
+//! of a whole autoencoder is `features`, `[samples, features]`: numbers as the network takes them,
+//! which is after the scaling ([`Autoencoder::scaling`]). An encoder gives `code`, `[samples,
+//! units]`; a decoder takes `code` and gives `reconstruction`, `[samples, features]`, scaled as the
+//! features are; an autoencoder gives `reconstruction` and `code`. All are `f32`, of any number of
+//! samples. Weights and biases are named and shaped as in a model file, and the metadata are the
+//! same: the key `sae`, whose value is JSON with the settings and the scaling.
+//!
+//! What comes out is what [`Autoencoder::encode`] and [`Autoencoder::decode`] give, but for the
+//! rounding of sums. That may choose between two activations of a top-k code, or at a threshold, that
+//! are equal but for rounding; of activations that are equal, top-k keeps the first here, too.
+
+use std::fs;
+use std::path::Path;
+
+use prost::Message;
+use sae_kernels::activation::LEAK;
+use sae_kernels::math::{self, Function};
+use sae_kernels::{Activation, Isa};
+
+use crate::error::{Error, Result};
+use crate::files::atomic;
+use crate::files::model::{KEY, layer_name, little_endian};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::layers::{Layer, end};
+use crate::settings::Code;
+use wire::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+
+const IR_VERSION: i64 = 7;
+const OPSET: i64 = 13;
+
+/// Readers take no longer message: lengths are `int` in many of them.
+const MOST_BYTES: usize = i32::MAX as usize;
+
+const FEATURES: &str = "features";
+const CODE: &str = "code";
+const RECONSTRUCTION: &str = "reconstruction";
+
+/// What of a network is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// From features to the code.
+    Encoder,
+    /// From the code to the reconstruction.
+    Decoder,
+    /// From features to the reconstruction and the code.
+    Autoencoder,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 3] = [Part::Encoder, Part::Decoder, Part::Autoencoder];
+
+    /// The name of the file's graph.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Encoder => "encoder",
+            Part::Decoder => "decoder",
+            Part::Autoencoder => "autoencoder",
+        }
+    }
+}
+
+impl Autoencoder {
+    /// Writes a part of the network as an ONNX file. Until it is whole on the disk, a file of that
+    /// name stays as it was.
+    ///
+    /// The input `features` is `[samples, features]`, scaled as [`Autoencoder::scaling`] says; the
+    /// outputs are `code`, `[samples, units]`, and `reconstruction`, `[samples, features]`. A
+    /// decoder's input is `code`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written; those of [`Autoencoder::to_onnx`].
+    pub fn save_onnx(&self, path: impl AsRef<Path>, part: Part) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = self.to_onnx(part)?;
+        atomic::replace(path, |path| {
+            fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+        })
+    }
+
+    /// What an ONNX file of it has.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the part takes more than the 2 GiB that readers of ONNX allow.
+    pub fn to_onnx(&self, part: Part) -> Result<Vec<u8>> {
+        let settings = self.settings();
+        let (layers, encoder) = (self.layers(), settings.encoder_layers());
+        let chosen = match part {
+            Part::Encoder => 0..encoder,
+            Part::Decoder => encoder..layers.len(),
+            Part::Autoencoder => 0..layers.len(),
+        };
+        check_size(&layers[chosen.clone()])?;
+        let mut graph = GraphProto { name: part.name().to_owned(), ..GraphProto::default() };
+        for l in chosen {
+            add_layer(&mut graph, self, l)?;
+        }
+        let features = || value(FEATURES, settings.layers[0]);
+        let code = || value(CODE, settings.code_units());
+        let reconstruction = || value(RECONSTRUCTION, settings.layers[0]);
+        (graph.input, graph.output) = match part {
+            Part::Encoder => (vec![features()], vec![code()]),
+            Part::Decoder => (vec![code()], vec![reconstruction()]),
+            Part::Autoencoder => (vec![features()], vec![reconstruction(), code()]),
+        };
+        let model = ModelProto {
+            ir_version: IR_VERSION,
+            opset_import: vec![wire::OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            producer_name: "sae".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            graph: Some(graph),
+            metadata_props: vec![wire::StringStringEntryProto {
+                key: KEY.to_owned(),
+                value: self.metadata(),
+            }],
+        };
+        Ok(model.encode_to_vec())
+    }
+}
+
+/// Before any memory is asked for.
+fn check_size(layers: &[Layer]) -> Result<()> {
+    /// For all that is no weight or bias.
+    const REST: usize = 1 << 20;
+    let numbers: usize = layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs).sum();
+    if numbers <= (MOST_BYTES - REST) / 4 {
+        return Ok(());
+    }
+    Err(Error::Shape(format!(
+        "{numbers} parameters take more than the 2 GiB that an ONNX file may have"
+    )))
+}
+
+/// An input or an output, `[samples, width]`.
+fn value(name: &str, width: usize) -> ValueInfoProto {
+    let samples = wire::Dimension { dim_param: Some("samples".to_owned()), dim_value: None };
+    let width = wire::Dimension { dim_param: None, dim_value: Some(width as i64) };
+    let shape = wire::TensorShapeProto { dim: vec![samples, width] };
+    let tensor = wire::TypeTensor { elem_type: wire::FLOAT, shape: Some(shape) };
+    let kind = wire::TypeProto { tensor_type: Some(tensor) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(kind) }
+}
+
+fn floats(name: &str, dims: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    let dims = dims.iter().map(|&dim| dim as i64).collect();
+    TensorProto { dims, data_type: wire::FLOAT, name: name.to_owned(), raw_data }
+}
+
+/// A node of one output, by which it is also named.
+fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: input.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: output.to_owned(),
+        op_type: op.to_owned(),
+        attribute,
+    }
+}
+
+/// A layer's sums, activations and gate.
+fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> {
+    let settings = net.settings();
+    let (layer, encoder) = (net.layers()[l], settings.encoder_layers());
+    // What the layers hand on is named as the model file names it where nobody outside sees it.
+    let input = match l {
+        0 => FEATURES.to_owned(),
+        l if l == encoder => CODE.to_owned(),
+        l => layer_name(l - 1, encoder),
+    };
+    let name = layer_name(l, encoder);
+    let output = match l + 1 {
+        next if next == encoder => CODE,
+        next if next == 2 * encoder => RECONSTRUCTION,
+        _ => &name,
+    };
+    let open = format!("{name}.open");
+    let activations = if settings.is_gated(l) { &open } else { output };
+    let sums = match settings.activation_of(l) {
+        Activation::Linear => activations.to_owned(),
+        _ => format!("{name}.sum"),
+    };
+
+    let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+    let transposed = AttributeProto::int("transB", 1);
+    graph.node.push(node("Gemm", &[&input, &weight, &bias], &sums, vec![transposed]));
+    let weights = net.transposed_weights(layer);
+    graph.initializer.push(floats(&weight, &[layer.outputs, layer.inputs], weights));
+    let biases = little_endian(net.biases(l));
+    graph.initializer.push(floats(&bias, &[layer.outputs], biases));
+
+    let mut activate = |op, inputs: &[&str], attributes| {
+        let inputs = [&[sums.as_str()], inputs].concat();
+        graph.node.push(node(op, &inputs, activations, attributes));
+    };
+    match settings.activation_of(l) {
+        Activation::Linear => {}
+        Activation::Sigmoid => activate("Sigmoid", &[], vec![]),
+        Activation::Tanh => activate("Tanh", &[], vec![]),
+        Activation::Relu => activate("Relu", &[], vec![]),
+        Activation::LeakyRelu => {
+            activate("LeakyRelu", &[], vec![AttributeProto::float("alpha", LEAK)]);
+        }
+        Activation::SaturatingLinear => {
+            let (zero, one) = (format!("{name}.least"), format!("{name}.most"));
+            activate("Clip", &[&zero, &one], vec![]);
+            graph.initializer.push(floats(&zero, &[], little_endian(&[0.0])));
+            graph.initializer.push(floats(&one, &[], little_endian(&[1.0])));
+        }
+        other => {
+            let problem = format!("{} has no operator in ONNX", other.name());
+            return Err(Error::setting("activation", problem));
+        }
+    }
+    if settings.is_gated(l) {
+        add_gate(graph, net, activations, output);
+    }
+    Ok(())
+}
+
+/// What of the code's activations is kept; the others become 0.
+fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: &str) {
+    let parameters = &net.parameters()[end(&net.layers())..];
+    let thresholds = match net.settings().code {
+        Code::Dense => return,
+        Code::TopK(k) => {
+            // Of equal numbers TopK takes the first.
+            let mut top = node("TopK", &[activations, "code.k"], "code.kept", vec![]);
+            top.output.push("code.units".to_owned());
+            graph.node.extend([
+                top,
+                node("Shape", &[activations], "code.shape", vec![]),
+                // Of 0, which is what no attribute means.
+                node("ConstantOfShape", &["code.shape"], "code.zeros", vec![]),
+                node(
+                    "ScatterElements",
+                    &["code.zeros", "code.units", "code.kept"],
+                    code,
+                    vec![AttributeProto::int("axis", 1)],
+                ),
+            ]);
+            graph.initializer.push(TensorProto {
+                dims: vec![1],
+                data_type: wire::INT64,
+                name: "code.k".to_owned(),
+                raw_data: (k as i64).to_le_bytes().to_vec(),
+            });
+            return;
+        }
+        Code::BatchTopK(_) => parameters.to_vec(),
+        Code::JumpRelu { .. } => {
+            // The scalar set, on any machine: the file has the same bytes everywhere.
+            let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
+            let mut thresholds = parameters.to_vec();
+            math::map(isa, Function::Exp, &mut thresholds);
+            thresholds
+        }
+    };
+    graph.node.extend([
+        node("Greater", &[activations, "code.threshold"], "code.active", vec![]),
+        node("Where", &["code.active", activations, "code.zero"], code, vec![]),
+    ]);
+    let dims = [thresholds.len()];
+    graph.initializer.push(floats("code.threshold", &dims, little_endian(&thresholds)));
+    graph.initializer.push(floats("code.zero", &[], little_endian(&[0.0])));
+}
+
+/// The messages of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>), as far as
+/// they are written here: the names and tags are that file's.
+mod wire {
+    use prost::Message;
+
+    /// TensorProto.DataType.
+    pub const FLOAT: i32 = 1;
+    pub const INT64: i32 = 7;
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct ModelProto {
+        #[prost(int64, tag = "1")]
+        pub ir_version: i64,
+        #[prost(string, tag = "2")]
+        pub producer_name: String,
+        #[prost(string, tag = "3")]
+        pub producer_version: String,
+        #[prost(message, optional, tag = "7")]
+        pub graph: Option<GraphProto>,
+        #[prost(message, repeated, tag = "8")]
+        pub opset_import: Vec<OperatorSetIdProto>,
+        #[prost(message, repeated, tag = "14")]
+        pub metadata_props: Vec<StringStringEntryProto>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct OperatorSetIdProto {
+        #[prost(string, tag = "1")]
+        pub domain: String,
+        #[prost(int64, tag = "2")]
+        pub version: i64,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct StringStringEntryProto {
+        #[prost(string, tag = "1")]
+        pub key: String,
+        #[prost(string, tag = "2")]
+        pub value: String,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct GraphProto {
+        #[prost(message, repeated, tag = "1")]
+        pub node: Vec<NodeProto>,
+        #[prost(string, tag = "2")]
+        pub name: String,
+        #[prost(message, repeated, tag = "5")]
+        pub initializer: Vec<TensorProto>,
+        #[prost(message, repeated, tag = "11")]
+        pub input: Vec<ValueInfoProto>,
+        #[prost(message, repeated, tag = "12")]
+        pub output: Vec<ValueInfoProto>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct NodeProto {
+        #[prost(string, repeated, tag = "1")]
+        pub input: Vec<String>,
+        #[prost(string, repeated, tag = "2")]
+        pub output: Vec<String>,
+        #[prost(string, tag = "3")]
+        pub name: String,
+        #[prost(string, tag = "4")]
+        pub op_type: String,
+        #[prost(message, repeated, tag = "5")]
+        pub attribute: Vec<AttributeProto>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct AttributeProto {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(float, optional, tag = "2")]
+        pub f: Option<f32>,
+        #[prost(int64, optional, tag = "3")]
+        pub i: Option<i64>,
+        /// AttributeProto.AttributeType: 1 for `f`, 2 for `i`.
+        #[prost(int32, tag = "20")]
+        pub r#type: i32,
+    }
+
+    impl AttributeProto {
+        pub fn float(name: &str, value: f32) -> Self {
+            AttributeProto { name: name.to_owned(), f: Some(value), i: None, r#type: 1 }
+        }
+
+        pub fn int(name: &str, value: i64) -> Self {
+            AttributeProto { name: name.to_owned(), f: None, i: Some(value), r#type: 2 }
+        }
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct TensorProto {
+        #[prost(int64, repeated, packed = "false", tag = "1")]
+        pub dims: Vec<i64>,
+        #[prost(int32, tag = "2")]
+        pub data_type: i32,
+        #[prost(string, tag = "8")]
+        pub name: String,
+        /// Little-endian.
+        #[prost(bytes = "vec", tag = "9")]
+        pub raw_data: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct ValueInfoProto {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(message, optional, tag = "2")]
+        pub r#type: Option<TypeProto>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct TypeProto {
+        #[prost(message, optional, tag = "1")]
+        pub tensor_type: Option<TypeTensor>,
+    }
+
+    /// TypeProto.Tensor.
+    #[derive(Clone, PartialEq, Message)]
+    pub struct TypeTensor {
+        #[prost(int32, tag = "1")]
+        pub elem_type: i32,
+        #[prost(message, optional, tag = "2")]
+        pub shape: Option<TensorShapeProto>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct TensorShapeProto {
+        #[prost(message, repeated, tag = "1")]
+        pub dim: Vec<Dimension>,
+    }
+
+    /// TensorShapeProto.Dimension; one of the two.
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Dimension {
+        #[prost(int64, optional, tag = "1")]
+        pub dim_value: Option<i64>,
+        #[prost(string, optional, tag = "2")]
+        pub dim_param: Option<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::samples::Scaling;
+    use crate::settings::Settings;
+
+    fn net(code: Code) -> Autoencoder {
+        let activation = Activation::SaturatingLinear;
+        let layers = vec![6, 5, 4, 3, 6];
+        let settings =
+            Settings { layers, activation, code, beta: 0.0, rho: 0.1, ..Settings::default() };
+        let scaling = Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 };
+        Autoencoder::new(settings, scaling).unwrap()
+    }
+
+    fn model(net: &Autoencoder, part: Part) -> ModelProto {
+        ModelProto::decode(&net.to_onnx(part).unwrap()[..]).unwrap()
+    }
+
+    /// Names, and widths behind the samples.
+    fn widths(values: &[ValueInfoProto]) -> Vec<(&str, i64)> {
+        let width = |value: &ValueInfoProto| {
+            let tensor = value.r#type.clone().unwrap().tensor_type.unwrap();
+            let dims = tensor.shape.unwrap().dim;
+            assert_eq!(tensor.elem_type, wire::FLOAT);
+            assert_eq!(dims[0].dim_param.as_deref(), Some("samples"));
+            dims[1].dim_value.unwrap()
+        };
+        values.iter().map(|value| (value.name.as_str(), width(value))).collect()
+    }
+
+    #[test]
+    fn parts_take_and_give_what_is_said() {
+        for code in [Code::Dense, Code::TopK(2), Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 }] {
+            let net = net(code);
+            for (part, input, outputs) in [
+                (Part::Encoder, ("features", 6), &[("code", 4)][..]),
+                (Part::Decoder, ("code", 4), &[("reconstruction", 6)]),
+                (Part::Autoencoder, ("features", 6), &[("reconstruction", 6), ("code", 4)]),
+            ] {
+                let model = model(&net, part);
+                let graph = model.graph.unwrap();
+                assert_eq!(widths(&graph.input), [input]);
+                assert_eq!(widths(&graph.output), outputs);
+                // Each value is made once, before it is asked for.
+                let mut known: Vec<_> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+                known.push(input.0.to_owned());
+                for node in &graph.node {
+                    assert!(node.input.iter().all(|name| known.contains(name)), "{node:?}");
+                    assert!(!node.output.iter().any(|name| known.contains(name)), "{node:?}");
+                    known.extend(node.output.iter().cloned());
+                }
+                assert!(outputs.iter().all(|output| known.iter().any(|name| name == output.0)));
+            }
+        }
+    }
+
+    #[test]
+    fn tensors_and_metadata_are_those_of_a_model_file() {
+        let net = net(Code::BatchTopK(2));
+        let bytes = net.to_bytes();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let model = model(&net, Part::Autoencoder);
+        assert_eq!((model.ir_version, model.opset_import[0].version), (7, 13));
+        assert_eq!(model.metadata_props[0].key, "sae");
+        assert_eq!(model.metadata_props[0].value, net.metadata());
+        let graph = model.graph.unwrap();
+        let mut found = 0;
+        for tensor in &graph.initializer {
+            let Ok(want) = file.tensor(&tensor.name) else { continue };
+            let dims: Vec<_> = tensor.dims.iter().map(|&dim| dim as usize).collect();
+            assert_eq!((dims.as_slice(), &tensor.raw_data[..]), (want.shape(), want.data()));
+            found += 1;
+        }
+        assert_eq!(found, file.len());
+    }
+
+    #[test]
+    fn more_than_readers_take_is_refused() {
+        let layer = |inputs| Layer { inputs, outputs: 1 << 14, start: 0 };
+        check_size(&[layer((1 << 15) - 100)]).unwrap();
+        let problem = check_size(&[layer(1 << 15)]).unwrap_err().to_string();
+        assert!(problem.contains("536887296 parameters take more than the 2 GiB"), "{problem}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Training: the step, and what drives it.
+
+pub(crate) mod backward;
+mod builder;
+pub(crate) mod controller;
+mod corruption;
+pub(crate) mod early_stopping;
+pub(crate) mod gradient;
+pub(crate) mod group;
+pub(crate) mod lbfgs;
+mod pretraining;
+pub(crate) mod step;
+pub(crate) mod trainer;
+pub(crate) mod update;
+pub(crate) mod workspace;
+
+pub use early_stopping::EarlyStopping;

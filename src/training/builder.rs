@@ -1,0 +1,288 @@
+//! What a trainer is built of, all of it checked.
+
+use std::sync::{Arc, Mutex};
+
+use sae_kernels::{Activation, Isa, Loss};
+
+use super::trainer::Trainer;
+use crate::compute::Engine;
+use crate::compute::{ThreadPool, available_threads};
+use crate::data::Order;
+use crate::data::samples::Samples;
+use crate::error::{Error, Result};
+#[cfg(feature = "model")]
+use crate::files::Checkpoint;
+use crate::network::autoencoder::Autoencoder;
+use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
+use crate::settings::{
+    Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
+};
+use crate::training::group::Group;
+use crate::training::lbfgs::Lbfgs;
+use crate::training::workspace::{State, Workspace};
+
+/// Chooses what a [`Trainer`] does. A method of the name of a field of [`Settings`] sets that field;
+/// ranges, units and sources stand there. Nothing is checked before [`TrainerBuilder::build`].
+#[derive(Debug, Default)]
+#[must_use]
+pub struct TrainerBuilder {
+    settings: Settings,
+    threads: Option<usize>,
+    pool: Option<ThreadPool>,
+    isa: Option<Isa>,
+    dense: bool,
+    ranks: Option<SharedRanks>,
+    sharded: bool,
+    #[cfg(feature = "model")]
+    checkpoint: Option<Checkpoint>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.settings.$name = $name;
+            self
+        }
+    )*};
+}
+
+impl TrainerBuilder {
+    setters! {
+        /// Activation of the hidden layers.
+        activation: Activation,
+        /// Activation of the output layer.
+        output_activation: Activation,
+        /// Activation of each hidden layer, instead of one for all.
+        activations: Vec<Activation>,
+        /// The objective's data term.
+        loss: Loss,
+        /// What of the code's activations is kept.
+        code: Code,
+        /// Whether the decoder has the encoder's weights, transposed.
+        tied: bool,
+        /// Whether the weights from each unit of the code are kept at length 1.
+        unit_norm: bool,
+        /// First weights.
+        initialisation: Initialisation,
+        /// What is done to the input.
+        corruption: Corruption,
+        /// Target activation of the KL penalty, in (0, 1).
+        rho: f64,
+        /// Weight of the KL penalty; 0 for none.
+        beta: f64,
+        /// Weight of the L1 penalty; 0 for none.
+        l1: f64,
+        /// Penalties of single layers, in place of those of the whole encoder.
+        penalties: Vec<LayerPenalty>,
+        /// How much of a step's mean activations is that of the steps before.
+        rho_momentum: f64,
+        /// The mean activation or L0 that the penalties are steered to.
+        target: Option<Target>,
+        /// Weight of the weight decay; 0 for none.
+        lambda: f64,
+        /// What makes steps of gradients.
+        optimizer: Optimizer,
+        /// The learning rate.
+        learning_rate: f64,
+        /// How the learning rate changes.
+        schedule: Schedule,
+        /// Steps in which the learning rate rises to its full.
+        warm_up: u64,
+        /// Longest gradient; 0 for no bound.
+        clip: f64,
+        /// Adam's decay of the first moment.
+        beta1: f64,
+        /// Adam's decay of the second moment.
+        beta2: f64,
+        /// Adam's epsilon.
+        epsilon: f64,
+        /// Samples in a batch.
+        batch: usize,
+        /// Seed of the weights and of the order of the samples.
+        seed: u64,
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The settings of a preset.
+    pub fn preset(self, preset: Preset) -> Self {
+        self.settings(Settings::preset(preset))
+    }
+
+    /// Sizes from the input to the output, as in `[784, 300, 30, 300, 784]`.
+    pub fn layers(mut self, layers: impl Into<Vec<usize>>) -> Self {
+        self.settings.layers = layers.into();
+        self
+    }
+
+    /// Threads to use; the default, and the most, are the cores available. The result is the same
+    /// for any number.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The pool to use, instead of a number of threads.
+    pub fn pool(mut self, pool: ThreadPool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// The instruction set; the default is what `SAE_ISA` names, or the fastest.
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = Some(isa);
+        self
+    }
+
+    /// Whether inputs that are 0 are left out where that saves work, as they are by default. The
+    /// result is the same.
+    pub fn skip_zeros(mut self, skip: bool) -> Self {
+        self.dense = !skip;
+        self
+    }
+
+    /// Trains with other processes, as one of several ranks. Each builds a trainer of the same
+    /// settings, on the same samples; each computes its part of every batch
+    /// ([`Settings::batch`](Settings) samples are the whole), and all have the same weights, in
+    /// the same bits every time for a number of ranks. What they begin with, a checkpoint for one, is
+    /// what rank 0 has.
+    ///
+    /// From then on `build`, [`Trainer::step`] and all that trains are calls that every rank makes; a
+    /// rank whose call fails makes them fail at all. Evaluating and encoding are a rank's own. (That
+    /// samples are the same is known by their number and scaling alone.)
+    pub fn ranks(self, ranks: impl Ranks + 'static) -> Self {
+        self.shared_ranks(Arc::new(Mutex::new(Box::new(ranks))))
+    }
+
+    pub(crate) fn shared_ranks(mut self, ranks: SharedRanks) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+
+    /// Whether the samples are this rank's own share of the data instead of all of it. A rank then
+    /// goes through its own epochs; shares of one size are seen equally often.
+    pub fn sharded(mut self, sharded: bool) -> Self {
+        self.sharded = sharded;
+        self
+    }
+
+    /// Goes on from a checkpoint, with its settings. Those set after this must be the same.
+    #[cfg(feature = "model")]
+    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
+        self.settings = checkpoint.settings().clone();
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
+    /// A trainer on these samples.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data, or is
+    /// not that of rank 0; [`Error::Format`] if a checkpoint to go on from is of other settings or
+    /// other data; [`Error::OtherRank`].
+    pub fn build(mut self, samples: &Samples) -> Result<Trainer> {
+        let ranks = self.ranks.take().filter(|ranks| count(ranks) > 1);
+        let sharded = self.sharded;
+        let Some(ranks) = ranks else { return self.build_alone(samples, None) };
+        let built = self.build_alone(samples, Some(&ranks));
+        let mut trainer = agree(&ranks, built, |trainer| {
+            let Trainer { net, engine, samples, .. } = trainer;
+            // Each share has its own length.
+            let count = if sharded { 0 } else { samples.len() };
+            let fused = engine.isa.is_fused();
+            format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
+        })?;
+        let parameters = trainer.net.parameters.len();
+        trainer.group = Some(Group::new(ranks, sharded, parameters));
+        let (mut epoch, mut position) = trainer.follow();
+        if sharded && trainer.group.as_ref().is_some_and(|group| group.rank() > 0) {
+            // Its own place: after as many parts of batches.
+            let seen = u128::from(trainer.steps()) * trainer.work.part.len() as u128;
+            let own = samples.len() as u128;
+            (epoch, position) = ((seen / own) as u64, (seen % own) as usize);
+        }
+        if (epoch, position) != trainer.batches.position() {
+            trainer.batches.seek(epoch, position);
+        }
+        Ok(trainer)
+    }
+
+    fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
+        let features = samples.features();
+        self.settings.validate()?;
+        if self.settings.layers[0] != features {
+            return Err(Error::setting(
+                "layers",
+                format!(
+                    "the first size is {} and the data has {features} features a sample",
+                    self.settings.layers[0]
+                ),
+            ));
+        }
+        if self.threads == Some(0) {
+            return Err(Error::setting("threads", "0 threads; at least 1 was expected"));
+        }
+        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
+            && self.settings.batch != samples.len()
+        {
+            let (batch, count) = (self.settings.batch, samples.len());
+            return Err(Error::setting(
+                "optimizer",
+                format!(
+                    "L-BFGS works on all {count} samples at once, and the field batch is {batch}"
+                ),
+            ));
+        }
+        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
+            && ranks.is_some()
+            && self.sharded
+        {
+            let problem = "L-BFGS works on all samples at once, and a rank has but its share";
+            return Err(Error::setting("optimizer", problem));
+        }
+        if u32::try_from(samples.len()).is_err() {
+            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
+        }
+        let isa = match self.isa {
+            Some(isa) => isa,
+            None => {
+                Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?
+            }
+        };
+        let threads = self.threads.unwrap_or_else(available_threads);
+        let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
+        #[cfg(feature = "model")]
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.fits(&self.settings, samples)?;
+        }
+        let net = Autoencoder::new(self.settings, samples.scaling())?;
+        let state = State::new(&net.settings, net.parameters.len());
+        let batch = net.settings.batch;
+        let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
+        let work = Workspace::new(&net.settings, part, pool.threads());
+        #[cfg_attr(not(feature = "model"), expect(unused_mut))]
+        let mut trainer = Trainer {
+            engine: Engine::new(isa, pool),
+            lbfgs: Lbfgs::new(&net.settings, net.parameters.len()),
+            state,
+            work,
+            batches: Order::new(samples.len(), net.settings.seed),
+            samples: samples.clone(),
+            net,
+            skip_zeros: !self.dense,
+            group: None,
+        };
+        #[cfg(feature = "model")]
+        if let Some(checkpoint) = self.checkpoint {
+            let (epoch, position) = checkpoint.position();
+            trainer.batches.seek(epoch, position);
+            checkpoint.restore(&mut trainer.net, &mut trainer.state);
+        }
+        Ok(trainer)
+    }
+}

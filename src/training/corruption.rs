@@ -1,0 +1,83 @@
+//! What is done to the inputs of a training step, so that the network learns to undo it.
+
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::Rng;
+use sae_kernels::math::{self, Function};
+use sae_kernels::{Isa, MatrixMut, Parts};
+
+use crate::compute::Engine;
+use crate::compute::random::{Stream, generator};
+use crate::settings::{Corruption, Settings};
+
+/// Copies the batch's samples from `first` on, `[n, d]`, corrupted, to `corrupted`; rows divided among
+/// the threads. Each sample's noise is drawn from the seed, the step and its place in the batch.
+pub(crate) fn corrupt(
+    engine: &mut Engine,
+    settings: &Settings,
+    step: u64,
+    first: usize,
+    batch: &[f32],
+    corrupted: &mut [f32],
+) {
+    let d = settings.layers[0];
+    let n = batch.len() / d;
+    let division = engine.divide(n, 32 * d);
+    let rows = Parts::rows(MatrixMut::new(corrupted, n, d), division);
+    let isa = engine.isa;
+    engine.pool.run(division.parts(), |part, _| {
+        let mut rows = rows.take(part);
+        for (row, sample) in division.range(part).enumerate() {
+            let to = rows.row_mut(row);
+            to.copy_from_slice(&batch[sample * d..][..d]);
+            let place =
+                step.wrapping_mul(settings.batch as u64).wrapping_add((first + sample) as u64);
+            let mut generator = generator(settings.seed, Stream::Corruption, place);
+            match settings.corruption {
+                Corruption::None => {}
+                Corruption::Masking(share) => {
+                    let bound = (share * 2f64.powi(32)) as u32;
+                    for feature in to {
+                        if generator.next_u32() < bound {
+                            *feature = 0.0;
+                        }
+                    }
+                }
+                Corruption::Gaussian(deviation) => {
+                    add_noise(isa, &mut generator, deviation as f32, to);
+                }
+            }
+        }
+    });
+}
+
+/// Adds normal numbers: Marsaglia's polar method, pair by pair, with our own logarithm, so that the
+/// bits are the same everywhere.
+fn add_noise(isa: Isa, generator: &mut Pcg64, deviation: f32, features: &mut [f32]) {
+    const PAIRS: usize = 64;
+    // In (-1, 1), never 0.
+    let mut signed = || ((generator.next_u32() >> 8) as f32 + 0.5) / 8_388_608.0 - 1.0;
+    for chunk in features.chunks_mut(2 * PAIRS) {
+        let mut points = [[0.0; 2]; PAIRS];
+        let mut squares = [0.0; PAIRS];
+        for (point, square) in points.iter_mut().zip(&mut squares) {
+            loop {
+                let [x, y] = [signed(), signed()];
+                *square = x * x + y * y;
+                if *square < 1.0 {
+                    *point = [x, y];
+                    break;
+                }
+            }
+        }
+        let mut logarithms = squares;
+        math::map(isa, Function::Ln, &mut logarithms);
+        for (((pair, point), square), log) in
+            chunk.chunks_mut(2).zip(points).zip(squares).zip(logarithms)
+        {
+            let factor = deviation * (-2.0 * log / square).sqrt();
+            for (feature, x) in pair.iter_mut().zip(point) {
+                *feature += factor * x;
+            }
+        }
+    }
+}

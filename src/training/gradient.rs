@@ -1,0 +1,123 @@
+//! The gradient's buffer, laid out as the parameters, which the way back fills from its end.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::network::layers::Layer;
+use crate::ranks::Sums;
+
+/// Bytes of a piece, about: enough for a network's full speed, and few beside a large layer, of
+/// which some are on their way while others are computed.
+const PIECE_BYTES: usize = 2 << 20;
+/// Rows of a piece at least, so that its product is more than overhead.
+const LEAST_ROWS: usize = 64;
+
+/// What of a gradient is not computed yet: its first layers. The others' pieces are on their way to
+/// be summed over the ranks, if there are some.
+pub(crate) struct Gradient<'a, 's> {
+    layers: &'a mut [f32],
+    layers_end: usize,
+    /// Of the gate's parameters.
+    gate: &'a mut [f32],
+    summed: Option<Summed<'a, 's>>,
+}
+
+/// Where a gradient's sums are made.
+struct Summed<'a, 's> {
+    sums: &'s mut dyn Sums<'a>,
+    to: &'a mut [f32],
+    gate: &'a mut [f32],
+    /// Of the pieces on their way, in their order.
+    starts: &'s mut VecDeque<usize>,
+    waited: &'s mut Duration,
+}
+
+impl<'a, 's> Gradient<'a, 's> {
+    /// One that is wanted as it is.
+    pub fn new(all: &'a mut [f32], layers_end: usize) -> Self {
+        let (layers, gate) = all.split_at_mut(layers_end);
+        Gradient { layers, layers_end, gate, summed: None }
+    }
+
+    /// One whose pieces are summed over the ranks into `to`; `starts` is to be empty. The time within
+    /// sums is added to `waited`.
+    pub fn summed(
+        self,
+        sums: &'s mut dyn Sums<'a>,
+        to: &'a mut [f32],
+        starts: &'s mut VecDeque<usize>,
+        waited: &'s mut Duration,
+    ) -> Self {
+        let (to, gate) = to.split_at_mut(self.layers_end);
+        Gradient { summed: Some(Summed { sums, to, gate, starts, waited }), ..self }
+    }
+
+    /// The last of a layer's first `rows` rows of weights, as many as make a piece. They depend on
+    /// the layer's shape alone, and so do the bits of sums over pieces.
+    pub fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
+        if self.summed.is_none() {
+            return 0..rows;
+        }
+        let most = (PIECE_BYTES / 4 / layer.outputs).max(LEAST_ROWS) / LEAST_ROWS * LEAST_ROWS;
+        (rows - 1) / most * most..rows
+    }
+
+    /// All of the layers that is left from this place on.
+    pub fn split_off(&mut self, start: usize) -> &'a mut [f32] {
+        split_off(&mut self.layers, start)
+    }
+
+    /// The piece that was split off last is done.
+    pub fn done(&mut self, piece: &'a [f32]) {
+        if let Some(summed) = &mut self.summed {
+            let start = self.layers.len();
+            let to = split_off(&mut summed.to, start);
+            summed.begin(start, piece, to);
+        }
+    }
+
+    /// The layers are done. The gate's learned parameters get their gradient, others 0.
+    pub fn finish(&mut self, of_gate: &[f32]) {
+        let gate = mem::take(&mut self.gate);
+        gate.fill(0.0);
+        gate[..of_gate.len()].copy_from_slice(of_gate);
+        if let Some(summed) = &mut self.summed
+            && !gate.is_empty()
+        {
+            let to = mem::take(&mut summed.gate);
+            summed.begin(self.layers_end, gate, to);
+        }
+    }
+
+    /// Waits for the next sum, in the order in which pieces were done, and the place of its first
+    /// number. `None` after the last.
+    pub fn next_sum(&mut self) -> Option<(usize, &'a [f32])> {
+        let Summed { sums, starts, waited, .. } = self.summed.as_mut()?;
+        let start = starts.pop_front()?;
+        Some((start, timed(waited, || sums.next())))
+    }
+}
+
+impl<'a> Summed<'a, '_> {
+    fn begin(&mut self, start: usize, piece: &'a [f32], to: &'a mut [f32]) {
+        let Summed { sums, starts, waited, .. } = self;
+        timed(waited, || sums.begin(piece, to));
+        starts.push_back(start);
+    }
+}
+
+/// Adds the time that `f` takes.
+pub(crate) fn timed<T>(time: &mut Duration, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = f();
+    *time += start.elapsed();
+    value
+}
+
+fn split_off<'a>(from: &mut &'a mut [f32], start: usize) -> &'a mut [f32] {
+    let (rest, piece) = mem::take(from).split_at_mut(start);
+    *from = rest;
+    piece
+}
