@@ -192,6 +192,17 @@ impl<'a> MatrixMut<'a> {
         unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols) }
     }
 
+    /// The only row, for as long as the view was.
+    ///
+    /// # Panics
+    /// There is another number of rows.
+    #[inline]
+    pub fn into_row(self) -> &'a mut [f32] {
+        assert_eq!(self.rows, 1, "one row was expected");
+        // SAFETY: the row lies in the slice that was borrowed for `'a`.
+        unsafe { core::slice::from_raw_parts_mut(self.data, self.cols) }
+    }
+
     /// `[rows, cols]`.
     #[inline]
     pub fn shape(&self) -> (usize, usize) {

@@ -107,9 +107,7 @@ impl Rule {
     pub fn without_weight_decay(self) -> Rule {
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam { weight_decay: 0.0, keep: 1.0, ..adam }),
-            Rule::Momentum(momentum) => {
-                Rule::Momentum(Momentum { weight_decay: 0.0, ..momentum })
-            }
+            Rule::Momentum(momentum) => Rule::Momentum(Momentum { weight_decay: 0.0, ..momentum }),
         }
     }
 
