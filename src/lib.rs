@@ -93,5 +93,5 @@ pub use settings::{
     Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
     Target, activation_of,
 };
-pub use training::step::StepReport;
+pub use training::objective::StepReport;
 pub use training::trainer::{Trainer, TrainerBuilder};

@@ -349,12 +349,6 @@ impl Settings {
         }
     }
 
-    /// Whether a step needs all gradients in memory before the first weight changes.
-    pub(crate) fn wants_gradient(&self) -> bool {
-        let fused = matches!(self.optimizer, Optimizer::Adam | Optimizer::AdamW { .. });
-        !fused || self.tied || self.clip > 0.0
-    }
-
     /// The learning rate of a step; the first is 1. For settings that [`Settings::validate`] accepts.
     pub fn learning_rate_of(&self, step: u64) -> f64 {
         if step <= self.warm_up {
