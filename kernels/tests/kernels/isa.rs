@@ -81,8 +81,7 @@ fn an_unknown_name() {
         assert_eq!(Isa::forced(name), Err(IsaError::Unknown), "{name:?}");
     }
     let text = IsaError::Unknown.to_string();
-    assert_eq!(text, "expected one of scalar, portable, avx2, avx512, neon");
-    assert!(ISA_NAMES.iter().all(|name| text.contains(name)));
+    assert_eq!(text, "expected one of avx512, avx2, neon, portable, scalar");
     let text = IsaError::Missing.to_string();
     assert_eq!(text, "this machine does not have this instruction set");
 }
@@ -114,7 +113,9 @@ fn the_environment_chooses() {
         line.expect("the choice").1.to_string()
     };
     assert_eq!(choice(None), format!("Ok({:?})", Isa::detect().name()));
-    for name in ISA_NAMES.into_iter().chain(["sse2", ""]) {
+    // Empty is unset.
+    assert_eq!(choice(Some("")), choice(None));
+    for name in ISA_NAMES.into_iter().chain(["sse2"]) {
         assert_eq!(choice(Some(name)), format!("{:?}", Isa::forced(name).map(Isa::name)));
     }
 }
