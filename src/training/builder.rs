@@ -15,7 +15,7 @@ use crate::files::Checkpoint;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{
-    Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
 use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
@@ -65,7 +65,7 @@ impl TrainerBuilder {
         /// Whether the weights from each unit of the code are kept at length 1.
         unit_norm: bool,
         /// First weights.
-        initialisation: Initialisation,
+        initialization: Initialization,
         /// What is done to the input.
         corruption: Corruption,
         /// Target activation of the KL penalty, in (0, 1).
