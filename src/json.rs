@@ -1,26 +1,35 @@
-//! Settings and scalings as JSON, as they stand in files.
+//! Settings as JSON, as they stand in files.
 
 mod settings;
 
-use serde_json::{Map, Value, json};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use crate::data::samples::Scaling;
+use crate::settings::Settings;
 
 /// What is wrong with a JSON value, in a sentence without its beginning.
 pub(crate) type Parsed<T> = std::result::Result<T, String>;
 
-/// Most bytes that JSON may take in memory.
+/// Maximum number of bytes that JSON from outside may take in memory.
 const MAX_JSON: usize = 1 << 20;
 
-/// JSON from outside, if it cannot take more than [`MAX_JSON`] in memory. As values it takes up to a
-/// hundred times its text: an object of one entry has room for eleven.
-pub(crate) fn parse(text: &[u8]) -> Parsed<Value> {
-    // No less than what serde_json takes, old and new bytes of a vector that grows included. What
-    // stands within texts is counted, too: it is little.
+/// Reads JSON from outside, which must not take more than 1 MiB in memory.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Parsed<T> {
+    // A node of serde_json's map has room for eleven entries; a vector that grows holds its old
+    // bytes and its new ones.
+    check_memory(text, 640, 136)?;
+    serde_json::from_slice(text).map_err(|e| e.to_string())
+}
+
+/// Fails if JSON could take more than 1 MiB in memory, which may be a hundred times its length, where
+/// a non-empty object takes at most `object` bytes and each further element of one at most `element`.
+pub(crate) fn check_memory(text: &[u8], object: usize, element: usize) -> Parsed<()> {
+    // What stands within strings is counted as well: it is little.
     let cost = |byte: &u8| match byte {
-        b'{' => 640,
+        b'{' => object,
         b'[' => 128,
-        b',' => 136,
+        b',' => element,
         _ => 0,
     };
     let most = text.iter().map(cost).sum::<usize>() + 4 * text.len();
@@ -28,7 +37,7 @@ pub(crate) fn parse(text: &[u8]) -> Parsed<Value> {
         let length = text.len();
         return Err(format!("{length} bytes of JSON could take {most} in memory"));
     }
-    serde_json::from_slice(text).map_err(|e| e.to_string())
+    Ok(())
 }
 
 /// An object whose fields are asked for by name.
@@ -88,19 +97,6 @@ impl<'a> Fields<'a> {
         };
         chosen.ok_or_else(|| format!("field `{name}` is neither a name nor an object with one"))
     }
-
-    /// What the weights of penalties are multiplied by.
-    pub fn penalty_factor(&self) -> Parsed<f64> {
-        match self.number("penalty_factor")? {
-            factor if factor.is_finite() && factor >= 0.0 => Ok(factor),
-            factor => Err(format!("penalty_factor is {factor}")),
-        }
-    }
-
-    /// A number that was an `f32`.
-    fn single(&self, name: &str) -> Parsed<f32> {
-        self.number(name).map(|number| number as f32)
-    }
 }
 
 /// A list of whole numbers.
@@ -109,52 +105,15 @@ pub(crate) fn sizes(value: &Value) -> Option<Vec<usize>> {
     value.as_array()?.iter().map(whole).collect()
 }
 
-impl Scaling {
-    pub(crate) fn to_value(self) -> Value {
-        match self {
-            Scaling::Byte => json!("byte"),
-            Scaling::AsIs => json!("as-is"),
-            Scaling::MinMax { min, max } => json!({"min-max": {"min": min, "max": max}}),
-            Scaling::MeanDeviation { mean, deviation } => {
-                json!({"mean-deviation": {"mean": mean, "deviation": deviation}})
-            }
-        }
-    }
-
-    pub(crate) fn from_value(value: &Value) -> Parsed<Self> {
-        match value.as_str() {
-            Some("byte") => return Ok(Scaling::Byte),
-            Some("as-is") => return Ok(Scaling::AsIs),
-            _ => {}
-        }
-        if let Some(of) = value.get("min-max") {
-            let of = Fields::of(of)?;
-            return Ok(Scaling::MinMax { min: of.single("min")?, max: of.single("max")? });
-        }
-        if let Some(of) = value.get("mean-deviation") {
-            let of = Fields::of(of)?;
-            let (mean, deviation) = (of.single("mean")?, of.single("deviation")?);
-            return Ok(Scaling::MeanDeviation { mean, deviation });
-        }
-        Err("scaling is none of byte, as-is, min-max and mean-deviation".to_owned())
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scalings_come_back_with_every_bit() {
-        for scaling in [
-            Scaling::Byte,
-            Scaling::AsIs,
-            Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 },
-            Scaling::MeanDeviation { mean: f32::MIN_POSITIVE / 8.0, deviation: f32::MAX },
-        ] {
-            let text = scaling.to_value().to_string();
-            let value = serde_json::from_str(&text).unwrap();
-            assert_eq!(Scaling::from_value(&value).unwrap(), scaling, "{text}");
-        }
+/// Not validated.
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

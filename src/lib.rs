@@ -81,7 +81,7 @@ mod json;
 pub mod network;
 pub mod ranks;
 mod settings;
-pub mod training;
+mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::Engine;

@@ -9,9 +9,9 @@ pub(crate) mod gradient;
 pub(crate) mod group;
 pub(crate) mod lbfgs;
 mod pretraining;
+#[cfg(feature = "model")]
+pub(crate) mod snapshot;
 pub(crate) mod step;
 pub(crate) mod trainer;
 pub(crate) mod update;
 pub(crate) mod workspace;
-
-pub use early_stopping::EarlyStopping;

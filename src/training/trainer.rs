@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-#[cfg(feature = "model")]
-use crate::compute::ThreadPool;
 use crate::data::Order;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
 use crate::settings::Settings;
-#[cfg(feature = "model")]
-use crate::training::controller::Control;
+use crate::training::early_stopping::EarlyStopping;
 use crate::training::group::Group;
 use crate::training::lbfgs::Lbfgs;
 use crate::training::step::{StepReport, gather, gradient, step, take_step};
@@ -35,6 +32,7 @@ pub struct Trainer {
     pub(crate) samples: Samples,
     pub(crate) skip_zeros: bool,
     pub(crate) group: Option<Group>,
+    pub(crate) early_stopping: Option<EarlyStopping>,
 }
 
 impl Trainer {
@@ -246,32 +244,6 @@ impl Trainer {
             self.state.first[at] = 0.0;
             self.state.second[at] = 0.0;
         }
-    }
-
-    /// What it trains on.
-    #[cfg(feature = "model")]
-    pub(crate) fn samples(&self) -> &Samples {
-        &self.samples
-    }
-
-    /// The threads, and all numbers that training changes: parameters and moments; running means.
-    #[cfg(feature = "model")]
-    #[allow(clippy::type_complexity)]
-    pub(crate) fn numbers(&mut self) -> (&mut ThreadPool, [&[f32]; 3], &[Vec<f32>]) {
-        let State { first, second, running_means, .. } = &self.state;
-        (&mut self.engine.pool, [&self.net.parameters, first, second], running_means)
-    }
-
-    /// What the controller remembers.
-    #[cfg(feature = "model")]
-    pub(crate) fn control(&self) -> Control {
-        self.state.control
-    }
-
-    /// Where it is in the order of the samples; see [`Order::position`].
-    #[cfg(feature = "model")]
-    pub(crate) fn position(&self) -> (u64, usize) {
-        self.batches.position()
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.
