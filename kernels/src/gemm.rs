@@ -9,11 +9,11 @@ mod epilogue;
 mod pack;
 mod tile;
 
-pub(crate) use epilogue::Epilogue;
-pub use epilogue::{forward, gemm, gemm_skipping, hidden_delta, output_delta, update};
+pub(crate) use epilogue::{At, Epilogue, Store};
+pub(crate) use tile::Place;
 
 use crate::matrix::Matrix;
-use crate::simd::{Kernel, Simd, Tile};
+use crate::simd::{Isa, Kernel, Simd, Tile};
 
 /// Longest block of k of any instruction set.
 const LONGEST_K: usize = 1024;
@@ -66,6 +66,36 @@ impl<'a> Scratch<'a> {
         assert!(indices.len() >= SCRATCH_INDICES, "the indices of a scratch are too few");
         Scratch { floats, indices }
     }
+
+    /// Scratch for products alone, and the floats for a block of a weight gradient.
+    pub(crate) fn split_gradient(&mut self) -> (Scratch<'_>, &mut [f32]) {
+        let (floats, gradient) = self.floats.split_at_mut(PRODUCT_FLOATS);
+        (Scratch { floats, indices: self.indices }, &mut gradient[..GRADIENT_FLOATS])
+    }
+}
+
+/// Computes A B and hands every sum to the epilogue: tile by tile, in each column the rows in
+/// their order. The epilogue has the shape of the product.
+pub(crate) fn product<E: Epilogue>(
+    isa: Isa,
+    operands: Operands<'_>,
+    epilogue: &mut E,
+    scratch: &mut Scratch<'_>,
+) {
+    struct Run<'a, 'b, E> {
+        operands: Operands<'a>,
+        epilogue: &'a mut E,
+        scratch: &'a mut Scratch<'b>,
+    }
+    impl<E: Epilogue> Kernel for Run<'_, '_, E> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            // SAFETY: the shapes were checked.
+            unsafe { run(s, self.operands, self.scratch, self.epilogue) }
+        }
+    }
+    isa.run(Run { operands, epilogue, scratch });
 }
 
 /// What a product multiplies.
@@ -99,7 +129,7 @@ enum Layout {
 /// # Safety
 /// `epilogue` and `operands.partial` are valid for `[m, n]`.
 #[inline(always)]
-pub(crate) unsafe fn product<S: Simd, E: Epilogue>(
+unsafe fn run<S: Simd, E: Epilogue>(
     s: S,
     operands: Operands<'_>,
     scratch: &mut Scratch<'_>,
@@ -368,7 +398,8 @@ unsafe fn by_library<S: Simd, E: Epilogue>(
                     let mut column = epilogue.begin(s, col + c, lanes);
                     for r in 0..rows {
                         let sum = s.load_upto(sums.add(r * COLS + c), lanes);
-                        epilogue.apply(s, &mut column, row + r, col + c, lanes, sum);
+                        let at = At { row: row + r, col: col + c, lanes };
+                        epilogue.apply(s, &mut column, at, sum);
                     }
                     epilogue.end(s, column, col + c, lanes);
                     c += lanes;

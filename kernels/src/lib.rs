@@ -52,22 +52,24 @@
 compile_error!("sae-kernels needs the feature `std`, or `libm` where there is no std");
 
 pub mod activation;
-pub mod bytes;
-pub mod code;
+pub mod convert;
 pub mod gemm;
 pub mod loss;
 pub mod math;
 pub mod matrix;
 pub mod optimizer;
+pub mod products;
 #[cfg(feature = "std")]
 pub mod reference;
 pub mod simd;
+pub mod sparse;
 pub mod sparsity;
 
 pub use activation::Activation;
 pub use gemm::Scratch;
 pub use loss::Loss;
 pub use matrix::{Division, Matrix, MatrixMut, Parts};
-pub use optimizer::{Adam, adam_sweep, add_weight_decay, momentum_sweep};
+pub use optimizer::{AdamOptions, Momentum, Rule, add_weight_decay};
+pub use products::{Forward, Gemm, HiddenDelta, OutputDelta, Update, gemm};
 pub use simd::{Isa, IsaError};
 pub use sparsity::Penalty;

@@ -1,7 +1,7 @@
 //! What each unit of a layer looks for: the input of a given length that excites it most (Ng, CS294A
 //! lecture notes on sparse autoencoders, for the first layer; Erhan et al. 2009 for deeper ones).
 
-use sae_kernels::{Activation, Matrix, MatrixMut, Penalty, gemm};
+use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
 
 use crate::compute::{Engine, forward};
 use crate::error::{Error, Result};
@@ -123,17 +123,16 @@ impl Climb<'_> {
             };
             let isa = self.engine.isa;
             self.engine.scratch.with(0, |scratch| {
-                gemm::hidden_delta(
-                    isa,
-                    Matrix::new(&slopes, units, layer.outputs),
-                    view(&self.net.settings, &self.net.parameters, l, layer).weights,
-                    Matrix::new(values, units, layer.inputs),
+                let hidden_delta = HiddenDelta {
+                    next: Matrix::new(&slopes, units, layer.outputs),
+                    weights: view(&self.net.settings, &self.net.parameters, l, layer).weights,
+                    activations: Matrix::new(values, units, layer.inputs),
                     activation,
-                    Penalty::default(),
-                    MatrixMut::new(&mut below, units, layer.inputs),
-                    &mut vec![0.0; layer.inputs],
-                    scratch,
-                );
+                    penalty: Penalty::default(),
+                    delta: MatrixMut::new(&mut below, units, layer.inputs),
+                    bias_gradient: &mut vec![0.0; layer.inputs],
+                };
+                hidden_delta.run(isa, scratch);
             });
             slopes = below;
         }

@@ -4,8 +4,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use sae_kernels::gemm;
-use sae_kernels::{Activation, Division, Isa, Matrix, MatrixMut, Parts, Scratch};
+use sae_kernels::{Activation, Division, Forward, Isa, Matrix, MatrixMut, Parts, Scratch};
 
 use crate::compute::ThreadPool;
 
@@ -103,17 +102,16 @@ pub(crate) fn forward(
         let layer = layer.units(division.range(part));
         let (output, mut sums) = (outputs.take(part), sums.take(part));
         scratch.with(thread, |scratch| {
-            gemm::forward(
-                *isa,
+            let forward = Forward {
                 input,
                 skip_zeros,
-                layer.weights,
-                layer.biases,
-                layer.activation,
+                weights: layer.weights,
+                biases: layer.biases,
+                activation: layer.activation,
                 output,
-                sums.row_mut(0),
-                scratch,
-            );
+                sums: sums.row_mut(0),
+            };
+            forward.run(*isa, scratch);
         });
     });
 }

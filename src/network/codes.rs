@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sae_kernels::code::{self, Jump};
 use sae_kernels::math::{self, Function};
+use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
 use crate::compute::{Engine, row_parts};
@@ -75,7 +75,7 @@ impl Gate {
             (Code::TopK(k), _) => self.close_rows(engine, k, n, activations),
             (Code::BatchTopK(k), Use::Training(None)) => {
                 let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
-                smallest = Some(code::keep_largest(activations, n * k, keys));
+                smallest = Some(sparse::keep_largest(activations, n * k, keys));
             }
             (Code::BatchTopK(k), Use::Training(Some(ranks))) => {
                 smallest = Some(keep_largest(ranks, self.batch * k, activations));
@@ -91,14 +91,16 @@ impl Gate {
             }
         }
         sums.fill(0.0);
-        code::add_columns(activations, sums);
+        sparse::add_columns(Matrix::new(activations, n, self.units), sums);
         smallest
     }
 
     fn jump(&mut self, activations: &mut [f32]) {
         let pre = &mut self.pre[..activations.len()];
         pre.copy_from_slice(activations);
-        code::jump(pre, &self.thresholds, activations);
+        let n = activations.len() / self.units;
+        let activations = MatrixMut::new(activations, n, self.units);
+        sparse::jump(Matrix::new(pre, n, self.units), &self.thresholds, activations);
     }
 
     /// Keeps the `k` largest of each sample, the samples divided among the threads.
@@ -110,7 +112,7 @@ impl Gate {
             let mut keys = self.keys[thread].lock().unwrap_or_else(PoisonError::into_inner);
             let mut rows = rows.take(part);
             for row in 0..division.range(part).len() {
-                code::keep_largest(rows.row_mut(row), k, &mut keys);
+                sparse::keep_largest(rows.row_mut(row), k, &mut keys);
             }
         });
     }
@@ -134,7 +136,8 @@ impl Gate {
             let l0 = (factor * l0 / self.batch as f64) as f32;
             let jump = Jump { bandwidth: bandwidth as f32, l0 };
             let (thresholds, gradient) = (&self.thresholds, &mut self.threshold_gradient);
-            code::threshold_gradient(jump, &self.pre, delta, thresholds, gradient);
+            let (pre, delta) = (Matrix::new(&self.pre, n, units), Matrix::new(delta, n, units));
+            sparse::threshold_gradient(jump, pre, delta, thresholds, gradient);
         }
         let division = engine.divide(units, 8 * n);
         let deltas = Parts::columns(MatrixMut::new(delta, n, units), division);
@@ -144,7 +147,7 @@ impl Gate {
         engine.pool.run(division.parts(), |part, _| {
             let range = division.range(part);
             let of_units = penalty.units.map(|units| &units[range.clone()]);
-            code::open_delta(
+            sparse::open_delta(
                 isa,
                 activations.columns(range),
                 activation,
@@ -156,7 +159,7 @@ impl Gate {
     }
 }
 
-/// [`code::keep_largest`] of the activations of all ranks, whose samples follow each other: keeps those
+/// [`sparse::keep_largest`] of the activations of all ranks, whose samples follow each other: keeps those
 /// among them that are this rank's. Returns the smallest that is kept anywhere.
 pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f32]) -> f32 {
     // The place of the k-th, eight bits after eight: how many begin with the bits that are known.
@@ -164,7 +167,7 @@ pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f
     for shift in [24, 16, 8, 0] {
         let mut counts = [0.0; 256];
         for &a in &*activations {
-            let place = code::place(a);
+            let place = sparse::order_key(a);
             if u64::from(place) >> (shift + 8) == u64::from(known) >> (shift + 8) {
                 counts[(place >> shift & 0xff) as usize] += 1.0;
             }
@@ -180,10 +183,10 @@ pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f
         }
     }
     // Of those that are equal to it, the first are kept.
-    let equals = activations.iter().filter(|&&a| code::place(a) == known).count();
+    let equals = activations.iter().filter(|&&a| sparse::order_key(a) == known).count();
     left -= ranks.gather(equals as f64)[..ranks.rank()].iter().sum::<f64>();
     for a in activations {
-        let place = code::place(*a);
+        let place = sparse::order_key(*a);
         let kept = place < known || place == known && left > 0.0;
         if place == known {
             left -= 1.0;
@@ -192,5 +195,5 @@ pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f
             *a = 0.0;
         }
     }
-    code::at_place(known)
+    sparse::from_order_key(known)
 }

@@ -1,6 +1,9 @@
 //! The products of a step with what is fused into them, divided among the threads.
 
-use sae_kernels::{Activation, Adam, Loss, Matrix, MatrixMut, Parts, Penalty, gemm};
+use sae_kernels::{
+    Activation, Gemm, HiddenDelta, Loss, Matrix, MatrixMut, OutputDelta, Parts, Penalty, Rule,
+    Update,
+};
 
 use crate::compute::{Engine, LayerView, row_parts};
 use crate::network::layers::Layer;
@@ -50,21 +53,20 @@ pub(crate) fn output_phase(
         let mut losses = losses.take(part);
         let mut bias_gradient = bias_gradient.take(part);
         scratch.with(thread, |scratch| {
-            gemm::output_delta(
-                *isa,
+            let output_delta = OutputDelta {
                 input,
                 skip_zeros,
-                layer.weights,
-                layer.biases,
-                layer.activation,
+                weights: layer.weights,
+                biases: layer.biases,
+                activation: layer.activation,
                 loss,
-                target.columns(units),
+                target: target.columns(units),
                 scale,
-                deltas.take(part),
-                losses.row_mut(0),
-                bias_gradient.row_mut(0),
-                scratch,
-            );
+                delta: deltas.take(part),
+                losses: losses.row_mut(0),
+                bias_gradient: bias_gradient.row_mut(0),
+            };
+            output_delta.run(*isa, scratch);
         });
     });
 }
@@ -79,7 +81,7 @@ pub(crate) struct Hidden<'a> {
 
 /// Where one layer's gradient goes; its weights are read for the delta first.
 pub(crate) enum LayerSink<'a> {
-    Adam { adam: &'a Adam, weights: MatrixMut<'a>, moments: [MatrixMut<'a>; 2] },
+    Update { rule: &'a Rule, weights: MatrixMut<'a>, moments: [MatrixMut<'a>; 2] },
     Gradient { weights: MatrixMut<'a>, gradient: MatrixMut<'a> },
 }
 
@@ -98,9 +100,9 @@ pub(crate) fn backward_phase(
     let inputs = input.shape().1;
     let division = engine.divide(inputs, n * outputs);
     let rows = |whole| Parts::rows(whole, division);
-    let (weights, adam, moments, gradient) = match sink {
-        LayerSink::Adam { adam, weights, moments } => {
-            (rows(weights), Some(adam), Some(moments.map(rows)), None)
+    let (weights, rule, moments, gradient) = match sink {
+        LayerSink::Update { rule, weights, moments } => {
+            (rows(weights), Some(rule), Some(moments.map(rows)), None)
         }
         LayerSink::Gradient { weights, gradient } => {
             (rows(weights), None, None, Some(rows(gradient)))
@@ -119,25 +121,27 @@ pub(crate) fn backward_phase(
         scratch.with(thread, |scratch| {
             if let Some((activation, penalty, deltas, bias_gradient)) = &hidden {
                 let of_units = penalty.units.map(|penalty| &penalty[units]);
-                gemm::hidden_delta(
-                    *isa,
-                    delta,
-                    weights.as_ref(),
-                    input,
-                    *activation,
-                    Penalty { units: of_units, ..*penalty },
-                    deltas.take(part),
-                    bias_gradient.take(part).row_mut(0),
-                    scratch,
-                );
+                let hidden_delta = HiddenDelta {
+                    next: delta,
+                    weights: weights.as_ref(),
+                    activations: input,
+                    activation: *activation,
+                    penalty: Penalty { units: of_units, ..*penalty },
+                    delta: deltas.take(part),
+                    bias_gradient: bias_gradient.take(part).into_row(),
+                };
+                hidden_delta.run(*isa, scratch);
             }
-            if let (Some(adam), Some([first, second])) = (adam, &moments) {
-                let (first, second) = (first.take(part), second.take(part));
-                gemm::update(*isa, adam, input, skip_zeros, delta, weights, first, second, scratch);
+            if let (Some(rule), Some([first, second])) = (rule, &moments) {
+                let (first_moment, second_moment) = (first.take(part), second.take(part));
+                let (rule, delta) = (*rule, delta);
+                let update =
+                    Update { rule, input, skip_zeros, delta, weights, first_moment, second_moment };
+                update.run(*isa, scratch);
             } else if let Some(gradient) = &gradient {
                 let gradient = gradient.take(part);
-                let (input, isa) = (input.transposed(), *isa);
-                gemm::gemm_skipping(isa, input, delta, gradient, skip_zeros, scratch);
+                let gradient = Gemm { a: input.transposed(), b: delta, c: gradient, skip_zeros };
+                gradient.run(*isa, scratch);
             }
         });
     });

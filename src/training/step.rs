@@ -7,7 +7,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use sae_kernels::{Activation, Adam, Matrix, MatrixMut, Parts, Penalty, adam_sweep, sparsity};
+use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty, Rule, sparsity};
 
 use crate::compute::{Engine, forward};
 use crate::data::samples::Samples;
@@ -88,9 +88,9 @@ pub(crate) fn step(
             }
         });
     } else {
-        let adam = update::adam(&net.settings, net.settings.lambda, state.step);
+        let rule = update::rule(&net.settings, net.settings.lambda, state.step);
         let State { first, second, .. } = state;
-        backward_pass(engine, net, work, skip_zeros, &mut Sink::Adam { adam, first, second });
+        backward_pass(engine, net, work, skip_zeros, &mut Sink::Update { rule, first, second });
     }
     finish_step(net, state, work);
     Ok(report)
@@ -307,8 +307,8 @@ fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
 
 /// Where gradients go.
 enum Sink<'a, 'g, 's> {
-    /// To Adam while it is in the second cache, and nowhere else.
-    Adam { adam: Adam, first: &'a mut [f32], second: &'a mut [f32] },
+    /// To the optimizer while it is in the L2 cache, and nowhere else.
+    Update { rule: Rule, first: &'a mut [f32], second: &'a mut [f32] },
     /// To memory.
     Gradient(&'a mut Gradient<'g, 's>),
 }
@@ -317,7 +317,7 @@ impl Sink<'_, '_, '_> {
     /// The last of a layer's first `rows` rows, as many as go at a time: all, but for pieces.
     fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
         match self {
-            Sink::Adam { .. } => 0..rows,
+            Sink::Update { .. } => 0..rows,
             Sink::Gradient(gradient) => gradient.last_rows(layer, rows),
         }
     }
@@ -377,14 +377,15 @@ fn backward_pass(
             let matrix = |flat| MatrixMut::new(flat, units.len(), layer.outputs);
             let weights = matrix(&mut weights[of_units.clone()]);
             match sink {
-                Sink::Adam { adam, first, second } => {
+                Sink::Update { rule, first, second } => {
                     let (first, first_biases) = layer.split_mut(first);
                     let (second, second_biases) = layer.split_mut(second);
-                    let plain = adam.without_weight_decay();
+                    let plain = rule.without_weight_decay();
                     let isa = engine.isa;
-                    adam_sweep(isa, &plain, biases, first_biases, second_biases, of_biases);
+                    let [w, m, v] = [biases, first_biases, second_biases].map(MatrixMut::from_row);
+                    plain.update_rows(isa, w, m, v, Matrix::from_row(of_biases));
                     let moments = [first, second].map(matrix);
-                    let to = LayerSink::Adam { adam, weights, moments };
+                    let to = LayerSink::Update { rule, weights, moments };
                     backward_phase(engine, delta, input, skip, hidden, to);
                 }
                 Sink::Gradient(gradient) => {
@@ -414,11 +415,12 @@ fn backward_pass(
     }
     let of_gate = &gate.threshold_gradient;
     match sink {
-        Sink::Adam { adam, first, second } => {
+        Sink::Update { rule, first, second } => {
             let range = end(layers)..end(layers) + of_gate.len();
             let all = [&mut parameters[..], first, second];
-            let [w, m, v] = all.map(|flat| &mut flat[range.clone()]);
-            adam_sweep(engine.isa, &adam.without_weight_decay(), w, m, v, of_gate);
+            let [w, m, v] = all.map(|flat| MatrixMut::from_row(&mut flat[range.clone()]));
+            let plain = rule.without_weight_decay();
+            plain.update_rows(engine.isa, w, m, v, Matrix::from_row(of_gate));
         }
         Sink::Gradient(gradient) => gradient.finish(of_gate),
     }

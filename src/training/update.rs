@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use sae_kernels::{Adam, Isa, adam_sweep, add_weight_decay, momentum_sweep};
+use sae_kernels::{AdamOptions, Isa, Matrix, Momentum, Rule, add_weight_decay};
 
 use crate::compute::{Engine, row_parts};
 use crate::network::autoencoder::Autoencoder;
@@ -11,15 +11,19 @@ use crate::network::layers::{Layer, end, for_each_twin, tie};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::training::workspace::{State, Workspace};
 
-/// A step's constants of Adam, or AdamW, which adds `lambda` w to gradients.
-pub(crate) fn adam(settings: &Settings, lambda: f64, step: u64) -> Adam {
+/// The optimizer's rule of a step, which adds `lambda` w to gradients.
+pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
     let &Settings { beta1, beta2, epsilon, .. } = settings;
-    let rate = settings.learning_rate_of(step);
-    let adam = Adam::new(rate, beta1, beta2, epsilon, lambda, step);
-    match settings.optimizer {
-        Optimizer::AdamW { decay } => adam.with_decoupled_decay(rate * decay),
-        _ => adam,
-    }
+    let (learning_rate, weight_decay) = (settings.learning_rate_of(step), lambda);
+    let decoupled_decay = match settings.optimizer {
+        Optimizer::Momentum { momentum } => {
+            return Rule::Momentum(Momentum { learning_rate, momentum, weight_decay });
+        }
+        Optimizer::AdamW { decay } => decay,
+        _ => 0.0,
+    };
+    AdamOptions { learning_rate, beta1, beta2, epsilon, weight_decay, decoupled_decay }
+        .at_step(step)
 }
 
 /// Adds the weight decay's part to the gradient, and gives tied weights the sum of both of theirs.
@@ -87,14 +91,13 @@ pub(crate) fn apply(
     let parameters = &mut parameters[..learned];
     let gradient = &work.gradient[..learned];
     let (first, second) = (&mut state.first[..learned], &mut state.second[..learned]);
-    let rate = settings.learning_rate_of(state.step) as f32;
     // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
-    let decoupled = adam(settings, 0.0, state.step);
+    let decoupled = rule(settings, 0.0, state.step);
     let plain = decoupled.without_weight_decay();
-    let mut sweep = |range: Range<usize>, adam: Adam| {
+    let mut sweep = |range: Range<usize>, rule: Rule| {
         let all = [&mut *parameters, &mut *first, &mut *second];
         let numbers = all.map(|flat| &mut flat[range.clone()]);
-        sweep(engine, settings, rate, &adam, numbers, &gradient[range]);
+        sweep(engine, &rule, numbers, &gradient[range]);
     };
     for layer in &work.layers {
         sweep(layer.weights(), decoupled);
@@ -121,25 +124,13 @@ fn learned(settings: &Settings, parameters: &[f32]) -> usize {
 
 /// A run of parameters, with their moments and their gradient, through the optimizer; numbers divided
 /// among the threads.
-fn sweep(
-    engine: &mut Engine,
-    settings: &Settings,
-    rate: f32,
-    adam: &Adam,
-    [w, m, v]: [&mut [f32]; 3],
-    gradient: &[f32],
-) {
+fn sweep(engine: &mut Engine, rule: &Rule, [w, m, v]: [&mut [f32]; 3], gradient: &[f32]) {
     let division = engine.divide(gradient.len(), 16);
     let [w, m, v] = [w, m, v].map(|numbers| row_parts(numbers, division));
     let isa = engine.isa;
     engine.pool.run(division.parts(), |part, _| {
-        let (mut w, mut m, mut v) = (w.take(part), m.take(part), v.take(part));
-        let (w, m, v) = (w.row_mut(0), m.row_mut(0), v.row_mut(0));
-        let g = &gradient[division.range(part)];
-        match settings.optimizer {
-            Optimizer::Momentum { momentum } => momentum_sweep(isa, rate, momentum as f32, w, m, g),
-            _ => adam_sweep(isa, adam, w, m, v, g),
-        }
+        let gradient = Matrix::from_row(&gradient[division.range(part)]);
+        rule.update_rows(isa, w.take(part), m.take(part), v.take(part), gradient);
     });
 }
 
@@ -154,19 +145,18 @@ pub(crate) fn apply_piece(
     numbers: &[f32],
 ) {
     let Autoencoder { settings, parameters, .. } = net;
-    let decaying = adam(settings, settings.lambda, state.step);
+    let decaying = rule(settings, settings.lambda, state.step);
     let plain = decaying.without_weight_decay();
-    let rate = settings.learning_rate_of(state.step) as f32;
     let weights = layers.iter().map(|layer| (layer.weights(), &decaying));
     let biases = layers.iter().map(|layer| (layer.biases(), &plain));
     let gate = (end(layers)..learned(settings, parameters), &plain);
-    for (range, adam) in weights.chain(biases).chain([gate]) {
+    for (range, rule) in weights.chain(biases).chain([gate]) {
         let range = range.start.max(start)..range.end.min(start + numbers.len());
         if range.is_empty() {
             continue;
         }
         let all = [&mut *parameters, &mut state.first, &mut state.second];
         let gradient = &numbers[range.start - start..range.end - start];
-        sweep(engine, settings, rate, adam, all.map(|flat| &mut flat[range.clone()]), gradient);
+        sweep(engine, rule, all.map(|flat| &mut flat[range.clone()]), gradient);
     }
 }

@@ -3,6 +3,7 @@
 use core::mem::MaybeUninit;
 
 use super::Epilogue;
+use crate::matrix::MatrixMut;
 use crate::simd::{Kernel, Several, Simd};
 
 /// A's side of a tile.
@@ -125,6 +126,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// All of a matrix.
+    pub fn of(matrix: &MatrixMut<'_>) -> Place {
+        Place { data: matrix.data, stride: matrix.row_stride }
+    }
     #[inline(always)]
     fn row(self, r: usize) -> *mut f32 {
         self.data.wrapping_add(r * self.stride)
@@ -299,7 +304,8 @@ impl<E: Epilogue, const V: usize> Kernel for Finish<'_, E, V> {
             let mut column = epilogue.begin(wide, at.col, at.cols);
             for r in 0..at.rows {
                 let sum = wide.load(held.row(r));
-                epilogue.apply(wide, &mut column, at.row + r, at.col, at.cols, sum);
+                let vector = super::At { row: at.row + r, col: at.col, lanes: at.cols };
+                epilogue.apply(wide, &mut column, vector, sum);
             }
             epilogue.end(wide, column, at.col, at.cols);
         }
