@@ -75,12 +75,10 @@ mod error;
 pub mod files;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-#[cfg(feature = "model")]
-mod json;
 pub mod network;
 pub mod ranks;
 mod settings;
-pub mod training;
+mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::Engine;

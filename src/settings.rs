@@ -6,7 +6,7 @@
 mod choices;
 mod field;
 #[cfg(feature = "model")]
-mod json;
+pub(crate) mod json;
 mod table;
 mod validate;
 

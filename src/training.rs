@@ -13,9 +13,9 @@ pub(crate) mod objective;
 mod optimizer;
 mod pretraining;
 pub(crate) mod reduction;
+#[cfg(feature = "model")]
+pub(crate) mod snapshot;
 pub(crate) mod step;
 pub(crate) mod trainer;
 pub(crate) mod update;
 pub(crate) mod workspace;
-
-pub use early_stopping::EarlyStopping;

@@ -8,7 +8,7 @@ use common::pixels;
 use proptest::prelude::*;
 use sae::{
     Activation, Code, Corruption, Initialization, Isa, LayerPenalty, Loss, Measure, Optimizer,
-    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool, training::EarlyStopping,
+    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool,
 };
 
 const FEATURES: usize = 12;
@@ -468,20 +468,29 @@ fn pretraining_that_is_ended_keeps_what_it_has() {
 #[test]
 fn early_stopping_keeps_the_best() {
     let samples = samples(40);
-    let net = trainer(&settings(&[FEATURES, 3, FEATURES]), &samples).into_autoencoder();
-    let mut stopping = EarlyStopping::new(2);
-    let stops: Vec<bool> = [3.0, 2.0, 2.5, f64::NAN]
-        .into_iter()
-        .zip(1..)
-        .map(|(objective, step)| stopping.observe(objective, step, &net))
-        .collect();
-    assert_eq!(stops, [false, false, false, true]);
-    let (objective, step, _) = stopping.best().unwrap();
-    assert_eq!((objective, step), (2.0, 2));
-    // What is no number is no best.
-    let mut stopping = EarlyStopping::new(2);
-    assert!(!stopping.observe(f64::NAN, 1, &net) && !stopping.observe(5.0, 2, &net));
-    assert_eq!(stopping.best().map(|(objective, step, _)| (objective, step)), Some((5.0, 2)));
+    let settings = settings(&[FEATURES, 3, FEATURES]);
+    let builder = || Trainer::builder().settings(settings.clone());
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    let mut best = trainer.autoencoder().clone();
+    for (objective, is_over) in
+        [(3.0, false), (2.0, false), (2.5, false), (f64::NAN, true), (1.0, true)]
+    {
+        trainer.step().unwrap();
+        assert_eq!((trainer.observe(objective), trainer.is_over()), (is_over, is_over));
+        if objective == 2.0 {
+            best = trainer.autoencoder().clone();
+        }
+    }
+    assert!(*trainer.autoencoder() != best);
+    assert_eq!(trainer.restore_best(), Some((2.0, 2)));
+    assert_eq!(*trainer.autoencoder(), best);
+    assert_eq!((trainer.restore_best(), trainer.is_over()), (None, false));
+    // An objective that is no number is no best.
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    assert!(!trainer.observe(f64::NAN) && !trainer.observe(5.0));
+    assert_eq!(trainer.restore_best(), Some((5.0, 0)));
+    let mut trainer = builder().build(&samples).unwrap();
+    assert!(!trainer.observe(1.0) && trainer.restore_best().is_none());
 }
 
 fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{
     Samples, Settings, StepReport, Trainer,
     files::{self, Checkpoint, Checkpoints},
-    training::EarlyStopping,
 };
 use serde_json::{Value, json};
 
@@ -161,10 +160,17 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     if let Some(Plan { checkpoint, picture, history, .. }) = plan {
         paths = Some([picture, history]);
         if let Some(checkpoint) = checkpoint {
+            if let (Some(patience), None) = (checkpoint.patience(), args.patience) {
+                note(&format!(
+                    "the checkpoint is of a training with --patience {patience}; without it, this \
+                     one goes on to its last step and keeps the last model"
+                ));
+            }
             builder = builder.resume(checkpoint);
         }
     }
-    builder = builder.settings(settings);
+    // Rank 0 evaluates for all.
+    builder = builder.settings(settings).patience(args.patience.filter(|_| leads).unwrap_or(0));
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
@@ -199,8 +205,13 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
         paths.as_ref().map(|[_, history]| Recorder::begin(history.clone(), &trainer, args.steps));
     let mut recorder = job.agree(recorder.transpose())?;
     let mut failed = Ok(());
-    let mut stopping = args.patience.filter(|_| leads).map(EarlyStopping::new);
-    let trained = trainer.run(args.steps.saturating_sub(before), |trainer, report| {
+    // The checkpoint's training may have ended early.
+    let is_over = job.share(trainer.is_over().to_string())? == "true";
+    if is_over {
+        progress.note(&told_over(&args, before));
+    }
+    let left = if is_over { 0 } else { args.steps.saturating_sub(before) };
+    let trained = trainer.run(left, |trainer, report| {
         let told = progress.step(trainer, report).map_err(Failure::from);
         if let Some(recorder) = &mut recorder
             && let Err(error) = recorder.step(trainer, report)
@@ -208,7 +219,7 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
             let path = recorder.path().display();
             progress.note(&format!("warning: {path}: {error}; the history ends here"));
         }
-        let goes_on = look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress);
+        let goes_on = look_after(&args, trainer, &train, test.as_ref(), &progress);
         // After that, so that the units it revived are in the checkpoint.
         if let Some(checkpoints) = &mut checkpoints
             && trainer.steps().is_multiple_of(args.checkpoint_every)
@@ -238,9 +249,8 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
         }
         checkpoints.finish()
     });
-    if let Some((objective, step, net)) = stopping.and_then(EarlyStopping::best) {
+    if let Some((objective, step)) = trainer.restore_best() {
         progress.note(&format!("best: step {step}, objective {}", short(objective)));
-        *trainer.autoencoder_mut() = net;
     }
     trainer.autoencoder().save(&args.out)?;
     let interrupted = interrupt::end().or(interrupted);
@@ -267,7 +277,6 @@ fn look_after(
     trainer: &mut Trainer,
     train: &Samples,
     test: Option<&Samples>,
-    stopping: &mut Option<EarlyStopping>,
     progress: &Progress,
 ) -> Result<bool> {
     let step = trainer.steps();
@@ -277,19 +286,19 @@ fn look_after(
             progress.note(&format!("step {step}: {count} dead units revived"));
         }
     }
-    if let Some(stopping) = stopping
-        && step.is_multiple_of(args.evaluate_every)
-    {
+    if args.patience.is_some() && progress.speaks && step.is_multiple_of(args.evaluate_every) {
         let objective = trainer.evaluate(test.unwrap_or(train))?.objective;
-        if stopping.observe(objective, step, trainer.autoencoder()) {
-            progress.note(&format!(
-                "step {step}: no better for {} evaluations",
-                args.patience.unwrap_or(0)
-            ));
+        if trainer.observe(objective) {
+            progress.note(&told_over(args, step));
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// The line about an early stop.
+fn told_over(args: &Args, step: u64) -> String {
+    format!("step {step}: no better for {} evaluations", args.patience.unwrap_or(0))
 }
 
 /// How the training ended.

@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn tensors_and_metadata_are_those_of_a_model_file() {
         let net = net(Code::BatchTopK(2));
-        let bytes = net.to_bytes();
+        let bytes = net.to_bytes().unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let model = model(&net, Part::Autoencoder);
         assert_eq!((model.ir_version, model.opset_import[0].version), (7, 13));

@@ -10,8 +10,6 @@ use crate::compute::{ThreadPool, available_threads};
 use crate::data::Order;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
-#[cfg(feature = "model")]
-use crate::files::Checkpoint;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{
@@ -19,6 +17,8 @@ use crate::settings::{
 };
 use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
+#[cfg(feature = "model")]
+use crate::training::snapshot::Snapshot;
 use crate::training::update::needs_whole_gradient;
 use crate::training::workspace::{Context, State, Workspace};
 
@@ -34,8 +34,9 @@ pub struct TrainerBuilder {
     dense: bool,
     ranks: Option<SharedRanks>,
     sharded: bool,
+    patience: Option<u32>,
     #[cfg(feature = "model")]
-    checkpoint: Option<Checkpoint>,
+    snapshot: Option<Snapshot>,
 }
 
 macro_rules! setters {
@@ -172,11 +173,21 @@ impl TrainerBuilder {
         self
     }
 
-    /// Goes on from a checkpoint, with its settings. Those set after this must be the same.
+    /// Number of evaluations without a new best after which [`Trainer::observe`] says that the
+    /// training is over; 0 for no early stopping. The default is the checkpoint's if the training
+    /// is resumed, otherwise 0.
+    ///
+    /// Of several ranks it is rank 0 that evaluates, and rank 0 alone needs it.
+    pub fn patience(mut self, evaluations: u32) -> Self {
+        self.patience = Some(evaluations);
+        self
+    }
+
+    /// Continues from a snapshot, with its settings.
     #[cfg(feature = "model")]
-    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
-        self.settings = checkpoint.settings().clone();
-        self.checkpoint = Some(checkpoint);
+    pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
+        self.settings = snapshot.progress.settings.clone();
+        self.snapshot = Some(snapshot);
         self
     }
 
@@ -258,8 +269,8 @@ impl TrainerBuilder {
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
         #[cfg(feature = "model")]
-        if let Some(checkpoint) = &self.checkpoint {
-            checkpoint.fits(&self.settings, samples)?;
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.check(&self.settings, samples)?;
         }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
         let state = State::new(&net.settings, net.parameters.len());
@@ -275,19 +286,22 @@ impl TrainerBuilder {
         }
         let order = Order::new(samples.len(), net.settings.seed);
         let engine = Engine::new(isa, pool);
-        #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut trainer = Trainer {
             cx: Context { engine, net, state, work, skip_zeros: !self.dense },
             ranks: Reduction::local(),
             lbfgs,
             order,
             samples: samples.clone(),
+            early_stopping: None,
         };
         #[cfg(feature = "model")]
-        if let Some(checkpoint) = self.checkpoint {
-            let (epoch, position) = checkpoint.position();
-            trainer.order.seek(epoch, position);
-            checkpoint.restore(&mut trainer.cx.net, &mut trainer.cx.state);
+        if let Some(snapshot) = self.snapshot {
+            snapshot.restore(&mut trainer);
+        }
+        if let Some(patience) = self.patience {
+            let mut stopping = trainer.early_stopping.take().unwrap_or_default();
+            stopping.record.patience = patience;
+            trainer.early_stopping = Some(stopping).filter(|_| patience > 0);
         }
         Ok(trainer)
     }

@@ -24,6 +24,7 @@ const FARTHEST: f64 = 25.0;
 
 /// What the controller remembers.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Control {
     /// The measure, smoothed over steps.
     pub smoothed: f64,

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-#[cfg(feature = "model")]
-use crate::compute::ThreadPool;
 use crate::data::Order;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
@@ -14,16 +12,13 @@ use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
 #[cfg(doc)]
 use crate::settings::Settings;
-#[cfg(feature = "model")]
-use crate::training::controller::Control;
+use crate::training::early_stopping::EarlyStopping;
 use crate::training::gather::gather;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 use crate::training::step::{step, step_with_gradient, value_and_gradient};
 use crate::training::workspace::Context;
-#[cfg(feature = "model")]
-use crate::training::workspace::State;
 
 pub use super::builder::TrainerBuilder;
 
@@ -36,6 +31,7 @@ pub struct Trainer {
     pub(crate) lbfgs: Option<Lbfgs>,
     pub(crate) order: Order,
     pub(crate) samples: Samples,
+    pub(crate) early_stopping: Option<EarlyStopping>,
 }
 
 impl Trainer {
@@ -237,32 +233,6 @@ impl Trainer {
             self.cx.state.first[at] = 0.0;
             self.cx.state.second[at] = 0.0;
         }
-    }
-
-    /// What it trains on.
-    #[cfg(feature = "model")]
-    pub(crate) fn samples(&self) -> &Samples {
-        &self.samples
-    }
-
-    /// The threads, and all numbers that training changes: parameters and moments; running means.
-    #[cfg(feature = "model")]
-    #[allow(clippy::type_complexity)]
-    pub(crate) fn numbers(&mut self) -> (&mut ThreadPool, [&[f32]; 3], &[Vec<f32>]) {
-        let State { first, second, running_means, .. } = &self.cx.state;
-        (&mut self.cx.engine.pool, [&self.cx.net.parameters, first, second], running_means)
-    }
-
-    /// What the controller remembers.
-    #[cfg(feature = "model")]
-    pub(crate) fn control(&self) -> Control {
-        self.cx.state.control
-    }
-
-    /// Where it is in the order of the samples; see [`Order::position`].
-    #[cfg(feature = "model")]
-    pub(crate) fn position(&self) -> (u64, usize) {
-        self.order.position()
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.

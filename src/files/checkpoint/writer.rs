@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use serde::Serialize;
+
 use super::image::Image;
-use super::{Checkpoint, Data, State, running_units};
+use super::{BEST, Checkpoint, NUMBERS, VERSION, check};
+use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
 use crate::settings::Optimizer;
+use crate::settings::json;
 use crate::training::controller::Control;
+use crate::training::early_stopping::{Best, Record};
+use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
+use crate::training::workspace::Context;
 
 /// Replaces the newest checkpoint, the earlier ones moving on by one name. At any moment `path`
 /// names a whole checkpoint, if it ever did.
@@ -74,10 +81,10 @@ impl Shared {
     fn write_all(&self, disk: &impl Disk, path: &Path, keep: usize) {
         let mut desk = self.desk();
         loop {
-            if let Some(mut image) = desk.full.take() {
+            if let Some(image) = desk.full.take() {
                 desk.writing = true;
                 drop(desk);
-                let done = store(disk, path, keep, image.sealed());
+                let done = store(disk, path, keep, image.bytes());
                 desk = self.desk();
                 desk.failure = done.err().or(desk.failure.take());
                 desk.free.push(image);
@@ -97,7 +104,7 @@ impl Shared {
 /// `path` is the newest, `path.1` the one before, and so on. One writer at a time may use a path.
 pub struct Checkpoints {
     path: PathBuf,
-    data: Data,
+    data: Fingerprint,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
@@ -134,8 +141,8 @@ impl Checkpoints {
         if target.exists() && !target.is_file() {
             return Err(Error::format(path, None, "not a regular file, as a checkpoint must be"));
         }
-        let data = Data::of(trainer.samples())?;
-        let free = [image(&data, trainer), image(&data, trainer)];
+        let data = Fingerprint::of(&trainer.samples)?;
+        let free = [new_image(&data, trainer), new_image(&data, trainer)];
         let free = free.into_iter().collect::<Result<Vec<_>>>()?;
         let desk = Desk { free, full: None, writing: false, failure: None, stop: false };
         let shared = Arc::new(Shared { desk: Mutex::new(desk), changed: Condvar::new() });
@@ -151,22 +158,26 @@ impl Checkpoints {
     /// this one is written next, instead of any other that waits.
     ///
     /// # Errors
-    /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
+    /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole);
+    /// [`Error::Format`] if a number is not finite, so that the checkpoint could not be loaded. It
+    /// is not written then.
     pub fn save(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let json = State::of(&self.data, trainer).to_json();
         let mut desk = self.shared.desk();
         let failure = desk.failure.take();
-        let waiting = desk.full.take();
-        let taken = waiting.or_else(|| desk.free.pop());
+        let taken = desk.free.pop().or_else(|| desk.full.take());
         drop(desk);
         // There are two: one may be with the writer, so this is there.
-        let mut taken = match taken {
-            Some(taken) => taken,
-            None => image(&self.data, trainer)?,
+        let mut image = match taken {
+            Some(image) => image,
+            None => new_image(&self.data, trainer)?,
         };
-        taken.fill(&json, trainer);
-        self.shared.desk().full = Some(taken);
+        let filled = fill(&mut image, &self.data, trainer);
+        let mut desk = self.shared.desk();
+        let old = if filled.is_ok() { desk.full.replace(image) } else { Some(image) };
+        desk.free.extend(old);
+        drop(desk);
         self.shared.changed.notify_all();
+        filled.map_err(|problem| Error::format(&self.path, None, problem))?;
         self.told(failure)
     }
 
@@ -204,41 +215,83 @@ impl Trainer {
     /// What a checkpoint's file of the training, as it stands, has; for [`Checkpoint::from_bytes`].
     ///
     /// # Errors
-    /// [`Error::Setting`] if the optimizer is L-BFGS.
+    /// [`Error::Setting`] if the optimizer is L-BFGS; [`Error::Shape`] if a number is not finite.
     pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
         check_optimizer(self)?;
-        let data = Data::of(self.samples())?;
-        let mut image = image(&data, self)?;
-        image.fill(&State::of(&data, self).to_json(), self);
-        Ok(image.sealed().to_vec())
+        let data = Fingerprint::of(&self.samples)?;
+        let mut image = new_image(&data, self)?;
+        fill(&mut image, &data, self).map_err(Error::Shape)?;
+        Ok(image.bytes().to_vec())
     }
 }
 
 fn check_optimizer(trainer: &Trainer) -> Result<()> {
-    if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
+    if let Optimizer::Lbfgs { .. } = trainer.cx.net.settings.optimizer {
         let problem = "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
         return Err(Error::setting("optimizer", problem));
     }
     Ok(())
 }
 
+/// The JSON of a checkpoint.
+#[derive(Serialize)]
+struct State<'a> {
+    version: u64,
+    #[serde(flatten)]
+    progress: &'a Progress,
+}
+
+fn state(progress: &Progress) -> std::result::Result<Vec<u8>, String> {
+    serde_json::to_vec(&State { version: VERSION, progress }).map_err(|e| e.to_string())
+}
+
 /// An image with room for a training's checkpoints.
-fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
+fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
     // The longest that it can become: the file's size does not depend on where it was resumed.
-    let state = State::of(data, trainer);
-    let number = f64::MIN;
-    let longest = State {
+    let number = -f64::MIN_POSITIVE;
+    let best = Best { objective: number, step: u64::MAX, penalty_factor: number };
+    let record = Record { patience: u32::MAX, worse: u32::MAX, best: Some(best) };
+    let longest = Progress {
         step: u64::MAX,
         epoch: u64::MAX,
         position: usize::MAX,
         penalty_factor: number,
         control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
-        ..state
+        early_stopping: trainer.early_stopping.as_ref().map(|_| record),
+        ..Progress::of(trainer, data.clone())
     };
-    let net = trainer.autoencoder();
-    let means = running_units(net.settings()).iter().sum();
-    let image = Image::new(net.parameters().len(), means, longest.to_json().len());
+    let count = trainer.cx.net.parameters.len();
+    let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
+    let mut tensors: Vec<_> = NUMBERS.into_iter().zip([count, count, count, means]).collect();
+    tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, count)));
+    let image = state(&longest).and_then(|state| Image::new(&tensors, state.len()));
     image.map_err(|e| Error::setting("checkpoint", e))
+}
+
+/// Fills an image with a training as it stands.
+fn fill(
+    image: &mut Image,
+    data: &Fingerprint,
+    trainer: &mut Trainer,
+) -> std::result::Result<(), String> {
+    let state = state(&Progress::of(trainer, data.clone()))?;
+    // A number that is not finite, for one, has no JSON.
+    let readable = json::parse(&state).and_then(|progress| check(&progress));
+    readable.map_err(|problem| format!("not written: the state: {problem}"))?;
+    let Trainer { cx, early_stopping, .. } = trainer;
+    let Context { engine, net, state: moments, .. } = cx;
+    let mut numbers = vec![&net.parameters[..], &moments.first, &moments.second];
+    numbers.extend(moments.running_means.iter().map(Vec::as_slice));
+    if let Some(stopping) = early_stopping {
+        let has_best = stopping.record.best.is_some();
+        numbers.push(if has_best { &stopping.parameters } else { &net.parameters });
+    }
+    match image.fill(&state, &numbers, &mut engine.pool) {
+        None => Ok(()),
+        Some(number) => Err(format!(
+            "not written: a parameter or moment is {number}; a checkpoint has finite numbers only"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +305,7 @@ mod tests {
 
     use super::folder::Folder;
     use super::*;
+    use crate::compute::ThreadPool;
     use crate::data::samples::Samples;
 
     /// A disk of which one operation fails half-way, and with it all later ones, as when the
@@ -322,10 +376,7 @@ mod tests {
     fn bytes(steps: u64) -> Vec<u8> {
         let mut trainer = trainer();
         trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
-        let data = Data::of(&samples(1)).unwrap();
-        let mut image = image(&data, &trainer).unwrap();
-        image.fill(&State::of(&data, &trainer).to_json(), &mut trainer);
-        image.sealed().to_vec()
+        trainer.checkpoint().unwrap()
     }
 
     #[test]
@@ -406,12 +457,10 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let mut trainer = trainer();
-        let count = trainer.autoencoder().parameters().len();
-        let mut image = Image::new(count, 0, 100).unwrap();
-        image.fill(br#"{"version":3}"#, &mut trainer);
-        let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
-        assert_eq!(problem, "c: checkpoint of version 3; this program knows version 2");
+        let mut image = Image::new(&[], 100).unwrap();
+        image.fill(br#"{"version":4}"#, &[], &mut ThreadPool::new(1));
+        let problem = Checkpoint::from_bytes("c", image.bytes()).unwrap_err().to_string();
+        assert_eq!(problem, "c: checkpoint of version 4; this program knows versions 2 and 3");
     }
 
     #[test]
