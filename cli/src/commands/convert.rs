@@ -1,36 +1,37 @@
 //! `sae convert`
 
+mod formats;
 mod labels;
-mod pictures;
+mod png_folder;
+mod work;
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sae::{
-    Autoencoder, Error,
-    data::{ElementType, Idx, RowWriter},
+    Autoencoder,
+    data::{ElementType, Idx},
     files::{self, Part},
 };
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
-use crate::inspect::looks_like_a_model;
-use crate::interrupt;
-use crate::output::{answer, note};
+use crate::output::{join, note, print};
+use formats::{Kind, NUMBERS_EXPECTED, Source};
 use labels::Labels;
+use work::{check_interrupt, interruptible};
 
-/// Convert data between IDX, NumPy and PNGs, and a model to ONNX
+/// Convert data between IDX, NumPy and PNG files, and a model to ONNX
 ///
-/// What FROM is, its content says: an IDX file (packed with gzip, too), a NumPy file, a folder of
-/// PNGs or a model. What TO becomes, the end of its name says: .idx or ubyte, .npy, .onnx, or none
-/// for a folder of PNGs. Numbers keep their type; a file TO that is there is replaced.
+/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
+/// of PNGs or a model. The name of TO decides what is written: .idx or ubyte, .npy, .onnx, or without
+/// an ending a folder of PNGs. Numbers keep their type; an existing file TO is replaced.
 ///
-/// A folder's PNGs must be of one size. They are sorted by name, numbers in names by their value: 2
-/// before 10. Colours become grey by (299 red + 587 green + 114 blue) / 1000, rounded; of 16 bits
-/// the upper 8 are taken. If the folder has sub-folders instead, their PNGs follow each other in the
-/// same order of names, and --labels writes the number of each PNG's sub-folder, from 0.
+/// A folder's PNGs must have one size. They are sorted by name, with numbers by value: 2 before 10.
+/// Colors become gray, (299 red + 587 green + 114 blue) / 1000, rounded; of 16 bits the upper 8 are
+/// kept. If the folder has sub-folders instead, their PNGs are taken sub-folder by sub-folder, and
+/// --labels writes the number of each PNG's sub-folder, from 0.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,29 +48,16 @@ pub struct Args {
     /// What to write, whatever the name of TO
     #[arg(long = "to", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// What of a model is written (default: autoencoder). Its input is `features`, scaled as in
-    /// training, or a decoder's `code`; its outputs are `code` and `reconstruction`
+    /// Part of a model to write (default: autoencoder). Its input is `features`, scaled as in
+    /// training, or `code` for a decoder; its outputs are `code` and `reconstruction`
     #[arg(long, value_enum, value_name = "PART")]
     part: Option<PartName>,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// What can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// An IDX file, as MNIST's are
-    Idx,
-    /// A NumPy file
-    Npy,
-    /// A folder of PNGs, one a sample
-    Png,
-    /// An ONNX file of a model
-    Onnx,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,151 +70,48 @@ enum PartName {
     Autoencoder,
 }
 
-/// What was done: for a person, and as JSON beside the names.
+/// The result, as text, and as JSON without the names.
 struct Done {
     text: String,
     value: Value,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let source = Source::of(&args)?;
-    let kind = match args.kind {
-        Some(kind) => kind,
-        None => Kind::of(&args.to)?,
-    };
-    // Pipes have no such place.
-    let place = |path: &Path| fs::canonicalize(path).ok();
-    if place(&args.from).is_some_and(|from| place(&args.to) == Some(from)) {
-        let problem = format!("{}: FROM and TO are the same", args.to.display());
-        return Err(Failure::input(problem));
+    let source = Source::of(&args.from, &args.to)?;
+    let kind = args.kind.map_or_else(|| Kind::of(&args.to), Ok)?;
+    let (from, to) = (args.from.display(), &args.to);
+    // Fails for pipes.
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    if canonical(&args.from).is_some_and(|from| canonical(to) == Some(from)) {
+        return Err(Failure::at(to, "FROM and TO are the same"));
     }
     if args.part.is_some() && source != Source::Model {
-        let problem = format!("part: {} is no model", args.from.display());
-        return Err(Failure::input(problem).hint("--part is for models that become .onnx files"));
+        let problem = format!("part: {from} is not a model");
+        return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
     }
     if args.labels.is_some() && source != Source::Folder {
-        let problem = format!("labels: {} is no folder", args.from.display());
+        let problem = format!("labels: {from} is not a folder");
         return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
     }
     let Done { text, mut value } = match (source, kind) {
         (Source::Model, Kind::Onnx) => model(&args),
-        (Source::Model, _) => Err(wrong(&args.to, "a model becomes an .onnx file, nothing else")),
-        (_, Kind::Onnx) => {
-            let failure = wrong(&args.from, "this is no model");
-            Err(failure.hint("an .onnx file is made of a .safetensors file"))
-        }
-        (Source::Folder, Kind::Png) => {
-            Err(wrong(&args.to, "a name ending in .idx, ubyte or .npy was expected"))
-        }
-        (Source::Folder, kind) => pictures_to_file(&args, kind),
-        (Source::Data, Kind::Png) => file_to_pictures(&args),
+        (Source::Model, _) => Err(Failure::at(to, "a model can only be converted to .onnx")),
+        (_, Kind::Onnx) => Err(Failure::at(&args.from, "this is not a model")
+            .hint("an .onnx file is made from a .safetensors file")),
+        (Source::Folder, Kind::Png) => Err(Failure::at(to, NUMBERS_EXPECTED)),
+        (Source::Folder, kind) => pngs_to_file(&args, kind),
+        (Source::Data, Kind::Png) => file_to_pngs(&args),
         (Source::Data, kind) => file_to_file(&args, kind),
     }?;
     value["from"] = json!(args.from);
     value["to"] = json!(args.to);
-    answer(args.json, value, &text)
+    print(args.json, &value, &text)
 }
 
-/// A sentence about a path.
-fn wrong(path: &Path, problem: &str) -> Failure {
-    Failure::input(format!("{}: {problem}", path.display()))
-}
-
-/// Work that takes back what is half written when [`go_on`] tells it that an end is asked for.
-fn whole<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    interrupt::begin();
-    let done = work();
-    match interrupt::end() {
-        Some(signal) if done.is_err() => Err(Failure::interrupted(signal)),
-        _ => done,
-    }
-}
-
-/// Fails if an end is asked for.
-fn go_on() -> Result<()> {
-    if interrupt::asked() { Err(Failure::interrupted(2)) } else { Ok(()) }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Folder,
-    Model,
-    /// An IDX or NumPy file, or what its reader refuses.
-    Data,
-}
-
-impl Source {
-    fn of(args: &Args) -> Result<Self> {
-        let path = &args.from;
-        let metadata = fs::metadata(path).map_err(|source| {
-            let failure = Failure::from(Error::Io { action: "open", path: path.clone(), source });
-            match args.to.exists() {
-                true => failure.hint(format!("{} is there; FROM comes first", args.to.display())),
-                false => failure,
-            }
-        })?;
-        if metadata.is_dir() {
-            return Ok(Source::Folder);
-        }
-        if looks_like_a_model(path) {
-            return Ok(Source::Model);
-        }
-        let mut start = Vec::new();
-        // Only of a regular file: what is read from a pipe is gone.
-        if metadata.is_file() {
-            let file = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
-            file.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
-        }
-        if start.starts_with(b"\x89PNG") {
-            let failure = wrong(path, "this is one PNG; a folder of PNGs was expected");
-            return Err(failure.hint("put it into a folder and name that"));
-        }
-        if path.extension().is_some_and(|ending| ending == "onnx") {
-            return Err(wrong(path, "ONNX files are written, not read").hint("FROM comes first"));
-        }
-        Ok(Source::Data)
-    }
-}
-
-impl Kind {
-    fn of(to: &Path) -> Result<Self> {
-        let name = to.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        match ending {
-            _ if to.is_dir() => Ok(Kind::Png),
-            _ if name.ends_with("ubyte") => Ok(Kind::Idx),
-            "idx" => Ok(Kind::Idx),
-            "npy" => Ok(Kind::Npy),
-            "onnx" => Ok(Kind::Onnx),
-            "" => Ok(Kind::Png),
-            "gz" => Err(wrong(to, "packed files are read, not written")),
-            "png" => Err(wrong(to, "PNGs go into a folder; its name was expected")),
-            "safetensors" => {
-                let failure = wrong(to, "models of sae are read, not written");
-                Err(failure.hint("FROM comes first; a model becomes an .onnx file"))
-            }
-            _ => {
-                let expected = "a name ending in .idx, ubyte, .npy or .onnx, or a folder's without \
-                                an ending, was expected";
-                Err(wrong(to, expected).hint("--to KIND decides whatever the name"))
-            }
-        }
-    }
-
-    /// Begins a file of numbers.
-    fn begin(self, path: &Path, kind: ElementType, dims: &[usize]) -> sae::Result<RowWriter> {
-        match self {
-            Kind::Npy => RowWriter::npy(path, kind, dims),
-            _ => RowWriter::idx(path, kind, dims),
-        }
-    }
-}
-
-/// What a file of numbers holds.
+/// The result of writing a file of numbers.
 fn array(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
-    let shown: Vec<_> = dims.iter().map(usize::to_string).collect();
     Done {
-        text: format!("{} of {kind}: {}", shown.join(" x "), path.display()),
+        text: format!("{} of {kind}: {}", join(dims, " x "), path.display()),
         value: json!({"type": kind.to_string(), "dims": dims}),
     }
 }
@@ -239,23 +124,21 @@ fn model(args: &Args) -> Result<Done> {
         Some(PartName::Autoencoder) | None => Part::Autoencoder,
     };
     net.save_onnx(&args.to, part)?;
-    let (features, units) = (net.settings().layers[0], net.settings().code_units());
-    let features = |name| (name, features);
+    let code = ("code", net.settings().code_units());
+    let features = |name| (name, net.settings().layers[0]);
     let (input, outputs) = match part {
-        Part::Encoder => (features("features"), vec![("code", units)]),
-        Part::Decoder => (("code", units), vec![features("reconstruction")]),
-        Part::Autoencoder => {
-            (features("features"), vec![features("reconstruction"), ("code", units)])
-        }
+        Part::Encoder => (features("features"), vec![code]),
+        Part::Decoder => (code, vec![features("reconstruction")]),
+        Part::Autoencoder => (features("features"), vec![features("reconstruction"), code]),
     };
-    let shown = |(name, width): &(&str, usize)| format!("{name} [samples, {width}]");
-    let given: Vec<_> = outputs.iter().map(shown).collect();
+    let shape = |(name, width): &(&str, usize)| format!("{name} [samples, {width}]");
+    let shapes: Vec<_> = outputs.iter().map(shape).collect();
     let (name, to) = (part.name(), args.to.display());
     let widths = |values: &[(&str, usize)]| -> Value {
         values.iter().map(|&(name, width)| (name.to_owned(), json!(width))).collect()
     };
     Ok(Done {
-        text: format!("{name}, {} to {}: {to}", shown(&input), given.join(" and ")),
+        text: format!("{name}, {} to {}: {to}", shape(&input), shapes.join(" and ")),
         value: json!({"part": name, "inputs": widths(&[input]), "outputs": widths(&outputs)}),
     })
 }
@@ -266,18 +149,18 @@ fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, idx.element_type(), idx.dims())?;
         for row in 0..idx.samples() {
-            go_on()?;
+            check_interrupt()?;
             out.write(idx.row_bytes(row))?;
         }
         Ok(out.finish()?)
     };
-    whole(|| files::replace(&args.to, write))?;
+    interruptible(|| files::replace(&args.to, write))?;
     Ok(array(&args.to, idx.element_type(), idx.dims()))
 }
 
-fn file_to_pictures(args: &Args) -> Result<Done> {
+fn file_to_pngs(args: &Args) -> Result<Done> {
     let idx = Idx::open(&args.from)?;
-    let (rows, cols) = pictures::write(&args.to, &idx)?;
+    let (rows, cols) = png_folder::write(&args.to, &idx)?;
     let (count, to) = (idx.samples(), args.to.display());
     Ok(Done {
         text: format!("{count} PNGs of {rows} x {cols}: {to}"),
@@ -285,34 +168,39 @@ fn file_to_pictures(args: &Args) -> Result<Done> {
     })
 }
 
-fn pictures_to_file(args: &Args, kind: Kind) -> Result<Done> {
+fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
-    let folder = pictures::Folder::list(&args.from)?;
-    let labels = Labels::of(args.labels.as_deref(), &args.to, &folder)?;
+    let folder = png_folder::Folder::list(&args.from)?;
+    let labels = args.labels.as_ref().map(|path| Labels::new(path, &args.to, &folder));
+    let labels = labels.transpose()?;
     if folder.left_out > 0 {
-        let others = folder.left_out;
-        note(&format!("left out: {others} files whose names do not end in .png"));
+        note(&format!("left out: {} files whose names do not end in .png", folder.left_out));
     }
     if labels.is_none() && !folder.classes.is_empty() {
-        note("the sub-folders' labels are not written; --labels FILE does");
+        note("the labels of the sub-folders are not written; --labels FILE writes them");
     }
-    let size = pictures::size(&folder.files[0])?;
+    let size = png_folder::size(&folder.files[0])?;
     let dims = [folder.files.len(), size.0, size.1];
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, ElementType::U8, &dims)?;
         for file in &folder.files {
-            go_on()?;
-            out.write(&pictures::read(file, size, &folder.files[0])?)?;
+            check_interrupt()?;
+            out.write(&png_folder::read(file, size, &folder.files[0])?)?;
         }
         out.finish()?;
-        // Both are there, or neither.
+        // Within the replacement, so that either both files are written or none.
         labels.as_ref().map_or(Ok(()), |labels| labels.write(&folder))
     };
-    whole(|| files::replace(&args.to, write))?;
+    interruptible(|| files::replace(&args.to, write))?;
     let mut done = array(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);
-    if let Some(labels) = labels {
-        labels.tell(&folder, &mut done);
+    if let Some(Labels { path, .. }) = labels {
+        let names: Vec<_> = folder.classes.iter().map(|(name, _)| name.to_string_lossy()).collect();
+        let numbered = names.iter().enumerate().map(|(label, name)| format!("{label} {name}"));
+        let numbered = numbered.collect::<Vec<_>>().join(", ");
+        done.text += &format!("\nlabels {numbered}: {}", path.display());
+        done.value["labels"] = json!(path);
+        done.value["classes"] = json!(names);
     }
     Ok(done)
 }

@@ -1,8 +1,5 @@
 //! `sae eval`
 
-use std::io::{self, Write};
-use std::path::PathBuf;
-
 use sae::{
     Autoencoder, Engine,
     analysis::{Labeled, Probe},
@@ -11,11 +8,12 @@ use serde_json::json;
 
 use crate::data::DataArgs;
 use crate::failure::Result;
-use crate::output::{engine, evaluation_json, print_evaluation};
+use crate::models::ModelArgs;
+use crate::output::{evaluation_json, evaluation_text, print};
 
-/// Evaluate a model: its objective with the terms, and the mean activations
+/// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
-/// A folder's test samples are taken where it has some.
+/// Uses the test samples of a folder that has some.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,56 +21,39 @@ Examples:
   sae eval sae.safetensors --probe
   sae eval sae.safetensors --json")]
 pub struct Args {
-    /// Model file
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// How well labels can be read from codes, by a linear map and by the nearest training sample;
-    /// the folder has MNIST's labels
+    /// Also measure how well labels can be predicted from codes, by a linear classifier and by the
+    /// nearest training sample; needs the labels of a folder with MNIST's files
     #[arg(long)]
     probe: bool,
-    /// Threads (default: all cores)
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut engine = engine(args.threads)?;
-    let net = Autoencoder::load(&args.model)?;
-    let (samples, path) = args.data.trial(net.scaling())?;
+    let (mut engine, net) = args.model.load()?;
+    let (samples, path) = args.data.evaluation_samples(net.scaling())?;
     let evaluation = net.evaluate(&mut engine, &samples)?;
-    let probe = match args.probe {
-        true => Some(read_labels(&args, &net, &mut engine)?),
-        false => None,
-    };
-    let mut out = io::stdout().lock();
-    if args.json {
-        let mut value = evaluation_json(&net, &evaluation);
-        if let Some(Probe { linear, nearest, .. }) = probe {
-            value["probe"] = json!({"linear": linear, "nearest": nearest});
-        }
-        value["samples"] = json!(samples.len());
-        value["images"] = json!(path);
-        writeln!(out, "{value}")?;
-        return Ok(());
-    }
-    writeln!(out, "{} samples of {}", samples.len(), path.display())?;
-    print_evaluation(&mut out, "objective", &net, &evaluation, true)?;
-    if let Some(Probe { linear, nearest, .. }) = probe {
+    let mut value = evaluation_json(&net, &evaluation);
+    value["samples"] = json!(samples.len());
+    value["images"] = json!(path);
+    let mut text = format!("{} samples of {}\n", samples.len(), path.display());
+    text += &evaluation_text("objective", &net, &evaluation, true);
+    if args.probe {
+        let Probe { linear, nearest, .. } = probe(&args.data, &net, &mut engine)?;
+        value["probe"] = json!({"linear": linear, "nearest": nearest});
         let [linear, nearest] = [linear, nearest].map(|share| 100.0 * share);
-        writeln!(
-            out,
-            "labels read from codes: {linear:.2} % linearly, {nearest:.2} % by the nearest"
-        )?;
+        text += &format!(
+            "labels predicted from codes: {linear:.2} % by a linear classifier, {nearest:.2} % by \
+             the nearest training sample"
+        );
     }
-    Ok(())
+    print(args.model.run.json, &value, &text)
 }
 
-fn read_labels(args: &Args, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
-    let [train, test] = args.data.labelled(net.scaling())?;
+fn probe(data: &DataArgs, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
+    let [train, test] = data.labeled(net.scaling())?;
     let codes = [net.encode(engine, &train.0)?, net.encode(engine, &test.0)?];
     let [training, test] = [(&codes[0], &train.1), (&codes[1], &test.1)]
         .map(|(codes, labels)| Labeled { codes, labels });

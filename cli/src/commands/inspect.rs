@@ -1,18 +1,16 @@
 //! `sae inspect`
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sae::{Autoencoder, data::Idx};
+use sae::{Autoencoder, Settings, data::Idx};
 use serde_json::{Value, json};
 
+use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
 use crate::failure::{Failure, Result};
-use crate::output::{settings_json, short};
-use crate::picture::{Grid, grey, image_of_dims, range, signed_tiles, square};
+use crate::models::looks_like_a_model;
+use crate::output::{join, print, settings_json, short};
 
-/// Say what an IDX file or a model file holds: types, shapes, ranges, and how its first samples or
-/// units look
+/// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,79 +22,54 @@ pub struct Args {
     /// Write the first hundred samples, or units of a model's first layer, to this PNG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// What is known of a file.
+/// The description of a file.
 struct Facts {
-    lines: Vec<String>,
+    text: String,
     value: Value,
-    /// Images of `[rows * columns]`, if it holds some.
+    /// Images of `[rows * columns]`, if it has any.
     images: Option<(Tile, Vec<Vec<u8>>)>,
 }
 
 /// Rows and columns.
 type Tile = (usize, usize);
 
-/// Images looked at, at most.
-const SHOWN: usize = 100;
+/// Images in the picture, at most.
+const MAX_IMAGES: usize = 100;
 
 pub fn run(args: Args) -> Result<()> {
     if let Some(picture) = &args.picture {
         sae::files::check_writable(picture)?;
     }
-    let mut facts = if looks_like_a_model(&args.file) {
-        model(&Autoencoder::load(&args.file)?)
-    } else {
-        idx(&Idx::open(&args.file)?)
+    let Facts { mut text, mut value, images } = match looks_like_a_model(&args.file) {
+        true => model(&Autoencoder::load(&args.file)?),
+        false => data(&Idx::open(&args.file)?),
     };
-    if let Some(picture) = &args.picture {
-        let (tile, images) = facts.images.as_ref().ok_or_else(|| {
-            Failure::input(format!("{}: it holds no images", args.file.display()))
-        })?;
-        Grid::square(*tile, images.len()).write(picture, images)?;
-        facts.value["picture"] = json!(picture);
-    }
-    let mut out = io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", facts.value)?;
-        return Ok(());
-    }
-    for line in &facts.lines {
-        writeln!(out, "{line}")?;
-    }
-    if let Some((tile, images)) = &facts.images {
-        write!(out, "{}", thumbnail(*tile, images))?;
+    if let Some((tile, images)) = &images {
+        text += &thumbnail(*tile, images);
     }
     if let Some(picture) = &args.picture {
-        writeln!(out, "picture: {}", picture.display())?;
+        let (tile, images) =
+            images.ok_or_else(|| Failure::at(&args.file, "it has no images for --picture"))?;
+        Grid::square(tile, images.len()).write(picture, &images)?;
+        value["picture"] = json!(picture);
+        text += &format!("picture: {}\n", picture.display());
     }
-    Ok(())
+    print(args.json, &value, &text)
 }
 
-/// A safetensors file: eight bytes of length, then JSON. No IDX file has its ninth byte so with a
-/// true length, but for dimensions beyond two thousand million.
-pub fn looks_like_a_model(path: &Path) -> bool {
-    let named = path.extension().is_some_and(|ending| ending == "safetensors");
-    let mut start = [0; 9];
-    // Only of a regular file: what is read from a pipe is gone.
-    let read = |start: &mut [u8; 9]| File::open(path)?.read_exact(start);
-    named || path.is_file() && read(&mut start).is_ok() && start[8] == b'{'
-}
-
-fn idx(idx: &Idx) -> Facts {
+fn data(idx: &Idx) -> Facts {
     let (kind, dims) = (idx.element_type().to_string(), idx.dims());
-    let sizes: Vec<_> = dims.iter().map(usize::to_string).collect();
     let (samples, features) = (idx.samples(), idx.features());
-    let mut lines = vec![
-        format!("IDX file of {kind}: {}", sizes.join(" x ")),
-        format!("{samples} samples of {features} features"),
-    ];
+    let mut text = format!("IDX file of {kind}: {}\n", join(dims, " x "));
+    text += &format!("{samples} samples of {features} features\n");
     let mut row = vec![0.0; features];
     let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
-    let (mut zeros, mut odd) = (0u64, 0u64);
+    let (mut zeros, mut not_finite) = (0u64, 0u64);
     for sample in 0..samples {
         idx.read_row(sample, &mut row);
         for &value in &row {
@@ -104,7 +77,7 @@ fn idx(idx: &Idx) -> Facts {
                 (low, high) = (low.min(value), high.max(value));
                 sum += f64::from(value);
             } else {
-                odd += 1;
+                not_finite += 1;
             }
             zeros += u64::from(value == 0.0);
         }
@@ -112,17 +85,17 @@ fn idx(idx: &Idx) -> Facts {
     let count = samples as u64 * features as u64;
     let mut value = json!({
         "kind": "idx", "type": kind, "dims": dims, "samples": samples, "features": features,
-        "not_finite": odd,
+        "not_finite": not_finite,
     });
-    if odd > 0 {
-        lines.push(format!("{odd} numbers are not finite"));
+    if not_finite > 0 {
+        text += &format!("{not_finite} numbers are not finite\n");
     }
-    if odd == count {
-        return Facts { lines, value, images: None };
+    if not_finite == count {
+        return Facts { text, value, images: None };
     }
-    let mean = sum / (count - odd) as f64;
+    let mean = sum / (count - not_finite) as f64;
     let zeros = zeros as f64 / count as f64;
-    lines.push(format!("from {low} to {high}, mean {}, {:.1} % zeros", short(mean), 100.0 * zeros));
+    text += &format!("from {low} to {high}, mean {}, {:.1} % zeros\n", short(mean), 100.0 * zeros);
     for (name, number) in [("low", low.into()), ("high", high.into()), ("mean", mean)] {
         value[name] = json!(number);
     }
@@ -130,54 +103,52 @@ fn idx(idx: &Idx) -> Facts {
     let images = image_of_dims(dims).map(|tile| {
         let image = |sample| {
             idx.read_row(sample, &mut row);
-            row.iter().map(|&v| grey(v, low, high)).collect()
+            row.iter().map(|&v| gray(v, low, high)).collect()
         };
-        (tile, (0..samples.min(SHOWN)).map(image).collect())
+        (tile, (0..samples.min(MAX_IMAGES)).map(image).collect())
     });
-    Facts { lines, value, images }
+    Facts { text, value, images }
 }
 
 fn model(net: &Autoencoder) -> Facts {
-    let settings = net.settings();
-    let sizes: Vec<_> = settings.layers.iter().map(usize::to_string).collect();
-    let sae::Settings { rho, beta, lambda, learning_rate, batch, seed, .. } = settings;
-    let mut lines = vec![
-        format!("model {}, {} parameters", sizes.join("-"), net.parameters().len()),
-        format!(
-            "activation {}, of the output {}; scaling {:?}",
-            settings.activation.name(),
-            settings.output_activation.name(),
-            net.scaling()
-        ),
-        format!("rho {rho}, beta {beta:e}, lambda {lambda:e}"),
-        format!("learning rate {learning_rate}, batch {batch}, seed {seed}"),
-    ];
+    let (settings, parameters) = (net.settings(), net.parameters().len());
+    let scaling = format!("{:?}", net.scaling());
+    let Settings { rho, beta, lambda, learning_rate, batch, seed, .. } = settings;
+    let mut text = format!(
+        "model {}, {parameters} parameters\n\
+         activation {}, of the output {}; scaling {scaling}\n\
+         rho {rho}, beta {beta:e}, lambda {lambda:e}\n\
+         learning rate {learning_rate}, batch {batch}, seed {seed}\n",
+        join(&settings.layers, "-"),
+        settings.activation.name(),
+        settings.output_activation.name(),
+    );
     let mut layers = Vec::new();
     for (l, layer) in net.layers().into_iter().enumerate() {
-        let (low, high) = range(net.weights(l));
-        let (least, most) = range(net.biases(l));
+        let [weights, biases] = [net.weights(l), net.biases(l)].map(range);
         let (nth, inputs, outputs) = (l + 1, layer.inputs, layer.outputs);
-        lines.push(format!(
-            "layer {nth}: {inputs} x {outputs} weights from {low} to {high}, biases from {least} to {most}"
-        ));
+        text += &format!(
+            "layer {nth}: {inputs} x {outputs} weights from {} to {}, biases from {} to {}\n",
+            weights.0, weights.1, biases.0, biases.1
+        );
         layers.push(json!({
-            "inputs": inputs, "outputs": outputs, "weights": [low, high], "biases": [least, most],
+            "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,
         }));
     }
     let value = json!({
-        "kind": "model", "parameters": net.parameters().len(),
-        "scaling": format!("{:?}", net.scaling()), "settings": settings_json(settings),
-        "layers": layers,
+        "kind": "model", "parameters": parameters, "scaling": scaling,
+        "settings": settings_json(settings), "layers": layers,
     });
     let (weights, units) = (net.weights(0), settings.layers[1]);
-    let columns = (0..units.min(SHOWN)).map(|unit| weights[unit..].iter().step_by(units).copied());
+    let columns =
+        (0..units.min(MAX_IMAGES)).map(|unit| weights[unit..].iter().step_by(units).copied());
     let columns: Vec<Vec<f32>> = columns.map(Iterator::collect).collect();
     let tiles = signed_tiles(columns.iter().map(Vec::as_slice));
-    Facts { lines, value, images: square(settings.layers[0]).map(|tile| (tile, tiles)) }
+    Facts { text, value, images: square(settings.layers[0]).map(|tile| (tile, tiles)) }
 }
 
-/// The first images as text, side by side, as many as fit 80 columns; a letter is two rows high.
-/// Nothing of images that are wider.
+/// The first images as text, as many side by side as fit 80 columns; a character is two rows high.
+/// Empty if the images are wider.
 fn thumbnail((rows, columns): Tile, images: &[Vec<u8>]) -> String {
     const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
     let fit = (80 / (columns + 1)).min(images.len());

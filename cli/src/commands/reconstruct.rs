@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use sae::{Autoencoder, files};
+use sae::files;
 use serde_json::json;
 
 use crate::data::DataArgs;
+use crate::drawing::picture;
 use crate::failure::{Failure, Result};
-use crate::output::{answer, engine};
-use crate::picture;
+use crate::models::ModelArgs;
+use crate::output::print;
 
 /// Draw samples above their reconstructions, as PNG
 #[derive(clap::Args)]
@@ -17,38 +18,28 @@ Examples:
   sae reconstruct sae.safetensors
   sae reconstruct sae.safetensors --count 100 --out hundred.png")]
 pub struct Args {
-    /// Model file
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// How many samples
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Samples in the picture
+    #[arg(long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
     /// PNG file to write
     #[arg(long, value_name = "FILE", default_value = "reconstructions.png")]
     out: PathBuf,
-    /// Threads (default: all cores)
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut engine = engine(args.threads)?;
-    let net = Autoencoder::load(&args.model)?;
+    let (mut engine, net) = args.model.load()?;
     files::check_writable(&args.out)?;
-    let (samples, path) = args.data.trial(net.scaling())?;
+    let (samples, path) = args.data.evaluation_samples(net.scaling())?;
     let count = args.count as usize;
     if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {
-        return Err(Failure::input(format!(
-            "{}: its samples of {} features are no images",
-            path.display(),
-            samples.features()
-        )));
+        let problem = format!("its samples of {} features are not images", samples.features());
+        return Err(Failure::at(&path, problem));
     }
-    let shown = count.min(samples.len());
-    let value = json!({"picture": args.out, "samples": shown});
-    answer(args.json, value, &format!("picture: {}", args.out.display()))
+    let value = json!({"picture": args.out, "samples": count.min(samples.len())});
+    print(args.model.run.json, &value, &format!("picture: {}", args.out.display()))
 }

@@ -2,43 +2,39 @@
 
 mod journal;
 mod plan;
+mod table;
+mod trials;
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::path::PathBuf;
 
-use sae::{
-    Error, Measure, Samples, Settings, Trainer,
-    files::{self, Checkpoint, Checkpoints},
-};
-use serde_json::{Value, json};
+use sae::{Measure, Samples, Settings, files};
+use serde_json::json;
 
-use crate::chart::{Chart, Mark, Scale, Series};
 use crate::data::TrainingDataArgs;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
-use crate::output::{note, settings_json, short, write_error};
+use crate::output::{note, print};
 use crate::settings::SettingsArgs;
-use journal::{Journal, Outcome};
+use journal::Journal;
 use plan::Range;
+use table::Table;
+use trials::{Trial, Trials};
 
-/// Try many settings and show which trade reconstruction for sparsity best
+/// Train with many settings and show the best trade-offs between reconstruction and sparsity
 ///
-/// Settings are spread evenly over the ranges (a low-discrepancy sequence), all are trained for few
-/// steps, the best third goes on for three times as many, and so on (successive halving). Best is
-/// what no other beats in both reconstruction error and sparsity. Stopped, it goes on where it was
-/// when called again with the same words; the result does not depend on that, nor on the number of
-/// jobs.
+/// The trials spread evenly over the ranges (a low-discrepancy sequence). All are trained for a few
+/// steps, the best third continues to three times as many steps, and so on (successive halving). The
+/// best trials are those that no other beats in both reconstruction error and sparsity. An
+/// interrupted sweep resumes when it is called again with the same options. The result depends
+/// neither on that nor on the number of jobs.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Ranges:
-  --vary beta=log:1e-6:1e-3        any number of the range, on a logarithmic scale
-  --vary rho=linear:0.01:0.2       the same on a linear one
-  --vary code=top-k:16/top-k:32    one of a list
-Settings that can be varied are those of train: layers, activation, code, l1, lr, target and so on.
+  --vary beta=log:1e-6:1e-3        numbers of a range, on a logarithmic scale
+  --vary rho=linear:0.01:0.2       numbers of a range, on a linear scale
+  --vary code=top-k:16/top-k:32    the values of a list
+All settings of train can be varied: layers, activation, code, l1, lr, target and so on.
 
 Examples:
   sae sweep --vary beta=log:1e-6:1e-3 --trials 9 --steps 2000
@@ -49,37 +45,40 @@ pub struct Args {
     data: TrainingDataArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// A setting and its range; may be given again
+    /// A setting and its range; can be given several times
     #[arg(long, value_name = "SETTING=RANGE", required = true)]
     vary: Vec<String>,
-    /// Settings to try
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    /// Number of trials
+    #[arg(long, value_name = "N", default_value_t = 9,
+        value_parser = clap::value_parser!(u16).range(1..=10_000))]
     trials: u16,
-    /// Steps of those that are trained to the end
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Steps of the trials that are trained to the end
+    #[arg(long, value_name = "N", default_value_t = 5000,
+        value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
-    /// Times that the trials are cut to a third
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=8))]
+    /// How often the trials are reduced to the best third
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(0..=8))]
     halvings: u8,
-    /// What sparsity is: mean-activation or l0
+    /// Measure of sparsity: mean-activation or l0
     #[arg(long, value_name = "MEASURE", default_value = "mean-activation")]
     sparsity: String,
-    /// Of which hidden layer; the first is 1 (default: the code)
+    /// The hidden layer whose sparsity is measured, from 1 (default: the code)
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
-    /// Trainings at a time, each with one thread (default: all cores)
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Trials that are trained at the same time, each with one thread (default: all cores)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Where in the sequence of settings to begin
-    #[arg(long, default_value_t = 1)]
+    /// First point of the sequence of settings
+    #[arg(long, value_name = "N", default_value_t = 1)]
     from: u32,
-    /// CSV file to write; what is needed to go on is in a folder beside it
+    /// CSV file to write; a folder beside it has what is needed to resume
     #[arg(long, value_name = "FILE", default_value = "sweep.csv")]
     out: PathBuf,
     /// SVG picture to write (default: the CSV's name with .svg)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
-    /// No progress
+    /// Print no progress
     #[arg(long)]
     quiet: bool,
     /// Print one JSON object at the end instead of text
@@ -87,58 +86,54 @@ pub struct Args {
     json: bool,
 }
 
-/// One set of settings.
-struct Trial {
-    /// The varied settings, as words.
-    words: Vec<String>,
-    settings: Settings,
-}
-
 pub fn run(args: Args) -> Result<()> {
     let measure = Measure::ALL.into_iter().find(|measure| measure.name() == args.sparsity);
     let measure = measure.ok_or_else(|| {
-        Failure::input(format!("sparsity: '{}'; mean-activation or l0 was expected", args.sparsity))
+        Failure::input(format!("sparsity: expected mean-activation or l0, got '{}'", args.sparsity))
     })?;
     let (train, test) = args.data.samples(args.quiet)?;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
-    let trials = trials(&args, &train, &ranges)?;
-    let layer = layer(&args, &trials[0].settings)?;
+    let list = trials(&args, &train, &ranges)?;
+    let layer = layer(args.layer, &list[0].settings)?;
     let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
     files::check_writable(&args.out)?;
     files::check_writable(&picture)?;
-
     let folder = args.out.with_extension("trials");
-    fs::create_dir_all(&folder).map_err(|source| Error::Io {
-        action: "create",
-        path: folder.clone(),
-        source,
-    })?;
-    let definition = definition(&args, &trials, &train, measure, layer);
-    let journal = Mutex::new(Journal::open(&folder.join("journal.jsonl"), &definition)?);
+    fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+    let journal = folder.join("journal.jsonl");
+    let trials =
+        Trials { list, train, test, layer, measure, folder, quiet: args.quiet || args.json };
+    let mut journal = Journal::open(&journal, &trials.definition(args.steps, args.halvings))?;
+    let jobs = args.jobs.map_or_else(sae::compute::available_threads, usize::from);
 
     interrupt::begin();
-    let mut alive: Vec<usize> = (0..trials.len()).collect();
+    let mut alive: Vec<usize> = (0..trials.list.len()).collect();
     for rung in 0..=args.halvings {
         let steps = (args.steps / 3u64.pow((args.halvings - rung).into())).max(1);
-        let work =
-            Rung { args: &args, trials: &trials, train: &train, test: &test, layer, measure };
-        work.run(&alive, rung, steps, &folder, &journal)?;
-        if interrupt::asked() {
+        trials.train(&alive, (rung, steps), jobs, &mut journal)?;
+        if interrupt::requested() {
             break;
         }
         if rung < args.halvings {
-            let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
             alive = plan::best(&journal.at(rung, &alive), alive.len().div_ceil(3));
         }
     }
     if let Some(signal) = interrupt::end() {
-        note(&format!("stopped; the same words go on from {}", folder.display()));
+        let folder = trials.folder.display();
+        note(&format!("interrupted; the same options resume the sweep from {folder}"));
         return Err(Failure::interrupted(signal));
     }
-    let journal = journal.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report(&args, &ranges, &trials, &journal, &picture)
+    let table = Table::new(&ranges, &trials, &journal, args.halvings);
+    table.write_csv(&args.out)?;
+    let svg = table.chart().file();
+    files::replace(&picture, |path| fs::write(path, &svg).map_err(io_error("write", path)))?;
+    let (mut value, mut text) = (table.json(), table.text());
+    value["table"] = json!(args.out);
+    value["picture"] = json!(picture);
+    text += &format!("table: {}\npicture: {}", args.out.display(), picture.display());
+    print(args.json, &value, &text)
 }
 
 fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> {
@@ -146,272 +141,27 @@ fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> 
     (0..usize::from(args.trials))
         .map(|at| {
             let mut settings = base.clone();
-            let mut words = Vec::new();
+            let mut varied = Vec::new();
             for (dimension, range) in ranges.iter().enumerate() {
                 let place = plan::place(args.from as usize + at, dimension, ranges.len());
-                let word = range.at(place);
-                settings.set(&range.field, &word, args.steps)?;
-                words.push(word);
+                let text = range.at(place);
+                settings.set(&range.field, &text, args.steps)?;
+                varied.push(text);
             }
             settings.validate()?;
-            Ok(Trial { words, settings })
+            Ok(Trial { varied, settings })
         })
         .collect()
 }
 
-fn layer(args: &Args, settings: &Settings) -> Result<usize> {
+/// The index of the hidden layer of this number.
+fn layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
     let hidden = settings.layers.len() - 2;
-    match args.layer {
+    match nth {
         None => Ok(settings.encoder_layers() - 1),
         Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
         Some(nth) => Err(Failure::input(format!(
-            "layer: {nth}; one of the {hidden} hidden layers, from 1, was expected"
+            "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
         ))),
     }
-}
-
-/// By which a sweep is known again.
-fn definition(
-    args: &Args,
-    trials: &[Trial],
-    train: &Samples,
-    measure: Measure,
-    layer: usize,
-) -> Value {
-    json!({
-        "version": 1,
-        "settings": trials.iter().map(|trial| settings_json(&trial.settings)).collect::<Vec<_>>(),
-        "steps": args.steps,
-        "halvings": args.halvings,
-        "sparsity": measure.name(),
-        "layer": layer + 1,
-        "samples": train.len(),
-        "features": train.features(),
-    })
-}
-
-/// What all trials of a rung have in common.
-struct Rung<'a> {
-    args: &'a Args,
-    trials: &'a [Trial],
-    train: &'a Samples,
-    test: &'a Samples,
-    layer: usize,
-    measure: Measure,
-}
-
-impl Rung<'_> {
-    /// Trains those that are alive, several at a time; what the journal has is not done again.
-    fn run(
-        &self,
-        alive: &[usize],
-        rung: u8,
-        steps: u64,
-        folder: &Path,
-        journal: &Mutex<Journal>,
-    ) -> Result<()> {
-        let next = AtomicUsize::new(0);
-        let failure: Mutex<Option<Failure>> = Mutex::new(None);
-        let jobs = self.args.jobs.map_or_else(sae::compute::available_threads, usize::from);
-        let take = || alive.get(next.fetch_add(1, Ordering::Relaxed)).copied();
-        let work = || {
-            while let Some(trial) = take() {
-                let known = {
-                    let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-                    journal.get(trial, rung).is_some()
-                };
-                let failed = failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-                if known || failed || interrupt::asked() {
-                    continue;
-                }
-                let done = self.train(trial, steps, folder).and_then(|outcome| {
-                    let Some(outcome) = outcome else { return Ok(()) };
-                    let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-                    journal.add(trial, rung, steps, outcome)?;
-                    self.tell(trial, steps, &outcome);
-                    Ok(())
-                });
-                if let Err(error) = done {
-                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 0..jobs.min(alive.len()) {
-                scope.spawn(work);
-            }
-        });
-        failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-    }
-
-    /// One trial up to so many steps, from its checkpoint if it has one. `None` if a signal came.
-    fn train(&self, trial: usize, steps: u64, folder: &Path) -> Result<Option<Outcome>> {
-        let path = folder.join(format!("{trial:04}.ckpt"));
-        let mut builder = Trainer::builder().settings(self.trials[trial].settings.clone());
-        if path.exists() {
-            let checkpoint = Checkpoint::load(&path)?;
-            // One that went further belongs to a rung that the journal knows no more of.
-            if checkpoint.steps() <= steps {
-                builder = builder.resume(checkpoint);
-            }
-        }
-        let mut trainer = builder.threads(1).build(self.train)?;
-        let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;
-        let left = steps.saturating_sub(trainer.steps());
-        let done = trainer.run(left, |_, _| match interrupt::asked() {
-            true => std::ops::ControlFlow::Break(()),
-            false => std::ops::ControlFlow::Continue(()),
-        });
-        match done {
-            Err(Error::Diverged { .. }) => return Ok(Some(Outcome::DIVERGED)),
-            done => done?,
-        }
-        checkpoints.save(&mut trainer)?;
-        checkpoints.finish()?;
-        if trainer.steps() < steps {
-            return Ok(None);
-        }
-        let evaluation = trainer.evaluate(self.test)?;
-        let activity = &evaluation.layers[self.layer];
-        let sparsity = match self.measure {
-            Measure::L0 => activity.l0,
-            _ => evaluation.mean_activations()[self.layer],
-        };
-        Ok(Some(Outcome {
-            error: evaluation.squared_error,
-            sparsity,
-            explained_variance: evaluation.explained_variance,
-            objective: evaluation.objective,
-            dead: activity.dead_units().count(),
-        }))
-    }
-
-    fn tell(&self, trial: usize, steps: u64, outcome: &Outcome) {
-        if self.args.quiet || self.args.json {
-            return;
-        }
-        let words: Vec<_> = self.trials[trial].words.iter().map(String::as_str).collect();
-        let Outcome { error, sparsity, .. } = outcome;
-        note(&format!(
-            "trial {trial}, {steps} steps: {}  error {}  {} {}",
-            words.join(" "),
-            short(*error),
-            self.measure.name(),
-            short(*sparsity)
-        ));
-    }
-}
-
-/// What each trial reached, those that no other beats joined by a line.
-fn chart(
-    last: &[(usize, u8, u64, Outcome)],
-    front: &[usize],
-    trials: &[Trial],
-    args: &Args,
-) -> Chart {
-    let place = |outcome: &Outcome| (outcome.sparsity, outcome.error);
-    let dots = |name, colour, is_of: &dyn Fn(usize, u8) -> bool| {
-        let of: Vec<_> = last.iter().filter(|&&(trial, rung, ..)| is_of(trial, rung)).collect();
-        let points = of.iter().map(|(.., outcome)| place(outcome)).collect();
-        let title = |trial: usize| format!("trial {trial}: {}", trials[trial].words.join(" "));
-        let titles = of.iter().map(|(trial, ..)| title(*trial)).collect();
-        Series { titles, ..Series::new(name, Mark::Dots, colour, points) }
-    };
-    let line = front.iter().filter_map(|on| last.iter().find(|(trial, ..)| trial == on));
-    let line = line.map(|(.., outcome)| place(outcome)).collect();
-    let whole = |rung| rung == args.halvings;
-    Chart {
-        x_name: args.sparsity.clone(),
-        y_name: "squared error; the line joins what no other beats".into(),
-        x_scale: Scale::Linear,
-        y_scale: Scale::Linear,
-        series: vec![
-            Series::new("front", Mark::Line, 0, line),
-            dots("not trained to the end", 4, &|trial, rung| {
-                !front.contains(&trial) && !whole(rung)
-            }),
-            dots("trained to the end", 1, &|trial, rung| !front.contains(&trial) && whole(rung)),
-            dots("beaten by none", 0, &|trial, _| front.contains(&trial)),
-        ],
-    }
-}
-
-/// Writes the table and the picture, and prints the front.
-fn report(
-    args: &Args,
-    ranges: &[Range],
-    trials: &[Trial],
-    journal: &Journal,
-    picture: &Path,
-) -> Result<()> {
-    let last: Vec<(usize, u8, u64, Outcome)> = journal.last(trials.len());
-    let ended: Vec<(usize, Outcome)> = last
-        .iter()
-        .filter(|(_, rung, ..)| *rung == args.halvings)
-        .map(|&(trial, _, _, outcome)| (trial, outcome))
-        .collect();
-    let mut front = plan::front(&ended);
-    front.sort_by(|&a, &b| {
-        let of = |trial| ended.iter().find(|(at, _)| *at == trial).map_or(0.0, |(_, o)| o.sparsity);
-        of(a).total_cmp(&of(b))
-    });
-    files::replace(&args.out, |path| {
-        let mut text = String::from("trial,steps");
-        for range in ranges {
-            text += &format!(",{}", range.field);
-        }
-        text += ",squared_error,sparsity,explained_variance,objective,dead_units,front\n";
-        for (trial, _, steps, outcome) in &last {
-            text += &format!("{trial},{steps}");
-            for word in &trials[*trial].words {
-                // Lists have commas.
-                let quoted = word.contains(',').then(|| format!("\"{word}\""));
-                text += &format!(",{}", quoted.as_deref().unwrap_or(word));
-            }
-            let Outcome { error, sparsity, explained_variance, objective, dead } = outcome;
-            let on_front = u8::from(front.contains(trial));
-            text += &format!(
-                ",{error},{sparsity},{explained_variance},{objective},{dead},{on_front}\n"
-            );
-        }
-        fs::write(path, text).map_err(|e| write_error(path, e))
-    })?;
-    let drawn = chart(&last, &front, trials, args).file();
-    files::replace(picture, |path| fs::write(path, &drawn).map_err(|e| write_error(path, e)))?;
-
-    let mut out = io::stdout().lock();
-    if args.json {
-        let front: Vec<Value> = front
-            .iter()
-            .filter_map(|&trial| {
-                let (_, outcome) = ended.iter().find(|(at, _)| *at == trial)?;
-                Some(json!({
-                    "trial": trial,
-                    "settings": settings_json(&trials[trial].settings),
-                    "squared_error": outcome.error,
-                    "sparsity": outcome.sparsity,
-                    "explained_variance": outcome.explained_variance,
-                }))
-            })
-            .collect();
-        let value = json!({"table": args.out, "picture": picture, "front": front});
-        writeln!(out, "{value}")?;
-        return Ok(());
-    }
-    writeln!(out, "best of {} trials, from the sparsest:", trials.len())?;
-    for &trial in &front {
-        let Some((_, outcome)) = ended.iter().find(|(at, _)| *at == trial) else { continue };
-        let fields = ranges.iter().zip(&trials[trial].words);
-        let words: Vec<_> = fields.map(|(range, word)| format!("{}={word}", range.field)).collect();
-        writeln!(
-            out,
-            "trial {trial}  {}  squared error {}  {} {}",
-            words.join(" "),
-            short(outcome.error),
-            args.sparsity,
-            short(outcome.sparsity)
-        )?;
-    }
-    writeln!(out, "table: {}\npicture: {}", args.out.display(), picture.display())?;
-    Ok(())
 }

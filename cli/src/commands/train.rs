@@ -1,11 +1,11 @@
 //! `sae train`
 
-use std::io::{self, IsTerminal, Write};
+mod progress;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{
     Samples, Settings, StepReport, Trainer,
     files::{self, Checkpoint, Checkpoints},
@@ -14,21 +14,28 @@ use sae::{
 use serde_json::{Value, json};
 
 use crate::data::TrainingDataArgs;
+use crate::drawing::picture;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
-use crate::output::{evaluation_json, note, print_evaluation, settings_json, short};
+use crate::interrupt;
+use crate::output::{evaluation_json, evaluation_text, print, settings_json, short};
 use crate::ranks::Job;
 use crate::settings::SettingsArgs;
-use crate::{interrupt, picture};
+use progress::Progress;
 
 /// Train an autoencoder and save it
 ///
-/// The same seed, data and settings give the same model, byte for byte, with any number of
-/// threads, in one run or resumed. Ctrl-C and SIGTERM end after the current step, with the model
-/// and the checkpoint saved; a second one ends at once.
+/// The default settings are those of the article "Tensorflow Day17 Sparse Autoencoder"
+/// (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its sparsity penalty; --preset normal is
+/// its autoencoder without one.
 ///
-/// `mpirun -n 4 sae train …` is one training by four processes, on one machine or several, each with
-/// its part of every batch; the first of them speaks and writes. (Built with the feature mpi.)
+/// The same seed, data and settings give the same model, byte for byte, with any number of threads,
+/// in one run or resumed. Ctrl-C and SIGTERM end the training after the current step and save the
+/// model and the checkpoint; a second signal ends it at once.
+///
+/// `mpirun -n 4 sae train …` is one training by four processes (ranks), on one machine or several.
+/// Each computes its part of every batch; rank 0 prints and writes. (Needs a build with the feature
+/// mpi.)
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,18 +49,18 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     data: TrainingDataArgs,
-    /// Training steps, those before a checkpoint included
-    #[arg(long, default_value_t = 20_000)]
+    /// Training steps, including those before a checkpoint
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
     steps: u64,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Train each layer by itself first, so many steps, from the outside in
-    #[arg(long, value_name = "STEPS", conflicts_with = "resume")]
+    /// Pretrain each layer by itself for N steps, from the outermost to the innermost
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
     pretrain: Option<u64>,
-    /// Give units that are never active a new start, after every so many steps
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Reinitialize dead units every N steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     revive: Option<u64>,
-    /// End when the test objective has not fallen for so many evaluations, and keep the best model
+    /// Stop when the test objective has not improved for N evaluations, and keep the best model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     patience: Option<u32>,
     /// Steps from one of these evaluations to the next
@@ -61,37 +68,37 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..))]
     evaluate_every: u64,
     /// Threads of each process; the model does not depend on them (default: all cores)
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// With several processes: each trains on its own share of the data; {rank} in --data or --images
-    /// is its number, from 0
+    /// With several ranks: each trains on its own shard of the data; {rank} in --data or --samples is
+    /// replaced by its number, from 0
     #[arg(long)]
     sharded: bool,
     /// Model file to write
     #[arg(long, value_name = "FILE", default_value = "sae.safetensors")]
     out: PathBuf,
-    /// Write checkpoints to this file, the one before to FILE.1, and so on
+    /// Write checkpoints to this file; the one before is kept as FILE.1, and so on
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Steps from one checkpoint to the next
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "checkpoint",
         value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
-    /// How many checkpoints to keep
-    #[arg(long, value_name = "K", default_value_t = 2, requires = "checkpoint",
+    /// Number of checkpoints to keep
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "checkpoint",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     keep: u16,
-    /// Go on from the checkpoint, if there is one yet; its settings and data must be the same
+    /// Resume from the checkpoint if it exists; settings and data must be the same
     #[arg(long, requires = "checkpoint")]
     resume: bool,
-    /// PNG of test images above their reconstructions (default: the model's name with .png)
+    /// PNG of test samples above their reconstructions (default: the model's name with .png)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
-    /// CSV of the objective's terms and the mean activations over the training, which `sae report`
-    /// draws (default: the model's name with .history.csv)
+    /// CSV of the objective's terms and the mean activations over the training, for `sae report`
+    /// (default: the model's name with .history.csv)
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// No progress
+    /// Print no progress
     #[arg(long)]
     quiet: bool,
     /// Print one JSON object at the end instead of text
@@ -99,67 +106,97 @@ pub struct Args {
     json: bool,
 }
 
-/// Steps from one line of progress to the next.
-const EVERY: u64 = 100;
-
-/// Test images in the picture.
+/// Test samples in the picture.
 const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     Job::run(|job| train(args, job))
 }
 
-/// What is trained, and where its picture and its history go.
-struct Plan {
-    settings: Settings,
-    checkpoint: Option<Checkpoint>,
+/// Runs in every rank of the job. Only rank 0 prints, and reads and writes anything but the data.
+fn train(args: Args, job: &mut Job) -> Result<()> {
+    if args.sharded && args.revive.is_some() {
+        let problem = "revive: no rank can find the dead units, because each has one shard";
+        return job.agree(Err(Failure::input(problem)));
+    }
+    let data = args.data.of_rank(args.sharded.then(|| job.rank()));
+    let quiet = args.quiet || !job.is_rank_0();
+    let (train, test) = job.rank_0_first(|| data?.samples(quiet))?;
+    check_same_steps(&args, job)?;
+    let (mut trainer, paths) = build(&args, job, &train)?;
+    let mut run = Run::new(&args, job, &train, test.as_ref(), &trainer)?;
+
+    interrupt::begin();
+    let start = Instant::now();
+    if let Some(steps) = args.pretrain {
+        job.agree(run.pretrain(&mut trainer, steps))?;
+    }
+    let before = trainer.steps();
+    job.agree(run.begin_history(paths.as_ref(), &trainer))?;
+    let trained = run.train(&mut trainer, args.steps.saturating_sub(before));
+    let (time, steps) = (start.elapsed(), trainer.steps() - before);
+    job.agree(trained)?;
+    let interrupted = job.last_signal(interrupt::signal());
+    let Some(paths) = paths else { return Ok(()) };
+    let last_checkpoint = run.end(&mut trainer);
+    trainer.autoencoder().save(&args.out)?;
+    let interrupted = interrupt::end().or(interrupted);
+    let done = Done { args: &args, paths, time, steps, interrupted, ranks: job.count() };
+    let (samples, name) = test.as_ref().map_or((&train, "training"), |test| (test, "test"));
+    done.report(trainer, samples, name)?;
+    // Only now, because the model is saved even if the last checkpoint cannot be written.
+    last_checkpoint
+}
+
+/// Fails in every rank unless all were given the same numbers of steps.
+fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
+    let steps = format!("{:?}", (args.steps, args.revive, args.pretrain));
+    let same = job.broadcast(steps.clone())? == steps;
+    let problem = "steps, revive and pretrain: expected the same values in all ranks";
+    job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
+}
+
+/// The files beside the model.
+struct Paths {
     picture: PathBuf,
     history: PathBuf,
 }
 
-impl Plan {
-    fn new(args: &Args, train: &Samples) -> Result<Self> {
+impl Paths {
+    /// Fails if they or the model's file cannot be written.
+    fn new(args: &Args) -> Result<Self> {
+        let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
+        let history = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
+        if [&picture, &history].contains(&&args.out) || picture == history {
+            let problem = "the model, its picture and its history need three different names";
+            return Err(Failure::at(&args.out, problem));
+        }
+        files::check_writable(&args.out)?;
+        files::check_writable(&picture)?;
+        Ok(Paths { picture, history })
+    }
+}
+
+/// The trainer, and in rank 0 the paths.
+fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option<Paths>)> {
+    // Rank 0 alone may have the checkpoint, and so the settings.
+    let plan = || {
         let checkpoint = match &args.checkpoint {
             Some(path) if args.resume && path.exists() => Some(load(path)?),
             _ => None,
         };
         let resumed = checkpoint.as_ref().map(Checkpoint::settings);
         let settings = args.settings.settings(args.steps, train, resumed)?;
-        let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
-        let history = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
-        if [&picture, &history].contains(&&args.out) || picture == history {
-            let out = args.out.display();
-            let problem = format!("{out}: the model, its picture and its history need three names");
-            return Err(Failure::input(problem));
-        }
-        files::check_writable(&args.out)?;
-        files::check_writable(&picture)?;
-        Ok(Plan { settings, checkpoint, picture, history })
-    }
-}
-
-/// The same in every process of the job; what is read and written besides the data, and said, is
-/// rank 0's.
-fn train(args: Args, job: &mut Job) -> Result<()> {
-    let leads = job.leads();
-    if args.sharded && args.revive.is_some() {
-        let problem = "revive: no process can tell by its share of the data which units are dead";
-        return job.agree(Err(Failure::input(problem)));
-    }
-    let data = args.data.of_rank(args.sharded.then(|| job.rank()));
-    let (train, test) = job.in_turn(|| data?.samples(args.quiet || !leads))?;
-    let steps = format!("{:?}", (args.steps, args.revive, args.pretrain));
-    let same = job.share(steps.clone())? == steps;
-    let problem = "steps, revive and pretrain must be the same for all processes";
-    job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })?;
-    let plan = job.agree(only(leads, || Plan::new(&args, &train)))?;
-    // Those of a checkpoint, for one, are known at rank 0 alone.
-    let settings = plan.as_ref().map_or(String::new(), |plan| plan.settings.to_json());
-    let settings = Settings::from_json(&job.share(settings)?)?;
+        Ok((checkpoint, settings, Paths::new(args)?))
+    };
+    let plan = job.is_rank_0().then(plan).transpose();
+    let plan = job.agree(plan)?;
+    let settings = plan.as_ref().map_or(String::new(), |(_, settings, _)| settings.to_json());
+    let settings = Settings::from_json(&job.broadcast(settings)?)?;
     let mut builder = job.join(Trainer::builder()).sharded(args.sharded);
     let mut paths = None;
-    if let Some(Plan { checkpoint, picture, history, .. }) = plan {
-        paths = Some([picture, history]);
+    if let Some((checkpoint, _, of_rank_0)) = plan {
+        paths = Some(of_rank_0);
         if let Some(checkpoint) = checkpoint {
             builder = builder.resume(checkpoint);
         }
@@ -168,207 +205,10 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
-    let mut trainer = job.agree(builder.build(&train).map_err(Failure::from))?;
-    let checkpoints = args.checkpoint.as_ref().filter(|_| leads);
-    let checkpoints =
-        checkpoints.map(|path| Checkpoints::new(path, args.keep.into(), &trainer)).transpose();
-    let mut checkpoints = job.agree(checkpoints.map_err(Failure::from))?;
-    let mut progress = Progress::new(&args, leads);
-    let whose = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
-    let begun = progress.begin(&trainer, &format!("{} samples{whose}", train.len()), job.count());
-    job.agree(begun.map_err(Failure::from))?;
-
-    interrupt::begin();
-    let start = Instant::now();
-    if let Some(steps) = args.pretrain {
-        let each = |_: &mut Trainer, _| match interrupt::asked() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
-        let pretrained = trainer.pretrain_until(&train, steps, each, |layer, shallow, inputs| {
-            if leads {
-                let loss = shallow.evaluate(inputs)?.loss;
-                progress.note(&format!("pretrained layer {}: loss {}", layer + 1, short(loss)));
-            }
-            Ok(())
-        });
-        job.agree(pretrained.map_err(Failure::from))?;
-    }
-    let before = trainer.steps();
-    let recorder =
-        paths.as_ref().map(|[_, history]| Recorder::begin(history.clone(), &trainer, args.steps));
-    let mut recorder = job.agree(recorder.transpose())?;
-    let mut failed = Ok(());
-    let mut stopping = args.patience.filter(|_| leads).map(EarlyStopping::new);
-    let trained = trainer.run(args.steps.saturating_sub(before), |trainer, report| {
-        let told = progress.step(trainer, report).map_err(Failure::from);
-        if let Some(recorder) = &mut recorder
-            && let Err(error) = recorder.step(trainer, report)
-        {
-            let path = recorder.path().display();
-            progress.note(&format!("warning: {path}: {error}; the history ends here"));
-        }
-        let goes_on = look_after(&args, trainer, &train, test.as_ref(), &mut stopping, &progress);
-        // After that, so that the units it revived are in the checkpoint.
-        if let Some(checkpoints) = &mut checkpoints
-            && trainer.steps().is_multiple_of(args.checkpoint_every)
-            && let Err(error) = checkpoints.save(trainer)
-        {
-            progress.note(&format!("warning: {error}; the training goes on"));
-        }
-        match told.and(goes_on) {
-            Ok(true) if !interrupt::asked() => ControlFlow::Continue(()),
-            Ok(_) => ControlFlow::Break(()),
-            Err(failure) => {
-                failed = Err(failure);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    let time = start.elapsed();
-    let steps = trainer.steps() - before;
-    progress.bar.finish_and_clear();
-    job.agree(trained.map_err(Failure::from).and(failed))?;
-    let interrupted = job.end(interrupt::signal());
-    let Some([picture, history]) = paths else { return Ok(()) };
-    let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| {
-        if !trainer.steps().is_multiple_of(args.checkpoint_every) {
-            // Of an earlier one that failed was told; this one's own end comes next.
-            let _ = checkpoints.save(&mut trainer);
-        }
-        checkpoints.finish()
-    });
-    if let Some((objective, step, net)) = stopping.and_then(EarlyStopping::best) {
-        progress.note(&format!("best: step {step}, objective {}", short(objective)));
-        *trainer.autoencoder_mut() = net;
-    }
-    trainer.autoencoder().save(&args.out)?;
-    let interrupted = interrupt::end().or(interrupted);
-    finish(
-        &args,
-        trainer,
-        test.as_ref().unwrap_or(&train),
-        test.is_some(),
-        [&picture, &history],
-        Done { time, steps, interrupted, ranks: job.count() },
-    )?;
-    // The model is there all the same.
-    Ok(last_checkpoint?)
+    Ok((job.agree(builder.build(train).map_err(Failure::from))?, paths))
 }
 
-/// What is done in one process alone.
-fn only<T>(here: bool, f: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-    if here { f().map(Some) } else { Ok(None) }
-}
-
-/// What is done now and then between steps. Whether to go on.
-fn look_after(
-    args: &Args,
-    trainer: &mut Trainer,
-    train: &Samples,
-    test: Option<&Samples>,
-    stopping: &mut Option<EarlyStopping>,
-    progress: &Progress,
-) -> Result<bool> {
-    let step = trainer.steps();
-    if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps {
-        let count = trainer.revive(train)?;
-        if count > 0 {
-            progress.note(&format!("step {step}: {count} dead units revived"));
-        }
-    }
-    if let Some(stopping) = stopping
-        && step.is_multiple_of(args.evaluate_every)
-    {
-        let objective = trainer.evaluate(test.unwrap_or(train))?.objective;
-        if stopping.observe(objective, step, trainer.autoencoder()) {
-            progress.note(&format!(
-                "step {step}: no better for {} evaluations",
-                args.patience.unwrap_or(0)
-            ));
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// How the training ended.
-struct Done {
-    time: Duration,
-    /// In this run.
-    steps: u64,
-    /// The signal that ended it.
-    interrupted: Option<u8>,
-    ranks: usize,
-}
-
-/// Evaluates, draws and reports.
-fn finish(
-    args: &Args,
-    mut trainer: Trainer,
-    samples: &Samples,
-    is_test: bool,
-    [picture_path, history_path]: [&Path; 2],
-    Done { time, steps: steps_now, interrupted, ranks }: Done,
-) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let (steps, seconds) = (trainer.steps(), time.as_secs_f64());
-    let communication = trainer.communication_time().as_secs_f64();
-    let mut value = json!({
-        "model": args.out,
-        "picture": Value::Null,
-        "history": history_path,
-        "steps": steps,
-        "seconds": seconds,
-        "interrupted": interrupted.is_some(),
-        "isa": trainer.engine().isa().name(),
-        "threads": trainer.engine().threads(),
-        "ranks": ranks,
-        "communication_seconds": communication,
-        "settings": settings_json(trainer.autoencoder().settings()),
-    });
-    if let Some(signal) = interrupted {
-        if args.json {
-            writeln!(out, "{value}")?;
-        } else {
-            writeln!(out, "stopped after step {steps}\nmodel: {}", args.out.display())?;
-        }
-        return Err(Failure::interrupted(signal));
-    }
-    let evaluation = trainer.evaluate(samples)?;
-    let net = trainer.autoencoder().clone();
-    let drawn = picture::reconstructions(picture_path, &net, trainer.engine(), samples, SHOWN)?;
-    if args.json {
-        if drawn {
-            value["picture"] = json!(picture_path);
-        }
-        let name = if is_test { "test" } else { "training" };
-        value[name] = evaluation_json(&net, &evaluation);
-        writeln!(out, "{value}")?;
-        return Ok(());
-    }
-    if !args.quiet {
-        let rate = if seconds > 0.0 { steps_now as f64 / seconds } else { 0.0 };
-        write!(out, "{steps_now} steps in {seconds:.1} s, {rate:.0} steps/s")?;
-        if ranks > 1 && seconds > 0.0 {
-            let share = 100.0 * communication / seconds;
-            write!(out, ", {share:.0} % of the time in communication")?;
-        }
-        writeln!(out)?;
-    }
-    let title = if is_test { "test objective" } else { "training objective" };
-    print_evaluation(&mut out, title, &net, &evaluation, false)?;
-    writeln!(out, "model: {}", args.out.display())?;
-    writeln!(out, "history: {}", history_path.display())?;
-    if drawn {
-        writeln!(out, "picture: {}", picture_path.display())?;
-    } else {
-        writeln!(out, "no picture: {} features are no square image", samples.features())?;
-    }
-    Ok(())
-}
-
-/// A checkpoint, with what to do about one that is damaged.
+/// Loads a checkpoint, with a hint if it is damaged.
 fn load(path: &Path) -> Result<Checkpoint> {
     Checkpoint::load(path).map_err(|error| {
         let earlier = Checkpoint::earlier(path, 1);
@@ -377,82 +217,199 @@ fn load(path: &Path) -> Result<Checkpoint> {
             return failure;
         }
         let (earlier, path) = (earlier.display(), path.display());
-        failure.hint(format!("the checkpoint before is {earlier}: copy it to {path}"))
+        failure.hint(format!("the checkpoint before it is {earlier}: copy it to {path}"))
     })
 }
 
-/// A bar on a terminal, lines elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    lines: bool,
-    speaks: bool,
+/// What happens between the steps of a training; most of it only in rank 0.
+struct Run<'a> {
+    args: &'a Args,
+    train: &'a Samples,
+    test: Option<&'a Samples>,
+    is_rank_0: bool,
+    progress: Progress,
+    recorder: Option<Recorder>,
+    checkpoints: Option<Checkpoints>,
+    stopping: Option<EarlyStopping>,
 }
 
-impl Progress {
-    /// Drawn, written or told where this process `speaks`.
-    fn new(args: &Args, speaks: bool) -> Self {
-        let quiet = args.quiet || !speaks;
-        let on_terminal = io::stderr().is_terminal() && !quiet;
-        let bar = if on_terminal {
-            ProgressBar::with_draw_target(Some(args.steps), ProgressDrawTarget::stderr())
-        } else {
-            ProgressBar::hidden()
-        };
-        // Short enough for 80 columns.
-        let style = "{bar:14} {pos}/{len} {rate} steps/s {eta} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                // Nobody is to blame for a bar that is not drawn.
-                let _ = write!(out, "{:.0}", state.per_sec());
-            };
-            bar.set_style(style.with_key("rate", rate));
-        }
-        let both = on_terminal && io::stdout().is_terminal();
-        Progress { bar, lines: !quiet && !args.json && !both, speaks }
+impl<'a> Run<'a> {
+    fn new(
+        args: &'a Args,
+        job: &mut Job,
+        train: &'a Samples,
+        test: Option<&'a Samples>,
+        trainer: &Trainer,
+    ) -> Result<Self> {
+        let is_rank_0 = job.is_rank_0();
+        let path = args.checkpoint.as_ref().filter(|_| is_rank_0);
+        let checkpoints = path.map(|path| Checkpoints::new(path, args.keep.into(), trainer));
+        let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
+        let stopping = args.patience.filter(|_| is_rank_0).map(EarlyStopping::new);
+        let progress = Progress::new(args.steps, is_rank_0, !args.quiet, !args.json);
+        let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
+        let data = format!("{} samples{of_rank}", train.len());
+        job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
+        let recorder = None;
+        Ok(Run { args, train, test, is_rank_0, progress, recorder, checkpoints, stopping })
     }
 
-    fn begin(&mut self, trainer: &Trainer, data: &str, ranks: usize) -> io::Result<()> {
-        if !self.lines {
-            return Ok(());
-        }
-        let layers = &trainer.autoencoder().settings().layers;
-        let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
-        write!(io::stdout(), "training {} on {data}", sizes.join("-"))?;
-        if ranks > 1 {
-            write!(io::stdout(), ", {ranks} ranks")?;
-        }
-        match trainer.steps() {
-            0 => writeln!(io::stdout()),
-            steps => writeln!(io::stdout(), ", from step {steps}"),
-        }
+    fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
+        let each = |_: &mut Trainer, _| interrupt::control_flow();
+        Ok(trainer.pretrain_until(self.train, steps, each, |layer, shallow, inputs| {
+            if self.is_rank_0 {
+                let loss = short(shallow.evaluate(inputs)?.loss);
+                self.progress.note(&format!("pretrained layer {}: loss {loss}", layer + 1));
+            }
+            Ok(())
+        })?)
     }
 
-    /// A line at stderr, the bar out of its way.
-    fn note(&self, text: &str) {
-        if self.speaks {
-            self.bar.suspend(|| note(text));
+    fn begin_history(&mut self, paths: Option<&Paths>, trainer: &Trainer) -> Result<()> {
+        if let Some(paths) = paths {
+            let recorder = Recorder::begin(paths.history.clone(), trainer, self.args.steps);
+            self.recorder = Some(recorder?);
         }
-    }
-
-    fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
-        self.bar.inc(1);
-        if !trainer.steps().is_multiple_of(EVERY) || !self.lines && self.bar.is_hidden() {
-            return Ok(());
-        }
-        let objective = trainer.objective(report);
-        let encoder = trainer.autoencoder().settings().encoder_layers();
-        let (mut long, mut brief) = (String::new(), String::new());
-        for mean in trainer.mean_activations().take(encoder) {
-            long += &format!(" {mean:.4}");
-            brief += &format!(" {mean:.2}");
-        }
-        if self.lines {
-            let objective = short(objective);
-            let line =
-                format!("step {}  objective {objective}  mean activations{long}", trainer.steps());
-            self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
-        }
-        self.bar.set_message(format!("objective {objective:.4}, active{brief}"));
         Ok(())
+    }
+
+    /// Takes `steps` steps, or fewer if a signal or early stopping ends the training.
+    fn train(&mut self, trainer: &mut Trainer, steps: u64) -> Result<()> {
+        let mut failed = Ok(());
+        let trained =
+            trainer.run(steps, |trainer, report| match self.after_step(trainer, report) {
+                Ok(true) => interrupt::control_flow(),
+                Ok(false) => ControlFlow::Break(()),
+                Err(failure) => {
+                    failed = Err(failure);
+                    ControlFlow::Break(())
+                }
+            });
+        self.progress.end();
+        trained.map_err(Failure::from).and(failed)
+    }
+
+    /// Reports, records and saves a step. Returns whether to continue.
+    fn after_step(&mut self, trainer: &mut Trainer, report: StepReport) -> Result<bool> {
+        let progress = self.progress.step(trainer, report).map_err(Failure::from);
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.step(trainer, report)
+        {
+            let path = recorder.path().display();
+            self.progress.note(&format!("warning: {path}: {error}; the history ends here"));
+        }
+        let goes_on = self.revive_and_evaluate(trainer);
+        // Afterwards, so that revived units are in the checkpoint.
+        if let Some(checkpoints) = &mut self.checkpoints
+            && trainer.steps().is_multiple_of(self.args.checkpoint_every)
+            && let Err(error) = checkpoints.save(trainer)
+        {
+            self.progress.note(&format!("warning: {error}; the training continues"));
+        }
+        progress.and(goes_on)
+    }
+
+    /// Revives dead units and evaluates for early stopping, at the steps for that. Returns whether to
+    /// continue.
+    fn revive_and_evaluate(&mut self, trainer: &mut Trainer) -> Result<bool> {
+        let (args, step) = (self.args, trainer.steps());
+        if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps {
+            let count = trainer.revive(self.train)?;
+            if count > 0 {
+                self.progress.note(&format!("step {step}: {count} dead units revived"));
+            }
+        }
+        if let Some(stopping) = &mut self.stopping
+            && step.is_multiple_of(args.evaluate_every)
+        {
+            let objective = trainer.evaluate(self.test.unwrap_or(self.train))?.objective;
+            if stopping.observe(objective, step, trainer.autoencoder()) {
+                let count = args.patience.unwrap_or(0);
+                self.progress.note(&format!("step {step}: no improvement in {count} evaluations"));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the last checkpoint, whose failure is returned, and takes the best network.
+    fn end(self, trainer: &mut Trainer) -> Result<()> {
+        let last_checkpoint = self.checkpoints.map_or(Ok(()), |mut checkpoints| {
+            if !trainer.steps().is_multiple_of(self.args.checkpoint_every) {
+                // Returns the failure of an earlier one, which was reported; `finish` returns its own.
+                let _ = checkpoints.save(trainer);
+            }
+            checkpoints.finish()
+        });
+        if let Some((objective, step, net)) = self.stopping.and_then(EarlyStopping::best) {
+            self.progress.note(&format!("best: step {step}, objective {}", short(objective)));
+            *trainer.autoencoder_mut() = net;
+        }
+        Ok(last_checkpoint?)
+    }
+}
+
+/// A training that has ended.
+struct Done<'a> {
+    args: &'a Args,
+    paths: Paths,
+    time: Duration,
+    /// Steps of this run, without those before a checkpoint.
+    steps: u64,
+    /// The signal that ended it.
+    interrupted: Option<u8>,
+    ranks: usize,
+}
+
+impl Done<'_> {
+    /// Evaluates the model on the test or training samples, draws its picture and prints.
+    fn report(self, mut trainer: Trainer, samples: &Samples, name: &str) -> Result<()> {
+        let (args, Paths { picture, history }) = (self.args, &self.paths);
+        let mut value = json!({
+            "model": args.out,
+            "picture": Value::Null,
+            "history": history,
+            "steps": trainer.steps(),
+            "seconds": self.time.as_secs_f64(),
+            "interrupted": self.interrupted.is_some(),
+            "isa": trainer.engine().isa().name(),
+            "threads": trainer.engine().threads(),
+            "ranks": self.ranks,
+            "communication_seconds": trainer.communication_time().as_secs_f64(),
+            "settings": settings_json(trainer.autoencoder().settings()),
+        });
+        let model = args.out.display();
+        if let Some(signal) = self.interrupted {
+            let steps = trainer.steps();
+            print(args.json, &value, &format!("stopped after step {steps}\nmodel: {model}"))?;
+            return Err(Failure::interrupted(signal));
+        }
+        let evaluation = trainer.evaluate(samples)?;
+        let net = trainer.autoencoder().clone();
+        let drawn = picture::reconstructions(picture, &net, trainer.engine(), samples, SHOWN)?;
+        if drawn {
+            value["picture"] = json!(picture);
+        }
+        value[name] = evaluation_json(&net, &evaluation);
+        let mut text = if args.quiet { String::new() } else { self.speed(&trainer) };
+        text += &evaluation_text(&format!("{name} objective"), &net, &evaluation, false);
+        text += &format!("model: {model}\nhistory: {}\n", history.display());
+        text += &match drawn {
+            true => format!("picture: {}", picture.display()),
+            false => format!("no picture: {} features are not a square image", samples.features()),
+        };
+        print(args.json, &value, &text)
+    }
+
+    /// A line of text.
+    fn speed(&self, trainer: &Trainer) -> String {
+        let (steps, seconds) = (self.steps, self.time.as_secs_f64());
+        let rate = if seconds > 0.0 { steps as f64 / seconds } else { 0.0 };
+        let mut text = format!("{steps} steps in {seconds:.1} s, {rate:.0} steps/s");
+        if self.ranks > 1 && seconds > 0.0 {
+            let share = 100.0 * trainer.communication_time().as_secs_f64() / seconds;
+            text += &format!(", {share:.0} % of the time in communication");
+        }
+        text + "\n"
     }
 }

@@ -3,44 +3,42 @@
 use std::path::Path;
 
 use sae::{data::ElementType, files};
-use serde_json::json;
 
-use super::pictures::Folder;
-use super::{Done, Kind, wrong};
+use super::formats::{Kind, NUMBERS_EXPECTED};
+use super::png_folder::Folder;
 use crate::failure::{Failure, Result};
 
-/// The file for them.
+/// The file of the labels.
 pub struct Labels<'a> {
-    path: &'a Path,
+    pub path: &'a Path,
     kind: Kind,
 }
 
 impl<'a> Labels<'a> {
-    /// Fails if such a file could not be written, or has nothing to say.
-    pub fn of(path: Option<&'a Path>, images: &Path, folder: &Folder) -> Result<Option<Self>> {
-        let Some(path) = path else { return Ok(None) };
-        if folder.classes.is_empty() {
-            let problem = "labels: the PNGs are in no sub-folders that could be their labels";
+    /// Fails if the folder has no labels, or their file could not be written.
+    pub fn new(path: &'a Path, images: &Path, folder: &Folder) -> Result<Self> {
+        let count = folder.classes.len();
+        if count == 0 {
+            let problem = "labels: expected PNGs in sub-folders, which number the labels";
             return Err(Failure::input(problem));
         }
-        // One byte each.
-        if folder.classes.len() > 256 {
-            let count = folder.classes.len();
-            let problem = format!("labels: {count} sub-folders; at most 256 were expected");
+        // A label is a byte.
+        if count > 256 {
+            let problem = format!("labels: expected at most 256 sub-folders, got {count}");
             return Err(Failure::input(problem));
         }
         let kind = Kind::of(path)?;
         if !matches!(kind, Kind::Idx | Kind::Npy) {
-            return Err(wrong(path, "a name ending in .idx, ubyte or .npy was expected"));
+            return Err(Failure::at(path, NUMBERS_EXPECTED));
         }
         if path == images {
-            return Err(wrong(path, "the labels need a file of their own"));
+            return Err(Failure::at(path, "the labels need a file of their own"));
         }
         files::check_writable(path)?;
-        Ok(Some(Labels { path, kind }))
+        Ok(Labels { path, kind })
     }
 
-    /// Writes them, a byte each.
+    /// Writes the labels, a byte each.
     pub fn write(&self, folder: &Folder) -> Result<()> {
         files::replace(self.path, |path| -> Result<()> {
             let mut out = self.kind.begin(path, ElementType::U8, &[folder.files.len()])?;
@@ -49,15 +47,5 @@ impl<'a> Labels<'a> {
             }
             Ok(out.finish()?)
         })
-    }
-
-    /// What they mean.
-    pub fn tell(&self, folder: &Folder, done: &mut Done) {
-        let names: Vec<_> = folder.classes.iter().map(|(name, _)| name.to_string_lossy()).collect();
-        let shown: Vec<_> =
-            names.iter().enumerate().map(|(label, name)| format!("{label} {name}")).collect();
-        done.text += &format!("\nlabels {}: {}", shown.join(", "), self.path.display());
-        done.value["labels"] = json!(self.path);
-        done.value["classes"] = json!(names);
     }
 }

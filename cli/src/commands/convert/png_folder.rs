@@ -9,19 +9,18 @@ use std::path::{Path, PathBuf};
 
 use alphanumeric_sort::compare_str;
 use png::{ColorType, DecodingError, Reader, Transformations};
-use sae::{Error, data::Idx};
+use sae::data::Idx;
 
-use super::{go_on, whole, wrong};
-use crate::failure::{Failure, Result};
-use crate::output::write_error;
-use crate::picture::{MAX_PIXELS, image_of_dims, write_png};
+use super::work::{check_interrupt, interruptible};
+use crate::drawing::picture::{MAX_PIXELS, image_of_dims, write_png};
+use crate::failure::{Failure, Result, io_error};
 
-/// A folder's PNGs in their order.
+/// A folder's PNGs, sorted.
 pub struct Folder {
     pub files: Vec<PathBuf>,
-    /// The sub-folders, if the PNGs are there, and how many each has.
+    /// The names of the sub-folders that contain the PNGs, and the number of PNGs in each.
     pub classes: Vec<(OsString, usize)>,
-    /// Files that are no PNGs by their names.
+    /// Files whose names do not end in .png.
     pub left_out: usize,
 }
 
@@ -30,10 +29,9 @@ impl Folder {
         let (files, folders, mut left_out) = entries(path)?;
         let (count, others) = (files.len(), folders.len());
         if count > 0 && others > 0 {
-            return Err(wrong(
-                path,
-                &format!("{count} PNGs and {others} sub-folders; one or the other was expected"),
-            ));
+            let problem =
+                format!("expected PNGs or sub-folders, got {count} PNGs and {others} sub-folders");
+            return Err(Failure::at(path, problem));
         }
         let mut all: Vec<_> = files.iter().map(|name| path.join(name)).collect();
         let mut classes = Vec::new();
@@ -41,8 +39,8 @@ impl Folder {
             let folder = path.join(&name);
             let (files, deeper, left) = entries(&folder)?;
             if let Some(deeper) = deeper.first() {
-                let problem = "a folder within a sub-folder; PNGs were expected";
-                return Err(wrong(&folder.join(deeper), problem));
+                let problem = "expected only PNGs in a sub-folder, got a folder";
+                return Err(Failure::at(&folder.join(deeper), problem));
             }
             all.extend(files.iter().map(|name| folder.join(name)));
             left_out += left;
@@ -53,24 +51,24 @@ impl Folder {
                 0 => String::new(),
                 _ => format!(", but {left_out} files whose names do not end in .png"),
             };
-            return Err(wrong(path, &format!("no PNGs in this folder{others}")));
+            return Err(Failure::at(path, format!("no PNGs in this folder{others}")));
         }
         Ok(Folder { files: all, classes, left_out })
     }
 }
 
-/// Names of a folder's PNGs and sub-folders, each sorted, and how many other files it has. Hidden
-/// ones do not count.
+/// The names of a folder's PNGs and sub-folders, each sorted, and the number of other files. Hidden
+/// files are ignored.
 fn entries(path: &Path) -> Result<(Vec<OsString>, Vec<OsString>, usize)> {
-    let wrong = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let read_error = io_error("read", path);
     let (mut files, mut folders, mut others) = (Vec::new(), Vec::new(), 0);
-    for entry in fs::read_dir(path).map_err(wrong)? {
-        let name = entry.map_err(wrong)?.file_name();
+    for entry in fs::read_dir(path).map_err(&read_error)? {
+        let name = entry.map_err(&read_error)?.file_name();
         let shown = name.to_string_lossy().to_lowercase();
         if shown.starts_with('.') {
             continue;
         }
-        // What a link leads to.
+        // Follows links.
         if path.join(&name).is_dir() {
             folders.push(name);
         } else if shown.ends_with(".png") {
@@ -85,37 +83,33 @@ fn entries(path: &Path) -> Result<(Vec<OsString>, Vec<OsString>, usize)> {
     Ok((files, folders, others))
 }
 
-/// Numbers in names by their value; the same number with fewer zeros before it first.
+/// Orders names with numbers by value; of equal numbers the one with fewer leading zeros is first.
 fn compare(a: &OsStr, b: &OsStr) -> Ordering {
-    // Names that are no text need a place among the others, too.
+    // Names that are not valid text can be equal as text.
     compare_str(a.to_string_lossy(), b.to_string_lossy()).then_with(|| a.cmp(b))
 }
 
 fn refused(path: &Path, error: DecodingError) -> Failure {
     match error {
         DecodingError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
-            Error::Io { action: "read", path: path.to_owned(), source: e }.into()
+            io_error("read", path)(e).into()
         }
-        DecodingError::IoError(_) => wrong(path, "this PNG is cut off"),
-        DecodingError::LimitsExceeded => wrong(path, "this PNG takes too much memory"),
-        error => wrong(path, &format!("not a whole PNG: {error}")),
+        DecodingError::IoError(_) => Failure::at(path, "this PNG is truncated"),
+        DecodingError::LimitsExceeded => Failure::at(path, "this PNG needs too much memory"),
+        error => Failure::at(path, format!("not a valid PNG: {error}")),
     }
 }
 
-/// A PNG whose header was read.
+/// Opens a PNG and reads its header.
 fn open(path: &Path) -> Result<Reader<BufReader<File>>> {
-    let file = File::open(path).map_err(|source| Error::Io {
-        action: "open",
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = File::open(path).map_err(io_error("open", path))?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
-    // Palettes become colours, every number a byte.
+    // Palettes become colors, every number a byte.
     decoder.set_transformations(Transformations::normalize_to_color8());
     decoder.read_info().map_err(|e| refused(path, e))
 }
 
-fn rows_and_columns<R: io::BufRead + io::Seek>(reader: &Reader<R>) -> (usize, usize) {
+fn rows_and_columns(reader: &Reader<BufReader<File>>) -> (usize, usize) {
     let info = reader.info();
     (info.height as usize, info.width as usize)
 }
@@ -123,31 +117,34 @@ fn rows_and_columns<R: io::BufRead + io::Seek>(reader: &Reader<R>) -> (usize, us
 /// Rows and columns of a PNG.
 pub fn size(path: &Path) -> Result<(usize, usize)> {
     let (rows, cols) = rows_and_columns(&open(path)?);
-    if rows.saturating_mul(cols) > MAX_PIXELS {
-        return Err(wrong(path, &format!("a picture of {rows} x {cols} pixels is too large")));
-    }
+    check_size(path, rows, cols)?;
     Ok((rows, cols))
 }
 
-/// The pixels of a PNG, grey, which must be of the size of `first`.
+fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
+    if rows.saturating_mul(cols) > MAX_PIXELS {
+        let problem = format!("images of {rows} x {cols} pixels; expected at most {MAX_PIXELS}");
+        return Err(Failure::at(path, problem));
+    }
+    Ok(())
+}
+
+/// The gray pixels of a PNG, which must have the size of the first PNG.
 pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> {
     let mut reader = open(path)?;
     let have = rows_and_columns(&reader);
     if have != size {
-        let ((rows, cols), (want_rows, want_cols)) = (have, size);
-        return Err(wrong(
-            path,
-            &format!(
-                "{rows} x {cols} pixels, but {} has {want_rows} x {want_cols}; PNGs of one size \
-                 were expected",
-                first.display()
-            ),
-        ));
+        let ((rows, cols), (first_rows, first_cols)) = (have, size);
+        let problem = format!(
+            "expected the {first_rows} x {first_cols} pixels of {}, got {rows} x {cols}",
+            first.display()
+        );
+        return Err(Failure::at(path, problem));
     }
-    let length = reader.output_buffer_size().ok_or_else(|| wrong(path, "too large"))?;
+    let length = reader.output_buffer_size().ok_or_else(|| Failure::at(path, "too large"))?;
     let mut pixels = vec![0; length];
     let info = reader.next_frame(&mut pixels).map_err(|e| refused(path, e))?;
-    // What stands behind the pixels is part of a whole file.
+    // Also checks what follows the pixels.
     reader.finish().map_err(|e| refused(path, e))?;
     pixels.truncate(info.buffer_size());
     let opaque = match info.color_type {
@@ -156,88 +153,87 @@ pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> 
         _ => true,
     };
     if !opaque {
-        let problem = "some pixels are transparent, and no background is known";
-        let hint = "with ImageMagick: mogrify -background black -alpha remove *.png";
-        return Err(wrong(path, problem).hint(hint));
+        let problem = "some pixels are transparent; expected opaque pixels";
+        let hint = "ImageMagick adds a background: mogrify -background black -alpha remove *.png";
+        return Err(Failure::at(path, problem).hint(hint));
     }
     Ok(match info.color_type {
-        ColorType::Rgb => pixels.chunks_exact(3).map(grey).collect(),
-        ColorType::Rgba => pixels.chunks_exact(4).map(grey).collect(),
+        ColorType::Rgb => pixels.chunks_exact(3).map(gray).collect(),
+        ColorType::Rgba => pixels.chunks_exact(4).map(gray).collect(),
         ColorType::GrayscaleAlpha => pixels.into_iter().step_by(2).collect(),
         _ => pixels,
     })
 }
 
 /// The luma of ITU-R BT.601, rounded.
-fn grey(colour: &[u8]) -> u8 {
-    let [red, green, blue] = [0, 1, 2].map(|at| u32::from(colour[at]));
+fn gray(color: &[u8]) -> u8 {
+    let [red, green, blue] = [0, 1, 2].map(|at| u32::from(color[at]));
     ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
 }
 
 /// Writes each sample as a PNG into a new or empty folder, and returns their rows and columns. The
-/// folder has its name only when it is whole.
+/// folder is written under a temporary name until it is complete.
 pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
     let samples = idx.as_u8().ok_or_else(|| {
-        let problem = format!("elements are {}; PNGs are made of u8", idx.element_type());
-        wrong(idx.path(), &problem)
+        let problem = format!("expected elements of type u8 for PNGs, got {}", idx.element_type());
+        Failure::at(idx.path(), problem)
     })?;
-    let features = idx.features();
     let (rows, cols) = image_of_dims(idx.dims()).ok_or_else(|| {
-        let problem = "its samples are no images of rows and columns, nor squares";
-        wrong(idx.path(), problem)
+        Failure::at(
+            idx.path(),
+            "expected images, [samples, rows, columns], or samples that are squares",
+        )
     })?;
-    if features > MAX_PIXELS {
-        return Err(wrong(idx.path(), &format!("images of {rows} x {cols} pixels are too large")));
-    }
+    check_size(idx.path(), rows, cols)?;
     let target = target(to)?;
-    let making = making(&target)?;
+    let temporary = temporary(&target)?;
     let digits = (idx.samples() - 1).to_string().len();
-    let create = |source| Error::Io { action: "create", path: to.to_owned(), source };
-    fs::create_dir(&making).map_err(create)?;
-    let done = whole(|| {
-        samples.chunks(features).enumerate().try_for_each(|(at, pixels)| {
-            go_on()?;
-            let path = making.join(format!("{at:0digits$}.png"));
+    fs::create_dir(&temporary).map_err(io_error("create", to))?;
+    let done = interruptible(|| {
+        samples.chunks(rows * cols).enumerate().try_for_each(|(at, pixels)| {
+            check_interrupt()?;
+            let path = temporary.join(format!("{at:0digits$}.png"));
             Ok::<_, Failure>(write_png(&path, (rows, cols), pixels)?)
         })?;
-        Ok(put(&making, &target).map_err(create)?)
+        Ok(rename(&temporary, &target).map_err(io_error("create", to))?)
     });
     if done.is_err() {
-        let _ = fs::remove_dir_all(&making);
+        let _ = fs::remove_dir_all(&temporary);
     }
     done.map(|()| (rows, cols))
 }
 
-/// Gives the whole folder its name; an empty folder gives way.
-fn put(making: &Path, target: &Path) -> io::Result<()> {
+/// Renames a folder; an empty folder of that name is replaced.
+fn rename(temporary: &Path, target: &Path) -> io::Result<()> {
     if target.exists() {
         fs::remove_dir(target)?;
     }
-    fs::rename(making, target)
+    fs::rename(temporary, target)
 }
 
-/// The folder's true place, which must be free.
+/// The path of the folder with links resolved. Fails if it is in use.
 fn target(to: &Path) -> Result<PathBuf> {
+    let write_error = io_error("write", to);
     let target = match fs::metadata(to) {
         Err(_) => return Ok(to.to_owned()),
         Ok(metadata) if !metadata.is_dir() => {
-            return Err(wrong(to, "this is a file; a folder for PNGs was expected"));
+            return Err(Failure::at(to, "expected a folder for the PNGs, got a file"));
         }
-        Ok(_) => fs::canonicalize(to).map_err(|e| write_error(to, e))?,
+        Ok(_) => fs::canonicalize(to).map_err(&write_error)?,
     };
-    let mut entries = fs::read_dir(&target).map_err(|e| write_error(to, e))?;
+    let mut entries = fs::read_dir(&target).map_err(&write_error)?;
     if entries.next().is_some() {
-        return Err(wrong(to, "this folder is not empty; a new or an empty one was expected"));
+        return Err(Failure::at(to, "expected a new or empty folder, but it has files"));
     }
     if env::current_dir().is_ok_and(|here| here == target) {
-        return Err(wrong(to, "this folder is in use; the name of another was expected"));
+        return Err(Failure::at(to, "expected another folder than the current one"));
     }
     Ok(target)
 }
 
-/// A name beside the folder's until it is whole.
-fn making(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().ok_or_else(|| wrong(target, "this names no folder"))?;
+/// A hidden name beside the folder's.
+fn temporary(target: &Path) -> Result<PathBuf> {
+    let name = target.file_name().ok_or_else(|| Failure::at(target, "expected a folder's name"))?;
     let hidden = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
     Ok(target.with_file_name(hidden))
 }
@@ -253,7 +249,7 @@ mod tests {
 
         // A sort may panic where this does not hold.
         #[test]
-        fn names_have_one_order(names in prop::collection::vec("[0-2a.\u{70b9}-]{0,5}", 3)) {
+        fn names_have_a_total_order(names in prop::collection::vec("[0-2a.\u{70b9}-]{0,5}", 3)) {
             let order = |a: usize, b: usize| compare(names[a].as_ref(), names[b].as_ref());
             prop_assert_eq!(order(0, 1), order(1, 0).reverse());
             prop_assert_eq!(order(0, 1).is_eq(), names[0] == names[1]);
@@ -264,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn colours_become_grey() {
-        for (colour, want) in [([0; 3], 0), ([255; 3], 255), ([255, 0, 0], 76), ([1, 2, 3], 2)] {
-            assert_eq!(grey(&colour), want);
+    fn colors_become_gray() {
+        for (color, want) in [([0; 3], 0), ([255; 3], 255), ([255, 0, 0], 76), ([1, 2, 3], 2)] {
+            assert_eq!(gray(&color), want);
         }
     }
 }
