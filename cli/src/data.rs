@@ -70,11 +70,11 @@ impl TrainingDataArgs {
 
     /// The training samples, and the test samples if there are any.
     pub fn samples(&self, quiet: bool) -> Result<(Samples, Option<Samples>)> {
-        let files = self.data.files(self.test.as_deref(), quiet)?;
-        let idx = open(&files.train, self.data.copy)?;
+        let (train, test) = self.data.files(self.test.as_deref(), quiet)?;
+        let idx = open(&train, self.data.copy)?;
         let scaling = fit(&idx, self.scaling)?;
         let train = scaled(idx, scaling)?;
-        let Some(test) = &files.test else {
+        let Some(test) = &test else {
             let held_out = self.holdout.unwrap_or(train.len() / 7);
             if held_out == 0 {
                 return Ok((train, None));
@@ -89,8 +89,8 @@ impl TrainingDataArgs {
             return Ok((train, Some(test)));
         };
         if self.holdout.is_some() {
-            let problem = "a file of test samples; --holdout is for data without one";
-            return Err(Failure::at(test, problem));
+            let problem = "--holdout is for data without test samples, but there is";
+            return Err(Failure::input(format!("holdout: {problem} {}", test.display())));
         }
         let test_samples = scaled(open(test, self.data.copy)?, scaling)?;
         let (have, expected) = (test_samples.features(), train.features());
@@ -118,16 +118,11 @@ pub enum ScalingName {
     MeanDeviation,
 }
 
-/// The files of the training samples and of the test samples.
-pub struct Files {
-    pub train: PathBuf,
-    test: Option<PathBuf>,
-}
-
 impl DataArgs {
-    pub fn files(&self, test: Option<&Path>, quiet: bool) -> Result<Files> {
+    /// The files of the training samples and of the test samples.
+    pub fn files(&self, test: Option<&Path>, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
         if let Some(samples) = &self.samples {
-            return Ok(Files { train: samples.clone(), test: test.map(Path::to_owned) });
+            return Ok((samples.clone(), test.map(Path::to_owned)));
         }
         let folder = match &self.data {
             Some(folder) => folder,
@@ -141,13 +136,13 @@ impl DataArgs {
             let problem = "no train-images-idx3-ubyte or train-images-idx3-ubyte.gz in this folder";
             Failure::at(folder, problem)
         })?;
-        Ok(Files { train, test: find(folder, "t10k-images") })
+        Ok((train, find(folder, "t10k-images")))
     }
 
     /// The training samples with their labels, then the test samples with theirs, from a folder.
     pub fn labeled(&self, scaling: Scaling) -> Result<[(Samples, Vec<u8>); 2]> {
-        let files = self.files(None, false)?;
-        let folder = files.train.parent().unwrap_or(Path::new(""));
+        let (train, test) = self.files(None, false)?;
+        let folder = train.parent().unwrap_or(Path::new(""));
         let missing = |name: &str| {
             Failure::at(folder, format!("no {name} in this folder"))
                 .hint("labels are read from a folder with MNIST's files: --data DIR")
@@ -155,7 +150,7 @@ impl DataArgs {
         if self.samples.is_some() {
             return Err(missing("train-labels-idx1-ubyte that belongs to --samples"));
         }
-        let test = files.test.ok_or_else(|| missing("t10k-images-idx3-ubyte"))?;
+        let test = test.ok_or_else(|| missing("t10k-images-idx3-ubyte"))?;
         let pair = |images: &Path, name: &str| {
             let samples = scaled(open(images, self.copy)?, scaling)?;
             let path = find(folder, name).ok_or_else(|| missing(&format!("{name}-idx1-ubyte")))?;
@@ -168,14 +163,14 @@ impl DataArgs {
                 }
             }
         };
-        Ok([pair(&files.train, "train-labels")?, pair(&test, "t10k-labels")?])
+        Ok([pair(&train, "train-labels")?, pair(&test, "t10k-labels")?])
     }
 
     /// The samples that a model is evaluated on, the test samples where there are any, scaled as in
     /// its training; and their file.
     pub fn evaluation_samples(&self, scaling: Scaling) -> Result<(Samples, PathBuf)> {
-        let files = self.files(None, false)?;
-        let path = files.test.unwrap_or(files.train);
+        let (train, test) = self.files(None, false)?;
+        let path = test.unwrap_or(train);
         Ok((scaled(open(&path, self.copy)?, scaling)?, path))
     }
 }

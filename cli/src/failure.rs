@@ -10,7 +10,6 @@ pub struct Failure {
     /// One sentence; empty if nothing is to be printed.
     pub problem: String,
     hint: Option<String>,
-    agreed: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -18,7 +17,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// Invalid input or usage.
     pub fn input(problem: impl Into<String>) -> Self {
-        Failure { code: 2, problem: problem.into(), hint: None, agreed: false }
+        Failure { code: 2, problem: problem.into(), hint: None }
     }
 
     /// Invalid content or use of a file or folder.
@@ -51,16 +50,6 @@ impl Failure {
 
     pub fn code(&self) -> u8 {
         self.code
-    }
-
-    /// Marks it as known to all ranks.
-    pub fn agreed(mut self) -> Self {
-        self.agreed = true;
-        self
-    }
-
-    pub fn is_agreed(&self) -> bool {
-        self.agreed
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

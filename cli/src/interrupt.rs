@@ -48,17 +48,30 @@ pub fn end() -> Option<u8> {
     requested.then(|| signals().last.load(Ordering::SeqCst) as u8)
 }
 
-/// The signal that has requested an end.
-pub fn signal() -> Option<u8> {
-    requested().then(|| signals().last.load(Ordering::SeqCst) as u8)
-}
-
 /// Whether an end is requested.
 pub fn requested() -> bool {
     signals().ends.load(Ordering::Relaxed)
 }
 
+/// The signal that has requested an end.
+pub fn signal() -> Option<u8> {
+    requested().then(|| signals().last.load(Ordering::SeqCst) as u8)
+}
+
 /// `Break` if an end is requested, for the loops of the library.
 pub fn control_flow() -> ControlFlow<()> {
     if requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// Fails if an end is requested.
+pub fn check() -> Result<()> {
+    signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal)))
+}
+
+/// Does work that [checks](check) for signals and removes its unfinished files when it fails.
+pub fn interruptible<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    begin();
+    let done = work();
+    end();
+    done
 }

@@ -28,12 +28,12 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  sae train                          train on drawn digits, sparse preset, 20 000 steps
-  sae eval sae.safetensors           the objective on the test samples
-  sae report sae.safetensors --open  an HTML page with curves, reconstructions and features
-  sae features sae.safetensors       a picture of what the first layer's units respond to
+  sae train                            train on drawn digits, sparse preset, 20 000 steps
+  sae eval sae.safetensors             the objective on the test samples
+  sae report sae.safetensors --open    an HTML page with curves, reconstructions and features
+  sae features sae.safetensors         a picture of what the first layer's units respond to
   sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
-  sae train --help                   all options of a training
+  sae train --help                     all options of a training
 
 Environment:
   SAE_ISA    instruction set: avx512, avx2, neon, portable or scalar (default: the fastest)

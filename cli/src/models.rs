@@ -15,7 +15,7 @@ use crate::output::{join, short};
 #[derive(Args)]
 pub struct EngineArgs {
     /// Threads (default: all cores)
-    #[arg(long, display_order = 900)]
+    #[arg(long, value_name = "N", display_order = 900)]
     threads: Option<usize>,
     /// Print one JSON object instead of text
     #[arg(long, display_order = 901)]

@@ -1,11 +1,13 @@
 //! What several commands print, as text and as JSON.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 
-use sae::{Autoencoder, Code, Evaluation, Loss, Settings};
+use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
 use serde_json::{Value, json};
 
-use crate::failure::Result;
+use crate::failure::{Result, io_error};
 
 /// A number with six significant digits, without trailing zeros.
 pub fn short(value: f64) -> String {
@@ -39,6 +41,11 @@ pub fn print(as_json: bool, value: &Value, lines: &str) -> Result<()> {
         writeln!(out, "{}", lines.trim_end())?
     }
     Ok(())
+}
+
+/// Replaces a file atomically.
+pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    Ok(files::replace(path, |path| fs::write(path, &content).map_err(io_error("write", path)))?)
 }
 
 /// Lines of text: the objective with its terms, the explained variance, then the activity of each

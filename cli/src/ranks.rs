@@ -40,7 +40,7 @@ const FAILED_WITH_MESSAGE: f64 = 2.0;
 /// The processes of a training: this one alone, or the ranks of an MPI job.
 pub struct Job {
     mpi: Option<Mpi>,
-    /// The last communication is done: no rank waits for another any more.
+    /// All ranks know that the job ends: none waits for another any more.
     over: bool,
 }
 
@@ -62,7 +62,7 @@ impl Job {
         match outcome {
             // The panic is printed already.
             Err(_) => mpi.abort(101),
-            Ok(Err(failure)) if !failure.is_agreed() && !job.over => {
+            Ok(Err(failure)) if !job.over => {
                 let code = failure.code();
                 failure.of_rank(mpi.rank(), mpi.count()).report();
                 mpi.abort(code.into())
@@ -103,14 +103,13 @@ impl Job {
             Err(failure) if failure.problem.is_empty() => FAILED,
             Err(_) => FAILED_WITH_MESSAGE,
         });
+        self.over |= all.iter().any(|&status| status != 0.0);
         let reporter = all.iter().position(|&status| status == FAILED_WITH_MESSAGE);
         match own {
-            Ok(value) if all.iter().all(|&status| status == 0.0) => Ok(value),
-            Err(failure) if reporter.unwrap_or(rank) == rank => {
-                Err(failure.of_rank(rank, count).agreed())
-            }
+            Ok(value) if !self.over => Ok(value),
+            Err(failure) if reporter.unwrap_or(rank) == rank => Err(failure.of_rank(rank, count)),
             // The exit code is the reporter's: mpirun ends the others at the first that is not 0.
-            _ => Err(Failure::silent(0).agreed()),
+            _ => Err(Failure::silent(0)),
         }
     }
 

@@ -218,7 +218,7 @@ fn bad_settings_get_one_sentence() {
         (&["--lr", "NaN"], "learning_rate"),
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
-        (&["--holdout", "10"], "--holdout is for data without one"),
+        (&["--holdout", "10"], "--holdout is for data without test samples"),
         (&["--picture", &model], "three different names"),
         (&["--history", &model], "three different names"),
     ] {

@@ -1,14 +1,12 @@
 //! `sae convert`
 
 mod formats;
-mod labels;
 mod png_folder;
-mod work;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sae::{
     Autoencoder,
     data::{ElementType, Idx},
@@ -17,10 +15,9 @@ use sae::{
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
+use crate::interrupt;
 use crate::output::{join, note, print};
 use formats::{Kind, NUMBERS_EXPECTED, Source};
-use labels::Labels;
-use work::{check_interrupt, interruptible};
 
 /// Convert data between IDX, NumPy and PNG files, and a model to ONNX
 ///
@@ -48,10 +45,10 @@ pub struct Args {
     /// What to write, whatever the name of TO
     #[arg(long = "to", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// Part of a model to write (default: autoencoder). Its input is `features`, scaled as in
-    /// training, or `code` for a decoder; its outputs are `code` and `reconstruction`
-    #[arg(long, value_enum, value_name = "PART")]
-    part: Option<PartName>,
+    /// Part of a model to write (default: autoencoder). An encoder maps `features`, scaled as in
+    /// training, to `code`, a decoder `code` to `reconstruction`, an autoencoder `features` to both
+    #[arg(long, value_name = "PART", value_parser = part_parser())]
+    part: Option<Part>,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -60,14 +57,11 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PartName {
-    /// From features to the code
-    Encoder,
-    /// From the code to the reconstruction
-    Decoder,
-    /// From features to the reconstruction and the code
-    Autoencoder,
+/// Takes the names of the parts.
+fn part_parser() -> impl TypedValueParser<Value = Part> {
+    let part = |name: String| Part::ALL.into_iter().find(|part| part.name() == name);
+    PossibleValuesParser::new(Part::ALL.map(Part::name))
+        .map(move |name| part(name).unwrap_or(Part::Autoencoder))
 }
 
 /// The result, as text, and as JSON without the names.
@@ -118,11 +112,7 @@ fn array(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
 
 fn model(args: &Args) -> Result<Done> {
     let net = Autoencoder::load(&args.from)?;
-    let part = match args.part {
-        Some(PartName::Encoder) => Part::Encoder,
-        Some(PartName::Decoder) => Part::Decoder,
-        Some(PartName::Autoencoder) | None => Part::Autoencoder,
-    };
+    let part = args.part.unwrap_or(Part::Autoencoder);
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());
     let features = |name| (name, net.settings().layers[0]);
@@ -149,12 +139,12 @@ fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, idx.element_type(), idx.dims())?;
         for row in 0..idx.samples() {
-            check_interrupt()?;
+            interrupt::check()?;
             out.write(idx.row_bytes(row))?;
         }
         Ok(out.finish()?)
     };
-    interruptible(|| files::replace(&args.to, write))?;
+    interrupt::interruptible(|| files::replace(&args.to, write))?;
     Ok(array(&args.to, idx.element_type(), idx.dims()))
 }
 
@@ -171,8 +161,10 @@ fn file_to_pngs(args: &Args) -> Result<Done> {
 fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
     let folder = png_folder::Folder::list(&args.from)?;
-    let labels = args.labels.as_ref().map(|path| Labels::new(path, &args.to, &folder));
-    let labels = labels.transpose()?;
+    let labels = match &args.labels {
+        Some(path) => Some((path, folder.labels_kind(path, &args.to)?)),
+        None => None,
+    };
     if folder.left_out > 0 {
         note(&format!("left out: {} files whose names do not end in .png", folder.left_out));
     }
@@ -184,17 +176,17 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, ElementType::U8, &dims)?;
         for file in &folder.files {
-            check_interrupt()?;
+            interrupt::check()?;
             out.write(&png_folder::read(file, size, &folder.files[0])?)?;
         }
         out.finish()?;
         // Within the replacement, so that either both files are written or none.
-        labels.as_ref().map_or(Ok(()), |labels| labels.write(&folder))
+        labels.map_or(Ok(()), |(path, kind)| folder.write_labels(path, kind))
     };
-    interruptible(|| files::replace(&args.to, write))?;
+    interrupt::interruptible(|| files::replace(&args.to, write))?;
     let mut done = array(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);
-    if let Some(Labels { path, .. }) = labels {
+    if let Some((path, _)) = labels {
         let names: Vec<_> = folder.classes.iter().map(|(name, _)| name.to_string_lossy()).collect();
         let numbered = names.iter().enumerate().map(|(label, name)| format!("{label} {name}"));
         let numbered = numbered.collect::<Vec<_>>().join(", ");

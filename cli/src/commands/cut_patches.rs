@@ -50,7 +50,7 @@ pub struct Args {
 const MAX_REFUSED: usize = 100_000;
 
 pub fn run(args: Args) -> Result<()> {
-    let path = args.data.files(None, false)?.train;
+    let (path, _) = args.data.files(None, false)?;
     let samples = scaled(open(&path, args.data.copy)?, Scaling::Byte)?;
     let (count, side) = (args.count as usize, usize::from(args.side));
     let (rows, cols) = samples

@@ -4,16 +4,15 @@ mod charts;
 mod page;
 mod subject;
 
-use std::fs;
 use std::path::PathBuf;
 
 use sae::files;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
-use crate::failure::{Result, io_error};
+use crate::failure::Result;
 use crate::models::ModelsArgs;
-use crate::output::{note, print};
+use crate::output::{note, print, write_file};
 use subject::Subject;
 
 /// Show what models have learned on one HTML page that works offline
@@ -55,7 +54,7 @@ pub fn run(args: Args) -> Result<()> {
     let samples = subjects[0].model.samples.len();
     let facts = json!({"images": data, "samples": samples, "models": models});
     let page = page::page(&subjects, pictures.as_ref(), &data, &facts)?;
-    files::replace(&args.out, |path| fs::write(path, &page).map_err(io_error("write", path)))?;
+    write_file(&args.out, page)?;
     let value = json!({"report": args.out, "models": models});
     print(args.models.run.json, &value, &format!("report: {}", args.out.display()))?;
     if args.open

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::data::TrainingDataArgs;
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
-use crate::output::{note, print};
+use crate::output::{note, print, write_file};
 use crate::settings::SettingsArgs;
 use journal::Journal;
 use plan::Range;
@@ -126,9 +126,8 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Failure::interrupted(signal));
     }
     let table = Table::new(&ranges, &trials, &journal, args.halvings);
-    table.write_csv(&args.out)?;
-    let svg = table.chart().file();
-    files::replace(&picture, |path| fs::write(path, &svg).map_err(io_error("write", path)))?;
+    write_file(&args.out, table.csv())?;
+    write_file(&picture, table.chart().file())?;
     let (mut value, mut text) = (table.json(), table.text());
     value["table"] = json!(args.out);
     value["picture"] = json!(picture);

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use sae::{Autoencoder, Engine, Samples, Scaling, files};
+use sae::{Autoencoder, Engine, Samples, Scaling};
 
 use crate::failure::{Failure, Result, io_error};
+use crate::output::write_file;
 
 /// The gray between the tiles.
 const BACKGROUND: u8 = 96;
@@ -92,8 +93,7 @@ impl Grid {
 
     /// Writes that PNG to a file.
     pub fn write(&self, path: &Path, tiles: &[Vec<u8>]) -> Result<()> {
-        let bytes = self.png(tiles)?;
-        Ok(files::replace(path, |path| fs::write(path, bytes).map_err(io_error("write", path)))?)
+        write_file(path, self.png(tiles)?)
     }
 }
 

@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 
 use alphanumeric_sort::compare_str;
 use png::{ColorType, DecodingError, Reader, Transformations};
-use sae::data::Idx;
+use sae::{
+    data::{ElementType, Idx},
+    files,
+};
 
-use super::work::{check_interrupt, interruptible};
+use super::formats::{Kind, NUMBERS_EXPECTED};
 use crate::drawing::picture::{MAX_PIXELS, image_of_dims, write_png};
 use crate::failure::{Failure, Result, io_error};
+use crate::interrupt;
 
 /// A folder's PNGs, sorted.
 pub struct Folder {
@@ -54,6 +58,43 @@ impl Folder {
             return Err(Failure::at(path, format!("no PNGs in this folder{others}")));
         }
         Ok(Folder { files: all, classes, left_out })
+    }
+
+    /// The kind of the file for the labels, the numbers of the PNGs' sub-folders. Fails if there are
+    /// no labels, or if their file cannot be written.
+    pub fn labels_kind(&self, path: &Path, images: &Path) -> Result<Kind> {
+        match self.classes.len() {
+            0 => {
+                let problem = "labels: expected PNGs in sub-folders, which number the labels";
+                return Err(Failure::input(problem));
+            }
+            // A label is a byte.
+            count @ 257.. => {
+                let problem = format!("labels: expected at most 256 sub-folders, got {count}");
+                return Err(Failure::input(problem));
+            }
+            _ => {}
+        }
+        let kind = Kind::of(path)?;
+        if !matches!(kind, Kind::Idx | Kind::Npy) {
+            return Err(Failure::at(path, NUMBERS_EXPECTED));
+        }
+        if path == images {
+            return Err(Failure::at(path, "the labels need a file of their own"));
+        }
+        files::check_writable(path)?;
+        Ok(kind)
+    }
+
+    /// Writes the labels, a byte each.
+    pub fn write_labels(&self, path: &Path, kind: Kind) -> Result<()> {
+        files::replace(path, |path| {
+            let mut out = kind.begin(path, ElementType::U8, &[self.files.len()])?;
+            for (label, (_, count)) in self.classes.iter().enumerate() {
+                out.write(&vec![label as u8; *count])?;
+            }
+            Ok(out.finish()?)
+        })
     }
 }
 
@@ -189,9 +230,9 @@ pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
     let temporary = temporary(&target)?;
     let digits = (idx.samples() - 1).to_string().len();
     fs::create_dir(&temporary).map_err(io_error("create", to))?;
-    let done = interruptible(|| {
+    let done = interrupt::interruptible(|| {
         samples.chunks(rows * cols).enumerate().try_for_each(|(at, pixels)| {
-            check_interrupt()?;
+            interrupt::check()?;
             let path = temporary.join(format!("{at:0digits$}.png"));
             Ok::<_, Failure>(write_png(&path, (rows, cols), pixels)?)
         })?;

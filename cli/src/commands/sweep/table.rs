@@ -1,16 +1,11 @@
 //! The result of a sweep, as CSV, chart, JSON and text.
 
-use std::fs;
-use std::path::Path;
-
-use sae::files;
 use serde_json::{Value, json};
 
 use super::journal::{Entry, Journal, Outcome};
 use super::plan::{self, Range};
 use super::trials::Trials;
 use crate::drawing::chart::{Chart, Mark, Scale, Series};
-use crate::failure::{Result, io_error};
 use crate::output::{settings_json, short};
 
 pub struct Table<'a> {
@@ -40,7 +35,7 @@ impl<'a> Table<'a> {
         self.front.iter().any(|entry| entry.trial == trial)
     }
 
-    pub fn write_csv(&self, path: &Path) -> Result<()> {
+    pub fn csv(&self) -> String {
         let mut text = String::from("trial,steps");
         for range in self.ranges {
             text += &format!(",{}", range.field);
@@ -58,7 +53,7 @@ impl<'a> Table<'a> {
             text +=
                 &format!(",{error},{sparsity},{explained_variance},{objective},{dead},{front}\n");
         }
-        Ok(files::replace(path, |path| fs::write(path, &text).map_err(io_error("write", path)))?)
+        text
     }
 
     /// The outcome of each trial, those of the front joined by a line.

@@ -70,19 +70,16 @@ impl Progress {
         if !trainer.steps().is_multiple_of(EVERY) || !self.lines && self.bar.is_hidden() {
             return Ok(());
         }
-        let objective = trainer.objective(report);
+        let objective = short(trainer.objective(report));
         let encoder = trainer.autoencoder().settings().encoder_layers();
-        let (mut long, mut brief) = (String::new(), String::new());
-        for mean in trainer.mean_activations().take(encoder) {
-            long += &format!(" {mean:.4}");
-            brief += &format!(" {mean:.2}");
-        }
+        let means = trainer.mean_activations().take(encoder);
+        let means: String = means.map(|mean| format!(" {mean:.4}")).collect();
+        let message = format!("objective {objective}  mean activations{means}");
         if self.lines {
-            let (step, objective) = (trainer.steps(), short(objective));
-            let line = format!("step {step}  objective {objective}  mean activations{long}");
+            let line = format!("step {}  {message}", trainer.steps());
             self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
         }
-        self.bar.set_message(format!("objective {objective:.4}, active{brief}"));
+        self.bar.set_message(message);
         Ok(())
     }
 
