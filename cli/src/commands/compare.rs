@@ -1,16 +1,15 @@
 //! `sae compare`
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::drawing::picture::Reconstructions;
 use crate::failure::Result;
-use crate::models::{ModelsArgs, figures};
-use crate::output::{engine, evaluation_json, settings_json};
-use crate::picture::Reconstructions;
+use crate::models::{Model, ModelsArgs, figures};
+use crate::output::{evaluation_json, print, settings_json};
 
-/// Show models side by side: a table, and a picture of test images above each one's reconstructions
+/// Compare models: a table of figures, and a picture of samples above each model's reconstructions
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -21,19 +20,17 @@ Example:
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,
-    /// How many images in the picture
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Samples in the picture
+    #[arg(long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
     /// PNG file to write
     #[arg(long, value_name = "FILE", default_value = "compare.png")]
     out: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut engine = engine(args.models.threads)?;
+    let mut engine = args.models.run.engine()?;
     sae::files::check_writable(&args.out)?;
     let (models, data) = args.models.load(&mut engine)?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
@@ -41,23 +38,26 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(pictures) = &pictures {
         pictures.write(&args.out)?;
     }
-    let mut out = io::stdout().lock();
-    if args.json {
-        let models: Vec<_> = models
-            .iter()
-            .map(|model| {
-                json!({
-                    "model": model.path,
-                    "settings": settings_json(model.net.settings()),
-                    "evaluation": evaluation_json(&model.net, &model.evaluation),
-                })
-            })
-            .collect();
-        let picture = pictures.map(|_| &args.out);
-        writeln!(out, "{}", json!({"images": data, "models": models, "picture": picture}))?;
-        return Ok(());
-    }
-    writeln!(out, "{} samples of {}", models[0].samples.len(), data.display())?;
+    let values = models.iter().map(|model| {
+        json!({
+            "model": model.path,
+            "settings": settings_json(model.net.settings()),
+            "evaluation": evaluation_json(&model.net, &model.evaluation),
+        })
+    });
+    let picture = pictures.as_ref().map(|_| &args.out);
+    let value = json!({"images": data, "models": values.collect::<Vec<_>>(), "picture": picture});
+    let mut text =
+        format!("{} samples of {}\n{}", models[0].samples.len(), data.display(), table(&models));
+    text += &match pictures {
+        Some(_) => format!("picture: {}", args.out.display()),
+        None => "no picture: the samples are not images".into(),
+    };
+    print(args.models.run.json, &value, &text)
+}
+
+/// The figures in columns, one for each model.
+fn table(models: &[Model]) -> String {
     let names = models.iter().map(|model| model.name.clone()).collect();
     let mut rows = vec![(String::new(), names)];
     rows.extend(figures(&models.iter().collect::<Vec<_>>()));
@@ -66,16 +66,13 @@ pub fn run(args: Args) -> Result<()> {
     let widths: Vec<usize> = (0..models.len())
         .map(|at| rows.iter().map(|(_, figures)| width(&figures[at])).max().unwrap_or(0))
         .collect();
+    let mut text = String::new();
     for (name, figures) in &rows {
-        write!(out, "{name:first$}")?;
+        text += &format!("{name:first$}");
         for (figure, width) in figures.iter().zip(&widths) {
-            write!(out, "  {figure:>width$}")?;
+            text += &format!("  {figure:>width$}");
         }
-        writeln!(out)?;
+        text.push('\n');
     }
-    match pictures {
-        Some(_) => writeln!(out, "picture: {}", args.out.display())?,
-        None => writeln!(out, "no picture: the samples are no images")?,
-    }
-    Ok(())
+    text
 }
