@@ -3,6 +3,7 @@
 
 #[cfg(feature = "digits")]
 pub mod digits;
+mod fitted;
 pub mod idx;
 pub mod npy;
 mod order;

@@ -1,6 +1,4 @@
-//! Settings and scalings as JSON, as they stand in files.
-
-mod settings;
+//! JSON from files, and scalings as they stand in it.
 
 use serde_json::{Map, Value, json};
 
@@ -57,15 +55,6 @@ impl<'a> Fields<'a> {
         usize::try_from(self.whole(name)?).map_err(|_| format!("field `{name}` is too large"))
     }
 
-    pub fn text(&self, name: &str) -> Parsed<&'a str> {
-        self.get(name)?.as_str().ok_or_else(|| format!("field `{name}` is no text"))
-    }
-
-    pub fn flag(&self, name: &str) -> Parsed<bool> {
-        let flag = self.get(name)?.as_bool();
-        flag.ok_or_else(|| format!("field `{name}` is neither true nor false"))
-    }
-
     /// What `read` makes of the field, or the default where there is none.
     pub fn or<T>(
         &self,
@@ -74,19 +63,6 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(&Self) -> Parsed<T>,
     ) -> Parsed<T> {
         if self.0.contains_key(name) { read(self) } else { Ok(default) }
-    }
-
-    /// A choice: its name, or an object with its name and what belongs to it.
-    pub fn choice(&self, name: &str) -> Parsed<(&'a str, &'a Value)> {
-        let value = self.get(name)?;
-        let chosen = match value {
-            Value::String(chosen) => Some((chosen.as_str(), &Value::Null)),
-            Value::Object(one) if one.len() == 1 => {
-                one.iter().next().map(|(chosen, of)| (chosen.as_str(), of))
-            }
-            _ => None,
-        };
-        chosen.ok_or_else(|| format!("field `{name}` is neither a name nor an object with one"))
     }
 
     /// What the weights of penalties are multiplied by.

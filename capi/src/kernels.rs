@@ -143,7 +143,7 @@ pub unsafe extern "C" fn sae_kernels_gemm(
             let (floats, indices) = &mut *scratch;
             let mut scratch = Scratch::new(floats, indices);
             let c = MatrixMut::strided(c, m, n, c_row_stride);
-            gemm::gemm(kernels.isa, a, b, c, &mut scratch);
+            gemm(kernels.isa, a, b, c, &mut scratch);
             Ok(())
         }
     })

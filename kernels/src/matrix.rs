@@ -63,10 +63,38 @@ impl<'a> Matrix<'a> {
         Matrix { data: data.as_ptr(), rows, cols, row_stride, col_stride: 1, life: PhantomData }
     }
 
+    /// A slice as one row, `[1, data.len()]`.
+    #[inline]
+    pub fn from_row(data: &'a [f32]) -> Self {
+        Self::new(data, 1, data.len())
+    }
+
     /// `[rows, cols]`.
     #[inline]
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
+    }
+
+    /// The address of a number, whether or not it is in the view.
+    #[inline(always)]
+    pub(crate) fn at(&self, row: usize, col: usize) -> *const f32 {
+        self.data.wrapping_add(row * self.row_stride + col * self.col_stride)
+    }
+
+    /// One row as a slice.
+    ///
+    /// # Panics
+    /// There is no such row, or rows are not contiguous.
+    #[inline]
+    pub fn row(&self, row: usize) -> &'a [f32] {
+        assert!(row < self.rows, "no such row");
+        assert!(self.col_stride == 1 || self.cols <= 1, "the rows are not contiguous");
+        if self.cols == 0 {
+            // The slice may end before this row's place.
+            return &[];
+        }
+        // SAFETY: the row lies in the borrowed slice.
+        unsafe { core::slice::from_raw_parts(self.at(row, 0), self.cols) }
     }
 
     /// The same numbers, `[cols, rows]`.
@@ -123,7 +151,20 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { data: data.as_mut_ptr(), rows, cols, row_stride, life: PhantomData }
     }
 
-    /// To read what is written.
+    /// A slice as one row, `[1, data.len()]`.
+    #[inline]
+    pub fn from_row(data: &'a mut [f32]) -> Self {
+        let cols = data.len();
+        Self::new(data, 1, cols)
+    }
+
+    /// The address of a number, whether or not it is in the view.
+    #[inline(always)]
+    pub(crate) fn at(&self, row: usize, col: usize) -> *mut f32 {
+        self.data.wrapping_add(row * self.row_stride + col)
+    }
+
+    /// A view to read the same numbers.
     #[inline]
     pub fn as_ref(&self) -> Matrix<'_> {
         Matrix {
@@ -151,16 +192,33 @@ impl<'a> MatrixMut<'a> {
         unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.cols) }
     }
 
+    /// The only row, for as long as the view was.
+    ///
+    /// # Panics
+    /// There is another number of rows.
+    #[inline]
+    pub fn into_row(self) -> &'a mut [f32] {
+        assert_eq!(self.rows, 1, "one row was expected");
+        // SAFETY: the row lies in the slice that was borrowed for `'a`.
+        unsafe { core::slice::from_raw_parts_mut(self.data, self.cols) }
+    }
+
     /// `[rows, cols]`.
     #[inline]
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
     }
 
-    fn part(&self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'a> {
-        let data = self.data.wrapping_add(rows.start * self.row_stride + cols.start);
+    /// A block of the view, which is borrowed meanwhile.
+    #[inline]
+    pub(crate) fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {
+        self.unchecked_block(rows, cols)
+    }
+
+    /// A block of the view; nobody else may use its numbers while it lives.
+    fn unchecked_block(&self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'a> {
         MatrixMut {
-            data,
+            data: self.at(rows.start, cols.start),
             rows: rows.len(),
             cols: cols.len(),
             row_stride: self.row_stride,
@@ -169,8 +227,8 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// Most parts that [`Parts`] makes.
-pub const MOST_PARTS: usize = 256;
+/// The maximum number of parts of a [`Division`]: [`Parts`] keeps a bit for each.
+pub const MAX_PARTS: usize = 256;
 
 /// `total` rows or columns in at most `parts` ranges, each but the last a multiple of `unit`,
 /// as equal as that allows.
@@ -188,7 +246,7 @@ impl Division {
     /// `unit` is 0.
     pub fn new(total: usize, unit: usize, parts: usize) -> Self {
         let units = total.div_ceil(unit);
-        Division { total, unit, parts: parts.min(units).clamp(1, MOST_PARTS) }
+        Division { total, unit, parts: parts.min(units).clamp(1, MAX_PARTS) }
     }
 
     /// How many ranges there are: at least one.
@@ -217,7 +275,7 @@ pub struct Parts<'a> {
     whole: MatrixMut<'a>,
     side: Side,
     division: Division,
-    taken: [AtomicU64; MOST_PARTS / 64],
+    taken: [AtomicU64; MAX_PARTS / 64],
 }
 
 // SAFETY: through a shared reference, `take` gives every band at most once, so no two threads
@@ -228,7 +286,7 @@ impl<'a> Parts<'a> {
     fn new(whole: MatrixMut<'a>, side: Side, division: Division) -> Self {
         let length = if side == Side::Rows { whole.rows } else { whole.cols };
         assert_eq!(division.total, length, "a division made for another length");
-        Parts { whole, side, division, taken: [const { AtomicU64::new(0) }; MOST_PARTS / 64] }
+        Parts { whole, side, division, taken: [const { AtomicU64::new(0) }; MAX_PARTS / 64] }
     }
 
     /// Bands of rows.
@@ -258,8 +316,8 @@ impl<'a> Parts<'a> {
         assert_eq!(before & bit, 0, "a part was taken twice");
         let range = self.division.range(part);
         match self.side {
-            Side::Rows => self.whole.part(range, 0..self.whole.cols),
-            Side::Columns => self.whole.part(0..self.whole.rows, range),
+            Side::Rows => self.whole.unchecked_block(range, 0..self.whole.cols),
+            Side::Columns => self.whole.unchecked_block(0..self.whole.rows, range),
         }
     }
 }

@@ -1,14 +1,70 @@
-//! Adam (Kingma and Ba 2015), bias-corrected, the weight decay's gradient being part of the
-//! gradient; its decay may be decoupled, too (Loshchilov and Hutter 2019). And momentum.
+//! Update rules: Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), and gradient
+//! descent with momentum.
+//!
+//! A [`Rule`] holds the constants of one step. [`Rule::update_rows`] applies it to a gradient in
+//! memory; [`crate::products::Update`] applies the same function to a gradient block by block,
+//! while the block is in the L2 cache.
 
+use crate::matrix::{Matrix, MatrixMut};
 use crate::simd::{Isa, Kernel, Simd};
 
-/// One step's constants.
+/// The settings of Adam and AdamW; the default is PyTorch's, without decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment, in [0, 1).
+    pub beta1: f64,
+    /// Decay of the second moment, in [0, 1).
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Lambda: the weight of half the sum of squares in the objective. Its gradient passes through
+    /// the moments.
+    pub weight_decay: f64,
+    /// AdamW's decay: a step multiplies weights by `1 - learning_rate * decoupled_decay` besides.
+    pub decoupled_decay: f64,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        AdamOptions {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decoupled_decay: 0.0,
+        }
+    }
+}
+
+impl AdamOptions {
+    /// The rule of step `step`; the first step is 1 (at 0 the bias corrections divide by 0).
+    pub fn at_step(&self, step: u64) -> Rule {
+        let &AdamOptions { learning_rate, beta1, beta2, epsilon, weight_decay, decoupled_decay } =
+            self;
+        let root2 = root(1.0 - power(beta2, step));
+        Rule::Adam(Adam {
+            beta1: beta1 as f32,
+            rest1: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            rest2: (1.0 - beta2) as f32,
+            rate: (learning_rate * root2 / (1.0 - power(beta1, step))) as f32,
+            epsilon: (epsilon * root2) as f32,
+            weight_decay: weight_decay as f32,
+            keep: (1.0 - learning_rate * decoupled_decay) as f32,
+        })
+    }
+}
+
+/// One step's constants of Adam, made by [`AdamOptions::at_step`].
 ///
 /// With g the gradient and w the weight: g' = g + lambda w; m = beta1 m + (1 - beta1) g';
 /// v = beta2 v + (1 - beta2) g'^2; w = keep w - rate m^ / (sqrt v^ + epsilon), where m^ = m / (1 -
 /// beta1^t) and v^ = v / (1 - beta2^t). Both corrections are folded into rate and epsilon; keep is
 /// 1 without decoupled decay.
+///
 /// Moments below 2^-75 are rounded to multiples of 2^-124, so that a unit that no longer learns
 /// does not slow every step by subnormal arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,78 +79,164 @@ pub struct Adam {
     keep: f32,
 }
 
-/// `base^exponent` by squaring: the same bits everywhere, unlike a C library's `pow`.
-fn power(mut base: f64, mut exponent: u64) -> f64 {
-    let mut product = 1.0;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            product *= base;
-        }
-        base *= base;
-        exponent >>= 1;
-    }
-    product
+/// Gradient descent with momentum, in PyTorch's form.
+///
+/// With g the gradient and w the weight: g' = g + lambda w; v = momentum v + g';
+/// w = w - learning_rate v. The velocity v is the first moment; the second is not used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Momentum {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// How much of the velocity stays in each step, in [0, 1).
+    pub momentum: f64,
+    /// Lambda: the weight of half the sum of squares in the objective.
+    pub weight_decay: f64,
 }
 
-/// Square root by Newton's iteration; `core` has none.
-fn root(x: f64) -> f64 {
-    let mut y = if x > 1.0 { x } else { 1.0 };
-    for _ in 0..64 {
-        y = 0.5 * (y + x / y);
-    }
-    y
+/// How one step turns gradients into weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Adam or AdamW.
+    Adam(Adam),
+    /// Gradient descent with momentum.
+    Momentum(Momentum),
 }
 
-impl Adam {
-    /// The constants of step `step` (the first is 1; at 0 the corrections divide by 0), both betas in
-    /// [0, 1). `weight_decay` is lambda, the weight of half the sum of squares in the objective.
-    pub fn new(
-        learning_rate: f64,
-        beta1: f64,
-        beta2: f64,
-        epsilon: f64,
-        weight_decay: f64,
-        step: u64,
-    ) -> Adam {
-        let root2 = root(1.0 - power(beta2, step));
-        Adam {
-            beta1: beta1 as f32,
-            rest1: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            rest2: (1.0 - beta2) as f32,
-            rate: (learning_rate * root2 / (1.0 - power(beta1, step))) as f32,
-            epsilon: (epsilon * root2) as f32,
-            weight_decay: weight_decay as f32,
-            keep: 1.0,
+impl Rule {
+    /// The same step without weight decay of any kind, as biases are updated.
+    pub fn without_weight_decay(self) -> Rule {
+        match self {
+            Rule::Adam(adam) => Rule::Adam(Adam { weight_decay: 0.0, keep: 1.0, ..adam }),
+            Rule::Momentum(momentum) => Rule::Momentum(Momentum { weight_decay: 0.0, ..momentum }),
         }
     }
 
-    /// The same step with decoupled decay, as in AdamW: weights shrink by `rate` of themselves.
-    pub fn with_decoupled_decay(self, rate: f64) -> Adam {
-        Adam { keep: (1.0 - rate) as f32, ..self }
+    /// Updates weights and their moments with their gradient; all four have one shape, and a slice
+    /// is one row ([`Matrix::from_row`]).
+    ///
+    /// Momentum neither reads nor writes the second moment, which may then have any shape.
+    ///
+    /// # Panics
+    /// The shapes differ, or the gradient's rows are not contiguous.
+    pub fn update_rows(
+        &self,
+        isa: Isa,
+        weights: MatrixMut<'_>,
+        first_moment: MatrixMut<'_>,
+        second_moment: MatrixMut<'_>,
+        gradient: Matrix<'_>,
+    ) {
+        let shape = weights.shape();
+        assert_eq!(gradient.shape(), shape, "the gradient has another shape than the weights");
+        assert!(gradient.col_stride == 1, "the gradient's rows are contiguous");
+        self.check_moments(shape, &first_moment, &second_moment);
+        isa.run(UpdateRows { rule: *self, weights, first_moment, second_moment, gradient });
     }
 
-    /// The same step without decay of any kind, as biases are updated.
-    pub fn without_weight_decay(self) -> Adam {
-        Adam { weight_decay: 0.0, keep: 1.0, ..self }
+    /// Panics unless the moments that the rule uses have this shape.
+    pub(crate) fn check_moments(
+        &self,
+        shape: (usize, usize),
+        first_moment: &MatrixMut<'_>,
+        second_moment: &MatrixMut<'_>,
+    ) {
+        let first = first_moment.shape();
+        assert_eq!(first, shape, "the first moment has another shape than the weights");
+        if let Rule::Adam(_) = self {
+            let second = second_moment.shape();
+            assert_eq!(second, shape, "the second moment has another shape than the weights");
+        }
     }
 }
 
-/// Adding it and taking it away leaves multiples of 2^-124 of numbers below 2^-75, so nothing
-/// subnormal; larger ones stay as they are.
-pub(crate) const FLUSH: f32 = f32::from_bits(27 << 23);
-
-/// See [`FLUSH`]. (Two additions, which wait for nothing: multiplications, divisions and stores
-/// are what Adam's sweep keeps busy. Comparing and selecting takes a fifth longer.)
-#[inline(always)]
-fn flush<S: Simd>(s: S, x: S::V) -> S::V {
-    let flush = s.splat(FLUSH);
-    s.sub(s.add(x, flush), flush)
+/// [`Rule::update_rows`] with its arguments checked.
+struct UpdateRows<'a> {
+    rule: Rule,
+    weights: MatrixMut<'a>,
+    first_moment: MatrixMut<'a>,
+    second_moment: MatrixMut<'a>,
+    gradient: Matrix<'a>,
 }
 
-/// The constants in every lane.
+impl Kernel for UpdateRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.rule {
+            Rule::Adam(adam) => self.sweep(s, AdamLanes::new(s, &adam)),
+            Rule::Momentum(momentum) => self.sweep(s, MomentumLanes::new(s, &momentum)),
+        }
+    }
+}
+
+impl UpdateRows<'_> {
+    #[inline(always)]
+    fn sweep<S: Simd, L: Lanes<S>>(self, s: S, rule: L) {
+        let UpdateRows { weights, first_moment, second_moment, gradient, .. } = self;
+        let (mut rows, mut cols) = weights.shape();
+        // Rows without gaps are one long row: no short vector at the end of each.
+        let strides = [weights.row_stride, first_moment.row_stride, gradient.row_stride];
+        let no_gap_in_second = !L::USES_SECOND_MOMENT || second_moment.row_stride == cols;
+        if strides == [cols; 3] && no_gap_in_second {
+            (rows, cols) = (1, rows * cols);
+        }
+        for row in 0..rows {
+            let mut place = Place {
+                weights: weights.at(row, 0),
+                first: first_moment.at(row, 0),
+                second: second_moment.at(row, 0),
+                gradient: gradient.at(row, 0),
+            };
+            let whole = cols / S::LANES;
+            for _ in 0..whole {
+                // SAFETY: the matrices have these rows and columns.
+                unsafe { rule.update(s, S::LANES, place) };
+                place = place.next(S::LANES);
+            }
+            let rest = cols - whole * S::LANES;
+            if rest > 0 {
+                // SAFETY: as above.
+                unsafe { rule.update(s, rest, place) };
+            }
+        }
+    }
+}
+
+/// Where some weights are, their moments and their gradient.
 #[derive(Clone, Copy)]
-pub(crate) struct AdamLanes<S: Simd> {
+struct Place {
+    weights: *mut f32,
+    first: *mut f32,
+    second: *mut f32,
+    gradient: *const f32,
+}
+
+impl Place {
+    #[inline(always)]
+    fn next(self, lanes: usize) -> Place {
+        Place {
+            weights: self.weights.wrapping_add(lanes),
+            first: self.first.wrapping_add(lanes),
+            second: self.second.wrapping_add(lanes),
+            gradient: self.gradient.wrapping_add(lanes),
+        }
+    }
+}
+
+/// A rule with its constants in every lane.
+trait Lanes<S: Simd>: Copy {
+    const USES_SECOND_MOMENT: bool;
+
+    /// Updates `lanes` weights.
+    ///
+    /// # Safety
+    /// `lanes` gradients are readable; `lanes` weights, and as many of each moment that the rule
+    /// uses, are readable and writable.
+    unsafe fn update(self, s: S, lanes: usize, place: Place);
+}
+
+#[derive(Clone, Copy)]
+struct AdamLanes<S: Simd> {
     beta1: S::V,
     rest1: S::V,
     beta2: S::V,
@@ -107,7 +249,7 @@ pub(crate) struct AdamLanes<S: Simd> {
 
 impl<S: Simd> AdamLanes<S> {
     #[inline(always)]
-    pub fn new(s: S, adam: &Adam) -> Self {
+    fn new(s: S, adam: &Adam) -> Self {
         AdamLanes {
             beta1: s.splat(adam.beta1),
             rest1: s.splat(adam.rest1),
@@ -119,139 +261,74 @@ impl<S: Simd> AdamLanes<S> {
             keep: s.splat(adam.keep),
         }
     }
+}
 
-    /// Updates `length` weights and their moments with their gradients.
-    ///
-    /// # Safety
-    /// `length` floats are readable at `gradient`, and writable too at `w`, `m` and `v`.
-    #[inline(always)]
-    pub unsafe fn sweep(
-        &self,
-        s: S,
-        length: usize,
-        w: *mut f32,
-        m: *mut f32,
-        v: *mut f32,
-        gradient: *const f32,
-    ) {
-        let whole = length / S::LANES * S::LANES;
-        let mut at = 0;
-        // SAFETY: the caller vouches for `length` floats.
-        unsafe {
-            while at < whole {
-                let g = s.load(gradient.add(at));
-                self.update(s, S::LANES, w.add(at), m.add(at), v.add(at), g);
-                at += S::LANES;
-            }
-            if at < length {
-                let g = s.load_first(gradient.add(at), length - at);
-                self.update(s, length - at, w.add(at), m.add(at), v.add(at), g);
-            }
-        }
-    }
+impl<S: Simd> Lanes<S> for AdamLanes<S> {
+    const USES_SECOND_MOMENT: bool = true;
 
-    /// Updates `lanes` weights and their moments with the gradient.
-    ///
-    /// # Safety
-    /// `lanes` floats are readable and writable at `w`, `m` and `v`.
     #[inline(always)]
-    unsafe fn update(
-        &self,
-        s: S,
-        lanes: usize,
-        w: *mut f32,
-        m: *mut f32,
-        v: *mut f32,
-        gradient: S::V,
-    ) {
+    unsafe fn update(self, s: S, lanes: usize, place: Place) {
         // SAFETY: the caller vouches for the addresses.
         unsafe {
-            let weight = s.load_upto(w, lanes);
+            let weight = s.load_upto(place.weights, lanes);
+            let gradient = s.load_upto(place.gradient, lanes);
             let g = s.mul_add(self.weight_decay, weight, gradient);
-            let first = s.mul_add(self.beta1, s.load_upto(m, lanes), s.mul(self.rest1, g));
-            let second =
-                s.mul_add(self.beta2, s.load_upto(v, lanes), s.mul(s.mul(self.rest2, g), g));
+            let first =
+                s.mul_add(self.beta1, s.load_upto(place.first, lanes), s.mul(self.rest1, g));
+            let square = s.mul(s.mul(self.rest2, g), g);
+            let second = s.mul_add(self.beta2, s.load_upto(place.second, lanes), square);
             let (first, second) = (flush(s, first), flush(s, second));
             let root = s.add(s.sqrt(second), self.epsilon);
             let kept = s.mul(self.keep, weight);
             let weight = s.sub(kept, s.div(s.mul(self.rate, first), root));
-            s.store_upto(w, lanes, weight);
-            s.store_upto(m, lanes, first);
-            s.store_upto(v, lanes, second);
+            s.store_upto(place.weights, lanes, weight);
+            s.store_upto(place.first, lanes, first);
+            s.store_upto(place.second, lanes, second);
         }
     }
 }
 
-/// Updates weights and moments with gradients that are in memory, slices of one length.
-///
-/// # Panics
-/// The lengths differ.
-pub fn adam_sweep(
-    isa: Isa,
-    adam: &Adam,
-    weights: &mut [f32],
-    first_moment: &mut [f32],
-    second_moment: &mut [f32],
-    gradient: &[f32],
-) {
-    struct Sweep<'a>(&'a Adam, [&'a mut [f32]; 3], &'a [f32]);
-    impl Kernel for Sweep<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let adam = AdamLanes::new(s, self.0);
-            let [w, m, v] = self.1;
-            let pointers = (w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr());
-            // SAFETY: the four slices have one length.
-            unsafe { adam.sweep(s, w.len(), pointers.0, pointers.1, pointers.2, self.2.as_ptr()) }
-        }
-    }
-    let lengths = [first_moment.len(), second_moment.len(), gradient.len()];
-    assert!(lengths == [weights.len(); 3], "a moment and a gradient for each weight");
-    isa.run(Sweep(adam, [weights, first_moment, second_moment], gradient));
+#[derive(Clone, Copy)]
+struct MomentumLanes<S: Simd> {
+    rate: S::V,
+    momentum: S::V,
+    weight_decay: S::V,
 }
 
-/// Gradient descent with momentum, in PyTorch's form: `velocity = momentum velocity + gradient`,
-/// `weights -= rate velocity`. Slices of one length.
-///
-/// # Panics
-/// The lengths differ.
-pub fn momentum_sweep(
-    isa: Isa,
-    rate: f32,
-    momentum: f32,
-    weights: &mut [f32],
-    velocity: &mut [f32],
-    gradient: &[f32],
-) {
-    struct Sweep<'a>(f32, f32, [&'a mut [f32]; 2], &'a [f32]);
-    impl Kernel for Sweep<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let Sweep(rate, momentum, [weights, velocity], gradient) = self;
-            let chunks = weights.chunks_mut(S::LANES).zip(velocity.chunks_mut(S::LANES));
-            for ((w, v), g) in chunks.zip(gradient.chunks(S::LANES)) {
-                // SAFETY: the three chunks have one length.
-                unsafe {
-                    let (lanes, old) = (w.len(), s.load_upto(v.as_ptr(), w.len()));
-                    let g = s.load_upto(g.as_ptr(), lanes);
-                    let new = flush(s, s.mul_add(s.splat(momentum), old, g));
-                    let step = s.mul(s.splat(rate), new);
-                    let weight = s.sub(s.load_upto(w.as_ptr(), lanes), step);
-                    s.store_upto(v.as_mut_ptr(), lanes, new);
-                    s.store_upto(w.as_mut_ptr(), lanes, weight);
-                }
-            }
+impl<S: Simd> MomentumLanes<S> {
+    #[inline(always)]
+    fn new(s: S, momentum: &Momentum) -> Self {
+        MomentumLanes {
+            rate: s.splat(momentum.learning_rate as f32),
+            momentum: s.splat(momentum.momentum as f32),
+            weight_decay: s.splat(momentum.weight_decay as f32),
         }
     }
-    let lengths = [velocity.len(), gradient.len()];
-    assert!(lengths == [weights.len(); 2], "a velocity and a gradient for each weight");
-    isa.run(Sweep(rate, momentum, [weights, velocity], gradient));
 }
 
-/// Adds the weight decay's part to a gradient: `gradient += weight_decay weights`, rounded once, as
-/// where Adam does it. Slices of one length.
+impl<S: Simd> Lanes<S> for MomentumLanes<S> {
+    const USES_SECOND_MOMENT: bool = false;
+
+    #[inline(always)]
+    unsafe fn update(self, s: S, lanes: usize, place: Place) {
+        // SAFETY: the caller vouches for the addresses.
+        unsafe {
+            let weight = s.load_upto(place.weights, lanes);
+            let gradient = s.load_upto(place.gradient, lanes);
+            let g = s.mul_add(self.weight_decay, weight, gradient);
+            let velocity = flush(s, s.mul_add(self.momentum, s.load_upto(place.first, lanes), g));
+            s.store_upto(place.first, lanes, velocity);
+            s.store_upto(place.weights, lanes, s.sub(weight, s.mul(self.rate, velocity)));
+        }
+    }
+}
+
+/// Adding it and taking it away leaves multiples of 2^-124 of numbers below 2^-75, so nothing
+/// subnormal; larger ones stay as they are.
+const FLUSH: f32 = f32::from_bits(27 << 23);
+
+/// Adds the weight decay's gradient: `gradient += weight_decay weights`, rounded once, as a
+/// [`Rule`] with weight decay does it. Slices of one length.
 ///
 /// # Panics
 /// The lengths differ.
@@ -274,4 +351,34 @@ pub fn add_weight_decay(isa: Isa, weight_decay: f32, weights: &[f32], gradient: 
     }
     assert_eq!(weights.len(), gradient.len(), "a gradient for each weight");
     isa.run(Add(weight_decay, weights, gradient));
+}
+
+/// See [`FLUSH`]. (Two additions, which wait for nothing: multiplications, divisions and stores
+/// are what Adam's sweep keeps busy. Comparing and selecting takes a fifth longer.)
+#[inline(always)]
+fn flush<S: Simd>(s: S, x: S::V) -> S::V {
+    let flush = s.splat(FLUSH);
+    s.sub(s.add(x, flush), flush)
+}
+
+/// `base^exponent` by squaring: the same bits everywhere, unlike a C library's `pow`.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut product = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    product
+}
+
+/// Square root by Newton's iteration; `core` has none.
+fn root(x: f64) -> f64 {
+    let mut y = if x > 1.0 { x } else { 1.0 };
+    for _ in 0..64 {
+        y = 0.5 * (y + x / y);
+    }
+    y
 }

@@ -62,7 +62,7 @@ fn product(engine: &Engine, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let (rows, cols) = (a.shape().0, b.shape().1);
     let mut c = vec![0.0; rows * cols];
     let out = MatrixMut::new(&mut c, rows, cols);
-    engine.scratch.with(0, |scratch| gemm::gemm(engine.isa, a, b, out, scratch));
+    engine.scratch.with(0, |scratch| gemm(engine.isa, a, b, out, scratch));
     c
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sae_kernels::{Isa, bytes};
+use sae_kernels::{Isa, convert};
 
 use crate::data::idx::{ElementType, Idx};
 use crate::error::{Error, Result};
@@ -280,7 +280,7 @@ impl Samples {
     pub(crate) fn prefetch(&self, sample: usize) {
         let row = self.source_row(sample);
         if let Some(all) = self.bytes() {
-            bytes::prefetch(&all[row * self.features()..][..self.features()]);
+            convert::prefetch(&all[row * self.features()..][..self.features()]);
         }
     }
 
@@ -300,7 +300,7 @@ impl Samples {
             if divide == 0.0 {
                 out.fill(0.0);
             } else {
-                bytes::scale_bytes(self.isa, row_bytes, subtract, divide, out);
+                convert::scale_bytes(self.isa, row_bytes, subtract, divide, out);
             }
             return Ok(());
         }

@@ -62,7 +62,7 @@ pub struct Args {
     halvings: u8,
     /// Measure of sparsity: mean-activation or l0
     #[arg(long, value_name = "MEASURE", default_value = "mean-activation")]
-    sparsity: String,
+    sparsity: Measure,
     /// The hidden layer whose sparsity is measured, from 1 (default: the code)
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
@@ -87,10 +87,6 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let measure = Measure::ALL.into_iter().find(|measure| measure.name() == args.sparsity);
-    let measure = measure.ok_or_else(|| {
-        Failure::input(format!("sparsity: expected mean-activation or l0, got '{}'", args.sparsity))
-    })?;
     let (train, test) = args.data.samples(args.quiet)?;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
@@ -103,8 +99,15 @@ pub fn run(args: Args) -> Result<()> {
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");
-    let trials =
-        Trials { list, train, test, layer, measure, folder, quiet: args.quiet || args.json };
+    let trials = Trials {
+        list,
+        train,
+        test,
+        layer,
+        measure: args.sparsity,
+        folder,
+        quiet: args.quiet || args.json,
+    };
     let mut journal = Journal::open(&journal, &trials.definition(args.steps, args.halvings))?;
     let jobs = args.jobs.map_or_else(sae::compute::available_threads, usize::from);
 
@@ -136,19 +139,17 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> {
-    let base = args.settings.settings(args.steps, train, None)?;
     (0..usize::from(args.trials))
         .map(|at| {
-            let mut settings = base.clone();
-            let mut varied = Vec::new();
-            for (dimension, range) in ranges.iter().enumerate() {
+            let values = ranges.iter().enumerate().map(|(dimension, range)| {
                 let place = plan::place(args.from as usize + at, dimension, ranges.len());
-                let text = range.at(place);
-                settings.set(&range.field, &text, args.steps)?;
-                varied.push(text);
-            }
-            settings.validate()?;
-            Ok(Trial { varied, settings })
+                (range.field.clone(), range.at(place))
+            });
+            let values: Vec<_> = values.collect();
+            let mut settings = args.settings.clone();
+            settings.options.extend(values.iter().cloned());
+            let settings = settings.settings(args.steps, train, None)?;
+            Ok(Trial { varied: values.into_iter().map(|(_, text)| text).collect(), settings })
         })
         .collect()
 }

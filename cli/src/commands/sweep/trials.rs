@@ -47,7 +47,7 @@ impl Trials {
         let settings: Vec<_> =
             self.list.iter().map(|trial| settings_json(&trial.settings)).collect();
         json!({
-            "version": 1,
+            "version": 2,
             "settings": settings,
             "steps": steps,
             "halvings": halvings,
