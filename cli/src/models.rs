@@ -144,7 +144,7 @@ pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
     }
     row("code", &|m| {
         let code = m.net.settings().code;
-        (code != Code::Dense).then(|| format!("{code:?}"))
+        (code != Code::Dense).then(|| code.to_string())
     });
     rows
 }

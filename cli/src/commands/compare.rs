@@ -15,8 +15,8 @@ use crate::output::{evaluation_json, print, settings_json};
 Example:
   sae make-digits digits --train 2000 --test 500
   sae train --data digits --steps 300 --out sparse.safetensors
-  sae train --data digits --steps 300 --preset normal --out normal.safetensors
-  sae compare normal.safetensors sparse.safetensors --data digits")]
+  sae train --data digits --steps 300 --preset plain --out plain.safetensors
+  sae compare plain.safetensors sparse.safetensors --data digits")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,

@@ -26,8 +26,8 @@ Examples:
   sae report sae.safetensors --open
   sae make-digits digits --train 2000 --test 500
   sae train --data digits --steps 300 --out sparse.safetensors
-  sae train --data digits --steps 300 --preset normal --out normal.safetensors
-  sae report normal.safetensors sparse.safetensors --data digits --out both.html")]
+  sae train --data digits --steps 300 --preset plain --out plain.safetensors
+  sae report plain.safetensors sparse.safetensors --data digits --out both.html")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,

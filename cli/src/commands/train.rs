@@ -25,7 +25,7 @@ use progress::Progress;
 /// Train an autoencoder and save it
 ///
 /// The default settings are those of the article "Tensorflow Day17 Sparse Autoencoder"
-/// (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its sparsity penalty; --preset normal is
+/// (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its sparsity penalty; --preset plain is
 /// its autoencoder without one.
 ///
 /// The same seed, data and settings give the same model, byte for byte, with any number of threads,
@@ -39,7 +39,7 @@ use progress::Progress;
 #[command(after_help = "\
 Examples:
   sae train
-  sae train --preset normal --steps 2000 --out normal.safetensors
+  sae train --preset plain --steps 2000 --out plain.safetensors
   sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
   sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
   sae train --target mean-activation:0.05
