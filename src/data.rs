@@ -5,6 +5,7 @@
 pub mod digits;
 #[cfg(feature = "model")]
 pub(crate) mod fingerprint;
+mod fitted;
 pub mod idx;
 pub mod npy;
 mod order;

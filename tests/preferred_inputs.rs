@@ -4,7 +4,7 @@ mod common;
 
 use common::uniform;
 use sae::{
-    Activation, Autoencoder, Engine, Initialisation, Isa, Scaling, Settings, compute::ThreadPool,
+    Activation, Autoencoder, Engine, Initialization, Isa, Scaling, Settings, compute::ThreadPool,
 };
 
 const FEATURES: usize = 9;
@@ -13,7 +13,7 @@ const NORM: f32 = 3.0;
 fn net(activation: Activation) -> Autoencoder {
     let mut settings = Settings::default();
     (settings.layers, settings.beta) = (vec![FEATURES, 7, 5, 7, FEATURES], 0.0);
-    (settings.activation, settings.initialisation) = (activation, Initialisation::Xavier);
+    (settings.activation, settings.initialization) = (activation, Initialization::Xavier);
     Autoencoder::new(settings, Scaling::AsIs).unwrap()
 }
 

@@ -136,7 +136,7 @@ fn presets_are_the_articles() {
     assert_eq!((sparse.learning_rate, sparse.beta1, sparse.beta2), (1e-2, 0.9, 0.999));
     assert_eq!((sparse.epsilon, sparse.batch), (1e-8, 60));
     assert_eq!((sparse.encoder_layers(), sparse.code_units()), (2, 30));
-    let normal = Settings::preset(Preset::Normal);
+    let normal = Settings::preset(Preset::Plain);
     assert_eq!((normal.beta, normal.lambda), (0.0, 0.0));
 }
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use common::pixels;
 use proptest::prelude::*;
 use sae::{
-    Activation, Code, Corruption, Initialisation, Isa, LayerPenalty, Loss, Measure, Optimizer,
+    Activation, Code, Corruption, Initialization, Isa, LayerPenalty, Loss, Measure, Optimizer,
     Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool,
 };
 
@@ -60,7 +60,7 @@ fn every_part_has_the_gradient_of_its_objective() {
     };
     let relu = |settings: &mut Settings| {
         settings.activation = Activation::Relu;
-        settings.initialisation = Initialisation::He;
+        settings.initialization = Initialization::He;
     };
     for (name, settings) in [
         ("KL and weight decay", with(&|s| (s.beta, s.lambda, s.rho) = (0.1, 0.01, 0.1))),
@@ -95,7 +95,7 @@ fn every_part_has_the_gradient_of_its_objective() {
             with(&|s| {
                 s.activations = vec![Activation::Tanh, Activation::Sigmoid, Activation::LeakyRelu];
                 s.output_activation = Activation::Linear;
-                s.initialisation = Initialisation::Xavier;
+                s.initialization = Initialization::Xavier;
             }),
         ),
         ("unit norm", with(&|s| s.unit_norm = true)),
@@ -270,7 +270,7 @@ fn thresholds_rise_with_the_weight_of_l0() {
     let l0 = |weight: f64| {
         let mut settings = settings(&[FEATURES, 10, FEATURES]);
         settings.activation = Activation::Relu;
-        settings.initialisation = Initialisation::He;
+        settings.initialization = Initialization::He;
         settings.code = Code::JumpRelu { l0: weight, bandwidth: 0.3 };
         let mut trainer = trainer(&settings, &samples);
         for _ in 0..400 {
@@ -383,7 +383,7 @@ fn the_controller_reaches_its_target() {
     let samples = samples(200);
     for weight in [3e-3, 1e-2] {
         let mut settings = settings(&[FEATURES, 20, FEATURES]);
-        (settings.activation, settings.initialisation) = (Activation::Relu, Initialisation::He);
+        (settings.activation, settings.initialization) = (Activation::Relu, Initialization::He);
         (settings.l1, settings.schedule) = (weight, Schedule::Cosine { steps: 10_000 });
         settings.target = Some(Target { layer: 0, of: Measure::L0, value: 4.0, steps: 9000 });
         let mut trainer = trainer(&settings, &samples);
@@ -518,7 +518,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
         if entropy {
             (settings.loss, settings.output_activation) = (Loss::CrossEntropy, Activation::Sigmoid);
         }
-        let (optimizer, corruption, initialisation, unit_norm, schedule) = second;
+        let (optimizer, corruption, initialization, unit_norm, schedule) = second;
         settings.optimizer = match optimizer {
             0 => Optimizer::AdamW { decay: 0.1 },
             1 => Optimizer::Momentum { momentum: 0.9 },
@@ -529,7 +529,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             1 => Corruption::Masking(0.3),
             _ => Corruption::Gaussian(0.3),
         };
-        settings.initialisation = Initialisation::ALL[initialisation];
+        settings.initialization = Initialization::ALL[initialization];
         (settings.tied, settings.unit_norm) = (tied && !unit_norm, unit_norm);
         settings.schedule = match schedule {
             0 => Schedule::Constant,

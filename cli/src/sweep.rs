@@ -63,7 +63,7 @@ pub struct Args {
     halvings: u8,
     /// What sparsity is: mean-activation or l0
     #[arg(long, value_name = "MEASURE", default_value = "mean-activation")]
-    sparsity: String,
+    sparsity: Measure,
     /// Of which hidden layer; the first is 1 (default: the code)
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
@@ -89,16 +89,13 @@ pub struct Args {
 
 /// One set of settings.
 struct Trial {
-    /// The varied settings, as words.
-    words: Vec<String>,
+    /// The texts of the varied settings.
+    varied: Vec<String>,
     settings: Settings,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let measure = Measure::ALL.into_iter().find(|measure| measure.name() == args.sparsity);
-    let measure = measure.ok_or_else(|| {
-        Failure::input(format!("sparsity: '{}'; mean-activation or l0 was expected", args.sparsity))
-    })?;
+    let measure = args.sparsity;
     let (train, test) = args.data.samples(args.quiet)?;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
@@ -142,19 +139,17 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> {
-    let base = args.settings.settings(args.steps, train, None)?;
     (0..usize::from(args.trials))
         .map(|at| {
-            let mut settings = base.clone();
-            let mut words = Vec::new();
-            for (dimension, range) in ranges.iter().enumerate() {
+            let values = ranges.iter().enumerate().map(|(dimension, range)| {
                 let place = plan::place(args.from as usize + at, dimension, ranges.len());
-                let word = range.at(place);
-                settings.set(&range.field, &word, args.steps)?;
-                words.push(word);
-            }
-            settings.validate()?;
-            Ok(Trial { words, settings })
+                (range.field.clone(), range.at(place))
+            });
+            let values: Vec<_> = values.collect();
+            let mut settings = args.settings.clone();
+            settings.options.extend(values.iter().cloned());
+            let settings = settings.settings(args.steps, train, None)?;
+            Ok(Trial { varied: values.into_iter().map(|(_, text)| text).collect(), settings })
         })
         .collect()
 }
@@ -179,7 +174,7 @@ fn definition(
     layer: usize,
 ) -> Value {
     json!({
-        "version": 1,
+        "version": 2,
         "settings": trials.iter().map(|trial| settings_json(&trial.settings)).collect::<Vec<_>>(),
         "steps": args.steps,
         "halvings": args.halvings,
@@ -290,7 +285,7 @@ impl Rung<'_> {
         if self.args.quiet || self.args.json {
             return;
         }
-        let words: Vec<_> = self.trials[trial].words.iter().map(String::as_str).collect();
+        let words: Vec<_> = self.trials[trial].varied.iter().map(String::as_str).collect();
         let Outcome { error, sparsity, .. } = outcome;
         note(&format!(
             "trial {trial}, {steps} steps: {}  error {}  {} {}",
@@ -313,7 +308,7 @@ fn chart(
     let dots = |name, colour, is_of: &dyn Fn(usize, u8) -> bool| {
         let of: Vec<_> = last.iter().filter(|&&(trial, rung, ..)| is_of(trial, rung)).collect();
         let points = of.iter().map(|(.., outcome)| place(outcome)).collect();
-        let title = |trial: usize| format!("trial {trial}: {}", trials[trial].words.join(" "));
+        let title = |trial: usize| format!("trial {trial}: {}", trials[trial].varied.join(" "));
         let titles = of.iter().map(|(trial, ..)| title(*trial)).collect();
         Series { titles, ..Series::new(name, Mark::Dots, colour, points) }
     };
@@ -321,7 +316,7 @@ fn chart(
     let line = line.map(|(.., outcome)| place(outcome)).collect();
     let whole = |rung| rung == args.halvings;
     Chart {
-        x_name: args.sparsity.clone(),
+        x_name: args.sparsity.to_string(),
         y_name: "squared error; the line joins what no other beats".into(),
         x_scale: Scale::Linear,
         y_scale: Scale::Linear,
@@ -363,7 +358,7 @@ fn report(
         text += ",squared_error,sparsity,explained_variance,objective,dead_units,front\n";
         for (trial, _, steps, outcome) in &last {
             text += &format!("{trial},{steps}");
-            for word in &trials[*trial].words {
+            for word in &trials[*trial].varied {
                 // Lists have commas.
                 let quoted = word.contains(',').then(|| format!("\"{word}\""));
                 text += &format!(",{}", quoted.as_deref().unwrap_or(word));
@@ -401,7 +396,7 @@ fn report(
     writeln!(out, "best of {} trials, from the sparsest:", trials.len())?;
     for &trial in &front {
         let Some((_, outcome)) = ended.iter().find(|(at, _)| *at == trial) else { continue };
-        let fields = ranges.iter().zip(&trials[trial].words);
+        let fields = ranges.iter().zip(&trials[trial].varied);
         let words: Vec<_> = fields.map(|(range, word)| format!("{}={word}", range.field)).collect();
         writeln!(
             out,

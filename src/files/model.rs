@@ -19,10 +19,9 @@ use crate::data::samples::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::tensors::{Header, not_finite, read_file};
-use crate::json;
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end, layout};
-use crate::settings::{Code, Settings};
+use crate::settings::{Code, Settings, json};
 
 pub(crate) const KEY: &str = "sae";
 const VERSION: u64 = 3;
@@ -230,9 +229,14 @@ mod tests {
     use super::*;
 
     fn small() -> Autoencoder {
-        let mut settings = Settings { layers: vec![6, 5, 2, 5, 6], ..Settings::default() };
-        // Not every decimal of these survives a careless way through text.
-        (settings.rho, settings.lambda, settings.seed) = (0.1 + 0.2, 1e-5 / 3.0, u64::MAX);
+        // Not every decimal of these survives a careless conversion to text and back.
+        let settings = Settings {
+            layers: vec![6, 5, 2, 5, 6],
+            rho: 0.1 + 0.2,
+            lambda: 1e-5 / 3.0,
+            seed: u64::MAX,
+            ..Settings::default()
+        };
         let scaling = Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 };
         Autoencoder::new(settings, scaling).unwrap()
     }
@@ -312,13 +316,21 @@ mod tests {
             (r#"\"version\":3"#, r#"\"version\":-1"#, "metadata 'sae'"),
             (r#"\"version\""#, r#"\"edition\""#, "missing field `version`"),
             (r#""sae":"#, r#""seal":"#, "no metadata 'sae'"),
-            (r#"\"layers\":[6,5,2,5,6]"#, r#"\"layers\":[]"#, "layers: 0 sizes"),
-            (r#"[6,5,2,5,6]"#, r#"[6,5,2,5,7]"#, "differ"),
+            (
+                r#"\"layers\":[6,5,2,5,6]"#,
+                r#"\"layers\":[]"#,
+                "layers: expected an odd number of 3 to 255 sizes",
+            ),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,2,5,7]"#, "got 6 and 7"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,3,5,6]"#, "'encoder.2.weight' is [2, 5]; [3, 5]"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,16777216,5,6]"#, "'encoder.2.weight' is [2, 5]"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,2,2,2,5,6]"#, "is missing"),
-            (r#"\"sigmoid\""#, r#"\"sine\""#, "'sine' is not one of"),
-            (r#"\"batch\":60"#, r#"\"batch\":0"#, "batch: 0 samples"),
+            (r#"\"sigmoid\""#, r#"\"sine\""#, "got 'sine'"),
+            (
+                r#"\"batch\":60"#,
+                r#"\"batch\":0"#,
+                "batch: expected a whole number from 1 to 16777216, got 0",
+            ),
             (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
             (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
             (r#"factor\":1.0"#, r#"factor\":-1.0"#, "metadata 'sae': penalty_factor is -1"),

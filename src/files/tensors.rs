@@ -11,7 +11,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, Metadata};
 
 use crate::error::{Error, Result};
-use crate::json::check_memory;
+use crate::settings::json::check_memory;
 
 /// Maximum length of a header in bytes.
 const MAX_HEADER: u64 = 1 << 18;

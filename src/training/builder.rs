@@ -13,13 +13,14 @@ use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{
-    Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
-use crate::training::group::Group;
 use crate::training::lbfgs::Lbfgs;
+use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
 use crate::training::snapshot::Snapshot;
-use crate::training::workspace::{State, Workspace};
+use crate::training::update::needs_whole_gradient;
+use crate::training::workspace::{Context, State, Workspace};
 
 /// Chooses what a [`Trainer`] does. A method of the name of a field of [`Settings`] sets that field;
 /// ranges, units and sources stand there. Nothing is checked before [`TrainerBuilder::build`].
@@ -65,7 +66,7 @@ impl TrainerBuilder {
         /// Whether the weights from each unit of the code are kept at length 1.
         unit_norm: bool,
         /// First weights.
-        initialisation: Initialisation,
+        initialization: Initialization,
         /// What is done to the input.
         corruption: Corruption,
         /// Target activation of the KL penalty, in (0, 1).
@@ -202,23 +203,23 @@ impl TrainerBuilder {
         let Some(ranks) = ranks else { return self.build_alone(samples, None) };
         let built = self.build_alone(samples, Some(&ranks));
         let mut trainer = agree(&ranks, built, |trainer| {
-            let Trainer { net, engine, samples, .. } = trainer;
+            let Trainer { cx: Context { net, engine, .. }, samples, .. } = trainer;
             // Each share has its own length.
             let count = if sharded { 0 } else { samples.len() };
             let fused = engine.isa.is_fused();
             format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
         })?;
-        let parameters = trainer.net.parameters.len();
-        trainer.group = Some(Group::new(ranks, sharded, parameters));
+        let parameters = trainer.cx.net.parameters.len();
+        trainer.ranks = Reduction::new(ranks, sharded, parameters);
         let (mut epoch, mut position) = trainer.follow();
-        if sharded && trainer.group.as_ref().is_some_and(|group| group.rank() > 0) {
+        if sharded && trainer.ranks.rank() > 0 {
             // Its own place: after as many parts of batches.
-            let seen = u128::from(trainer.steps()) * trainer.work.part.len() as u128;
+            let seen = u128::from(trainer.steps()) * trainer.cx.work.part.len() as u128;
             let own = samples.len() as u128;
             (epoch, position) = ((seen / own) as u64, (seen % own) as usize);
         }
-        if (epoch, position) != trainer.batches.position() {
-            trainer.batches.seek(epoch, position);
+        if (epoch, position) != trainer.order.position() {
+            trainer.order.seek(epoch, position);
         }
         Ok(trainer)
     }
@@ -275,17 +276,22 @@ impl TrainerBuilder {
         let state = State::new(&net.settings, net.parameters.len());
         let batch = net.settings.batch;
         let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
-        let work = Workspace::new(&net.settings, part, pool.threads());
+        let lbfgs = match net.settings.optimizer {
+            Optimizer::Lbfgs { memory } => Some(Lbfgs::new(memory, net.parameters.len())),
+            _ => None,
+        };
+        let mut work = Workspace::new(&net.settings, part, pool.threads());
+        if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
+            work.allocate_gradient(&net.settings);
+        }
+        let order = Order::new(samples.len(), net.settings.seed);
+        let engine = Engine::new(isa, pool);
         let mut trainer = Trainer {
-            engine: Engine::new(isa, pool),
-            lbfgs: Lbfgs::new(&net.settings, net.parameters.len()),
-            state,
-            work,
-            batches: Order::new(samples.len(), net.settings.seed),
+            cx: Context { engine, net, state, work, skip_zeros: !self.dense },
+            ranks: Reduction::local(),
+            lbfgs,
+            order,
             samples: samples.clone(),
-            net,
-            skip_zeros: !self.dense,
-            group: None,
             early_stopping: None,
         };
         #[cfg(feature = "model")]

@@ -61,7 +61,7 @@ impl Trainer {
     /// Keeps the network if it is the best so far. An objective that is not finite is never the
     /// best. Always `false` without patience.
     pub fn observe(&mut self, objective: f64) -> bool {
-        let (step, net) = (self.state.step, &self.net);
+        let (step, net) = (self.cx.state.step, &self.cx.net);
         let stopping = self.early_stopping.as_mut();
         stopping.is_some_and(|stopping| stopping.observe(objective, step, net))
     }
@@ -79,8 +79,8 @@ impl Trainer {
     pub fn restore_best(&mut self) -> Option<(f64, u64)> {
         let EarlyStopping { record, parameters } = self.early_stopping.take()?;
         let Best { objective, step, penalty_factor } = record.best?;
-        self.net.parameters = parameters;
-        self.net.penalty_factor = penalty_factor;
+        self.cx.net.parameters = parameters;
+        self.cx.net.penalty_factor = penalty_factor;
         Some((objective, step))
     }
 }

@@ -12,12 +12,12 @@ use super::{BEST, Checkpoint, NUMBERS, VERSION, check};
 use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
-use crate::json;
-use crate::settings::Optimizer;
+use crate::settings::{Optimizer, json};
 use crate::training::controller::Control;
 use crate::training::early_stopping::{Best, Record};
 use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
+use crate::training::workspace::Context;
 
 /// Replaces the newest checkpoint and renames the earlier ones, `path` to `path.1` and so on. The
 /// newest is valid after a crash at any moment.
@@ -227,7 +227,7 @@ impl Trainer {
 }
 
 fn check_optimizer(trainer: &Trainer) -> Result<()> {
-    if let Optimizer::Lbfgs { .. } = trainer.net.settings.optimizer {
+    if let Optimizer::Lbfgs { .. } = trainer.cx.net.settings.optimizer {
         let problem = "checkpoints do not have the state of L-BFGS; train without, or with adam";
         return Err(Error::setting("optimizer", problem));
     }
@@ -261,8 +261,8 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
         early_stopping: trainer.early_stopping.as_ref().map(|_| record),
         ..Progress::of(trainer, data.clone())
     };
-    let count = trainer.net.parameters.len();
-    let means = trainer.state.running_means.iter().map(Vec::len).sum();
+    let count = trainer.cx.net.parameters.len();
+    let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
     let mut tensors: Vec<_> = NUMBERS.into_iter().zip([count, count, count, means]).collect();
     tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, count)));
     let image = state(&longest).and_then(|state| Image::new(&tensors, state.len()));
@@ -279,7 +279,7 @@ fn fill(
     // A number that is not finite, for one, has no JSON.
     let readable = json::parse(&state).and_then(|progress| check(&progress));
     readable.map_err(|problem| format!("not written: the state: {problem}"))?;
-    let Trainer { engine, net, state: moments, early_stopping, .. } = trainer;
+    let Trainer { cx: Context { engine, net, state: moments, .. }, early_stopping, .. } = trainer;
     let mut numbers = vec![&net.parameters[..], &moments.first, &moments.second];
     numbers.extend(moments.running_means.iter().map(Vec::as_slice));
     if let Some(stopping) = early_stopping {

@@ -1,12 +1,11 @@
 //! What runs along slices, at every length, with a page that may not be touched behind them and
-//! then before them: a lane too many ends the process. (Products have such pages in `gemm.rs` and
-//! `fused.rs`.)
+//! then before them: a lane too many ends the process. (The tests of
+//! products have such pages, too.)
 
-mod common;
-
-use common::{Guard, Guarded, Random};
 use sae_kernels::math::{Function, map};
-use sae_kernels::{Adam, Isa, MatrixMut, adam_sweep, bytes, sparsity};
+use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, convert, sparsity};
+
+use crate::common::{self, Guard, Guarded, Random};
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=if cfg!(miri) { 9 } else { 131 };
 
@@ -42,14 +41,15 @@ fn adam() {
         let len = weights.len();
         let (moment, gradient) = (random.numbers(len), random.numbers(len));
         let square: Vec<f32> = moment.iter().map(|x| x * x).collect();
-        let adam = Adam::new(1e-2, 0.9, 0.999, 1e-8, 1e-3, 5);
+        let options = AdamOptions { weight_decay: 1e-3, ..AdamOptions::default() };
+        let rule = options.at_step(5);
         let plain = [&weights, &moment, &square];
         let mut want = plain.map(Vec::clone);
-        let [w, m, v] = &mut want;
-        adam_sweep(isa, &adam, w, m, v, &gradient);
+        crate::optimizer::update_slices(isa, rule, &mut want, &gradient);
         let mut got = plain.map(|numbers| common::guarded_at(guard, numbers));
-        let [w, m, v] = &mut got;
-        adam_sweep(isa, &adam, w, m, v, &common::guarded_at(guard, &gradient));
+        let [w, m, v] = got.each_mut().map(|numbers| MatrixMut::from_row(numbers));
+        let gradient = common::guarded_at(guard, &gradient);
+        rule.update_rows(isa, w, m, v, Matrix::from_row(&gradient));
         for (got, want) in got.iter().zip(&want) {
             common::assert_bits(isa.name(), got, want);
         }
@@ -83,8 +83,8 @@ fn bytes_to_numbers() {
         let mut pixels = Guarded::filled(numbers.len(), 0u8, guard);
         pixels.iter_mut().for_each(|pixel| *pixel = random.bits() as u8);
         let mut got = common::guarded_at(guard, &numbers);
-        bytes::prefetch(&pixels);
-        bytes::scale_bytes(isa, &pixels, 0.5, 255.0, &mut got);
+        convert::prefetch(&pixels);
+        convert::scale_bytes(isa, &pixels, 0.5, 255.0, &mut got);
         let want: Vec<f32> = pixels.iter().map(|&x| (f32::from(x) - 0.5) / 255.0).collect();
         common::assert_bits(isa.name(), &got, &want);
     });

@@ -1,15 +1,13 @@
 //! Products of all shapes and layouts: the bits of the reference on every fused set, closeness on
 //! the portable one, and no touch of memory that is not the product's.
 
-mod common;
-
-use common::{Block, Guard, Layout, Random, Zeros};
 use proptest::prelude::*;
-use sae_kernels::gemm::{gemm, gemm_skipping};
-use sae_kernels::{Isa, Matrix, MatrixMut, reference};
+use sae_kernels::{Gemm, Isa, Matrix, MatrixMut, gemm, reference};
+
+use crate::common::{self, Block, Guard, Layout, Random, Zeros};
 
 #[derive(Clone, Debug)]
-struct Product {
+struct Case {
     shape: (usize, usize, usize),
     layouts: [Layout; 3],
     zeros: Zeros,
@@ -30,16 +28,15 @@ fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
     ]
 }
 
-fn product() -> impl Strategy<Value = Product> {
+fn case() -> impl Strategy<Value = Case> {
     let layouts =
         [common::layout().boxed(), common::layout().boxed(), common::rows_layout().boxed()];
     (shape(), layouts, common::zeros(), any::<u64>())
-        .prop_map(|(shape, layouts, zeros, seed)| Product { shape, layouts, zeros, seed })
+        .prop_map(|(shape, layouts, zeros, seed)| Case { shape, layouts, zeros, seed })
 }
 
-fn check(product: &Product) {
-    let &Product { shape: (m, k, n), layouts: [a_layout, b_layout, c_layout], zeros, seed } =
-        product;
+fn check(case: &Case) {
+    let &Case { shape: (m, k, n), layouts: [a_layout, b_layout, c_layout], zeros, seed } = case;
     let mut random = Random(seed);
     let (a, b) = (random.sparse(m, k, zeros), random.numbers(k * n));
     let mut want = vec![0.0; m * n];
@@ -50,10 +47,9 @@ fn check(product: &Product) {
     for isa in Isa::all() {
         for skip_zeros in [false, true] {
             let mut c = Block::unwritten(m, n, c_layout);
-            common::with_scratch(|scratch| {
-                gemm_skipping(isa, a.view(), b.view(), c.view_mut(), skip_zeros, scratch);
-            });
-            let what = format!("{} with skip_zeros {skip_zeros}, {product:?}", isa.name());
+            let product = Gemm { a: a.view(), b: b.view(), c: c.view_mut(), skip_zeros };
+            common::with_scratch(|scratch| product.run(isa, scratch));
+            let what = format!("{} with skip_zeros {skip_zeros}, {case:?}", isa.name());
             if isa.is_fused() {
                 common::assert_bits(&what, &c.numbers(), &want);
             } else {
@@ -67,8 +63,8 @@ proptest! {
     #![proptest_config(common::settings())]
 
     #[test]
-    fn products_are_those_of_the_reference(product in product()) {
-        check(&product);
+    fn products_are_those_of_the_reference(case in case()) {
+        check(&case);
     }
 }
 
@@ -88,7 +84,7 @@ fn every_small_shape() {
             });
             let zeros = Zeros { columns: random.unit() * 0.5, numbers: 0.0 };
             let shape = (m, [1, 4, 7, 18][random.bits() as usize % 4], n);
-            check(&Product { shape, layouts, zeros, seed: random.bits() });
+            check(&Case { shape, layouts, zeros, seed: random.bits() });
         }
     }
 }
@@ -102,7 +98,7 @@ fn shapes_of_a_training_step() {
             let [a, b] = transposed.map(|transposed| Layout { transposed, ..Layout::default() });
             let zeros = Zeros { columns: 0.37, numbers: 0.3 };
             let layouts = [a, b, Layout::default()];
-            check(&Product { shape: (m, k, n), layouts, zeros, seed: random.bits() });
+            check(&Case { shape: (m, k, n), layouts, zeros, seed: random.bits() });
         }
     }
 }
@@ -114,7 +110,7 @@ fn a_side_of_0_gives_zeros_or_nothing() {
             let layout = Layout { lead: 1, gap, transposed, guard: Guard::Behind };
             let zeros = Zeros { columns: 0.0, numbers: 0.0 };
             let layouts = [layout, layout, Layout { transposed: false, ..layout }];
-            check(&Product { shape: (m, k, n), layouts, zeros, seed: 3 });
+            check(&Case { shape: (m, k, n), layouts, zeros, seed: 3 });
         }
     }
 }
@@ -263,7 +259,7 @@ fn copies_of_a() {
             let a = Layout { gap, transposed, ..Layout::default() };
             let zeros = Zeros { columns: zeros, numbers: 0.0 };
             let layouts = [a, Layout::default(), Layout::default()];
-            check(&Product { shape: (m, k, n), layouts, zeros, seed: 12 });
+            check(&Case { shape: (m, k, n), layouts, zeros, seed: 12 });
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What the tests share: numbers, buffers that begin or end at a guard page, strided blocks in
 //! them, and comparisons that say where two results part.
-#![allow(dead_code)] // each test file uses its own share
-
 use std::cell::RefCell;
 
 use proptest::prelude::*;
@@ -37,6 +35,14 @@ pub fn fused() -> Vec<Isa> {
 /// The set that the others are compared with.
 pub fn scalar() -> Isa {
     Isa::forced("scalar").expect("the scalar set is on every machine")
+}
+
+/// Every set of this machine, with and without the skipping of zeros, each in some ways.
+pub fn each_isa<W: Copy>(ways: &[W]) -> impl Iterator<Item = (Isa, bool, W)> {
+    Isa::all().flat_map(move |isa| {
+        let ways = ways.iter().map(move |&way| (isa, false, way));
+        ways.clone().chain(ways.map(|(isa, _, way)| (isa, true, way)))
+    })
 }
 
 /// A generator of numbers (SplitMix64).

@@ -1,10 +1,10 @@
 //! exp, ln, sigmoid and tanh against the `f64` functions of std: largest errors, special values,
 //! the same bits on every fused set.
 
-mod common;
-
 use sae_kernels::Isa;
 use sae_kernels::math::{Function, map};
+
+use crate::common;
 
 const FUNCTIONS: [Function; 4] = [Function::Exp, Function::Ln, Function::Sigmoid, Function::Tanh];
 
