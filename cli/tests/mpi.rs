@@ -1,6 +1,5 @@
 //! `mpirun -n 2 sae train` is `sae train` by two processes. (Without an MPI library there is no feature
 //! `mpi`: scripts/mpi.sh installs one and runs this.)
-#![cfg(feature = "mpi")]
 
 #[path = "../../tests/common/folder.rs"]
 mod folder;

@@ -2,12 +2,9 @@
 //! with a fused multiply-add, with any number of threads, with zeros left out or not, and stopped
 //! half-way and resumed or not.
 
-mod common;
+use crate::common::pixels;
 #[cfg(feature = "model")]
-#[path = "common/folder.rs"]
-mod folder;
-
-use common::pixels;
+use crate::folder::Folder;
 use sae::{Activation, Isa, Samples, Settings, Trainer, TrainerBuilder, compute::ThreadPool};
 
 /// FNV-1a, 64 bits, over little-endian numbers.
@@ -54,7 +51,7 @@ fn trained(settings: &Settings, samples: &Samples, way: Way, steps: u64) -> Trai
 /// Another trainer, which has from this one what a checkpoint's file holds and nothing else.
 #[cfg(feature = "model")]
 fn resumed(mut trainer: Trainer, samples: &Samples, way: Way) -> Trainer {
-    let folder = folder::Folder::new("same-bits");
+    let folder = Folder::new("same-bits");
     let path = folder.0.join("run.ckpt");
     let mut checkpoints = sae::files::Checkpoints::new(&path, 1, &trainer).unwrap();
     checkpoints.save(&mut trainer).unwrap();

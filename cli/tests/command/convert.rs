@@ -1,14 +1,11 @@
 //! `sae convert` as a person or a script runs it.
 
-#[path = "../../tests/common/folder.rs"]
-mod folder;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use folder::Folder;
+use crate::folder::Folder;
 use png::{BitDepth, ColorType};
 use sae::data::{Idx, npy};
 use serde_json::{Value, json};

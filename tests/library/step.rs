@@ -1,8 +1,6 @@
 //! The training step and the evaluation against PyTorch and against the reference's plain loops.
 
-mod common;
-
-use common::{pixels, uniform};
+use crate::common::{pixels, uniform};
 use proptest::prelude::*;
 use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, network::layout};
 use sae_kernels::reference::{Gate, Net, Penalty};
@@ -64,7 +62,7 @@ fn single(numbers: &[f64]) -> Vec<f32> {
 /// The two recorded trainings of PyTorch 2.15 in float64; see `tests/torch/record.py`.
 #[test]
 fn pytorch_takes_the_same_steps() {
-    let recorded: Value = serde_json::from_str(include_str!("torch/step.json")).unwrap();
+    let recorded: Value = serde_json::from_str(include_str!("../torch/step.json")).unwrap();
     for case in recorded["cases"].as_array().unwrap() {
         for isa in Isa::all() {
             pytorch_case(case, isa);

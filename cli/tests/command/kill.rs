@@ -2,17 +2,13 @@
 //! disturbed; on a full disk the checkpoint that is there stays.
 //!
 //! `SAE_KILLS` says how many times (200). Unix only: a kill that cannot be caught.
-#![cfg(unix)]
-
-#[path = "../../tests/common/folder.rs"]
-mod folder;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Instant, SystemTime};
 
-use folder::Folder;
+use crate::folder::Folder;
 use sae::files::Checkpoint;
 
 /// Files in a folder that a writer did not finish.

@@ -1,12 +1,9 @@
 //! What a person looks at: histories, comparisons, reports, and what machines read in their place.
 
-#[path = "../../tests/common/folder.rs"]
-mod folder;
-
 use std::fs;
 use std::process::Command;
 
-use folder::Folder;
+use crate::folder::Folder;
 use serde_json::Value;
 
 /// A folder with drawn digits and two models, `normal` and `sparse`.

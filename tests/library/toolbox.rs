@@ -1,10 +1,8 @@
 //! Every part of the toolbox does what it says, alone and with others.
 
-mod common;
-
 use std::ops::ControlFlow;
 
-use common::pixels;
+use crate::common::pixels;
 use proptest::prelude::*;
 use sae::{
     Activation, Code, Corruption, Initialization, Isa, LayerPenalty, Loss, Measure, Optimizer,
@@ -203,7 +201,7 @@ fn tied_weights_stay_tied_with_any_gradient() {
     let mut settings = settings(&[FEATURES, 5, FEATURES]);
     settings.tied = true;
     let mut trainer = trainer(&settings, &samples);
-    let gradient = common::uniform(3, trainer.autoencoder().parameters().len());
+    let gradient = crate::common::uniform(3, trainer.autoencoder().parameters().len());
     trainer.step_with(&gradient).unwrap();
     let net = trainer.autoencoder();
     for at in 0..FEATURES * 5 {
@@ -340,7 +338,7 @@ impl MapSettings for (Vec<sae::StepReport>, sae::Autoencoder) {
 fn lbfgs_finds_the_optimum_of_a_linear_network() {
     // Data of rank 3, with a mean.
     let basis = pixels(1, 3, FEATURES);
-    let factors = common::uniform(2, 3 * 40);
+    let factors = crate::common::uniform(2, 3 * 40);
     let row = |sample: usize, feature: usize| -> f32 {
         (0..3).map(|k| factors[sample * 3 + k] * basis[k * FEATURES + feature]).sum()
     };

@@ -1,8 +1,4 @@
 //! Files that change under the map, and numbers that are none, in the library and the command.
-#![cfg(unix)]
-
-#[path = "../../tests/common/folder.rs"]
-mod folder;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use folder::Folder;
+use crate::folder::Folder;
 use sae::{
     Error, Samples, Scaling, Trainer,
     data::{Idx, idx},

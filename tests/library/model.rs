@@ -1,5 +1,4 @@
 //! Model files of earlier versions, and files that are no model.
-#![cfg(feature = "model")]
 
 use sae::{Activation, Autoencoder, Code, LayerPenalty, Optimizer, Scaling, Schedule};
 

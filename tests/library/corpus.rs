@@ -1,12 +1,11 @@
 //! The fuzz targets' seeds and findings, through the same doors, without a fuzzer.
-#![cfg(all(feature = "model", feature = "gz"))]
 
 use std::fs;
 use std::path::Path;
 
 use sae::{Autoencoder, Settings, data::Idx, files::Checkpoint};
 
-#[path = "../fuzz/small.rs"]
+#[path = "../../fuzz/small.rs"]
 mod small;
 
 /// Every seed of a target.

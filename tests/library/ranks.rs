@@ -1,17 +1,13 @@
 //! Several ranks train as one process does with the same batches, and end together.
 
-mod common;
-#[path = "common/threads.rs"]
-mod threads;
-
 use std::ops::ControlFlow;
 
-use common::pixels;
+use crate::common::pixels;
+use crate::threads::Threads;
 use sae::{
     Activation, Code, Corruption, Error, LayerPenalty, Loss, Measure, Optimizer, Samples, Settings,
     StepReport, Target, Trainer, TrainerBuilder, data::Order,
 };
-use threads::Threads;
 
 const SAMPLES: usize = 90;
 const FEATURES: usize = 36;

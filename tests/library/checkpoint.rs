@@ -1,16 +1,11 @@
 //! A training that goes on from a checkpoint ends in the bits of one that was never stopped, and
 //! refuses what it does not fit.
-#![cfg(feature = "model")]
-
-mod common;
-#[path = "common/folder.rs"]
-mod folder;
 
 use std::fs;
 use std::path::PathBuf;
 
-use common::pixels;
-use folder::Folder;
+use crate::common::pixels;
+use crate::folder::Folder;
 use sae::{
     Autoencoder, Code, Corruption, Isa, Measure, Optimizer, Samples, Scaling, Schedule, Target,
     Trainer, TrainerBuilder,

@@ -1,13 +1,9 @@
 //! Every example of the command's help works as it stands, but for fewer steps.
-#![cfg(unix)]
-
-#[path = "../../tests/common/folder.rs"]
-mod folder;
 
 use std::path::Path;
 use std::process::Command;
 
-use folder::Folder;
+use crate::folder::Folder;
 
 fn sae(folder: &Path, words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sae")).args(words).current_dir(folder).output();

@@ -2,9 +2,7 @@
 //! than the data. Each trains to finite numbers, the same bits on every fused set and for any
 //! number of threads.
 
-mod common;
-
-use common::pixels;
+use crate::common::pixels;
 use sae::{Isa, Samples, Trainer, compute::ThreadPool};
 
 /// Bits of the weights after some steps, and of the codes.

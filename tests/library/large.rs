@@ -1,5 +1,4 @@
 //! A mapped file of more than 4 GiB, a hole on the disk, takes little memory of the process's own.
-#![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
 use std::io::Write;

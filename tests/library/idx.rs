@@ -1,15 +1,10 @@
 //! IDX files, good and bad, through every way in.
 
-#[path = "common/counting.rs"]
-mod counting;
-#[path = "common/folder.rs"]
-mod folder;
-
 use std::fs::{self, File};
 use std::path::Path;
 
-use counting::LARGEST;
-use folder::Folder;
+use crate::counting::LARGEST;
+use crate::folder::Folder;
 use proptest::prelude::*;
 use sae::data::idx::{self, Element};
 use sae::{

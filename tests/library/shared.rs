@@ -1,14 +1,10 @@
 //! Samples in memory that another owns: the same training as from a file or from numbers of one's
 //! own, and nothing is copied.
 
-mod common;
-#[path = "common/folder.rs"]
-mod folder;
-
 use std::sync::Arc;
 
-use common::{pixels, uniform};
-use folder::Folder;
+use crate::common::{pixels, uniform};
+use crate::folder::Folder;
 use sae::{
     Samples, Scaling, Trainer,
     data::{Idx, idx},

@@ -1,10 +1,7 @@
 //! What the examples print, after few steps.
 //!
-//! `cargo test` builds them beside the tests; `cargo test --test examples` alone does not. Those that
+//! `cargo test` builds them beside the tests; `cargo test --test library` alone does not. Those that
 //! are not there are skipped.
-
-#[path = "common/folder.rs"]
-mod folder;
 
 use std::fs;
 use std::path::Path;
@@ -61,7 +58,7 @@ fn article() {
 
 #[test]
 fn encode_your_data() {
-    let folder = folder::Folder::new("encode-your-data");
+    let folder = crate::folder::Folder::new("encode-your-data");
     let table = folder.path("table.csv");
     let line =
         |i: usize| format!("{}, {},{}\n", i % 7, 1000 * (i * i % 11), -0.01 * (i % 5) as f32);

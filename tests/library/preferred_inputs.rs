@@ -1,8 +1,6 @@
 //! What units look for.
 
-mod common;
-
-use common::uniform;
+use crate::common::uniform;
 use sae::{
     Activation, Autoencoder, Engine, Initialization, Isa, Scaling, Settings, compute::ThreadPool,
 };

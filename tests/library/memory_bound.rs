@@ -1,14 +1,10 @@
 //! What a header claims gets no memory: beyond a file's own bytes the readers take at most 1 MiB
 //! until its length has proven it. One thread's live bytes are counted.
-#![cfg(all(feature = "model", feature = "gz"))]
-
-#[path = "common/counting.rs"]
-mod counting;
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use counting::peak;
+use crate::counting::peak;
 use sae::{Autoencoder, Scaling, Settings, data::Idx, files::Checkpoint};
 
 const MIB: usize = 1 << 20;

@@ -1,10 +1,8 @@
 //! Order and their order, divergence, and what a trained network gives back.
 
-mod common;
-
 use std::ops::ControlFlow;
 
-use common::{pixels, uniform};
+use crate::common::{pixels, uniform};
 use proptest::prelude::*;
 use sae::{Activation, Error, Samples, Settings, Trainer, compute::ThreadPool, data::Order};
 

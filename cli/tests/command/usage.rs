@@ -1,15 +1,12 @@
 //! The command as a person or a script runs it.
 
-#[path = "../../tests/common/folder.rs"]
-mod folder;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use folder::Folder;
+use crate::folder::Folder;
 
 fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));

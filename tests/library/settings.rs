@@ -120,10 +120,12 @@ fn the_penalty_needs_a_sigmoid() {
 
 #[test]
 fn names_of_activations() {
+    let mut settings = Settings::default();
     for activation in Activation::ALL {
-        assert_eq!(sae::activation_of(activation.name()).unwrap(), activation);
+        settings.set("activation", activation.name(), 1).unwrap();
+        assert_eq!(settings.activation, activation);
     }
-    let text = sae::activation_of("softmax").unwrap_err().to_string();
+    let text = settings.set("activation", "softmax", 1).unwrap_err().to_string();
     assert!(text.contains("softmax") && text.contains("leaky-relu"), "{text}");
 }
 
