@@ -185,7 +185,7 @@ mod tests {
             let (name, here, there) = settings.difference(&Settings::default()).unwrap();
             assert_eq!((name, here, there), (field.name, text.to_owned(), field.default()));
             #[cfg(feature = "model")]
-            assert_eq!(Settings::from_value(&settings.to_value()).unwrap(), settings);
+            assert_eq!(serde_json::from_value::<Settings>(settings.to_value()).unwrap(), settings);
             for alias in field.aliases {
                 let mut other = Settings::default();
                 other.set(alias, text, 10).unwrap();

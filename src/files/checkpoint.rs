@@ -24,8 +24,7 @@ use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
-use crate::settings::Settings;
-use crate::settings::json;
+use crate::settings::{Settings, json};
 use crate::training::snapshot::{Progress, Snapshot};
 use crate::training::trainer::TrainerBuilder;
 use crate::training::workspace::State;
@@ -52,14 +51,14 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is no checkpoint, is of another
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is not a checkpoint, is of another
     /// version, or is damaged.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::from_bytes(path, &read_file(path, "a checkpoint")?)
     }
 
-    /// The checkpoint in these bytes; `path` is what errors call it.
+    /// Reads the bytes of a checkpoint; `path` is for errors.
     ///
     /// # Errors
     /// [`Error::Format`], as for [`Checkpoint::load`].
@@ -114,7 +113,7 @@ impl Checkpoint {
         }))
     }
 
-    /// Name of the `n`-th checkpoint before the newest, which is at `path`.
+    /// Path of the `n`-th checkpoint before the newest, which is at `path`.
     pub fn earlier(path: impl AsRef<Path>, n: usize) -> PathBuf {
         let mut name = path.as_ref().as_os_str().to_owned();
         name.push(format!(".{n}"));
@@ -126,12 +125,12 @@ impl Checkpoint {
         &self.0.progress.settings
     }
 
-    /// How the data was scaled.
+    /// The scaling of the data.
     pub fn scaling(&self) -> Scaling {
         self.0.progress.scaling
     }
 
-    /// Steps done.
+    /// Number of steps done.
     pub fn steps(&self) -> u64 {
         self.0.progress.step
     }
@@ -141,11 +140,11 @@ impl Checkpoint {
         self.0.progress.early_stopping.map(|record| record.patience)
     }
 
-    /// The same training, to continue with other samples, from their next epoch. (It then ends in
+    /// The same training, to continue with other samples from their next epoch. (It then ends in
     /// other bits than one that was built on them.)
     ///
     /// # Errors
-    /// A sample that is looked at is not of finite numbers.
+    /// [`Error::Shape`] if a sample that is checked has a feature that is not finite.
     pub fn with_samples(mut self, samples: &Samples) -> Result<Self> {
         let progress = &mut self.0.progress;
         progress.data = Fingerprint::of(samples)?;

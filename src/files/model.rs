@@ -10,7 +10,6 @@
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), and
 //! version 1 has no gates, fewer settings and no `penalty_factor`.
 
-use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -22,8 +21,7 @@ use crate::files::atomic;
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end, layout};
-use crate::settings::json;
-use crate::settings::{Code, Settings};
+use crate::settings::{Code, Settings, json};
 
 pub(crate) const KEY: &str = "sae";
 const VERSION: u64 = 3;
@@ -49,7 +47,7 @@ struct Versioned {
     version: u64,
 }
 
-/// Name of the tensor of what the code is gated by, if it is.
+/// Name of the tensor of the code's thresholds, if it has any.
 fn gate_name(settings: &Settings) -> Option<&'static str> {
     match settings.code {
         Code::Dense | Code::TopK(_) => None,
@@ -58,7 +56,7 @@ fn gate_name(settings: &Settings) -> Option<&'static str> {
     }
 }
 
-/// Name of a layer's tensors without `.weight` or `.bias`.
+/// Name of the tensors of a layer, without `.weight` or `.bias`.
 pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     match layer.checked_sub(encoder_layers) {
         None => format!("encoder.{}", 2 * layer),
@@ -66,14 +64,13 @@ pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     }
 }
 
-/// The numbers' bytes, as they stand in files.
+/// The bytes of numbers in a file.
 pub(crate) fn little_endian(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 impl Autoencoder {
-    /// Writes a model file. The write is atomic: until it is complete on the disk, a file of that
-    /// name stays as it was.
+    /// Writes a model file, atomically: an older file is valid until the new one is on the disk.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; [`Error::Format`] if a parameter is not finite,
@@ -81,9 +78,7 @@ impl Autoencoder {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = self.bytes().map_err(|problem| Error::format(path, None, problem))?;
-        atomic::replace(path, |path| {
-            fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
-        })
+        atomic::write(path, &bytes)
     }
 
     /// The bytes of a model file of it.
@@ -142,14 +137,14 @@ impl Autoencoder {
     /// Reads a model file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is no model file, is of another
-    /// version, or its settings, tensors or numbers make no sense.
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is not a model file, is of a
+    /// later version, or its settings, tensors or numbers are invalid.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::from_bytes(path, &read_file(path, "a model file")?)
     }
 
-    /// The model in a file's bytes; `path` is what errors call it.
+    /// Reads the bytes of a model file; `path` is for errors.
     ///
     /// # Errors
     /// [`Error::Format`], as for [`Autoencoder::load`].

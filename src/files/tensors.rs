@@ -87,8 +87,8 @@ pub(crate) fn not_finite(numbers: &[f32]) -> Option<(usize, f32)> {
     Some((at, numbers[at]))
 }
 
-/// Reads a file whole once its first bytes can be one's of this format, so that a great file of
-/// another kind is refused at once. `expected` is what errors call it.
+/// Reads a file if its first bytes can be those of a safetensors file, so that a large file of
+/// another kind is refused at once. Errors call what it should be `expected`.
 pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
     let wrong = |problem: String| Err(Error::format(path, None, problem));
     if path.is_dir() {
@@ -106,7 +106,7 @@ pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
         (Some(&length), Some(b'{')) => {
             let length = u64::from_le_bytes(length);
             if length > MAX_HEADER {
-                return wrong(format!("not {expected}: its header's length makes no sense"));
+                return wrong(format!("not {expected}: its header has an invalid length"));
             }
             if length + 8 > metadata.len() {
                 return wrong(format!(

@@ -107,12 +107,6 @@ impl Settings {
         Value::Object(Settings::fields().iter().map(value).collect())
     }
 
-    /// Settings from a file, where unknown fields are ignored. Not validated.
-    pub(crate) fn from_value(value: &Value) -> Parsed<Self> {
-        let object = value.as_object().ok_or("expected an object of settings")?;
-        Self::from_object(object).map_err(|error| error.to_string())
-    }
-
     fn from_object(object: &Map<String, Value>) -> Result<Self> {
         if let Some(name) = REQUIRED.iter().find(|&&name| !object.contains_key(name)) {
             return Err(Error::setting("settings", format!("missing field `{name}`")));
@@ -133,10 +127,11 @@ impl Serialize for Settings {
     }
 }
 
-/// Not validated.
+/// Ignores unknown fields, and does not validate.
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Self::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        let object = Map::deserialize(deserializer)?;
+        Self::from_object(&object).map_err(D::Error::custom)
     }
 }
 

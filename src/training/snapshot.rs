@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::training::controller::Control;
 use crate::training::early_stopping::{EarlyStopping, Record};
 use crate::training::trainer::Trainer;
+use crate::training::workspace::Context;
 
 /// A training after some step.
 #[derive(Clone, Debug)]
@@ -49,16 +50,17 @@ pub(crate) struct Progress {
 impl Progress {
     /// That of a trainer.
     pub fn of(trainer: &Trainer, data: Fingerprint) -> Self {
+        let Context { net, state, .. } = &trainer.cx;
         let (epoch, position) = trainer.order.position();
         Progress {
-            settings: trainer.cx.net.settings.clone(),
-            scaling: trainer.cx.net.scaling,
+            settings: net.settings.clone(),
+            scaling: net.scaling,
             data,
-            step: trainer.cx.state.step,
+            step: state.step,
             epoch,
             position,
-            penalty_factor: trainer.cx.net.penalty_factor,
-            control: trainer.cx.state.control,
+            penalty_factor: net.penalty_factor,
+            control: state.control,
             early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
         }
     }
@@ -98,9 +100,9 @@ impl Snapshot {
         let Progress { step, epoch, position, penalty_factor, control, early_stopping, .. } =
             self.progress;
         trainer.order.seek(epoch, position);
-        trainer.cx.net.parameters = self.parameters;
-        trainer.cx.net.penalty_factor = penalty_factor;
-        let state = &mut trainer.cx.state;
+        let Context { net, state, .. } = &mut trainer.cx;
+        net.parameters = self.parameters;
+        net.penalty_factor = penalty_factor;
         (state.first, state.second) = (self.first_moment, self.second_moment);
         (state.step, state.control) = (step, control);
         let mut rest = &self.running_means[..];
