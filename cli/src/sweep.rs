@@ -242,7 +242,7 @@ impl Rung<'_> {
     /// One trial up to so many steps, from its checkpoint if it has one. `None` if a signal came.
     fn train(&self, trial: usize, steps: u64, folder: &Path) -> Result<Option<Outcome>> {
         let path = folder.join(format!("{trial:04}.ckpt"));
-        let mut builder = Trainer::builder().settings(self.trials[trial].settings.clone());
+        let mut builder = Trainer::builder(self.trials[trial].settings.clone());
         if path.exists() {
             let checkpoint = Checkpoint::load(&path)?;
             // One that went further belongs to a rung that the journal knows no more of.

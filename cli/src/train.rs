@@ -156,7 +156,7 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     // Those of a checkpoint, for one, are known at rank 0 alone.
     let settings = plan.as_ref().map_or(String::new(), |plan| plan.settings.to_json());
     let settings = Settings::from_json(&job.share(settings)?)?;
-    let mut builder = job.join(Trainer::builder()).sharded(args.sharded);
+    let mut builder = job.join(Trainer::builder(settings)).sharded(args.sharded);
     let mut paths = None;
     if let Some(Plan { checkpoint, picture, history, .. }) = plan {
         paths = Some([picture, history]);
@@ -164,7 +164,6 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
             builder = builder.resume(checkpoint);
         }
     }
-    builder = builder.settings(settings);
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
