@@ -76,12 +76,10 @@ mod error;
 pub mod files;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-#[cfg(feature = "model")]
-mod json;
 pub mod network;
 pub mod ranks;
 mod settings;
-pub mod training;
+mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::Engine;
@@ -93,5 +91,5 @@ pub use settings::{
     Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
     Schedule, Settings, Target,
 };
-pub use training::step::StepReport;
+pub use training::objective::StepReport;
 pub use training::trainer::{Trainer, TrainerBuilder};

@@ -6,7 +6,7 @@
 mod choices;
 mod field;
 #[cfg(feature = "model")]
-mod json;
+pub(crate) mod json;
 mod table;
 mod validate;
 
@@ -102,12 +102,6 @@ impl Settings {
         }
     }
 
-    /// Whether a step needs all gradients in memory before the first weight changes.
-    pub(crate) fn wants_gradient(&self) -> bool {
-        let fused = matches!(self.optimizer, Optimizer::Adam | Optimizer::AdamW { .. });
-        !fused || self.tied || self.clip > 0.0
-    }
-
     /// The learning rate of a step; the first is 1. For settings that [`Settings::validate`] accepts.
     pub fn learning_rate_of(&self, step: u64) -> f64 {
         if step <= self.warm_up {
@@ -191,7 +185,7 @@ mod tests {
             let (name, here, there) = settings.difference(&Settings::default()).unwrap();
             assert_eq!((name, here, there), (field.name, text.to_owned(), field.default()));
             #[cfg(feature = "model")]
-            assert_eq!(Settings::from_value(&settings.to_value()).unwrap(), settings);
+            assert_eq!(serde_json::from_value::<Settings>(settings.to_value()).unwrap(), settings);
             for alias in field.aliases {
                 let mut other = Settings::default();
                 other.set(alias, text, 10).unwrap();

@@ -189,7 +189,7 @@ fn a_set_that_does_not_exist_is_named_with_those_that_do() {
     let (name, mut place) = (c("sse"), null_mut());
     // SAFETY: the text and the place are there.
     let status = unsafe { sae_kernels_new(name.as_ptr(), &mut place) };
-    let words = "name: 'sse': expected one of scalar, portable, avx2, avx512, neon";
+    let words = "name: 'sse': expected one of avx512, avx2, neon, portable, scalar";
     refused(status, SaeStatus::Setting, words);
     assert!(last_error().ends_with(words) && place.is_null());
 }

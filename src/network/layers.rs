@@ -139,11 +139,14 @@ pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
 
 /// Gives the weights from each unit below a layer length 1; a row of zeros stays as it is.
 pub(crate) fn normalise_rows(layer: &Layer, parameters: &mut [f32]) {
-    for row in parameters[layer.weights()].chunks_mut(layer.outputs) {
-        let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            let scale = (1.0 / length) as f32;
-            row.iter_mut().for_each(|w| *w *= scale);
-        }
+    parameters[layer.weights()].chunks_mut(layer.outputs).for_each(normalise_row);
+}
+
+/// Scales a row of weights to length 1; zeros stay as they are.
+pub(crate) fn normalise_row(row: &mut [f32]) {
+    let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        let scale = (1.0 / length) as f32;
+        row.iter_mut().for_each(|w| *w *= scale);
     }
 }

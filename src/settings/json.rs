@@ -1,11 +1,44 @@
 //! Settings as JSON: an object with a field for each, choices in their text's grammar.
 
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::field::{Field, Kind};
 use super::{Settings, unknown};
 use crate::error::{Error, Result};
-use crate::json::{Parsed, parse};
+
+/// What is wrong with a JSON value, in a sentence without its beginning.
+pub(crate) type Parsed<T> = std::result::Result<T, String>;
+
+/// Maximum number of bytes that JSON from outside may take in memory.
+const MAX_JSON: usize = 1 << 20;
+
+/// Reads JSON from outside, which must not take more than 1 MiB in memory.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Parsed<T> {
+    // A node of serde_json's map has room for eleven entries; a vector that grows holds its old
+    // bytes and its new ones.
+    check_memory(text, 640, 136)?;
+    serde_json::from_slice(text).map_err(|e| e.to_string())
+}
+
+/// Fails if JSON could take more than 1 MiB in memory, which may be a hundred times its length, where
+/// a non-empty object takes at most `object` bytes and each further element of one at most `element`.
+pub(crate) fn check_memory(text: &[u8], object: usize, element: usize) -> Parsed<()> {
+    // What stands within strings is counted as well: it is little.
+    let cost = |byte: &u8| match byte {
+        b'{' => object,
+        b'[' => 128,
+        b',' => element,
+        _ => 0,
+    };
+    let most = text.iter().map(cost).sum::<usize>() + 4 * text.len();
+    if most > MAX_JSON {
+        let length = text.len();
+        return Err(format!("{length} bytes of JSON could take {most} in memory"));
+    }
+    Ok(())
+}
 
 /// The fields of the first files. Those added since may be missing, and are then at their default.
 const REQUIRED: [&str; 12] = [
@@ -74,12 +107,6 @@ impl Settings {
         Value::Object(Settings::fields().iter().map(value).collect())
     }
 
-    /// Settings from a file, where unknown fields are ignored. Not validated.
-    pub(crate) fn from_value(value: &Value) -> Parsed<Self> {
-        let object = value.as_object().ok_or("expected an object of settings")?;
-        Self::from_object(object).map_err(|error| error.to_string())
-    }
-
     fn from_object(object: &Map<String, Value>) -> Result<Self> {
         if let Some(name) = REQUIRED.iter().find(|&&name| !object.contains_key(name)) {
             return Err(Error::setting("settings", format!("missing field `{name}`")));
@@ -91,6 +118,20 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+}
+
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+/// Ignores unknown fields, and does not validate.
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        Self::from_object(&object).map_err(D::Error::custom)
     }
 }
 
