@@ -1,10 +1,9 @@
 //! What computes: the instruction set, the threads and the division of work among them; random
 //! streams.
 
-mod engine;
+pub(crate) mod engine;
 mod pool;
 pub(crate) mod random;
 
-pub use engine::Engine;
-pub(crate) use engine::{LayerView, forward, row_parts};
+pub(crate) use engine::{Engine, LayerView, divided, forward, row_parts};
 pub use pool::{ThreadPool, available_threads};

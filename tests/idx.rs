@@ -1,4 +1,4 @@
-//! IDX files, good and bad, through every way in.
+//! IDX files, good and bad, opened, read and taken from memory.
 
 #[path = "common/counting.rs"]
 mod counting;
@@ -11,10 +11,9 @@ use std::path::Path;
 use counting::LARGEST;
 use folder::Folder;
 use proptest::prelude::*;
-use sae::data::idx::{self, Element};
 use sae::{
-    Error,
-    data::{ElementType, Idx},
+    Error, Samples, Scaling,
+    data::{Array, Element, ElementType, write_idx},
 };
 
 #[cfg(feature = "gz")]
@@ -35,11 +34,11 @@ fn file(kind: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
 /// The error of each way in, which must name the file and hold each of `words`.
 fn refused(path: &Path, words: &[&str]) {
     LARGEST.set(0);
-    let mut errors = vec![("open", Idx::open(path)), ("read", Idx::read(path))];
+    let mut errors = vec![("open", Array::open(path)), ("read", Array::read(path))];
     let length = match fs::read(path) {
         Ok(bytes) => {
             let length = bytes.len();
-            errors.push(("from_bytes", Idx::from_bytes(path, bytes)));
+            errors.push(("from_bytes", Array::from_bytes(path, bytes)));
             length
         }
         Err(_) => 0,
@@ -113,8 +112,8 @@ fn bad_gzip_is_refused() {
     let table: &[(&str, Vec<u8>, &[&str])] = &[
         ("magic-only", packed[..2].to_vec(), &["cut off"]),
         ("cut-header", packed[..7].to_vec(), &["cut off"]),
-        ("cut-data", packed[..n / 2].to_vec(), &["cut off", "unpacked bytes"]),
-        ("cut-crc", packed[..n - 8].to_vec(), &["cut off", "after 2012 unpacked"]),
+        ("cut-data", packed[..n / 2].to_vec(), &["cut off", "uncompressed bytes"]),
+        ("cut-crc", packed[..n - 8].to_vec(), &["cut off", "after 2012 uncompressed"]),
         ("cut-one", packed[..n - 1].to_vec(), &["cut off"]),
         ("crc", crc, &["bad gzip data", "checksum"]),
         ("flipped", flipped, &[]),
@@ -122,12 +121,16 @@ fn bad_gzip_is_refused() {
         ("tail", [&packed[..], b"xyz"].concat(), &["bad gzip data", "follow its end"]),
         ("tail-1f", [&packed[..], &[0x1f, 0x8b]].concat(), &["cut off"]),
         ("zeros", [&packed[..], &[0; 64]].concat(), &["bad gzip data", "follow its end"]),
-        ("long", gz(&[&good[..], &[0]].concat()), &["40 x 50 u8 = 2012", "unpacked", "2013 or"]),
+        (
+            "long",
+            gz(&[&good[..], &[0]].concat()),
+            &["40 x 50 u8 = 2012", "uncompressed", "2013 or"],
+        ),
         ("two", [&packed[..], &gz(&[1, 2])].concat(), &["= 2012 bytes", "2013 or more"]),
-        ("short", gz(&good[..2011]), &["= 2012 bytes", "the unpacked content has 2011"]),
-        ("empty", gz(&[]), &["empty", "unpacked"]),
-        ("type", gz(&[0, 0, 0x0A, 1, 0, 0, 0, 1, 0]), &["byte 2", "0x0A", "unpacked"]),
-        ("twice", gz(&packed), &["packed with gzip twice"]),
+        ("short", gz(&good[..2011]), &["= 2012 bytes", "the uncompressed content has 2011"]),
+        ("empty", gz(&[]), &["empty", "uncompressed"]),
+        ("type", gz(&[0, 0, 0x0A, 1, 0, 0, 0, 1, 0]), &["byte 2", "0x0A", "uncompressed"]),
+        ("twice", gz(&packed), &["compressed with gzip twice"]),
         // A header that asks for 3.9 GiB, with little behind it; and 64 MiB behind a small header.
         ("claim", gz(&file(8, &[0xF9A0_0000], &[7; 100])), &["4188012544 u8", "has 108"]),
         ("bomb", gz(&file(8, &[100], &vec![0; 64 << 20])), &["100 u8 = 108", "109 or more"]),
@@ -143,7 +146,7 @@ fn bad_gzip_is_refused() {
 fn memory_grows_with_the_data() {
     let whole = file(8, &[1 << 30], &vec![0; 4 << 20]);
     LARGEST.set(0);
-    let error = Idx::from_bytes("claims", gz(&whole)).unwrap_err().to_string();
+    let error = Array::from_bytes("claims", gz(&whole)).unwrap_err().to_string();
     assert!(LARGEST.get() <= 2 * whole.len() + (1 << 20), "{} bytes", LARGEST.get());
     assert!(error.contains("1073741824 u8") && error.contains("has 4194312"), "{error}");
 }
@@ -152,7 +155,7 @@ fn memory_grows_with_the_data() {
 #[test]
 fn gzip_asks_for_the_feature() {
     let folder = Folder::new("idx");
-    refused(&folder.file("a.idx", b"\x1f\x8b\x08\0"), &["unpack it first", "feature `gz`"]);
+    refused(&folder.file("a.idx", b"\x1f\x8b\x08\0"), &["decompress it first", "feature `gz`"]);
 }
 
 #[test]
@@ -183,13 +186,13 @@ fn a_file_without_permission_is_refused() {
 fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f32) {
     let folder = Folder::new("idx");
     let path = folder.0.join("a.idx");
-    idx::write(&path, dims, values).unwrap();
+    write_idx(&path, dims, values).unwrap();
     let bytes = fs::read(&path).unwrap();
     let start = 4 + 4 * dims.len();
     assert_eq!(bytes.len(), start + values.len() * T::TYPE.size());
 
-    let mut files = vec![Idx::open(&path).unwrap(), Idx::read(&path).unwrap()];
-    files.push(Idx::from_bytes(&path, bytes.clone()).unwrap());
+    let mut files = vec![Array::open(&path).unwrap(), Array::read(&path).unwrap()];
+    files.push(Array::from_bytes(&path, bytes.clone()).unwrap());
     #[cfg(feature = "gz")]
     {
         // In one member and in two.
@@ -197,9 +200,9 @@ fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f3
         let two = [gz(&bytes[..middle]), gz(&bytes[middle..])].concat();
         for packed in [gz(&bytes), two] {
             let named = folder.file("packed-without-the-ending", &packed);
-            files.push(Idx::open(&named).unwrap());
-            files.push(Idx::read(&named).unwrap());
-            files.push(Idx::from_bytes("memory", packed).unwrap());
+            files.push(Array::open(&named).unwrap());
+            files.push(Array::read(&named).unwrap());
+            files.push(Array::from_bytes("memory", packed).unwrap());
         }
     }
     for file in &files {
@@ -208,7 +211,6 @@ fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f3
         assert_eq!(file.samples(), dims[0]);
         assert_eq!(file.features(), values.len() / dims[0]);
         assert_eq!(file.as_u8(), (T::TYPE == ElementType::U8).then(|| &bytes[start..]));
-        file.unchanged().unwrap();
         let mut row = vec![0.0; file.features()];
         for (i, sample) in values.chunks(row.len()).enumerate() {
             file.read_row(i, &mut row);
@@ -271,7 +273,7 @@ proptest! {
         ),
     ) {
         let bytes = if good { [&[0, 0, kind, 1][..], &tail].concat() } else { tail };
-        if let Ok(file) = Idx::from_bytes("any", bytes) {
+        if let Ok(file) = Array::from_bytes("any", bytes) {
             let mut row = vec![0.0; file.features()];
             (0..file.samples()).for_each(|i| file.read_row(i, &mut row));
         }
@@ -282,18 +284,18 @@ proptest! {
 fn known_bytes() {
     let folder = Folder::new("idx");
     let path = folder.0.join("a.idx");
-    idx::write(&path, &[2, 1], &[1.0f32, -2.0]).unwrap();
+    write_idx(&path, &[2, 1], &[1.0f32, -2.0]).unwrap();
     let expected =
         [[0, 0, 0x0D, 2], [0, 0, 0, 2], [0, 0, 0, 1], [0x3f, 0x80, 0, 0], [0xc0, 0, 0, 0]];
     assert_eq!(fs::read(&path).unwrap(), expected.as_flattened());
-    idx::write(&path, &[2], &[-2i16, 258]).unwrap();
+    write_idx(&path, &[2], &[-2i16, 258]).unwrap();
     let expected = [0, 0, 0x0B, 1, 0, 0, 0, 2, 0xff, 0xfe, 1, 2];
     assert_eq!(fs::read(&path).unwrap(), expected);
 
     // Rounded to the nearest, not cut.
-    idx::write(&path, &[2], &[16_777_219i32, i32::MIN]).unwrap();
+    write_idx(&path, &[2], &[16_777_219i32, i32::MIN]).unwrap();
     let mut row = [0.0];
-    let file = Idx::open(&path).unwrap();
+    let file = Array::open(&path).unwrap();
     file.read_row(0, &mut row);
     assert_eq!(row, [16_777_220.0]);
     file.read_row(1, &mut row);
@@ -301,8 +303,8 @@ fn known_bytes() {
     drop(file);
 
     // The highest rank.
-    idx::write(&path, &[1; 255], &[5u8]).unwrap();
-    let file = Idx::open(&path).unwrap();
+    write_idx(&path, &[1; 255], &[5u8]).unwrap();
+    let file = Array::open(&path).unwrap();
     assert_eq!((file.dims().len(), file.as_u8()), (255, Some(&[5u8][..])));
     assert!(format!("{file:?}").contains("1 x 1 x 1 x 1 x 1 x 1 x 1 x 1 x ... u8"));
 }
@@ -324,13 +326,13 @@ fn writing_checks_the_shape() {
         (&[1 << 31, 1 << 31, 4], "3 values were given for"), // 2^64 comes round to 0
     ];
     for (dims, words) in table {
-        let error = idx::write(&path, dims, &[1u8, 2, 3]).unwrap_err();
+        let error = write_idx(&path, dims, &[1u8, 2, 3]).unwrap_err();
         assert!(matches!(error, Error::Shape(_)), "{error:?}");
         let text = error.to_string();
         assert!(text.contains(words) && text.contains("never.idx"), "{text}");
         assert!(!path.exists());
     }
-    let error = idx::write(&folder.0, &[1], &[1u8]).unwrap_err().to_string();
+    let error = write_idx(&folder.0, &[1], &[1u8]).unwrap_err().to_string();
     assert!(error.contains("cannot create"), "{error}");
 }
 
@@ -339,7 +341,9 @@ fn a_changed_file_is_noticed() {
     let folder = Folder::new("idx");
     let bytes = file(8, &[2, 3], &[9; 6]);
     let path = folder.file("a.idx", &bytes);
-    let (mapped, loaded) = (Idx::open(&path).unwrap(), Idx::read(&path).unwrap());
+    let samples = |array| Samples::new(array, Scaling::Byte);
+    let mapped = samples(Array::open(&path).unwrap());
+    let loaded = samples(Array::read(&path).unwrap());
     mapped.unchanged().unwrap();
 
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
@@ -348,16 +352,17 @@ fn a_changed_file_is_noticed() {
     let text = mapped.unchanged().unwrap_err().to_string();
     assert!(text.contains("a.idx: changed") && text.contains("written to"), "{text}");
 
-    let mapped = Idx::open(&path).unwrap();
+    let mapped = samples(Array::open(&path).unwrap());
     handle.set_len(19).unwrap();
     let text = mapped.unchanged().unwrap_err().to_string();
-    assert!(text.contains("18 bytes became 19") && text.contains("Idx::read"), "{text}");
+    assert!(text.contains("18 bytes became 19") && text.contains("Array::read"), "{text}");
 
     // What was loaded stays, even when nothing is left of the file.
     handle.set_len(0).unwrap();
     loaded.unchanged().unwrap();
-    assert_eq!(loaded.as_u8(), Some(&[9u8; 6][..]));
-    assert_eq!(loaded.path(), path);
+    let mut row = [0.0; 3];
+    loaded.gather(1, &mut row).unwrap();
+    assert_eq!(row, [9.0 / 255.0; 3]);
 }
 
 /// A pipe has no length to check and cannot be mapped: both ways read it.
@@ -372,7 +377,7 @@ fn a_pipe_is_read() {
     }
     let bytes = file(8, &[3, 50_000], &vec![4; 150_000]);
     let longer = [&bytes[..], &[0]].concat();
-    let ways: [fn(&Path) -> sae::Result<Idx>; 2] = [|p| Idx::open(p), |p| Idx::read(p)];
+    let ways: [fn(&Path) -> sae::Result<Array>; 2] = [|p| Array::open(p), |p| Array::read(p)];
     for way in ways {
         for content in [&bytes[..], &longer, &bytes[..100_000]] {
             let (pipe, content) = (pipe.clone(), content.to_vec());
@@ -394,7 +399,7 @@ fn a_pipe_is_read() {
 #[test]
 #[should_panic(expected = "row 2 of 2 samples")]
 fn a_row_too_far_is_the_callers_mistake() {
-    let file = Idx::from_bytes("two", file(8, &[2], &[1, 2])).unwrap();
+    let file = Array::from_bytes("two", file(8, &[2], &[1, 2])).unwrap();
     file.read_row(2, &mut [0.0]);
 }
 
@@ -408,7 +413,7 @@ fn mnist() {
     }
     for (part, n, first) in [("train", 60_000, [5, 0, 4, 1, 9]), ("t10k", 10_000, [7, 2, 1, 0, 4])]
     {
-        let images = Idx::open(folder.join(format!("{part}-images-idx3-ubyte.gz"))).unwrap();
+        let images = Array::open(folder.join(format!("{part}-images-idx3-ubyte.gz"))).unwrap();
         assert_eq!((images.element_type(), images.dims()), (ElementType::U8, &[n, 28, 28][..]));
         assert_eq!((images.samples(), images.features()), (n, 784));
         assert_eq!(images.as_u8().unwrap().len(), n * 784);
@@ -416,15 +421,15 @@ fn mnist() {
         images.read_row(n - 1, &mut row);
         assert!(row.iter().all(|v| (0.0..=255.0).contains(v)) && row.iter().sum::<f32>() > 1000.0);
 
-        let labels = Idx::read(folder.join(format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
+        let labels = Array::read(folder.join(format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
         assert_eq!((labels.dims(), labels.features()), (&[n][..], 1));
         assert_eq!(labels.as_u8().unwrap()[..5], first);
 
         // Unpacked and mapped, it is the same.
         let own = Folder::new("idx");
         let path = own.0.join("images.idx");
-        idx::write(&path, images.dims(), images.as_u8().unwrap()).unwrap();
-        let mapped = Idx::open(&path).unwrap();
+        write_idx(&path, images.dims(), images.as_u8().unwrap()).unwrap();
+        let mapped = Array::open(&path).unwrap();
         assert!(mapped.as_u8() == images.as_u8());
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sae::{
     Autoencoder, Error,
-    data::{ElementType, Idx, RowWriter},
+    data::{Array, ElementType, RowWriter},
     files::{self, Part},
 };
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ impl Kind {
 }
 
 /// What a file of numbers holds.
-fn array(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
+fn written(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
     let shown: Vec<_> = dims.iter().map(usize::to_string).collect();
     Done {
         text: format!("{} of {kind}: {}", shown.join(" x "), path.display()),
@@ -262,23 +262,23 @@ fn model(args: &Args) -> Result<Done> {
 
 fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
-    let idx = Idx::open(&args.from)?;
+    let array = Array::open(&args.from)?;
     let write = |path: &Path| -> Result<()> {
-        let mut out = kind.begin(path, idx.element_type(), idx.dims())?;
-        for row in 0..idx.samples() {
+        let mut out = kind.begin(path, array.element_type(), array.dims())?;
+        for row in 0..array.samples() {
             go_on()?;
-            out.write(idx.row_bytes(row))?;
+            out.copy(&array, row)?;
         }
         Ok(out.finish()?)
     };
     whole(|| files::replace(&args.to, write))?;
-    Ok(array(&args.to, idx.element_type(), idx.dims()))
+    Ok(written(&args.to, array.element_type(), array.dims()))
 }
 
 fn file_to_pictures(args: &Args) -> Result<Done> {
-    let idx = Idx::open(&args.from)?;
-    let (rows, cols) = pictures::write(&args.to, &idx)?;
-    let (count, to) = (idx.samples(), args.to.display());
+    let array = Array::open(&args.from)?;
+    let (rows, cols) = pictures::write(&args.to, &array)?;
+    let (count, to) = (array.samples(), args.to.display());
     Ok(Done {
         text: format!("{count} PNGs of {rows} x {cols}: {to}"),
         value: json!({"type": "png", "dims": [count, rows, cols]}),
@@ -309,7 +309,7 @@ fn pictures_to_file(args: &Args, kind: Kind) -> Result<Done> {
         labels.as_ref().map_or(Ok(()), |labels| labels.write(&folder))
     };
     whole(|| files::replace(&args.to, write))?;
-    let mut done = array(&args.to, ElementType::U8, &dims);
+    let mut done = written(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);
     if let Some(labels) = labels {
         labels.tell(&folder, &mut done);

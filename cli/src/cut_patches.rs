@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use sae::{Scaling, data::idx, files};
+use sae::{Scaling, data::write_idx, files};
 use serde_json::json;
 
 use crate::data::{DataArgs, open, scaled};
@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
     let dims = [args.count as usize, side, side];
-    files::replace(&args.out, |path| idx::write(path, &dims, &patches))?;
+    files::replace(&args.out, |path| write_idx(path, &dims, &patches))?;
     let (count, out) = (args.count, args.out.display());
     let value = json!({"out": args.out, "patches": count, "side": side});
     answer(args.json, value, &format!("{count} patches of {side} x {side}: {out}"))

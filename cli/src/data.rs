@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sae::{
     Error, Samples, Scaling,
-    data::{ElementType, Idx},
+    data::{Array, ElementType},
 };
 
 use crate::failure::{Failure, Result};
@@ -70,9 +70,9 @@ impl TrainingDataArgs {
     /// The training samples, and the test samples if there are some.
     pub fn samples(&self, quiet: bool) -> Result<(Samples, Option<Samples>)> {
         let files = self.data.files(self.test.as_deref(), quiet)?;
-        let idx = open(&files.train, self.data.copy)?;
-        let scaling = fit(&idx, self.scaling)?;
-        let train = scaled(idx, scaling)?;
+        let array = open(&files.train, self.data.copy)?;
+        let scaling = fit(&array, self.scaling)?;
+        let train = scaled(array, scaling)?;
         if let Some(test) = &files.test {
             if self.holdout.is_some() {
                 return Err(Failure::input(format!(
@@ -167,8 +167,8 @@ impl DataArgs {
         let pair = |images: &Path, name: &str| {
             let samples = scaled(open(images, self.copy)?, scaling)?;
             let path = find(folder, name).ok_or_else(|| missing(&format!("{name}-idx1-ubyte")))?;
-            let idx = Idx::open(&path)?;
-            match idx.as_u8() {
+            let array = Array::open(&path)?;
+            match array.as_u8() {
                 Some(labels) if labels.len() == samples.len() => Ok((samples, labels.to_vec())),
                 _ => Err(Failure::input(format!(
                     "{}: {} labels, one byte each, were expected",
@@ -204,10 +204,10 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Opens a file of samples.
-pub fn open(path: &Path, copy: bool) -> Result<Idx> {
-    let idx = if copy { Idx::read(path)? } else { Idx::open(path)? };
-    if let [count] = *idx.dims() {
-        let kind = idx.element_type();
+pub fn open(path: &Path, copy: bool) -> Result<Array> {
+    let array = if copy { Array::read(path)? } else { Array::open(path)? };
+    if let [count] = *array.dims() {
+        let kind = array.element_type();
         return Err(Failure::input(format!(
             "{}: {count} single {kind} numbers; samples of several features were expected",
             path.display()
@@ -216,19 +216,19 @@ pub fn open(path: &Path, copy: bool) -> Result<Idx> {
             "these look like labels; MNIST's images are in the files with 'images' in the name",
         ));
     }
-    Ok(idx)
+    Ok(array)
 }
 
 /// The scaling of this name, fitted to a file where it has something to fit.
-pub fn fit(idx: &Idx, name: Option<ScalingName>) -> Result<Scaling> {
+pub fn fit(array: &Array, name: Option<ScalingName>) -> Result<Scaling> {
     let name = match name {
         Some(name) => name,
-        None if idx.element_type() == ElementType::U8 => ScalingName::Byte,
+        None if array.element_type() == ElementType::U8 => ScalingName::Byte,
         None => {
             let problem = format!(
                 "{}: elements are {}, and only u8 has a usual scaling",
-                idx.path().display(),
-                idx.element_type()
+                array.path().display(),
+                array.element_type()
             );
             let hint = "choose one: --scaling as-is, min-max or mean-deviation";
             return Err(Failure::input(problem).hint(hint));
@@ -237,21 +237,21 @@ pub fn fit(idx: &Idx, name: Option<ScalingName>) -> Result<Scaling> {
     Ok(match name {
         ScalingName::Byte => Scaling::Byte,
         ScalingName::AsIs => Scaling::AsIs,
-        ScalingName::MinMax => Scaling::fit_min_max(idx),
-        ScalingName::MeanDeviation => Scaling::fit_mean_deviation(idx),
+        ScalingName::MinMax => Scaling::fit_min_max(array),
+        ScalingName::MeanDeviation => Scaling::fit_mean_deviation(array),
     })
 }
 
 /// The samples of a file under a scaling that it can have.
-pub fn scaled(idx: Idx, scaling: Scaling) -> Result<Samples> {
-    if scaling == Scaling::Byte && idx.element_type() != ElementType::U8 {
+pub fn scaled(array: Array, scaling: Scaling) -> Result<Samples> {
+    if scaling == Scaling::Byte && array.element_type() != ElementType::U8 {
         return Err(Failure::input(format!(
             "{}: elements are {}; the scaling, a byte over 255, takes u8",
-            idx.path().display(),
-            idx.element_type()
+            array.path().display(),
+            array.element_type()
         )));
     }
-    Ok(Samples::new(idx, scaling))
+    Ok(Samples::new(array, scaling))
 }
 
 /// The folder of the drawn digits, which are made once.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use sae::{
     Autoencoder,
-    data::{idx, npy},
+    data::{write_idx, write_npy},
     files,
 };
 use serde_json::json;
@@ -65,8 +65,8 @@ pub fn run(args: Args) -> Result<()> {
     files::replace(out, |path| {
         let dims = [samples.len(), units];
         match ending {
-            Some("idx") => return idx::write(path, &dims, &codes),
-            Some("npy") => return npy::write(path, &dims, &codes),
+            Some("idx") => return write_idx(path, &dims, &codes),
+            Some("npy") => return write_npy(path, &dims, &codes),
             _ => {}
         }
         let file = File::create(path).map_err(|e| write_error(path, e))?;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sae::{Autoencoder, data::Idx};
+use sae::{Autoencoder, data::Array};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut facts = if looks_like_a_model(&args.file) {
         model(&Autoencoder::load(&args.file)?)
     } else {
-        idx(&Idx::open(&args.file)?)
+        idx(&Array::open(&args.file)?)
     };
     if let Some(picture) = &args.picture {
         let (tile, images) = facts.images.as_ref().ok_or_else(|| {
@@ -86,10 +86,10 @@ pub fn looks_like_a_model(path: &Path) -> bool {
     named || path.is_file() && read(&mut start).is_ok() && start[8] == b'{'
 }
 
-fn idx(idx: &Idx) -> Facts {
-    let (kind, dims) = (idx.element_type().to_string(), idx.dims());
+fn idx(array: &Array) -> Facts {
+    let (kind, dims) = (array.element_type().to_string(), array.dims());
     let sizes: Vec<_> = dims.iter().map(usize::to_string).collect();
-    let (samples, features) = (idx.samples(), idx.features());
+    let (samples, features) = (array.samples(), array.features());
     let mut lines = vec![
         format!("IDX file of {kind}: {}", sizes.join(" x ")),
         format!("{samples} samples of {features} features"),
@@ -98,7 +98,7 @@ fn idx(idx: &Idx) -> Facts {
     let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
     let (mut zeros, mut odd) = (0u64, 0u64);
     for sample in 0..samples {
-        idx.read_row(sample, &mut row);
+        array.read_row(sample, &mut row);
         for &value in &row {
             if value.is_finite() {
                 (low, high) = (low.min(value), high.max(value));
@@ -129,7 +129,7 @@ fn idx(idx: &Idx) -> Facts {
     value["zeros"] = json!(zeros);
     let images = image_of_dims(dims).map(|tile| {
         let image = |sample| {
-            idx.read_row(sample, &mut row);
+            array.read_row(sample, &mut row);
             row.iter().map(|&v| grey(v, low, high)).collect()
         };
         (tile, (0..samples.min(SHOWN)).map(image).collect())

@@ -6,22 +6,6 @@ use sae_kernels::{
 };
 
 use crate::compute::{Engine, LayerView, row_parts};
-use crate::network::layers::Layer;
-use crate::settings::Settings;
-
-/// A layer's parameters as they are read.
-pub(crate) fn view<'a>(
-    settings: &Settings,
-    parameters: &'a [f32],
-    at: usize,
-    layer: Layer,
-) -> LayerView<'a> {
-    LayerView {
-        weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
-        biases: &parameters[layer.biases()],
-        activation: settings.activation_of(at),
-    }
-}
 
 /// The output layer forward, its losses, delta and bias gradient; units divided among the threads. The
 /// loss is a mean over `batch` samples, of which these may be a part.

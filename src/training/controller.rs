@@ -3,7 +3,7 @@
 use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
 
-use crate::analysis::evaluation::active_above;
+use crate::network::activity::active_threshold;
 use crate::network::autoencoder::Autoencoder;
 use crate::settings::{Measure, Settings, Target};
 use crate::training::step::{active, l1_per_sample};
@@ -66,7 +66,7 @@ pub(crate) fn steers_mean(settings: &Settings, step: u64, l: usize) -> bool {
 pub(crate) fn active_units(settings: &Settings, step: u64, activations: &[Vec<f32>]) -> f64 {
     match target(settings, step) {
         Some(Target { layer, of: Measure::L0, .. }) => {
-            active(&activations[layer], active_above(settings, layer)) as f64
+            active(&activations[layer], active_threshold(settings, layer)) as f64
         }
         _ => 0.0,
     }

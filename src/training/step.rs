@@ -5,19 +5,17 @@
 
 use std::mem;
 use std::ops::Range;
-use std::sync::Mutex;
 
-use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty, Rule, sparsity};
+use sae_kernels::{Activation, Matrix, MatrixMut, Penalty, Rule, sparsity};
 
 use crate::compute::{Engine, forward};
-use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Use;
-use crate::network::layers::{Layer, end, normalise_rows};
+use crate::network::layers::{Layer, end, normalize_rows, view};
 use crate::ranks::{Ranks, lock};
 use crate::settings::{Code, Corruption, LayerPenalty, Settings};
-use crate::training::backward::{Hidden, LayerSink, backward_phase, output_phase, view};
+use crate::training::backward::{Hidden, LayerSink, backward_phase, output_phase};
 use crate::training::controller;
 use crate::training::corruption::corrupt;
 use crate::training::gradient::Gradient;
@@ -39,29 +37,6 @@ pub struct StepReport {
     pub l0: f64,
     /// All sparsity penalties, with their weights.
     pub penalty: f64,
-}
-
-/// Gathers the batch's samples, those of this rank, rows divided among the threads.
-pub(crate) fn gather(engine: &mut Engine, samples: &Samples, work: &mut Workspace) -> Result<()> {
-    let rows = &work.rows[work.part.clone()];
-    let (n, d) = (rows.len(), samples.features());
-    let division = engine.divide(n, 8 * d);
-    let parts = Parts::rows(MatrixMut::new(&mut work.batch, n, d), division);
-    let failure: Mutex<Option<Error>> = Mutex::new(None);
-    engine.pool.run(division.parts(), |part, _| {
-        let mut batch = parts.take(part);
-        let rows = &rows[division.range(part)];
-        for (row, &sample) in rows.iter().enumerate() {
-            // Samples lie anywhere in the file: the next ones are on their way meanwhile.
-            if let Some(&later) = rows.get(row + 4) {
-                samples.prefetch(later as usize);
-            }
-            if let Err(error) = samples.gather(sample as usize, batch.row_mut(row)) {
-                failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).replace(error);
-            }
-        }
-    });
-    failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
 /// Trains on the batch in `work.batch`, which is a part of the group's.
@@ -112,7 +87,7 @@ pub(crate) fn take_step(
 fn finish_step(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
     if net.settings.unit_norm {
         let code = work.layers[net.settings.encoder_layers()];
-        normalise_rows(&code, &mut net.parameters);
+        normalize_rows(&code, &mut net.parameters);
     }
     controller::observe(net, state, work);
 }

@@ -3,13 +3,13 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
 #[cfg(feature = "model")]
 use crate::compute::ThreadPool;
-use crate::data::Order;
 use crate::data::samples::Samples;
+use crate::data::{Order, gather};
 use crate::error::{Error, Result};
+use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::training::controller::Control;
 use crate::training::group::Group;
 use crate::training::lbfgs::Lbfgs;
-use crate::training::step::{StepReport, gather, gradient, step, take_step};
+use crate::training::step::{StepReport, gradient, step, take_step};
 use crate::training::workspace::{State, Workspace};
 
 pub use super::builder::TrainerBuilder;
@@ -59,7 +59,8 @@ impl Trainer {
         } else {
             self.batches.next(rows);
         }
-        let gathered = gather(&mut self.engine, &self.samples, &mut self.work);
+        let Workspace { rows, part, batch, .. } = &mut self.work;
+        let gathered = gather(&mut self.engine, &self.samples, &rows[part.clone()], batch);
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -316,14 +317,6 @@ impl Trainer {
     /// The threads and the instruction set.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
-    }
-
-    /// The objective over a data set, and the mean activations.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::evaluate`].
-    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        self.net.evaluate(&mut self.engine, samples)
     }
 
     /// Codes of samples, `[samples, code]`.

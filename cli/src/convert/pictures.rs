@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use alphanumeric_sort::compare_str;
 use png::{ColorType, DecodingError, Reader, Transformations};
-use sae::{Error, data::Idx};
+use sae::{Error, data::Array};
 
 use super::{go_on, whole, wrong};
 use crate::failure::{Failure, Result};
@@ -176,22 +176,25 @@ fn grey(colour: &[u8]) -> u8 {
 
 /// Writes each sample as a PNG into a new or empty folder, and returns their rows and columns. The
 /// folder has its name only when it is whole.
-pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
-    let samples = idx.as_u8().ok_or_else(|| {
-        let problem = format!("elements are {}; PNGs are made of u8", idx.element_type());
-        wrong(idx.path(), &problem)
+pub fn write(to: &Path, array: &Array) -> Result<(usize, usize)> {
+    let samples = array.as_u8().ok_or_else(|| {
+        let problem = format!("elements are {}; PNGs are made of u8", array.element_type());
+        wrong(array.path(), &problem)
     })?;
-    let features = idx.features();
-    let (rows, cols) = image_of_dims(idx.dims()).ok_or_else(|| {
+    let features = array.features();
+    let (rows, cols) = image_of_dims(array.dims()).ok_or_else(|| {
         let problem = "its samples are no images of rows and columns, nor squares";
-        wrong(idx.path(), problem)
+        wrong(array.path(), problem)
     })?;
     if features > MAX_PIXELS {
-        return Err(wrong(idx.path(), &format!("images of {rows} x {cols} pixels are too large")));
+        return Err(wrong(
+            array.path(),
+            &format!("images of {rows} x {cols} pixels are too large"),
+        ));
     }
     let target = target(to)?;
     let making = making(&target)?;
-    let digits = (idx.samples() - 1).to_string().len();
+    let digits = (array.samples() - 1).to_string().len();
     let create = |source| Error::Io { action: "create", path: to.to_owned(), source };
     fs::create_dir(&making).map_err(create)?;
     let done = whole(|| {
