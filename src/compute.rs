@@ -1,4 +1,4 @@
-//! What computes: the instruction set, the threads and the division of work among them; random
+//! Computation: the instruction set, the threads and the division of work among them; random
 //! streams.
 
 pub(crate) mod engine;

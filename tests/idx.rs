@@ -1,4 +1,4 @@
-//! IDX files, good and bad, opened, read and taken from memory.
+//! IDX and NumPy files, good and bad, written, opened, read and taken from memory.
 
 #[path = "common/counting.rs"]
 mod counting;
@@ -13,7 +13,7 @@ use folder::Folder;
 use proptest::prelude::*;
 use sae::{
     Error, Samples, Scaling,
-    data::{Array, Element, ElementType, write_idx},
+    data::{Array, Element, ElementType, RowWriter, write_idx, write_npy},
 };
 
 #[cfg(feature = "gz")]
@@ -182,7 +182,7 @@ fn a_file_without_permission_is_refused() {
     refused(&path, &["cannot open", "closed.idx"]);
 }
 
-/// What `write` makes must come back through every way in.
+/// What is written must be read back by every function that reads.
 fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f32) {
     let folder = Folder::new("idx");
     let path = folder.0.join("a.idx");
@@ -193,6 +193,10 @@ fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f3
 
     let mut files = vec![Array::open(&path).unwrap(), Array::read(&path).unwrap()];
     files.push(Array::from_bytes(&path, bytes.clone()).unwrap());
+    let numpy = folder.0.join("a.npy");
+    write_npy(&numpy, dims, values).unwrap();
+    files.extend([Array::open(&numpy).unwrap(), Array::read(&numpy).unwrap()]);
+    files.push(Array::from_values(values.to_vec(), values.len() / dims[0]).unwrap());
     #[cfg(feature = "gz")]
     {
         // In one member and in two.
@@ -207,7 +211,9 @@ fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f3
     }
     for file in &files {
         assert_eq!(file.element_type(), T::TYPE);
-        assert_eq!(file.dims(), dims);
+        if !file.path().as_os_str().is_empty() {
+            assert_eq!(file.dims(), dims);
+        }
         assert_eq!(file.samples(), dims[0]);
         assert_eq!(file.features(), values.len() / dims[0]);
         assert_eq!(file.as_u8(), (T::TYPE == ElementType::U8).then(|| &bytes[start..]));
@@ -431,5 +437,164 @@ fn mnist() {
         write_idx(&path, images.dims(), images.as_u8().unwrap()).unwrap();
         let mapped = Array::open(&path).unwrap();
         assert!(mapped.as_u8() == images.as_u8());
+    }
+}
+
+fn numpy_file(text: &str, data: &[u8]) -> Vec<u8> {
+    let length = (text.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), data].concat()
+}
+
+#[test]
+fn numpy_files_of_both_byte_orders() {
+    for (order, bytes) in [("<", 1.5f32.to_le_bytes()), (">", 1.5f32.to_be_bytes())] {
+        let text = format!("{{\"shape\":(1,1),'fortran_order':False,'descr':'{order}f4'}}");
+        let array = Array::from_bytes("a.npy", numpy_file(&text, &bytes)).unwrap();
+        let mut row = [0.0];
+        array.read_row(0, &mut row);
+        assert_eq!((array.dims(), row), (&[1, 1][..], [1.5]));
+    }
+}
+
+#[test]
+fn bad_numpy_files_are_refused() {
+    let refused =
+        |bytes: &[u8]| Array::from_bytes("a.npy", bytes.to_vec()).unwrap_err().to_string();
+    let entry = |descr: &str, order: &str, shape: &str| {
+        format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}")
+    };
+    let good = numpy_file(&entry("|u1", "False", "(2, 2)"), &[1, 2, 3, 4]);
+    Array::from_bytes("a.npy", good.clone()).unwrap();
+    for end in 0..good.len() {
+        refused(&good[..end]);
+    }
+    for (text, sentence) in [
+        (entry("<f4", "True", "(1, 1)"), "np.ascontiguousarray"),
+        (entry("<c8", "False", "(1, 1)"), "elements are '<c8'"),
+        (entry("|f4", "False", "(1, 1)"), "elements are '|f4'"),
+        (entry("|O", "False", "(1, 1)"), "elements are '|O'"),
+        (entry("<f4", "False", "(1, 2)"), "header says 1 x 2 f32"),
+        (entry("<f4", "False", "(1, -1)"), "no list of sizes"),
+        (entry("<f4", "False", "()"), "samples by features"),
+        (entry("<f4", "False", "(0, 4)"), "samples by features"),
+        (entry("<f4", "False", "(18446744073709551615, 2)"), "samples by features"),
+        (entry("<f4", "maybe", "(1, 1)"), "neither True nor False"),
+        ("{'descr': '<f4'}".to_owned(), "without fortran_order"),
+        ("{'descr': '<f4' 'shape': (1,)}".to_owned(), "without ','"),
+        ("{'color': 'red'}".to_owned(), "unknown entry 'color'"),
+        ("[1]".to_owned(), "no dictionary"),
+        ("{é".to_owned(), "without quotes"),
+    ] {
+        let problem = refused(&numpy_file(&text, &[0; 4]));
+        assert!(problem.contains(sentence), "{text}: {problem}");
+    }
+    let mut newer = good.clone();
+    newer[6] = 9;
+    assert!(refused(&newer).contains("version 9"));
+}
+
+#[test]
+fn rows_make_the_files_that_whole_arrays_make() {
+    let folder = Folder::new("rows");
+    let [one, all, from] = ["one", "all", "from"].map(|name| folder.0.join(name));
+    let values = [1.5f32, -2.0, 3e8, 4.0, f32::MIN_POSITIVE, -0.0];
+    let begin = [RowWriter::idx, RowWriter::npy];
+    let whole = [write_idx, write_npy];
+    for (begin, whole) in begin.into_iter().zip(whole) {
+        whole(&all, &[3, 2, 1], &values).unwrap();
+        let expected = fs::read(&all).unwrap();
+        let mut writer = begin(&one, ElementType::F32, &[3, 2, 1]).unwrap();
+        values.chunks(2).for_each(|row| writer.write(row).unwrap());
+        let problem = writer.write(&[0f32]).unwrap_err().to_string();
+        assert!(problem.contains("where 0 of f32 are left"), "{problem}");
+        writer.finish().unwrap();
+        assert_eq!(fs::read(&one).unwrap(), expected);
+        // From files of either byte order.
+        for source in [write_idx, write_npy] {
+            source(&from, &[3, 2, 1], &values).unwrap();
+            let array = Array::open(&from).unwrap();
+            let mut writer = begin(&one, ElementType::F32, array.dims()).unwrap();
+            (0..3).for_each(|row| writer.copy(&array, row).unwrap());
+            writer.finish().unwrap();
+            assert_eq!(fs::read(&one).unwrap(), expected);
+        }
+    }
+
+    let mut short = RowWriter::npy(&one, ElementType::I16, &[2]).unwrap();
+    let problem = short.write(&[0u8; 3]).unwrap_err().to_string();
+    assert!(problem.contains("3 elements of u8 were given"), "{problem}");
+    short.write(&[0i16]).unwrap();
+    assert!(short.finish().unwrap_err().to_string().contains("1 elements are missing"));
+    for dims in [&[][..], &[0], &[1 << 33], &[1 << 31, 1 << 31, 1 << 31]] {
+        assert!(matches!(RowWriter::npy(&one, ElementType::U8, dims), Err(Error::Shape(_))));
+        assert!(matches!(RowWriter::idx(&one, ElementType::U8, dims), Err(Error::Shape(_))));
+    }
+}
+
+#[cfg(feature = "digits")]
+mod digits {
+    use sae::data::digits::{SIDE, draw};
+
+    #[test]
+    fn threads_do_not_matter() {
+        let one = draw(101, 3, 1);
+        for threads in [0, 2, 3, 64, 1000] {
+            assert_eq!(one, draw(101, 3, threads));
+        }
+        let none = draw(0, 3, 3);
+        assert!(none.images.is_empty() && none.labels.is_empty());
+    }
+
+    #[test]
+    fn fewer_are_a_prefix() {
+        let (few, many) = (draw(100, 5, 2), draw(200, 5, 2));
+        assert_eq!(few.images, many.images[..100 * (SIDE * SIDE)]);
+        assert_eq!(few.labels, many.labels[..100]);
+        assert_ne!(few, draw(100, 6, 2));
+    }
+
+    #[test]
+    fn bytes_are_the_recorded_ones() {
+        let digits = draw(1000, 1, 2);
+        // FNV-1a.
+        let hash =
+            digits.images.iter().chain(&digits.labels).fold(0xcbf2_9ce4_8422_2325, |h, b| {
+                (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        assert_eq!(hash, 0x6b3d_2001_1d0d_b8df, "{hash:#018x}");
+    }
+
+    #[test]
+    fn ink_is_about_as_sparse_as_in_mnist() {
+        let digits = draw(2000, 2, 2);
+        let pixels = digits.images.len() as f64;
+        let inked = digits.images.iter().filter(|v| **v > 0).count() as f64 / pixels;
+        assert!((0.17..0.22).contains(&inked), "{inked}");
+        let mean = digits.images.iter().map(|v| f64::from(*v)).sum::<f64>() / pixels / 255.0;
+        assert!((0.11..0.15).contains(&mean), "{mean}");
+        for image in digits.images.chunks(SIDE * SIDE) {
+            let inked = image.iter().filter(|v| **v > 0).count();
+            assert!((20..400).contains(&inked), "{inked}");
+        }
+    }
+
+    #[test]
+    fn border_is_almost_empty() {
+        let digits = draw(2000, 4, 2);
+        let edge = |i: usize| i == 0 || i == SIDE - 1;
+        let on_border =
+            |(i, v): &(usize, &u8)| **v > 0 && (edge(i % SIDE) || edge(i % (SIDE * SIDE) / SIDE));
+        let inked = digits.images.iter().enumerate().filter(on_border).count();
+        assert!(inked < 1000, "{inked} of {}", 2000 * 4 * (SIDE - 1));
+    }
+
+    #[test]
+    fn every_label_is_about_as_frequent() {
+        let labels = draw(5000, 7, 2).labels;
+        for digit in 0..10 {
+            let count = labels.iter().filter(|l| **l == digit).count();
+            assert!((400..600).contains(&count), "{count} of {digit}");
+        }
+        assert!(labels.iter().all(|l| *l < 10));
     }
 }

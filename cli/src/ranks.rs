@@ -161,8 +161,7 @@ mod none {
     impl Mpi {
         pub fn start() -> Result<Self> {
             let problem = "started as one of several processes, and this sae trains with one alone";
-            Err(Failure::input(problem)
-                .hint("build it with --features mpi, or leave mpirun out"))
+            Err(Failure::input(problem).hint("build it with --features mpi, or leave mpirun out"))
         }
 
         pub fn abort(&self, _: i32) -> ! {
