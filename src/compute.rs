@@ -5,5 +5,5 @@ pub(crate) mod engine;
 mod pool;
 pub(crate) mod random;
 
-pub(crate) use engine::{Engine, LayerView, divided, forward, row_parts};
+pub(crate) use engine::{Engine, divided, row_parts};
 pub use pool::{ThreadPool, available_threads};

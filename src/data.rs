@@ -5,6 +5,9 @@ mod array;
 #[cfg(feature = "digits")]
 pub mod digits;
 mod element;
+#[cfg(feature = "model")]
+pub(crate) mod fingerprint;
+mod fitted;
 mod gather;
 mod idx;
 mod npy;

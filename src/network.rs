@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod autoencoder;
 pub(crate) mod codes;
+pub(crate) mod forward;
 pub(crate) mod layers;
 
 pub use layers::Layer;

@@ -2,6 +2,7 @@
 //!
 //! Each computes its share of every batch, and sums over the batch are summed over the ranks.
 
+mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
+pub(crate) use local::Local;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 

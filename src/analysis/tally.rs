@@ -13,7 +13,8 @@ use crate::analysis::histogram::Histogram;
 use crate::compute::{Engine, divided};
 use crate::network::activity::active_threshold;
 use crate::network::autoencoder::{Autoencoder, Chunk};
-use crate::settings::{Code, Settings};
+use crate::settings::Settings;
+use crate::training::objective::{BatchSums, Observed, objective};
 
 /// The work on one number, some 2 ns, in multiply-adds.
 const WORK: usize = 50;
@@ -24,8 +25,8 @@ pub(crate) struct Tally {
     losses: f64,
     squared_errors: f64,
     features: Vec<Feature>,
-    /// Of each hidden layer: the sum of |a|, if its L1 penalty needs it.
-    magnitudes: Vec<Option<f64>>,
+    /// Of each hidden layer: the sum of |a|, where the objective needs it; else 0.
+    magnitudes: Vec<f64>,
     /// Of each thread, of each hidden layer.
     layers: Vec<Mutex<Vec<Layer>>>,
     /// Of each sample of a chunk: the cross-entropy, the squared error, then the sum of |a| of each
@@ -43,6 +44,8 @@ struct Feature {
 #[derive(Clone)]
 struct Layer {
     threshold: f32,
+    /// Whether the objective needs the sum of |a|.
+    sums_magnitudes: bool,
     active: u64,
     largest: Vec<f32>,
     histogram: Histogram,
@@ -68,20 +71,21 @@ impl Layer {
 impl Tally {
     pub fn new(settings: &Settings, threads: usize) -> Self {
         let hidden = settings.layers.len() - 2;
+        let penalized = |l| settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
         let layer = |l| Layer {
             threshold: active_threshold(settings, l),
+            sums_magnitudes: penalized(l) && settings.activation_of(l).is_signed(),
             active: 0,
             largest: vec![0.0; settings.layers[l + 1]],
             histogram: Histogram::new(settings.activation_of(l)),
         };
         let layers: Vec<Layer> = (0..hidden).map(layer).collect();
-        let penalized = |l| settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
         Tally {
             loss: settings.loss,
             losses: 0.0,
             squared_errors: 0.0,
             features: vec![Feature::default(); settings.layers[0]],
-            magnitudes: (0..hidden).map(|l| penalized(l).then_some(0.0)).collect(),
+            magnitudes: vec![0.0; hidden],
             layers: vec![layers; threads].into_iter().map(Mutex::new).collect(),
             samples: Vec::new(),
         }
@@ -107,7 +111,7 @@ impl Tally {
         let numbers = d + chunk.outputs[..hidden].iter().map(Vec::len).sum::<usize>() / n;
         let division = engine.divide(n, WORK * numbers);
         let parts = divided(&mut self.samples, width, division);
-        let Tally { loss, magnitudes, layers, .. } = self;
+        let Tally { loss, layers, .. } = self;
         engine.pool.run(division.parts(), |part, thread| {
             let mut layers = layers[thread].lock().unwrap_or_else(PoisonError::into_inner);
             let mut sums = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +125,7 @@ impl Tally {
                 for (l, layer) in layers.iter_mut().enumerate() {
                     let activations = &chunk.outputs[l][row(layer.largest.len())];
                     layer.add(activations);
-                    if magnitudes[l].is_some() {
+                    if layer.sums_magnitudes {
                         sums[2 + l] = sparsity::l1_value(activations);
                     }
                 }
@@ -131,8 +135,7 @@ impl Tally {
         for sums in self.samples.chunks(width) {
             self.losses += sums[0];
             self.squared_errors += sums[1];
-            let magnitudes = self.magnitudes.iter_mut().zip(&sums[2..]);
-            magnitudes.for_each(|(all, sum)| all.iter_mut().for_each(|all| *all += sum));
+            self.magnitudes.iter_mut().zip(&sums[2..]).for_each(|(all, sum)| *all += sum);
         }
     }
 
@@ -167,65 +170,49 @@ impl Tally {
         for units in &mut sums {
             sparsity::mean(isa, samples, units);
         }
-        let layers = merged(self.layers, n);
-        let (mut sparsity, mut l1, mut penalty) = (0.0, 0.0, 0.0);
-        for (l, units) in sums.iter().enumerate() {
-            let Some(of) = settings.penalty_of(l) else { continue };
-            if of.beta > 0.0 {
-                let kl = sparsity::kl_value(isa, of.rho as f32, units);
-                sparsity += kl;
-                penalty += of.beta * kl;
-            }
-            if let Some(magnitude) = self.magnitudes[l] {
-                l1 += magnitude / n;
-                penalty += of.l1 * magnitude / n;
-            }
-        }
-        if let Code::JumpRelu { l0, .. } = settings.code {
-            penalty += l0 * layers[settings.encoder_layers() - 1].l0;
-        }
-        penalty *= net.penalty_factor();
-        let numbers = n * self.features.len() as f64;
-        let squared_error = self.squared_errors / numbers;
-        let loss = match self.loss {
-            Loss::CrossEntropy => self.losses / numbers,
-            _ => squared_error,
+        let layers = merged(self.layers);
+        let batch = BatchSums {
+            loss: if self.loss == Loss::CrossEntropy { self.losses } else { self.squared_errors },
+            code_active: layers[settings.encoder_layers() - 1].active as f64,
+            magnitudes: self.magnitudes,
+            ..BatchSums::default()
         };
+        let observed = Observed { samples, sums: &batch, means: &sums, running_means: &[] };
+        let terms = objective(isa, settings, net.penalty_factor(), &observed);
         let spread = self.features.iter().map(|of| of.squares - of.sum * of.sum / n).sum::<f64>();
         let explained_variance =
             if spread > 0.0 { 1.0 - self.squared_errors / spread } else { f64::NAN };
         let weight_decay = net.weight_decay();
+        let activity = |layer: Layer| Activity {
+            threshold: layer.threshold,
+            l0: layer.active as f64 / n,
+            largest: layer.largest,
+            histogram: layer.histogram,
+        };
         Evaluation {
-            objective: loss + penalty + settings.lambda * weight_decay,
-            loss,
-            sparsity,
-            l1,
-            penalty,
+            objective: terms.loss + terms.penalty + settings.lambda * weight_decay,
+            loss: terms.loss,
+            sparsity: terms.sparsity,
+            l1: terms.l1,
+            penalty: terms.penalty,
             weight_decay,
-            squared_error,
+            squared_error: self.squared_errors / (n * self.features.len() as f64),
             explained_variance,
             units: sums,
-            layers,
+            layers: layers.into_iter().map(activity).collect(),
         }
     }
 }
 
-/// The hidden layers' activity over `n` samples, from what each thread has seen of it.
-fn merged(threads: Vec<Mutex<Vec<Layer>>>, n: f64) -> Vec<Activity> {
-    let threads = threads
-        .into_iter()
-        .map(|layers| layers.into_inner().unwrap_or_else(PoisonError::into_inner));
-    let all = threads.reduce(|mut all, layers| {
+/// The hidden layers' activity, from what each thread has seen of it.
+fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
+    let of_thread =
+        |layers: Mutex<Vec<Layer>>| layers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let merge = |mut all: Vec<Layer>, layers: Vec<Layer>| {
         all.iter_mut().zip(layers).for_each(|(layer, other)| layer.merge(other));
         all
-    });
-    let activity = |layer: Layer| Activity {
-        threshold: layer.threshold,
-        l0: layer.active as f64 / n,
-        largest: layer.largest,
-        histogram: layer.histogram,
     };
-    all.into_iter().flatten().map(activity).collect()
+    threads.into_iter().map(of_thread).reduce(merge).expect("one thread at least")
 }
 
 /// A sample's sum of (a - x)^2, in eight interleaved accumulators.

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// How an array's numbers become features: `(value - subtract) / divide`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Scaling {
     /// Bytes divided by 255: [0, 1].
@@ -230,4 +232,26 @@ fn check_finite(row: usize, values: &[f32]) -> Result<()> {
         "sample {row}, feature {feature} is {}; finite numbers were expected",
         values[feature]
     )))
+}
+
+#[cfg(all(test, feature = "model"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalings_come_back_from_json_with_every_bit() {
+        for (scaling, start) in [
+            (Scaling::Byte, "\"byte\""),
+            (Scaling::AsIs, "\"as-is\""),
+            (Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 }, "{\"min-max\":{\"min\":-0.1,"),
+            (
+                Scaling::MeanDeviation { mean: f32::MIN_POSITIVE / 8.0, deviation: f32::MAX },
+                "{\"mean-deviation\":{\"mean\":",
+            ),
+        ] {
+            let text = serde_json::to_string(&scaling).unwrap();
+            assert!(text.starts_with(start), "{text}");
+            assert_eq!(serde_json::from_str::<Scaling>(&text).unwrap(), scaling, "{text}");
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use sae_kernels::{Activation, Matrix, MatrixMut};
 
-use crate::compute::{Engine, forward};
+use crate::compute::Engine;
 use crate::data::gather;
 use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
-use crate::network::codes::{Gate, Use};
-use crate::network::layers::{Layer, end, initial_parameters, layout, view};
+use crate::network::codes::{Gate, Selection};
+use crate::network::forward::{Input, LayerView, forward};
+use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::settings::Settings;
 
 /// Samples that pass through the network at a time outside of training. The same for any number of
@@ -151,17 +152,12 @@ impl Autoencoder {
             let n = chunk.len() / width;
             let mut values = chunk.to_vec();
             for (l, &layer) in layers.iter().enumerate().skip(self.settings.encoder_layers()) {
-                let view = view(&self.settings, &self.parameters, l, layer);
+                let view = LayerView::new(&self.settings, &self.parameters, l, layer);
                 let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
                 let output = MatrixMut::new(&mut next, n, layer.outputs);
-                forward(
-                    engine,
-                    Matrix::new(&values, n, layer.inputs),
-                    false,
-                    view,
-                    output,
-                    &mut sums,
-                );
+                let input =
+                    Input { matrix: Matrix::new(&values, n, layer.inputs), skip_zeros: false };
+                forward(engine, input, view, output, &mut sums);
                 values = next;
             }
             all.extend_from_slice(&values);
@@ -189,7 +185,7 @@ impl Autoencoder {
         let mut inputs = Vec::new();
         let mut outputs: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
         let mut gate = Gate::new(&self.settings, CHUNK, engine.threads());
-        let mut gated_sums = vec![0.0; self.settings.code_units()];
+        let mut code_sums = vec![0.0; self.settings.code_units()];
         let mut start = 0;
         while start < samples.len() {
             let n = (samples.len() - start).min(CHUNK);
@@ -201,21 +197,21 @@ impl Autoencoder {
                 let (before, rest) = outputs.split_at_mut(l);
                 let output = &mut rest[0];
                 output.resize(n * layer.outputs, 0.0);
-                let input = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
-                let mut view = view(&self.settings, &self.parameters, l, *layer);
+                let matrix = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
+                let input = Input { matrix, skip_zeros: self.settings.has_zeros(l) };
+                let mut view = LayerView::new(&self.settings, &self.parameters, l, *layer);
                 if logits && l + 1 == layers.len() {
                     view.activation = Activation::Linear;
                 }
-                let skip = self.settings.has_zeros(l);
                 let whole = MatrixMut::new(output, n, layer.outputs);
-                if self.settings.is_gated(l) {
-                    forward(engine, input, skip, view, whole, &mut gated_sums);
-                    let gate_parameters = &self.parameters[end(&layers)..];
-                    gate.close(engine, gate_parameters, Use::Trained, output, &mut gated_sums);
-                    sums[l].iter_mut().zip(&gated_sums).for_each(|(sum, a)| *sum += a);
-                } else {
-                    forward(engine, input, skip, view, whole, &mut sums[l]);
+                if !self.settings.is_gated(l) {
+                    forward(engine, input, view, whole, &mut sums[l]);
+                    continue;
                 }
+                forward(engine, input, view, whole, &mut code_sums);
+                let parameters = &self.parameters[end(&layers)..];
+                gate.select(engine, parameters, Selection::Inference, output, &mut code_sums);
+                sums[l].iter_mut().zip(&code_sums).for_each(|(sum, a)| *sum += a);
             }
             visit(engine, Chunk { inputs: &inputs, outputs: &outputs });
             start += n;

@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use rand_pcg::rand_core::Rng;
 use sae_kernels::math::{self, Function};
-use sae_kernels::{Activation, Isa, Matrix};
+use sae_kernels::{Activation, Isa};
 
-use crate::compute::LayerView;
 use crate::compute::random::{Stream, generator};
-use crate::settings::{Code, Initialisation, Settings};
+use crate::settings::{Code, Initialization, Settings};
 
 /// Places of a layer's parameters in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
@@ -38,20 +37,6 @@ impl Layer {
     /// Splits this layer's weights and biases off the flat buffer.
     pub(crate) fn split_mut<'a>(&self, flat: &'a mut [f32]) -> (&'a mut [f32], &'a mut [f32]) {
         flat[self.start..self.biases().end].split_at_mut(self.inputs * self.outputs)
-    }
-}
-
-/// A layer's parameters in the flat buffer, to read them.
-pub(crate) fn view<'a>(
-    settings: &Settings,
-    parameters: &'a [f32],
-    at: usize,
-    layer: Layer,
-) -> LayerView<'a> {
-    LayerView {
-        weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
-        biases: &parameters[layer.biases()],
-        activation: settings.activation_of(at),
     }
 }
 
@@ -125,11 +110,11 @@ fn initial_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
     const CUT: f64 = 0.879_625_661_034_239_8;
     let (inputs, outputs) = (layer.inputs as f64, layer.outputs as f64);
     let rectified = matches!(settings.activation_of(l), Activation::Relu | Activation::LeakyRelu);
-    let variance = match settings.initialisation {
-        Initialisation::TruncatedNormal => return (0.1, 0.1),
-        Initialisation::ByActivation if rectified => 2.0 / inputs,
-        Initialisation::He => 2.0 / inputs,
-        Initialisation::Xavier | Initialisation::ByActivation => 2.0 / (inputs + outputs),
+    let variance = match settings.initialization {
+        Initialization::TruncatedNormal => return (0.1, 0.1),
+        Initialization::ByActivation if rectified => 2.0 / inputs,
+        Initialization::He => 2.0 / inputs,
+        Initialization::Xavier | Initialization::ByActivation => 2.0 / (inputs + outputs),
     };
     ((variance.sqrt() / CUT) as f32, 0.0)
 }
@@ -156,11 +141,14 @@ pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
 /// Scales each row of a layer's weights, those from one unit before, to length 1; a row of zeros
 /// stays as it is.
 pub(crate) fn normalize_rows(layer: &Layer, parameters: &mut [f32]) {
-    for row in parameters[layer.weights()].chunks_mut(layer.outputs) {
-        let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            let scale = (1.0 / length) as f32;
-            row.iter_mut().for_each(|w| *w *= scale);
-        }
+    parameters[layer.weights()].chunks_mut(layer.outputs).for_each(normalize_row);
+}
+
+/// Scales a row of weights to length 1; zeros stay as they are.
+pub(crate) fn normalize_row(row: &mut [f32]) {
+    let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        let scale = (1.0 / length) as f32;
+        row.iter_mut().for_each(|w| *w *= scale);
     }
 }
