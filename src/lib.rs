@@ -82,7 +82,7 @@ mod settings;
 mod training;
 
 pub use analysis::evaluation::Evaluation;
-pub use compute::Engine;
+pub use compute::engine::Engine;
 pub use data::samples::{Samples, Scaling};
 pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;

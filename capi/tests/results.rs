@@ -8,7 +8,7 @@ use std::ptr::{null, null_mut};
 
 use sae::{
     Autoencoder, Samples, Scaling, Settings, Trainer,
-    data::{Idx, digits, idx},
+    data::{Array, digits, write_idx},
 };
 use sae_capi::*;
 
@@ -325,8 +325,8 @@ fn data_sets_are_the_library_s() {
     let (bytes_file, floats_file) = (folder.file("bytes.idx"), folder.file("floats.idx"));
     let bytes: Vec<u8> = (0..20 * 10).map(|i| (i * 7 % 256) as u8).collect();
     let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) * 3.0 - 1.0).collect();
-    idx::write(path(&bytes_file), &[20, 10], &bytes).unwrap();
-    idx::write(path(&floats_file), &[20, 10], &floats).unwrap();
+    write_idx(path(&bytes_file), &[20, 10], &bytes).unwrap();
+    write_idx(path(&floats_file), &[20, 10], &floats).unwrap();
     let expected = rust_fingerprint(&Samples::open(path(&bytes_file)).unwrap());
     // SAFETY: handles, texts and buffers are there.
     unsafe {
@@ -347,7 +347,7 @@ fn data_sets_are_the_library_s() {
         let copied = made(|place| sae_samples_from_u8(columns.as_ptr(), 20, 10, 1, 24, place));
         assert_eq!(fingerprint(copied), expected);
 
-        let idx = || Idx::open(path(&floats_file)).unwrap();
+        let idx = || Array::open(path(&floats_file)).unwrap();
         for (name, scaling) in [
             ("as-is", Scaling::AsIs),
             ("byte", Scaling::Byte),

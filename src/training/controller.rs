@@ -4,8 +4,8 @@
 use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
 
-use crate::analysis::evaluation::active_above;
 use crate::compute::Engine;
+use crate::network::activity::active_threshold;
 use crate::settings::{Measure, Settings, Target};
 use crate::training::workspace::Context;
 
@@ -74,7 +74,7 @@ pub(crate) fn active_units(
 ) -> f64 {
     match target(settings, step) {
         Some(Target { layer, of: Measure::L0, .. }) => {
-            count_active(engine, &activations[layer], active_above(settings, layer))
+            count_active(engine, &activations[layer], active_threshold(settings, layer))
         }
         _ => 0.0,
     }

@@ -3,16 +3,15 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-use crate::data::Order;
 use crate::data::samples::Samples;
+use crate::data::{Order, gather};
 use crate::error::{Error, Result};
+use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
 use crate::settings::Settings;
 use crate::training::early_stopping::EarlyStopping;
-use crate::training::gather::gather;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
@@ -63,7 +62,8 @@ impl Trainer {
         } else {
             self.order.next(&mut work.rows);
         }
-        let gathered = gather(&mut self.cx.engine, &self.samples, &mut self.cx.work);
+        let rows = &work.rows[work.part.clone()];
+        let gathered = gather(&mut self.cx.engine, &self.samples, rows, &mut work.batch);
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -282,14 +282,6 @@ impl Trainer {
     /// The threads and the instruction set.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.cx.engine
-    }
-
-    /// The objective over a data set, and the mean activations.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::evaluate`].
-    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        self.cx.net.evaluate(&mut self.cx.engine, samples)
     }
 
     /// Codes of samples, `[samples, code]`.

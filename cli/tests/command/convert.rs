@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
 use png::{BitDepth, ColorType};
-use sae::data::{Idx, npy};
+use sae::data::{Array, write_npy};
 use serde_json::{Value, json};
 
 fn sae(folder: &Folder) -> Command {
@@ -104,7 +104,7 @@ fn plain(value: u8) -> Vec<u8> {
 
 /// Dimensions and numbers of a file of bytes.
 fn read(folder: &Folder, name: &str) -> (Vec<usize>, Vec<u8>) {
-    let idx = Idx::read(folder.0.join(name)).unwrap();
+    let idx = Array::read(folder.0.join(name)).unwrap();
     (idx.dims().to_vec(), idx.as_u8().unwrap().to_vec())
 }
 
@@ -123,11 +123,11 @@ fn there_and_back_gives_the_same_bytes() {
         }
     }
     let values = [1.5f32, -2.0, f32::MAX, 0.25, -0.0, 1e-40];
-    npy::write(folder.0.join("f.npy"), &[3, 2], &values).unwrap();
+    write_npy(folder.0.join("f.npy"), &[3, 2], &values).unwrap();
     let told = json(&folder, "convert f.npy f.idx");
     let want = json!({"from": "f.npy", "to": "f.idx", "type": "f32", "dims": [3, 2]});
     assert_eq!(told, want);
-    let idx = Idx::open(folder.0.join("f.idx")).unwrap();
+    let idx = Array::open(folder.0.join("f.idx")).unwrap();
     let mut row = [0.0; 2];
     idx.read_row(1, &mut row);
     assert_eq!(row, [f32::MAX, 0.25]);

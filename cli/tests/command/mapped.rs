@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::folder::Folder;
 use sae::{
     Error, Samples, Scaling, Settings, Trainer,
-    data::{Idx, idx},
+    data::{Array, write_idx},
 };
 
 /// Bytes that are mapped: 4096 samples of 100 features, many pages.
 fn data(folder: &Folder) -> PathBuf {
     let path = folder.0.join("data.idx");
     let bytes: Vec<u8> = (0..4096 * 100).map(|i| (i * 31 % 251) as u8).collect();
-    idx::write(&path, &[4096, 100], &bytes).unwrap();
+    write_idx(&path, &[4096, 100], &bytes).unwrap();
     path
 }
 
@@ -51,7 +51,7 @@ fn end(mut child: Child, mut out: BufReader<std::process::ChildStdout>) -> Outpu
 
 const SIGBUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 
-/// What the docs of `Idx::open` say: the sentence if the end of an epoch comes first, or else the
+/// What the docs of `Array::open` say: the sentence if the end of an epoch comes first, or else the
 /// system's signal; and no model file either way.
 #[test]
 fn truncated_while_mapped() {
@@ -90,7 +90,7 @@ fn rewritten_while_mapped() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     let bytes = fs::read(&data).unwrap();
     // Our own writer keeps away from it.
-    let problem = idx::write(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
+    let problem = write_idx(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
     assert!(problem.contains("it is mapped"), "{problem}");
     assert!(fs::read(&data).unwrap() == bytes);
     // Not cut first: no page goes, so only the end of the epoch can tell.
@@ -135,8 +135,8 @@ fn features_that_are_not_finite() {
         let mut values: Vec<f32> = (0..40 * 100).map(|i| (i % 97) as f32 / 97.0).collect();
         values[33 * 100 + 71] = odd;
         let path = folder.0.join("odd.idx");
-        idx::write(&path, &[40, 100], &values).unwrap();
-        let samples = || Samples::new(Idx::open(&path).unwrap(), Scaling::AsIs);
+        write_idx(&path, &[40, 100], &values).unwrap();
+        let samples = || Samples::new(Array::open(&path).unwrap(), Scaling::AsIs);
         let refused = |problem: Error| {
             let problem = problem.to_string();
             let place = problem.contains("sample 33") && problem.contains("feature 71");
@@ -173,7 +173,7 @@ fn a_diverging_run_keeps_its_last_checkpoint() {
     let folder = Folder::new("diverging");
     let path = folder.0.join("large.idx");
     let values: Vec<f32> = (0..200 * 100).map(|i| (i % 97) as f32 * 1e3).collect();
-    idx::write(&path, &[200, 100], &values).unwrap();
+    write_idx(&path, &[200, 100], &values).unwrap();
     let checkpoint = folder.0.join("run.ckpt");
     let mut command = train(&folder.0, &path, &["--scaling", "as-is", "--steps", "2000"]);
     command.args(["--activation", "linear", "--output-activation", "linear", "--beta", "0"]);
@@ -202,15 +202,15 @@ fn a_lock_goes_with_its_map_while_processes_start() {
         });
         let written: sae::Result<Vec<()>> = (0..300u32)
             .map(|i| {
-                idx::write(&path, &[1, 1], &[i as f32])?;
-                Idx::open(&path).map(drop)
+                write_idx(&path, &[1, 1], &[i as f32])?;
+                Array::open(&path).map(drop)
             })
             .collect();
         done.store(true, Ordering::Relaxed);
         written.unwrap();
     });
-    let held = Idx::open(&path).unwrap();
-    let problem = idx::write(&path, &[1, 1], &[0f32]).unwrap_err().to_string();
+    let held = Array::open(&path).unwrap();
+    let problem = write_idx(&path, &[1, 1], &[0f32]).unwrap_err().to_string();
     assert!(problem.contains("it is mapped"), "{problem}");
     drop(held);
 }

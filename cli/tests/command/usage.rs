@@ -297,7 +297,7 @@ fn the_other_subcommands_do_their_work() {
     assert_eq!(fs::read_to_string(csv).unwrap(), text);
     let codes = folder.path("c.idx");
     good(&["encode", &model, "--images", &images, "--out", &codes]);
-    let idx = sae::data::Idx::open(&codes).unwrap();
+    let idx = sae::data::Array::open(&codes).unwrap();
     assert_eq!(idx.dims(), [100, 12]);
     let mut row = [0.0; 12];
     idx.read_row(99, &mut row);
