@@ -78,7 +78,7 @@ pub(crate) trait Finish {
     /// Takes the sums of a region of the product.
     ///
     /// # Safety
-    /// The sums are readable, and the epilogue covers the region.
+    /// Whole vectors of sums are readable in every row, and the epilogue covers the region.
     unsafe fn finish(&mut self, isa: Isa, sums: Place, region: Region);
 }
 
@@ -133,7 +133,7 @@ impl<E: Epilogue> FinishRegion<'_, E> {
         unsafe {
             let mut column = epilogue.begin(s, col, lanes);
             for row in 0..region.rows {
-                let sum = s.load_upto(sums.row(row).add(from), lanes);
+                let sum = s.load(sums.row(row).add(from));
                 let at = At { row: region.row + row, col, lanes };
                 epilogue.apply(s, &mut column, at, sum);
             }
