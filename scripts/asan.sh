@@ -22,7 +22,7 @@ run() {
 }
 if [ "${1:-}" = short ]; then
     run -p sae-kernels --test kernels -- --skip guard:: --skip math:: --skip reference::
-    run --lib --test idx --test pool --test trainer --test checkpoint --test corpus
+    run --lib --test library -- idx:: pool:: trainer:: checkpoint:: corpus::
 else
     # The sanitizer's own allocations are not a step's.
     run --workspace --lib --bins --tests -- --skip allocat

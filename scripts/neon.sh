@@ -28,9 +28,9 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/neon
 export PROPTEST_CASES=${PROPTEST_CASES:-16}
 if [ "${1:-}" = seed ]; then
     exec cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --features digits \
-        --test same_bits -- --ignored --nocapture the_seeds_network_in_one_way
+        --test library -- --ignored --nocapture the_seeds_network_in_one_way
 fi
 # A test that starts itself again would want the emulator there, too.
 cargo test --release --target aarch64-unknown-linux-gnu -p sae-kernels --lib --tests -- --skip the_environment_chooses
 # Without files, so without checkpoints: the small network's recorded hash is among these.
-cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --test same_bits
+cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --test library -- same_bits::

@@ -4,7 +4,7 @@
 # `cargo install --locked cargo-deny`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for manifest in Cargo.toml kernels/Cargo.toml capi/Cargo.toml fuzz/Cargo.toml python/Cargo.toml; do
+for manifest in Cargo.toml benches/Cargo.toml kernels/Cargo.toml capi/Cargo.toml fuzz/Cargo.toml python/Cargo.toml; do
     # The line before a dependency says what it is for.
     awk -v file="$manifest" '
         /^\[/ { inside = /dependencies\]$/ }

@@ -1,0 +1,14 @@
+//! The command `sae`, as a person or a script runs it.
+
+#[path = "../../../tests/common/folder.rs"]
+mod folder;
+
+mod convert;
+#[cfg(unix)]
+mod help;
+#[cfg(unix)]
+mod kill;
+#[cfg(unix)]
+mod mapped;
+mod report;
+mod usage;

@@ -1,0 +1,535 @@
+//! The command as a person or a script runs it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use crate::folder::Folder;
+
+fn sae() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
+    // No test may find or make the person's own drawn digits.
+    command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
+    command.env_remove("SAE_ISA").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    sae().args(args).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn good(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {:?}\n{stderr}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The sentence of a run that must fail as bad input does.
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+    assert!(stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{args:?}: {stderr}");
+    stderr
+}
+
+/// 600 and 100 drawn digits, made once.
+fn digits() -> String {
+    static DIGITS: OnceLock<String> = OnceLock::new();
+    let make = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("digits");
+        let folder = folder.to_str().unwrap().to_owned();
+        good(&["make-digits", &folder, "--train", "600", "--test", "100", "--seed", "3"]);
+        folder
+    };
+    DIGITS.get_or_init(make).clone()
+}
+
+fn train<'a>(digits: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "--data", digits, "--out", out];
+    if !more.contains(&"--layers") {
+        args.extend(["--layers", "784,48,12,48,784"]);
+    }
+    if !more.contains(&"--steps") {
+        args.extend(["--steps", "200"]);
+    }
+    args.extend(more);
+    args
+}
+
+/// The number after `before` in the line that contains it.
+fn number(text: &str, before: &str) -> f64 {
+    let rest = text.split_once(before).unwrap_or_else(|| panic!("no '{before}' in {text}")).1;
+    let end = rest.find(|c: char| !"0123456789.e-".contains(c)).unwrap_or(rest.len());
+    rest[..end].parse().unwrap_or_else(|_| panic!("no number after '{before}' in {text}"))
+}
+
+#[test]
+fn training_reports_saves_and_draws() {
+    let (folder, digits) = (Folder::new("cli-train"), digits());
+    let model = folder.path("m.safetensors");
+    let text = good(&train(&digits, &model, &[]));
+    let first = number(&text, "step 100  objective ");
+    let second = number(&text, "step 200  objective ");
+    assert!(second < first && second > 0.0, "{text}");
+    assert!(text.contains("mean activations 0."), "{text}");
+    let objective = number(&text, "test objective: ");
+    let mse = number(&text, "(MSE ");
+    let sparsity = number(&text, "sparsity ") * number(&text, " x ");
+    let decay = number(&text, "weight decay ") * 5e-6;
+    assert!((mse + sparsity + decay - objective).abs() < 1e-6, "{text}");
+    assert!((0.0..1.0).contains(&number(&text, "layer 1 (48 units): ")), "{text}");
+    assert!((0.0..1.0).contains(&number(&text, "layer 2 (12 units): ")), "{text}");
+    assert!(!text.contains("layer 3"), "{text}");
+    assert_eq!(folder.names(), ["m.history.csv", "m.png", "m.safetensors"]);
+
+    let decoder = png::Decoder::new(BufReader::new(fs::File::open(folder.path("m.png")).unwrap()));
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(info.color_type, png::ColorType::Grayscale);
+    assert_eq!((info.width, info.height), (604, 252));
+    // An original in the first line, in the file and in the picture.
+    let images = fs::read(format!("{digits}/t10k-images-idx3-ubyte")).unwrap();
+    for (x, y) in [(14, 14), (10, 20)] {
+        let shown = pixels[(4 + 2 * y) * info.width as usize + 4 + 60 + 2 * x];
+        assert_eq!(shown, images[16 + 784 + y * 28 + x]);
+    }
+
+    // What is saved is what was evaluated.
+    let again = good(&["eval", &model, "--data", &digits]);
+    assert_eq!(number(&again, "objective: "), objective);
+    let value = good(&["eval", &model, "--data", &digits, "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&value).unwrap();
+    assert!((value["objective"].as_f64().unwrap() - objective).abs() < 1e-7);
+    assert_eq!(value["samples"], 100);
+    assert_eq!(value["hidden_layers"][1]["units"], 12);
+    let loaded = sae::Autoencoder::load(&model).unwrap();
+    assert_eq!(loaded.settings().layers, [784, 48, 12, 48, 784]);
+}
+
+#[test]
+fn threads_and_mapping_change_no_byte() {
+    let (folder, digits) = (Folder::new("cli-threads"), digits());
+    let mut models = Vec::new();
+    for (name, more) in [
+        ("one", &["--threads", "1"][..]),
+        ("two", &["--threads", "2"]),
+        ("copy", &["--copy", "--quiet"]),
+        ("other", &["--seed", "2"]),
+    ] {
+        let model = folder.path(&format!("{name}.safetensors"));
+        good(&train(&digits, &model, &[&["--steps", "60"], more].concat()));
+        models.push(fs::read(model).unwrap());
+    }
+    assert!(models[0] == models[1]);
+    assert!(models[0] == models[2]);
+    assert!(models[0] != models[3]);
+}
+
+#[test]
+fn json_is_one_object() {
+    let (folder, digits) = (Folder::new("cli-json"), digits());
+    let model = folder.path("m.safetensors");
+    let text = good(&train(&digits, &model, &["--steps", "3", "--json", "--preset", "normal"]));
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["steps"], 3);
+    assert_eq!(value["test"]["objective"], value["test"]["loss"]);
+    assert_eq!(value["settings"]["beta"], 0.0);
+    assert_eq!(value["model"], model.as_str());
+}
+
+/// A big-endian IDX file.
+fn idx(kind: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, kind, dims.len() as u8];
+    bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn bad_files_get_one_sentence() {
+    let folder = Folder::new("cli-bad");
+    let packed = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+        let noise: Vec<u8> =
+            (0..400u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
+        std::io::Write::write_all(&mut encoder, &idx(8, &[4, 10, 10], &noise)).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (name, bytes, sentence) in [
+        ("empty", vec![], "the file is empty"),
+        ("three", vec![0, 0, 8], "ends after 3 bytes"),
+        ("magic", b"\x01\x02\x08\x01\0\0\0\0".to_vec(), "begins with 00 00"),
+        ("type", idx(0x0a, &[1, 2], &[0; 2]), "0x0A"),
+        ("rank", idx(8, &[], &[]), "rank 0"),
+        ("zero", idx(8, &[3, 0], &[]), "dimension 2 of 2 is 0"),
+        ("product", idx(8, &[u32::MAX; 3], &[]), "more than memory can address"),
+        ("large", idx(8, &[u32::MAX, 7], &[]), "bytes with the header, the file has 12"),
+        ("short", idx(8, &[2, 2, 2], &[0; 7]), "the file has 23"),
+        ("long", idx(8, &[2, 2, 2], &[0; 9]), "the file has 25"),
+        ("cut.gz", packed[..packed.len() - 20].to_vec(), "cut off"),
+    ] {
+        let path = folder.path(name);
+        fs::write(&path, bytes).unwrap();
+        for args in [
+            &["train", "--images", &path, "--out", &folder.path("m.safetensors")][..],
+            &["train", "--copy", "--images", &path, "--out", &folder.path("m.safetensors")],
+            &["inspect", &path],
+        ] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert!(problem.contains(name), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+    for (path, sentence) in [(folder.path(""), "folder"), (folder.path("missing"), "cannot open")] {
+        for args in [&["train", "--images", &path][..], &["inspect", &path], &["eval", &path]] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+    assert!(refused(&["train", "--data", &folder.path("")]).contains("no train-images-idx3-ubyte"));
+    assert!(!folder.names().iter().any(|name| name.contains("safetensors")));
+}
+
+#[test]
+fn bad_settings_get_one_sentence() {
+    let (folder, digits) = (Folder::new("cli-settings"), digits());
+    let model = folder.path("m.safetensors");
+    for (more, sentence) in [
+        (&["--threads", "0"][..], "threads"),
+        (&["--layers", "784,30,100"], "layers"),
+        (&["--layers", "784,784"], "layers"),
+        (&["--layers", "100,30,100"], "784 features"),
+        (&["--layers", "784,16777216,16777216,16777216,784"], "GB of memory"),
+        (&["--batch", "0"], "batch"),
+        (&["--rho", "1"], "rho"),
+        (&["--lr", "NaN"], "learning_rate"),
+        (&["--activation", "sine"], "leaky-relu"),
+        (&["--activation", "relu"], "L1"),
+        (&["--holdout", "10"], "--holdout is for data without test samples"),
+        (&["--picture", &model], "three different names"),
+        (&["--history", &model], "three different names"),
+    ] {
+        let problem = refused(&train(&digits, &model, more));
+        assert!(problem.contains(sentence), "{problem}");
+    }
+    let labels = format!("{digits}/train-labels-idx1-ubyte");
+    assert!(refused(&["train", "--images", &labels]).contains("hint: these look like labels"));
+    let images = format!("{digits}/train-images-idx3-ubyte");
+    assert!(refused(&["train", "--data", &images]).contains("hint: --samples takes a file"));
+    let nowhere = folder.path("no/where.safetensors");
+    assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot write"));
+    assert_eq!(run(&["train", "--steps", "many"]).status.code(), Some(2));
+    let output = sae().args(train(&digits, &model, &[])).env("SAE_ISA", "foo").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("avx2"), "{stderr}");
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn damaged_models_are_refused() {
+    let (folder, digits) = (Folder::new("cli-models"), digits());
+    let model = folder.path("m.safetensors");
+    good(&train(&digits, &model, &["--steps", "0"]));
+    let bytes = fs::read(&model).unwrap();
+    let edited = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    let idx = fs::read(format!("{digits}/t10k-images-idx3-ubyte")).unwrap();
+    for (damaged, sentence) in [
+        (bytes[..bytes.len() - 1].to_vec(), "not a whole"),
+        (bytes[..100].to_vec(), "the header takes"),
+        (vec![], "empty"),
+        (idx, "looks like an IDX file"),
+        (edited(r#"version\":2"#, r#"version\":7"#), "version 7"),
+        (edited("[784,48,12,48,784]", "[784,48,21,48,784]"), "[21, 48] was expected"),
+        (edited(r#""shape":[48,784]"#, r#""shape":[49,784]"#), "not a whole"),
+        (edited(r#""shape":[48,784]"#, r#""shape":[784,48]"#), "[48, 784] was expected"),
+    ] {
+        let path = folder.path("damaged.safetensors");
+        fs::write(&path, damaged).unwrap();
+        let png = folder.path("x.png");
+        for args in [
+            &["eval", &path, "--data", &digits][..],
+            &["features", &path, "--out", &png],
+            &["inspect", &path],
+        ] {
+            let problem = refused(args);
+            assert!(problem.contains(sentence), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+    }
+}
+
+#[test]
+fn the_other_subcommands_do_their_work() {
+    let (folder, digits) = (Folder::new("cli-others"), digits());
+    let model = folder.path("m.safetensors");
+    good(&train(&digits, &model, &["--steps", "20"]));
+    for (command, name) in [("features", "f.png"), ("reconstruct", "r.png")] {
+        let png = folder.path(name);
+        let mut args = vec![command, &model, "--out", &png];
+        if command == "reconstruct" {
+            args.extend(["--data", &digits]);
+        }
+        good(&args);
+        assert!(fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+    }
+    let images = format!("{digits}/t10k-images-idx3-ubyte");
+    let text = good(&["encode", &model, "--images", &images]);
+    assert_eq!(text.lines().count(), 100);
+    let csv = folder.path("c.csv");
+    good(&["encode", &model, "--images", &images, "--out", &csv]);
+    assert_eq!(fs::read_to_string(csv).unwrap(), text);
+    let codes = folder.path("c.idx");
+    good(&["encode", &model, "--images", &images, "--out", &codes]);
+    let idx = sae::data::Idx::open(&codes).unwrap();
+    assert_eq!(idx.dims(), [100, 12]);
+    let mut row = [0.0; 12];
+    idx.read_row(99, &mut row);
+    let shown = text.lines().last().unwrap().split(',').map(|v| v.parse::<f32>().unwrap());
+    assert_eq!(shown.collect::<Vec<_>>(), row);
+
+    assert!(good(&["inspect", &images]).contains("100 x 28 x 28"));
+    assert!(good(&["inspect", &model]).contains("model 784-48-12-48-784"));
+    // Numbers of another type, no images, no test file; then the model's own output as input.
+    let other = folder.path("o.safetensors");
+    assert!(refused(&["train", "--images", &codes, "--out", &other]).contains("--scaling"));
+    let args = ["train", "--images", &codes, "--scaling", "mean-deviation", "--steps", "10"];
+    let text = good(&[&args[..], &["--out", &other]].concat());
+    assert!(text.contains("no picture") && text.contains("test objective"), "{text}");
+    assert!(refused(&["eval", &model, "--images", &codes]).contains("needs u8"));
+    assert!(refused(&["eval", &other, "--images", &images]).contains("784 features"));
+    good(&["eval", &other, "--images", &codes]);
+    assert!(refused(&["encode", &model, "--images", &images, "--out", "x.txt"]).contains(".csv"));
+}
+
+#[test]
+fn making_digits_again_gives_the_same_bytes() {
+    let folder = Folder::new("cli-digits");
+    let again = folder.path("again");
+    good(&["make-digits", &again, "--train", "600", "--test", "100", "--seed", "3"]);
+    let digits = digits();
+    for name in ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        assert!(
+            fs::read(format!("{again}/{name}")).unwrap()
+                == fs::read(format!("{digits}/{name}")).unwrap()
+        );
+    }
+    assert_eq!(fs::read_dir(again).unwrap().count(), 4);
+}
+
+#[test]
+fn help_is_there() {
+    for command in [
+        "train",
+        "sweep",
+        "eval",
+        "reconstruct",
+        "features",
+        "encode",
+        "inspect",
+        "make-digits",
+        "cut-patches",
+    ] {
+        let text = good(&[command, "--help"]);
+        assert!(text.contains("Example") && text.contains(&format!("sae {command}")), "{text}");
+    }
+    assert_eq!(run(&[]).status.code(), Some(2));
+    assert!(good(&["--version"]).starts_with("sae "));
+}
+
+/// A long training, once it has written its first line of progress.
+#[cfg(unix)]
+fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = sae().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("step ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "ended before a step");
+    }
+    (child, out)
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_and_sigterm_save_the_model() {
+    let (folder, digits) = (Folder::new("cli-interrupt"), digits());
+    let model = folder.path("m.safetensors");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let _ = fs::remove_file(&model);
+        let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let text: Vec<_> = out.lines().map(|line| line.unwrap()).collect();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text:?}");
+        assert!(output.stderr.is_empty());
+        assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
+        good(&["eval", &model, "--data", &digits]);
+        assert_eq!(folder.names(), ["m.history.csv", "m.safetensors"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let (folder, digits) = (Folder::new("cli-pipe"), digits());
+    let model = folder.path("m.safetensors");
+    let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+    drop(out);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Stopped and called again, a sweep ends as one that was not; other words are refused.
+#[test]
+fn a_sweep_goes_on() {
+    let (folder, digits) = (Folder::new("cli-sweep"), digits());
+    let sweep = |name: &str, more: &[&str]| {
+        let out = folder.path(name);
+        let mut args = vec!["sweep", "--data", &digits, "--layers", "784,8,784", "--out", &out];
+        args.extend(["--vary", "beta=log:1e-5:1e-2", "--vary", "code=dense/top-k:3"]);
+        args.extend(["--trials", "6", "--steps", "60", "--quiet"]);
+        args.extend(more);
+        let output = run(&args);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(sweep("whole.csv", &["--jobs", "1"]), (true, String::new()));
+    let table = fs::read_to_string(folder.path("whole.csv")).unwrap();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 7, "{table}");
+    assert!(lines[0].starts_with("trial,steps,beta,code,squared_error,sparsity"), "{table}");
+    let ended = lines.iter().filter(|line| line.split(',').nth(1) == Some("60")).count();
+    assert_eq!(ended, 2, "{table}");
+    assert!(lines.iter().any(|line| line.ends_with(",1")), "{table}");
+    assert!(fs::read_to_string(folder.path("whole.svg")).unwrap().contains("<circle"));
+
+    // As if it had been killed while it wrote its fourth line.
+    assert_eq!(sweep("cut.csv", &["--jobs", "3"]), (true, String::new()));
+    let journal = folder.path("cut.trials/journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let three: usize = text.split_inclusive('\n').take(3).map(str::len).sum();
+    fs::write(&journal, &text[..three + 10]).unwrap();
+    assert_eq!(sweep("cut.csv", &["--jobs", "2"]), (true, String::new()));
+    assert_eq!(fs::read_to_string(folder.path("cut.csv")).unwrap(), table);
+
+    let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
+    assert!(!done && problem.contains("other options or other data"), "{problem}");
+    for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "'bet' is no setting")] {
+        let problem = refused(&["sweep", "--data", &digits, "--vary", word]);
+        assert!(problem.contains(sentence), "{problem}");
+    }
+}
+
+#[test]
+fn patches_and_probes() {
+    let (folder, digits) = (Folder::new("cli-patches"), digits());
+    let (patches, model) = (folder.path("patches.idx"), folder.path("m.safetensors"));
+    good(&["cut-patches", &patches, "--data", &digits, "--count", "500"]);
+    let bytes = fs::read(&patches).unwrap();
+    assert_eq!(bytes.len(), 16 + 500 * 64);
+    assert_eq!(&bytes[..16], &[0, 0, 8, 3, 0, 0, 1, 244, 0, 0, 0, 8, 0, 0, 0, 8]);
+    let lbfgs =
+        "--layers 64,25,64 --rho 0.01 --beta 0.09 --lambda 3e-5 --optimizer l-bfgs --steps 40";
+    let mut args = vec!["train", "--images", &patches, "--out", &model];
+    args.extend(lbfgs.split(' '));
+    let text = good(&args);
+    assert!(text.contains("explained variance: 0."), "{text}");
+    assert!(
+        refused(&["cut-patches", &patches, "--data", &digits, "--side", "29"]).contains("side")
+    );
+    let flat = refused(&["cut-patches", &patches, "--data", &digits, "--contrast", "0.9"]);
+    assert!(flat.contains("contrast"), "{flat}");
+
+    good(&train(&digits, &model, &["--preset", "normal", "--steps", "900"]));
+    let text = good(&["eval", &model, "--data", &digits, "--probe"]);
+    // Of ten classes chance finds a tenth.
+    assert!(number(&text, "predicted from codes: ") > 30.0, "{text}");
+    assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
+}
+
+/// A checkpoint of a step after which units are revived has them.
+#[test]
+fn revived_and_resumed_is_revived() {
+    let (folder, digits) = (Folder::new("cli-revived"), digits());
+    let (one, two) = (folder.path("one.safetensors"), folder.path("two.safetensors"));
+    let (run_one, run_two) = (folder.path("one.ckpt"), folder.path("two.ckpt"));
+    let words = "--beta 0 --activation relu --code top-k:2 --revive 50 --steps 120 \
+                 --checkpoint-every 50 --keep 3 --resume --checkpoint";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    good(&train(&digits, &one, &[&words[..], &[&run_one]].concat()));
+    // The one before the last, which is of step 120.
+    fs::copy(format!("{run_one}.1"), &run_two).unwrap();
+    good(&train(&digits, &two, &[&words[..], &[&run_two]].concat()));
+    assert!(fs::read(one).unwrap() == fs::read(two).unwrap());
+}
+
+/// Words of the toolbox, each trained with for a moment.
+#[test]
+fn the_toolbox_has_words() {
+    let (folder, digits) = (Folder::new("cli-toolbox"), digits());
+    let model = folder.path("m.safetensors");
+    for words in [
+        "--code top-k:4 --beta 0 --revive 50",
+        "--code batch-top-k:4 --beta 0 --unit-norm",
+        "--activation relu --init he --beta 0 --code jump-relu:1e-4:0.3 --target l0:5",
+        "--beta 0 --l1 1e-4 --activation tanh --tied --optimizer momentum:0.9 --clip 1",
+        "--penalty 1:l1=1e-4 --penalty 2:rho=0.1:beta=1e-4 --loss cross-entropy",
+        "--activations sigmoid,linear,relu --beta 0 --corrupt masking:0.3 --schedule cosine",
+        "--pretrain 50 --rho-momentum 0.9 --optimizer adamw:0.01 --warm-up 20 --beta1 0.8 --epsilon 1e-6",
+        "--patience 1 --evaluate-every 40 --lr 0.5",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let mut words = words.clone();
+        words.extend(["--steps", "120"]);
+        let text = good(&train(&digits, &model, &words));
+        assert!(text.contains("test objective: "), "{words:?}: {text}");
+        good(&["eval", &model, "--data", &digits]);
+    }
+    for (words, sentence) in [
+        ("--code top-k:13", "code: 13 active units; the code has 12 (field layers)"),
+        ("--tied --layers 784,48,12,40,784", "tied: "),
+        ("--l1=-1", "l1: -1.0 is not from 0"),
+        ("--optimizer l-bfgs --checkpoint c", "L-BFGS"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let problem = refused(&train(&digits, &model, &words));
+        assert!(problem.contains(sentence), "{words:?}: {problem}");
+    }
+}
+
+/// Each of several processes would train the whole, and all would write one file.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_command_for_one_process_is_no_rank() {
+    let started = |arguments: &[&str], name: &str| {
+        let output = sae().args(arguments).env(name, "2").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let (code, error) = started(&["train"], name);
+        assert_eq!(code, Some(2));
+        assert!(error.starts_with("error: MPI started several processes"), "{error}");
+        assert!(error.contains("--features mpi"), "{error}");
+    }
+    // Commands that write nothing twice are no job.
+    let (code, error) = started(&["make-digits", "--help"], "PMI_SIZE");
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+}

@@ -1,0 +1,114 @@
+//! The fuzz targets' seeds and findings, through the same doors, without a fuzzer.
+
+use std::fs;
+use std::path::Path;
+
+use sae::{Autoencoder, Settings, data::Idx, files::Checkpoint};
+
+#[path = "../../fuzz/small.rs"]
+mod small;
+
+/// Every seed of a target.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut seeds: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .collect();
+    seeds.sort();
+    assert!(!seeds.is_empty());
+    seeds
+}
+
+#[test]
+fn idx_files() {
+    let mut good = 0;
+    for (name, bytes) in seeds("idx").into_iter().chain(seeds("idx_map")) {
+        let memory = Idx::from_bytes(&name, bytes);
+        let files = [Idx::open(&name), Idx::read(&name)];
+        good += usize::from(memory.is_ok());
+        for file in files {
+            assert_eq!(file.is_ok(), memory.is_ok(), "{name}");
+            let (Ok(file), Ok(memory)) = (file, &memory) else { continue };
+            let [mut row, mut want] = [(); 2].map(|()| vec![0.0; memory.features()]);
+            for sample in 0..memory.samples() {
+                file.read_row(sample, &mut row);
+                memory.read_row(sample, &mut want);
+                assert_eq!(row.map_bits(), want.map_bits(), "{name}");
+            }
+        }
+    }
+    // One for each element type, as IDX and as NumPy's, at least, for both targets.
+    assert!(good >= 24, "{good}");
+}
+
+trait Bits {
+    fn map_bits(&self) -> Vec<u32>;
+}
+
+impl Bits for Vec<f32> {
+    fn map_bits(&self) -> Vec<u32> {
+        self.iter().map(|number| number.to_bits()).collect()
+    }
+}
+
+#[test]
+fn models_and_checkpoints() {
+    let mut good = 0;
+    for (name, bytes) in seeds("model") {
+        if let Ok(net) = Autoencoder::from_bytes(&name, &bytes) {
+            assert_eq!(Autoencoder::from_bytes(&name, &net.to_bytes().unwrap()).unwrap(), net);
+            good += 1;
+        }
+    }
+    assert!(good > 0);
+    let mut good = 0;
+    for (name, bytes) in seeds("checkpoint") {
+        match Checkpoint::from_bytes(&name, &bytes) {
+            Ok(_) => good += 1,
+            // The checksum is right there, so that it is the settings that are refused.
+            Err(error) if name.ends_with("bad-settings") => {
+                assert!(error.to_string().contains("batch: 0"), "{error}");
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(good > 0);
+}
+
+#[test]
+fn settings() {
+    let mut good = 0;
+    for (name, bytes) in seeds("settings") {
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        if let Ok(settings) = Settings::from_json(&text) {
+            assert_eq!(Settings::from_json(&settings.to_json()).unwrap(), settings, "{name}");
+            small::train(settings);
+            good += 1;
+        }
+    }
+    assert!(good > 10, "{good}");
+}
+
+#[test]
+fn layers() {
+    let mut good = Vec::new();
+    for (name, bytes) in seeds("layers") {
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let sizes: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
+        let Ok(sizes) = sizes else { continue };
+        let mut settings = Settings::default();
+        settings.layers = sizes;
+        if settings.validate().is_ok() {
+            small::train(settings);
+            good.push(Path::new(&name).file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    for name in ["preset", "small", "ones", "odd", "largest", "deep"] {
+        assert!(good.iter().any(|good| good == name), "{name} is not among {good:?}");
+    }
+    for name in ["even", "ends", "none", "empty", "zero", "minus", "too-large", "too-deep"] {
+        assert!(good.iter().all(|good| good != name), "{name} is among {good:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! The library, module by module. What counts the allocations of all threads is in `../allocation.rs`.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/counting.rs"]
+mod counting;
+#[path = "../common/folder.rs"]
+mod folder;
+#[path = "../common/threads.rs"]
+mod threads;
+
+#[cfg(feature = "model")]
+mod checkpoint;
+#[cfg(all(feature = "model", feature = "gz"))]
+mod corpus;
+mod examples;
+mod idx;
+#[cfg(target_os = "linux")]
+mod large;
+mod limits;
+#[cfg(all(feature = "model", feature = "gz"))]
+mod memory_bound;
+mod mnist;
+#[cfg(feature = "model")]
+mod model;
+mod pool;
+mod preferred_inputs;
+mod ranks;
+mod same_bits;
+mod settings;
+mod shared;
+mod step;
+mod toolbox;
+mod trainer;

@@ -1,0 +1,51 @@
+//! Model files of earlier versions, and files that are no model.
+
+use sae::{Activation, Autoencoder, Code, LayerPenalty, Optimizer, Scaling, Schedule};
+
+fn recorded(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name)
+}
+
+/// Written by version 0.1.0 while it used the crate `safetensors`: 784-4-784, 50 steps on drawn
+/// digits.
+#[test]
+fn a_file_of_version_1_loads() {
+    let net = Autoencoder::load(recorded("model-v1.safetensors")).unwrap();
+    let settings = net.settings();
+    assert_eq!(settings.layers, [784, 4, 784]);
+    assert_eq!((settings.rho, settings.seed, settings.batch), (0.3, 7, 20));
+    assert_eq!(settings.activation, Activation::Sigmoid);
+    assert_eq!(net.scaling(), Scaling::Byte);
+    // FNV-1a over the numbers' bits.
+    let bytes = net.parameters().iter().flat_map(|number| number.to_bits().to_le_bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    assert_eq!(hash, HASH, "{hash:#018x}");
+}
+
+const HASH: u64 = 0x916b_81a7_856b_dd2c;
+
+/// 6-4-6 with JumpReLU, five steps, and no setting as it is by default.
+#[test]
+fn a_file_of_version_2_loads() {
+    let net = Autoencoder::load(recorded("model-v2.safetensors")).unwrap();
+    let settings = net.settings();
+    assert_eq!(settings.code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1 });
+    assert_eq!(settings.penalties, [LayerPenalty { layer: 0, rho: 0.1, beta: 0.0, l1: 0.01 }]);
+    assert_eq!(settings.schedule, Schedule::Step { every: 3, factor: 0.5 });
+    assert_eq!(settings.optimizer, Optimizer::AdamW { decay: 0.1 });
+    // Weights and biases, then the logarithms of the thresholds.
+    let parameters = net.parameters();
+    assert_eq!(parameters.len(), 6 * 4 + 4 + 4 * 6 + 6 + 4);
+    assert!(parameters[58..].iter().all(|log| (log - 0.1f32.ln()).abs() < 0.5), "{parameters:?}");
+}
+
+#[test]
+fn they_are_written_again_as_they_were_read() {
+    for name in ["model-v1.safetensors", "model-v2.safetensors"] {
+        let path = recorded(name);
+        let net = Autoencoder::load(&path).unwrap();
+        assert_eq!(Autoencoder::from_bytes(&path, &net.to_bytes().unwrap()).unwrap(), net);
+    }
+}

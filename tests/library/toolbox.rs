@@ -1,0 +1,661 @@
+//! Every part of the toolbox does what it says, alone and with others.
+
+use std::ops::ControlFlow;
+
+use crate::common::pixels;
+use proptest::prelude::*;
+use sae::{
+    Activation, Code, Corruption, Initialization, Isa, LayerPenalty, Loss, Measure, Optimizer,
+    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool,
+};
+
+const FEATURES: usize = 12;
+
+fn samples(count: usize) -> Samples {
+    Samples::from_values(pixels(5, count, FEATURES), FEATURES).unwrap()
+}
+
+fn settings(layers: &[usize]) -> Settings {
+    let mut settings = Settings::default();
+    (settings.layers, settings.batch) = (layers.to_vec(), 20);
+    (settings.beta, settings.lambda) = (0.0, 0.0);
+    settings
+}
+
+fn trainer(settings: &Settings, samples: &Samples) -> Trainer {
+    Trainer::builder().settings(settings.clone()).threads(1).build(samples).unwrap()
+}
+
+/// The largest relative error of any block of parameters.
+#[track_caller]
+fn assert_gradient(name: &str, settings: &Settings, most: f64) {
+    let samples = samples(40);
+    let mut trainer = trainer(settings, &samples);
+    // Away from the first weights, where units are alike.
+    if !matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
+        for _ in 0..5 {
+            trainer.step().unwrap();
+        }
+    }
+    let batch = pixels(9, settings.batch, FEATURES);
+    let blocks = trainer.gradient_check(&batch, 30).unwrap();
+    assert_eq!(blocks.len(), 2 * (settings.layers.len() - 1));
+    for block in &blocks {
+        assert!(block.largest < most, "{name}: {blocks:#?}");
+    }
+    let largest = blocks.iter().map(|block| block.largest).fold(0.0, f64::max);
+    println!("{name}: {largest:.1e}");
+}
+
+#[test]
+fn every_part_has_the_gradient_of_its_objective() {
+    let base = settings(&[FEATURES, 9, 5, 9, FEATURES]);
+    assert_gradient("plain", &base, 1e-4);
+    let with = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = base.clone();
+        change(&mut settings);
+        settings
+    };
+    let relu = |settings: &mut Settings| {
+        settings.activation = Activation::Relu;
+        settings.initialization = Initialization::He;
+    };
+    for (name, settings) in [
+        ("KL and weight decay", with(&|s| (s.beta, s.lambda, s.rho) = (0.1, 0.01, 0.1))),
+        ("L1", with(&|s| s.l1 = 0.01)),
+        ("L1 on tanh", with(&|s| (s.l1, s.activation) = (0.01, Activation::Tanh))),
+        ("both", with(&|s| (s.l1, s.beta) = (0.01, 0.1))),
+        (
+            "penalties of single layers",
+            with(&|s| {
+                s.penalties = vec![
+                    LayerPenalty { layer: 2, rho: 0.2, beta: 0.1, l1: 0.0 },
+                    LayerPenalty { layer: 0, rho: 0.1, beta: 0.05, l1: 0.02 },
+                ];
+            }),
+        ),
+        ("cross-entropy", with(&|s| s.loss = Loss::CrossEntropy)),
+        ("tied", with(&|s| (s.tied, s.lambda, s.beta) = (true, 0.01, 0.1))),
+        ("top-k", with(&|s| s.code = Code::TopK(2))),
+        // (With seed 1 two units of one sample are within 1e-5 of each other.)
+        ("top-k with L1", with(&|s| (s.code, s.l1, s.seed) = (Code::TopK(2), 0.01, 2))),
+        ("batch-top-k", with(&|s| s.code = Code::BatchTopK(2))),
+        (
+            "JumpReLU",
+            with(&|s| {
+                relu(s);
+                s.code = Code::JumpRelu { l0: 0.01, bandwidth: 0.01 };
+            }),
+        ),
+        ("ReLU", with(&relu)),
+        (
+            "every layer another activation",
+            with(&|s| {
+                s.activations = vec![Activation::Tanh, Activation::Sigmoid, Activation::LeakyRelu];
+                s.output_activation = Activation::Linear;
+                s.initialization = Initialization::Xavier;
+            }),
+        ),
+        ("unit norm", with(&|s| s.unit_norm = true)),
+    ] {
+        assert_gradient(name, &settings, 1e-3);
+    }
+}
+
+/// A wrong gradient is seen: that of a penalty twice as heavy.
+#[test]
+fn a_wrong_gradient_is_noticed() {
+    let mut settings = settings(&[FEATURES, 9, FEATURES]);
+    (settings.beta, settings.rho) = (0.1, 0.1);
+    let samples = samples(40);
+    let batch = pixels(9, settings.batch, FEATURES);
+    let mut heavier = settings.clone();
+    heavier.beta = 0.2;
+    let [mut one, mut two] = [settings, heavier].map(|settings| trainer(&settings, &samples));
+    let (_, right) = one.gradient_on(&batch).unwrap();
+    let (_, wrong) = two.gradient_on(&batch).unwrap();
+    let biases = one_block(right, wrong);
+    assert!(biases > 0.1, "{biases}");
+}
+
+fn one_block(right: &[f32], wrong: &[f32]) -> f64 {
+    let block = FEATURES * 9..FEATURES * 9 + 9;
+    let pairs = right[block.clone()].iter().zip(&wrong[block]);
+    pairs.map(|(a, b)| f64::from((a - b).abs() / b.abs())).fold(0.0, f64::max)
+}
+
+/// Where all gradients pass through memory, Adam ends in the same bits as where they do not.
+#[test]
+fn gradients_in_memory_give_the_same_bits() {
+    let samples = samples(50);
+    for optimizer in [Optimizer::Adam, Optimizer::AdamW { decay: 0.5 }] {
+        let mut settings = settings(&[FEATURES, 33, 7, 33, FEATURES]);
+        (settings.beta, settings.lambda, settings.optimizer) = (1e-3, 1e-3, optimizer);
+        let mut clipped = settings.clone();
+        clipped.clip = 1e9;
+        let batch = pixels(3, settings.batch, FEATURES);
+        let [mut fused, mut apart, mut outside] =
+            [&settings, &clipped, &settings].map(|settings| trainer(settings, &samples));
+        for _ in 0..20 {
+            assert_eq!(fused.step_on(&batch).unwrap(), apart.step_on(&batch).unwrap());
+            let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
+            outside.step_with(&gradient).unwrap();
+        }
+        assert_eq!(fused.autoencoder().parameters(), apart.autoencoder().parameters());
+        assert_eq!(fused.moments(), apart.moments());
+        assert_eq!(fused.autoencoder().parameters(), outside.autoencoder().parameters());
+    }
+}
+
+#[test]
+fn clipping_bounds_the_step() {
+    let samples = samples(50);
+    let mut settings = settings(&[FEATURES, 5, FEATURES]);
+    settings.optimizer = Optimizer::Momentum { momentum: 0.0 };
+    (settings.clip, settings.learning_rate) = (1e-3, 1.0);
+    let mut trainer = trainer(&settings, &samples);
+    let before = trainer.autoencoder().parameters().to_vec();
+    trainer.step().unwrap();
+    let after = trainer.autoencoder().parameters().iter().zip(&before);
+    let moved = after.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    assert!((moved - 1e-3).abs() < 1e-6, "{moved}");
+}
+
+/// Networks whose work is worth dividing.
+#[test]
+fn threads_share_the_work_and_change_no_bit() {
+    const WIDE: usize = 256;
+    let samples = Samples::from_values(pixels(6, 120, WIDE), WIDE).unwrap();
+    let change: [fn(&mut Settings); 6] = [
+        |s| s.corruption = Corruption::Gaussian(0.2),
+        |s| (s.corruption, s.tied) = (Corruption::Masking(0.3), true),
+        |s| s.code = Code::TopK(20),
+        |s| s.code = Code::BatchTopK(20),
+        |s| s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.3 },
+        |s| (s.optimizer, s.clip) = (Optimizer::Momentum { momentum: 0.9 }, 0.1),
+    ];
+    for change in change {
+        let mut settings = settings(&[WIDE, 300, WIDE]);
+        settings.batch = 100;
+        change(&mut settings);
+        let run = |threads: usize| {
+            let pool = ThreadPool::exactly(threads);
+            let builder = Trainer::builder().settings(settings.clone()).pool(pool);
+            let mut trainer = builder.build(&samples).unwrap();
+            for _ in 0..5 {
+                trainer.step().unwrap();
+            }
+            trainer.into_autoencoder()
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads).parameters() == one.parameters(), "{threads}: {settings:?}");
+        }
+    }
+}
+
+/// Also where a caller's gradient is not the same for both.
+#[test]
+fn tied_weights_stay_tied_with_any_gradient() {
+    let samples = samples(50);
+    let mut settings = settings(&[FEATURES, 5, FEATURES]);
+    settings.tied = true;
+    let mut trainer = trainer(&settings, &samples);
+    let gradient = crate::common::uniform(3, trainer.autoencoder().parameters().len());
+    trainer.step_with(&gradient).unwrap();
+    let net = trainer.autoencoder();
+    for at in 0..FEATURES * 5 {
+        let (input, unit) = (at / 5, at % 5);
+        assert_eq!(net.weights(0)[at], net.weights(1)[unit * FEATURES + input]);
+    }
+}
+
+#[test]
+fn tied_weights_stay_tied_and_unit_rows_stay_unit() {
+    let samples = samples(50);
+    let mut tied = settings(&[FEATURES, 9, 4, 9, FEATURES]);
+    (tied.tied, tied.lambda) = (true, 1e-3);
+    let mut unit = settings(&[FEATURES, 9, 4, 9, FEATURES]);
+    unit.unit_norm = true;
+    let [mut tied, mut unit] = [tied, unit].map(|settings| trainer(&settings, &samples));
+    for _ in 0..10 {
+        tied.step().unwrap();
+        unit.step().unwrap();
+        let (net, layers) = (tied.autoencoder(), tied.autoencoder().layers());
+        for (l, layer) in layers.iter().enumerate().take(2) {
+            let (inputs, units) = (layer.inputs, layer.outputs);
+            for at in 0..inputs * units {
+                let (input, unit) = (at / units, at % units);
+                assert_eq!(net.weights(l)[at], net.weights(3 - l)[unit * inputs + input]);
+            }
+        }
+        for row in unit.autoencoder().weights(2).chunks(9) {
+            let length: f32 = row.iter().map(|w| w * w).sum();
+            assert!((length - 1.0).abs() < 1e-5, "{length}");
+        }
+    }
+}
+
+#[test]
+fn codes_are_as_sparse_as_asked() {
+    let samples = samples(60);
+    let base = settings(&[FEATURES, 10, FEATURES]);
+    for (code, wanted) in [(Code::TopK(3), 3.0), (Code::BatchTopK(3), 3.0)] {
+        let mut settings = base.clone();
+        (settings.code, settings.schedule) = (code, Schedule::Cosine { steps: 600 });
+        let mut trainer = trainer(&settings, &samples);
+        for _ in 0..600 {
+            trainer.step().unwrap();
+        }
+        let codes = trainer.encode(&samples).unwrap();
+        let active: Vec<usize> =
+            codes.chunks(10).map(|code| code.iter().filter(|&&a| a != 0.0).count()).collect();
+        let evaluation = trainer.evaluate(&samples).unwrap();
+        let mean = active.iter().sum::<usize>() as f64 / active.len() as f64;
+        assert!((evaluation.layers[0].l0 - mean).abs() < 1e-9);
+        match code {
+            Code::TopK(k) => assert!(active.iter().all(|&count| count == k), "{active:?}"),
+            // Outside of training a threshold stands for the batch.
+            _ => assert!((mean - wanted).abs() < 0.5, "{mean}"),
+        }
+    }
+}
+
+/// JumpReLU's thresholds rise where L0 weighs.
+#[test]
+fn thresholds_rise_with_the_weight_of_l0() {
+    let samples = samples(60);
+    let l0 = |weight: f64| {
+        let mut settings = settings(&[FEATURES, 10, FEATURES]);
+        settings.activation = Activation::Relu;
+        settings.initialization = Initialization::He;
+        settings.code = Code::JumpRelu { l0: weight, bandwidth: 0.3 };
+        let mut trainer = trainer(&settings, &samples);
+        for _ in 0..400 {
+            trainer.step().unwrap();
+        }
+        trainer.evaluate(&samples).unwrap().layers[0].l0
+    };
+    let (light, heavy) = (l0(0.0), l0(0.05));
+    assert!(heavy < 0.7 * light, "{heavy} {light}");
+}
+
+#[test]
+fn schedules() {
+    let mut settings = settings(&[FEATURES, 5, FEATURES]);
+    (settings.learning_rate, settings.warm_up) = (2.0, 4);
+    let rates = |settings: &Settings, steps: &[u64]| -> Vec<f64> {
+        steps.iter().map(|&step| settings.learning_rate_of(step)).collect()
+    };
+    assert_eq!(rates(&settings, &[1, 2, 4, 5, 100]), [0.5, 1.0, 2.0, 2.0, 2.0]);
+    settings.schedule = Schedule::Step { every: 10, factor: 0.5 };
+    assert_eq!(rates(&settings, &[4, 5, 14, 15, 24, 25]), [2.0, 2.0, 2.0, 1.0, 1.0, 0.5]);
+    settings.schedule = Schedule::Cosine { steps: 104 };
+    for step in 5..=120 {
+        let share = (step as f64 - 5.0).min(100.0) / 100.0;
+        let want = 1.0 + (std::f64::consts::PI * share).cos();
+        let have = settings.learning_rate_of(step);
+        assert!((have - want).abs() < 1e-9, "{step}: {have} {want}");
+    }
+}
+
+/// What is corrupted is the input alone; the same step has the same noise.
+#[test]
+fn corruption_is_seeded_and_as_strong_as_asked() {
+    let samples = samples(50);
+    let run = |corruption: Corruption, threads: usize| {
+        let mut settings = settings(&[FEATURES, 9, FEATURES]);
+        settings.corruption = corruption;
+        let pool = ThreadPool::exactly(threads);
+        let mut trainer = Trainer::builder().settings(settings).pool(pool).build(&samples).unwrap();
+        let reports: Vec<_> = (0..20).map(|_| trainer.step().unwrap()).collect();
+        (reports, trainer.into_autoencoder())
+    };
+    let plain = run(Corruption::None, 1);
+    assert_eq!(plain, run(Corruption::Masking(0.0), 1).map_settings(&plain));
+    for corruption in [Corruption::Masking(0.5), Corruption::Gaussian(0.5)] {
+        let one = run(corruption, 1);
+        assert_eq!(one, run(corruption, 3));
+        assert_ne!(one.1.parameters(), plain.1.parameters());
+    }
+}
+
+/// For comparing runs whose settings differ by what should not matter.
+trait MapSettings {
+    fn map_settings(self, like: &Self) -> Self;
+}
+
+impl MapSettings for (Vec<sae::StepReport>, sae::Autoencoder) {
+    fn map_settings(self, like: &Self) -> Self {
+        let mut net = like.1.clone();
+        net.parameters_mut().copy_from_slice(self.1.parameters());
+        (self.0, net)
+    }
+}
+
+/// A linear network finds what principal components explain: L-BFGS reaches that optimum.
+#[test]
+fn lbfgs_finds_the_optimum_of_a_linear_network() {
+    // Data of rank 3, with a mean.
+    let basis = pixels(1, 3, FEATURES);
+    let factors = crate::common::uniform(2, 3 * 40);
+    let row = |sample: usize, feature: usize| -> f32 {
+        (0..3).map(|k| factors[sample * 3 + k] * basis[k * FEATURES + feature]).sum()
+    };
+    let values = (0..40 * FEATURES).map(|at| row(at / FEATURES, at % FEATURES)).collect();
+    let samples = Samples::from_values(values, FEATURES).unwrap();
+    let mut settings = settings(&[FEATURES, 3, FEATURES]);
+    (settings.activation, settings.output_activation) = (Activation::Linear, Activation::Linear);
+    (settings.batch, settings.optimizer) = (40, Optimizer::Lbfgs { memory: 10 });
+    let mut trainer = trainer(&settings, &samples);
+    let mut before = f64::INFINITY;
+    for step in 0..120 {
+        let report = trainer.step().unwrap();
+        assert!(report.loss <= before * (1.0 + 1e-6), "step {step}: {} {before}", report.loss);
+        before = report.loss;
+    }
+    let evaluation = trainer.evaluate(&samples).unwrap();
+    assert!(evaluation.explained_variance > 1.0 - 1e-6, "{evaluation:?}");
+    // Another pool takes the same steps.
+    let mut again =
+        Trainer::builder().settings(settings).pool(ThreadPool::exactly(3)).build(&samples);
+    let again = again.as_mut().unwrap();
+    for _ in 0..120 {
+        again.step().unwrap();
+    }
+    assert_eq!(again.autoencoder().parameters(), trainer.autoencoder().parameters());
+}
+
+#[test]
+fn lbfgs_wants_all_samples() {
+    let mut settings = settings(&[FEATURES, 3, FEATURES]);
+    settings.optimizer = Optimizer::Lbfgs { memory: 5 };
+    let error = Trainer::builder().settings(settings).build(&samples(40)).unwrap_err().to_string();
+    assert!(error.contains("optimizer") && error.contains("batch is 20"), "{error}");
+}
+
+/// From weights that are 100 and 30 times too small. (From one too large no ReLU lives to come back;
+/// on a layer of sigmoids it does.)
+#[test]
+fn the_controller_reaches_its_target() {
+    let samples = samples(200);
+    for weight in [3e-3, 1e-2] {
+        let mut settings = settings(&[FEATURES, 20, FEATURES]);
+        (settings.activation, settings.initialization) = (Activation::Relu, Initialization::He);
+        (settings.l1, settings.schedule) = (weight, Schedule::Cosine { steps: 10_000 });
+        settings.target = Some(Target { layer: 0, of: Measure::L0, value: 4.0, steps: 9000 });
+        let mut trainer = trainer(&settings, &samples);
+        for _ in 0..10_000 {
+            trainer.step().unwrap();
+        }
+        let factor = trainer.autoencoder().penalty_factor();
+        let l0 = trainer.evaluate(&samples).unwrap().layers[0].l0;
+        assert!((l0 / 4.0 - 1.0).abs() < 0.1, "{weight}: {l0}, factor {factor}");
+    }
+}
+
+#[test]
+fn dead_units_come_back() {
+    let samples = samples(60);
+    let mut settings = settings(&[FEATURES, 8, FEATURES]);
+    settings.activation = Activation::Relu;
+    let mut trainer = trainer(&settings, &samples);
+    let biases = trainer.autoencoder().layers()[0].biases();
+    trainer.autoencoder_mut().parameters_mut()[biases][..3].fill(-100.0);
+    let dead = |trainer: &mut Trainer| {
+        trainer.evaluate(&samples).unwrap().layers[0].dead_units().collect::<Vec<_>>()
+    };
+    assert_eq!(dead(&mut trainer), [0, 1, 2]);
+    let others = trainer.autoencoder().weights(0).to_vec();
+    assert_eq!(trainer.revive(&samples).unwrap(), 3);
+    assert_eq!(dead(&mut trainer), [0usize; 0]);
+    for (at, (now, before)) in trainer.autoencoder().weights(0).iter().zip(&others).enumerate() {
+        assert!(at % 8 < 3 || now == before, "a living unit's weight changed");
+    }
+    assert_eq!(trainer.revive(&samples).unwrap(), 0);
+    trainer.step().unwrap();
+}
+
+#[test]
+fn pretraining_takes_the_shallow_ones_weights() {
+    let samples = samples(80);
+    let settings = settings(&[FEATURES, 9, 4, 9, FEATURES]);
+    let mut deep = trainer(&settings, &samples);
+    let before = deep.evaluate(&samples).unwrap().loss;
+    let mut seen = Vec::new();
+    deep.pretrain(&samples, 300, |layer, shallow, _| {
+        seen.push((layer, shallow.autoencoder().weights(0).to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), [0, 1]);
+    for (layer, weights) in &seen {
+        assert_eq!(deep.autoencoder().weights(*layer), weights);
+    }
+    let after = deep.evaluate(&samples).unwrap().loss;
+    assert!(after < 0.8 * before, "{after} {before}");
+}
+
+#[test]
+fn pretraining_that_is_ended_keeps_what_it_has() {
+    let samples = samples(80);
+    let settings = settings(&[FEATURES, 9, 4, 9, FEATURES]);
+    let first = trainer(&settings, &samples).into_autoencoder();
+    for (ends_at, trained) in [(5, [true, false]), (20, [true, true])] {
+        let (mut deep, mut steps, mut after) = (trainer(&settings, &samples), 0, Vec::new());
+        let each = |_: &mut Trainer, _| {
+            steps += 1;
+            if steps == ends_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        deep.pretrain_until(&samples, 15, each, |layer, _, _| {
+            after.push(layer);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(steps, ends_at);
+        assert_eq!(after.len(), ends_at / 15);
+        for (layer, trained) in trained.into_iter().enumerate() {
+            for layer in [layer, 3 - layer] {
+                let same = deep.autoencoder().weights(layer) == first.weights(layer);
+                assert_eq!(same, !trained, "layer {layer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn early_stopping_keeps_the_best() {
+    let samples = samples(40);
+    let settings = settings(&[FEATURES, 3, FEATURES]);
+    let builder = || Trainer::builder().settings(settings.clone());
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    let mut best = trainer.autoencoder().clone();
+    for (objective, is_over) in
+        [(3.0, false), (2.0, false), (2.5, false), (f64::NAN, true), (1.0, true)]
+    {
+        trainer.step().unwrap();
+        assert_eq!((trainer.observe(objective), trainer.is_over()), (is_over, is_over));
+        if objective == 2.0 {
+            best = trainer.autoencoder().clone();
+        }
+    }
+    assert!(*trainer.autoencoder() != best);
+    assert_eq!(trainer.restore_best(), Some((2.0, 2)));
+    assert_eq!(*trainer.autoencoder(), best);
+    assert_eq!((trainer.restore_best(), trainer.is_over()), (None, false));
+    // An objective that is no number is no best.
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    assert!(!trainer.observe(f64::NAN) && !trainer.observe(5.0));
+    assert_eq!(trainer.restore_best(), Some((5.0, 0)));
+    let mut trainer = builder().build(&samples).unwrap();
+    assert!(!trainer.observe(1.0) && trainer.restore_best().is_none());
+}
+
+fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
+    let activation = || prop::sample::select(Activation::ALL.to_vec());
+    let first = (activation(), activation(), 0usize..5, any::<bool>(), any::<bool>());
+    let second = (0usize..4, 0usize..3, 0usize..3, any::<bool>(), 0usize..3);
+    let weights = (0usize..2, 0usize..2, 0usize..2, 0usize..2, 0usize..2);
+    let shape = (1usize..12, 1usize..9, any::<bool>(), 1usize..40, 0u64..100);
+    (first, second, weights, shape).prop_map(|(first, second, weights, shape)| {
+        let (hidden, code_units, deep, batch, seed) = shape;
+        let layers = match deep {
+            true => vec![FEATURES, hidden, code_units, hidden, FEATURES],
+            false => vec![FEATURES, code_units, FEATURES],
+        };
+        let mut settings = settings(&layers);
+        (settings.batch, settings.seed) = (batch, seed);
+        let (activation, output, code, entropy, tied) = first;
+        (settings.activation, settings.output_activation) = (activation, output);
+        settings.code = match code {
+            1 => Code::TopK(code_units.div_ceil(2)),
+            2 => Code::BatchTopK(1),
+            3 => Code::JumpRelu { l0: 1e-2, bandwidth: 0.1 },
+            _ => Code::Dense,
+        };
+        if entropy {
+            (settings.loss, settings.output_activation) = (Loss::CrossEntropy, Activation::Sigmoid);
+        }
+        let (optimizer, corruption, initialization, unit_norm, schedule) = second;
+        settings.optimizer = match optimizer {
+            0 => Optimizer::AdamW { decay: 0.1 },
+            1 => Optimizer::Momentum { momentum: 0.9 },
+            _ => Optimizer::Adam,
+        };
+        settings.corruption = match corruption {
+            0 => Corruption::None,
+            1 => Corruption::Masking(0.3),
+            _ => Corruption::Gaussian(0.3),
+        };
+        settings.initialization = Initialization::ALL[initialization];
+        (settings.tied, settings.unit_norm) = (tied && !unit_norm, unit_norm);
+        settings.schedule = match schedule {
+            0 => Schedule::Constant,
+            1 => Schedule::Cosine { steps: 50 },
+            _ => Schedule::Step { every: 10, factor: 0.5 },
+        };
+        let (l1, beta, lambda, clip, momentum) = weights;
+        settings.l1 = [0.0, 1e-3][l1];
+        settings.beta = if activation == Activation::Sigmoid { [0.0, 1e-2][beta] } else { 0.0 };
+        settings.lambda = [0.0, 1e-3][lambda];
+        settings.clip = [0.0, 0.1][clip];
+        settings.rho_momentum = [0.0, 0.9][momentum];
+        if settings.beta > 0.0 {
+            settings.target =
+                Some(Target { layer: 0, of: Measure::MeanActivation, value: 0.2, steps: 40 });
+        }
+        (settings, layers)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Nothing is ever NaN on finite input, and no way of computing changes a bit.
+    #[test]
+    fn no_combination_gives_nan_or_other_bits((settings, _) in combinations()) {
+        let samples = samples(30);
+        let run = |isa: &str, threads: usize, skip: bool| {
+            let mut trainer = Trainer::builder()
+                .settings(settings.clone())
+                .isa(Isa::forced(isa).unwrap())
+                .pool(ThreadPool::exactly(threads))
+                .skip_zeros(skip)
+                .build(&samples)
+                .unwrap();
+            let mut last = None;
+            for _ in 0..50 {
+                match trainer.step() {
+                    Ok(report) => last = Some(report),
+                    // A step too long is an end that says so.
+                    Err(sae::Error::Diverged { .. }) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (last, trainer)
+        };
+        let (report, mut trainer) = run("scalar", 1, false);
+        let parameters = trainer.autoencoder().parameters().to_vec();
+        prop_assert!(parameters.iter().all(|w| w.is_finite()), "{settings:?}");
+        let evaluation = trainer.evaluate(&samples).unwrap();
+        prop_assert!(evaluation.objective.is_finite(), "{settings:?}");
+        let (other, trainer) = run(Isa::detect().name(), 3, true);
+        prop_assert_eq!(report, other);
+        prop_assert_eq!(&parameters, trainer.autoencoder().parameters());
+    }
+
+    /// Settings come back from JSON as they were.
+    #[test]
+    #[cfg(feature = "model")]
+    fn settings_come_back_from_json((settings, _) in combinations()) {
+        prop_assert_eq!(&Settings::from_json(&settings.to_json()).unwrap(), &settings);
+    }
+}
+
+/// Settings that exclude each other are refused by both names.
+#[test]
+fn nonsense_names_both_fields() {
+    let base = settings(&[FEATURES, 9, 4, 8, FEATURES]);
+    type Change<'a> = &'a dyn Fn(&mut Settings);
+    let cases: [(Change<'_>, [&str; 2]); 12] = [
+        (&|s| s.tied = true, ["tied", "layers"]),
+        (&|s| s.code = Code::TopK(5), ["code", "layers"]),
+        (&|s| s.code = Code::TopK(0), ["code", "layers"]),
+        (&|s| (s.beta, s.activation) = (0.1, Activation::Relu), ["beta", "activation"]),
+        (
+            &|s| (s.loss, s.output_activation) = (Loss::CrossEntropy, Activation::Linear),
+            ["loss", "output_activation"],
+        ),
+        (&|s| s.activations = vec![Activation::Relu], ["activations", "layers"]),
+        (&|s| (s.optimizer, s.clip) = (Optimizer::Lbfgs { memory: 5 }, 1.0), ["optimizer", "clip"]),
+        (
+            &|s| (s.schedule, s.warm_up) = (Schedule::Cosine { steps: 5 }, 6),
+            ["schedule", "warm_up"],
+        ),
+        (
+            &|s| s.penalties = vec![LayerPenalty { layer: 3, rho: 0.1, beta: 0.0, l1: 0.1 }],
+            ["penalties", "layers"],
+        ),
+        (
+            &|s| {
+                s.target = Some(Target { layer: 0, of: Measure::L0, value: 3.0, steps: 10 });
+            },
+            ["target", "beta"],
+        ),
+        (&|s| s.optimizer = Optimizer::AdamW { decay: 1e3 }, ["optimizer", "learning_rate"]),
+        (
+            &|s| {
+                s.layers = vec![FEATURES, 4, FEATURES];
+                (s.tied, s.unit_norm) = (true, true);
+            },
+            ["unit_norm", "tied"],
+        ),
+    ];
+    for (change, names) in cases {
+        let mut settings = base.clone();
+        change(&mut settings);
+        let problem = settings.validate().unwrap_err().to_string();
+        assert!(names.iter().all(|name| problem.contains(name)), "{names:?}: {problem}");
+    }
+    for change in [
+        (|s: &mut Settings| s.l1 = -1.0) as fn(&mut Settings),
+        |s| s.clip = f64::NAN,
+        |s| s.rho_momentum = 1.0,
+        |s| s.corruption = Corruption::Masking(1.0),
+        |s| s.corruption = Corruption::Gaussian(-0.1),
+        |s| s.optimizer = Optimizer::Momentum { momentum: 1.0 },
+        |s| s.optimizer = Optimizer::Lbfgs { memory: 0 },
+        |s| s.schedule = Schedule::Step { every: 0, factor: 0.5 },
+        |s| s.schedule = Schedule::Step { every: 5, factor: 0.0 },
+        |s| s.code = Code::JumpRelu { l0: -1.0, bandwidth: 0.1 },
+        |s| s.code = Code::JumpRelu { l0: 0.1, bandwidth: 0.0 },
+    ] {
+        let mut settings = base.clone();
+        change(&mut settings);
+        settings.validate().unwrap_err();
+    }
+}
