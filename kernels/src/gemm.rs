@@ -9,8 +9,8 @@
 //! | loop | over | by |
 //! | --- | --- | --- |
 //! | 4 | k | [`Simd::BLOCK_K`] (KC) |
-//! | 5 | columns of B | [`BLOCK_COLS`] (NC), where panels are kept for several row blocks |
-//! | 3 | rows of A | [`BLOCK_ROWS`] (MC) |
+//! | 5 | columns of B | `BLOCK_COLS` (NC), where panels are kept for several row blocks |
+//! | 3 | rows of A | `BLOCK_ROWS` (MC) |
 //! | 2 | strips of B | a tile's vectors (NR) |
 //! | 1 | tiles of A | a tile's rows (MR) |
 //!
@@ -184,7 +184,7 @@ impl TileKernel for Product<'_, '_> {
                 // LOOP 3: rows of A that the L2 cache keeps.
                 for rows in chunks(m, block_rows) {
                     let (row, col) = (rows.start, cols.start);
-                    // SAFETY: the views' bounds hold, and whoever made the product vouches for
+                    // SAFETY: the views' bounds hold, and the maker of the product vouches for
                     // the output.
                     unsafe {
                         let (a, source) = pack::a::<S, R>(s, a.rows(rows), n, tiles);
@@ -233,7 +233,7 @@ enum BSource<'a> {
     CopiedWhileRead,
     /// A copy, made for the row block before.
     PackedBefore,
-    /// A copy: columns are contiguous, or the strip is cut short.
+    /// A copy: columns are contiguous, or the strip is not full.
     Packed,
     /// A copy of the rows that any tile reads.
     PackedRows(&'a [u32]),

@@ -13,8 +13,8 @@ pub(super) fn run(product: Product<'_, '_>) {
     for rows in chunks(a.rows, BLOCK_ROWS) {
         for cols in chunks(b.cols, COLS) {
             let (a, b) = (a.rows(rows.clone()), b.columns(cols.clone()));
-            // SAFETY: the views hold these sides, and the scratch as many sums; whoever made the
-            // product vouches for the epilogue.
+            // SAFETY: the views hold these sides, and the scratch as many sums; the maker of
+            // the product vouches for the epilogue.
             unsafe {
                 matrixmultiply::sgemm(
                     a.rows,

@@ -16,8 +16,8 @@ const MAX_ACTIVE_PERCENT: usize = 90;
 pub(super) enum ASource {
     /// Rows contiguous along k, in place or in a copy: the first, and the distance of the rows.
     Rows(*const f32, usize),
-    /// A^T in place, rows of a tile contiguous: the first, and the distance of the k. A tile that
-    /// is cut short would read past the end: it is packed, `[k][R]`.
+    /// A^T in place, rows of a tile contiguous: the first, and the distance of the k. A last
+    /// tile of fewer rows would read past the end: it is packed, `[k][R]`.
     Columns(*const f32, usize, *const f32),
     /// Packed, `[tile][k][R]`.
     Packed(*const f32),
