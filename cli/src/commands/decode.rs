@@ -3,55 +3,48 @@
 use std::path::PathBuf;
 
 use sae::{
-    Autoencoder,
+    Error,
     data::{Idx, idx, npy},
     files,
 };
 use serde_json::json;
 
 use crate::failure::{Failure, Result};
-use crate::output::{answer, engine, setting};
+use crate::models::ModelArgs;
+use crate::output::print;
 
-/// Give back samples from codes, as the network reconstructs them
+/// Reconstruct samples from codes
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   sae encode sae.safetensors --out codes.npy
   sae decode sae.safetensors codes.npy --out samples.npy")]
 pub struct Args {
-    /// Model file
-    model: PathBuf,
-    /// Codes: an IDX or NumPy file of samples by units
+    #[command(flatten)]
+    model: ModelArgs,
+    /// IDX or NumPy file of codes, [samples, units]
     codes: PathBuf,
     /// File to write, its name ending in .idx or .npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Threads (default: all cores)
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut engine = engine(args.threads)?;
-    let net = Autoencoder::load(&args.model)?;
+    let (mut engine, net) = args.model.load()?;
     let ending = args.out.extension().and_then(|ending| ending.to_str());
     if !matches!(ending, Some("idx" | "npy")) {
-        let problem = format!("{}: a name ending in .idx or .npy was expected", args.out.display());
-        return Err(Failure::input(problem));
+        return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
     }
     files::check_writable(&args.out)?;
     let codes = Idx::open(&args.codes)?;
     let units = net.settings().code_units();
     if codes.features() != units {
         let problem = format!(
-            "{} has {} numbers a sample and the model's code has {units} units",
+            "{} has {} numbers per sample; expected {units}, the units of the model's code",
             args.codes.display(),
             codes.features()
         );
-        return Err(setting("codes", &problem).into());
+        return Err(Error::Setting { field: "codes", problem }.into());
     }
     let mut values = vec![0.0; codes.samples() * units];
     for (sample, row) in values.chunks_exact_mut(units).enumerate() {
@@ -66,5 +59,5 @@ pub fn run(args: Args) -> Result<()> {
     let [count, features] = dims;
     let value = json!({"out": args.out, "samples": count, "features": features});
     let line = format!("{count} samples of {features} features: {}", args.out.display());
-    answer(args.json, value, &line)
+    print(args.model.run.json, &value, &line)
 }

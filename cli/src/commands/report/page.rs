@@ -8,14 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::charts::{self, Figure};
-use super::{Subject, style};
-use crate::chart::{Mark, escape};
+use super::subject::{Features, Subject};
+use crate::drawing::chart::{COLORS, Chart, Mark, escape};
+use crate::drawing::picture::{Grid, Reconstructions};
 use crate::failure::Result;
 use crate::models::figures;
 use crate::output::settings_json;
-use crate::picture::{Grid, Reconstructions};
 
-/// The whole file.
+/// The style sheet, except the light colors of the charts.
+const STYLE: &str = include_str!("style.css");
+
+/// The content of the file. The results of `write!` are ignored here and below: writing to a string
+/// does not fail.
 pub fn page(
     subjects: &[Subject],
     pictures: Option<&Reconstructions>,
@@ -24,13 +28,16 @@ pub fn page(
 ) -> Result<String> {
     let names: Vec<_> = subjects.iter().map(|subject| escape(&subject.model.name)).collect();
     let (title, count) = (names.join(", "), subjects[0].model.samples.len());
-    let (sheet, data) = (style::sheet(), escape(&data.display().to_string()));
+    let data = escape(&data.display().to_string());
+    let colors = COLORS.iter().enumerate();
+    let colors: String =
+        colors.map(|(at, color)| format!(".c{at} {{ --color: {color} }}\n")).collect();
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{title}</title>\n<style>{sheet}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<p class=\"soft\">Tried on {count} samples of {data}.</p>\n"
+         <title>{title}</title>\n<style>{colors}{STYLE}</style>\n</head>\n<body>\n\
+         <h1>{title}</h1>\n<p class=\"soft\">Evaluated on {count} samples of {data}.</p>\n"
     );
     section(&mut page, "figures", "Figures", &figures_table(subjects));
     if let Some(pictures) = pictures {
@@ -41,27 +48,27 @@ pub fn page(
     let curves: Vec<_> =
         subjects.iter().flat_map(|s| of_training.iter().filter_map(|figure| figure(s))).collect();
     let curves = if curves.is_empty() {
-        "<p>The trainings left no history beside the models, so there are no curves.</p>".into()
+        "<p>There are no curves, because there are no history files beside the models.</p>".into()
     } else {
         cards(&curves)
     };
     section(&mut page, "training", "The training", &curves);
     let features = features(subjects);
     if !features.is_empty() {
-        section(&mut page, "features", "What the units look for", &features);
+        section(&mut page, "features", "What the units respond to", &features);
     }
     let histograms: Vec<_> = subjects.iter().flat_map(charts::histograms).collect();
     section(&mut page, "activations", "How active the units are", &cards(&histograms));
-    let cost = |s| charts::kl_curve(s).unwrap_or_else(|| charts::mean_activations(s));
-    let costs: Vec<_> = subjects.iter().map(cost).collect();
-    section(&mut page, "sparsity", "Sparsity, unit by unit", &cards(&costs));
+    let sparsity = |s| charts::kl_curve(s).unwrap_or_else(|| charts::mean_activations(s));
+    let sparsity: Vec<_> = subjects.iter().map(sparsity).collect();
+    section(&mut page, "sparsity", "Sparsity of each unit", &cards(&sparsity));
     section(&mut page, "settings", "Settings", &settings_table(subjects));
-    // No tag within the element.
+    // A tag would end the element.
     let facts = facts.to_string().replace('<', "\\u003c");
     let _ = write!(
         page,
-        "<h2 id=\"data\">Data</h2>\n<p>All of the above as JSON is in this file's element \
-         <code>script#sae-report</code>; each chart has its numbers below it.</p>\n\
+        "<h2 id=\"data\">Data</h2>\n<p>The element <code>script#sae-report</code> of this \
+         file has all of the above as JSON; each chart has its numbers below it.</p>\n\
          <script type=\"application/json\" id=\"sae-report\">{facts}</script>\n</body>\n</html>\n"
     );
     Ok(page)
@@ -95,7 +102,7 @@ fn figures_table(subjects: &[Subject]) -> String {
     table(subjects, figures(&models).into_iter().map(|(name, figures)| (name, figures, false)))
 }
 
-/// Every setting; those in bold are not the same for all models.
+/// All settings; those that differ between the models are bold.
 fn settings_table(subjects: &[Subject]) -> String {
     let all: Vec<Value> =
         subjects.iter().map(|subject| settings_json(subject.model.net.settings())).collect();
@@ -119,7 +126,7 @@ fn image(png: &[u8], label: &str) -> String {
     format!("<img alt=\"{label}\" src=\"data:image/png;base64,{data}\">")
 }
 
-/// Ten images a line, each model's reconstructions below them.
+/// Ten images per line, each model's reconstructions below them.
 fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
     let count = pictures.rows[0].len();
     let columns = count.min(10);
@@ -143,7 +150,7 @@ fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
 fn features(subjects: &[Subject]) -> String {
     let mut html = String::new();
     for subject in subjects {
-        for (l, (png, shown, units)) in subject.features.iter().enumerate() {
+        for (l, Features { png, shown, units }) in subject.features.iter().enumerate() {
             let name = &subject.model.name;
             let title = format!("{name}: layer {}", l + 1);
             let count = match shown < units {
@@ -152,13 +159,13 @@ fn features(subjects: &[Subject]) -> String {
             };
             let what = match l {
                 0 => "their weights",
-                _ => "for each the input of one length that excites it most",
+                _ => "the input of a given length that activates each of them most",
             };
             let (image, title) = (image(png, &title), escape(&title));
             let _ = writeln!(
                 html,
-                "<figure class=\"pictures\"><figcaption>{title}</figcaption>{image}<p>{count}, {what}; \
-                 grey is 0.</p></figure>"
+                "<figure class=\"pictures\"><figcaption>{title}</figcaption>{image}<p>{count}: {what}; \
+                 gray is 0.</p></figure>"
             );
         }
     }
@@ -173,31 +180,31 @@ fn cards(figures: &[Figure]) -> String {
         if chart.series.len() > 1 {
             html.push_str("<ul class=\"keys\">");
             for series in &chart.series {
-                let (colour, name) = (series.colour, escape(&series.name));
-                let _ = write!(html, "<li><i class=\"c{colour}\"></i>{name}</li>");
+                let (color, name) = (series.color, escape(&series.name));
+                let _ = write!(html, "<li><i class=\"c{color}\"></i>{name}</li>");
             }
             html.push_str("</ul>");
         }
         if !note.is_empty() {
             let _ = write!(html, "<p>{}</p>", escape(note));
         }
-        let _ = write!(html, "<details><summary>Numbers</summary><pre>{}</pre></details>", {
-            let mut text = format!("series,{},{}\n", plain(&chart.x_name), plain(&chart.y_name));
-            for series in &chart.series {
-                // The last point of bars only ends them.
-                let end = series.points.len() - usize::from(series.mark == Mark::Bars);
-                for (x, y) in &series.points[..end] {
-                    let _ = writeln!(text, "{},{x},{y}", plain(&series.name));
-                }
-            }
-            escape(&text)
-        });
+        let numbers = escape(&numbers(chart));
+        let _ = write!(html, "<details><summary>Numbers</summary><pre>{numbers}</pre></details>");
         html.push_str("</figure>\n");
     }
     html + "</div>"
 }
 
-/// A name in a row of CSV.
-fn plain(name: &str) -> String {
-    name.replace(',', "")
+/// The points of a chart as CSV.
+fn numbers(chart: &Chart) -> String {
+    let plain = |name: &str| name.replace(',', "");
+    let mut text = format!("series,{},{}\n", plain(chart.x.0), plain(chart.y.0));
+    for series in &chart.series {
+        // The last point of bars only ends them.
+        let end = series.points.len() - usize::from(series.mark == Mark::Bars);
+        for (x, y) in &series.points[..end] {
+            let _ = writeln!(text, "{},{x},{y}", plain(&series.name));
+        }
+    }
+    text
 }

@@ -1,10 +1,10 @@
-//! Charts as SVG. Colours are attributes, so that a file looks right anywhere, and classes, so that
-//! a page can give them others in the dark.
+//! Charts as SVG. Colors are attributes, so that a file looks right anywhere, and classes, so that a
+//! page can change them in dark mode.
 
 use std::fmt::Write;
 
-/// Colours of the series, told apart by people who see colours otherwise, too.
-pub const COLOURS: [&str; 6] = ["#0b62a4", "#b85400", "#1b7f4d", "#7a4fb5", "#666666", "#b3262e"];
+/// Colors of the series, distinguishable with color blindness.
+pub const COLORS: [&str; 6] = ["#0b62a4", "#b85400", "#1b7f4d", "#7a4fb5", "#666666", "#b3262e"];
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 300.0;
@@ -16,7 +16,7 @@ const BOTTOM: f64 = 48.0;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     Linear,
-    /// Of numbers above 0; others are left out.
+    /// Numbers that are not positive are left out.
     Logarithmic,
 }
 
@@ -24,40 +24,41 @@ pub enum Scale {
 pub enum Mark {
     Line,
     Dots,
-    /// Between one point's x and the next's, up to its y; the last point ends the last bar.
+    /// From one point's x to the next's, as high as its y; the last point ends the last bar.
     Bars,
 }
 
 pub struct Series {
     pub name: String,
     pub mark: Mark,
-    /// Of [`COLOURS`].
-    pub colour: usize,
+    /// Index in [`COLORS`].
+    pub color: usize,
     pub points: Vec<(f64, f64)>,
-    /// Of each point, shown when it is pointed at; or none.
+    /// Tooltips of the points; empty for none.
     pub titles: Vec<String>,
 }
 
 impl Series {
+    /// Without tooltips.
     pub fn new(
         name: impl Into<String>,
         mark: Mark,
-        colour: usize,
-        points: Vec<(f64, f64)>,
+        color: usize,
+        points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
-        Series { name: name.into(), mark, colour: colour % COLOURS.len(), points, titles: vec![] }
+        let (name, points) = (name.into(), points.into_iter().collect());
+        Series { name, mark, color: color % COLORS.len(), points, titles: vec![] }
     }
 }
 
+/// A chart; each axis has a name and a scale.
 pub struct Chart {
-    pub x_name: String,
-    pub y_name: String,
-    pub x_scale: Scale,
-    pub y_scale: Scale,
+    pub x: (&'static str, Scale),
+    pub y: (&'static str, Scale),
     pub series: Vec<Series>,
 }
 
-/// An axis from numbers to pixels, over round numbers.
+/// Maps numbers to pixels; the ends of the axis are round numbers.
 struct Axis {
     scale: Scale,
     ticks: Vec<f64>,
@@ -83,9 +84,9 @@ impl Axis {
     }
 }
 
-/// Round numbers from about the least to about the greatest, two at least.
+/// At least two round numbers that enclose the range.
 fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
-    // Alike but for rounding is alike.
+    // A range of rounding errors alone is one number.
     let (low, high) = if high - low > 1e-9 * high.abs() { (low, high) } else { around(low) };
     let rough = (high - low) / 5.0;
     let magnitude = 10f64.powf(rough.log10().floor());
@@ -100,14 +101,15 @@ fn around(value: f64) -> (f64, f64) {
     if value == 0.0 { (0.0, 1.0) } else { (value - value.abs() / 2.0, value + value.abs() / 2.0) }
 }
 
-/// Powers of ten, with twice and five times them where there are few, two at least.
+/// At least two powers of ten that enclose the range, with their doubles and fivefolds if these are
+/// few.
 fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let factors: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let mut ticks: Vec<f64> = (first..=last.max(first + 1))
         .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
         .collect();
-    // Those beyond the numbers, but for one on each side.
+    // Remove those outside the range, except the nearest on each side.
     while ticks.len() > 2 && ticks[1] <= low {
         ticks.remove(0);
     }
@@ -117,7 +119,7 @@ fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     ticks
 }
 
-/// A round number as a person would write it.
+/// A tick's label, without digits that come from rounding errors.
 fn tick(value: f64) -> String {
     let value: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     match value.abs() {
@@ -126,48 +128,49 @@ fn tick(value: f64) -> String {
     }
 }
 
-/// Text between tags.
+/// Escapes text for HTML and SVG.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 impl Chart {
-    fn seen(&self, &(x, y): &(f64, f64)) -> bool {
+    /// Whether a point has a place in the chart.
+    fn is_visible(&self, &(x, y): &(f64, f64)) -> bool {
         let on = |scale, v: f64| v.is_finite() && (scale == Scale::Linear || v > 0.0);
-        on(self.x_scale, x) && on(self.y_scale, y)
+        on(self.x.1, x) && on(self.y.1, y)
     }
 
-    /// A file by itself, on white.
+    /// The content of an SVG file, with a white backbase.
     pub fn file(&self) -> String {
         let attributes =
             r#"xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="13""#;
-        let paper = format!(r##"<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##);
-        self.svg(attributes, &paper) + "\n"
+        let backbase = format!(r##"<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##);
+        self.svg(attributes, &backbase) + "\n"
     }
 
-    /// An element of a page, which is told as `label` to those who do not see it.
+    /// An element of an HTML page, with a label for screen readers.
     pub fn element(&self, label: &str) -> String {
         self.svg(&format!(r#"role="img" aria-label="{}""#, escape(label)), "")
     }
 
-    // Writing to a string does not fail.
-    fn svg(&self, attributes: &str, paper: &str) -> String {
-        let mut svg = format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" {attributes}>{paper}"#);
+    /// The results of `write!` are ignored here and below: writing to a string does not fail.
+    fn svg(&self, attributes: &str, backbase: &str) -> String {
+        let mut svg = format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" {attributes}>{backbase}"#);
         let points = || {
             let points = self.series.iter().flat_map(|series| &series.points);
-            points.filter(|point| self.seen(point)).copied()
+            points.filter(|point| self.is_visible(point)).copied()
         };
         if points().next().is_none() {
             let (x, y) = (WIDTH / 2.0, HEIGHT / 2.0);
-            let _ = write!(svg, r#"<text x="{x}" y="{y}" text-anchor="middle">nothing</text>"#);
+            let _ = write!(svg, r#"<text x="{x}" y="{y}" text-anchor="middle">no data</text>"#);
             return svg + "</svg>";
         }
-        // Bars stand on the ground.
+        // Bars begin at 0.
         let bars = self.series.iter().any(|series| series.mark == Mark::Bars);
-        let ground = (bars && self.y_scale == Scale::Linear).then_some(0.0);
-        let x = Axis::new(self.x_scale, points().map(|p| p.0), LEFT, WIDTH - RIGHT);
-        let heights = points().map(|p| p.1).chain(ground);
-        let y = Axis::new(self.y_scale, heights, HEIGHT - BOTTOM, TOP);
+        let base = (bars && self.y.1 == Scale::Linear).then_some(0.0);
+        let x = Axis::new(self.x.1, points().map(|p| p.0), LEFT, WIDTH - RIGHT);
+        let heights = points().map(|p| p.1).chain(base);
+        let y = Axis::new(self.y.1, heights, HEIGHT - BOTTOM, TOP);
         self.grid(&mut svg, &x, &y);
         for series in &self.series {
             self.draw(&mut svg, series, &x, &y);
@@ -193,7 +196,7 @@ impl Chart {
             );
         }
         let (middle, under) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 10.0);
-        let (x_name, y_name) = (escape(&self.x_name), escape(&self.y_name));
+        let (x_name, y_name) = (escape(self.x.0), escape(self.y.0));
         let _ = write!(
             svg,
             r##"<text class="name" x="{middle}" y="{under}" text-anchor="middle" fill="#222222">{x_name}</text><text class="name" x="8" y="18" fill="#222222">{y_name}</text>"##
@@ -201,45 +204,45 @@ impl Chart {
     }
 
     fn draw(&self, svg: &mut String, series: &Series, x: &Axis, y: &Axis) {
-        let (class, colour) = (format!("c{}", series.colour), COLOURS[series.colour]);
+        let (class, color) = (format!("c{}", series.color), COLORS[series.color]);
         match series.mark {
             Mark::Line => {
                 let mut path = String::new();
                 // A point that is missing leaves a gap.
                 let mut pen = 'M';
                 for point in &series.points {
-                    if self.seen(point) {
+                    if self.is_visible(point) {
                         let _ = write!(path, "{pen}{:.1} {:.1}", x.at(point.0), y.at(point.1));
                     }
-                    pen = if self.seen(point) { 'L' } else { 'M' };
+                    pen = if self.is_visible(point) { 'L' } else { 'M' };
                 }
                 let name = escape(&series.name);
                 let _ = write!(
                     svg,
-                    r##"<path class="line {class}" d="{path}" fill="none" stroke="{colour}" stroke-width="1.8"><title>{name}</title></path>"##
+                    r##"<path class="line {class}" d="{path}" fill="none" stroke="{color}" stroke-width="1.8"><title>{name}</title></path>"##
                 );
             }
             Mark::Dots => {
                 for (at, point) in series.points.iter().enumerate() {
-                    if !self.seen(point) {
+                    if !self.is_visible(point) {
                         continue;
                     }
                     let title = series.titles.get(at).map_or("", |title| title);
                     let (cx, cy, title) = (x.at(point.0), y.at(point.1), escape(title));
                     let _ = write!(
                         svg,
-                        r#"<circle class="dot {class}" cx="{cx:.1}" cy="{cy:.1}" r="4.5" fill="{colour}" fill-opacity="0.75"><title>{title}</title></circle>"#
+                        r#"<circle class="dot {class}" cx="{cx:.1}" cy="{cy:.1}" r="4.5" fill="{color}" fill-opacity="0.75"><title>{title}</title></circle>"#
                     );
                 }
             }
             Mark::Bars => {
-                let ground = HEIGHT - BOTTOM;
-                for pair in series.points.windows(2).filter(|pair| self.seen(&pair[0])) {
+                let base = HEIGHT - BOTTOM;
+                for pair in series.points.windows(2).filter(|pair| self.is_visible(&pair[0])) {
                     let (left, right, top) = (x.at(pair[0].0), x.at(pair[1].0), y.at(pair[0].1));
-                    let (width, height) = ((right - left - 1.0).max(0.5), ground - top);
+                    let (width, height) = ((right - left - 1.0).max(0.5), base - top);
                     let _ = write!(
                         svg,
-                        r#"<rect class="bar {class}" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{colour}"/>"#
+                        r#"<rect class="bar {class}" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{color}"/>"#
                     );
                 }
             }
@@ -252,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_hold_all() {
+    fn ticks_are_round_and_enclose_the_range() {
         for (low, high) in [(0.0, 1.0), (0.0123, 0.0177), (-3.0, 41.0), (7.0, 7.0), (0.0, 0.0)] {
             let ticks = linear_ticks(low, high);
             assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{low} {high}: {ticks:?}");
@@ -268,13 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_left_out() {
+    fn invisible_points_are_left_out() {
         let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.0), (3.0, 0.5)];
         let chart = |scale, points| Chart {
-            x_name: "a < b".into(),
-            y_name: "y".into(),
-            x_scale: Scale::Linear,
-            y_scale: scale,
+            x: ("a < b", Scale::Linear),
+            y: ("y", scale),
             series: vec![
                 Series::new("s", Mark::Line, 0, points),
                 Series::new("t", Mark::Dots, 7, vec![(1.0, 1.0)]),
@@ -283,11 +284,11 @@ mod tests {
         let svg = chart(Scale::Logarithmic, points.clone()).file();
         assert!(svg.contains("a &lt; b") && svg.contains(r#"class="dot c1""#), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-        // Two pieces of line, of one point each.
+        // Two line segments of one point each.
         assert_eq!(svg.split(r#"class="line c0" d=""#).nth(1).unwrap().matches('M').count(), 2);
         let mut empty = chart(Scale::Linear, vec![]);
-        assert!(!empty.file().contains("nothing"));
+        assert!(!empty.file().contains("no data"));
         empty.series.clear();
-        assert!(empty.file().contains("nothing"));
+        assert!(empty.file().contains("no data"));
     }
 }

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 
 use crate::failure::Result;
 
-/// Print a script that lets a shell complete sae's words
+/// Print a script that completes sae's commands and options in a shell
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,9 +18,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: Args, mut command: clap::Command) -> Result<()> {
-    // Made whole first: the generator panics where its output is closed.
+pub fn run(args: Args, mut cli: clap::Command) -> Result<()> {
+    // Into memory first: the generator panics if its output is closed.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, "sae", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "sae", &mut script);
     Ok(io::stdout().write_all(&script)?)
 }

@@ -1,9 +1,9 @@
-//! Which settings are tried, and which of them go on.
+//! Which settings the trials have, and which trials continue.
 
 use super::journal::Outcome;
 use crate::failure::{Failure, Result};
 
-/// A setting and what it may be.
+/// A setting and the values that it takes.
 pub struct Range {
     pub field: String,
     values: Values,
@@ -18,13 +18,13 @@ enum Values {
 impl Range {
     /// `FIELD=log:LOW:HIGH`, `FIELD=linear:LOW:HIGH` or `FIELD=ONE/OTHER/...`.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || {
+        let failure = || {
             Failure::input(format!(
-                "vary: '{text}'; SETTING=log:LOW:HIGH, SETTING=linear:LOW:HIGH or \
-                 SETTING=ONE/OTHER was expected"
+                "vary: expected SETTING=log:LOW:HIGH, SETTING=linear:LOW:HIGH or \
+                 SETTING=ONE/OTHER, got '{text}'"
             ))
         };
-        let (field, range) = text.split_once('=').ok_or_else(wrong)?;
+        let (field, range) = text.split_once('=').ok_or_else(failure)?;
         let bounds = |text: &str| {
             let (low, high) = text.split_once(':')?;
             let (low, high): (f64, f64) = (low.parse().ok()?, high.parse().ok()?);
@@ -32,32 +32,32 @@ impl Range {
         };
         let values = match range.split_once(':') {
             Some(("linear", rest)) => {
-                let (low, high) = bounds(rest).ok_or_else(wrong)?;
+                let (low, high) = bounds(rest).ok_or_else(failure)?;
                 Values::Linear(low, high)
             }
             Some(("log", rest)) => {
-                let (low, high) = bounds(rest).filter(|(low, _)| *low > 0.0).ok_or_else(wrong)?;
+                let (low, high) = bounds(rest).filter(|(low, _)| *low > 0.0).ok_or_else(failure)?;
                 Values::Logarithmic(low, high)
             }
-            _ if range.is_empty() => return Err(wrong()),
+            _ if range.is_empty() => return Err(failure()),
             _ => Values::List(range.split('/').map(str::to_owned).collect()),
         };
         Ok(Range { field: field.to_owned(), values })
     }
 
-    /// The value at a place in [0, 1), as a word.
+    /// The text of the value at a place in [0, 1).
     pub fn at(&self, place: f64) -> String {
         let number = |value: f64| format!("{value:.4e}").parse().map_or(value, |short: f64| short);
         match &self.values {
             Values::Linear(low, high) => number(low + place * (high - low)).to_string(),
             Values::Logarithmic(low, high) => number(low * (high / low).powf(place)).to_string(),
-            Values::List(words) => words[(place * words.len() as f64) as usize].clone(),
+            Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
         }
     }
 }
 
-/// The place of a trial along a dimension: an additive recurrence of low discrepancy, with steps
-/// that are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
+/// The place of a trial in one of the dimensions, in [0, 1): an additive recurrence of low
+/// discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
 pub fn place(trial: usize, dimension: usize, dimensions: usize) -> f64 {
     let mut root = 2.0f64;
     for _ in 0..64 {
@@ -67,40 +67,40 @@ pub fn place(trial: usize, dimension: usize, dimensions: usize) -> f64 {
     (0.5 + trial as f64 * step).fract()
 }
 
-/// Whether the first is no worse in both, and better in one.
+/// Whether `a` is no worse than `b` in error and sparsity, and better in one of them.
 fn beats(a: &Outcome, b: &Outcome) -> bool {
     a.error <= b.error && a.sparsity <= b.sparsity && (a.error < b.error || a.sparsity < b.sparsity)
 }
 
-/// Those that no other beats.
+/// The trials that no other beats (the Pareto front).
 pub fn front(outcomes: &[(usize, Outcome)]) -> Vec<usize> {
     let unbeaten = |outcome: &Outcome| !outcomes.iter().any(|(_, other)| beats(other, outcome));
     let finite = outcomes.iter().filter(|(_, outcome)| outcome.error.is_finite());
     finite.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
 }
 
-/// The best so many: front after front, and of the last of them some that are spread evenly over it,
-/// both its ends among them where there are two. In the order of their numbers.
+/// The best `count` trials, sorted by number: front after front, and of the last front a part that is
+/// spread evenly over it, with both ends if there is room for two.
 pub fn best(outcomes: &[(usize, Outcome)], count: usize) -> Vec<usize> {
     let mut left = outcomes.to_vec();
     let mut chosen = Vec::new();
     while chosen.len() < count && !left.is_empty() {
-        let mut these = front(&left);
-        if these.is_empty() {
-            // Only what diverged is left.
-            these = left.iter().map(|(trial, _)| *trial).collect();
+        let mut next = front(&left);
+        if next.is_empty() {
+            // Only diverged trials are left.
+            next = left.iter().map(|(trial, _)| *trial).collect();
         }
         let error = |trial: usize| {
             left.iter().find(|(at, _)| *at == trial).map_or(f64::NAN, |(_, o)| o.error)
         };
-        these.sort_by(|&a, &b| error(a).total_cmp(&error(b)));
-        let (have, room) = (these.len(), count - chosen.len());
+        next.sort_by(|&a, &b| error(a).total_cmp(&error(b)));
+        let (have, room) = (next.len(), count - chosen.len());
         if have > room {
             let last = (room - 1).max(1);
-            these = (0..room).map(|at| these[at * (have - 1) / last]).collect();
+            next = (0..room).map(|at| next[at * (have - 1) / last]).collect();
         }
-        left.retain(|(trial, _)| !these.contains(trial));
-        chosen.extend(these);
+        left.retain(|(trial, _)| !next.contains(trial));
+        chosen.extend(next);
     }
     chosen.sort_unstable();
     chosen
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_what_nothing_beats() {
+    fn the_front_is_unbeaten() {
         let outcomes = [
             (0, outcome(0.1, 0.5)),
             (1, outcome(0.2, 0.2)),

@@ -1,16 +1,14 @@
-//! What a sweep has done so far, a line of JSON each, so that it can go on.
+//! The outcomes of a sweep so far, one line of JSON each, from which it is resumed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sae::Error;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Result};
-use crate::output::write_error;
+use crate::failure::{Failure, Result, io_error};
 
-/// What a training came to.
+/// The result of a trial at one rung.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     pub error: f64,
@@ -30,8 +28,14 @@ impl Outcome {
     };
 }
 
-/// An outcome with its trial, its rung and the steps.
-type Entry = (usize, u8, u64, Outcome);
+/// An outcome with its trial, its rung and its steps.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub trial: usize,
+    pub rung: u8,
+    pub steps: u64,
+    pub outcome: Outcome,
+}
 
 pub struct Journal {
     path: PathBuf,
@@ -40,39 +44,33 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A new journal, or one of the same sweep.
+    /// Begins a journal, or opens one of the same sweep.
     pub fn open(path: &Path, definition: &Value) -> Result<Self> {
-        let read = |source| Error::Io { action: "read", path: path.to_owned(), source };
         let text = match path.exists() {
-            true => std::fs::read_to_string(path).map_err(read)?,
+            true => fs::read_to_string(path).map_err(io_error("read", path))?,
             false => String::new(),
         };
-        // A last line that was cut off is not whole.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = text[..whole].lines();
+        // The last line may be incomplete.
+        let complete = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = text[..complete].lines();
         let mut entries = Vec::new();
         if let Some(first) = lines.next() {
             if serde_json::from_str::<Value>(first).ok().as_ref() != Some(definition) {
-                let problem =
-                    format!("{}: of a sweep with other words or other data", path.display());
-                let hint = "give another --out, or remove the folder to begin anew";
-                return Err(Failure::input(problem).hint(hint));
+                let problem = "this is the journal of a sweep with other options or other data";
+                let hint = "give another --out, or remove the folder to begin again";
+                return Err(Failure::at(path, problem).hint(hint));
             }
             for (at, line) in lines.enumerate() {
                 let entry = serde_json::from_str(line).ok().as_ref().and_then(entry);
-                entries.push(entry.ok_or_else(|| {
-                    let nth = at + 2;
-                    Failure::input(format!("{}: line {nth} is no outcome", path.display()))
-                })?);
+                let problem = || Failure::at(path, format!("line {}: expected an outcome", at + 2));
+                entries.push(entry.ok_or_else(problem)?);
             }
         }
-        let wrong = |source| write_error(path, source);
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        let mut file = open.map_err(wrong)?;
-        file.set_len(whole as u64).map_err(wrong)?;
-        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(wrong)?;
-        if whole == 0 {
-            writeln!(file, "{definition}").map_err(wrong)?;
+        let write_error = io_error("write", path);
+        let file = File::options().create(true).append(true).open(path).map_err(&write_error)?;
+        file.set_len(complete as u64).map_err(&write_error)?;
+        if complete == 0 {
+            writeln!(&file, "{definition}").map_err(&write_error)?;
         }
         Ok(Journal { path: path.to_owned(), file, entries })
     }
@@ -85,14 +83,14 @@ impl Journal {
             "explained_variance": explained_variance, "objective": objective, "dead": dead,
         });
         let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_data());
-        written.map_err(|e| write_error(&self.path, e))?;
-        self.entries.push((trial, rung, steps, outcome));
+        written.map_err(io_error("write", &self.path))?;
+        self.entries.push(Entry { trial, rung, steps, outcome });
         Ok(())
     }
 
     pub fn get(&self, trial: usize, rung: u8) -> Option<Outcome> {
-        let same = |entry: &&Entry| (entry.0, entry.1) == (trial, rung);
-        self.entries.iter().find(same).map(|entry| entry.3)
+        let same = |entry: &&Entry| (entry.trial, entry.rung) == (trial, rung);
+        self.entries.iter().find(same).map(|entry| entry.outcome)
     }
 
     /// The outcomes of these trials at a rung.
@@ -101,13 +99,13 @@ impl Journal {
         trials.iter().filter_map(of).collect()
     }
 
-    /// Each trial's last outcome, in the order of the trials.
+    /// The last outcome of each trial that has one, in the order of the trials.
     pub fn last(&self, trials: usize) -> Vec<Entry> {
-        let of = |trial| {
-            let its = self.entries.iter().filter(move |entry| entry.0 == trial);
-            its.max_by_key(|entry| entry.1).copied()
+        let last = |trial| {
+            let entries = self.entries.iter().filter(move |entry| entry.trial == trial);
+            entries.max_by_key(|entry| entry.rung).copied()
         };
-        (0..trials).filter_map(of).collect()
+        (0..trials).filter_map(last).collect()
     }
 }
 
@@ -116,13 +114,14 @@ fn entry(value: &Value) -> Option<Entry> {
         Value::Null => Some(missing),
         value => value.as_f64(),
     };
-    let whole = |name: &str| value[name].as_u64();
+    let count = |name: &str| value[name].as_u64();
     let outcome = Outcome {
         error: number("error", f64::INFINITY)?,
         sparsity: number("sparsity", f64::INFINITY)?,
         explained_variance: number("explained_variance", f64::NAN)?,
         objective: number("objective", f64::INFINITY)?,
-        dead: whole("dead")? as usize,
+        dead: count("dead")? as usize,
     };
-    Some((whole("trial")? as usize, u8::try_from(whole("rung")?).ok()?, whole("steps")?, outcome))
+    let (trial, rung) = (count("trial")? as usize, u8::try_from(count("rung")?).ok()?);
+    Some(Entry { trial, rung, steps: count("steps")?, outcome })
 }

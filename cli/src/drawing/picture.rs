@@ -1,22 +1,22 @@
-//! Pictures: grey tiles on a grid, as PNG.
+//! Pictures: gray tiles on a grid, as PNG.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use sae::{Autoencoder, Engine, Samples, Scaling, files};
+use sae::{Autoencoder, Engine, Samples, Scaling};
 
-use crate::failure::{Failure, Result};
-use crate::output::write_error;
+use crate::failure::{Failure, Result, io_error};
+use crate::output::write_file;
 
-/// Grey between the tiles.
-const GROUND: u8 = 96;
+/// The gray between the tiles.
+const BACKGROUND: u8 = 96;
 const MARGIN: usize = 4;
 
-/// More pixels than this are no picture to look at.
+/// Pixels of a picture, at most.
 pub const MAX_PIXELS: usize = 1 << 27;
 
-/// Rows and columns of a sample as an image: those of the file, or those of a square.
+/// Rows and columns of a sample as an image: those of the file, or of a square.
 pub fn image_of(samples: &Samples) -> Option<(usize, usize)> {
     samples.image().or_else(|| square(samples.features()))
 }
@@ -30,29 +30,34 @@ pub fn image_of_dims(dims: &[usize]) -> Option<(usize, usize)> {
     }
 }
 
-/// Rows and columns of so many pixels.
+/// A length of the input to units that is typical of images.
+pub fn usual_norm(features: usize) -> f32 {
+    (features as f32).sqrt() / 3.0
+}
+
+/// Rows and columns of a square image with this many pixels.
 pub fn square(features: usize) -> Option<(usize, usize)> {
     let side = features.isqrt();
     (side * side == features).then_some((side, side))
 }
 
-/// Tiles, row by row of the picture, `columns` in each; after every `band` rows a wider gap.
+/// An arrangement of tiles in rows of `columns`, with a wider gap after every `band` rows.
 pub struct Grid {
     pub tile: (usize, usize),
     pub columns: usize,
     pub band: usize,
-    /// Pixels of the picture along a side of a tile's.
+    /// A pixel of a tile is a square of this side.
     pub zoom: usize,
 }
 
 impl Grid {
-    /// To be looked at by itself: small tiles are drawn twice as large.
+    /// For a picture of its own: small tiles are drawn twice as large.
     pub fn new(tile: (usize, usize), columns: usize, band: usize) -> Self {
         let zoom = if tile.0.max(tile.1) <= 128 { 2 } else { 1 };
         Grid { tile, columns, band, zoom }
     }
 
-    /// As many columns as rows, or one more.
+    /// About as many columns as rows.
     pub fn square(tile: (usize, usize), count: usize) -> Self {
         Grid::new(tile, (count as f64).sqrt().ceil() as usize, usize::MAX)
     }
@@ -66,10 +71,12 @@ impl Grid {
         let width = MARGIN + self.columns * (cols * zoom + MARGIN);
         let height = top(lines.saturating_sub(1)) + rows * zoom + MARGIN;
         if width.saturating_mul(height) > MAX_PIXELS {
-            let problem = format!("a picture of {width} x {height} pixels is too large");
+            let problem = format!(
+                "the picture would have {width} x {height} pixels, expected at most {MAX_PIXELS}"
+            );
             return Err(Failure::input(problem));
         }
-        let mut pixels = vec![GROUND; width * height];
+        let mut pixels = vec![BACKGROUND; width * height];
         for (at, tile) in tiles.iter().enumerate() {
             let left = MARGIN + at % self.columns * (cols * zoom + MARGIN);
             for y in 0..rows * zoom {
@@ -80,18 +87,17 @@ impl Grid {
                 }
             }
         }
-        let made = png((height, width), &pixels);
-        made.map_err(|e| Failure::other(format!("no PNG could be made: {e}")))
+        let encoded = png((height, width), &pixels);
+        encoded.map_err(|e| Failure::other(format!("cannot encode a PNG: {e}")))
     }
 
-    /// The same, to a file.
+    /// Writes that PNG to a file.
     pub fn write(&self, path: &Path, tiles: &[Vec<u8>]) -> Result<()> {
-        let bytes = self.png(tiles)?;
-        Ok(files::replace(path, |path| fs::write(path, bytes).map_err(|e| write_error(path, e)))?)
+        write_file(path, self.png(tiles)?)
     }
 }
 
-/// Images as tiles, and the same as each of several models reconstructs them.
+/// Images, and their reconstructions by several models, as tiles.
 pub struct Reconstructions {
     pub tile: (usize, usize),
     /// The images, then those of each model: `[count][rows * columns]`.
@@ -99,7 +105,8 @@ pub struct Reconstructions {
 }
 
 impl Reconstructions {
-    /// Of the first samples, which each model has scaled its own way; nothing if they are no images.
+    /// The first `count` samples, scaled for each model, and their reconstructions; None if the
+    /// samples are not images.
     pub fn of(
         models: &[(&Autoencoder, &Samples)],
         engine: &mut Engine,
@@ -123,8 +130,8 @@ impl Reconstructions {
                 _ => range(&originals),
             };
             let tiles = |values: &[f32]| -> Vec<Vec<u8>> {
-                let grey = |values: &[f32]| values.iter().map(|&v| grey(v, low, high)).collect();
-                values.chunks(features).map(grey).collect()
+                let gray = |values: &[f32]| values.iter().map(|&v| gray(v, low, high)).collect();
+                values.chunks(features).map(gray).collect()
             };
             if rows.is_empty() {
                 rows.push(tiles(&originals));
@@ -134,23 +141,23 @@ impl Reconstructions {
         Ok(Some(Reconstructions { tile, rows }))
     }
 
-    /// All in one picture, ten images a line, each model's below them.
+    /// Writes one picture: ten images per line, each model's reconstructions below them.
     pub fn write(&self, path: &Path) -> Result<()> {
         let columns = self.rows[0].len().min(10);
         let mut all = Vec::new();
         for line in 0..self.rows[0].len().div_ceil(columns) {
             for row in &self.rows {
                 all.extend(row.iter().skip(line * columns).take(columns).cloned());
-                // A last line that is short still stands above its own reconstructions.
+                // Fill up the last line, so that its reconstructions are below it.
                 let end = all.len().next_multiple_of(columns);
-                all.resize(end, vec![GROUND; self.tile.0 * self.tile.1]);
+                all.resize(end, vec![BACKGROUND; self.tile.0 * self.tile.1]);
             }
         }
         Grid::new(self.tile, columns, self.rows.len()).write(path, &all)
     }
 }
 
-/// Grey pixels, `[rows, columns]`, as they come, as a PNG.
+/// A PNG of gray pixels, `[rows, columns]`.
 fn png((rows, columns): (usize, usize), pixels: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, columns as u32, rows as u32);
@@ -162,12 +169,13 @@ fn png((rows, columns): (usize, usize), pixels: &[u8]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same as a file.
+/// Writes such a PNG to a file.
 pub fn write_png(path: &Path, shape: (usize, usize), pixels: &[u8]) -> sae::Result<()> {
-    png(shape, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(|e| write_error(path, e))
+    png(shape, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
 }
 
-/// Writes the first samples, each above its reconstruction. Whether the samples are images.
+/// Writes a picture of the first samples, each above its reconstruction. Returns false if the samples
+/// are not images.
 pub fn reconstructions(
     path: &Path,
     net: &Autoencoder,
@@ -175,27 +183,29 @@ pub fn reconstructions(
     samples: &Samples,
     count: usize,
 ) -> Result<bool> {
-    let of = Reconstructions::of(&[(net, samples)], engine, count)?;
-    of.map_or(Ok(false), |of| of.write(path).map(|()| true))
+    let pictures = Reconstructions::of(&[(net, samples)], engine, count)?;
+    pictures.map_or(Ok(false), |pictures| pictures.write(path).map(|()| true))
 }
 
-/// Inputs of units as tiles: middle grey is 0, each one's greatest number, either sign, is white or
+/// Inputs of units as tiles: 0 is middle gray; each input's number of largest magnitude is white or
 /// black.
 pub fn signed_tiles<'a>(inputs: impl Iterator<Item = &'a [f32]>) -> Vec<Vec<u8>> {
     inputs
         .map(|input| {
-            // What is all 0 is all middle grey.
-            let most = input.iter().fold(f32::MIN_POSITIVE, |most, w| most.max(w.abs()));
-            input.iter().map(|&w| grey(w / most, -1.0, 1.0)).collect()
+            // An input of zeros is middle gray, not NaN.
+            let max = input.iter().fold(f32::MIN_POSITIVE, |max, w| max.max(w.abs()));
+            input.iter().map(|&w| gray(w / max, -1.0, 1.0)).collect()
         })
         .collect()
 }
 
-pub fn grey(value: f32, low: f32, high: f32) -> u8 {
-    // The cast cuts at 0 and 255, and takes NaN to 0.
+/// The gray of a value: black for `low`, white for `high`.
+pub fn gray(value: f32, low: f32, high: f32) -> u8 {
+    // The cast saturates at 0 and 255, and makes NaN 0.
     ((value - low) / (high - low) * 255.0).round() as u8
 }
 
+/// Minimum and maximum.
 pub fn range(values: &[f32]) -> (f32, f32) {
     let ends = |(low, high): (f32, f32), &v: &f32| (low.min(v), high.max(v));
     values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends)
