@@ -204,7 +204,7 @@ fn other_settings_and_data_are_refused() {
         (resume().batch(8), "with batch 7, not 8"),
         (resume().seed(2), "with seed 1, not 2"),
         (resume().learning_rate(0.1), "with learning_rate 0.01, not 0.1"),
-        (resume().layers([36, 5, 36]), "with layers [36,20,6,20,36], not [36,5,36]"),
+        (resume().layers([36, 5, 36]), "with layers 36,20,6,20,36, not 36,5,36"),
     ] {
         let have = problem(builder, &samples);
         assert_eq!(have, format!("checkpoint of a training {sentence}"));
