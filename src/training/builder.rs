@@ -187,7 +187,8 @@ impl TrainerBuilder {
         };
         #[cfg(feature = "model")]
         if let Some(snapshot) = self.snapshot {
-            snapshot.restore(&mut trainer);
+            let Trainer { cx, order, early_stopping, .. } = &mut trainer;
+            *early_stopping = snapshot.restore(cx, order);
         }
         if let Some(patience) = self.patience {
             let mut stopping = trainer.early_stopping.take().unwrap_or_default();

@@ -274,6 +274,32 @@ impl Trainer {
         self.cx.net
     }
 
+    /// Takes the objective of the present network on a holdout, and returns whether the training is
+    /// over: the last evaluations, as many as [`TrainerBuilder::patience`] says, were no better than
+    /// the best one.
+    ///
+    /// Keeps the network if it is the best so far. An objective that is not finite is never the
+    /// best. Always `false` without patience.
+    pub fn observe(&mut self, objective: f64) -> bool {
+        let (step, net) = (self.cx.state.step, &self.cx.net);
+        let stopping = self.early_stopping.as_mut();
+        stopping.is_some_and(|stopping| stopping.observe(objective, step, net))
+    }
+
+    /// Whether early stopping has ended the training, as it may have before the checkpoint that
+    /// this one was resumed from.
+    pub fn is_over(&self) -> bool {
+        self.early_stopping.as_ref().is_some_and(EarlyStopping::is_over)
+    }
+
+    /// Replaces the network by the best one that [`Trainer::observe`] has seen, and returns its
+    /// objective and its step. Ends early stopping; moments stay those of the last step.
+    ///
+    /// `None`, and the network as it is, without patience or before the first evaluation.
+    pub fn restore_best(&mut self) -> Option<(f64, u64)> {
+        self.early_stopping.take()?.restore_best(&mut self.cx.net)
+    }
+
     /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
         (&self.cx.state.first, &self.cx.state.second)
