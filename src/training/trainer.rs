@@ -10,7 +10,6 @@ use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
-#[cfg(doc)]
 use crate::settings::Settings;
 use crate::training::early_stopping::EarlyStopping;
 use crate::training::gather::gather;
@@ -35,9 +34,17 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A builder with the seed article's sparse settings.
-    pub fn builder() -> TrainerBuilder {
-        TrainerBuilder::default()
+    /// A trainer of these settings on these samples, with all cores.
+    ///
+    /// # Errors
+    /// As for [`TrainerBuilder::build`].
+    pub fn new(settings: Settings, samples: &Samples) -> Result<Self> {
+        Self::builder(settings).build(samples)
+    }
+
+    /// A builder of a trainer of these settings.
+    pub fn builder(settings: Settings) -> TrainerBuilder {
+        TrainerBuilder::new(settings)
     }
 
     /// One step on the next batch. With L-BFGS that is all samples each time, and a step is one of its

@@ -98,8 +98,7 @@ fn layers() {
         let Ok(text) = String::from_utf8(bytes) else { continue };
         let sizes: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
         let Ok(sizes) = sizes else { continue };
-        let mut settings = Settings::default();
-        settings.layers = sizes;
+        let settings = Settings { layers: sizes, ..Settings::default() };
         if settings.validate().is_ok() {
             small::train(settings);
             good.push(Path::new(&name).file_name().unwrap().to_str().unwrap().to_owned());

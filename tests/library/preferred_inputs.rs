@@ -9,9 +9,13 @@ const FEATURES: usize = 9;
 const NORM: f32 = 3.0;
 
 fn net(activation: Activation) -> Autoencoder {
-    let mut settings = Settings::default();
-    (settings.layers, settings.beta) = (vec![FEATURES, 7, 5, 7, FEATURES], 0.0);
-    (settings.activation, settings.initialization) = (activation, Initialization::Xavier);
+    let settings = Settings {
+        layers: vec![FEATURES, 7, 5, 7, FEATURES],
+        beta: 0.0,
+        activation,
+        initialization: Initialization::Xavier,
+        ..Settings::default()
+    };
     Autoencoder::new(settings, Scaling::AsIs).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::common::{pixels, uniform};
 use crate::folder::Folder;
 use sae::{
-    Samples, Scaling, Trainer,
+    Samples, Scaling, Settings, Trainer,
     data::{Idx, idx},
 };
 
@@ -23,8 +23,9 @@ impl<T> AsRef<[T]> for Owner<T> {
 const FEATURES: usize = 12;
 
 fn trained(samples: &Samples) -> Vec<f32> {
-    let builder = Trainer::builder().layers([FEATURES, 5, FEATURES]).batch(7);
-    let mut trainer = builder.build(samples).unwrap();
+    let settings =
+        Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, samples).unwrap();
     for _ in 0..30 {
         trainer.step().unwrap();
     }
@@ -71,8 +72,9 @@ fn values_train_as_ones_own_and_are_scaled() {
 fn the_owner_is_held_and_let_go() {
     let owner = Owner(Arc::new(pixels(3, 50, FEATURES)));
     let samples = Samples::from_shared_values(owner.clone(), FEATURES, Scaling::AsIs).unwrap();
-    let builder = Trainer::builder().layers([FEATURES, 5, FEATURES]).batch(7);
-    let trainer = builder.build(&samples).unwrap();
+    let settings =
+        Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
+    let trainer = Trainer::new(settings, &samples).unwrap();
     let (first, rest) = samples.split(20).unwrap();
     drop(samples);
     assert_eq!(Arc::strong_count(&owner.0), 2);

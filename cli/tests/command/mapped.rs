@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::folder::Folder;
 use sae::{
-    Error, Samples, Scaling, Trainer,
+    Error, Samples, Scaling, Settings, Trainer,
     data::{Idx, idx},
 };
 
@@ -109,7 +109,12 @@ fn the_library_notices_at_the_end_of_the_epoch() {
     let folder = Folder::new("epoch");
     let data = data(&folder);
     let samples = Samples::open(&data).unwrap();
-    let builder = Trainer::builder().layers([100, 5, 100]).batch(1024).threads(1);
+    let builder = Trainer::builder(Settings {
+        layers: vec![100, 5, 100],
+        batch: 1024,
+        ..Settings::default()
+    })
+    .threads(1);
     let mut trainer = builder.build(&samples).unwrap();
     let go_on = |_: &mut Trainer, _| ControlFlow::Continue(());
     trainer.run(5, go_on).unwrap();
@@ -137,7 +142,14 @@ fn features_that_are_not_finite() {
             let place = problem.contains("sample 33") && problem.contains("feature 71");
             assert!(place && problem.contains(name), "{problem}");
         };
-        let builder = || Trainer::builder().layers([100, 5, 100]).batch(16).threads(2);
+        let builder = || {
+            Trainer::builder(Settings {
+                layers: vec![100, 5, 100],
+                batch: 16,
+                ..Settings::default()
+            })
+            .threads(2)
+        };
         let mut trainer = builder().build(&samples()).unwrap();
         let before = trainer.autoencoder().parameters().to_vec();
         let problem = (0..3).find_map(|_| trainer.step().err()).unwrap();

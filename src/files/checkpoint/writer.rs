@@ -307,6 +307,7 @@ mod tests {
     use super::*;
     use crate::compute::ThreadPool;
     use crate::data::samples::Samples;
+    use crate::settings::Settings;
 
     /// A file system of which one operation fails, and with it all later ones, as when the process is
     /// killed there; or none of the later ones, as when the disk was full for a while.
@@ -369,7 +370,9 @@ mod tests {
     }
 
     fn trainer() -> Trainer {
-        Trainer::builder().layers([12, 5, 3, 5, 12]).batch(7).threads(1).build(&samples(1)).unwrap()
+        let layers = vec![12, 5, 3, 5, 12];
+        let settings = Settings { layers, batch: 7, ..Settings::default() };
+        Trainer::builder(settings).threads(1).build(&samples(1)).unwrap()
     }
 
     /// A training's checkpoint after so many steps.
