@@ -91,5 +91,6 @@ pub use settings::{
     Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
     Schedule, Settings, Target,
 };
+pub use training::builder::TrainerBuilder;
 pub use training::objective::StepReport;
-pub use training::trainer::{Trainer, TrainerBuilder};
+pub use training::trainer::Trainer;
