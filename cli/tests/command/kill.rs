@@ -1,7 +1,7 @@
 //! The command is killed again and again, and resumed, and ends in the bytes of a run that nobody
 //! disturbed; on a full disk the checkpoint that is there stays.
 //!
-//! `SAE_KILLS` says how many times (200). Unix only: a kill that cannot be caught.
+//! `SAE_KILLS` says how many times (10; `.ci/run` says 200). Unix only: a kill that cannot be caught.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn outcome(folder: &Path) -> [Vec<u8>; 2] {
 
 #[test]
 fn killed_again_and_again() {
-    let kills: usize = std::env::var("SAE_KILLS").map_or(200, |text| text.parse().unwrap());
+    let kills: usize = std::env::var("SAE_KILLS").map_or(10, |text| text.parse().unwrap());
     let folder = Folder::new("kill");
     let data = digits(&folder.0);
     let run = folder.0.join("run");
@@ -115,12 +115,12 @@ fn killed_again_and_again() {
 struct Mounted(PathBuf);
 
 impl Mounted {
-    fn new(at: &Path, size: &str) -> Option<Self> {
+    fn new(at: &Path, size: &str) -> Self {
         fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at);
-        let done = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        done.then(|| Mounted(at.to_owned()))
+        assert!(mount.status().unwrap().success(), "a file system cannot be mounted here");
+        Mounted(at.to_owned())
     }
 }
 
@@ -131,14 +131,12 @@ impl Drop for Mounted {
 }
 
 #[test]
+#[ignore = "mounts a file system: needs root"]
 fn on_a_full_disk_the_old_checkpoint_stays() {
     let folder = Folder::new("full");
     let data = digits(&folder.0);
     // One checkpoint takes 450 KiB.
-    let Some(disk) = Mounted::new(&folder.0.join("disk"), "700k") else {
-        println!("skipped: a file system cannot be mounted here");
-        return;
-    };
+    let disk = Mounted::new(&folder.0.join("disk"), "700k");
     let checkpoint = disk.0.join("run.ckpt");
     let options = ["--checkpoint", checkpoint.to_str().unwrap(), "--checkpoint-every", "1000"];
     let output = sae(&data, &folder.0, &options).output().unwrap();
