@@ -7,7 +7,6 @@ mod peak;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use sae_kernels::gemm::gemm as ours;
 use sae_kernels::{Isa, Matrix, MatrixMut, Scratch};
 
 /// `C = A B`, with A or B stored transposed.
@@ -96,7 +95,7 @@ impl Case {
             Matrix::new(&self.b, k, n)
         };
         let mut scratch = Scratch::new(&mut self.floats, &mut self.indices);
-        ours(isa, a, b, MatrixMut::new(&mut self.c, m, n), &mut scratch);
+        sae_kernels::gemm(isa, a, b, MatrixMut::new(&mut self.c, m, n), &mut scratch);
     }
 
     fn matrixmultiply(&mut self) {

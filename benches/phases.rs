@@ -1,4 +1,4 @@
-//! The kernels of the seed's step, one thread, called in a step's order so that the caches are as
+//! The kernels of the article's step, one thread, called in a step's order so that the caches are as
 //! they are in a step. Prints microseconds, and the share of the FMA peak that the phase's dense
 //! arithmetic would take; then criterion's figures for each phase alone.
 
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use sae::data::digits;
 use sae_kernels::{
-    Activation, Adam, Isa, Loss, Matrix, MatrixMut, Penalty, Scratch, adam_sweep, gemm, sparsity,
+    Activation, AdamOptions, Forward, HiddenDelta, Isa, Loss, Matrix, MatrixMut, OutputDelta,
+    Penalty, Rule, Scratch, Update, sparsity,
 };
 
 const SIZES: [usize; 5] = [784, 300, 30, 300, 784];
@@ -19,7 +20,7 @@ const LAYERS: usize = 4;
 /// The buffers of a step.
 struct Net {
     isa: Isa,
-    adam: Adam,
+    rule: Rule,
     batches: Vec<Vec<f32>>,
     turn: usize,
     /// Weights and both moments of every layer.
@@ -92,7 +93,7 @@ impl Net {
         let (floats, indices) = Scratch::LENGTHS;
         Net {
             isa,
-            adam: Adam::new(0.001, 0.9, 0.999, 1e-8, 5e-6, 10_000),
+            rule: AdamOptions { weight_decay: 5e-6, ..AdamOptions::default() }.at_step(10_000),
             batches: pixels.chunks(BATCH * SIZES[0]).map(<[f32]>::to_vec).collect(),
             turn: 0,
             parameters: std::array::from_fn(|l| {
@@ -111,7 +112,7 @@ impl Net {
     }
 
     fn run(&mut self, phase: Phase) {
-        let Net { isa, adam, parameters, biases, activations, deltas, units, errors, .. } = self;
+        let Net { isa, rule, parameters, biases, activations, deltas, units, errors, .. } = self;
         let isa = *isa;
         let l = phase.layer();
         let (inputs, outputs) = (SIZES[l], SIZES[l + 1]);
@@ -124,64 +125,63 @@ impl Net {
         match phase {
             Phase::Forward(_) => {
                 units[l].fill(0.0);
-                gemm::forward(
-                    isa,
+                let forward = Forward {
                     input,
-                    l == 0,
-                    Matrix::new(weights, inputs, outputs),
-                    &biases[l],
-                    Activation::Sigmoid,
-                    MatrixMut::new(&mut after[0], BATCH, outputs),
-                    &mut units[l],
-                    scratch,
-                );
+                    skip_zeros: l == 0,
+                    weights: Matrix::new(weights, inputs, outputs),
+                    biases: &biases[l],
+                    activation: Activation::Sigmoid,
+                    output: MatrixMut::new(&mut after[0], BATCH, outputs),
+                    sums: &mut units[l],
+                };
+                forward.run(isa, scratch);
                 sparsity::mean(isa, BATCH, &mut units[l]);
             }
             Phase::OutputDelta => {
                 errors.fill(0.0);
                 units[l].fill(0.0);
-                gemm::output_delta(
-                    isa,
+                let output_delta = OutputDelta {
                     input,
-                    false,
-                    Matrix::new(weights, inputs, outputs),
-                    &biases[l],
-                    Activation::Sigmoid,
-                    Loss::SquaredError,
-                    batch,
-                    2.0 / (BATCH * outputs) as f32,
-                    MatrixMut::new(&mut deltas[l], BATCH, outputs),
-                    errors,
-                    &mut units[l],
-                    scratch,
-                );
+                    skip_zeros: false,
+                    weights: Matrix::new(weights, inputs, outputs),
+                    biases: &biases[l],
+                    activation: Activation::Sigmoid,
+                    loss: Loss::SquaredError,
+                    target: batch,
+                    scale: 2.0 / (BATCH * outputs) as f32,
+                    delta: MatrixMut::new(&mut deltas[l], BATCH, outputs),
+                    losses: errors,
+                    bias_gradient: &mut units[l],
+                };
+                output_delta.run(isa, scratch);
             }
             Phase::HiddenDelta(_) => {
                 let (below, delta) = deltas.split_at_mut(l);
                 units[l - 1].fill(0.0);
-                gemm::hidden_delta(
-                    isa,
-                    Matrix::new(&delta[0], BATCH, outputs),
-                    Matrix::new(weights, inputs, outputs),
-                    input,
-                    Activation::Sigmoid,
-                    Penalty { units: (l <= 2).then_some(&self.penalties[l - 1]), l1: 0.0 },
-                    MatrixMut::new(&mut below[l - 1], BATCH, inputs),
-                    &mut units[l - 1],
-                    scratch,
-                );
+                let of_units = (l <= 2).then_some(&self.penalties[l - 1][..]);
+                let hidden_delta = HiddenDelta {
+                    next: Matrix::new(&delta[0], BATCH, outputs),
+                    weights: Matrix::new(weights, inputs, outputs),
+                    activations: input,
+                    activation: Activation::Sigmoid,
+                    penalty: Penalty { units: of_units, l1: 0.0 },
+                    delta: MatrixMut::new(&mut below[l - 1], BATCH, inputs),
+                    bias_gradient: &mut units[l - 1],
+                };
+                hidden_delta.run(isa, scratch);
             }
-            Phase::Update(_) => gemm::update(
-                isa,
-                adam,
-                input,
-                l == 0,
-                Matrix::new(&deltas[l], BATCH, outputs),
-                MatrixMut::new(weights, inputs, outputs),
-                MatrixMut::new(first, inputs, outputs),
-                MatrixMut::new(second, inputs, outputs),
-                scratch,
-            ),
+            Phase::Update(_) => {
+                let update = Update {
+                    rule: *rule,
+                    input,
+                    skip_zeros: l == 0,
+                    delta: Matrix::new(&deltas[l], BATCH, outputs),
+                    weights: MatrixMut::new(weights, inputs, outputs),
+                    first_moment: MatrixMut::new(first, inputs, outputs),
+                    second_moment: MatrixMut::new(second, inputs, outputs),
+                };
+                update.run(isa, scratch);
+            }
         }
     }
 
@@ -191,15 +191,10 @@ impl Net {
         let [weights, first, second] = &mut self.parameters[0];
         for at in (0..weights.len()).step_by(gradient.len()) {
             let end = (at + gradient.len()).min(weights.len());
-            let part = at..end;
-            adam_sweep(
-                self.isa,
-                &self.adam,
-                &mut weights[part.clone()],
-                &mut first[part.clone()],
-                &mut second[part.clone()],
-                &gradient[..part.len()],
-            );
+            let [w, m, v] = [&mut *weights, &mut *first, &mut *second]
+                .map(|flat| MatrixMut::from_row(&mut flat[at..end]));
+            let gradient = Matrix::from_row(&gradient[..end - at]);
+            self.rule.update_rows(self.isa, w, m, v, gradient);
         }
     }
 }

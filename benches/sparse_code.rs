@@ -1,16 +1,15 @@
-//! The decoder's product and its weight gradient for exactly sparse codes of 4096 units, 256
+//! The decoder's product and its weight gradient for sparse codes of 4096 units, 256
 //! samples, 784 features, on one thread: all units, and only the active ones. Which units are active
 //! is random, so that samples share none but by chance.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use sae_kernels::gemm::gemm_skipping;
-use sae_kernels::{Isa, Matrix, MatrixMut, Scratch};
+use sae_kernels::{Gemm, Isa, Matrix, MatrixMut, Scratch};
 
 const SAMPLES: usize = 256;
 const UNITS: usize = 4096;
 const FEATURES: usize = 784;
 
-/// Codes of `[SAMPLES, UNITS]` with so many active.
+/// Codes of `[SAMPLES, UNITS]` with `active` units active in each sample.
 fn codes(active: usize) -> Vec<f32> {
     let mut state = 1u64;
     let mut below = |bound: usize| {
@@ -42,28 +41,24 @@ fn products(criterion: &mut Criterion) {
     for active in [UNITS / 100, UNITS / 40, UNITS / 20] {
         let codes = codes(active);
         let code = Matrix::new(&codes, SAMPLES, UNITS);
-        for (way, skip) in [("all units", false), ("active units", true)] {
+        for (way, skip_zeros) in [("all units", false), ("active units", true)] {
             let mut scratch = Scratch::new(&mut floats, &mut indices);
             let mut output = vec![0.0; SAMPLES * FEATURES];
             let name = format!("product, {way}");
             group.bench_function(BenchmarkId::new(name, active), |b| {
                 b.iter(|| {
-                    let (w, c) = (
-                        Matrix::new(&weights, UNITS, FEATURES),
-                        MatrixMut::new(&mut output, SAMPLES, FEATURES),
-                    );
-                    gemm_skipping(isa, code, w, c, skip, &mut scratch);
+                    let b = Matrix::new(&weights, UNITS, FEATURES);
+                    let c = MatrixMut::new(&mut output, SAMPLES, FEATURES);
+                    Gemm { a: code, b, c, skip_zeros }.run(isa, &mut scratch);
                 });
             });
             let mut gradient = vec![0.0; UNITS * FEATURES];
             let name = format!("gradient, {way}");
             group.bench_function(BenchmarkId::new(name, active), |b| {
                 b.iter(|| {
-                    let (d, c) = (
-                        Matrix::new(&delta, SAMPLES, FEATURES),
-                        MatrixMut::new(&mut gradient, UNITS, FEATURES),
-                    );
-                    gemm_skipping(isa, code.transposed(), d, c, skip, &mut scratch);
+                    let b = Matrix::new(&delta, SAMPLES, FEATURES);
+                    let c = MatrixMut::new(&mut gradient, UNITS, FEATURES);
+                    Gemm { a: code.transposed(), b, c, skip_zeros }.run(isa, &mut scratch);
                 });
             });
         }

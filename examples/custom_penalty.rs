@@ -51,7 +51,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let samples = Samples::from_values(bars(1000), FEATURES)?;
     for alpha in [0.0, 1e-3] {
         let mut trainer = Trainer::builder()
-            .preset(Preset::Normal)
+            .preset(Preset::Plain)
             .layers([FEATURES, 12, FEATURES])
             .batch(BATCH)
             .build(&samples)?;

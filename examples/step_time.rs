@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: step_time DATA_DIR THREADS STEPS [normal|sparse]".into());
     };
     let preset = match rest.first().map(String::as_str) {
-        Some("normal") => Preset::Normal,
+        Some("normal") => Preset::Plain,
         _ => Preset::Sparse,
     };
     let (threads, steps): (usize, u64) = (threads.parse()?, steps.parse()?);

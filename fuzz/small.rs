@@ -11,7 +11,8 @@ pub fn train(settings: Settings) {
     }
     let net = Autoencoder::new(settings.clone(), Scaling::AsIs).expect("validated");
     assert!(net.parameters().iter().all(|number| number.is_finite()));
-    let again = Autoencoder::from_bytes("fuzz", &net.to_bytes()).expect("its own bytes");
+    let bytes = net.to_bytes().expect("finite");
+    let again = Autoencoder::from_bytes("fuzz", &bytes).expect("its own bytes");
     assert_eq!(net, again);
     let features = layers[0];
     let values = (0..3 * features).map(|at| (at % 5) as f32 * 0.25).collect();

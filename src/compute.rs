@@ -6,5 +6,5 @@ mod pool;
 pub(crate) mod random;
 
 pub use engine::Engine;
-pub(crate) use engine::{LayerView, forward, row_parts};
+pub(crate) use engine::row_parts;
 pub use pool::{ThreadPool, available_threads};

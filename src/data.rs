@@ -3,6 +3,9 @@
 
 #[cfg(feature = "digits")]
 pub mod digits;
+#[cfg(feature = "model")]
+pub(crate) mod fingerprint;
+mod fitted;
 pub mod idx;
 pub mod npy;
 mod order;

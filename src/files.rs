@@ -1,4 +1,4 @@
-//! Files: atomic replacement, models, checkpoints, ONNX.
+//! Files: atomic writes, models, checkpoints, ONNX.
 
 pub(crate) mod atomic;
 mod checkpoint;

@@ -54,7 +54,6 @@
 //! | `digits` | drawn digits, where no data is at hand | |
 //! | `onnx` | ONNX files of models | |
 //! | `mpi` | the ranks of an MPI job: `Mpi` | |
-//! | `words` | settings by the command's words: `Settings::set` | |
 //! | `cli` | the command `sae` | |
 //!
 //! `examples/` has programs to begin with: `article` (the seed article's two experiments),
@@ -76,12 +75,10 @@ mod error;
 pub mod files;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-#[cfg(feature = "model")]
-mod json;
 pub mod network;
 pub mod ranks;
 mod settings;
-pub mod training;
+mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::Engine;
@@ -90,8 +87,8 @@ pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
-    Code, Corruption, Initialisation, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
-    Target, activation_of,
+    Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
+    Schedule, Settings, Target,
 };
-pub use training::step::StepReport;
+pub use training::objective::StepReport;
 pub use training::trainer::{Trainer, TrainerBuilder};

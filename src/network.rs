@@ -2,6 +2,7 @@
 
 pub(crate) mod autoencoder;
 pub(crate) mod codes;
+pub(crate) mod forward;
 pub(crate) mod layers;
 
 pub use layers::{Layer, layout};

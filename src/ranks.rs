@@ -1,6 +1,7 @@
 //! Ranks: processes, on one machine or many, that train one network together. Each has its part of
 //! every batch; what is a sum over the batch is summed over all of them.
 
+mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
+pub(crate) use local::Local;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 

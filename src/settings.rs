@@ -1,300 +1,53 @@
-//! Everything that decides what a training computes.
+//! Settings: everything that decides what a training computes.
+//!
+//! `table.rs` declares them, one entry each; `choices.rs` has the types of those that are no
+//! numbers, `validate.rs` what must hold between settings, `json.rs` how they stand in files.
 
+mod choices;
+mod field;
+#[cfg(feature = "model")]
+pub(crate) mod json;
+mod table;
 mod validate;
-#[cfg(feature = "words")]
-mod words;
 
-use sae_kernels::{Activation, Loss};
+use sae_kernels::Activation;
+
+pub use choices::{
+    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Target,
+};
+pub use field::{Field, Kind};
+pub use table::Settings;
 
 use crate::error::{Error, Result};
-
-/// What a training computes: together with the data, these numbers fix every bit of its result.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Settings {
-    /// Sizes from the input to the output, which are equal, an odd number of 3 to 255; the first
-    /// half, up to and with the code, is the encoder.
-    pub layers: Vec<usize>,
-    /// Activation of the hidden layers.
-    pub activation: Activation,
-    /// Activation of each hidden layer, instead of one for all; empty for that.
-    pub activations: Vec<Activation>,
-    /// Activation of the output layer.
-    pub output_activation: Activation,
-    /// The objective's data term.
-    pub loss: Loss,
-    /// What of the code's activations is kept.
-    pub code: Code,
-    /// Whether each layer of the decoder has the weights of its twin in the encoder, transposed.
-    pub tied: bool,
-    /// Whether the weights from each unit of the code are kept at length 1 (Bricken et al. 2023).
-    pub unit_norm: bool,
-    /// First weights.
-    pub initialisation: Initialisation,
-    /// What is done to the input, and is to be undone by the network.
-    pub corruption: Corruption,
-    /// Target activation of the KL penalty, in (0, 1).
-    pub rho: f64,
-    /// Weight of the KL penalty, the sum of KL(rho || rho_hat) over the units of the encoder's hidden
-    /// layers (Ng 2011); 0 for none. For sigmoids only.
-    pub beta: f64,
-    /// Weight of the L1 penalty, the encoder's hidden layers' sum of |a|, a mean over samples; 0
-    /// for none.
-    pub l1: f64,
-    /// Penalties of single layers, in place of `rho`, `beta` and `l1` for all of the encoder.
-    pub penalties: Vec<LayerPenalty>,
-    /// How much of a step's mean activations is that of the steps before, in [0, 1). Above 0 the KL
-    /// penalty follows a running mean, which serves where a batch is so short that its own says
-    /// little: of 60 samples at rho 0.02 a unit is expected to be active in 1.2. Its gradient is
-    /// the KL's at that mean, as if all of it were this batch's (Hinton 2010, section 11).
-    pub rho_momentum: f64,
-    /// The mean activation or L0 that the sparsity penalties' weights are steered to.
-    pub target: Option<Target>,
-    /// Weight of the weight decay, half the sum of the squared weights; 0 for none.
-    pub lambda: f64,
-    /// What makes steps of gradients.
-    pub optimizer: Optimizer,
-    /// The learning rate, before its schedule.
-    pub learning_rate: f64,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// Steps in which the learning rate rises from 0 to its full.
-    pub warm_up: u64,
-    /// Longest gradient, the root of its squares over all parameters; longer ones are scaled to it. 0
-    /// for no bound.
-    pub clip: f64,
-    /// Adam's decay of the first moment, in [0, 1).
-    pub beta1: f64,
-    /// Adam's decay of the second moment, in [0, 1).
-    pub beta2: f64,
-    /// Adam's epsilon, above 0.
-    pub epsilon: f64,
-    /// Samples in a batch. One longer than the data goes through the data as often as it takes: an
-    /// epoch ends within it.
-    pub batch: usize,
-    /// Seed of the weights, of the order of the samples and of their corruption.
-    pub seed: u64,
-}
-
-/// The seed article's two experiments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Preset {
-    /// No sparsity penalty and no weight decay.
-    Normal,
-    /// rho 0.02, beta 7.5e-5, lambda 5e-6.
-    Sparse,
-}
-
-/// What of the code's activations is kept; the others become 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Code {
-    /// All.
-    #[default]
-    Dense,
-    /// So many of each sample, the largest (Makhzani and Frey 2013; Gao et al. 2024).
-    TopK(usize),
-    /// So many a sample on average over a batch, the largest of the batch (Bussmann et al. 2024).
-    /// Outside of training those above a threshold, the running mean of the smallest that batches
-    /// kept.
-    BatchTopK(usize),
-    /// Those above the unit's threshold, which is learned (Rajamanoharan et al. 2024).
-    JumpRelu {
-        /// Weight of L0, the activations kept of a sample.
-        l0: f64,
-        /// Width of the band around a threshold in which samples teach it; also the first
-        /// thresholds.
-        bandwidth: f64,
-    },
-}
-
-/// How the first weights are drawn: from a normal distribution cut at two standard deviations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Initialisation {
-    /// As the seed article: before the cut a deviation of 0.1, biases 0.1.
-    #[default]
-    TruncatedNormal,
-    /// A deviation of sqrt(2 / (inputs + outputs)), biases 0 (Glorot and Bengio 2010).
-    Xavier,
-    /// A deviation of sqrt(2 / inputs), biases 0 (He et al. 2015).
-    He,
-    /// He for the ReLUs, Xavier for the others.
-    ByActivation,
-}
-
-impl Initialisation {
-    /// All of them.
-    pub const ALL: [Initialisation; 4] = [
-        Initialisation::TruncatedNormal,
-        Initialisation::Xavier,
-        Initialisation::He,
-        Initialisation::ByActivation,
-    ];
-
-    /// The name used in settings and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Initialisation::TruncatedNormal => "truncated-normal",
-            Initialisation::Xavier => "xavier",
-            Initialisation::He => "he",
-            Initialisation::ByActivation => "by-activation",
-        }
-    }
-}
-
-/// What is done to the inputs of a training step; the reconstruction is held against what they
-/// were (Vincent et al. 2008).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Corruption {
-    /// Nothing.
-    #[default]
-    None,
-    /// Each feature becomes 0 with this probability.
-    Masking(f64),
-    /// Each feature gets a normal number of this deviation added.
-    Gaussian(f64),
-}
-
-/// The sparsity penalties of one hidden layer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerPenalty {
-    /// Which; 0 is the first hidden layer.
-    pub layer: usize,
-    /// Target activation, in (0, 1).
-    pub rho: f64,
-    /// Weight of KL(rho || rho_hat), summed over units.
-    pub beta: f64,
-    /// Weight of |a|, summed over units, a mean over samples.
-    pub l1: f64,
-}
-
-/// What makes steps of gradients.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Optimizer {
-    /// Adam (Kingma and Ba 2015).
-    #[default]
-    Adam,
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    AdamW {
-        /// By this share, times the learning rate, weights shrink in a step.
-        decay: f64,
-    },
-    /// Gradient descent with momentum: `v = momentum v + g`, `w -= rate v`.
-    Momentum {
-        /// In [0, 1); 0 is plain gradient descent.
-        momentum: f64,
-    },
-    /// L-BFGS over all samples at once (Liu and Nocedal 1989). A step is one of its iterations.
-    Lbfgs {
-        /// Steps that its picture of the curvature is made from.
-        memory: usize,
-    },
-}
-
-/// How the learning rate changes, from full after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// Not at all.
-    #[default]
-    Constant,
-    /// Along half a cosine to 0 (Loshchilov and Hutter 2017, without restarts).
-    Cosine {
-        /// The step at which it is 0.
-        steps: u64,
-    },
-    /// By a factor at a time.
-    Step {
-        /// Steps from one change to the next.
-        every: u64,
-        /// In (0, 1].
-        factor: f64,
-    },
-}
-
-/// What sparsity is wanted: the weights of all sparsity penalties are multiplied by one factor,
-/// which is steered until it holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Target {
-    /// Of which hidden layer; 0 is the first.
-    pub layer: usize,
-    /// What is wanted.
-    pub of: Measure,
-    /// How much of it.
-    pub value: f64,
-    /// Steps after which the factor is frozen.
-    pub steps: u64,
-}
-
-/// How sparse a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Measure {
-    /// The mean of |a| over samples and units.
-    MeanActivation,
-    /// Units active in a sample, a mean over samples; see [`Activity`](crate::analysis::Activity).
-    L0,
-}
-
-impl Measure {
-    /// All of them.
-    pub const ALL: [Measure; 2] = [Measure::MeanActivation, Measure::L0];
-
-    /// The name used in settings and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Measure::MeanActivation => "mean-activation",
-            Measure::L0 => "l0",
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings::preset(Preset::Sparse)
-    }
-}
 
 impl Settings {
     /// The settings of a preset: 784-300-30-300-784, sigmoid everywhere, Adam at 1e-2, batch 60.
     pub fn preset(preset: Preset) -> Self {
-        let (beta, lambda) = match preset {
-            Preset::Normal => (0.0, 0.0),
-            Preset::Sparse => (7.5e-5, 5e-6),
-        };
-        Settings {
-            layers: vec![784, 300, 30, 300, 784],
-            activation: Activation::Sigmoid,
-            activations: Vec::new(),
-            output_activation: Activation::Sigmoid,
-            loss: Loss::SquaredError,
-            code: Code::Dense,
-            tied: false,
-            unit_norm: false,
-            initialisation: Initialisation::TruncatedNormal,
-            corruption: Corruption::None,
-            rho: 0.02,
-            beta,
-            l1: 0.0,
-            penalties: Vec::new(),
-            rho_momentum: 0.0,
-            target: None,
-            lambda,
-            optimizer: Optimizer::Adam,
-            learning_rate: 1e-2,
-            schedule: Schedule::Constant,
-            warm_up: 0,
-            clip: 0.0,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            batch: 60,
-            seed: 1,
+        match preset {
+            Preset::Plain => Settings { beta: 0.0, lambda: 0.0, ..Settings::default() },
+            Preset::Sparse => Settings::default(),
         }
+    }
+
+    /// Sets one setting by its name to the value of a text: `set("code", "top-k:32", 20_000)`.
+    ///
+    /// Names are those of [`Settings::fields`] and their aliases; `-` may stand for `_`. `preset`
+    /// replaces all settings. The alias `penalty` adds to `penalties` instead of replacing them.
+    /// `steps` are those of the whole training, for what a text leaves out (`cosine`); without
+    /// them (`None`) nothing that depends on them may be left out. Ranges are not checked.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such setting, or it has no value of this text.
+    pub fn set(&mut self, name: &str, text: &str, steps: impl Into<Option<u64>>) -> Result<()> {
+        if name == "preset" {
+            *self = Settings::preset(text.parse()?);
+            return Ok(());
+        }
+        let field = Field::find(name).ok_or_else(|| unknown(name))?;
+        if name == "penalty" && !self.penalties.is_empty() {
+            return field.set(self, &format!("{},{text}", field.text(self)), steps.into());
+        }
+        field.set(self, text, steps.into())
     }
 
     /// How many of the hidden layers, from the first, belong to the encoder.
@@ -349,12 +102,6 @@ impl Settings {
         }
     }
 
-    /// Whether a step needs all gradients in memory before the first weight changes.
-    pub(crate) fn wants_gradient(&self) -> bool {
-        let fused = matches!(self.optimizer, Optimizer::Adam | Optimizer::AdamW { .. });
-        !fused || self.tied || self.clip > 0.0
-    }
-
     /// The learning rate of a step; the first is 1. For settings that [`Settings::validate`] accepts.
     pub fn learning_rate_of(&self, step: u64) -> f64 {
         if step <= self.warm_up {
@@ -376,13 +123,17 @@ impl Settings {
     }
 
     /// The first setting in which two differ, and its two values.
-    #[cfg(feature = "model")]
-    pub(crate) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
-        let (here, there) = (self.to_value(), other.to_value());
-        let fields = here.as_object()?;
-        let (name, value) = fields.iter().find(|(name, value)| there.get(name) != Some(value))?;
-        Some((name.clone(), value.to_string(), there[name].to_string()))
+    pub(crate) fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let mut both = Self::fields().iter().map(|f| (f.name, f.text(self), f.text(other)));
+        both.find(|(_, here, there)| here != there)
     }
+}
+
+/// The error for a name that no setting has.
+fn unknown(name: &str) -> Error {
+    let names: Vec<_> = Settings::fields().iter().map(|field| field.name).collect();
+    let names = names.join(", ");
+    Error::setting("settings", format!("expected one of preset, {names}, got '{name}'"))
 }
 
 /// (1 - cos(pi x)) / 2 for x in [0, 1], by a polynomial: a C library's cosine has other bits
@@ -402,13 +153,91 @@ fn half_cosine(x: f64) -> f64 {
     sine * sine
 }
 
-/// The activation of this name.
-///
-/// # Errors
-/// [`Error::Setting`] that lists the names.
-pub fn activation_of(name: &str) -> Result<Activation> {
-    Activation::ALL.into_iter().find(|a| a.name() == name).ok_or_else(|| {
-        let names = Activation::ALL.map(Activation::name).join(", ");
-        Error::setting("activation", format!("'{name}' is not one of {names}"))
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_comes_back_from_its_text() {
+        let texts = [
+            ("layers", "9,3,9"),
+            ("activation", "tanh"),
+            ("activations", "tanh,relu"),
+            ("output_activation", "linear"),
+            ("loss", "cross-entropy"),
+            ("code", "batch-top-k:4"),
+            ("tied", "true"),
+            ("unit_norm", "true"),
+            ("initialization", "he"),
+            ("corruption", "gaussian:0.1"),
+            ("penalties", "1:rho=0.02:beta=2:l1=0,2:rho=0.5:beta=0:l1=1"),
+            ("target", "l0:3:1:9"),
+            ("optimizer", "l-bfgs:10"),
+            ("schedule", "cosine:10"),
+        ];
+        for field in Settings::fields() {
+            let text = texts.iter().find(|(name, _)| *name == field.name);
+            // What is not listed is a number.
+            let text = text.map_or(if field.kind == Kind::Count { "7" } else { "0.25" }, |of| of.1);
+            let mut settings = Settings::default();
+            settings.set(&field.name.replace('_', "-"), text, 10).unwrap();
+            assert_eq!(field.text(&settings), text, "{}", field.name);
+            let (name, here, there) = settings.difference(&Settings::default()).unwrap();
+            assert_eq!((name, here, there), (field.name, text.to_owned(), field.default()));
+            #[cfg(feature = "model")]
+            assert_eq!(serde_json::from_value::<Settings>(settings.to_value()).unwrap(), settings);
+            for alias in field.aliases {
+                let mut other = Settings::default();
+                other.set(alias, text, 10).unwrap();
+                assert_eq!(other, settings, "{alias}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let mut ranges = 0;
+        for field in Settings::fields() {
+            assert!(!field.doc().is_empty() && field.doc().len() < 100, "{field:?}");
+            if !field.expected().contains("from") && !field.expected().contains("above") {
+                continue;
+            }
+            let text = if field.kind == Kind::Count { "18446744073709551615" } else { "-7" };
+            let mut settings = Settings::default();
+            settings.set(field.name, text, 10).unwrap();
+            let problem = settings.validate().unwrap_err().to_string();
+            let sentence = format!("{}: expected {}, got ", field.name, field.expected());
+            assert!(problem.starts_with(&sentence), "{problem}");
+            ranges += 1;
+        }
+        assert!(ranges >= 11, "{ranges}");
+    }
+
+    #[test]
+    fn the_old_penalty_adds_and_penalties_replace() {
+        let mut settings = Settings::default();
+        settings.set("penalty", "1:l1=1", 10).unwrap();
+        settings.set("penalty", "2:l1=1", 10).unwrap();
+        assert_eq!(settings.penalties.len(), 2);
+        settings.set("penalties", "1:beta=1", 10).unwrap();
+        assert_eq!(settings.penalties.len(), 1);
+        settings.set("penalties", "none", 10).unwrap();
+        assert!(settings.penalties.is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        for (field, text, sentence) in [
+            ("layers", "784-300-784", "such as 784,300,784, got '784-300-784'"),
+            ("activations", "relu,sine", "saturating-linear, got 'relu,sine'"),
+            ("code", "top-k", "code: expected dense, top-k:K"),
+            ("rho", "much", "rho: expected a number from 1e-6 to 0.999999, got 'much'"),
+            ("tied", "yes", "tied: expected true or false, got 'yes'"),
+            ("target", "l1:3", "target: expected none, mean-activation:VALUE"),
+            ("rate", "1", "settings: expected one of preset, layers, activation"),
+        ] {
+            let problem = Settings::default().set(field, text, 10).unwrap_err().to_string();
+            assert!(problem.contains(sentence), "{problem}");
+        }
+    }
 }

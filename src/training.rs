@@ -5,13 +5,17 @@ mod builder;
 pub(crate) mod controller;
 mod corruption;
 pub(crate) mod early_stopping;
+mod forward;
+mod gather;
 pub(crate) mod gradient;
-pub(crate) mod group;
 pub(crate) mod lbfgs;
+pub(crate) mod objective;
+mod optimizer;
 mod pretraining;
+pub(crate) mod reduction;
+#[cfg(feature = "model")]
+pub(crate) mod snapshot;
 pub(crate) mod step;
 pub(crate) mod trainer;
 pub(crate) mod update;
 pub(crate) mod workspace;
-
-pub use early_stopping::EarlyStopping;

@@ -86,7 +86,7 @@ fn steps_allocate_nothing() {
     let (part, _) = mapped.split(100).unwrap();
 
     for threads in [1, 2] {
-        for preset in [Preset::Normal, Preset::Sparse] {
+        for preset in [Preset::Plain, Preset::Sparse] {
             let settings = Settings::preset(preset);
             check("mapped bytes", settings.clone(), &mapped, threads);
             check("part of them", settings.clone(), &part, threads);
@@ -97,7 +97,7 @@ fn steps_allocate_nothing() {
         (long.layers, long.batch) = (vec![784, 20, 784], 450);
         check("a long batch", long, &memory, threads);
         for (what, change) in toolbox() {
-            let mut settings = Settings::preset(Preset::Normal);
+            let mut settings = Settings::preset(Preset::Plain);
             (settings.layers, settings.batch) = (vec![784, 20, 784], 30);
             change(&mut settings);
             check(what, settings, &memory, threads);

@@ -2,51 +2,28 @@
 
 use std::ffi::c_char;
 
-use sae::{Preset, Settings};
-use serde_json::Value;
+use sae::{Preset, Samples, Settings};
 
-use crate::border::{Failure, Result, SaeStatus, guard, put_text, text, text_if_any};
+use crate::border::{Result, SaeStatus, guard, put_text, text, text_if_any};
 
-fn wrong(problem: String) -> Failure {
-    Failure { status: SaeStatus::Setting, text: format!("settings: {problem}") }
+/// The settings for a training on samples: what JSON does not name is that of its preset, fitted
+/// to the samples.
+pub fn settings_for(json: Option<&str>, samples: &Samples) -> Result<Settings> {
+    let options = json.map(Settings::options_of_json).transpose()?.unwrap_or_default();
+    Ok(Settings::with_options(None, &options, samples, None)?)
 }
 
-fn preset(name: &str) -> Result<Settings> {
-    match name {
-        "sparse" => Ok(Settings::preset(Preset::Sparse)),
-        "normal" => Ok(Settings::preset(Preset::Normal)),
-        _ => Err(wrong(format!("preset '{name}' is not one of sparse, normal"))),
+/// The settings that JSON names, the others those of its preset.
+fn settings(json: Option<&str>) -> Result<Settings> {
+    let mut settings = Settings::default();
+    for (name, text) in json.map(Settings::options_of_json).transpose()?.unwrap_or_default() {
+        settings.set(name, &text, None)?;
     }
+    settings.validate()?;
+    Ok(settings)
 }
 
-/// The settings that an object names, the others those of its field `preset`.
-pub fn settings(json: Option<&str>) -> Result<Settings> {
-    let Some(json) = json else { return Ok(Settings::default()) };
-    let value: Value = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
-    let Value::Object(mut named) = value else {
-        return Err(wrong("no object of fields".to_owned()));
-    };
-    let base = match named.remove("preset") {
-        None => Settings::default(),
-        Some(Value::String(name)) => preset(&name)?,
-        Some(_) => return Err(wrong("field `preset` is no name".to_owned())),
-    };
-    let mut all: Value = serde_json::from_str(&base.to_json()).map_err(|e| wrong(e.to_string()))?;
-    for (name, value) in named {
-        match all.get_mut(&name) {
-            Some(place) => *place = value,
-            None => {
-                let known = all.as_object().into_iter().flat_map(|all| all.keys());
-                let known: Vec<_> = known.map(String::as_str).collect();
-                let known = known.join(", ");
-                return Err(wrong(format!("field `{name}` is not one of preset, {known}")));
-            }
-        }
-    }
-    Ok(Settings::from_json(&all.to_string())?)
-}
-
-/// The settings of a preset, "sparse" or "normal", as one line of JSON: to be freed by
+/// The settings of a preset, "sparse" or "plain", as one line of JSON: to be freed by
 /// `sae_string_free`.
 ///
 /// # Safety
@@ -58,15 +35,19 @@ pub unsafe extern "C" fn sae_settings_preset(
 ) -> SaeStatus {
     guard(|| {
         // SAFETY: the caller's duties.
-        unsafe { put_text("json", json, || Ok(preset(text("name", name)?)?.to_json())) }
+        unsafe {
+            put_text("json", json, || {
+                Ok(Settings::preset(text("name", name)?.parse::<Preset>()?).to_json())
+            })
+        }
     })
 }
 
 /// Checks settings, and gives all of them as one line of JSON: to be freed by `sae_string_free`.
 ///
-/// `settings` is an object of those that differ from a preset: `{"preset": "normal", "layers": [64,
-/// 16, 64], "batch": 20}`. Without `preset` the others are those of "sparse"; NULL is that preset
-/// itself.
+/// `settings` is an object of those that differ from a preset: `{"preset": "plain", "layers": [64,
+/// 16, 64], "batch": 20, "code": "top-k:4"}`. Without `preset` the others are those of "sparse";
+/// NULL is that preset itself. (A trainer fits what is not named to its samples; this does not.)
 ///
 /// # Safety
 /// `settings` is NULL or a string that ends in 0; `json` is NULL or to room for a pointer.

@@ -16,7 +16,7 @@ use crate::border::{
 };
 use crate::data::SaeSamples;
 use crate::evaluation::{SaeActivity, SaeEvaluation, report};
-use crate::settings::settings;
+use crate::settings::settings_for;
 
 /// A training in progress. Any thread may use it, one at a time.
 pub struct SaeTrainer {
@@ -109,9 +109,11 @@ unsafe fn with<T>(
     work(&mut *enter("trainer", &trainer.at_work)?)
 }
 
-/// A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL; the first and
-/// last of its `layers` must be the samples' features. `threads` is how many to use, 0 for as many
-/// as there are cores (the most in any case): the result is the same for any number.
+/// A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL. What it does not
+/// name is fitted to the samples: the ends of `layers` are their features, `output_activation` is
+/// "sigmoid" for samples scaled into [0, 1] and "linear" for others, and with L-BFGS `batch` is all
+/// samples. `threads` is how many to use, 0 for as many as there are cores (the maximum in any
+/// case): the result is the same for any number.
 ///
 /// # Safety
 /// `settings` is NULL or a string that ends in 0, `samples` NULL or of this library; `trainer` is
@@ -128,7 +130,7 @@ pub unsafe extern "C" fn sae_trainer_new(
             // SAFETY: the caller's duties.
             let (json, SaeSamples(samples)) =
                 unsafe { (text_if_any("settings", settings)?, handle("samples", samples)?) };
-            let mut builder = Trainer::builder().settings(self::settings(json)?);
+            let mut builder = Trainer::builder().settings(settings_for(json, samples)?);
             if threads > 0 {
                 builder = builder.threads(threads);
             }

@@ -1,23 +1,28 @@
-//! Why the command ends early, and with which exit code.
+//! Errors of the command: a sentence, perhaps a hint, and an exit code.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-/// A sentence for the person, perhaps a hint, and an exit code.
+/// Why a command ends early.
 pub struct Failure {
     code: u8,
-    /// Empty if there is nothing to say.
+    /// One sentence; empty if nothing is to be printed.
     pub problem: String,
     hint: Option<String>,
-    agreed: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// Bad input or usage.
+    /// Invalid input or usage.
     pub fn input(problem: impl Into<String>) -> Self {
-        Failure { code: 2, problem: problem.into(), hint: None, agreed: false }
+        Failure { code: 2, problem: problem.into(), hint: None }
+    }
+
+    /// Invalid content or use of a file or folder.
+    pub fn at(path: &Path, problem: impl AsRef<str>) -> Self {
+        Failure::input(format!("{}: {}", path.display(), problem.as_ref()))
     }
 
     /// Ended by a signal, 2 for Ctrl-C.
@@ -25,16 +30,17 @@ impl Failure {
         Failure::silent(128 + signal)
     }
 
+    /// A failure that input and usage are not to blame for.
     pub fn other(problem: impl Into<String>) -> Self {
         Failure { code: 1, ..Failure::input(problem) }
     }
 
-    /// With nothing to say, or nobody to say it to.
+    /// An exit code without a message.
     pub fn silent(code: u8) -> Self {
         Failure { code, ..Failure::input("") }
     }
 
-    /// As that of one of several processes.
+    /// Names the rank in the message; rank 0 goes without.
     pub fn of_rank(mut self, rank: usize, count: usize) -> Self {
         if rank > 0 && !self.problem.is_empty() {
             self.problem = format!("rank {rank} of {count}: {}", self.problem);
@@ -46,21 +52,12 @@ impl Failure {
         self.code
     }
 
-    /// All processes of the job know of it.
-    pub fn agreed(mut self) -> Self {
-        self.agreed = true;
-        self
-    }
-
-    pub fn is_agreed(&self) -> bool {
-        self.agreed
-    }
-
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
+    /// Prints it to stderr.
     pub fn report(self) -> ExitCode {
         let mut text = String::new();
         if !self.problem.is_empty() {
@@ -69,7 +66,8 @@ impl Failure {
         if let Some(hint) = self.hint {
             text += &format!("hint: {hint}\n");
         }
-        // At once, for others may write there; and nobody is left to tell that it is closed.
+        // One write, because other processes may write to stderr, too. If it is closed, nobody is
+        // left to tell.
         let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.code)
     }
@@ -78,20 +76,25 @@ impl Failure {
 impl From<sae::Error> for Failure {
     fn from(error: sae::Error) -> Self {
         match error {
-            // That one has the sentence.
+            // The other rank prints the sentence.
             sae::Error::OtherRank => Failure::silent(2),
             error => Failure::input(error.to_string()),
         }
     }
 }
 
-/// Of writing to stdout; those of files are [`sae::Error::Io`].
+/// From writing to stdout; errors of files are [`sae::Error::Io`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            // What the shell reports for a program that SIGPIPE ends.
+            // The code that a shell reports for a program ended by SIGPIPE.
             return Failure::silent(141);
         }
         Failure::other(format!("cannot write to stdout: {error}"))
     }
+}
+
+/// Makes a failed `action` on a file an error, as in `.map_err(io_error("open", path))`.
+pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> sae::Error {
+    move |source| sae::Error::Io { action, path: path.to_owned(), source }
 }

@@ -1,15 +1,56 @@
-//! Models side by side, each evaluated on the same data.
+//! The options that name models, and the models.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sae::{Autoencoder, Code, Engine, Evaluation, Samples};
+use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::short;
+use crate::output::{join, short};
 
-/// Models, and what they are tried on.
+/// The options of every command that runs a model.
+#[derive(Args)]
+pub struct EngineArgs {
+    /// Threads (default: all cores)
+    #[arg(long, value_name = "N", display_order = 900)]
+    threads: Option<usize>,
+    /// Print one JSON object instead of text
+    #[arg(long, display_order = 901)]
+    pub json: bool,
+}
+
+impl EngineArgs {
+    pub fn engine(&self) -> Result<Engine> {
+        let setting = |field, problem| Error::Setting { field, problem };
+        if self.threads == Some(0) {
+            return Err(setting("threads", "expected at least 1, got 0".into()).into());
+        }
+        let isa = Isa::from_environment().map_err(|e| setting("SAE_ISA", e.to_string()))?;
+        let threads = self.threads.unwrap_or_else(compute::available_threads);
+        Ok(Engine::new(isa, compute::ThreadPool::new(threads)))
+    }
+}
+
+/// One model, and how to run it.
+#[derive(Args)]
+pub struct ModelArgs {
+    /// Model file
+    #[arg(value_name = "MODEL")]
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub run: EngineArgs,
+}
+
+impl ModelArgs {
+    pub fn load(&self) -> Result<(Engine, Autoencoder)> {
+        Ok((self.run.engine()?, Autoencoder::load(&self.path)?))
+    }
+}
+
+/// Several models, and the data they are evaluated on.
 #[derive(Args)]
 pub struct ModelsArgs {
     /// Model files
@@ -17,40 +58,37 @@ pub struct ModelsArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    /// Threads (default: all cores)
-    #[arg(long)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub run: EngineArgs,
 }
 
-/// A model, and how it does.
+/// A model with its evaluation.
 pub struct Model {
     pub path: PathBuf,
-    /// Short, and unlike the others'.
+    /// Short, and different from the others'.
     pub name: String,
     pub net: Autoencoder,
-    /// Scaled as this model's data was.
+    /// Scaled as in this model's training.
     pub samples: Samples,
     pub evaluation: Evaluation,
 }
 
 impl ModelsArgs {
-    /// Loads and evaluates them. Also the data's file.
+    /// Loads and evaluates them. Also returns the file of the data.
     pub fn load(&self, engine: &mut Engine) -> Result<(Vec<Model>, PathBuf)> {
         let mut models = Vec::new();
         let mut data = PathBuf::new();
         for (path, name) in self.paths.iter().zip(names(&self.paths)) {
             let net = Autoencoder::load(path)?;
-            let (samples, file) = self.data.trial(net.scaling())?;
-            let features = net.settings().layers[0];
-            if samples.features() != features {
+            let (samples, file) = self.data.evaluation_samples(net.scaling())?;
+            let (expected, have) = (net.settings().layers[0], samples.features());
+            if have != expected {
                 let problem = format!(
-                    "{}: the model takes samples of {features} features, and those of {} have {}",
-                    path.display(),
-                    file.display(),
-                    samples.features()
+                    "the model takes samples of {expected} features, those of {} have {have}",
+                    file.display()
                 );
-                return Err(Failure::input(problem)
-                    .hint("name the data it was trained on: --data DIR or --images FILE"));
+                let hint = "give the data it was trained on: --data DIR or --samples FILE";
+                return Err(Failure::at(path, problem).hint(hint));
             }
             let evaluation = net.evaluate(engine, &samples)?;
             data = file;
@@ -60,18 +98,18 @@ impl ModelsArgs {
     }
 }
 
-/// The files' names without folder and ending, or the whole paths where these are not unlike.
+/// The files' names without folder and ending, or the whole paths where these are not different.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &Path| path.file_stem().unwrap_or(path.as_os_str()).display().to_string();
     let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();
-    let alike = |name: &String| stems.iter().filter(|other| *other == name).count() > 1;
+    let is_unique = |name: &String| stems.iter().filter(|other| *other == name).count() == 1;
     let pairs = stems.iter().zip(paths);
     pairs
-        .map(|(stem, path)| if alike(stem) { path.display().to_string() } else { stem.clone() })
+        .map(|(stem, path)| if is_unique(stem) { stem.clone() } else { path.display().to_string() })
         .collect()
 }
 
-/// A table's rows: what is measured, and each model's figure; "–" where it has none.
+/// The rows of a table: a figure's name, and its value for each model; "–" where it has none.
 pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     let mut row = |name: &str, figure: &dyn Fn(&Model) -> Option<String>| {
@@ -83,36 +121,43 @@ pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
     };
     let number = |value: f64| value.is_finite().then(|| short(value));
     let positive = |value: f64| (value > 0.0).then(|| short(value));
-    row("layers", &|m| {
-        let sizes: Vec<_> = m.net.settings().layers.iter().map(usize::to_string).collect();
-        Some(sizes.join("-"))
-    });
+    row("layers", &|m| Some(join(&m.net.settings().layers, "-")));
     row("objective", &|m| number(m.evaluation.objective));
     row("loss", &|m| number(m.evaluation.loss));
     row("sparsity penalties", &|m| positive(m.evaluation.penalty));
     row("weight decay", &|m| positive(m.net.settings().lambda * m.evaluation.weight_decay));
     row("mean squared error", &|m| number(m.evaluation.squared_error));
     row("explained variance", &|m| number(m.evaluation.explained_variance));
-    let hidden = |m: &Model| m.evaluation.layers.len();
-    for l in 0..models.iter().map(|model| hidden(model)).max().unwrap_or(0) {
+    let hidden_layers = models.iter().map(|model| model.evaluation.layers.len()).max();
+    for l in 0..hidden_layers.unwrap_or(0) {
         let nth = l + 1;
-        let of = |m: &Model, figure: &dyn Fn(&Model) -> String| (l < hidden(m)).then(|| figure(m));
         row(&format!("mean activation, layer {nth}"), &|m| {
-            of(m, &|m| short(m.evaluation.mean_activations()[l]))
+            m.evaluation.mean_activations().get(l).map(|&mean| short(mean))
         });
-        row(&format!("active a sample, layer {nth}"), &|m| {
-            let units = |m: &Model| m.evaluation.units[l].len();
-            of(m, &|m| format!("{} of {}", short(m.evaluation.layers[l].l0), units(m)))
+        row(&format!("active units per sample, layer {nth}"), &|m| {
+            let activity = m.evaluation.layers.get(l)?;
+            Some(format!("{} of {}", short(activity.l0), m.evaluation.units[l].len()))
         });
         row(&format!("dead units, layer {nth}"), &|m| {
-            of(m, &|m| m.evaluation.layers[l].dead_units().count().to_string())
+            Some(m.evaluation.layers.get(l)?.dead_units().count().to_string())
         });
     }
     row("code", &|m| {
         let code = m.net.settings().code;
-        (code != Code::Dense).then(|| format!("{code:?}"))
+        (code != Code::Dense).then(|| code.to_string())
     });
     rows
+}
+
+/// Whether a file is a model: it is named so, or begins as safetensors files do, with a length of
+/// eight bytes and then JSON. (The ninth byte of an IDX file of samples is `{` only if its second
+/// dimension is over two thousand million.)
+pub fn looks_like_a_model(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|ending| ending == "safetensors");
+    let mut start = [0; 9];
+    // Regular files only: what is read from a pipe is gone.
+    let read = |start: &mut [u8; 9]| File::open(path)?.read_exact(start);
+    named || path.is_file() && read(&mut start).is_ok() && start[8] == b'{'
 }
 
 #[cfg(test)]
@@ -120,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_and_unlike() {
+    fn names_are_short_and_different() {
         let names =
             |paths: &[&str]| names(&paths.iter().map(PathBuf::from).collect::<Vec<_>>()).join(" ");
         assert_eq!(names(&["a/x.safetensors", "b/y.safetensors"]), "x y");

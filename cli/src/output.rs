@@ -1,14 +1,15 @@
-//! What the subcommands have in common in what they print and write.
+//! What several commands print, as text and as JSON.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Loss, Settings, compute::ThreadPool};
+use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
 use serde_json::{Value, json};
 
-use crate::failure::Result;
+use crate::failure::{Result, io_error};
 
-/// A number with six significant digits, without zeros at its end.
+/// A number with six significant digits, without trailing zeros.
 pub fn short(value: f64) -> String {
     let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
     if !value.is_finite() || !(-5..9).contains(&exponent) {
@@ -21,118 +22,106 @@ pub fn short(value: f64) -> String {
     text
 }
 
-/// A note for the person at stderr. That nobody reads it is no failure.
+/// Sizes with something between them, such as 784-300-784.
+pub fn join(sizes: &[usize], between: &str) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
+}
+
+/// Prints a line to stderr. It is no failure if stderr is closed.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// What a command says at its end: a line for the person, or with `--json` an object.
-pub fn answer(as_json: bool, value: Value, line: &str) -> Result<()> {
+/// Prints the result of a command: its lines, or with `--json` an object.
+pub fn print(as_json: bool, value: &Value, lines: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
         writeln!(out, "{value}")?
     } else {
-        writeln!(out, "{line}")?
+        writeln!(out, "{}", lines.trim_end())?
     }
     Ok(())
 }
 
-/// The instruction set and so many threads, by default all cores.
-pub fn engine(threads: Option<usize>) -> Result<Engine> {
-    if threads == Some(0) {
-        return Err(setting("threads", "0 threads; at least 1 was expected").into());
-    }
-    let isa = Isa::from_environment().map_err(|e| setting("SAE_ISA", &e.to_string()))?;
-    Ok(Engine::new(isa, ThreadPool::new(threads.unwrap_or_else(sae::compute::available_threads))))
+/// Replaces a file atomically.
+pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    Ok(files::replace(path, |path| fs::write(path, &content).map_err(io_error("write", path)))?)
 }
 
-pub fn setting(field: &'static str, problem: &str) -> Error {
-    Error::Setting { field, problem: problem.to_owned() }
-}
-
-/// The objective with its terms, what it explains, then how active each hidden layer is; of the
-/// encoder's alone, or of all.
-pub fn print_evaluation(
-    mut out: impl Write,
+/// Lines of text: the objective with its terms, the explained variance, then the activity of each
+/// hidden layer of the encoder, or of all layers.
+pub fn evaluation_text(
     title: &str,
     net: &Autoencoder,
     evaluation: &Evaluation,
     all_layers: bool,
-) -> io::Result<()> {
+) -> String {
     let settings = net.settings();
-    let loss = match settings.loss {
-        Loss::CrossEntropy => "cross-entropy",
-        _ => "MSE",
-    };
-    write!(out, "{title}: {} ({loss} {}", short(evaluation.objective), short(evaluation.loss))?;
+    let loss = if settings.loss == Loss::CrossEntropy { "cross-entropy" } else { "MSE" };
+    let (objective, loss_value) = (short(evaluation.objective), short(evaluation.loss));
+    let mut text = format!("{title}: {objective} ({loss} {loss_value}");
     let factor = net.penalty_factor();
-    let plain = settings.penalties.is_empty();
-    let weight = |weight: f64| if plain { factor * weight } else { 0.0 };
+    let uniform = settings.penalties.is_empty();
+    let weight = |weight: f64| if uniform { factor * weight } else { 0.0 };
     for (name, term, weight) in [
         ("sparsity", evaluation.sparsity, weight(settings.beta)),
         ("L1", evaluation.l1, weight(settings.l1)),
         ("weight decay", evaluation.weight_decay, settings.lambda),
     ] {
         if weight > 0.0 {
-            write!(out, ", {name} {} x {}", short(term), short_weight(weight))?;
+            text += &format!(", {name} {} x {}", short(term), short_weight(weight));
         }
     }
-    if !plain || matches!(settings.code, Code::JumpRelu { .. }) {
-        write!(out, ", sparsity penalties {}", short(evaluation.penalty))?;
+    if !uniform || matches!(settings.code, Code::JumpRelu { .. }) {
+        text += &format!(", sparsity penalties {}", short(evaluation.penalty));
     }
-    writeln!(out, ")")?;
+    text += ")\n";
     if evaluation.explained_variance.is_finite() {
-        writeln!(out, "explained variance: {}", short(evaluation.explained_variance))?;
+        text += &format!("explained variance: {}\n", short(evaluation.explained_variance));
     }
-    for (l, mean) in evaluation.mean_activations().into_iter().enumerate() {
-        let (units, activity) = (&evaluation.units[l], &evaluation.layers[l]);
-        if l >= settings.encoder_layers() && !all_layers {
-            break;
-        }
-        let (nth, count) = (l + 1, units.len());
-        write!(out, "mean activation of layer {nth} ({count} units): {}", short(mean))?;
+    let layers = if all_layers { evaluation.layers.len() } else { settings.encoder_layers() };
+    let means = evaluation.mean_activations().into_iter().zip(&evaluation.layers);
+    for (l, (mean, activity)) in means.take(layers).enumerate() {
+        let (nth, units, mean) = (l + 1, evaluation.units[l].len(), short(mean));
+        text += &format!("mean activation of layer {nth} ({units} units): {mean}");
         if all_layers || settings.code != Code::Dense {
-            let dead = activity.dead_units().count();
-            write!(out, ", {} active a sample, {dead} never", short(activity.l0))?;
+            let (l0, dead) = (short(activity.l0), activity.dead_units().count());
+            text += &format!(", {l0} active units per sample, {dead} dead");
         }
-        writeln!(out)?;
+        text.push('\n');
     }
-    Ok(())
+    text
 }
 
-/// As a person would write it: 0.1, but 7.5e-5; six digits where it was steered.
+/// 0.1, but 7.5e-5; six digits where a controller has steered it.
 fn short_weight(weight: f64) -> String {
     let weight: f64 = format!("{weight:.5e}").parse().unwrap_or(weight);
     if weight >= 1e-3 { format!("{weight}") } else { format!("{weight:e}") }
 }
 
-/// The settings as a value among others.
+/// The settings as a JSON object.
 pub fn settings_json(settings: &Settings) -> Value {
     serde_json::from_str(&settings.to_json()).unwrap_or_default()
 }
 
 pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
     let layers = evaluation.units.iter().zip(&evaluation.layers);
-    let layers: Vec<_> = evaluation
-        .mean_activations()
-        .into_iter()
-        .zip(layers)
-        .map(|(mean, (units, activity))| {
-            json!({
-                "units": units.len(),
-                "mean_activation": mean,
-                "l0": activity.l0,
-                "active_above": activity.threshold,
-                "dead_units": activity.dead_units().count(),
-                "histogram": {
-                    "low": activity.histogram.low,
-                    "high": activity.histogram.high,
-                    "counts": activity.histogram.counts,
-                    "zeros": activity.histogram.zeros,
-                },
-            })
+    let layers = layers.zip(evaluation.mean_activations()).map(|((units, activity), mean)| {
+        let histogram = &activity.histogram;
+        json!({
+            "units": units.len(),
+            "mean_activation": mean,
+            "l0": activity.l0,
+            "active_above": activity.threshold,
+            "dead_units": activity.dead_units().count(),
+            "histogram": {
+                "low": histogram.low,
+                "high": histogram.high,
+                "counts": histogram.counts,
+                "zeros": histogram.zeros,
+            },
         })
-        .collect();
+    });
     json!({
         "objective": evaluation.objective,
         "loss": evaluation.loss,
@@ -143,12 +132,8 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
         "penalty": evaluation.penalty,
         "penalty_factor": net.penalty_factor(),
         "weight_decay": evaluation.weight_decay,
-        "hidden_layers": layers,
+        "hidden_layers": layers.collect::<Vec<_>>(),
     })
-}
-
-pub fn write_error(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "write", path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `mpirun -n 4 sae train …`: one training by several processes, of which rank 0 speaks and writes.
+//! `mpirun -n 4 sae train …`: one training by several processes, of which rank 0 prints and writes.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,40 +16,41 @@ fn number(variables: &[&str]) -> Option<usize> {
     variables.iter().find_map(|name| env::var(name).ok()?.parse().ok())
 }
 
-/// Whether a launcher of MPI has started several processes together, or may have.
+/// Whether an MPI launcher has started several processes together, or may have.
 fn launched() -> bool {
     // Open MPI's mpirun; MPICH's, Intel's and Slurm's with pmi2.
     match number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]) {
         Some(count) => count > 1,
-        // Slurm with pmix tells no number before MPI begins.
+        // Slurm with pmix sets no count before MPI is initialized.
         None => cfg!(feature = "mpi") && number(&["PMIX_RANK"]).is_some(),
     }
 }
 
-/// Whether a launcher has started this process beside the one that speaks, as far as can be told
-/// before MPI begins.
-pub fn is_silent() -> bool {
+/// Whether a launcher has started this process as a rank other than 0, as far as the environment
+/// tells before MPI is initialized.
+pub fn is_other_rank() -> bool {
     number(&["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]).is_some_and(|rank| rank > 0)
 }
 
-/// How a rank has failed.
-const SILENT: f64 = 1.0;
-const SPEAKS: f64 = 2.0;
+/// What a rank gathers from the others when it asks whether all succeeded: 0 for success, or one of
+/// these.
+const FAILED: f64 = 1.0;
+const FAILED_WITH_MESSAGE: f64 = 2.0;
 
 /// The processes of a training: this one alone, or the ranks of an MPI job.
 pub struct Job {
     mpi: Option<Mpi>,
-    /// No process waits for another any more.
+    /// All ranks know that the job ends: none waits for another any more.
     over: bool,
 }
 
 impl Job {
-    /// Runs a training in all processes that were started together for it. Its `agree` tells each
-    /// what has failed in another; what fails besides ends them all.
+    /// Runs a training in all ranks. A failure that they do not [`agree`](Job::agree) on ends all
+    /// of them.
     pub fn run(train: impl FnOnce(&mut Job) -> Result<()>) -> Result<()> {
         let begin = || match Mpi::start() {
-            // Once is enough.
-            Err(_) if is_silent() => Err(Failure::silent(0)),
+            // Rank 0 prints the same failure.
+            Err(_) if is_other_rank() => Err(Failure::silent(0)),
             started => Ok(Some(started?)),
         };
         let mpi = if launched() { begin()? } else { None };
@@ -59,9 +60,9 @@ impl Job {
             return outcome.unwrap_or_else(|panic| resume_unwind(panic));
         };
         match outcome {
-            // The panic was told already.
+            // The panic is printed already.
             Err(_) => mpi.abort(101),
-            Ok(Err(failure)) if !failure.is_agreed() && !job.over => {
+            Ok(Err(failure)) if !job.over => {
                 let code = failure.code();
                 failure.of_rank(mpi.rank(), mpi.count()).report();
                 mpi.abort(code.into())
@@ -70,22 +71,22 @@ impl Job {
         }
     }
 
-    /// Whether this process speaks and writes.
-    pub fn leads(&self) -> bool {
-        self.rank() == 0
-    }
-
-    /// This process's number.
+    /// This process's rank, from 0.
     pub fn rank(&self) -> usize {
         self.mpi.as_ref().map_or(0, Ranks::rank)
     }
 
-    /// How many processes there are.
+    /// Whether this is rank 0, which prints and writes.
+    pub fn is_rank_0(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// The number of ranks.
     pub fn count(&self) -> usize {
         self.mpi.as_ref().map_or(1, Ranks::count)
     }
 
-    /// Lets a trainer be one of the ranks.
+    /// Makes a trainer one of the ranks.
     pub fn join(&self, builder: TrainerBuilder) -> TrainerBuilder {
         match &self.mpi {
             Some(mpi) => builder.ranks(mpi.clone()),
@@ -93,30 +94,28 @@ impl Job {
         }
     }
 
-    /// Fails in every process where one has failed, which says why.
+    /// Fails in every rank if one has failed; that one returns its message, the others none.
     pub fn agree<T>(&mut self, own: Result<T>) -> Result<T> {
         let Some(mpi) = &mut self.mpi else { return own };
         let (rank, count) = (mpi.rank(), mpi.count());
-        // Of each rank: whether it failed, and with something to say.
         let all = mpi.gather(match &own {
             Ok(_) => 0.0,
-            Err(failure) if failure.problem.is_empty() => SILENT,
-            Err(_) => SPEAKS,
+            Err(failure) if failure.problem.is_empty() => FAILED,
+            Err(_) => FAILED_WITH_MESSAGE,
         });
-        let speaker = all.iter().position(|&fault| fault == SPEAKS);
+        self.over |= all.iter().any(|&status| status != 0.0);
+        let reporter = all.iter().position(|&status| status == FAILED_WITH_MESSAGE);
         match own {
-            Ok(value) if all.iter().all(|&fault| fault == 0.0) => Ok(value),
-            Err(failure) if speaker.unwrap_or(rank) == rank => {
-                Err(failure.of_rank(rank, count).agreed())
-            }
-            // The one that speaks has the exit code, too: mpirun ends the others at the first.
-            _ => Err(Failure::silent(0).agreed()),
+            Ok(value) if !self.over => Ok(value),
+            Err(failure) if reporter.unwrap_or(rank) == rank => Err(failure.of_rank(rank, count)),
+            // The exit code is the reporter's: mpirun ends the others at the first that is not 0.
+            _ => Err(Failure::silent(0)),
         }
     }
 
-    /// Calls `open` at rank 0 before the others, for whom it may make files.
-    pub fn in_turn<T>(&mut self, open: impl FnOnce() -> Result<T>) -> Result<T> {
-        if self.leads() {
+    /// Calls `open` in rank 0 first, because it may make files that the others read.
+    pub fn rank_0_first<T>(&mut self, open: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.is_rank_0() {
             let opened = self.agree(open())?;
             self.agree(Ok(opened))
         } else {
@@ -125,8 +124,8 @@ impl Job {
         }
     }
 
-    /// The text of rank 0, in every process.
-    pub fn share(&mut self, text: String) -> Result<String> {
+    /// The text of rank 0, in every rank.
+    pub fn broadcast(&mut self, text: String) -> Result<String> {
         let Some(mpi) = &mut self.mpi else { return Ok(text) };
         let mut length = (text.len() as u64).to_le_bytes();
         mpi.broadcast(&mut length);
@@ -136,8 +135,8 @@ impl Job {
         String::from_utf8(bytes).map_err(|e| Failure::other(format!("rank 0 sent no text: {e}")))
     }
 
-    /// The signal that has asked any process for an end. The last thing that they tell each other.
-    pub fn end(&mut self, own: Option<u8>) -> Option<u8> {
+    /// The signal that has requested an end in any rank. The last communication of the job.
+    pub fn last_signal(&mut self, own: Option<u8>) -> Option<u8> {
         self.over = true;
         let Some(mpi) = &mut self.mpi else { return own };
         let all = mpi.gather(own.map_or(0.0, f64::from));
@@ -145,7 +144,7 @@ impl Job {
     }
 }
 
-/// Where the command is built without MPI.
+/// The type `Mpi` of a build without MPI, which has no values.
 #[cfg(not(feature = "mpi"))]
 mod none {
     use std::convert::Infallible;
@@ -154,15 +153,14 @@ mod none {
 
     use crate::failure::{Failure, Result};
 
-    /// There is none of it.
     #[derive(Clone, Debug)]
     pub struct Mpi(Infallible);
 
     impl Mpi {
         pub fn start() -> Result<Self> {
-            let problem = "started as one of several processes, and this sae trains with one alone";
+            let problem = "MPI started several processes, but this build of sae has no MPI support";
             Err(Failure::input(problem)
-                .hint("build it with --features mpi, or leave mpirun out"))
+                .hint("build it with --features mpi, or start one process without mpirun"))
         }
 
         pub fn abort(&self, _: i32) -> ! {

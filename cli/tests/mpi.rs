@@ -43,7 +43,7 @@ fn command(folder: &Path, ranks: usize, arguments: &str) -> Command {
     } else {
         let mut command = mpirun(folder);
         if !arguments.contains(LONG) {
-            // It would speak in the middle of our sentences.
+            // Its own messages would stand between ours.
             command.arg("--quiet");
         }
         command.args(["-n", &ranks.to_string(), SAE]);
@@ -108,8 +108,8 @@ fn the_curve_of_one_process_and_the_same_bits_twice() {
 }
 
 #[test]
-fn rank_0_alone_speaks_and_writes() {
-    let folder = digits("mpi-speaks");
+fn rank_0_alone_prints_and_writes() {
+    let folder = digits("mpi-prints");
     let path = &*folder.0;
     let done = good(path, 2, &format!("{TRAIN} --steps 100 --checkpoint c --out m.safetensors"));
     let (out, error) = (text(&done.stdout), text(&done.stderr));
@@ -126,10 +126,10 @@ fn rank_0_alone_speaks_and_writes() {
     assert_eq!((&answer["ranks"], &answer["steps"]), (&2.into(), &60.into()));
 }
 
-/// Shares are the halves of a file; a checkpoint at rank 0 is enough to go on.
+/// Shards are the halves of a file; a checkpoint in rank 0 is enough to resume.
 #[test]
-fn shares_and_checkpoints() {
-    let folder = digits("mpi-shares");
+fn shards_and_checkpoints() {
+    let folder = digits("mpi-shards");
     let path = &*folder.0;
     let bytes = fs::read(path.join("digits/train-images-idx3-ubyte")).unwrap();
     for rank in 0..2 {
@@ -166,9 +166,12 @@ fn failures_are_told_once() {
         ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),
         ("train --data digits --out no/m", "error: cannot write no/m: No such file"),
         (shares, "error: rank 1 of 2: cannot open part-1.idx: No such file"),
-        ("train --sharded", "error: --sharded: each process's share is to be named"),
-        (&format!("{shares} --revive 10"), "error: revive: no process can tell by its share"),
-        (&format!("{shares} --scaling min-max"), "error: scaling: it is fitted to all data"),
+        ("train --sharded", "error: --sharded: the shard of each rank must be given"),
+        (&format!("{shares} --revive 10"), "error: revive: no rank can find the dead units"),
+        (
+            &format!("{shares} --scaling min-max"),
+            "error: scaling: min-max and mean-deviation need all data",
+        ),
     ] {
         let done = command(path, 2, arguments).output().unwrap();
         let error = text(&done.stderr);

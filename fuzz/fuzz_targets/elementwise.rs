@@ -1,11 +1,11 @@
-//! exp, ln, sigmoid, tanh, Adam and the sparsity penalty on any numbers: every fused instruction
+//! exp, ln, sigmoid, tanh, Adam, momentum and the sparsity penalty on any numbers: every fused instruction
 //! set gives the scalar one's bits (any NaN for a NaN).
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sae_kernels::math::{Function, map};
-use sae_kernels::{Adam, Isa, adam_sweep, sparsity};
+use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Momentum, Rule, sparsity};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -22,10 +22,14 @@ fn results(isa: Isa, case: &Case) -> Vec<f32> {
         map(isa, function, &mut values);
         all.extend(values);
     }
-    let [mut w, mut m, mut v] = [column(0), column(1), column(2)];
-    let adam = Adam::new(0.01, 0.9, 0.999, 1e-8, 1e-3, u64::from(case.step) + 1);
-    adam_sweep(isa, &adam, &mut w, &mut m, &mut v, &column(3));
-    all.extend(w.into_iter().chain(m).chain(v));
+    let adam = AdamOptions { learning_rate: 0.01, weight_decay: 1e-3, ..AdamOptions::default() };
+    let momentum = Momentum { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-3 };
+    for rule in [adam.at_step(u64::from(case.step) + 1), Rule::Momentum(momentum)] {
+        let mut numbers = [column(0), column(1), column(2)];
+        let [w, m, v] = numbers.each_mut().map(|flat| MatrixMut::from_row(flat));
+        rule.update_rows(isa, w, m, v, Matrix::from_row(&column(3)));
+        all.extend(numbers.concat());
+    }
     let rho = (f32::from(case.rho) + 1.0) / 65_537.0;
     let rho_hat = column(1);
     let mut gradient = vec![0.0; rho_hat.len()];

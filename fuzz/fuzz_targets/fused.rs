@@ -4,7 +4,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use sae_kernels::{Activation, Adam, Isa, Loss, Matrix, MatrixMut, Penalty, Scratch, code, gemm};
+use sae_kernels::sparse::open_delta;
+use sae_kernels::{
+    Activation, AdamOptions, Forward, HiddenDelta, Isa, Loss, Matrix, MatrixMut, OutputDelta,
+    Penalty, Scratch, Update,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -27,7 +31,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
         (0..count).map(|i| values.next().unwrap_or((i % 7) as f32 * 0.25)).collect()
     };
     let (input, mut weights) = (fill(n * inputs), fill(inputs * units));
-    let (bias, target, penalty) = (fill(units), fill(n * units), fill(inputs));
+    let (biases, target, penalty) = (fill(units), fill(n * units), fill(inputs));
     let (mut first, mut second) = (fill(inputs * units), fill(inputs * units));
     // Zeros are left out only where what they meet is finite.
     let skip = case.skip_zeros && case.values.iter().all(|value| value.is_finite());
@@ -38,34 +42,74 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let a = Matrix::new(&input, n, inputs);
     let b = Matrix::new(&weights, inputs, units);
     let c = MatrixMut::new(&mut output, n, units);
-    gemm::forward(isa, a, skip, b, &bias, activation, c, &mut sums, scratch);
+    let forward = Forward {
+        input: a,
+        skip_zeros: skip,
+        weights: b,
+        biases: &biases,
+        activation,
+        output: c,
+        sums: &mut sums,
+    };
+    forward.run(isa, scratch);
     all.extend(output.iter().chain(&sums));
 
-    let (mut delta, mut errors) = (vec![0.0; n * units], vec![0.0; units]);
+    let (mut delta, mut losses) = (vec![0.0; n * units], vec![0.0; units]);
     let mut bias_gradient = vec![0.0; units];
     let t = Matrix::new(&target, n, units);
-    let d = MatrixMut::new(&mut delta, n, units);
-    let (e, g) = (&mut errors, &mut bias_gradient);
     let entropy = case.entropy && Loss::CrossEntropy.fits(activation);
     let loss = if entropy { Loss::CrossEntropy } else { Loss::SquaredError };
-    gemm::output_delta(isa, a, false, b, &bias, activation, loss, t, 0.5, d, e, g, scratch);
-    all.extend(delta.iter().chain(&errors).chain(&bias_gradient));
+    let output_delta = OutputDelta {
+        input: a,
+        skip_zeros: false,
+        weights: b,
+        biases: &biases,
+        activation,
+        loss,
+        target: t,
+        scale: 0.5,
+        delta: MatrixMut::new(&mut delta, n, units),
+        losses: &mut losses,
+        bias_gradient: &mut bias_gradient,
+    };
+    output_delta.run(isa, scratch);
+    all.extend(delta.iter().chain(&losses).chain(&bias_gradient));
 
     let (mut below, mut below_gradient) = (vec![0.0; n * inputs], vec![0.0; inputs]);
     let of_units = case.penalty.then_some(&penalty[..]);
     let penalty = Penalty { units: of_units, l1: if case.l1 { 0.25 } else { 0.0 } };
-    let (d, out) = (Matrix::new(&delta, n, units), MatrixMut::new(&mut below, n, inputs));
-    gemm::hidden_delta(isa, d, b, a, activation, penalty, out, &mut below_gradient, scratch);
+    let d = Matrix::new(&delta, n, units);
+    let hidden_delta = HiddenDelta {
+        next: d,
+        weights: b,
+        activations: a,
+        activation,
+        penalty,
+        delta: MatrixMut::new(&mut below, n, inputs),
+        bias_gradient: &mut below_gradient,
+    };
+    hidden_delta.run(isa, scratch);
     all.extend(below.iter().chain(&below_gradient));
     let out = MatrixMut::new(&mut below, n, inputs);
-    code::open_delta(isa, a, activation, penalty, out, &mut below_gradient);
+    open_delta(isa, a, activation, penalty, out, &mut below_gradient);
     all.extend(below.iter().chain(&below_gradient));
 
-    let adam = Adam::new(0.01, 0.9, 0.999, 1e-8, 1e-3, u64::from(case.step) + 1);
+    let adam = AdamOptions { learning_rate: 0.01, weight_decay: 1e-3, ..AdamOptions::default() };
+    let rule = adam.at_step(u64::from(case.step) + 1);
     let skip = skip && delta.iter().all(|value| value.is_finite());
     let parameters = [&mut weights, &mut first, &mut second];
-    let [w, m, v] = parameters.map(|flat| MatrixMut::new(flat, inputs, units));
-    gemm::update(isa, &adam, a, skip, d, w, m, v, scratch);
+    let [weights_out, first_moment, second_moment] =
+        parameters.map(|flat| MatrixMut::new(flat, inputs, units));
+    let update = Update {
+        rule,
+        input: a,
+        skip_zeros: skip,
+        delta: d,
+        weights: weights_out,
+        first_moment,
+        second_moment,
+    };
+    update.run(isa, scratch);
     all.extend(weights.iter().chain(&first).chain(&second));
     all
 }

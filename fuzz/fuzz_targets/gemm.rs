@@ -48,7 +48,7 @@ fuzz_target!(|case: Case| {
     for isa in Isa::all().filter(|isa| isa.is_fused()) {
         let mut have = vec![0.0; m * n];
         let mut scratch = Scratch::new(&mut floats, &mut indices);
-        gemm::gemm(isa, a, b, MatrixMut::new(&mut have, m, n), &mut scratch);
+        gemm(isa, a, b, MatrixMut::new(&mut have, m, n), &mut scratch);
         for (have, want) in have.iter().zip(&want) {
             assert!(have.to_bits() == want.to_bits() || (have.is_nan() && want.is_nan()));
         }

@@ -1,10 +1,9 @@
-//! A training loop that is not ours and takes its arithmetic from `sae-kernels`: linear regression,
-//! its predictions by one product, its gradient and Adam by one fused step.
+//! A training loop outside `sae` that takes its arithmetic from `sae-kernels`: linear regression, its
+//! predictions by one product, its gradient and Adam by one fused step.
 //!
 //! `cargo run --release -p sae-kernels --example foreign_loop -- [STEPS]`
 
-use sae_kernels::gemm::{gemm, update};
-use sae_kernels::{Adam, Isa, Matrix, MatrixMut, Scratch};
+use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Scratch, Update, gemm};
 
 const SAMPLES: usize = 64;
 const INPUTS: usize = 20;
@@ -20,17 +19,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
     let mut scratch = Scratch::new(&mut floats, &mut indices);
 
-    // Inputs, and outputs by weights that are to be found: input i counts i % (o + 2) for output o.
+    // Inputs, and outputs by weights that training has to find: input i counts i % (o + 2) for output o.
     let x: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
     let truth: Vec<f32> =
         (0..INPUTS * OUTPUTS).map(|i| (i / OUTPUTS % (i % OUTPUTS + 2)) as f32).collect();
     let x = Matrix::new(&x, SAMPLES, INPUTS);
-    let mut wanted = vec![0.0; SAMPLES * OUTPUTS];
-    let out = MatrixMut::new(&mut wanted, SAMPLES, OUTPUTS);
+    let mut target = vec![0.0; SAMPLES * OUTPUTS];
+    let out = MatrixMut::new(&mut target, SAMPLES, OUTPUTS);
     gemm(isa, x, Matrix::new(&truth, INPUTS, OUTPUTS), out, &mut scratch);
 
+    let adam = AdamOptions { learning_rate: 0.05, ..AdamOptions::default() };
     let mut weights = vec![0.0; INPUTS * OUTPUTS];
-    let (mut first, mut second) = (weights.clone(), weights.clone());
+    let (mut first_moment, mut second_moment) = (weights.clone(), weights.clone());
     let mut delta = vec![0.0; SAMPLES * OUTPUTS];
     for step in 1..=steps {
         // predictions = x weights
@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         // The loop's own loss, a mean of squares, and its gradient by the predictions.
         let mut loss = 0.0;
-        for (d, wanted) in delta.iter_mut().zip(&wanted) {
-            let error = *d - wanted;
+        for (d, target) in delta.iter_mut().zip(&target) {
+            let error = *d - target;
             loss += f64::from(error * error) / (SAMPLES * OUTPUTS) as f64;
             *d = 2.0 * error / (SAMPLES * OUTPUTS) as f32;
         }
@@ -49,11 +49,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
 
         // weights -= Adam of (x^T delta), block by block in cache; no gradient goes to memory.
-        let adam = Adam::new(0.05, 0.9, 0.999, 1e-8, 0.0, step);
-        let of_weights = |flat| MatrixMut::new(flat, INPUTS, OUTPUTS);
-        let [w, m, v] = [&mut weights, &mut first, &mut second].map(|flat| of_weights(flat));
-        let delta = Matrix::new(&delta, SAMPLES, OUTPUTS);
-        update(isa, &adam, x, false, delta, w, m, v, &mut scratch);
+        let update = Update {
+            rule: adam.at_step(step),
+            input: x,
+            skip_zeros: false,
+            delta: Matrix::new(&delta, SAMPLES, OUTPUTS),
+            weights: MatrixMut::new(&mut weights, INPUTS, OUTPUTS),
+            first_moment: MatrixMut::new(&mut first_moment, INPUTS, OUTPUTS),
+            second_moment: MatrixMut::new(&mut second_moment, INPUTS, OUTPUTS),
+        };
+        update.run(isa, &mut scratch);
     }
     Ok(())
 }

@@ -1,50 +1,66 @@
-//! One loop nest for every product of a training step: A B, A B^T and A^T B are the same call
-//! with the strides swapped.
+//! The loop nest of every product: A B, A B^T and A^T B are the same call with the strides swapped.
 //!
 //! Each element of the result is one chain of fused multiply-adds in the order of k, beginning
 //! with 0, whatever the tile, the blocks and the number of threads. What happens to a finished sum
-//! is an epilogue's business: it is applied while the tile is still in the first cache.
+//! is an epilogue's business: it is applied while the tile is still in the L1 cache.
+//!
+//! The loops have the numbers that BLIS and matrixmultiply give them, from the outermost:
+//!
+//! | loop | over | by |
+//! | --- | --- | --- |
+//! | 4 | k | [`Simd::BLOCK_K`] (KC) |
+//! | 5 | columns of B | [`BLOCK_COLS`] (NC), where panels are kept for several row blocks |
+//! | 3 | rows of A | [`BLOCK_ROWS`] (MC) |
+//! | 2 | strips of B | a tile's vectors (NR) |
+//! | 1 | tiles of A | a tile's rows (MR) |
+//!
+//! Loop 4 is outside of loop 5, unlike theirs: between blocks of k sums wait in the result, and
+//! most products of a training step have a single block of k.
 
 mod epilogue;
+mod library;
 mod pack;
 mod tile;
 
-pub(crate) use epilogue::{At, Epilogue, Store};
-pub(crate) use tile::Place;
+use core::ops::Range;
+
+pub(crate) use epilogue::{At, Epilogue, Finish, Place, Store};
 
 use crate::matrix::Matrix;
-use crate::simd::{Isa, Kernel, Simd, Tile};
+use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
+use epilogue::Region;
+use pack::{ASource, Active};
+use tile::{Copying, Output, Right, Steps, Tile};
 
-/// Longest block of k of any instruction set.
-const LONGEST_K: usize = 1024;
+/// Maximum of [`Simd::BLOCK_K`].
+const MAX_BLOCK_K: usize = 1024;
 /// Longest block of k where zeros are skipped.
 const SPARSE_BLOCK_K: usize = 384;
-/// Rows of a row block: with a block of k of 384 it has 300 KiB, which half an L2 of 512 KiB to
-/// 1 MiB holds. A multiple of every tile's rows.
+/// Rows of a row block: with a block of k of 384 it has 300 KiB, which half an L2 cache of 512 KiB
+/// to 1 MiB holds.
 const BLOCK_ROWS: usize = 192;
-/// Widest strip, in floats, of any instruction set.
-const WIDEST_STRIP: usize = 96;
-/// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
-const LONG_STRIDE: usize = 512;
-
+/// A multiple of every tile's rows, and a divisor of [`BLOCK_ROWS`].
+const ROW_UNIT: usize = 24;
 /// Columns of B whose panels are kept while several row blocks pass over them: 1.5 MiB.
 const BLOCK_COLS: usize = 1024;
-/// A multiple of every tile's rows.
-const ROW_UNIT: usize = 24;
-
-const PANEL_FLOATS: usize = LONGEST_K * (BLOCK_COLS + WIDEST_STRIP);
-/// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (LONGEST_K + LINE);
+/// Widest strip, in floats, of any instruction set.
+const MAX_STRIP: usize = 96;
+/// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
+const LONG_STRIDE: usize = 512;
 /// Floats of a cache line.
 const LINE: usize = 16;
-/// Floats of a block of a weight gradient, 192 KiB: it stays in the second cache from the product
-/// to Adam's sweep.
+
+const PANEL_FLOATS: usize = MAX_BLOCK_K * (BLOCK_COLS + MAX_STRIP);
+/// Floats of scratch that a product needs.
+const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (MAX_BLOCK_K + LINE);
+/// Floats of a block of a weight gradient, 192 KiB: it stays in the L2 cache from the product to
+/// the optimizer's sweep.
 const GRADIENT_FLOATS: usize = 48 * 1024;
-const SCRATCH_FLOATS: usize = PRODUCT_FLOATS + GRADIENT_FLOATS;
 /// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
 const ACTIVE_MASKS: usize = BLOCK_ROWS * SPARSE_BLOCK_K.div_ceil(32);
-/// Indices of scratch that a product needs: those, and a list for each tile and one for all.
-const SCRATCH_INDICES: usize = ACTIVE_MASKS + (BLOCK_ROWS / 4 + 1) * (SPARSE_BLOCK_K + 1);
+/// Indices of scratch that lists of active k take: one for each tile of at least 4 rows, and one
+/// for all.
+const ACTIVE_LISTS: usize = (BLOCK_ROWS / 4 + 1) * (SPARSE_BLOCK_K + 1);
 
 /// Memory that a product works in; one for each thread.
 #[derive(Debug)]
@@ -55,15 +71,16 @@ pub struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     /// How many floats and how many indices it is made of, whatever the products' shapes.
-    pub const LENGTHS: (usize, usize) = (SCRATCH_FLOATS, SCRATCH_INDICES);
+    pub const LENGTHS: (usize, usize) =
+        (PRODUCT_FLOATS + GRADIENT_FLOATS, ACTIVE_MASKS + ACTIVE_LISTS);
 
     /// Takes memory for products, of any content.
     ///
     /// # Panics
     /// A slice is shorter than [`Scratch::LENGTHS`].
     pub fn new(floats: &'a mut [f32], indices: &'a mut [u32]) -> Self {
-        assert!(floats.len() >= SCRATCH_FLOATS, "the floats of a scratch are too few");
-        assert!(indices.len() >= SCRATCH_INDICES, "the indices of a scratch are too few");
+        assert!(floats.len() >= Self::LENGTHS.0, "the floats of a scratch are too few");
+        assert!(indices.len() >= Self::LENGTHS.1, "the indices of a scratch are too few");
         Scratch { floats, indices }
     }
 
@@ -72,30 +89,6 @@ impl<'a> Scratch<'a> {
         let (floats, gradient) = self.floats.split_at_mut(PRODUCT_FLOATS);
         (Scratch { floats, indices: self.indices }, &mut gradient[..GRADIENT_FLOATS])
     }
-}
-
-/// Computes A B and hands every sum to the epilogue: tile by tile, in each column the rows in
-/// their order. The epilogue has the shape of the product.
-pub(crate) fn product<E: Epilogue>(
-    isa: Isa,
-    operands: Operands<'_>,
-    epilogue: &mut E,
-    scratch: &mut Scratch<'_>,
-) {
-    struct Run<'a, 'b, E> {
-        operands: Operands<'a>,
-        epilogue: &'a mut E,
-        scratch: &'a mut Scratch<'b>,
-    }
-    impl<E: Epilogue> Kernel for Run<'_, '_, E> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            // SAFETY: the shapes were checked.
-            unsafe { run(s, self.operands, self.scratch, self.epilogue) }
-        }
-    }
-    isa.run(Run { operands, epilogue, scratch });
 }
 
 /// What a product multiplies.
@@ -109,304 +102,277 @@ pub(crate) struct Operands<'a> {
     pub skip_zeros: bool,
     /// Where unfinished sums wait between blocks of k, `[m, n]`; the epilogue may overwrite them
     /// with its result.
-    pub partial: tile::Place,
+    pub partial: Place,
 }
 
-/// Where the tiles of A's current row block are.
-#[derive(Clone, Copy)]
-enum Layout {
-    /// Rows contiguous along k, in place or in a copy.
-    Rows,
-    /// In place, rows of a tile contiguous (A^T).
-    Columns,
-    /// Packed, `[tile][k][rows]`.
-    Packed,
-}
-
-/// Computes A B and hands every sum to the epilogue: tile by tile, in each column the rows in
-/// their order.
+/// A product, to be run by [`Isa::run`]: it computes A B and hands every sum to the epilogue, tile
+/// by tile, in each column the rows in their order.
 ///
-/// # Safety
-/// `epilogue` and `operands.partial` are valid for `[m, n]`.
-#[inline(always)]
-unsafe fn run<S: Simd, E: Epilogue>(
-    s: S,
-    operands: Operands<'_>,
-    scratch: &mut Scratch<'_>,
-    epilogue: &mut E,
-) {
-    assert_eq!(operands.a.cols, operands.b.rows, "the inner sides of a product differ");
-    // SAFETY: passed on.
-    unsafe {
-        if S::GEMM_BY_LIBRARY {
-            return by_library(s, operands, scratch, epilogue);
-        }
-        // Of few rows a tile of fewer may pad less.
-        let padded = |tile: Tile| operands.a.rows.next_multiple_of(tile.rows);
-        let low = padded(S::SPARSE_TILE) * 20 < padded(S::TILE) * 19;
-        let Tile { rows, vectors } =
-            if operands.skip_zeros || low { S::SPARSE_TILE } else { S::TILE };
-        match (rows, vectors) {
-            (4, 4) => blocks::<S, E, 4, 4, 2>(s, operands, scratch, epilogue),
-            (4, 6) => blocks::<S, E, 4, 6, 3>(s, operands, scratch, epilogue),
-            (6, 2) => blocks::<S, E, 6, 2, 1>(s, operands, scratch, epilogue),
-            (8, 2) => blocks::<S, E, 8, 2, 1>(s, operands, scratch, epilogue),
-            (12, 2) => blocks::<S, E, 12, 2, 1>(s, operands, scratch, epilogue),
-            _ => unreachable!("a tile of another set"),
-        }
-    }
-}
-
-/// Whether a set has tiles of these sides; others need not be compiled for it.
-const fn has_tile<S: Simd>(rows: usize, vectors: usize) -> bool {
-    (rows == S::TILE.rows && vectors == S::TILE.vectors)
-        || (rows == S::SPARSE_TILE.rows && vectors == S::SPARSE_TILE.vectors)
-}
-
-/// The loop nest for tiles of `R` rows and `V` vectors.
-///
-/// # Safety
-/// As for [`product`].
-#[inline(always)]
-unsafe fn blocks<S: Simd, E: Epilogue, const R: usize, const V: usize, const HALF: usize>(
-    s: S,
-    operands: Operands<'_>,
-    scratch: &mut Scratch<'_>,
-    epilogue: &mut E,
-) {
-    if const { has_tile::<S>(R, V) } {
-        let mut compiled = tile::Compiled { s, epilogue };
-        let sink = tile::Sink::new::<S, E, V, HALF>(&mut compiled);
-        s.outlined(Blocks::<R, V, HALF> { operands, scratch, sink });
-    }
-}
-
-/// The loop nest, for tiles of `R` rows and `V` vectors, or `HALF` or one where fewer do; compiled
-/// once for all epilogues.
-///
-/// Whoever runs it vouches for what [`product`] is promised.
-struct Blocks<'a, 'b, 'c, const R: usize, const V: usize, const HALF: usize> {
+/// The epilogue is not a type parameter, so that the loop nest is compiled once for all of them.
+pub(crate) struct Product<'a, 'b> {
     operands: Operands<'a>,
-    scratch: &'b mut Scratch<'c>,
-    sink: tile::Sink,
+    output: Output<'a>,
+    scratch: &'a mut Scratch<'b>,
 }
 
-impl<const R: usize, const V: usize, const HALF: usize> Kernel for Blocks<'_, '_, '_, R, V, HALF> {
+impl<'a, 'b> Product<'a, 'b> {
+    /// A product for a set; `epilogue` and `operands.partial` are valid for `[m, n]`.
+    ///
+    /// # Panics
+    /// The inner sides differ.
+    pub fn new(
+        isa: Isa,
+        operands: Operands<'a>,
+        epilogue: &'a mut dyn Finish,
+        scratch: &'a mut Scratch<'b>,
+    ) -> Self {
+        assert_eq!(operands.a.cols, operands.b.rows, "the inner sides of a product differ");
+        let (partial, place) = (operands.partial, epilogue.place());
+        Product { operands, output: Output { isa, partial, place, epilogue }, scratch }
+    }
+}
+
+impl Kernel for Product<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // SAFETY: whoever runs it vouches for it.
-        unsafe { nest::<S, R, V, HALF>(s, self) }
-    }
-}
-
-/// # Safety
-/// As for [`product`].
-#[inline(always)]
-unsafe fn nest<S: Simd, const R: usize, const V: usize, const HALF: usize>(
-    s: S,
-    Blocks { operands, scratch, sink }: Blocks<'_, '_, '_, R, V, HALF>,
-) {
-    let Operands { a, b, skip_zeros, partial } = operands;
-    const {
-        assert!(LONGEST_K >= S::BLOCK_K && BLOCK_ROWS.is_multiple_of(ROW_UNIT));
-        assert!(
-            ROW_UNIT.is_multiple_of(R) && V * S::LANES <= WIDEST_STRIP && HALF == V.div_ceil(2)
-        );
-    }
-    let (m, n, depth) = (a.rows, b.cols, a.cols);
-    let longest = if skip_zeros { SPARSE_BLOCK_K } else { S::BLOCK_K };
-    let k_blocks = depth.div_ceil(longest).max(1);
-    // As equal as whole vectors allow: a block that ends within one is transposed by the number.
-    let longest = depth.div_ceil(k_blocks).next_multiple_of(16);
-    let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
-    let (panels, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
-    let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
-    let highest = m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT);
-    // Strips are copied once for all row blocks, unless each wants other rows of them.
-    let reuse = row_blocks > 1 && !skip_zeros;
-    for block in 0..k_blocks {
-        let edge = |block: usize| (longest * block).min(depth);
-        let (k0, k1) = (edge(block), edge(block + 1));
-        let k = k1 - k0;
-        let mut first_col = 0;
-        while first_col < n {
-            let end_col = if reuse { (first_col + BLOCK_COLS).min(n) } else { n };
-            let mut row_block = 0;
-            while row_block < m {
-                let rows = (m - row_block).min(highest);
-                let a = a.rows(row_block..row_block + rows).columns(k0..k1);
-                // Rows a multiple of 2 KiB apart share so few sets of the first cache that they
-                // push each other out; a copy pays as soon as a few strips read it.
-                let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * WIDEST_STRIP;
-                // SAFETY: the views' bounds hold, the scratch has room for a block.
-                let (a, layout) = unsafe {
-                    if a.col_stride == 1 && apart {
-                        (a, Layout::Rows)
-                    } else if a.col_stride == 1 {
-                        pack::rows(s, a, tiles, k + LINE);
-                        (Matrix::strided(tiles, rows, k, k + LINE), Layout::Rows)
-                    } else if a.row_stride == 1 && a.col_stride < 2 * LONG_STRIDE {
-                        if rows % R != 0 {
-                            // A tile that is cut short would read past the end.
-                            let whole = rows / R * R;
-                            pack::left::<R>(a.rows(whole..rows), &mut tiles[whole * k..]);
-                        }
-                        (a, Layout::Columns)
-                    } else {
-                        pack::left::<R>(a, tiles);
-                        (a, Layout::Packed)
-                    }
-                };
-                let active = if skip_zeros {
-                    // SAFETY: as above.
-                    Some(unsafe { pack::active::<S, R>(s, a, scratch.indices) })
-                } else {
-                    None
-                };
-
-                let mut col = first_col;
-                while col < end_col {
-                    let left = end_col - col;
-                    let vectors = match left.div_ceil(S::LANES) {
-                        enough if enough >= V => V,
-                        enough if enough >= HALF => HALF,
-                        _ => 1,
-                    };
-                    let cols = left.min(vectors * S::LANES);
-                    let b = b.rows(k0..k1).columns(col..col + cols);
-                    let width = vectors * S::LANES;
-                    let panel =
-                        if reuse { &mut panels[(col - first_col) * k..] } else { &mut *panels };
-                    let here = tile::Right { strip: b.data, stride: b.row_stride };
-                    let copied = tile::Right { strip: panel.as_ptr(), stride: width };
-                    let whole = b.col_stride == 1 && cols == width;
-                    let in_place = whole && m <= R;
-                    let packed_before = reuse && row_block > 0;
-                    let mut copying = false;
-                    if !in_place && !packed_before {
-                        // SAFETY: a panel has room for a strip of a block.
-                        unsafe {
-                            if !whole {
-                                pack::right(s, b, width, panel);
-                            } else if let Some(active) = &active
-                                && let tile::Steps::Only(list) = active.of_any()
-                            {
-                                pack::some_rows(s, b, list, panel);
-                            } else {
-                                copying = true;
-                            }
-                        }
-                    }
-                    let mut row = 0;
-                    while row < rows {
-                        let tile_rows = (rows - row).min(R);
-                        let packed = match layout {
-                            Layout::Packed => true,
-                            Layout::Columns => tile_rows < R,
-                            Layout::Rows => false,
-                        };
-                        let steps = match &active {
-                            Some(active) if !(copying && row == 0) => active.of(row / R),
-                            _ => tile::Steps::All(k),
-                        };
-                        let at = tile::At {
-                            row: row_block + row,
-                            rows: tile_rows,
-                            col,
-                            cols,
-                            first: block == 0,
-                            last: block + 1 == k_blocks,
-                        };
-                        // SAFETY: the operands cover the tile, or were padded to it.
-                        unsafe {
-                            let first_row = a.data.wrapping_add(row * a.row_stride);
-                            let left = if packed {
-                                tile::Left::Columns(tiles.as_ptr().add(row * k), R)
-                            } else if let Layout::Columns = layout {
-                                tile::Left::Columns(first_row, a.col_stride)
-                            } else {
-                                tile::Left::Rows(first_row, a.row_stride)
-                            };
-                            if copying && row == 0 {
-                                let panel = panel.as_mut_ptr();
-                                let right = tile::Copying { strip: here, panel, width };
-                                tile::run::<S, _, R, V, HALF>(
-                                    s, left, right, steps, at, partial, sink,
-                                );
-                            } else {
-                                let right = if in_place { here } else { copied };
-                                tile::run::<S, _, R, V, HALF>(
-                                    s, left, right, steps, at, partial, sink,
-                                );
-                            }
-                        }
-                        row += R;
-                    }
-                    col += cols;
-                }
-                row_block += rows;
-            }
-            first_col = end_col;
+        let rows = self.operands.a.rows;
+        let padded = |tile: usize| rows.next_multiple_of(tile);
+        // Of few rows the tile of fewer may pad less.
+        let pads_less = padded(S::SparseTile::ROWS) * 20 < padded(S::Tile::ROWS) * 19;
+        if S::GEMM_BY_LIBRARY {
+            library::run(self);
+        } else if S::HAS_SPARSE_TILE && (self.operands.skip_zeros || pads_less) {
+            S::SparseTile::run(s, self);
+        } else {
+            S::Tile::run(s, self);
         }
     }
 }
 
-/// The product by the crate `matrixmultiply`, in blocks that the scratch holds.
-///
-/// # Safety
-/// As for [`product`].
+impl TileKernel for Product<'_, '_> {
+    /// Loops 4, 5 and 3.
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize, const HALF: usize>(self, s: S) {
+        const {
+            assert!(MAX_BLOCK_K >= S::BLOCK_K && BLOCK_ROWS.is_multiple_of(ROW_UNIT));
+            assert!(ROW_UNIT.is_multiple_of(R) && R >= 4);
+            assert!(V * S::LANES <= MAX_STRIP && HALF == V.div_ceil(2));
+        }
+        let Product { operands: Operands { a, b, skip_zeros, .. }, output, scratch } = self;
+        let (m, depth, n) = (a.rows, a.cols, b.cols);
+        let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
+        let block_rows = m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT);
+        // Panels are kept for all row blocks, unless each needs other rows of them.
+        let keep_panels = row_blocks > 1 && !skip_zeros;
+        let block_cols = if keep_panels { BLOCK_COLS } else { n };
+        let max_k = if skip_zeros { SPARSE_BLOCK_K } else { S::BLOCK_K };
+        let k_blocks = depth.div_ceil(max_k).max(1);
+        // As equal as whole vectors allow: a block that ends within one is transposed by the number.
+        let block_k = depth.div_ceil(k_blocks).next_multiple_of(16);
+        let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
+        let (panels, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
+        let mut nest = Nest { m, keep_panels, panels, output };
+
+        // LOOP 4: blocks of k; without any k there is one, for the epilogue.
+        for k_block in 0..k_blocks {
+            let ks = block_k * k_block..depth.min(block_k * (k_block + 1));
+            let (a, b) = (a.columns(ks.clone()), b.rows(ks));
+            let (first, last) = (k_block == 0, k_block + 1 == k_blocks);
+            // LOOP 5: columns of B whose panels the scratch keeps.
+            for cols in chunks(n, block_cols) {
+                // LOOP 3: rows of A that the L2 cache keeps.
+                for rows in chunks(m, block_rows) {
+                    let (row, col) = (rows.start, cols.start);
+                    // SAFETY: the views' bounds hold, and whoever made the product vouches for
+                    // the output.
+                    unsafe {
+                        let (a, source) = pack::a::<S, R>(s, a.rows(rows), n, tiles);
+                        let active = match skip_zeros {
+                            true => Some(pack::active::<S, R>(s, a, scratch.indices)),
+                            false => None,
+                        };
+                        let b = b.columns(cols.clone());
+                        let block = Block { a, source, active, b, row, col, first, last };
+                        nest.strips::<S, R, V, HALF>(s, &block);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ranges that cover `0..total`, each of `size` but the last.
 #[inline(always)]
-unsafe fn by_library<S: Simd, E: Epilogue>(
-    s: S,
-    operands: Operands<'_>,
-    scratch: &mut Scratch<'_>,
-    epilogue: &mut E,
-) {
-    const COLS: usize = 256;
-    let (m, n) = (operands.a.rows, operands.b.cols);
-    let sums = scratch.floats.as_mut_ptr();
-    let mut row = 0;
-    while row < m {
-        let rows = (m - row).min(BLOCK_ROWS);
+fn chunks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..total).step_by(size.max(1)).map(move |start| start..total.min(start + size))
+}
+
+/// What loops 2 and 1 work on: rows of A and columns of B, along a block of k.
+struct Block<'a> {
+    /// `[rows, k]`, in place or copied.
+    a: Matrix<'a>,
+    source: ASource,
+    active: Option<Active<'a>>,
+    /// `[k, cols]`
+    b: Matrix<'a>,
+    /// Where the block begins in the product.
+    row: usize,
+    col: usize,
+    /// Whether it is the first block of k, and the last.
+    first: bool,
+    last: bool,
+}
+
+/// Where the tiles of a strip find B.
+#[derive(Clone, Copy)]
+enum BSource<'a> {
+    /// In place: it is read once, by the only tile.
+    InPlace,
+    /// The first tile copies it while it reads it, the others read the copy.
+    CopiedWhileRead,
+    /// A copy, made for the row block before.
+    PackedBefore,
+    /// A copy: columns are contiguous, or the strip is cut short.
+    Packed,
+    /// A copy of the rows that any tile reads.
+    PackedRows(&'a [u32]),
+}
+
+/// A strip of B.
+#[derive(Clone, Copy)]
+struct Strip {
+    /// Where tiles read it.
+    right: Right,
+    /// What the first tile reads instead, and copies.
+    copying: Option<Copying>,
+    /// Its columns in the product.
+    col: usize,
+    cols: usize,
+}
+
+/// What the loops share.
+struct Nest<'a> {
+    /// Rows of the product.
+    m: usize,
+    /// Each strip has a panel of its own, which serves several row blocks.
+    keep_panels: bool,
+    panels: &'a mut [f32],
+    output: Output<'a>,
+}
+
+impl Nest<'_> {
+    /// LOOP 2: strips of B, as wide as a tile's `V` vectors, or `HALF` of them or one at the end.
+    ///
+    /// # Safety
+    /// The block is a block of the product, and the output is valid for it.
+    #[inline(always)]
+    unsafe fn strips<S: Simd, const R: usize, const V: usize, const HALF: usize>(
+        &mut self,
+        s: S,
+        block: &Block<'_>,
+    ) {
         let mut col = 0;
-        while col < n {
-            let cols = (n - col).min(COLS);
-            let a = operands.a.rows(row..row + rows);
-            let b = operands.b.columns(col..col + cols);
-            // SAFETY: the views hold these sides; the scratch holds 192 x 256 sums.
+        while col < block.b.cols {
+            let left = (block.b.cols - col).div_ceil(S::LANES);
+            // SAFETY: passed on.
+            let width = unsafe {
+                if left >= V {
+                    self.strip::<S, R, V>(s, block, col)
+                } else if left >= HALF && HALF > 1 {
+                    self.strip::<S, R, HALF>(s, block, col)
+                } else {
+                    self.strip::<S, R, 1>(s, block, col)
+                }
+            };
+            col += width;
+        }
+    }
+
+    /// The strip of `V` vectors at column `col` of the block; returns its width.
+    ///
+    /// # Safety
+    /// As for [`Nest::strips`].
+    #[inline(always)]
+    unsafe fn strip<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        s: S,
+        block: &Block<'_>,
+        col: usize,
+    ) -> usize {
+        let width = V * S::LANES;
+        let b = block.b.columns(col..block.b.cols.min(col + width));
+        let whole = b.col_stride == 1 && b.cols == width;
+        let source = self.b_source::<R>(block, whole);
+        let panel =
+            if self.keep_panels { &mut self.panels[col * b.rows..] } else { &mut *self.panels };
+        // SAFETY: the view's bounds hold, and a panel has room for a strip of a block.
+        unsafe {
+            match source {
+                BSource::Packed => pack::strip(s, b, width, panel),
+                BSource::PackedRows(list) => pack::some_rows(s, b, list, panel),
+                BSource::InPlace | BSource::CopiedWhileRead | BSource::PackedBefore => {}
+            }
+        }
+        let in_place = Right { first: b.data, stride: b.row_stride };
+        let copied = Right { first: panel.as_ptr(), stride: width };
+        let copying = Copying { from: in_place, panel: panel.as_mut_ptr(), width };
+        let strip = Strip {
+            right: if let BSource::InPlace = source { in_place } else { copied },
+            copying: matches!(source, BSource::CopiedWhileRead).then_some(copying),
+            col: block.col + col,
+            cols: b.cols,
+        };
+        // SAFETY: passed on; the strip covers the block of k.
+        unsafe { self.tiles::<S, R, V>(s, block, strip) };
+        width
+    }
+
+    /// Where a strip is read, `whole` if its rows are contiguous and fill its width.
+    #[inline(always)]
+    fn b_source<'b, const R: usize>(&self, block: &'b Block<'_>, whole: bool) -> BSource<'b> {
+        if whole && self.m <= R {
+            return BSource::InPlace;
+        }
+        if self.keep_panels && block.row > 0 {
+            return BSource::PackedBefore;
+        }
+        match &block.active {
+            _ if !whole => BSource::Packed,
+            Some(active) if let Steps::Only(list) = active.of_any() => BSource::PackedRows(list),
+            _ => BSource::CopiedWhileRead,
+        }
+    }
+
+    /// LOOP 1: tiles of A, from the first row down.
+    ///
+    /// # Safety
+    /// As for [`Nest::strips`]; the strip covers the block of k.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        s: S,
+        block: &Block<'_>,
+        strip: Strip,
+    ) {
+        let Block { a, source, active, first, last, .. } = block;
+        let k = a.cols;
+        let (col, cols) = (strip.col, strip.cols);
+        let mut copying = strip.copying;
+        for rows in chunks(a.rows, R) {
+            let region = Region { row: block.row + rows.start, rows: rows.len(), col, cols };
+            let tile =
+                Tile { left: source.tile::<R>(&rows, k), region, first: *first, last: *last };
+            // SAFETY: A's source and the strip cover the tile, or were padded to it; the rest is
+            // passed on.
             unsafe {
-                matrixmultiply::sgemm(
-                    rows,
-                    a.cols,
-                    cols,
-                    1.0,
-                    a.data,
-                    a.row_stride as isize,
-                    a.col_stride as isize,
-                    b.data,
-                    b.row_stride as isize,
-                    b.col_stride as isize,
-                    0.0,
-                    sums,
-                    COLS as isize,
-                    1,
-                );
-                let mut c = 0;
-                while c < cols {
-                    let lanes = (cols - c).min(S::LANES);
-                    let mut column = epilogue.begin(s, col + c, lanes);
-                    for r in 0..rows {
-                        let sum = s.load_upto(sums.add(r * COLS + c), lanes);
-                        let at = At { row: row + r, col: col + c, lanes };
-                        epilogue.apply(s, &mut column, at, sum);
-                    }
-                    epilogue.end(s, column, col + c, lanes);
-                    c += lanes;
+                if let Some(right) = copying.take() {
+                    tile.sum::<S, _, R, V>(s, right, Steps::All(k), &mut self.output);
+                } else {
+                    let steps = active.as_ref().map_or(Steps::All(k), |a| a.of(rows.start / R));
+                    tile.sum::<S, _, R, V>(s, strip.right, steps, &mut self.output);
                 }
             }
-            col += cols;
         }
-        row += rows;
     }
 }

@@ -4,14 +4,12 @@
 //! The largest errors, against `f64` over every `f32`, stand in each function's doc;
 //! `tests/math.rs` measures them.
 
-use crate::simd::{Kernel, Several, Simd};
+use crate::simd::{Isa, Kernel, ROUND, Several, Simd};
 
 /// High part of ln 2: 15 bits, so that its product with an exponent is exact.
 const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
 /// ln 2 - `LN2_HIGH`.
 const LN2_LOW: f32 = 1.428_606_8e-6;
-/// Adding and subtracting 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// e^x. NaN gives NaN. Largest error 0.795 ULP, at -5.858587; of a subnormal result, in units of
 /// its last place.
@@ -143,7 +141,7 @@ pub enum Function {
 }
 
 /// `values[i] = function(values[i])`.
-pub fn map(isa: crate::Isa, function: Function, values: &mut [f32]) {
+pub fn map(isa: Isa, function: Function, values: &mut [f32]) {
     struct Map<'a>(Function, &'a mut [f32]);
     impl Kernel for Map<'_> {
         type Output = ();

@@ -7,7 +7,7 @@
 mod epilogues;
 
 use crate::activation::Activation;
-use crate::gemm::{Operands, Place, Scratch, Store, product};
+use crate::gemm::{Operands, Place, Product, Scratch, Store};
 use crate::loss::Loss;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::optimizer::Rule;
@@ -48,7 +48,7 @@ impl Gemm<'_> {
         let Gemm { a, b, c, skip_zeros } = self;
         check("the result", c.shape(), (a.rows, b.cols));
         let operands = Operands { a, b, skip_zeros, partial: Place::of(&c) };
-        product(isa, operands, &mut Store(c), scratch);
+        isa.run(Product::new(isa, operands, &mut Store(c), scratch));
     }
 }
 
@@ -88,7 +88,7 @@ impl Forward<'_> {
             skip_zeros: self.skip_zeros,
             partial: Place::of(&self.output),
         };
-        product(isa, operands, &mut self, scratch);
+        isa.run(Product::new(isa, operands, &mut self, scratch));
     }
 }
 
@@ -145,7 +145,7 @@ impl OutputDelta<'_> {
             skip_zeros: self.skip_zeros,
             partial: Place::of(&self.delta),
         };
-        product(isa, operands, &mut self, scratch);
+        isa.run(Product::new(isa, operands, &mut self, scratch));
     }
 }
 
@@ -189,7 +189,7 @@ impl HiddenDelta<'_> {
             skip_zeros: false,
             partial: Place::of(&self.delta),
         };
-        product(isa, operands, &mut self, scratch);
+        isa.run(Product::new(isa, operands, &mut self, scratch));
     }
 }
 

@@ -5,31 +5,104 @@
 //! `#[inline(always)]` below it compiles to that set. A value that implements [`Simd`] is the
 //! proof that the machine has the set: only [`Isa`] makes them.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-#[cfg(target_arch = "aarch64")]
-mod neon;
-mod portable;
-mod scalar;
 mod several;
 
-use crate::math::ROUND;
 pub(crate) use several::Several;
+
+/// Declares the instruction sets, one a line, the fastest first: the module, its type, its name.
+///
+/// A set's type has `new() -> Option<Self>`, which is `Some` where the machine has the set.
+macro_rules! sets {
+    ($($(#[$cfg:meta])? $module:ident::$set:ident = $name:literal;)*) => {
+        $($(#[$cfg])? mod $module;)*
+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Set {
+            $($(#[$cfg])? $set($module::$set),)*
+        }
+
+        /// Every name that [`Isa::forced`] knows, the fastest first.
+        pub const ISA_NAMES: [&str; [$($name),*].len()] = [$($name),*];
+
+        impl Isa {
+            /// The set of this name, one of [`ISA_NAMES`].
+            ///
+            /// # Errors
+            /// The name is unknown or the machine lacks the set.
+            pub fn forced(name: &str) -> Result<Isa, IsaError> {
+                let set = match name {
+                    $($(#[$cfg])? $name => $module::$set::new().map(Set::$set),)*
+                    name if ISA_NAMES.contains(&name) => None,
+                    _ => return Err(IsaError::Unknown),
+                };
+                set.map(Isa).ok_or(IsaError::Missing)
+            }
+
+            /// The name that [`Isa::forced`] knows it by.
+            pub fn name(self) -> &'static str {
+                match self.0 {
+                    $($(#[$cfg])? Set::$set(_) => $name,)*
+                }
+            }
+
+            /// Runs a kernel's body compiled for this set.
+            #[inline]
+            pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+                match self.0 {
+                    // SAFETY: the value proves that the machine has the set.
+                    $($(#[$cfg])? Set::$set(s) => unsafe { s.run(kernel) },)*
+                }
+            }
+        }
+    };
+}
+
+sets! {
+    #[cfg(target_arch = "x86_64")] avx512::Avx512 = "avx512";
+    #[cfg(target_arch = "x86_64")] avx2::Avx2 = "avx2";
+    #[cfg(target_arch = "aarch64")] neon::Neon = "neon";
+    portable::Portable = "portable";
+    scalar::Scalar = "scalar";
+}
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// Sides of a register tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tile {
+/// A register tile of the GEMM, `R` rows of A by `V` vectors of B; `HALF` is half of `V`, rounded
+/// up.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<const R: usize, const V: usize, const HALF: usize>;
+
+/// A [`Tile`], whatever its sides.
+pub trait RegisterTile: sealed::Sealed {
     /// Rows of A.
-    pub rows: usize,
+    const ROWS: usize;
     /// Vectors of B.
-    pub vectors: usize,
+    const VECTORS: usize;
+    /// Runs a kernel with the sides as constants.
+    fn run<S: Simd, K: TileKernel>(s: S, kernel: K);
 }
+
+impl<const R: usize, const V: usize, const HALF: usize> sealed::Sealed for Tile<R, V, HALF> {}
+
+impl<const R: usize, const V: usize, const HALF: usize> RegisterTile for Tile<R, V, HALF> {
+    const ROWS: usize = R;
+    const VECTORS: usize = V;
+    #[inline(always)]
+    fn run<S: Simd, K: TileKernel>(s: S, kernel: K) {
+        kernel.run::<S, R, V, HALF>(s);
+    }
+}
+
+/// One body of source, instantiated for the sides of a [`Tile`].
+pub trait TileKernel {
+    /// The body; mark it `#[inline(always)]`.
+    fn run<S: Simd, const R: usize, const V: usize, const HALF: usize>(self, s: S);
+}
+
+/// Adding and subtracting 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// `f32` lanes and what may be done with them.
 ///
@@ -40,12 +113,17 @@ pub trait Simd: Copy + sealed::Sealed {
     /// Lanes of a vector.
     const LANES: usize;
     /// The GEMM's register tile.
-    const TILE: Tile;
+    type Tile: RegisterTile;
     /// The register tile where zeros are skipped: as many sums in fewer rows, since a k is left
     /// out only where all rows of the tile are 0.
-    const SPARSE_TILE: Tile;
+    type SparseTile: RegisterTile;
+    /// Whether the two tiles differ.
+    const HAS_SPARSE_TILE: bool = Self::Tile::ROWS != Self::SparseTile::ROWS
+        || Self::Tile::VECTORS != Self::SparseTile::VECTORS;
     /// Longest block of k of the GEMM.
     const BLOCK_K: usize;
+    /// Whether `mul_add` is fused.
+    const IS_FUSED: bool = true;
     /// Whether GEMM goes to the crate `matrixmultiply`, since no tile is tuned for this set.
     const GEMM_BY_LIBRARY: bool = false;
 
@@ -56,15 +134,11 @@ pub trait Simd: Copy + sealed::Sealed {
     /// What a comparison gives.
     type M: Copy;
 
-    /// Runs a kernel's body compiled for this set.
-    fn run<K: Kernel>(self, kernel: K) -> K::Output;
-
-    /// As [`Simd::run`], in a function of its own. (A function that enables features cannot be
-    /// kept from being inlined where they are enabled already; this one enables none.)
-    #[inline(never)]
-    fn outlined<K: Kernel>(self, kernel: K) -> K::Output {
-        self.run(kernel)
-    }
+    /// Runs a kernel's body compiled for this set, in a function of its own: mark it
+    /// `#[inline(never)]`.
+    /// # Safety
+    /// The machine has the set, as a value of it proves.
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
@@ -87,7 +161,7 @@ pub trait Simd: Copy + sealed::Sealed {
     /// Asks for the cache line at an address that will be written soon; any address may be asked.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
-    /// Asks for the cache line at an address that will be read after a while, to the second cache.
+    /// Asks for the cache line at an address that will be read after a while, to the L2 cache.
     #[inline(always)]
     fn prefetch_far(self, _at: *const f32) {}
     /// `a * b + c`.
@@ -206,18 +280,6 @@ pub trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
-    Scalar(scalar::Scalar),
-    Portable(portable::Portable),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(avx2::Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
-    #[cfg(target_arch = "aarch64")]
-    Neon(neon::Neon),
-}
-
 /// An instruction set that this machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
@@ -226,7 +288,7 @@ pub struct Isa(Set);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsaError {
-    /// The name is none of scalar, portable, avx2, avx512, neon.
+    /// The name is none of [`ISA_NAMES`].
     Unknown,
     /// This machine, or this build, lacks it.
     Missing,
@@ -234,73 +296,23 @@ pub enum IsaError {
 
 impl core::fmt::Display for IsaError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            IsaError::Unknown => "expected one of scalar, portable, avx2, avx512, neon",
-            IsaError::Missing => "this machine does not have this instruction set",
-        })
+        if let IsaError::Missing = self {
+            return f.write_str("this machine does not have this instruction set");
+        }
+        f.write_str("expected one of ")?;
+        for (i, name) in ISA_NAMES.into_iter().enumerate() {
+            write!(f, "{}{name}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
     }
 }
 
 impl core::error::Error for IsaError {}
 
-/// Every name that [`Isa::forced`] knows, the fastest first.
-pub const ISA_NAMES: [&str; 5] = ["avx512", "avx2", "neon", "portable", "scalar"];
-
 impl Isa {
     /// The fastest set of this machine. (The environment's `SAE_ISA` is [`Isa::from_environment`].)
     pub fn detect() -> Isa {
-        for name in ISA_NAMES {
-            if let Ok(isa) = Isa::forced(name) {
-                return isa;
-            }
-        }
-        Isa(Set::Scalar(scalar::Scalar::new()))
-    }
-
-    /// The set that the environment variable `SAE_ISA` names, or else the fastest.
-    ///
-    /// # Errors
-    /// The name is unknown or the machine lacks the set.
-    #[cfg(feature = "std")]
-    pub fn from_environment() -> Result<Isa, IsaError> {
-        match std::env::var_os("SAE_ISA") {
-            Some(name) => Isa::forced(name.to_str().ok_or(IsaError::Unknown)?),
-            None => Ok(Isa::detect()),
-        }
-    }
-
-    /// The set of this name: scalar, portable, avx2, avx512 or neon.
-    ///
-    /// # Errors
-    /// The name is unknown or the machine lacks the set.
-    pub fn forced(name: &str) -> Result<Isa, IsaError> {
-        let set = match name {
-            "scalar" => Some(Set::Scalar(scalar::Scalar::new())),
-            "portable" => Some(Set::Portable(portable::Portable::new())),
-            #[cfg(target_arch = "x86_64")]
-            "avx2" => avx2::Avx2::new().map(Set::Avx2),
-            #[cfg(target_arch = "x86_64")]
-            "avx512" => avx512::Avx512::new().map(Set::Avx512),
-            #[cfg(target_arch = "aarch64")]
-            "neon" => neon::Neon::new().map(Set::Neon),
-            name if ISA_NAMES.contains(&name) => None,
-            _ => return Err(IsaError::Unknown),
-        };
-        set.map(Isa).ok_or(IsaError::Missing)
-    }
-
-    /// The name that [`Isa::forced`] knows it by.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Set::Scalar(_) => "scalar",
-            Set::Portable(_) => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512(_) => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Set::Neon(_) => "neon",
-        }
+        Isa::all().next().expect("the scalar set is on every machine")
     }
 
     /// Every set that this machine has, the fastest first.
@@ -308,36 +320,39 @@ impl Isa {
         ISA_NAMES.into_iter().filter_map(|name| Isa::forced(name).ok())
     }
 
+    /// The set that the environment variable `SAE_ISA` names, or else the fastest. An empty value
+    /// is none.
+    ///
+    /// # Errors
+    /// The name is unknown or the machine lacks the set.
+    #[cfg(feature = "std")]
+    pub fn from_environment() -> Result<Isa, IsaError> {
+        match std::env::var_os("SAE_ISA").filter(|name| !name.is_empty()) {
+            Some(name) => Isa::forced(name.to_str().ok_or(IsaError::Unknown)?),
+            None => Ok(Isa::detect()),
+        }
+    }
+
     /// Whether `mul_add` is fused, so that results are the same bits as on every other such set.
     pub fn is_fused(self) -> bool {
-        !matches!(self.0, Set::Portable(_))
+        let (_, is_fused) = self.run(Facts);
+        is_fused
     }
 
     /// Lanes of a vector.
     pub fn lanes(self) -> usize {
-        struct Lanes;
-        impl Kernel for Lanes {
-            type Output = usize;
-            #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> usize {
-                S::LANES
-            }
-        }
-        self.run(Lanes)
+        let (lanes, _) = self.run(Facts);
+        lanes
     }
+}
 
-    /// Runs a kernel's body compiled for this set.
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
-            Set::Scalar(s) => s.run(kernel),
-            Set::Portable(s) => s.run(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2(s) => s.run(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512(s) => s.run(kernel),
-            #[cfg(target_arch = "aarch64")]
-            Set::Neon(s) => s.run(kernel),
-        }
+/// Tells a set's lanes, and whether it is fused.
+struct Facts;
+
+impl Kernel for Facts {
+    type Output = (usize, bool);
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        (S::LANES, S::IS_FUSED)
     }
 }

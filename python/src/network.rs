@@ -53,8 +53,8 @@ impl Network {
     }
 
     /// What a model file has.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.net.to_bytes())
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.net.to_bytes().map_err(failure::of)?))
     }
 
     #[allow(clippy::type_complexity)]
@@ -63,7 +63,7 @@ impl Network {
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>))> {
         let training = self.training.as_ref().map(|bytes| PyBytes::new(py, bytes));
-        Ok((py.get_type::<Network>().getattr("from_bytes")?, (self.to_bytes(py), training)))
+        Ok((py.get_type::<Network>().getattr("from_bytes")?, (self.to_bytes(py)?, training)))
     }
 
     /// The settings as JSON.

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Activation, Error, Optimizer, Samples, Scaling, Settings, training::EarlyStopping};
+use sae::{Activation, Error, Optimizer, Samples, Scaling, Settings};
 
 use crate::data::Data;
 use crate::failure;
@@ -96,9 +96,8 @@ impl Plan {
         Ok((train, Some(validation)))
     }
 
-    pub fn early_stopping(&self) -> Option<EarlyStopping> {
-        let patience = u32::try_from(self.patience).unwrap_or(u32::MAX);
-        (patience > 0).then(|| EarlyStopping::new(patience))
+    pub fn patience(&self) -> u32 {
+        u32::try_from(self.patience).unwrap_or(u32::MAX)
     }
 
     /// The settings, by the rules of `sae train`.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint, training::EarlyStopping};
+use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint};
 
 use crate::data::Data;
 use crate::failure;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A trainer that begins, or goes on from a network's training, or from its weights alone.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
-    let builder = Trainer::builder().isa(isa()?).pool(pool(plan.threads)?);
+    let builder = Trainer::builder().isa(isa()?).pool(pool(plan.threads)?).patience(plan.patience());
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
         return builder.settings(settings).build(samples).map_err(failure::of);
@@ -107,7 +107,6 @@ struct Watch<'a> {
     plan: &'a Plan,
     train: &'a Samples,
     validation: Option<&'a Samples>,
-    stopping: Option<EarlyStopping>,
     end: u64,
 }
 
@@ -126,9 +125,7 @@ impl Watch<'_> {
         {
             let objective = trainer.evaluate(validation)?.objective;
             told.validation = Some(objective);
-            if let Some(stopping) = &mut self.stopping {
-                told.is_last = stopping.observe(objective, step, trainer.autoencoder());
-            }
+            told.is_last = trainer.observe(objective);
         }
         Ok(told)
     }
@@ -161,7 +158,6 @@ pub fn train<'py>(
     let mut watch = Watch {
         train: &train,
         validation: validation.as_ref(),
-        stopping: plan.early_stopping(),
         end: trainer.steps().saturating_add(steps),
         plan: &plan,
     };
@@ -187,11 +183,8 @@ pub fn train<'py>(
         }
         stopped = stopped.or(py.check_signals().err());
     }
-    let (done, mut best) = (trainer.steps(), None);
-    if let Some((_, step, net)) = watch.stopping.and_then(EarlyStopping::best) {
-        best = Some(step);
-        *trainer.autoencoder_mut() = net;
-    }
+    let done = trainer.steps();
+    let best = trainer.restore_best().map(|(_, step)| step);
     Ok((network(trainer)?, done, best, stopped))
 }
 

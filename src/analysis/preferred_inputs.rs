@@ -3,11 +3,11 @@
 
 use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
 
-use crate::compute::{Engine, forward};
+use crate::compute::Engine;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
+use crate::network::forward::{Input, LayerView, forward};
 use crate::network::layers::Layer;
-use crate::training::backward::view;
 
 /// Steps uphill for units of the second layer and deeper, the first and the last by the length of
 /// the input.
@@ -92,12 +92,18 @@ impl Climb<'_> {
         for (l, &layer) in self.layers.iter().enumerate() {
             let input = Matrix::new(self.outputs.last().map_or(inputs, |o| o), units, layer.inputs);
             let mut output = vec![0.0; units * layer.outputs];
-            let mut view = view(&self.net.settings, &self.net.parameters, l, layer);
+            let mut view = LayerView::new(&self.net.settings, &self.net.parameters, l, layer);
             if l + 1 == self.layers.len() {
                 view.activation = Activation::Linear;
             }
             let whole = MatrixMut::new(&mut output, units, layer.outputs);
-            forward(self.engine, input, false, view, whole, &mut vec![0.0; layer.outputs]);
+            forward(
+                self.engine,
+                Input { matrix: input, skip_zeros: false },
+                view,
+                whole,
+                &mut vec![0.0; layer.outputs],
+            );
             self.outputs.push(output);
         }
         self.outputs[self.layers.len() - 1].iter().step_by(units + 1).copied().collect()
@@ -125,7 +131,8 @@ impl Climb<'_> {
             self.engine.scratch.with(0, |scratch| {
                 let hidden_delta = HiddenDelta {
                     next: Matrix::new(&slopes, units, layer.outputs),
-                    weights: view(&self.net.settings, &self.net.parameters, l, layer).weights,
+                    weights: LayerView::new(&self.net.settings, &self.net.parameters, l, layer)
+                        .weights,
                     activations: Matrix::new(values, units, layer.inputs),
                     activation,
                     penalty: Penalty::default(),

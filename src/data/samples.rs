@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 /// How a file's numbers become features: `(value - subtract) / divide`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Scaling {
     /// A byte over 255, so [0, 1].
@@ -325,6 +327,28 @@ impl Samples {
                 "sample {row}, feature {feature} is {}; finite numbers were expected",
                 out[feature]
             ))),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "model"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalings_come_back_from_json_with_every_bit() {
+        for (scaling, start) in [
+            (Scaling::Byte, "\"byte\""),
+            (Scaling::AsIs, "\"as-is\""),
+            (Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 }, "{\"min-max\":{\"min\":-0.1,"),
+            (
+                Scaling::MeanDeviation { mean: f32::MIN_POSITIVE / 8.0, deviation: f32::MAX },
+                "{\"mean-deviation\":{\"mean\":",
+            ),
+        ] {
+            let text = serde_json::to_string(&scaling).unwrap();
+            assert!(text.starts_with(start), "{text}");
+            assert_eq!(serde_json::from_str::<Scaling>(&text).unwrap(), scaling, "{text}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Files that are replaced whole: until the new content is on the disk, the name stands for the
-//! old one.
+//! Atomic writes: a file has its old content or its new content, after a crash at any moment.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -8,29 +7,28 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// What replacing a file asks of the system; tests give one that fails.
+/// The operations of the file system that an atomic write needs; tests have one that fails.
 pub(crate) trait Disk {
-    /// Makes a file that is not there, writes it and waits until it is on the disk.
+    /// Creates a file, writes it and waits until it is on the disk. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Waits until a file is on the disk.
     fn sync(&self, path: &Path) -> io::Result<()>;
-    /// A second name for a file.
+    /// Gives a file a second name.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Waits until a folder's names are on the disk.
+    /// Waits until the names in a folder are on the disk.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
-/// The real one.
+/// The file system of the machine.
 pub(crate) struct System;
 
-/// Bytes in memory at a multiple of this go to the disk without a copy in the system's cache, which
-/// would cost a core more than all else about a checkpoint.
+/// Alignment in memory of bytes that are written without a copy in the page cache. That copy would
+/// cost more time of a core than all else about a checkpoint.
 pub(crate) const BLOCK: usize = 4096;
 
-/// Writes what of the bytes it can without the system's cache, and tells how much that is: 0 where
-/// there is no such way.
+/// Writes bytes past the page cache, and returns how many: 0 where the system cannot.
 #[cfg(target_os = "linux")]
 fn write_past_cache(path: &Path, bytes: &[u8]) -> usize {
     use std::os::unix::fs::OpenOptionsExt;
@@ -40,7 +38,7 @@ fn write_past_cache(path: &Path, bytes: &[u8]) -> usize {
     }
     let mut options = OpenOptions::new();
     let file = options.write(true).custom_flags(libc::O_DIRECT).open(path);
-    // Where it fails half-way, all is written again the usual way, which tells why.
+    // After a failure all is written again the usual way, whose error says why.
     match file.and_then(|mut file| file.write_all(&bytes[..whole])) {
         Ok(()) => whole,
         Err(_) => 0,
@@ -64,7 +62,7 @@ impl Disk for System {
         File::open(path)?.sync_all()
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // Not every file system has second names; a copy is as good, only slower.
+        // Not every file system has hard links; a copy does as well, only slower.
         fs::hard_link(from, to).or_else(|_| {
             fs::copy(from, to)?;
             self.sync(to)
@@ -79,16 +77,17 @@ impl Disk for System {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         match File::open(path) {
             Ok(folder) => folder.sync_all(),
-            // Systems that cannot open a folder do without.
+            // Not every system can open a folder.
             Err(_) => Ok(()),
         }
     }
 }
 
-/// Replaces a file: `write` writes the new content to the path that it is given, in the same
-/// folder; once that is on the disk it gets the name. Whatever fails, the name stands for the
-/// whole old content or the whole new one. A link stays, and what it leads to is replaced; a
-/// device or a pipe is written as it is.
+/// Replaces a file atomically.
+///
+/// `write` writes the new content to the path it is given, a temporary file in the same folder, which
+/// is renamed once it is on the disk. The file is valid after a crash at any moment. Of a symbolic
+/// link the target is replaced; a device or a pipe is written directly.
 ///
 /// # Errors
 /// [`Error::Io`], and those of `write`.
@@ -113,8 +112,14 @@ pub fn replace<E: From<Error>>(
     done
 }
 
-/// Fails if a file could not be replaced there, as it would after long work; removes what a writer
-/// of the same file that was killed has left beside it.
+/// Replaces a file by these bytes, atomically.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |path| fs::write(path, bytes).map_err(|e| Error::io("write", path, e)))
+}
+
+/// Fails if a file could not be replaced there, before long work would be lost.
+///
+/// Removes the temporary files that killed writers of the same file have left beside it.
 ///
 /// # Errors
 /// [`Error::Io`] if its folder cannot be written, [`Error::Format`] if it is a folder.
@@ -133,7 +138,7 @@ pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
     remove_temporary(&target).map_err(wrong)
 }
 
-/// What a link leads to.
+/// The target of a symbolic link; other paths as they are.
 pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
@@ -141,13 +146,13 @@ pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Gives a file that is on the disk its name.
+/// Renames a file that is on the disk.
 pub(crate) fn put(disk: &impl Disk, temporary: &Path, target: &Path) -> io::Result<()> {
     disk.rename(temporary, target)?;
     disk.sync_folder(folder(target))
 }
 
-/// A random name beside `path`.
+/// A random name for a temporary file beside `path`.
 pub(crate) fn temporary(path: &Path) -> io::Result<PathBuf> {
     let (start, end) = temporary_names(path)?;
     // The standard library's hasher is seeded at random.
@@ -155,7 +160,7 @@ pub(crate) fn temporary(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(format!("{start}{random:016x}{end}")))
 }
 
-/// Removes what writers of `path` that were killed left behind.
+/// Removes the temporary files of killed writers of `path`.
 pub(crate) fn remove_temporary(path: &Path) -> io::Result<()> {
     let (start, end) = temporary_names(path)?;
     for entry in fs::read_dir(folder(path))? {
@@ -172,7 +177,7 @@ pub(crate) fn remove_temporary(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How the names of temporary files for `path` begin and end.
+/// Start and end of the names of temporary files for `path`.
 fn temporary_names(path: &Path) -> io::Result<(String, &'static str)> {
     let name = path
         .file_name()
@@ -180,6 +185,7 @@ fn temporary_names(path: &Path) -> io::Result<(String, &'static str)> {
     Ok((format!(".{}.", name.to_string_lossy()), ".tmp"))
 }
 
+/// The folder that a path is in.
 pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

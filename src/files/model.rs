@@ -6,27 +6,48 @@
 //! A weight is `[outputs, inputs]`, as `nn.Linear` has it: the transpose of what
 //! [`Autoencoder::weights`] gives. A gated code adds `code.log_threshold` (JumpReLU: the logarithm
 //! for each unit) or `code.threshold` (batch-top-k: one number). The metadata has one key, `sae`,
-//! whose value is JSON: `{"version": 2, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`.
-//! Version 1 is read, too: it has no gates, fewer settings and no `penalty_factor`.
+//! whose value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`.
+//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), and
+//! version 1 has no gates, fewer settings and no `penalty_factor`.
 
-use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
 
 use crate::data::samples::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::files::tensors::{self, Dtype, Header, read_file};
-use crate::json::{self, Fields};
+use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end, layout};
-use crate::settings::{Code, Settings};
+use crate::settings::{Code, Settings, json};
 
 pub(crate) const KEY: &str = "sae";
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
-/// Name of the tensor of what the code is gated by, if it is.
+/// The JSON of a model file.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u64,
+    settings: Settings,
+    scaling: Scaling,
+    #[serde(default = "no_change")]
+    penalty_factor: f64,
+}
+
+/// The penalty factor where there is none.
+fn no_change() -> f64 {
+    1.0
+}
+
+/// What the JSON of every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+/// Name of the tensor of the code's thresholds, if it has any.
 fn gate_name(settings: &Settings) -> Option<&'static str> {
     match settings.code {
         Code::Dense | Code::TopK(_) => None,
@@ -35,7 +56,7 @@ fn gate_name(settings: &Settings) -> Option<&'static str> {
     }
 }
 
-/// Name of a layer's tensors without `.weight` or `.bias`.
+/// Name of the tensors of a layer, without `.weight` or `.bias`.
 pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     match layer.checked_sub(encoder_layers) {
         None => format!("encoder.{}", 2 * layer),
@@ -43,26 +64,33 @@ pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     }
 }
 
-/// The numbers' bytes, as they stand in files.
+/// The bytes of numbers in a file.
 pub(crate) fn little_endian(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 impl Autoencoder {
-    /// Writes a model file. Until it is whole on the disk, a file of that name stays as it was.
+    /// Writes a model file, atomically: an older file is valid until the new one is on the disk.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written.
+    /// [`Error::Io`] if the file cannot be written; [`Error::Format`] if a parameter is not finite,
+    /// so that the file could not be loaded.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.to_bytes();
-        atomic::replace(path, |path| {
-            fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
-        })
+        let bytes = self.bytes().map_err(|problem| Error::format(path, None, problem))?;
+        atomic::write(path, &bytes)
     }
 
-    /// What a model file of it has.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The bytes of a model file of it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a parameter is not finite.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.bytes().map_err(Error::Shape)
+    }
+
+    fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
+        check_finite(&self.settings, &self.parameters)?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (l, layer) in self.layers().into_iter().enumerate() {
             let name = layer_name(l, self.settings.encoder_layers());
@@ -76,10 +104,11 @@ impl Autoencoder {
             tensors.push((name.to_owned(), vec![numbers.len()], little_endian(numbers)));
         }
         let views = tensors.iter().map(|(name, shape, bytes)| {
-            (name.as_str(), Dtype::F32, shape.as_slice(), bytes.as_slice())
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
         });
-        let views: Vec<_> = views.collect();
-        tensors::file(&views, &[(KEY, &self.metadata())])
+        let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let metadata = [(KEY.to_owned(), self.metadata())].into_iter().collect();
+        safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
     }
 
     /// The bytes of a layer's weights, `[outputs, inputs]`.
@@ -94,30 +123,28 @@ impl Autoencoder {
         transposed
     }
 
-    /// What the metadata say: JSON.
+    /// The JSON of its metadata.
     pub(crate) fn metadata(&self) -> String {
-        let (settings, scaling) = (self.settings.to_value(), self.scaling.to_value());
-        let factor = self.penalty_factor;
-        let json = json!({
-            "version": VERSION,
-            "settings": settings,
-            "scaling": scaling,
-            "penalty_factor": factor,
-        });
-        json.to_string()
+        let description = Description {
+            version: VERSION,
+            settings: self.settings.clone(),
+            scaling: self.scaling,
+            penalty_factor: self.penalty_factor,
+        };
+        serde_json::to_string(&description).expect("maps of strings, and numbers")
     }
 
     /// Reads a model file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is no model file, is of another
-    /// version, or its settings, tensors or numbers make no sense.
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is not a model file, is of a
+    /// later version, or its settings, tensors or numbers are invalid.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::from_bytes(path, &read_file(path, "a model file")?)
     }
 
-    /// The model in a file's bytes; `path` is what errors call it.
+    /// Reads the bytes of a model file; `path` is for errors.
     ///
     /// # Errors
     /// [`Error::Format`], as for [`Autoencoder::load`].
@@ -126,26 +153,25 @@ impl Autoencoder {
         let wrong = |problem: String| Error::format(path, None, problem);
         let damaged = |problem| wrong(format!("not a whole safetensors file: {problem}"));
         let header = Header::read(bytes).map_err(damaged)?;
-        let json = header.metadata.get(KEY).ok_or_else(|| {
+        let json = header.text(KEY).ok_or_else(|| {
             wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
         })?;
         let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
-        let json = json::parse(json.as_bytes()).map_err(bad)?;
-        let fields = Fields::of(&json).map_err(bad)?;
         // Before all else: another version may have other fields.
-        let version = fields.whole("version").map_err(bad)?;
+        let Versioned { version } = json::parse(json.as_bytes()).map_err(bad)?;
         if !(1..=VERSION).contains(&version) {
             return Err(wrong(format!(
                 "model file of version {version}; this program knows versions 1 to {VERSION}"
             )));
         }
-        let settings = fields.get("settings").and_then(Settings::from_value).map_err(bad)?;
-        let scaling = fields.get("scaling").and_then(Scaling::from_value).map_err(bad)?;
+        let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
+        let Description { settings, scaling, penalty_factor, .. } = description;
         settings.validate().map_err(|e| bad(e.to_string()))?;
-        let penalty_factor = fields.or("penalty_factor", 1.0, Fields::penalty_factor);
-        let penalty_factor = penalty_factor.map_err(bad)?;
+        if penalty_factor < 0.0 {
+            return Err(bad(format!("penalty_factor is {penalty_factor}")));
+        }
         if !scaling.is_finite() {
-            return Err(wrong(format!("metadata '{KEY}': scaling is not of finite numbers")));
+            return Err(bad("scaling is not of finite numbers".to_owned()));
         }
 
         // The header's numbers decide no allocation: each tensor is there, of the right shape,
@@ -173,26 +199,27 @@ impl Autoencoder {
         }
         let expected = 2 * (settings.layers.len() - 1);
         let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
-        let count = header.tensors.keys().filter(layer).count();
+        let count = header.names().iter().filter(layer).count();
         if count != expected {
             return Err(wrong(format!(
                 "{count} tensors of the encoder and decoder; the settings' layers take {expected}"
             )));
         }
-        if let Some(at) = parameters.iter().position(|value: &f32| !value.is_finite()) {
-            let layers = layout(&settings.layers);
-            let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
-            let name = match gate_name(&settings).filter(|_| l == layers.len()) {
-                Some(name) => name.to_owned(),
-                None => layer_name(l, settings.encoder_layers()),
-            };
-            return Err(wrong(format!(
-                "{name} has the number {}; finite ones were expected",
-                parameters[at]
-            )));
-        }
+        check_finite(&settings, &parameters).map_err(wrong)?;
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
     }
+}
+
+/// Fails if a parameter is not finite.
+fn check_finite(settings: &Settings, parameters: &[f32]) -> std::result::Result<(), String> {
+    let Some((at, number)) = not_finite(parameters) else { return Ok(()) };
+    let layers = layout(&settings.layers);
+    let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
+    let name = match gate_name(settings).filter(|_| l == layers.len()) {
+        Some(name) => name.to_owned(),
+        None => layer_name(l, settings.encoder_layers()),
+    };
+    Err(format!("{name} has the number {number}; a model file has finite ones only"))
 }
 
 #[cfg(test)]
@@ -202,9 +229,14 @@ mod tests {
     use super::*;
 
     fn small() -> Autoencoder {
-        let mut settings = Settings { layers: vec![6, 5, 2, 5, 6], ..Settings::default() };
-        // Not every decimal of these survives a careless way through text.
-        (settings.rho, settings.lambda, settings.seed) = (0.1 + 0.2, 1e-5 / 3.0, u64::MAX);
+        // Not every decimal of these survives a careless conversion to text and back.
+        let settings = Settings {
+            layers: vec![6, 5, 2, 5, 6],
+            rho: 0.1 + 0.2,
+            lambda: 1e-5 / 3.0,
+            seed: u64::MAX,
+            ..Settings::default()
+        };
         let scaling = Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 };
         Autoencoder::new(settings, scaling).unwrap()
     }
@@ -215,7 +247,7 @@ mod tests {
 
     /// The bytes with a piece of the header's text replaced, the header's length kept right.
     fn edited(from: &str, to: &str) -> Vec<u8> {
-        let bytes = small().to_bytes();
+        let bytes = small().to_bytes().unwrap();
         let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
         assert!(header.contains(from), "{header}");
@@ -234,16 +266,16 @@ mod tests {
     #[test]
     fn a_round_trip_keeps_every_bit() {
         let net = small();
-        let bytes = net.to_bytes();
+        let bytes = net.to_bytes().unwrap();
         let again = Autoencoder::from_bytes(Path::new("m"), &bytes).unwrap();
         assert_eq!(net, again);
-        assert_eq!(bytes, again.to_bytes());
+        assert_eq!(bytes, again.to_bytes().unwrap());
     }
 
     #[test]
     fn names_and_shapes_are_those_of_pytorch() {
         let net = small();
-        let bytes = net.to_bytes();
+        let bytes = net.to_bytes().unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         for (name, shape) in [
             ("encoder.0.weight", &[5, 6][..]),
@@ -265,7 +297,7 @@ mod tests {
 
     #[test]
     fn every_cut_is_refused() {
-        let bytes = small().to_bytes();
+        let bytes = small().to_bytes().unwrap();
         for end in 0..bytes.len() {
             refused(&bytes[..end]);
         }
@@ -277,20 +309,28 @@ mod tests {
     fn every_damage_has_its_sentence() {
         for (from, to, sentence) in [
             (
-                r#"\"version\":2"#,
                 r#"\"version\":3"#,
-                "version 3; this program knows versions 1 to 2",
+                r#"\"version\":4"#,
+                "version 4; this program knows versions 1 to 3",
             ),
-            (r#"\"version\":2"#, r#"\"version\":-1"#, "metadata 'sae'"),
+            (r#"\"version\":3"#, r#"\"version\":-1"#, "metadata 'sae'"),
             (r#"\"version\""#, r#"\"edition\""#, "missing field `version`"),
             (r#""sae":"#, r#""seal":"#, "no metadata 'sae'"),
-            (r#"\"layers\":[6,5,2,5,6]"#, r#"\"layers\":[]"#, "layers: 0 sizes"),
-            (r#"[6,5,2,5,6]"#, r#"[6,5,2,5,7]"#, "differ"),
+            (
+                r#"\"layers\":[6,5,2,5,6]"#,
+                r#"\"layers\":[]"#,
+                "layers: expected an odd number of 3 to 255 sizes",
+            ),
+            (r#"[6,5,2,5,6]"#, r#"[6,5,2,5,7]"#, "got 6 and 7"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,3,5,6]"#, "'encoder.2.weight' is [2, 5]; [3, 5]"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,16777216,5,6]"#, "'encoder.2.weight' is [2, 5]"),
             (r#"[6,5,2,5,6]"#, r#"[6,5,2,2,2,5,6]"#, "is missing"),
-            (r#"\"sigmoid\""#, r#"\"sine\""#, "'sine' is not one of"),
-            (r#"\"batch\":60"#, r#"\"batch\":0"#, "batch: 0 samples"),
+            (r#"\"sigmoid\""#, r#"\"sine\""#, "got 'sine'"),
+            (
+                r#"\"batch\":60"#,
+                r#"\"batch\":0"#,
+                "batch: expected a whole number from 1 to 16777216, got 0",
+            ),
             (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
             (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
             (r#"factor\":1.0"#, r#"factor\":-1.0"#, "metadata 'sae': penalty_factor is -1"),
@@ -304,12 +344,27 @@ mod tests {
         }
     }
 
+    /// As `save` would refuse them.
     #[test]
     fn numbers_that_are_not_finite_are_refused() {
-        let mut net = small();
+        let net = small();
         let place = net.layers()[2].biases().end - 1;
-        net.parameters_mut()[place] = f32::NAN;
-        let problem = refused(&net.to_bytes());
+        // Behind the other numbers of four bytes, sorted by name.
+        let mut bytes = net.to_bytes().unwrap();
+        let header = Header::read(&bytes).unwrap();
+        let end = header.range("decoder.0.bias").unwrap().end;
+        bytes[end - 4..end].copy_from_slice(&f32::NAN.to_le_bytes());
+        let problem = refused(&bytes);
         assert!(problem.contains("decoder.0 has the number NaN"), "{problem}");
+
+        let mut net = net;
+        net.parameters_mut()[place] = f32::INFINITY;
+        let path = std::env::temp_dir().join(format!("sae-{}-inf", std::process::id()));
+        for error in [net.to_bytes().unwrap_err(), net.save(&path).unwrap_err()] {
+            let problem = error.to_string();
+            let sentence = "decoder.0 has the number inf; a model file has finite ones only";
+            assert!(problem.ends_with(sentence), "{problem}");
+        }
+        assert!(!path.exists());
     }
 }

@@ -8,11 +8,12 @@
 //! samples. Weights and biases are named and shaped as in a model file, and the metadata are the
 //! same: the key `sae`, whose value is JSON with the settings and the scaling.
 //!
-//! What comes out is what [`Autoencoder::encode`] and [`Autoencoder::decode`] give, but for the
-//! rounding of sums. That may choose between two activations of a top-k code, or at a threshold, that
-//! are equal but for rounding; of activations that are equal, top-k keeps the first here, too.
+//! Outputs equal those of [`Autoencoder::encode`] and [`Autoencoder::decode`] but for the rounding of
+//! sums. Rounding may decide between two almost equal activations of a top-k code, or at a threshold;
+//! of equal activations, top-k keeps the first here, too.
 
-use std::fs;
+mod wire;
+
 use std::path::Path;
 
 use prost::Message;
@@ -31,14 +32,14 @@ use wire::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, Value
 const IR_VERSION: i64 = 7;
 const OPSET: i64 = 13;
 
-/// Readers take no longer message: lengths are `int` in many of them.
-const MOST_BYTES: usize = i32::MAX as usize;
+/// Maximum length of a message: many readers hold lengths in an `int`.
+const MAX_BYTES: usize = i32::MAX as usize;
 
 const FEATURES: &str = "features";
 const CODE: &str = "code";
 const RECONSTRUCTION: &str = "reconstruction";
 
-/// What of a network is written.
+/// The part of a network that a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// From features to the code.
@@ -64,8 +65,7 @@ impl Part {
 }
 
 impl Autoencoder {
-    /// Writes a part of the network as an ONNX file. Until it is whole on the disk, a file of that
-    /// name stays as it was.
+    /// Writes a part of the network as an ONNX file, atomically.
     ///
     /// The input `features` is `[samples, features]`, scaled as [`Autoencoder::scaling`] says; the
     /// outputs are `code`, `[samples, units]`, and `reconstruction`, `[samples, features]`. A
@@ -76,12 +76,10 @@ impl Autoencoder {
     pub fn save_onnx(&self, path: impl AsRef<Path>, part: Part) -> Result<()> {
         let path = path.as_ref();
         let bytes = self.to_onnx(part)?;
-        atomic::replace(path, |path| {
-            fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
-        })
+        atomic::write(path, &bytes)
     }
 
-    /// What an ONNX file of it has.
+    /// The bytes of an ONNX file of a part of the network.
     ///
     /// # Errors
     /// [`Error::Shape`] if the part takes more than the 2 GiB that readers of ONNX allow.
@@ -121,12 +119,12 @@ impl Autoencoder {
     }
 }
 
-/// Before any memory is asked for.
+/// Fails if these layers are too large for a file, before any memory is allocated.
 fn check_size(layers: &[Layer]) -> Result<()> {
-    /// For all that is no weight or bias.
+    /// Room for all but weights and biases.
     const REST: usize = 1 << 20;
     let numbers: usize = layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs).sum();
-    if numbers <= (MOST_BYTES - REST) / 4 {
+    if numbers <= (MAX_BYTES - REST) / 4 {
         return Ok(());
     }
     Err(Error::Shape(format!(
@@ -149,7 +147,7 @@ fn floats(name: &str, dims: &[usize], raw_data: Vec<u8>) -> TensorProto {
     TensorProto { dims, data_type: wire::FLOAT, name: name.to_owned(), raw_data }
 }
 
-/// A node of one output, by which it is also named.
+/// A node of one output, whose name it has.
 fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         input: input.iter().map(|&name| name.to_owned()).collect(),
@@ -160,11 +158,11 @@ fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) 
     }
 }
 
-/// A layer's sums, activations and gate.
+/// Adds the sums, the activation and the gate of a layer.
 fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> {
     let settings = net.settings();
     let (layer, encoder) = (net.layers()[l], settings.encoder_layers());
-    // What the layers hand on is named as the model file names it where nobody outside sees it.
+    // Values between layers have the names of the layers in a model file.
     let input = match l {
         0 => FEATURES.to_owned(),
         l if l == encoder => CODE.to_owned(),
@@ -204,7 +202,7 @@ fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> 
             activate("LeakyRelu", &[], vec![AttributeProto::float("alpha", LEAK)]);
         }
         Activation::SaturatingLinear => {
-            let (zero, one) = (format!("{name}.least"), format!("{name}.most"));
+            let (zero, one) = (format!("{name}.min"), format!("{name}.max"));
             activate("Clip", &[&zero, &one], vec![]);
             graph.initializer.push(floats(&zero, &[], little_endian(&[0.0])));
             graph.initializer.push(floats(&one, &[], little_endian(&[1.0])));
@@ -220,7 +218,7 @@ fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> 
     Ok(())
 }
 
-/// What of the code's activations is kept; the others become 0.
+/// Adds the gate of the code, which sets activations to 0.
 fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: &str) {
     let parameters = &net.parameters()[end(&net.layers())..];
     let thresholds = match net.settings().code {
@@ -232,7 +230,7 @@ fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: 
             graph.node.extend([
                 top,
                 node("Shape", &[activations], "code.shape", vec![]),
-                // Of 0, which is what no attribute means.
+                // Without an attribute the constant is 0.
                 node("ConstantOfShape", &["code.shape"], "code.zeros", vec![]),
                 node(
                     "ScatterElements",
@@ -251,7 +249,7 @@ fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: 
         }
         Code::BatchTopK(_) => parameters.to_vec(),
         Code::JumpRelu { .. } => {
-            // The scalar set, on any machine: the file has the same bytes everywhere.
+            // The scalar instruction set on any machine, so that the file has the same bytes.
             let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
             let mut thresholds = parameters.to_vec();
             math::map(isa, Function::Exp, &mut thresholds);
@@ -265,150 +263,6 @@ fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: 
     let dims = [thresholds.len()];
     graph.initializer.push(floats("code.threshold", &dims, little_endian(&thresholds)));
     graph.initializer.push(floats("code.zero", &[], little_endian(&[0.0])));
-}
-
-/// The messages of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>), as far as
-/// they are written here: the names and tags are that file's.
-mod wire {
-    use prost::Message;
-
-    /// TensorProto.DataType.
-    pub const FLOAT: i32 = 1;
-    pub const INT64: i32 = 7;
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct ModelProto {
-        #[prost(int64, tag = "1")]
-        pub ir_version: i64,
-        #[prost(string, tag = "2")]
-        pub producer_name: String,
-        #[prost(string, tag = "3")]
-        pub producer_version: String,
-        #[prost(message, optional, tag = "7")]
-        pub graph: Option<GraphProto>,
-        #[prost(message, repeated, tag = "8")]
-        pub opset_import: Vec<OperatorSetIdProto>,
-        #[prost(message, repeated, tag = "14")]
-        pub metadata_props: Vec<StringStringEntryProto>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct OperatorSetIdProto {
-        #[prost(string, tag = "1")]
-        pub domain: String,
-        #[prost(int64, tag = "2")]
-        pub version: i64,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct StringStringEntryProto {
-        #[prost(string, tag = "1")]
-        pub key: String,
-        #[prost(string, tag = "2")]
-        pub value: String,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct GraphProto {
-        #[prost(message, repeated, tag = "1")]
-        pub node: Vec<NodeProto>,
-        #[prost(string, tag = "2")]
-        pub name: String,
-        #[prost(message, repeated, tag = "5")]
-        pub initializer: Vec<TensorProto>,
-        #[prost(message, repeated, tag = "11")]
-        pub input: Vec<ValueInfoProto>,
-        #[prost(message, repeated, tag = "12")]
-        pub output: Vec<ValueInfoProto>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct NodeProto {
-        #[prost(string, repeated, tag = "1")]
-        pub input: Vec<String>,
-        #[prost(string, repeated, tag = "2")]
-        pub output: Vec<String>,
-        #[prost(string, tag = "3")]
-        pub name: String,
-        #[prost(string, tag = "4")]
-        pub op_type: String,
-        #[prost(message, repeated, tag = "5")]
-        pub attribute: Vec<AttributeProto>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct AttributeProto {
-        #[prost(string, tag = "1")]
-        pub name: String,
-        #[prost(float, optional, tag = "2")]
-        pub f: Option<f32>,
-        #[prost(int64, optional, tag = "3")]
-        pub i: Option<i64>,
-        /// AttributeProto.AttributeType: 1 for `f`, 2 for `i`.
-        #[prost(int32, tag = "20")]
-        pub r#type: i32,
-    }
-
-    impl AttributeProto {
-        pub fn float(name: &str, value: f32) -> Self {
-            AttributeProto { name: name.to_owned(), f: Some(value), i: None, r#type: 1 }
-        }
-
-        pub fn int(name: &str, value: i64) -> Self {
-            AttributeProto { name: name.to_owned(), f: None, i: Some(value), r#type: 2 }
-        }
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct TensorProto {
-        #[prost(int64, repeated, packed = "false", tag = "1")]
-        pub dims: Vec<i64>,
-        #[prost(int32, tag = "2")]
-        pub data_type: i32,
-        #[prost(string, tag = "8")]
-        pub name: String,
-        /// Little-endian.
-        #[prost(bytes = "vec", tag = "9")]
-        pub raw_data: Vec<u8>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct ValueInfoProto {
-        #[prost(string, tag = "1")]
-        pub name: String,
-        #[prost(message, optional, tag = "2")]
-        pub r#type: Option<TypeProto>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct TypeProto {
-        #[prost(message, optional, tag = "1")]
-        pub tensor_type: Option<TypeTensor>,
-    }
-
-    /// TypeProto.Tensor.
-    #[derive(Clone, PartialEq, Message)]
-    pub struct TypeTensor {
-        #[prost(int32, tag = "1")]
-        pub elem_type: i32,
-        #[prost(message, optional, tag = "2")]
-        pub shape: Option<TensorShapeProto>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub struct TensorShapeProto {
-        #[prost(message, repeated, tag = "1")]
-        pub dim: Vec<Dimension>,
-    }
-
-    /// TensorShapeProto.Dimension; one of the two.
-    #[derive(Clone, PartialEq, Message)]
-    pub struct Dimension {
-        #[prost(int64, optional, tag = "1")]
-        pub dim_value: Option<i64>,
-        #[prost(string, optional, tag = "2")]
-        pub dim_param: Option<String>,
-    }
 }
 
 #[cfg(test)]
@@ -471,7 +325,7 @@ mod tests {
     #[test]
     fn tensors_and_metadata_are_those_of_a_model_file() {
         let net = net(Code::BatchTopK(2));
-        let bytes = net.to_bytes();
+        let bytes = net.to_bytes().unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let model = model(&net, Part::Autoencoder);
         assert_eq!((model.ir_version, model.opset_import[0].version), (7, 13));

@@ -3,13 +3,13 @@
 use sae_kernels::{Activation, Loss, Matrix, MatrixMut};
 
 use crate::analysis::evaluation::{Evaluation, Tally};
-use crate::compute::{Engine, forward};
+use crate::compute::Engine;
 use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
-use crate::network::codes::{Gate, Use};
+use crate::network::codes::{Gate, Selection};
+use crate::network::forward::{Input, LayerView, forward};
 use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::settings::Settings;
-use crate::training::backward::view;
 
 /// Samples that pass through the network at a time outside of training.
 const CHUNK: usize = 250;
@@ -151,17 +151,12 @@ impl Autoencoder {
             let n = chunk.len() / width;
             let mut values = chunk.to_vec();
             for (l, &layer) in layers.iter().enumerate().skip(self.settings.encoder_layers()) {
-                let view = view(&self.settings, &self.parameters, l, layer);
+                let view = LayerView::new(&self.settings, &self.parameters, l, layer);
                 let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
                 let output = MatrixMut::new(&mut next, n, layer.outputs);
-                forward(
-                    engine,
-                    Matrix::new(&values, n, layer.inputs),
-                    false,
-                    view,
-                    output,
-                    &mut sums,
-                );
+                let input =
+                    Input { matrix: Matrix::new(&values, n, layer.inputs), skip_zeros: false };
+                forward(engine, input, view, output, &mut sums);
                 values = next;
             }
             all.extend_from_slice(&values);
@@ -212,19 +207,37 @@ impl Autoencoder {
                 let output = &mut rest[0];
                 output.resize(n * layer.outputs, 0.0);
                 let input = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
-                let mut view = view(&self.settings, &self.parameters, l, *layer);
+                let mut view = LayerView::new(&self.settings, &self.parameters, l, *layer);
                 if logits && l + 1 == layers.len() {
                     view.activation = Activation::Linear;
                 }
                 let skip = self.settings.has_zeros(l);
                 let whole = MatrixMut::new(output, n, layer.outputs);
                 if self.settings.is_gated(l) {
-                    forward(engine, input, skip, view, whole, &mut gated_sums);
+                    forward(
+                        engine,
+                        Input { matrix: input, skip_zeros: skip },
+                        view,
+                        whole,
+                        &mut gated_sums,
+                    );
                     let gate_parameters = &self.parameters[end(&layers)..];
-                    gate.close(engine, gate_parameters, Use::Trained, output, &mut gated_sums);
+                    gate.select(
+                        engine,
+                        gate_parameters,
+                        Selection::Inference,
+                        output,
+                        &mut gated_sums,
+                    );
                     sums[l].iter_mut().zip(&gated_sums).for_each(|(sum, a)| *sum += a);
                 } else {
-                    forward(engine, input, skip, view, whole, &mut sums[l]);
+                    forward(
+                        engine,
+                        Input { matrix: input, skip_zeros: skip },
+                        view,
+                        whole,
+                        &mut sums[l],
+                    );
                 }
             }
             visit(Chunk { inputs: &inputs, outputs: &outputs });

@@ -1,4 +1,4 @@
-//! The code layer's gate: what of its activations is kept.
+//! Exactly sparse codes: which of the code layer's activations are kept, and their delta.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,139 +7,228 @@ use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
 use crate::compute::{Engine, row_parts};
-use crate::ranks::Ranks;
 use crate::settings::{Code, Settings};
 
-/// How a gate is used.
-#[derive(Debug)]
-pub(crate) enum Use<'a> {
-    /// On a batch that is trained on, of which each rank has a part where there are some.
-    Training(Option<&'a mut dyn Ranks>),
-    /// On samples that have nothing to do with each other.
-    Trained,
+/// How a selection among a batch's activations is made where several ranks have samples of it.
+pub(crate) trait Counts {
+    /// Replaces each number by its sum over the ranks.
+    fn sum(&mut self, counts: &mut [f64; 256]);
+    /// The sum of a number over the ranks before this one.
+    fn sum_before(&mut self, own: f64) -> f64;
 }
 
-/// The buffers of a gate for so many samples at a time.
+/// What a code is selected for.
+pub(crate) enum Selection<'a> {
+    /// A training step: batch-top-k chooses among the whole batch.
+    Training(&'a mut dyn Counts),
+    /// Samples that have nothing to do with each other: batch-top-k uses its threshold.
+    Inference,
+}
+
+/// What the code layer's delta is made of besides the gradient of its activations.
+pub(crate) struct CodeLayer<'a> {
+    /// `[samples, units]`
+    pub activations: &'a [f32],
+    pub activation: Activation,
+    pub penalty: Penalty<'a>,
+    /// Weight of a JumpReLU's L0 by the samples, the controller's factor included.
+    pub l0_weight: f32,
+}
+
+/// The buffers of an exactly sparse code, for a number of samples at a time.
 #[derive(Debug)]
 pub(crate) struct Gate {
     code: Code,
     units: usize,
     /// Samples of a batch, of which a rank has a part.
     batch: usize,
-    /// JumpReLU: activations before the jump, `[n, units]`.
+    /// JumpReLU, and batch-top-k in inference: activations before the jump, `[samples, units]`.
     pre: Vec<f32>,
-    /// JumpReLU, and batch-top-k when trained: of each unit.
+    /// JumpReLU, and batch-top-k in inference: of each unit.
     thresholds: Vec<f32>,
     /// Of the logarithms of JumpReLU's thresholds.
     pub threshold_gradient: Vec<f32>,
-    /// What the largest activations are chosen by: of each thread, or of the batch.
+    /// Top-k: memory of a selection, for each thread.
     keys: Vec<Mutex<Vec<u64>>>,
+    /// Batch-top-k: the histogram of each thread's samples.
+    counts: Vec<Mutex<[u32; 256]>>,
 }
 
 impl Gate {
+    /// For so many samples at a time.
     pub fn new(settings: &Settings, samples: usize, threads: usize) -> Self {
         let (code, units) = (settings.code, settings.code_units());
-        let (mut pre, mut thresholds, mut gradient) = (0, 0, 0);
-        let (mut lists, mut keys) = (0, 0);
-        match code {
-            Code::Dense => {}
-            Code::TopK(_) => (lists, keys) = (threads, units),
-            Code::BatchTopK(_) => (thresholds, pre, lists, keys) = (units, samples, 1, samples),
-            Code::JumpRelu { .. } => (thresholds, pre, gradient) = (units, samples, units),
-        }
+        let (jumps, learned) = match code {
+            Code::Dense | Code::TopK(_) => (false, false),
+            Code::BatchTopK(_) => (true, false),
+            Code::JumpRelu { .. } => (true, true),
+        };
+        let zeros = |needed: bool, len: usize| vec![0.0; if needed { len } else { 0 }];
+        let keys = if let Code::TopK(_) = code { threads } else { 0 };
+        let counts = if let Code::BatchTopK(_) = code { threads } else { 0 };
         Gate {
             code,
             units,
             batch: settings.batch,
-            pre: vec![0.0; pre * units],
-            thresholds: vec![0.0; thresholds],
-            threshold_gradient: vec![0.0; gradient],
-            keys: (0..lists).map(|_| Mutex::new(vec![0; keys * units.max(1)])).collect(),
+            pre: zeros(jumps, samples * units),
+            thresholds: zeros(jumps, units),
+            threshold_gradient: zeros(learned, units),
+            keys: (0..keys).map(|_| Mutex::new(vec![0; units])).collect(),
+            counts: (0..counts).map(|_| Mutex::new([0; 256])).collect(),
         }
     }
 
-    /// Closes the code layer's activations `[n, units]`, `parameters` being those of the gate, and
-    /// takes the sums of each unit again. Returns the smallest that batch-top-k kept.
-    pub fn close(
+    /// Sets the activations `[samples, units]` that are not kept to 0 and takes the sums of each unit
+    /// again; `parameters` are those behind the layers. Returns the smallest activation that
+    /// batch-top-k kept in a training step.
+    pub fn select(
         &mut self,
         engine: &mut Engine,
         parameters: &[f32],
-        usage: Use<'_>,
+        selection: Selection<'_>,
         activations: &mut [f32],
         sums: &mut [f32],
     ) -> Option<f32> {
-        let n = activations.len() / self.units;
         let mut smallest = None;
-        match (self.code, usage) {
+        match (self.code, selection) {
             (Code::Dense, _) => return None,
-            (Code::TopK(k), _) => self.close_rows(engine, k, n, activations),
-            (Code::BatchTopK(k), Use::Training(None)) => {
-                let keys = self.keys[0].get_mut().unwrap_or_else(PoisonError::into_inner);
-                smallest = Some(sparse::keep_largest(activations, n * k, keys));
+            (Code::TopK(k), _) => self.keep_largest_of_rows(engine, k, activations),
+            (Code::BatchTopK(k), Selection::Training(counts)) => {
+                smallest = Some(self.keep_largest_of_batch(engine, k, activations, counts));
             }
-            (Code::BatchTopK(k), Use::Training(Some(ranks))) => {
-                smallest = Some(keep_largest(ranks, self.batch * k, activations));
-            }
-            (Code::BatchTopK(_), Use::Trained) => {
+            (Code::BatchTopK(_), Selection::Inference) => {
                 self.thresholds.fill(parameters[0]);
-                self.jump(activations);
+                self.jump(engine, activations);
             }
             (Code::JumpRelu { .. }, _) => {
                 self.thresholds.copy_from_slice(parameters);
                 math::map(engine.isa, Function::Exp, &mut self.thresholds);
-                self.jump(activations);
+                self.jump(engine, activations);
             }
         }
-        sums.fill(0.0);
-        sparse::add_columns(Matrix::new(activations, n, self.units), sums);
+        add_columns(engine, activations, sums);
         smallest
     }
 
-    fn jump(&mut self, activations: &mut [f32]) {
-        let pre = &mut self.pre[..activations.len()];
-        pre.copy_from_slice(activations);
-        let n = activations.len() / self.units;
-        let activations = MatrixMut::new(activations, n, self.units);
-        sparse::jump(Matrix::new(pre, n, self.units), &self.thresholds, activations);
+    /// Takes part in the selections of a step in which this rank has failed and has no activations.
+    pub fn select_nothing(&mut self, engine: &mut Engine, counts: &mut dyn Counts) {
+        if let Code::BatchTopK(k) = self.code {
+            self.keep_largest_of_batch(engine, k, &mut [], counts);
+        }
     }
 
-    /// Keeps the `k` largest of each sample, the samples divided among the threads.
-    fn close_rows(&self, engine: &mut Engine, k: usize, n: usize, activations: &mut [f32]) {
-        // Some 8 ns a unit, the time of as many as 400 multiply-adds.
+    /// Sets activations that are not above their unit's threshold to 0; samples divided among the
+    /// threads.
+    fn jump(&mut self, engine: &mut Engine, activations: &mut [f32]) {
+        let (n, units) = (activations.len() / self.units, self.units);
+        let division = engine.divide(n, 2 * units);
+        let pre = Parts::rows(MatrixMut::new(&mut self.pre[..n * units], n, units), division);
+        let activations = Parts::rows(MatrixMut::new(activations, n, units), division);
+        let thresholds = &self.thresholds;
+        engine.pool.run(division.parts(), |part, _| {
+            let (mut pre, mut activations) = (pre.take(part), activations.take(part));
+            for row in 0..pre.shape().0 {
+                pre.row_mut(row).copy_from_slice(activations.row_mut(row));
+            }
+            sparse::jump(pre.as_ref(), thresholds, activations);
+        });
+    }
+
+    /// Keeps the `k` largest of each sample; samples divided among the threads.
+    fn keep_largest_of_rows(&self, engine: &mut Engine, k: usize, activations: &mut [f32]) {
+        let n = activations.len() / self.units;
+        // Some 8 ns a unit, the time of 400 multiply-adds.
         let division = engine.divide(n, 400 * self.units);
         let rows = Parts::rows(MatrixMut::new(activations, n, self.units), division);
         engine.pool.run(division.parts(), |part, thread| {
-            let mut keys = self.keys[thread].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut keys = lock(&self.keys[thread]);
             let mut rows = rows.take(part);
-            for row in 0..division.range(part).len() {
+            for row in 0..rows.shape().0 {
                 sparse::keep_largest(rows.row_mut(row), k, &mut keys);
             }
         });
     }
 
-    /// Makes the code layer's delta of the gradient of its activations, in place, `[n, units]`; its
-    /// column sums are added to `bias_gradient`. JumpReLU's thresholds get theirs, `factor` being
-    /// what penalties are multiplied by.
-    #[allow(clippy::too_many_arguments)]
+    /// Keeps the `batch * k` largest activations of all ranks' samples, which follow each other; of
+    /// equal ones the first. Returns the smallest that is kept anywhere.
+    ///
+    /// A radix selection: eight bits of the order's key at a time, from the highest, each thread
+    /// counts its samples' activations.
+    fn keep_largest_of_batch(
+        &self,
+        engine: &mut Engine,
+        k: usize,
+        activations: &mut [f32],
+        ranks: &mut dyn Counts,
+    ) -> f32 {
+        let n = activations.len() / self.units;
+        let division = engine.divide(n, 50 * self.units);
+        let (mut key, mut left) = (0, (self.batch * k) as f64);
+        for shift in [24, 16, 8, 0] {
+            let all = &*activations;
+            engine.pool.run(division.parts(), |part, _| {
+                let samples = division.range(part);
+                let values = &all[samples.start * self.units..samples.end * self.units];
+                let mut counts = lock(&self.counts[part]);
+                counts.fill(0);
+                sparse::count_keys(values, key, shift, &mut counts);
+            });
+            let mut counts = [0.0; 256];
+            for part in &self.counts[..division.parts()] {
+                counts.iter_mut().zip(&*lock(part)).for_each(|(sum, &own)| *sum += f64::from(own));
+            }
+            ranks.sum(&mut counts);
+            for (bits, &count) in (0..).zip(&counts) {
+                if left <= count {
+                    key |= bits << shift;
+                    break;
+                }
+                left -= count;
+            }
+        }
+        // Of those equal to the threshold the first are kept: each thread's share follows from the
+        // last counts.
+        let equals = |part: usize| lock(&self.counts[part])[(key & 0xff) as usize] as usize;
+        let own: usize = (0..division.parts()).map(equals).sum();
+        let before = ranks.sum_before(own as f64);
+        let to_keep = (left - before).max(0.0) as usize;
+        let rows = Parts::rows(MatrixMut::new(activations, n, self.units), division);
+        engine.pool.run(division.parts(), |part, _| {
+            let mut rows = rows.take(part);
+            let mut to_keep = to_keep.saturating_sub((0..part).map(equals).sum());
+            for row in 0..rows.shape().0 {
+                let kept = sparse::keep_from(rows.row_mut(row), key, to_keep);
+                to_keep = to_keep.saturating_sub(kept);
+            }
+        });
+        sparse::from_order_key(key)
+    }
+
+    /// Makes the code layer's delta of the gradient of its activations, in place, `[samples, units]`;
+    /// adds its column sums to `bias_gradient` and takes the gradient of a JumpReLU's thresholds.
+    /// Units divided among the threads.
     pub fn backward(
         &mut self,
         engine: &mut Engine,
-        factor: f64,
-        activation: Activation,
-        activations: &[f32],
-        penalty: Penalty<'_>,
+        layer: CodeLayer<'_>,
         delta: &mut [f32],
         bias_gradient: &mut [f32],
     ) {
+        let CodeLayer { activations, activation, penalty, l0_weight } = layer;
         let (n, units) = (activations.len() / self.units, self.units);
-        if let Code::JumpRelu { l0, bandwidth } = self.code {
-            let l0 = (factor * l0 / self.batch as f64) as f32;
-            let jump = Jump { bandwidth: bandwidth as f32, l0 };
-            let (thresholds, gradient) = (&self.thresholds, &mut self.threshold_gradient);
-            let (pre, delta) = (Matrix::new(&self.pre, n, units), Matrix::new(delta, n, units));
-            sparse::threshold_gradient(jump, pre, delta, thresholds, gradient);
-        }
         let division = engine.divide(units, 8 * n);
+        if let Code::JumpRelu { bandwidth, .. } = self.code {
+            let jump = Jump { bandwidth: bandwidth as f32, l0: l0_weight };
+            let (pre, gradient) = (Matrix::new(&self.pre, n, units), Matrix::new(delta, n, units));
+            let of_thresholds = row_parts(&mut self.threshold_gradient, division);
+            let thresholds = &self.thresholds;
+            engine.pool.run(division.parts(), |part, _| {
+                let units = division.range(part);
+                let (pre, gradient) = (pre.columns(units.clone()), gradient.columns(units.clone()));
+                let out = of_thresholds.take(part).into_row();
+                sparse::threshold_gradient(jump, pre, gradient, &thresholds[units], out);
+            });
+        }
         let deltas = Parts::columns(MatrixMut::new(delta, n, units), division);
         let bias_gradient = row_parts(bias_gradient, division);
         let activations = Matrix::new(activations, n, units);
@@ -153,47 +242,26 @@ impl Gate {
                 activation,
                 Penalty { units: of_units, ..penalty },
                 deltas.take(part),
-                bias_gradient.take(part).row_mut(0),
+                bias_gradient.take(part).into_row(),
             );
         });
     }
 }
 
-/// [`sparse::keep_largest`] of the activations of all ranks, whose samples follow each other: keeps those
-/// among them that are this rank's. Returns the smallest that is kept anywhere.
-pub(crate) fn keep_largest(ranks: &mut dyn Ranks, k: usize, activations: &mut [f32]) -> f32 {
-    // The place of the k-th, eight bits after eight: how many begin with the bits that are known.
-    let (mut known, mut left) = (0, k as f64);
-    for shift in [24, 16, 8, 0] {
-        let mut counts = [0.0; 256];
-        for &a in &*activations {
-            let place = sparse::order_key(a);
-            if u64::from(place) >> (shift + 8) == u64::from(known) >> (shift + 8) {
-                counts[(place >> shift & 0xff) as usize] += 1.0;
-            }
-        }
-        let mut all = counts;
-        ranks.sum(&counts, &mut all);
-        for (bits, &count) in (0..).zip(&all) {
-            if left <= count {
-                known |= bits << shift;
-                break;
-            }
-            left -= count;
-        }
-    }
-    // Of those that are equal to it, the first are kept.
-    let equals = activations.iter().filter(|&&a| sparse::order_key(a) == known).count();
-    left -= ranks.gather(equals as f64)[..ranks.rank()].iter().sum::<f64>();
-    for a in activations {
-        let place = sparse::order_key(*a);
-        let kept = place < known || place == known && left > 0.0;
-        if place == known {
-            left -= 1.0;
-        }
-        if !kept {
-            *a = 0.0;
-        }
-    }
-    sparse::from_order_key(known)
+/// Sums activations `[samples, units]` down the samples; units divided among the threads.
+fn add_columns(engine: &mut Engine, activations: &[f32], sums: &mut [f32]) {
+    let (n, units) = (activations.len() / sums.len(), sums.len());
+    let division = engine.divide(units, n);
+    let activations = Matrix::new(activations, n, units);
+    sums.fill(0.0);
+    let sums = row_parts(sums, division);
+    engine.pool.run(division.parts(), |part, _| {
+        let activations = activations.columns(division.range(part));
+        sparse::add_columns(activations, sums.take(part).into_row());
+    });
+}
+
+/// What a mutex guards holds nothing between selections, so one whose user panicked serves too.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

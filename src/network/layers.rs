@@ -7,7 +7,7 @@ use sae_kernels::math::{self, Function};
 use sae_kernels::{Activation, Isa};
 
 use crate::compute::random::{Stream, generator};
-use crate::settings::{Code, Initialisation, Settings};
+use crate::settings::{Code, Initialization, Settings};
 
 /// Where a layer's parameters are in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
@@ -110,11 +110,11 @@ fn first_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
     const CUT: f64 = 0.879_625_661_034_239_8;
     let (inputs, outputs) = (layer.inputs as f64, layer.outputs as f64);
     let rectified = matches!(settings.activation_of(l), Activation::Relu | Activation::LeakyRelu);
-    let variance = match settings.initialisation {
-        Initialisation::TruncatedNormal => return (0.1, 0.1),
-        Initialisation::ByActivation if rectified => 2.0 / inputs,
-        Initialisation::He => 2.0 / inputs,
-        Initialisation::Xavier | Initialisation::ByActivation => 2.0 / (inputs + outputs),
+    let variance = match settings.initialization {
+        Initialization::TruncatedNormal => return (0.1, 0.1),
+        Initialization::ByActivation if rectified => 2.0 / inputs,
+        Initialization::He => 2.0 / inputs,
+        Initialization::Xavier | Initialization::ByActivation => 2.0 / (inputs + outputs),
     };
     ((variance.sqrt() / CUT) as f32, 0.0)
 }
@@ -139,11 +139,14 @@ pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
 
 /// Gives the weights from each unit below a layer length 1; a row of zeros stays as it is.
 pub(crate) fn normalise_rows(layer: &Layer, parameters: &mut [f32]) {
-    for row in parameters[layer.weights()].chunks_mut(layer.outputs) {
-        let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            let scale = (1.0 / length) as f32;
-            row.iter_mut().for_each(|w| *w *= scale);
-        }
+    parameters[layer.weights()].chunks_mut(layer.outputs).for_each(normalise_row);
+}
+
+/// Scales a row of weights to length 1; zeros stay as they are.
+pub(crate) fn normalise_row(row: &mut [f32]) {
+    let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        let scale = (1.0 / length) as f32;
+        row.iter_mut().for_each(|w| *w *= scale);
     }
 }

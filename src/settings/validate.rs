@@ -1,47 +1,33 @@
-//! What makes sense in settings, and what does not.
+//! What must hold between settings; ranges of single ones are in the table.
 
 use sae_kernels::Activation;
 
+use super::field::{Range, above, from};
+use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
 use super::{Code, Corruption, LayerPenalty, Optimizer, Schedule, Settings, Target};
 use crate::error::{Error, Result};
 
-/// Most sizes of layers: what a model file's header has room for.
+/// Maximum number of sizes in `layers`: what a model file's header has room for.
 const MAX_LAYERS: usize = 255;
+/// Units of a layer.
+const UNITS: Range = from(1.0).to(16_777_216.0);
 
 /// Fails with this sentence about this setting unless something holds.
 fn check(field: &'static str, holds: bool, problem: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::setting(field, problem())) }
 }
 
-fn number(field: &'static str, value: f64, good: bool, expected: &str) -> Result<()> {
-    check(field, good, || format!("{value:?} is not {expected}"))
-}
-
-/// Beyond these bounds, far from any use, `f32` turns a setting into 0, 1 or infinity.
-const MOST: f64 = 1e9;
-
-fn weight(field: &'static str, value: f64) -> Result<()> {
-    number(field, value, (0.0..=MOST).contains(&value), "from 0 to 1e9")
-}
-
-fn rho(value: f64) -> Result<()> {
-    let inside = (1e-6..=1.0 - 1e-6).contains(&value);
-    number("rho", value, inside, "between 0 and 1, at least 1e-6 from both")
-}
-
 impl Settings {
-    /// Fails if a training with these sizes has no chance of finding its memory, which would abort.
+    /// Fails if a training with these sizes cannot get its memory; allocating it would abort.
     pub(crate) fn check_memory(&self) -> Result<()> {
         let sizes: u128 = self.layers.iter().map(|&units| units as u128).sum();
         // The parameters and Adam's two moments; activations and their gradients of a batch.
         let bytes = 4 * (3 * self.parameters() + 2 * sizes * self.batch as u128);
         let fits = isize::try_from(bytes)
             .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok());
-        if fits {
-            return Ok(());
-        }
-        let problem = format!("these sizes and this batch take {} GB of memory", bytes >> 30);
-        Err(Error::setting("layers", problem))
+        check("layers", fits, || {
+            format!("out of memory: these sizes and this batch take {} GB of memory", bytes >> 30)
+        })
     }
 
     /// How many parameters the layers have; the sum of sizes from a file may be any number.
@@ -55,30 +41,11 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] for the first value that makes no sense, by itself or beside another.
     pub fn validate(&self) -> Result<()> {
-        self.check_layers()?;
-        rho(self.rho)?;
-        weight("beta", self.beta)?;
-        weight("l1", self.l1)?;
-        weight("lambda", self.lambda)?;
-        let below_1 = |field, value: f64| {
-            number(field, value, (0.0..1.0).contains(&value), "from 0 to below 1")
-        };
-        below_1("rho_momentum", self.rho_momentum)?;
-        let rate = self.learning_rate;
-        number("learning_rate", rate, rate > 0.0 && rate <= MOST, "above 0 and at most 1e9")?;
-        below_1("beta1", self.beta1)?;
-        below_1("beta2", self.beta2)?;
-        let epsilon = self.epsilon;
-        number("epsilon", epsilon, epsilon > 1e-30 && epsilon < 1.0, "between 1e-30 and 1")?;
-        weight("clip", self.clip)?;
-        check("batch", (1..=1 << 24).contains(&self.batch), || {
-            format!("{} samples; 1 to 16777216 were expected", self.batch)
-        })?;
-        match self.corruption {
-            Corruption::None => {}
-            Corruption::Masking(share) => below_1("corruption", share)?,
-            Corruption::Gaussian(deviation) => weight("corruption", deviation)?,
+        for field in Settings::fields() {
+            field.check(self)?;
         }
+        self.check_layers()?;
+        self.check_choices()?;
         self.check_optimizer()?;
         self.check_activations()?;
         self.check_code()?;
@@ -88,125 +55,127 @@ impl Settings {
 
     fn check_layers(&self) -> Result<()> {
         let (layers, count) = (&self.layers, self.layers.len());
-        check("layers", count <= MAX_LAYERS, || {
-            format!("{count} sizes given; at most {MAX_LAYERS} were expected")
-        })?;
-        check("layers", count >= 3 && count % 2 == 1, || {
+        check("layers", (3..=MAX_LAYERS).contains(&count) && count % 2 == 1, || {
             format!(
-                "{count} sizes given; an odd number of at least 3 was expected, as in \
-                 784,300,30,300,784"
+                "expected an odd number of 3 to {MAX_LAYERS} sizes such as 784,300,30,300,784, got \
+                 {count} sizes"
             )
         })?;
-        if let Some(at) = layers.iter().position(|&units| units == 0 || units > 1 << 24) {
+        if let Some(at) = layers.iter().position(|&units| !UNITS.contains(units as f64)) {
             let problem =
-                format!("size {} (number {}) is not from 1 to 16777216", layers[at], at + 1);
+                format!("expected sizes {UNITS}, got {} as number {}", layers[at], at + 1);
             return Err(Error::setting("layers", problem));
         }
         let (first, last) = (layers[0], layers[count - 1]);
         check("layers", first == last, || {
-            format!(
-                "the first size, {first}, and the last, {last}, differ; an autoencoder gives back \
-                 what it takes"
-            )
+            format!("expected a last size equal to the first, got {first} and {last}")
         })?;
         check("layers", self.parameters() <= isize::MAX as u128 / 4, || {
             "these sizes have more parameters than memory can address".to_owned()
         })?;
         let lopsided = (0..count / 2).find(|&l| layers[l] != layers[count - 1 - l]);
-        match lopsided.filter(|_| self.tied) {
-            None => Ok(()),
-            Some(l) => Err(Error::setting(
-                "tied",
-                format!(
-                    "weights are tied between layers of one shape, and the field layers has {} at \
-                     number {} and {} at its twin, number {}",
-                    layers[l],
-                    l + 1,
-                    layers[count - 1 - l],
-                    count - l
-                ),
-            )),
-        }
+        let Some(l) = lopsided.filter(|_| self.tied) else { return Ok(()) };
+        let (here, there) = (layers[l], layers[count - 1 - l]);
+        let problem = format!(
+            "tied weights need layers that mirror each other; size {} of the field layers is \
+             {here}, and its mirror image, size {}, is {there}",
+            l + 1,
+            count - l
+        );
+        Err(Error::setting("tied", problem))
     }
 
-    fn check_optimizer(&self) -> Result<()> {
+    /// The numbers of choices, each by itself.
+    fn check_choices(&self) -> Result<()> {
+        match self.corruption {
+            Corruption::None => {}
+            Corruption::Masking(share) => BELOW_ONE.check("corruption", "a share", share)?,
+            Corruption::Gaussian(deviation) => {
+                WEIGHT.check("corruption", "a deviation", deviation)?;
+            }
+        }
+        match self.code {
+            Code::Dense | Code::TopK(_) | Code::BatchTopK(_) => {}
+            Code::JumpRelu { l0, bandwidth } => {
+                WEIGHT.check("code", "a weight of L0", l0)?;
+                above(1e-9).to(1e9).check("code", "a bandwidth", bandwidth)?;
+            }
+        }
         match self.schedule {
             Schedule::Constant => {}
             Schedule::Cosine { steps } => check("schedule", steps > self.warm_up, || {
-                format!(
-                    "a cosine of {steps} steps ends within the {} of the field warm_up",
-                    self.warm_up
-                )
+                let warm_up = self.warm_up;
+                format!("a cosine of {steps} steps ends within the {warm_up} of the field warm_up")
             })?,
             Schedule::Step { every, factor } => {
-                check("schedule", every > 0, || "a change every 0 steps".to_owned())?;
-                let good = factor > 0.0 && factor <= 1.0;
-                number("schedule", factor, good, "a factor above 0 and at most 1")?;
+                check("schedule", every > 0, || "expected 1 or more steps, got 0".to_owned())?;
+                above(0.0).to(1.0).check("schedule", "a factor", factor)?;
             }
         }
         match self.optimizer {
             Optimizer::Adam => Ok(()),
             Optimizer::AdamW { decay } => {
-                let most = decay * self.learning_rate;
-                number(
-                    "optimizer",
-                    decay,
-                    decay >= 0.0 && most < 1.0,
-                    &format!(
-                        "a decay from 0 to below 1 / learning_rate (field learning_rate is {})",
-                        self.learning_rate
-                    ),
-                )
-            }
-            Optimizer::Momentum { momentum } => number(
-                "optimizer",
-                momentum,
-                (0.0..1.0).contains(&momentum),
-                "a momentum from 0 to below 1",
-            ),
-            Optimizer::Lbfgs { memory } => {
-                check("optimizer", (1..=100).contains(&memory), || {
-                    format!("a memory of {memory} steps; 1 to 100 were expected")
-                })?;
-                let of_its_own = "which L-BFGS has not: it searches along a line for its step";
-                check("optimizer", self.clip == 0.0, || {
-                    format!("field clip bounds gradients, {of_its_own}")
-                })?;
-                check(
-                    "optimizer",
-                    self.schedule == Schedule::Constant && self.warm_up == 0,
-                    || format!("fields schedule and warm_up change a learning rate, {of_its_own}"),
-                )?;
-                check("optimizer", self.corruption == Corruption::None, || {
-                    "L-BFGS needs the same objective at each look; field corruption makes it \
-                     another one each time"
-                        .to_owned()
-                })?;
-                let plain = !self.unit_norm && !self.tied && self.rho_momentum == 0.0;
-                check("optimizer", plain, || {
-                    "fields unit_norm, tied and rho_momentum change more than L-BFGS knows of"
-                        .to_owned()
-                })?;
-                let smooth = matches!(self.code, Code::Dense | Code::TopK(_));
-                check("optimizer", smooth && self.target.is_none(), || {
-                    "fields code (batch-top-k, jump-relu) and target change more than L-BFGS knows \
-                     of"
-                    .to_owned()
+                let rate = self.learning_rate;
+                check("optimizer", decay >= 0.0 && decay * rate < 1.0, || {
+                    format!(
+                        "expected a decay from 0 to below 1 / learning_rate (field learning_rate \
+                         is {rate}), got {decay}"
+                    )
                 })
             }
+            Optimizer::Momentum { momentum } => {
+                BELOW_ONE.check("optimizer", "a momentum", momentum)
+            }
+            Optimizer::Lbfgs { memory } => {
+                from(1.0).to(100.0).check("optimizer", "a memory", memory as f64)
+            }
         }
+    }
+
+    /// What L-BFGS cannot do.
+    fn check_optimizer(&self) -> Result<()> {
+        if !matches!(self.optimizer, Optimizer::Lbfgs { .. }) {
+            return Ok(());
+        }
+        let smooth_code = matches!(self.code, Code::Dense | Code::TopK(_));
+        let no_rate = "which L-BFGS does not have: it searches along a line for its step";
+        let changes = "change more than the gradient that L-BFGS works with";
+        for (holds, problem) in [
+            (self.clip == 0.0, format!("field clip bounds gradients, {no_rate}")),
+            (
+                self.schedule == Schedule::Constant && self.warm_up == 0,
+                format!("fields schedule and warm_up change a learning rate, {no_rate}"),
+            ),
+            (
+                self.corruption == Corruption::None,
+                "L-BFGS needs the same objective at every evaluation; field corruption changes it"
+                    .to_owned(),
+            ),
+            (
+                !self.unit_norm && !self.tied && self.rho_momentum == 0.0,
+                format!("fields unit_norm, tied and rho_momentum {changes}"),
+            ),
+            (
+                smooth_code && self.target.is_none(),
+                format!("fields code (batch-top-k, jump-relu) and target {changes}"),
+            ),
+        ] {
+            check("optimizer", holds, || problem)?;
+        }
+        Ok(())
     }
 
     fn check_activations(&self) -> Result<()> {
         let (have, hidden) = (self.activations.len(), self.layers.len() - 2);
         check("activations", have == 0 || have == hidden, || {
             format!(
-                "{have} given; none, or one for each of the {hidden} hidden layers of the field layers, were expected"
+                "expected none, or one for each of the {hidden} hidden layers of the field layers, \
+                 got {have}"
             )
         })?;
         check("loss", self.loss.fits(self.output_activation), || {
             format!(
-                "the cross-entropy is that of a sigmoid at the output, and the field \
+                "the cross-entropy needs a sigmoid at the output, and the field \
                  output_activation is {}",
                 self.output_activation.name()
             )
@@ -215,16 +184,12 @@ impl Settings {
 
     fn check_code(&self) -> Result<()> {
         let units = self.code_units();
-        match self.code {
-            Code::Dense => {}
-            Code::TopK(k) | Code::BatchTopK(k) => check("code", (1..=units).contains(&k), || {
-                format!("{k} active units; the code has {units} (field layers)")
-            })?,
-            Code::JumpRelu { l0, bandwidth } => {
-                weight("code", l0)?;
-                let good = bandwidth > 1e-9 && bandwidth <= MOST;
-                number("code", bandwidth, good, "a bandwidth above 1e-9 and at most 1e9")?;
-            }
+        if let Code::TopK(k) | Code::BatchTopK(k) = self.code {
+            from(1.0).to(units as f64).check(
+                "code",
+                &format!("active units of the {units} that the code has (field layers),"),
+                k as f64,
+            )?;
         }
         let activations = self.batch as u128 * units as u128;
         let few = !matches!(self.code, Code::BatchTopK(_)) || activations <= 1 << 32;
@@ -238,20 +203,28 @@ impl Settings {
         })
     }
 
-    fn check_penalties(&self) -> Result<()> {
+    /// Fails if there is no such hidden layer.
+    fn check_hidden(&self, field: &'static str, layer: usize) -> Result<()> {
         let hidden = self.layers.len() - 2;
+        check(field, layer < hidden, || {
+            format!(
+                "expected a layer from 1 to {hidden}, the hidden ones of the field layers, got {}",
+                layer as u128 + 1
+            )
+        })
+    }
+
+    fn check_penalties(&self) -> Result<()> {
         for (at, penalty) in self.penalties.iter().enumerate() {
-            let &LayerPenalty { layer, rho: its, beta, l1 } = penalty;
-            check("penalties", layer < hidden, || {
-                format!("layer {layer} (the first is 0); the field layers has {hidden} hidden ones")
-            })?;
+            let &LayerPenalty { layer, rho, beta, l1 } = penalty;
+            self.check_hidden("penalties", layer)?;
             let twice = self.penalties[..at].iter().any(|other| other.layer == layer);
-            check("penalties", !twice, || format!("layer {layer} is given twice"))?;
-            rho(its)?;
-            weight("penalties", beta)?;
-            weight("penalties", l1)?;
+            check("penalties", !twice, || format!("layer {} is given twice", layer + 1))?;
+            RHO.check("penalties", "rho", rho)?;
+            WEIGHT.check("penalties", "a weight beta", beta)?;
+            WEIGHT.check("penalties", "a weight l1", l1)?;
         }
-        for layer in 0..hidden {
+        for layer in 0..self.layers.len() - 2 {
             let has_kl = self.penalty_of(layer).is_some_and(|penalty| penalty.beta > 0.0);
             let activation = self.activation_of(layer);
             check("beta", !has_kl || activation == Activation::Sigmoid, || {
@@ -268,17 +241,14 @@ impl Settings {
 
     fn check_target(&self) -> Result<()> {
         let Some(Target { layer, value, .. }) = self.target else { return Ok(()) };
-        let hidden = self.layers.len() - 2;
-        check("target", layer < hidden, || {
-            format!("layer {layer} (the first is 0); the field layers has {hidden} hidden ones")
-        })?;
-        let good = value > 0.0 && value <= MOST;
-        number("target", value, good, "above 0 and at most 1e9")?;
+        self.check_hidden("target", layer)?;
+        POSITIVE.check("target", "a value", value)?;
         let jump = matches!(self.code, Code::JumpRelu { l0, .. } if l0 > 0.0);
-        let steered = jump || (0..hidden).any(|layer| self.penalty_of(layer).is_some());
+        let mut hidden = 0..self.layers.len() - 2;
+        let steered = jump || hidden.any(|layer| self.penalty_of(layer).is_some());
         check("target", steered, || {
-            "it steers the weights of sparsity penalties, and there is none above 0 (fields beta, \
-             l1, penalties, and l0 of the field code)"
+            "it steers the weights of sparsity penalties, and none is above 0 (fields beta, l1, \
+             penalties, and l0 of the field code)"
                 .to_owned()
         })
     }

@@ -1,115 +1,178 @@
-//! The products of a step with what is fused into them, divided among the threads.
+//! The backward pass: from the output layer's delta to every layer's gradient, and where that goes.
 
-use sae_kernels::{
-    Activation, Gemm, HiddenDelta, Loss, Matrix, MatrixMut, OutputDelta, Parts, Penalty, Rule,
-    Update,
-};
+use std::ops::Range;
 
-use crate::compute::{Engine, LayerView, row_parts};
-use crate::network::layers::Layer;
-use crate::settings::Settings;
+use sae_kernels::{Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Parts, Penalty, Rule, Update};
 
-/// A layer's parameters as they are read.
-pub(crate) fn view<'a>(
-    settings: &Settings,
-    parameters: &'a [f32],
-    at: usize,
-    layer: Layer,
-) -> LayerView<'a> {
-    LayerView {
-        weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
-        biases: &parameters[layer.biases()],
-        activation: settings.activation_of(at),
+use crate::compute::{Engine, row_parts};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::codes::CodeLayer;
+use crate::network::layers::{Layer, end};
+use crate::settings::{Code, LayerPenalty};
+use crate::training::gradient::Gradient;
+use crate::training::optimizer::update_row;
+use crate::training::workspace::{Context, Workspace, seen};
+
+/// Where gradients go.
+pub(crate) enum Sink<'a, 'g, 's> {
+    /// To the optimizer, block by block while they are in the L2 cache.
+    Update(Rule),
+    /// To memory.
+    Buffer(&'a mut Gradient<'g, 's>),
+}
+
+impl Sink<'_, '_, '_> {
+    /// The last of a layer's first `rows` rows, as many as go at a time.
+    fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
+        match self {
+            Sink::Update(_) => 0..rows,
+            Sink::Buffer(gradient) => gradient.last_rows(layer, rows),
+        }
     }
 }
 
-/// The output layer forward, its losses, delta and bias gradient; units divided among the threads. The
-/// loss is a mean over `batch` samples, of which these may be a part.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn output_phase(
-    engine: &mut Engine,
-    input: Matrix<'_>,
-    skip_zeros: bool,
-    layer: LayerView<'_>,
-    loss: Loss,
-    batch: usize,
-    target: Matrix<'_>,
-    delta: MatrixMut<'_>,
-    losses: &mut [f32],
-    bias_gradient: &mut [f32],
-) {
-    let (n, units) = delta.shape();
-    let scale = (loss.slope() / (batch as f64 * units as f64)) as f32;
-    let division = engine.divide(units, n * layer.weights.shape().0);
-    losses.fill(0.0);
-    bias_gradient.fill(0.0);
-    let deltas = Parts::columns(delta, division);
-    let losses = row_parts(losses, division);
-    let bias_gradient = row_parts(bias_gradient, division);
-    let Engine { isa, pool, scratch } = engine;
-    pool.run(division.parts(), |part, thread| {
-        let units = division.range(part);
-        let layer = layer.units(units.clone());
-        let mut losses = losses.take(part);
-        let mut bias_gradient = bias_gradient.take(part);
-        scratch.with(thread, |scratch| {
-            let output_delta = OutputDelta {
-                input,
-                skip_zeros,
-                weights: layer.weights,
-                biases: layer.biases,
-                activation: layer.activation,
-                loss,
-                target: target.columns(units),
-                scale,
-                delta: deltas.take(part),
-                losses: losses.row_mut(0),
-                bias_gradient: bias_gradient.row_mut(0),
-            };
-            output_delta.run(*isa, scratch);
-        });
-    });
-}
-
-/// What a layer hands on to the layer below it.
-pub(crate) struct Hidden<'a> {
-    pub activation: Activation,
-    pub penalty: Penalty<'a>,
-    pub delta: MatrixMut<'a>,
-    pub bias_gradient: &'a mut [f32],
-}
-
-/// Where one layer's gradient goes; its weights are read for the delta first.
-pub(crate) enum LayerSink<'a> {
-    Update { rule: &'a Rule, weights: MatrixMut<'a>, moments: [MatrixMut<'a>; 2] },
-    Gradient { weights: MatrixMut<'a>, gradient: MatrixMut<'a> },
-}
-
-/// A layer's way back. The layer below's units, which are this layer's inputs and so rows of its
-/// weights, are divided among the threads; each first computes the delta of its units, then
-/// updates its rows, which are in its cache by then. No row is read after it changed.
-pub(crate) fn backward_phase(
-    engine: &mut Engine,
-    delta: Matrix<'_>,
-    input: Matrix<'_>,
-    skip_zeros: bool,
-    hidden: Option<Hidden<'_>>,
-    sink: LayerSink<'_>,
-) {
-    let (n, outputs) = delta.shape();
-    let inputs = input.shape().1;
-    let division = engine.divide(inputs, n * outputs);
-    let rows = |whole| Parts::rows(whole, division);
-    let (weights, rule, moments, gradient) = match sink {
-        LayerSink::Update { rule, weights, moments } => {
-            (rows(weights), Some(rule), Some(moments.map(rows)), None)
+/// Computes all gradients: each layer hands its delta to the layer below before its own weights may
+/// change.
+pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
+    for index in (0..cx.work.layers.len()).rev() {
+        let layer = cx.work.layers[index];
+        if let Some(below) = index.checked_sub(1) {
+            cx.work.bias_gradients[below].fill(0.0);
         }
-        LayerSink::Gradient { weights, gradient } => {
-            (rows(weights), None, None, Some(rows(gradient)))
+        let mut rows = layer.inputs;
+        while rows > 0 {
+            let units = sink.last_rows(layer, rows);
+            rows = units.start;
+            layer_rows(cx, index, units, sink);
         }
+        if index > 0 && cx.net.settings.is_gated(index - 1) {
+            code_delta(cx, index - 1);
+        }
+    }
+    thresholds(cx, sink);
+}
+
+/// Some rows of a layer's weights, and its biases with the last of them: the delta of the units below
+/// that they belong to, then their gradient.
+fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
+    let Context { engine, net, state, work, skip_zeros } = cx;
+    let settings = &net.settings;
+    let Workspace {
+        layers, batch, corrupted, activations, deltas, penalties, bias_gradients, ..
+    } = work;
+    let layer = layers[index];
+    let (below, delta) = deltas.split_at_mut(index);
+    let n = delta[0].len() / layer.outputs;
+    let (biases_below, bias_gradient) = bias_gradients.split_at_mut(index);
+    let bias_gradient = &bias_gradient[0];
+    let input = match index {
+        0 => seen(batch, corrupted, layer.inputs),
+        _ => Matrix::new(&activations[index - 1], n, layer.inputs),
     };
-    let hidden = hidden.map(|hidden| {
-        let Hidden { activation, penalty, delta, bias_gradient } = hidden;
+    let gated = index > 0 && settings.is_gated(index - 1);
+    let below = below.last_mut().zip(biases_below.last_mut()).map(|(delta, bias_gradient)| Below {
+        // An exactly sparse code's own part follows in `code_delta`.
+        activation: if gated { Activation::Linear } else { settings.activation_of(index - 1) },
+        penalty: match gated {
+            true => Penalty::default(),
+            false => of_units(penalty(net, penalties, index - 1), &units),
+        },
+        delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
+        bias_gradient: &mut bias_gradient[units.clone()],
+    });
+    let (weights, biases) = layer.split_mut(&mut net.parameters);
+    let flat = units.start * layer.outputs..units.end * layer.outputs;
+    let matrix = |numbers| MatrixMut::new(numbers, units.len(), layer.outputs);
+    let rows = Rows {
+        delta: Matrix::new(&delta[0], n, layer.outputs),
+        input: input.columns(units.clone()),
+        skip_zeros: *skip_zeros && settings.has_zeros(index),
+        weights: matrix(&mut weights[flat.clone()]),
+    };
+    match sink {
+        Sink::Update(rule) => {
+            let (first, first_biases) = layer.split_mut(&mut state.first);
+            let (second, second_biases) = layer.split_mut(&mut state.second);
+            let plain = rule.without_weight_decay();
+            update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
+            let to = RowSink::Update { rule: *rule, moments: [first, second].map(matrix) };
+            propagate(engine, rows, below, to);
+        }
+        Sink::Buffer(gradient) => {
+            let piece = gradient.split_off(layer.start + flat.start);
+            let (of_weights, rest) = piece.split_at_mut(flat.len());
+            // Biases stand behind the last row.
+            rest.copy_from_slice(&bias_gradient[..rest.len()]);
+            propagate(engine, rows, below, RowSink::Store(matrix(of_weights)));
+            gradient.done(piece);
+        }
+    }
+}
+
+/// The sparsity penalties of a hidden layer, as its delta needs them.
+fn penalty<'a>(net: &Autoencoder, penalties: &'a [Vec<f32>], layer: usize) -> Penalty<'a> {
+    let settings = &net.settings;
+    settings.penalty_of(layer).map_or(Penalty::default(), |LayerPenalty { beta, l1, .. }| {
+        let units = (beta > 0.0).then_some(&*penalties[layer]);
+        Penalty { units, l1: (net.penalty_factor * l1 / settings.batch as f64) as f32 }
+    })
+}
+
+/// A layer's penalty, for some of its units.
+fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
+    Penalty { units: penalty.units.map(|all| &all[units.clone()]), ..penalty }
+}
+
+/// Rows of a layer's weights, each of a unit below, and what their gradient is made of.
+struct Rows<'a> {
+    /// The layer's, `[n, outputs]`.
+    delta: Matrix<'a>,
+    /// `[n, rows]`
+    input: Matrix<'a>,
+    skip_zeros: bool,
+    /// `[rows, outputs]`
+    weights: MatrixMut<'a>,
+}
+
+/// The units below that the rows belong to.
+struct Below<'a> {
+    activation: Activation,
+    penalty: Penalty<'a>,
+    /// `[n, rows]`
+    delta: MatrixMut<'a>,
+    /// `[rows]`
+    bias_gradient: &'a mut [f32],
+}
+
+/// Where the gradient of some rows goes.
+enum RowSink<M> {
+    Update { rule: Rule, moments: [M; 2] },
+    Store(M),
+}
+
+impl<M> RowSink<M> {
+    fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<N> {
+        match self {
+            RowSink::Update { rule, moments } => RowSink::Update { rule, moments: moments.map(f) },
+            RowSink::Store(gradient) => RowSink::Store(f(gradient)),
+        }
+    }
+}
+
+/// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
+/// which are in its cache by then. No row is read after it changed.
+fn propagate(
+    engine: &mut Engine,
+    rows: Rows<'_>,
+    below: Option<Below<'_>>,
+    to: RowSink<MatrixMut<'_>>,
+) {
+    let Rows { delta, input, skip_zeros, weights } = rows;
+    let (n, outputs) = delta.shape();
+    let division = engine.divide(input.shape().1, n * outputs);
+    let weights = Parts::rows(weights, division);
+    let to = to.map(|matrix| Parts::rows(matrix, division));
+    let below = below.map(|Below { activation, penalty, delta, bias_gradient }| {
         let bias_gradient = row_parts(bias_gradient, division);
         (activation, penalty, Parts::columns(delta, division), bias_gradient)
     });
@@ -119,30 +182,69 @@ pub(crate) fn backward_phase(
         let input = input.columns(units.clone());
         let weights = weights.take(part);
         scratch.with(thread, |scratch| {
-            if let Some((activation, penalty, deltas, bias_gradient)) = &hidden {
-                let of_units = penalty.units.map(|penalty| &penalty[units]);
+            if let Some((activation, penalty, deltas, bias_gradient)) = &below {
                 let hidden_delta = HiddenDelta {
                     next: delta,
                     weights: weights.as_ref(),
                     activations: input,
                     activation: *activation,
-                    penalty: Penalty { units: of_units, ..*penalty },
+                    penalty: of_units(*penalty, &units),
                     delta: deltas.take(part),
                     bias_gradient: bias_gradient.take(part).into_row(),
                 };
                 hidden_delta.run(*isa, scratch);
             }
-            if let (Some(rule), Some([first, second])) = (rule, &moments) {
-                let (first_moment, second_moment) = (first.take(part), second.take(part));
-                let (rule, delta) = (*rule, delta);
-                let update =
-                    Update { rule, input, skip_zeros, delta, weights, first_moment, second_moment };
-                update.run(*isa, scratch);
-            } else if let Some(gradient) = &gradient {
-                let gradient = gradient.take(part);
-                let gradient = Gemm { a: input.transposed(), b: delta, c: gradient, skip_zeros };
-                gradient.run(*isa, scratch);
+            match &to {
+                RowSink::Update { rule, moments: [first, second] } => {
+                    let (first_moment, second_moment) = (first.take(part), second.take(part));
+                    let rule = *rule;
+                    let update = Update {
+                        rule,
+                        input,
+                        skip_zeros,
+                        delta,
+                        weights,
+                        first_moment,
+                        second_moment,
+                    };
+                    update.run(*isa, scratch);
+                }
+                RowSink::Store(gradient) => {
+                    let (a, c) = (input.transposed(), gradient.take(part));
+                    Gemm { a, b: delta, c, skip_zeros }.run(*isa, scratch);
+                }
             }
         });
     });
+}
+
+/// From the gradient of an exactly sparse code's activations to its delta.
+fn code_delta(cx: &mut Context, layer: usize) {
+    let Context { engine, net, work, .. } = cx;
+    let settings = &net.settings;
+    let Workspace { activations, deltas, penalties, bias_gradients, gate, .. } = work;
+    let l0 = if let Code::JumpRelu { l0, .. } = settings.code { l0 } else { 0.0 };
+    let code = CodeLayer {
+        activations: &activations[layer],
+        activation: settings.activation_of(layer),
+        penalty: penalty(net, penalties, layer),
+        l0_weight: (net.penalty_factor * l0 / settings.batch as f64) as f32,
+    };
+    bias_gradients[layer].fill(0.0);
+    gate.backward(engine, code, &mut deltas[layer], &mut bias_gradients[layer]);
+}
+
+/// The gradient of a JumpReLU's thresholds.
+fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
+    let Context { engine, net, state, work, .. } = cx;
+    let gradient = &work.gate.threshold_gradient;
+    match sink {
+        Sink::Update(rule) => {
+            let start = end(&work.layers);
+            let all = [&mut net.parameters, &mut state.first, &mut state.second];
+            let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);
+            update_row(engine.isa, &rule.without_weight_decay(), numbers, gradient);
+        }
+        Sink::Buffer(buffer) => buffer.finish(gradient),
+    }
 }

@@ -10,16 +10,17 @@ use crate::compute::{ThreadPool, available_threads};
 use crate::data::Order;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
-#[cfg(feature = "model")]
-use crate::files::Checkpoint;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{
-    Code, Corruption, Initialisation, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
 };
-use crate::training::group::Group;
 use crate::training::lbfgs::Lbfgs;
-use crate::training::workspace::{State, Workspace};
+use crate::training::reduction::Reduction;
+#[cfg(feature = "model")]
+use crate::training::snapshot::Snapshot;
+use crate::training::update::needs_whole_gradient;
+use crate::training::workspace::{Context, State, Workspace};
 
 /// Chooses what a [`Trainer`] does. A method of the name of a field of [`Settings`] sets that field;
 /// ranges, units and sources stand there. Nothing is checked before [`TrainerBuilder::build`].
@@ -33,8 +34,9 @@ pub struct TrainerBuilder {
     dense: bool,
     ranks: Option<SharedRanks>,
     sharded: bool,
+    patience: Option<u32>,
     #[cfg(feature = "model")]
-    checkpoint: Option<Checkpoint>,
+    snapshot: Option<Snapshot>,
 }
 
 macro_rules! setters {
@@ -64,7 +66,7 @@ impl TrainerBuilder {
         /// Whether the weights from each unit of the code are kept at length 1.
         unit_norm: bool,
         /// First weights.
-        initialisation: Initialisation,
+        initialization: Initialization,
         /// What is done to the input.
         corruption: Corruption,
         /// Target activation of the KL penalty, in (0, 1).
@@ -171,11 +173,21 @@ impl TrainerBuilder {
         self
     }
 
-    /// Goes on from a checkpoint, with its settings. Those set after this must be the same.
+    /// Number of evaluations without a new best after which [`Trainer::observe`] says that the
+    /// training is over; 0 for no early stopping. The default is the checkpoint's if the training
+    /// is resumed, otherwise 0.
+    ///
+    /// Of several ranks it is rank 0 that evaluates, and rank 0 alone needs it.
+    pub fn patience(mut self, evaluations: u32) -> Self {
+        self.patience = Some(evaluations);
+        self
+    }
+
+    /// Continues from a snapshot, with its settings.
     #[cfg(feature = "model")]
-    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
-        self.settings = checkpoint.settings().clone();
-        self.checkpoint = Some(checkpoint);
+    pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
+        self.settings = snapshot.progress.settings.clone();
+        self.snapshot = Some(snapshot);
         self
     }
 
@@ -191,23 +203,23 @@ impl TrainerBuilder {
         let Some(ranks) = ranks else { return self.build_alone(samples, None) };
         let built = self.build_alone(samples, Some(&ranks));
         let mut trainer = agree(&ranks, built, |trainer| {
-            let Trainer { net, engine, samples, .. } = trainer;
+            let Trainer { cx: Context { net, engine, .. }, samples, .. } = trainer;
             // Each share has its own length.
             let count = if sharded { 0 } else { samples.len() };
             let fused = engine.isa.is_fused();
             format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
         })?;
-        let parameters = trainer.net.parameters.len();
-        trainer.group = Some(Group::new(ranks, sharded, parameters));
+        let parameters = trainer.cx.net.parameters.len();
+        trainer.ranks = Reduction::new(ranks, sharded, parameters);
         let (mut epoch, mut position) = trainer.follow();
-        if sharded && trainer.group.as_ref().is_some_and(|group| group.rank() > 0) {
+        if sharded && trainer.ranks.rank() > 0 {
             // Its own place: after as many parts of batches.
-            let seen = u128::from(trainer.steps()) * trainer.work.part.len() as u128;
+            let seen = u128::from(trainer.steps()) * trainer.cx.work.part.len() as u128;
             let own = samples.len() as u128;
             (epoch, position) = ((seen / own) as u64, (seen % own) as usize);
         }
-        if (epoch, position) != trainer.batches.position() {
-            trainer.batches.seek(epoch, position);
+        if (epoch, position) != trainer.order.position() {
+            trainer.order.seek(epoch, position);
         }
         Ok(trainer)
     }
@@ -257,31 +269,39 @@ impl TrainerBuilder {
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
         #[cfg(feature = "model")]
-        if let Some(checkpoint) = &self.checkpoint {
-            checkpoint.fits(&self.settings, samples)?;
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.check(&self.settings, samples)?;
         }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
         let state = State::new(&net.settings, net.parameters.len());
         let batch = net.settings.batch;
         let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
-        let work = Workspace::new(&net.settings, part, pool.threads());
-        #[cfg_attr(not(feature = "model"), expect(unused_mut))]
+        let lbfgs = match net.settings.optimizer {
+            Optimizer::Lbfgs { memory } => Some(Lbfgs::new(memory, net.parameters.len())),
+            _ => None,
+        };
+        let mut work = Workspace::new(&net.settings, part, pool.threads());
+        if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
+            work.allocate_gradient(&net.settings);
+        }
+        let order = Order::new(samples.len(), net.settings.seed);
+        let engine = Engine::new(isa, pool);
         let mut trainer = Trainer {
-            engine: Engine::new(isa, pool),
-            lbfgs: Lbfgs::new(&net.settings, net.parameters.len()),
-            state,
-            work,
-            batches: Order::new(samples.len(), net.settings.seed),
+            cx: Context { engine, net, state, work, skip_zeros: !self.dense },
+            ranks: Reduction::local(),
+            lbfgs,
+            order,
             samples: samples.clone(),
-            net,
-            skip_zeros: !self.dense,
-            group: None,
+            early_stopping: None,
         };
         #[cfg(feature = "model")]
-        if let Some(checkpoint) = self.checkpoint {
-            let (epoch, position) = checkpoint.position();
-            trainer.batches.seek(epoch, position);
-            checkpoint.restore(&mut trainer.net, &mut trainer.state);
+        if let Some(snapshot) = self.snapshot {
+            snapshot.restore(&mut trainer);
+        }
+        if let Some(patience) = self.patience {
+            let mut stopping = trainer.early_stopping.take().unwrap_or_default();
+            stopping.record.patience = patience;
+            trainer.early_stopping = Some(stopping).filter(|_| patience > 0);
         }
         Ok(trainer)
     }

@@ -4,10 +4,9 @@ use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
 
 use crate::analysis::evaluation::active_above;
-use crate::network::autoencoder::Autoencoder;
+use crate::compute::Engine;
 use crate::settings::{Measure, Settings, Target};
-use crate::training::step::{active, l1_per_sample};
-use crate::training::workspace::{State, Workspace};
+use crate::training::workspace::Context;
 
 /// How much of the smoothed measure a step's is: some hundred steps count.
 const NEW: f64 = 0.02;
@@ -25,6 +24,7 @@ const FARTHEST: f64 = 25.0;
 
 /// What the controller remembers.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Control {
     /// The measure, smoothed over steps.
     pub smoothed: f64,
@@ -61,15 +61,27 @@ pub(crate) fn steers_mean(settings: &Settings, step: u64, l: usize) -> bool {
         .is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
 }
 
-/// Active units of the layer whose L0 is steered in the step after so many, over the samples of these
-/// activations.
-pub(crate) fn active_units(settings: &Settings, step: u64, activations: &[Vec<f32>]) -> f64 {
+/// Active units of the layer whose L0 is steered in the step after so many, summed over the samples of
+/// these activations.
+pub(crate) fn active_units(
+    engine: &mut Engine,
+    settings: &Settings,
+    step: u64,
+    activations: &[Vec<f32>],
+) -> f64 {
     match target(settings, step) {
         Some(Target { layer, of: Measure::L0, .. }) => {
-            active(&activations[layer], active_above(settings, layer)) as f64
+            count_active(engine, &activations[layer], active_above(settings, layer))
         }
         _ => 0.0,
     }
+}
+
+/// How many activations are further from 0 than a threshold.
+pub(crate) fn count_active(engine: &mut Engine, activations: &[f32], threshold: f32) -> f64 {
+    engine.sum(activations.len(), |block| {
+        activations[block].iter().filter(|a| a.abs() > threshold).count() as f64
+    })
 }
 
 /// After a step: measures, and changes the factor of all sparsity penalties.
@@ -78,19 +90,20 @@ pub(crate) fn active_units(settings: &Settings, step: u64, activations: &[Vec<f3
 /// wanted and shrinks while it is less, by the ratio. It is slow against the network's answer, so
 /// that it does not swing, and gains speed where the layer hardly answers; its last quarter is
 /// averaged and frozen.
-pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace) {
-    let Some(Target { layer, of: measure, value, steps }) = net.settings.target else { return };
-    let (step, control) = (state.step, &mut state.control);
+pub(crate) fn control(cx: &mut Context) {
+    let Some(Target { layer, of: measure, value, steps }) = cx.net.settings.target else { return };
+    let step = cx.state.step;
     if step > steps {
         return;
     }
+    let observed = cx.observed();
     let measured = match measure {
         Measure::MeanActivation => {
-            let means = &work.rho_hat[layer];
-            l1_per_sample(&net.settings, layer, means, &work.sums) / means.len() as f64
+            observed.l1(&cx.net.settings, layer) / observed.means[layer].len() as f64
         }
-        Measure::L0 => work.sums.active / net.settings.batch as f64,
+        Measure::L0 => observed.sums.steered_active / observed.samples as f64,
     };
+    let control = &mut cx.state.control;
     let new = if step == 1 { 1.0 } else { NEW };
     control.smoothed += new * (measured - control.smoothed);
     // A layer that is silent is no further off than one that is less active by e.
@@ -110,5 +123,5 @@ pub(crate) fn observe(net: &mut Autoencoder, state: &mut State, work: &Workspace
     if step == steps {
         control.log_factor = control.sum / settled as f64;
     }
-    net.penalty_factor = of(Function::Exp, control.log_factor);
+    cx.net.penalty_factor = of(Function::Exp, control.log_factor);
 }

@@ -5,20 +5,19 @@ use rand_pcg::rand_core::Rng;
 use sae_kernels::math::{self, Function};
 use sae_kernels::{Isa, MatrixMut, Parts};
 
-use crate::compute::Engine;
 use crate::compute::random::{Stream, generator};
-use crate::settings::{Corruption, Settings};
+use crate::settings::Corruption;
+use crate::training::workspace::{Context, Workspace};
 
-/// Copies the batch's samples from `first` on, `[n, d]`, corrupted, to `corrupted`; rows divided among
-/// the threads. Each sample's noise is drawn from the seed, the step and its place in the batch.
-pub(crate) fn corrupt(
-    engine: &mut Engine,
-    settings: &Settings,
-    step: u64,
-    first: usize,
-    batch: &[f32],
-    corrupted: &mut [f32],
-) {
+/// Corrupts the batch's samples of this rank, `[n, features]`, if the settings say so; rows divided
+/// among the threads. Each sample's noise is drawn from the seed, the step and its place in the batch.
+pub(crate) fn corrupt(cx: &mut Context) {
+    let Context { engine, net, state, work, .. } = cx;
+    let (settings, step, first) = (&net.settings, state.step, work.part.start);
+    let Workspace { batch, corrupted, .. } = work;
+    if settings.corruption == Corruption::None {
+        return;
+    }
     let d = settings.layers[0];
     let n = batch.len() / d;
     let division = engine.divide(n, 32 * d);

@@ -1,4 +1,4 @@
-//! The gradient's buffer, laid out as the parameters, which the way back fills from its end.
+//! The gradient's buffer, laid out as the parameters, which the backward pass fills from its end.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::network::layers::Layer;
 use crate::ranks::Sums;
 
-/// Bytes of a piece, about: enough for a network's full speed, and few beside a large layer, of
-/// which some are on their way while others are computed.
+/// Bytes of a piece, about: enough for a network's full speed, and few beside a large layer, so that
+/// some are being summed while others are computed.
 const PIECE_BYTES: usize = 2 << 20;
 /// Rows of a piece at least, so that its product is more than overhead.
-const LEAST_ROWS: usize = 64;
+const MIN_ROWS: usize = 64;
 
-/// What of a gradient is not computed yet: its first layers. The others' pieces are on their way to
-/// be summed over the ranks, if there are some.
+/// The part of a gradient that is not computed yet: its first layers. With several ranks the pieces of
+/// the others are being summed over them.
 pub(crate) struct Gradient<'a, 's> {
     layers: &'a mut [f32],
     layers_end: usize,
@@ -24,25 +24,25 @@ pub(crate) struct Gradient<'a, 's> {
     summed: Option<Summed<'a, 's>>,
 }
 
-/// Where a gradient's sums are made.
+/// The sums of a gradient's pieces over the ranks.
 struct Summed<'a, 's> {
     sums: &'s mut dyn Sums<'a>,
     to: &'a mut [f32],
     gate: &'a mut [f32],
-    /// Of the pieces on their way, in their order.
+    /// Where the pieces begin whose sums are not taken yet, in their order.
     starts: &'s mut VecDeque<usize>,
     waited: &'s mut Duration,
 }
 
 impl<'a, 's> Gradient<'a, 's> {
-    /// One that is wanted as it is.
+    /// The gradient of one process alone, filled in place.
     pub fn new(all: &'a mut [f32], layers_end: usize) -> Self {
         let (layers, gate) = all.split_at_mut(layers_end);
         Gradient { layers, layers_end, gate, summed: None }
     }
 
-    /// One whose pieces are summed over the ranks into `to`; `starts` is to be empty. The time within
-    /// sums is added to `waited`.
+    /// Sums pieces over the ranks into `to`; `starts` must be empty. The time within sums is added to
+    /// `waited`.
     pub fn summed(
         self,
         sums: &'s mut dyn Sums<'a>,
@@ -60,16 +60,16 @@ impl<'a, 's> Gradient<'a, 's> {
         if self.summed.is_none() {
             return 0..rows;
         }
-        let most = (PIECE_BYTES / 4 / layer.outputs).max(LEAST_ROWS) / LEAST_ROWS * LEAST_ROWS;
-        (rows - 1) / most * most..rows
+        let max = (PIECE_BYTES / 4 / layer.outputs).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS;
+        (rows - 1) / max * max..rows
     }
 
-    /// All of the layers that is left from this place on.
+    /// The rest of the layers from this place on.
     pub fn split_off(&mut self, start: usize) -> &'a mut [f32] {
         split_off(&mut self.layers, start)
     }
 
-    /// The piece that was split off last is done.
+    /// Hands over the piece that was split off last, which is computed.
     pub fn done(&mut self, piece: &'a [f32]) {
         if let Some(summed) = &mut self.summed {
             let start = self.layers.len();
@@ -78,7 +78,7 @@ impl<'a, 's> Gradient<'a, 's> {
         }
     }
 
-    /// The layers are done. The gate's learned parameters get their gradient, others 0.
+    /// Ends with the parameters behind the layers: learned thresholds get their gradient, others 0.
     pub fn finish(&mut self, of_gate: &[f32]) {
         let gate = mem::take(&mut self.gate);
         gate.fill(0.0);

@@ -1,37 +1,43 @@
-//! L-BFGS over all samples at once (Liu and Nocedal 1989), with a line search for the strong Wolfe
-//! conditions (Nocedal and Wright 2006, algorithms 3.5, 3.6 and 7.4).
+//! L-BFGS (Liu and Nocedal 1989), with a line search for the strong Wolfe conditions (Nocedal and Wright
+//! 2006, algorithms 3.5, 3.6 and 7.4). It drives a [`Problem`] from outside.
 
-use crate::compute::Engine;
 use crate::error::{Error, Result};
-use crate::network::autoencoder::Autoencoder;
-use crate::settings::{Optimizer, Settings};
-use crate::training::group::Group;
-use crate::training::step::{StepReport, gradient};
+use crate::training::objective::StepReport;
 use crate::training::update::dot;
-use crate::training::workspace::{State, Workspace};
 
-/// The objective must fall by this share of what its slope promises,
-const FALL: f64 = 1e-4;
-/// and the slope to this share of what it was.
-const FLATTEN: f64 = 0.9;
-/// Looks along one line.
-const LOOKS: usize = 25;
+/// Wolfe's first condition: the objective falls by this share of what its slope promises,
+const SUFFICIENT_DECREASE: f64 = 1e-4;
+/// and his second: the slope falls to this share of what it was.
+const CURVATURE: f64 = 0.9;
+/// Evaluations in one line search.
+const MAX_EVALUATIONS: usize = 25;
 
-/// What it remembers between steps, all of it allocated once.
+/// What is minimized.
+pub(crate) trait Problem {
+    /// The point.
+    fn parameters(&mut self) -> &mut [f32];
+    /// The objective at the point, with its terms; and the gradient, for [`Problem::gradient`].
+    fn evaluate(&mut self) -> Result<(f64, StepReport)>;
+    /// The gradient where it was evaluated last.
+    fn gradient(&self) -> &[f32];
+}
+
+/// What L-BFGS keeps between iterations, all of it allocated once.
 #[derive(Debug)]
 pub(crate) struct Lbfgs {
-    /// Pairs of what parameters and gradient changed by, the newest first, and 1 over their product.
+    /// The newest first.
     pairs: Vec<Pair>,
     used: usize,
-    /// Where the line begins, and the gradient there.
+    /// Where the line search begins, and the gradient there.
     origin: Vec<f32>,
     gradient: Vec<f32>,
     direction: Vec<f32>,
     alphas: Vec<f64>,
-    /// The objective where it is, and its terms, if it is not the first step.
+    /// The objective at the point and its terms, after the first iteration.
     value: Option<(f64, StepReport)>,
 }
 
+/// What parameters and gradient changed by in an iteration, and 1 over the product of both.
 #[derive(Debug)]
 struct Pair {
     parameters: Vec<f32>,
@@ -39,9 +45,9 @@ struct Pair {
     inverse: f64,
 }
 
-/// What was seen at a place of the line.
+/// A point of the line search.
 #[derive(Clone, Copy)]
-struct Look {
+struct Point {
     at: f64,
     value: f64,
     slope: f64,
@@ -49,12 +55,11 @@ struct Look {
 }
 
 impl Lbfgs {
-    /// For so many parameters, if the settings ask for it.
-    pub fn new(settings: &Settings, parameters: usize) -> Option<Self> {
-        let Optimizer::Lbfgs { memory } = settings.optimizer else { return None };
+    /// For so many parameters, with the pairs of the last `memory` iterations.
+    pub fn new(memory: usize, parameters: usize) -> Self {
         let zeros = || vec![0.0; parameters];
         let pair = || Pair { parameters: zeros(), gradient: zeros(), inverse: 0.0 };
-        Some(Lbfgs {
+        Lbfgs {
             pairs: (0..memory).map(|_| pair()).collect(),
             used: 0,
             origin: zeros(),
@@ -62,83 +67,77 @@ impl Lbfgs {
             direction: zeros(),
             alphas: vec![0.0; memory],
             value: None,
-        })
+        }
     }
 
-    /// One iteration on the batch in `work.batch`. Where the objective cannot be made smaller, the
+    /// One iteration. Returns the terms before it. Where the objective cannot be made smaller, the
     /// parameters stay as they are.
-    pub fn step(
-        &mut self,
-        engine: &mut Engine,
-        net: &mut Autoencoder,
-        state: &mut State,
-        work: &mut Workspace,
-        mut group: Option<&mut Group>,
-        skip_zeros: bool,
-    ) -> Result<StepReport> {
-        let mut look = |net: &mut Autoencoder, state: &mut State, work: &mut Workspace| {
-            let report = gradient(engine, net, state, work, group.as_deref_mut(), skip_zeros)?;
-            let decay = match net.settings.lambda {
-                0.0 => 0.0,
-                lambda => lambda * net.weight_decay(),
-            };
-            Ok::<_, Error>((report.loss + report.penalty + decay, report))
-        };
-        let (value, before) = match self.value {
+    ///
+    /// # Errors
+    /// Those of [`Problem::evaluate`]; the parameters are as before then.
+    pub fn iterate(&mut self, problem: &mut impl Problem) -> Result<StepReport> {
+        let (value, report) = match self.value {
             Some(value) => value,
             None => {
-                let value = look(net, state, work)?;
-                self.gradient.copy_from_slice(&work.gradient);
+                let value = problem.evaluate()?;
+                self.gradient.copy_from_slice(problem.gradient());
                 value
             }
         };
-        self.origin.copy_from_slice(&net.parameters);
-        self.aim();
-        let mut slope = dot(&self.direction, &self.gradient);
-        if slope >= 0.0 {
-            // The picture of the curvature is wrong: begin it anew.
-            self.used = 0;
-            self.aim();
-            slope = dot(&self.direction, &self.gradient);
-        }
-        let steepest = dot(&self.gradient, &self.gradient).sqrt();
-        let first = if self.used == 0 { (1.0 / steepest).min(1.0) } else { 1.0 };
-        let start = Look { at: 0.0, value, slope, report: before };
-        let (origin, direction) = (&self.origin, &self.direction);
-        let found = search(start, first, |at| {
-            for ((w, &from), &along) in net.parameters.iter_mut().zip(origin).zip(direction) {
-                *w = from + at as f32 * along;
-            }
-            // Too far is no failure: there the objective is not finite.
-            let seen = look(net, state, work);
-            Ok(match seen {
-                Ok((value, report)) => {
-                    Look { at, value, slope: dot(direction, &work.gradient), report }
-                }
-                Err(Error::Diverged { .. }) => {
-                    Look { at, value: f64::INFINITY, slope: f64::INFINITY, report: before }
-                }
-                Err(error) => return Err(error),
-            })
-        });
-        let found = found.inspect_err(|_| net.parameters.copy_from_slice(&self.origin))?;
-        state.step += 1;
+        self.origin.copy_from_slice(problem.parameters());
+        let slope = self.choose_direction();
+        let length = dot(&self.gradient, &self.gradient).sqrt();
+        let first = if self.used == 0 { (1.0 / length).min(1.0) } else { 1.0 };
+        let start = Point { at: 0.0, value, slope, report };
+        let found = line_search(start, first, |at| self.evaluate(problem, at, report));
+        let found = found.inspect_err(|_| problem.parameters().copy_from_slice(&self.origin))?;
         match found {
-            Some(look) => {
-                self.remember(&net.parameters, &work.gradient);
-                self.value = Some((look.value, look.report));
+            Some(point) => {
+                self.remember(problem);
+                self.value = Some((point.value, point.report));
             }
             None => {
-                net.parameters.copy_from_slice(&self.origin);
+                problem.parameters().copy_from_slice(&self.origin);
                 self.used = 0;
-                self.value = Some((value, before));
+                self.value = Some((value, report));
             }
         }
-        Ok(before)
+        Ok(report)
     }
 
-    /// The direction: minus the gradient times the picture of the inverse curvature.
-    fn aim(&mut self) {
+    /// The objective and its slope at a point of the line search.
+    fn evaluate(&self, problem: &mut impl Problem, at: f64, report: StepReport) -> Result<Point> {
+        let line = self.origin.iter().zip(&self.direction);
+        for (w, (&from, &along)) in problem.parameters().iter_mut().zip(line) {
+            *w = from + at as f32 * along;
+        }
+        match problem.evaluate() {
+            Ok((value, report)) => {
+                Ok(Point { at, value, slope: dot(&self.direction, problem.gradient()), report })
+            }
+            // Too far is no failure: there the objective is not finite.
+            Err(Error::Diverged { .. }) => {
+                Ok(Point { at, value: f64::INFINITY, slope: f64::INFINITY, report })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Chooses the search direction, and returns the objective's slope along it.
+    fn choose_direction(&mut self) -> f64 {
+        self.apply_inverse_hessian();
+        let slope = dot(&self.direction, &self.gradient);
+        if slope < 0.0 {
+            return slope;
+        }
+        // The approximation is wrong: begin it anew.
+        self.used = 0;
+        self.apply_inverse_hessian();
+        dot(&self.direction, &self.gradient)
+    }
+
+    /// The direction: minus the gradient times the inverse-Hessian approximation (algorithm 7.4).
+    fn apply_inverse_hessian(&mut self) {
         let direction = &mut self.direction;
         for (d, &g) in direction.iter_mut().zip(&self.gradient) {
             *d = -g;
@@ -158,11 +157,12 @@ impl Lbfgs {
         }
     }
 
-    /// What the step changed; the new gradient becomes the old one.
-    fn remember(&mut self, parameters: &[f32], gradient: &[f32]) {
+    /// Keeps what the iteration changed; the new gradient becomes the old one.
+    fn remember(&mut self, problem: &mut impl Problem) {
         self.pairs.rotate_right(1);
         let newest = &mut self.pairs[0];
-        difference(&mut newest.parameters, parameters, &self.origin);
+        difference(&mut newest.parameters, problem.parameters(), &self.origin);
+        let gradient = problem.gradient();
         difference(&mut newest.gradient, gradient, &self.gradient);
         self.gradient.copy_from_slice(gradient);
         let product = dot(&newest.parameters, &newest.gradient);
@@ -177,28 +177,29 @@ impl Lbfgs {
     }
 }
 
-/// Places further and further away until one is good or a good one lies between two; then that.
-/// `None` if nothing smaller was found.
-fn search(
-    start: Look,
+/// Looks further and further away until a point is good or a good one lies between two; then between
+/// them. Returns a point that was evaluated last; `None` if no smaller value was found.
+fn line_search(
+    start: Point,
     first: f64,
-    mut look: impl FnMut(f64) -> Result<Look>,
-) -> Result<Option<Look>> {
-    let falls = |place: &Look| place.value <= start.value + FALL * place.at * start.slope;
-    let flat = |place: &Look| place.slope.abs() <= -FLATTEN * start.slope;
+    mut evaluate: impl FnMut(f64) -> Result<Point>,
+) -> Result<Option<Point>> {
+    let decreases =
+        |point: &Point| point.value <= start.value + SUFFICIENT_DECREASE * point.at * start.slope;
+    let is_flat = |point: &Point| point.slope.abs() <= -CURVATURE * start.slope;
     let (mut low, mut high) = (start, None);
     let mut at = first;
-    for _ in 0..LOOKS {
-        let place = look(at)?;
-        if !falls(&place) || (low.at > 0.0 && place.value >= low.value) {
-            high = Some(place);
-        } else if flat(&place) {
-            return Ok(Some(place));
-        } else if place.slope >= 0.0 {
-            (low, high) = (place, Some(low));
+    for _ in 0..MAX_EVALUATIONS {
+        let point = evaluate(at)?;
+        if !decreases(&point) || (low.at > 0.0 && point.value >= low.value) {
+            high = Some(point);
+        } else if is_flat(&point) {
+            return Ok(Some(point));
+        } else if point.slope >= 0.0 {
+            (low, high) = (point, Some(low));
         } else {
             // With no far end yet, go on; else nearer to it.
-            low = place;
+            low = point;
         }
         at = match high {
             None => 2.0 * at,
@@ -208,13 +209,13 @@ fn search(
             break;
         }
     }
-    // Rounding hides the rest of the slope: what falls is good enough, and it was the last but one
-    // to be looked at.
-    if low.at > 0.0 && low.value < start.value { look(low.at).map(Some) } else { Ok(None) }
+    // Rounding hides the rest of the slope: a smaller value is good enough, evaluated again to be
+    // the last.
+    if low.at > 0.0 && low.value < start.value { evaluate(low.at).map(Some) } else { Ok(None) }
 }
 
-/// The lowest point of the cubic through both places, kept off their ends.
-fn between(low: &Look, high: &Look) -> f64 {
+/// The lowest point of the cubic through both points, kept off their ends.
+fn between(low: &Point, high: &Point) -> f64 {
     let width = high.at - low.at;
     let middle = low.at + 0.5 * width;
     if !(high.value.is_finite() && high.slope.is_finite()) {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::network::layers::end;
 use crate::ranks::any;
 use crate::settings::{Code, LayerPenalty, Settings};
-use crate::training::step::StepReport;
+use crate::training::objective::StepReport;
 use crate::training::trainer::Trainer;
 
 impl Trainer {

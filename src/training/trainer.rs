@@ -1,24 +1,24 @@
-//! Training, a step at a time.
+//! The trainer: what drives the step.
 
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-#[cfg(feature = "model")]
-use crate::compute::ThreadPool;
 use crate::data::Order;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
+#[cfg(doc)]
 use crate::settings::Settings;
-#[cfg(feature = "model")]
-use crate::training::controller::Control;
-use crate::training::group::Group;
-use crate::training::lbfgs::Lbfgs;
-use crate::training::step::{StepReport, gather, gradient, step, take_step};
-use crate::training::workspace::{State, Workspace};
+use crate::training::early_stopping::EarlyStopping;
+use crate::training::gather::gather;
+use crate::training::lbfgs::{Lbfgs, Problem};
+use crate::training::objective::StepReport;
+use crate::training::reduction::Reduction;
+use crate::training::step::{step, step_with_gradient, value_and_gradient};
+use crate::training::workspace::Context;
 
 pub use super::builder::TrainerBuilder;
 
@@ -26,15 +26,12 @@ pub use super::builder::TrainerBuilder;
 /// threads, and all memory that a step needs.
 #[derive(Debug)]
 pub struct Trainer {
-    pub(crate) engine: Engine,
-    pub(crate) net: Autoencoder,
-    pub(crate) state: State,
+    pub(crate) cx: Context,
+    pub(crate) ranks: Reduction,
     pub(crate) lbfgs: Option<Lbfgs>,
-    pub(crate) work: Workspace,
-    pub(crate) batches: Order,
+    pub(crate) order: Order,
     pub(crate) samples: Samples,
-    pub(crate) skip_zeros: bool,
-    pub(crate) group: Option<Group>,
+    pub(crate) early_stopping: Option<EarlyStopping>,
 }
 
 impl Trainer {
@@ -50,23 +47,24 @@ impl Trainer {
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
     /// step), or the data has a feature that is not.
     pub fn step(&mut self) -> Result<StepReport> {
-        let Workspace { rows, part, .. } = &mut self.work;
+        let work = &mut self.cx.work;
         if self.lbfgs.is_some() {
             // The same batch each time: all samples, in their order.
-            rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
-        } else if self.group.as_ref().is_some_and(|group| group.sharded) {
-            self.batches.next(&mut rows[part.clone()]);
+            work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
+        } else if self.ranks.sharded {
+            self.order.next(&mut work.rows[work.part.clone()]);
         } else {
-            self.batches.next(rows);
+            self.order.next(&mut work.rows);
         }
-        let gathered = gather(&mut self.engine, &self.samples, &mut self.work);
+        let gathered = gather(&mut self.cx.engine, &self.samples, &mut self.cx.work);
         self.unless_failed(gathered)?;
         self.train()
     }
 
     /// One step on a batch of the caller's, row-major `[batch, features]`, scaled as the network is to
-    /// see it; of several ranks, each one's part of it ([`Trainer::batch_part`]). The trainer's place in its own samples stays. L-BFGS remembers value and gradient from
-    /// one step to the next: it wants the same batch at each, and knows nothing of another.
+    /// see it; of several ranks, each one's part of it
+    /// ([`Trainer::batch_part`]). The trainer's place in its own samples stays. L-BFGS keeps value and
+    /// gradient from one step to the next: it needs the same batch at each.
     ///
     /// # Errors
     /// As for [`Trainer::step`]; and the batch has another length than the settings say.
@@ -77,119 +75,117 @@ impl Trainer {
     }
 
     /// The objective's terms on a batch of the caller's, `[batch, features]`, and its gradient, laid
-    /// out as [`Autoencoder::parameters`], the weight decay's part in it. No weight, moment or count
-    /// of steps changes; but running means ([`Settings::rho_momentum`]) and the threshold of a
-    /// batch-top-k code follow this batch as they do a step's. (The first call may take memory for
-    /// the gradient.)
+    /// out as [`Autoencoder::parameters`], the weight decay's part in it. Nothing of the training
+    /// changes. (The first call may allocate memory for the gradient.)
     ///
     /// # Errors
     /// As for [`Trainer::step_on`].
     pub fn gradient_on(&mut self, batch: &[f32]) -> Result<(StepReport, &[f32])> {
         let taken = self.take(batch);
         self.unless_failed(taken)?;
-        let Trainer { engine, net, state, work, skip_zeros, group, .. } = self;
-        work.make_room_for_gradient(&net.settings);
-        let report = gradient(engine, net, state, work, group.as_mut(), *skip_zeros)?;
-        Ok((report, &work.gradient))
+        let report = value_and_gradient(&mut self.cx, &mut self.ranks)?;
+        Ok((report, &self.cx.work.gradient))
     }
 
     /// One step of the optimizer with a gradient of the caller's, laid out as
     /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
     /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
     /// the weight decay is expected in it, and that of tied weights to be the sum of both.
-    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw. Several
-    /// ranks must each give the same gradient, and an error is a rank's own.
+    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw; its
+    /// running means ([`Settings::rho_momentum`]) and its threshold of a batch-top-k code are
+    /// followed. Several ranks must each give the same gradient, and an error is a rank's own.
     ///
     /// # Errors
-    /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which looks for
+    /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which evaluates
     /// gradients itself.
     pub fn step_with(&mut self, gradient: &[f32]) -> Result<()> {
-        let Trainer { engine, net, state, work, .. } = self;
-        let (have, want) = (gradient.len(), net.parameters.len());
-        if have != want {
+        let (have, expected) = (gradient.len(), self.cx.net.parameters.len());
+        if have != expected {
             return Err(Error::Shape(format!(
-                "a gradient of {have} numbers; {want} were expected"
+                "expected a gradient of {expected} numbers, one for each parameter, got {have}"
             )));
         }
         if let Some(at) = gradient.iter().position(|g| !g.is_finite()) {
             let g = gradient[at];
-            return Err(Error::Shape(format!("number {at} of the gradient is {g}")));
+            return Err(Error::Shape(format!(
+                "expected a gradient of finite numbers, got {g} at position {at}"
+            )));
         }
         if self.lbfgs.is_some() {
-            let problem = "L-BFGS looks for gradients itself; use another for those from outside";
+            let problem = "L-BFGS evaluates gradients itself; use another optimizer for your own";
             return Err(Error::setting("optimizer", problem));
         }
-        work.make_room_for_gradient(&net.settings);
+        let work = &mut self.cx.work;
+        work.allocate_gradient(&self.cx.net.settings);
         work.gradient.copy_from_slice(gradient);
-        take_step(engine, net, state, work);
-        Ok(())
+        step_with_gradient(&mut self.cx)
     }
 
     /// Which samples of a batch are this rank's: all, where there are no others.
     pub fn batch_part(&self) -> Range<usize> {
-        self.work.part.clone()
+        self.cx.work.part.clone()
     }
 
-    /// Time that its steps have spent in what ranks tell each other, waiting for others included.
+    /// Time that its steps have spent in sums over ranks, waiting for others included.
     pub fn communication_time(&self) -> Duration {
-        self.group.as_ref().map_or(Duration::ZERO, |group| group.waited)
+        self.ranks.waited
     }
 
-    /// What this rank has, unless a rank has failed. All of them ask.
+    /// This rank's result, unless another rank has failed; all ranks call it.
     pub(crate) fn unless_any_failed<T>(&self, own: Result<T>) -> Result<T> {
-        match self.ranks() {
-            Some(ranks) => agree(ranks, own, |_| String::new()),
-            None => own,
+        if self.ranks.is_alone() {
+            return own;
         }
+        agree(&self.ranks.ranks, own, |_| String::new())
     }
 
-    /// If this rank has failed where the others go on to a step, tells them.
+    /// If this rank has failed where the others go on to a step, makes that fail, too.
     fn unless_failed<T>(&mut self, outcome: Result<T>) -> Result<T> {
-        if let (Err(_), Some(group)) = (&outcome, &mut self.group) {
-            group.fail(&self.net.settings, &mut self.work);
+        if outcome.is_err() {
+            self.ranks.fail(&mut self.cx.engine, &mut self.cx.work);
         }
         outcome
     }
 
-    /// The ranks it is one of.
+    /// The ranks it is one of, if there are several.
     pub(crate) fn ranks(&self) -> Option<&SharedRanks> {
-        self.group.as_ref().map(|group| &group.ranks)
+        (!self.ranks.is_alone()).then_some(&self.ranks.ranks)
     }
 
     /// Whether its samples are a rank's own.
     pub(crate) fn is_sharded(&self) -> bool {
-        self.group.as_ref().is_some_and(|group| group.sharded)
+        self.ranks.sharded
     }
 
     /// Gives every rank what rank 0 has. Returns the place of that in the order of its samples.
     pub(crate) fn follow(&mut self) -> (u64, usize) {
-        let Trainer { group, net, state, batches, .. } = self;
-        let place = batches.position();
-        group.as_mut().map_or(place, |group| group.follow(net, state, place))
+        let place = self.order.position();
+        self.ranks.broadcast(&mut self.cx, place)
     }
 
     /// Copies a batch of the caller's.
     fn take(&mut self, batch: &[f32]) -> Result<()> {
-        if batch.len() != self.work.batch.len() {
-            let (have, want) = (batch.len(), self.work.batch.len());
-            return Err(Error::Shape(format!("a batch of {have} numbers; {want} were expected")));
+        let (have, expected) = (batch.len(), self.cx.work.batch.len());
+        if have != expected {
+            return Err(Error::Shape(format!(
+                "expected a batch of {expected} numbers, samples by features, got {have}"
+            )));
         }
-        self.work.batch.copy_from_slice(batch);
+        self.cx.work.batch.copy_from_slice(batch);
         Ok(())
     }
 
+    /// Trains on the batch in the workspace.
     fn train(&mut self) -> Result<StepReport> {
-        let Trainer { engine, net, state, work, lbfgs, skip_zeros, group, .. } = self;
-        let group = group.as_mut();
-        match lbfgs {
-            Some(lbfgs) => lbfgs.step(engine, net, state, work, group, *skip_zeros),
-            None => step(engine, net, state, work, group, *skip_zeros),
-        }
+        let Trainer { cx, ranks, lbfgs, .. } = self;
+        let Some(lbfgs) = lbfgs else { return step(cx, ranks) };
+        let report = lbfgs.iterate(&mut Batch { cx, ranks })?;
+        cx.state.step += 1;
+        Ok(report)
     }
 
-    /// Steps until so many more are done or `after`, called with the trainer and the report after
-    /// each, says to stop. Of several ranks, all stop after the step that follows the one at which one
-    /// says so.
+    /// Takes `steps` steps, or fewer if `after`, called with the trainer and the report after each,
+    /// breaks. Of several ranks, all stop after the step that follows the one at which one breaks.
     ///
     /// # Errors
     /// As for [`Trainer::step`]; and, once an epoch, those of [`Samples::unchanged`].
@@ -198,31 +194,22 @@ impl Trainer {
         steps: u64,
         mut after: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
     ) -> Result<()> {
-        if let Some(group) = &mut self.group {
-            (group.stop, group.stopped) = (false, false);
-        }
-        let (mut checked, _) = self.batches.position();
+        self.ranks.begin_run();
+        let (mut checked, _) = self.order.position();
         for _ in 0..steps {
-            let (epoch, _) = self.batches.position();
+            let (epoch, _) = self.order.position();
             if epoch != checked {
                 checked = epoch;
                 let unchanged = self.samples.unchanged();
                 self.unless_failed(unchanged)?;
             }
             let report = self.step()?;
-            let stop = after(self, report).is_break();
-            let stopped = match &mut self.group {
-                None => stop,
-                Some(group) => {
-                    group.stop |= stop;
-                    group.stopped
-                }
-            };
-            if stopped {
+            let asks = after(self, report).is_break();
+            if self.ranks.agree_to_stop(asks) {
                 break;
             }
         }
-        let unchanged = match self.batches.position().0 == checked {
+        let unchanged = match self.order.position().0 == checked {
             true => Ok(()),
             false => self.samples.unchanged(),
         };
@@ -231,91 +218,63 @@ impl Trainer {
 
     /// Steps done.
     pub fn steps(&self) -> u64 {
-        self.state.step
+        self.cx.state.step
     }
 
     /// The engine, and the network it computes.
     pub(crate) fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
-        (&mut self.engine, &self.net)
+        (&mut self.cx.engine, &self.cx.net)
     }
 
     /// Gives parameters new values, and their moments 0.
     pub(crate) fn overwrite(&mut self, places: &[usize], values: &[f32]) {
         for (&at, &value) in places.iter().zip(values) {
-            self.net.parameters[at] = value;
-            self.state.first[at] = 0.0;
-            self.state.second[at] = 0.0;
+            self.cx.net.parameters[at] = value;
+            self.cx.state.first[at] = 0.0;
+            self.cx.state.second[at] = 0.0;
         }
-    }
-
-    /// What it trains on.
-    #[cfg(feature = "model")]
-    pub(crate) fn samples(&self) -> &Samples {
-        &self.samples
-    }
-
-    /// The threads, and all numbers that training changes: parameters and moments; running means.
-    #[cfg(feature = "model")]
-    #[allow(clippy::type_complexity)]
-    pub(crate) fn numbers(&mut self) -> (&mut ThreadPool, [&[f32]; 3], &[Vec<f32>]) {
-        let State { first, second, running_means, .. } = &self.state;
-        (&mut self.engine.pool, [&self.net.parameters, first, second], running_means)
-    }
-
-    /// What the controller remembers.
-    #[cfg(feature = "model")]
-    pub(crate) fn control(&self) -> Control {
-        self.state.control
-    }
-
-    /// Where it is in the order of the samples; see [`Order::position`].
-    #[cfg(feature = "model")]
-    pub(crate) fn position(&self) -> (u64, usize) {
-        self.batches.position()
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.
     pub fn objective(&self, report: StepReport) -> f64 {
-        let Settings { lambda, .. } = self.net.settings;
-        let decay = if lambda > 0.0 { lambda * self.net.weight_decay() } else { 0.0 };
-        report.loss + report.penalty + decay
+        self.cx.net.objective(report)
     }
 
     /// Mean activation of each unit of every hidden layer over the last batch: a list a layer, a number
     /// a unit, 0 before the first batch.
     pub fn rho_hat(&self) -> &[Vec<f32>] {
-        &self.work.rho_hat
+        &self.cx.work.means
     }
 
     /// Mean activation of every hidden layer over the last batch.
     pub fn mean_activations(&self) -> impl Iterator<Item = f64> {
-        self.work.rho_hat.iter().map(|units| mean_activation(units))
+        self.cx.work.means.iter().map(|units| mean_activation(units))
     }
 
     /// The network as it is now.
     pub fn autoencoder(&self) -> &Autoencoder {
-        &self.net
+        &self.cx.net
     }
 
     /// The network as it is now, to change its weights, as [`Autoencoder::parameters_mut`] gives them.
     /// Moments stay as they are; under L-BFGS, which remembers value and gradient, leave it alone.
     pub fn autoencoder_mut(&mut self) -> &mut Autoencoder {
-        &mut self.net
+        &mut self.cx.net
     }
 
     /// The network, the training being over.
     pub fn into_autoencoder(self) -> Autoencoder {
-        self.net
+        self.cx.net
     }
 
     /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
-        (&self.state.first, &self.state.second)
+        (&self.cx.state.first, &self.cx.state.second)
     }
 
     /// The threads and the instruction set.
     pub fn engine(&mut self) -> &mut Engine {
-        &mut self.engine
+        &mut self.cx.engine
     }
 
     /// The objective over a data set, and the mean activations.
@@ -323,7 +282,7 @@ impl Trainer {
     /// # Errors
     /// Those of [`Autoencoder::evaluate`].
     pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        self.net.evaluate(&mut self.engine, samples)
+        self.cx.net.evaluate(&mut self.cx.engine, samples)
     }
 
     /// Codes of samples, `[samples, code]`.
@@ -331,7 +290,7 @@ impl Trainer {
     /// # Errors
     /// Those of [`Autoencoder::encode`].
     pub fn encode(&mut self, samples: &Samples) -> Result<Vec<f32>> {
-        self.net.encode(&mut self.engine, samples)
+        self.cx.net.encode(&mut self.cx.engine, samples)
     }
 
     /// Reconstructions `[samples, features]` from codes `[samples, code]`.
@@ -339,7 +298,7 @@ impl Trainer {
     /// # Errors
     /// Those of [`Autoencoder::decode`].
     pub fn decode(&mut self, codes: &[f32]) -> Result<Vec<f32>> {
-        self.net.decode(&mut self.engine, codes)
+        self.cx.net.decode(&mut self.cx.engine, codes)
     }
 
     /// Reconstructions of samples, `[samples, features]`.
@@ -347,6 +306,27 @@ impl Trainer {
     /// # Errors
     /// Those of [`Autoencoder::reconstruct`].
     pub fn reconstruct(&mut self, samples: &Samples) -> Result<Vec<f32>> {
-        self.net.reconstruct(&mut self.engine, samples)
+        self.cx.net.reconstruct(&mut self.cx.engine, samples)
+    }
+}
+
+/// A batch as L-BFGS minimizes its objective.
+struct Batch<'a> {
+    cx: &'a mut Context,
+    ranks: &'a mut Reduction,
+}
+
+impl Problem for Batch<'_> {
+    fn parameters(&mut self) -> &mut [f32] {
+        &mut self.cx.net.parameters
+    }
+
+    fn evaluate(&mut self) -> Result<(f64, StepReport)> {
+        let report = value_and_gradient(self.cx, self.ranks)?;
+        Ok((self.cx.net.objective(report), report))
+    }
+
+    fn gradient(&self) -> &[f32] {
+        &self.cx.work.gradient
     }
 }

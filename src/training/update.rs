@@ -1,52 +1,194 @@
-//! From gradients that are all in memory to new weights: where they are clipped or tied weights
-//! share them, and for optimizers that no kernel is fused with.
+//! From gradients to new parameters.
 
+use std::mem;
 use std::ops::Range;
 
-use sae_kernels::{AdamOptions, Isa, Matrix, Momentum, Rule, add_weight_decay};
+use sae_kernels::{MatrixMut, Parts, add_weight_decay};
 
 use crate::compute::{Engine, row_parts};
-use crate::network::autoencoder::Autoencoder;
-use crate::network::layers::{Layer, end, for_each_twin, tie};
-use crate::settings::{Code, Optimizer, Settings};
-use crate::training::workspace::{State, Workspace};
+use crate::error::{Error, Result};
+use crate::network::layers::{Layer, end, normalise_row};
+use crate::settings::Settings;
+use crate::training::backward::{Sink, backward};
+use crate::training::optimizer::{rule, update_span};
+use crate::training::reduction::Reduction;
+use crate::training::workspace::Context;
 
-/// The optimizer's rule of a step, which adds `lambda` w to gradients.
-pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
-    let &Settings { beta1, beta2, epsilon, .. } = settings;
-    let (learning_rate, weight_decay) = (settings.learning_rate_of(step), lambda);
-    let decoupled_decay = match settings.optimizer {
-        Optimizer::Momentum { momentum } => {
-            return Rule::Momentum(Momentum { learning_rate, momentum, weight_decay });
-        }
-        Optimizer::AdamW { decay } => decay,
-        _ => 0.0,
-    };
-    AdamOptions { learning_rate, beta1, beta2, epsilon, weight_decay, decoupled_decay }
-        .at_step(step)
+/// From the output layer's delta to new parameters.
+///
+/// # Errors
+/// [`Error::Diverged`] where gradients are clipped and are not finite; nothing has changed then.
+pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
+    let settings = &cx.net.settings;
+    let rule = rule(settings, settings.lambda, cx.state.step + 1);
+    if needs_whole_gradient(settings) {
+        gradient(cx, ranks);
+        apply_gradient(cx)?;
+    } else if ranks.is_alone() {
+        backward(cx, &mut Sink::Update(rule));
+    } else {
+        let layers_end = end(&cx.work.layers);
+        ranks.sum_gradient(layers_end, None, |gradient| {
+            backward(cx, &mut Sink::Buffer(gradient));
+            while let Some((start, sum)) = gradient.next_sum() {
+                update_span(cx, &rule, start, sum);
+            }
+        });
+    }
+    constrain(cx);
+    Ok(())
 }
 
-/// Adds the weight decay's part to the gradient, and gives tied weights the sum of both of theirs.
-pub(crate) fn complete(isa: Isa, net: &Autoencoder, work: &mut Workspace) {
-    let Autoencoder { settings, parameters, .. } = net;
-    let Workspace { layers, gradient, .. } = work;
+/// Whether no parameter may change before the last gradient is known.
+pub(crate) fn needs_whole_gradient(settings: &Settings) -> bool {
+    settings.tied || settings.clip > 0.0
+}
+
+/// The gradient of the whole batch, the weight decay's part and tied weights' sums in it, to the
+/// workspace.
+pub(crate) fn gradient(cx: &mut Context, ranks: &mut Reduction) {
+    cx.work.allocate_gradient(&cx.net.settings);
+    let mut all = mem::take(&mut cx.work.gradient);
+    ranks.sum_gradient(end(&cx.work.layers), Some(&mut all), |gradient| {
+        backward(cx, &mut Sink::Buffer(gradient));
+        while gradient.next_sum().is_some() {}
+    });
+    let settings = &cx.net.settings;
     if settings.lambda > 0.0 {
-        let lambda = settings.lambda as f32;
-        for layer in &*layers {
-            let (weights, gradient) =
-                (&parameters[layer.weights()], &mut gradient[layer.weights()]);
-            add_weight_decay(isa, lambda, weights, gradient);
+        for layer in &cx.work.layers {
+            let weights = &cx.net.parameters[layer.weights()];
+            let gradient = &mut all[layer.weights()];
+            divided_add_weight_decay(&mut cx.engine, settings.lambda as f32, weights, gradient);
         }
     }
     if settings.tied {
-        for_each_twin(layers, |here, there| {
-            let sum = gradient[here] + gradient[there];
-            (gradient[here], gradient[there]) = (sum, sum);
+        let add = |here: &mut f32, there: &mut f32| {
+            let sum = *here + *there;
+            (*here, *there) = (sum, sum);
+        };
+        for_each_twin(&mut cx.engine, &cx.work.layers, &mut all, add);
+    }
+    cx.work.gradient = all;
+}
+
+/// Clips the gradient in the workspace and takes the optimizer's step with it.
+///
+/// # Errors
+/// [`Error::Diverged`] if it is to be clipped and is not finite.
+pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
+    clip(cx)?;
+    let all = mem::take(&mut cx.work.gradient);
+    // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
+    let rule = rule(&cx.net.settings, 0.0, cx.state.step + 1);
+    update_span(cx, &rule, 0, &all);
+    cx.work.gradient = all;
+    Ok(())
+}
+
+/// Ties what is tied and brings to length 1 what has length 1.
+pub(crate) fn constrain(cx: &mut Context) {
+    let Context { engine, net, work, .. } = cx;
+    if net.settings.tied {
+        let copy = |here: &mut f32, there: &mut f32| *there = *here;
+        for_each_twin(engine, &work.layers, &mut net.parameters, copy);
+    }
+    if net.settings.unit_norm {
+        let layer = work.layers[net.settings.encoder_layers()];
+        let division = engine.divide(layer.inputs, 8 * layer.outputs);
+        let weights = &mut net.parameters[layer.weights()];
+        let rows = Parts::rows(MatrixMut::new(weights, layer.inputs, layer.outputs), division);
+        engine.pool.run(division.parts(), |part, _| {
+            let mut rows = rows.take(part);
+            (0..rows.shape().0).for_each(|row| normalise_row(rows.row_mut(row)));
         });
     }
 }
 
-/// The sum of products, in eight `f64` sums that take turns.
+/// Scales a gradient that is longer than the settings allow to that length.
+fn clip(cx: &mut Context) -> Result<()> {
+    let Context { engine, net, state, work, .. } = cx;
+    let clip = net.settings.clip;
+    if clip == 0.0 {
+        return Ok(());
+    }
+    let mut square = |numbers: &[f32]| {
+        engine.sum(numbers.len(), |block| dot(&numbers[block.clone()], &numbers[block]))
+    };
+    let mut sum = square(&work.gradient);
+    if net.settings.tied {
+        // Tied weights count once.
+        let twins = &work.layers[work.layers.len() / 2..];
+        sum -= twins.iter().map(|twin| square(&work.gradient[twin.weights()])).sum::<f64>();
+    }
+    let norm = sum.max(0.0).sqrt();
+    if !sum.is_finite() {
+        return Err(Error::Diverged { step: state.step + 1 });
+    }
+    if norm > clip {
+        let scale = (clip / norm) as f32;
+        let division = engine.divide(work.gradient.len(), 4);
+        let gradient = row_parts(&mut work.gradient, division);
+        engine.pool.run(division.parts(), |part, _| {
+            gradient.take(part).into_row().iter_mut().for_each(|g| *g *= scale);
+        });
+    }
+    Ok(())
+}
+
+/// [`add_weight_decay`], numbers divided among the threads.
+fn divided_add_weight_decay(engine: &mut Engine, lambda: f32, weights: &[f32], to: &mut [f32]) {
+    let division = engine.divide(to.len(), 8);
+    let gradient = row_parts(to, division);
+    let isa = engine.isa;
+    engine.pool.run(division.parts(), |part, _| {
+        let weights = &weights[division.range(part)];
+        add_weight_decay(isa, lambda, weights, gradient.take(part).into_row());
+    });
+}
+
+/// Calls `f` with each number of an encoder layer's weights and its twin in the decoder; inputs
+/// divided among the threads.
+fn for_each_twin(
+    engine: &mut Engine,
+    layers: &[Layer],
+    flat: &mut [f32],
+    f: impl Fn(&mut f32, &mut f32) + Sync,
+) {
+    /// Rows and columns at a time: both blocks fit the L1 cache.
+    const BLOCK: usize = 32;
+    for (index, layer) in layers[..layers.len() / 2].iter().enumerate() {
+        let twin = layers[layers.len() - 1 - index];
+        let (lower, upper) = flat.split_at_mut(twin.start);
+        let (inputs, units) = (layer.inputs, layer.outputs);
+        let here = MatrixMut::new(&mut lower[layer.weights()], inputs, units);
+        let there = MatrixMut::new(&mut upper[..units * inputs], units, inputs);
+        let division = engine.divide(inputs, 8 * units);
+        let (here, there) = (Parts::rows(here, division), Parts::columns(there, division));
+        engine.pool.run(division.parts(), |part, _| {
+            let (mut here, mut there) = (here.take(part), there.take(part));
+            for (inputs, units) in blocks(here.shape(), BLOCK) {
+                for unit in units {
+                    let there = &mut there.row_mut(unit)[inputs.clone()];
+                    for (input, there) in inputs.clone().zip(there) {
+                        f(&mut here.row_mut(input)[unit], there);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The blocks of a matrix, as rows and columns.
+fn blocks(
+    (rows, cols): (usize, usize),
+    side: usize,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let ranges =
+        move |len: usize| (0..len).step_by(side).map(move |start| start..len.min(start + side));
+    ranges(rows).flat_map(move |rows| ranges(cols).map(move |cols| (rows.clone(), cols)))
+}
+
+/// The sum of products, in eight interleaved `f64` accumulators.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     let (a8, a_rest) = a.as_chunks::<8>();
     let (b8, b_rest) = b.as_chunks::<8>();
@@ -58,105 +200,4 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     }
     let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
     sums.iter().sum::<f64>() + rest.sum::<f64>()
-}
-
-/// The gradient's length; tied weights count once.
-fn norm(net: &Autoencoder, work: &Workspace) -> f64 {
-    let square = |numbers: &[f32]| dot(numbers, numbers);
-    let mut sum = square(&work.gradient);
-    if net.settings.tied {
-        let twins = &work.layers[work.layers.len() / 2..];
-        sum -= twins.iter().map(|twin| square(&work.gradient[twin.weights()])).sum::<f64>();
-    }
-    sum.max(0.0).sqrt()
-}
-
-/// Clips the gradient and takes the optimizer's step with it.
-pub(crate) fn apply(
-    engine: &mut Engine,
-    net: &mut Autoencoder,
-    state: &mut State,
-    work: &mut Workspace,
-) {
-    let clip = net.settings.clip;
-    if clip > 0.0 {
-        let norm = norm(net, work);
-        if norm > clip {
-            let scale = (clip / norm) as f32;
-            work.gradient.iter_mut().for_each(|g| *g *= scale);
-        }
-    }
-    let Autoencoder { settings, parameters, .. } = net;
-    let learned = learned(settings, parameters);
-    let parameters = &mut parameters[..learned];
-    let gradient = &work.gradient[..learned];
-    let (first, second) = (&mut state.first[..learned], &mut state.second[..learned]);
-    // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
-    let decoupled = rule(settings, 0.0, state.step);
-    let plain = decoupled.without_weight_decay();
-    let mut sweep = |range: Range<usize>, rule: Rule| {
-        let all = [&mut *parameters, &mut *first, &mut *second];
-        let numbers = all.map(|flat| &mut flat[range.clone()]);
-        sweep(engine, &rule, numbers, &gradient[range]);
-    };
-    for layer in &work.layers {
-        sweep(layer.weights(), decoupled);
-        sweep(layer.biases(), plain);
-    }
-    if let Some(last) = work.layers.last()
-        && last.biases().end < learned
-    {
-        sweep(last.biases().end..learned, plain);
-    }
-    if settings.tied {
-        tie(&work.layers, parameters);
-    }
-}
-
-/// How many of the parameters, from the first, are learned by gradients.
-fn learned(settings: &Settings, parameters: &[f32]) -> usize {
-    match settings.code {
-        // Its threshold is no weight.
-        Code::BatchTopK(_) => parameters.len() - 1,
-        _ => parameters.len(),
-    }
-}
-
-/// A run of parameters, with their moments and their gradient, through the optimizer; numbers divided
-/// among the threads.
-fn sweep(engine: &mut Engine, rule: &Rule, [w, m, v]: [&mut [f32]; 3], gradient: &[f32]) {
-    let division = engine.divide(gradient.len(), 16);
-    let [w, m, v] = [w, m, v].map(|numbers| row_parts(numbers, division));
-    let isa = engine.isa;
-    engine.pool.run(division.parts(), |part, _| {
-        let gradient = Matrix::from_row(&gradient[division.range(part)]);
-        rule.update_rows(isa, w.take(part), m.take(part), v.take(part), gradient);
-    });
-}
-
-/// Adam's step for the parameters from `start` on, of which this is the gradient, without the weight
-/// decay's part.
-pub(crate) fn apply_piece(
-    engine: &mut Engine,
-    net: &mut Autoencoder,
-    state: &mut State,
-    layers: &[Layer],
-    start: usize,
-    numbers: &[f32],
-) {
-    let Autoencoder { settings, parameters, .. } = net;
-    let decaying = rule(settings, settings.lambda, state.step);
-    let plain = decaying.without_weight_decay();
-    let weights = layers.iter().map(|layer| (layer.weights(), &decaying));
-    let biases = layers.iter().map(|layer| (layer.biases(), &plain));
-    let gate = (end(layers)..learned(settings, parameters), &plain);
-    for (range, rule) in weights.chain(biases).chain([gate]) {
-        let range = range.start.max(start)..range.end.min(start + numbers.len());
-        if range.is_empty() {
-            continue;
-        }
-        let all = [&mut *parameters, &mut state.first, &mut state.second];
-        let gradient = &numbers[range.start - start..range.end - start];
-        sweep(engine, rule, all.map(|flat| &mut flat[range.clone()]), gradient);
-    }
 }

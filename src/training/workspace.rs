@@ -2,38 +2,69 @@
 
 use std::ops::Range;
 
+use sae_kernels::Matrix;
+
+use crate::compute::Engine;
+use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Gate;
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
 use crate::training::controller::Control;
+use crate::training::objective::{BatchSums, Observed};
 
-/// Every buffer that a step needs, allocated once.
+/// All that a step reads and changes, on this rank.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub engine: Engine,
+    pub net: Autoencoder,
+    pub state: State,
+    pub work: Workspace,
+    /// Whether inputs that are 0 are left out where that saves work.
+    pub skip_zeros: bool,
+}
+
+impl Context {
+    /// The last batch as the objective needs it.
+    pub fn observed(&self) -> Observed<'_> {
+        let Workspace { sums, means, running_means, .. } = &self.work;
+        Observed { samples: self.net.settings.batch, sums, means, running_means }
+    }
+}
+
+/// Every buffer that a step needs, allocated once; `n` is the number of this rank's samples.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub layers: Vec<Layer>,
-    /// The samples of the batch, those of all ranks.
+    /// Numbers of the batch's samples, those of all ranks.
     pub rows: Vec<u32>,
-    /// Which of them are this rank's: `n`, all where there are no ranks.
+    /// Which of them are this rank's.
     pub part: Range<usize>,
-    /// `[n, d]`
+    /// `[n, features]`
     pub batch: Vec<f32>,
-    /// What the network sees of it, `[n, d]`, where that is something else.
+    /// The corrupted batch, `[n, features]`, if the settings corrupt it.
     pub corrupted: Vec<f32>,
-    /// Of every hidden layer, `[n, out]`.
+    /// Of every hidden layer, `[n, units]`.
     pub activations: Vec<Vec<f32>>,
-    /// Of every layer, `[n, out]`.
+    /// Of every layer, `[n, units]`.
     pub deltas: Vec<Vec<f32>>,
-    /// Of every hidden layer: column sums, then mean activations.
-    pub rho_hat: Vec<Vec<f32>>,
-    /// Of every hidden layer: the KL penalty's gradient for each activation.
+    /// Sums over the batch.
+    pub sums: BatchSums,
+    /// rho_hat: mean activations of every hidden layer over the batch, `[units]`.
+    pub means: Vec<Vec<f32>>,
+    /// Running means with this batch, where [`State::running_means`] are kept; committed by a step.
+    pub running_means: Vec<Vec<f32>>,
+    /// The smallest activation that batch-top-k kept in this batch.
+    pub smallest_kept: Option<f32>,
+    /// Whether the last batch's running means and threshold wait to be committed.
+    pub uncommitted: bool,
+    /// Of every hidden layer: the KL penalty's gradient for each activation, `[units]`.
     pub penalties: Vec<Vec<f32>>,
-    /// Of every layer, `[out]`.
+    /// Of every layer, `[units]`.
     pub bias_gradients: Vec<Vec<f32>>,
     /// Of every feature.
     pub losses: Vec<f32>,
-    pub sums: BatchSums,
     pub gate: Gate,
-    /// Laid out as the parameters, where all of it is wanted at once.
+    /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
     pub gradient: Vec<f32>,
 }
 
@@ -42,58 +73,55 @@ impl Workspace {
     pub fn new(settings: &Settings, part: Range<usize>, threads: usize) -> Self {
         let n = part.len();
         let layers = layout(&settings.layers);
-        let hidden = &layers[..layers.len() - 1];
-        let per_unit = |layers: &[Layer]| layers.iter().map(|l| vec![0.0; l.outputs]).collect();
-        let per_sample =
-            |layers: &[Layer]| layers.iter().map(|l| vec![0.0; n * l.outputs]).collect();
+        let hidden = &settings.layers[1..settings.layers.len() - 1];
+        let units = &settings.layers[1..];
         let corrupts = settings.corruption != Corruption::None;
-        let mut work = Workspace {
+        Workspace {
             rows: vec![0; settings.batch],
             part,
             batch: vec![0.0; n * layers[0].inputs],
             corrupted: vec![0.0; if corrupts { n * layers[0].inputs } else { 0 }],
-            activations: per_sample(hidden),
-            deltas: per_sample(&layers),
-            rho_hat: per_unit(hidden),
-            penalties: per_unit(hidden),
-            bias_gradients: per_unit(&layers),
+            activations: zeros(hidden, n),
+            deltas: zeros(units, n),
+            sums: BatchSums::new(hidden),
+            means: zeros(hidden, 1),
+            running_means: running_means(settings),
+            smallest_kept: None,
+            uncommitted: false,
+            penalties: zeros(hidden, 1),
+            bias_gradients: zeros(units, 1),
             losses: vec![0.0; layers[0].inputs],
-            sums: BatchSums { magnitudes: vec![0.0; hidden.len()], ..BatchSums::default() },
             gate: Gate::new(settings, n, threads),
             gradient: Vec::new(),
             layers,
-        };
-        if settings.wants_gradient() {
-            work.make_room_for_gradient(settings);
         }
-        work
     }
 
-    pub fn make_room_for_gradient(&mut self, settings: &Settings) {
+    /// Allocates the gradient's buffer, once.
+    pub fn allocate_gradient(&mut self, settings: &Settings) {
         self.gradient.resize(end(&self.layers) + settings.gate_parameters(), 0.0);
     }
 }
 
-/// What the objective's terms and the controller's measure are made of, besides the activations' sums:
-/// sums over a batch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BatchSums {
-    /// Of the losses of all features.
-    pub loss: f64,
-    /// Units of a JumpReLU's code that are not 0.
-    pub jumps: f64,
-    /// Units of the layer that is steered that are active.
-    pub active: f64,
-    /// Of every hidden layer, if it is signed and somebody asks: |a|.
-    pub magnitudes: Vec<f64>,
+/// What the network sees of a batch, `[n, features]`: the corrupted one where there is one.
+pub(crate) fn seen<'a>(batch: &'a [f32], corrupted: &'a [f32], features: usize) -> Matrix<'a> {
+    let seen = if corrupted.is_empty() { batch } else { corrupted };
+    Matrix::new(seen, seen.len() / features, features)
 }
 
-impl BatchSums {
-    /// All of them.
-    pub fn numbers(&mut self) -> impl Iterator<Item = &mut f64> {
-        let BatchSums { loss, jumps, active, magnitudes } = self;
-        [loss, jumps, active].into_iter().chain(magnitudes)
-    }
+/// A buffer of `samples` rows for each layer of these sizes.
+fn zeros(sizes: &[usize], samples: usize) -> Vec<Vec<f32>> {
+    sizes.iter().map(|&units| vec![0.0; samples * units]).collect()
+}
+
+/// Running means of every hidden layer, empty where none are kept.
+fn running_means(settings: &Settings) -> Vec<Vec<f32>> {
+    let running_means = (0..settings.layers.len() - 2).map(|layer| {
+        let kl = settings.penalty_of(layer).is_some_and(|penalty| penalty.beta > 0.0);
+        let kept = kl && settings.rho_momentum > 0.0;
+        vec![0.0; if kept { settings.layers[layer + 1] } else { 0 }]
+    });
+    running_means.collect()
 }
 
 /// All that training changes besides the network.
@@ -104,23 +132,19 @@ pub(crate) struct State {
     /// Adam's second moment.
     pub second: Vec<f32>,
     pub step: u64,
-    /// Of every hidden layer, if wanted: running mean activations.
+    /// Running mean activations of every hidden layer; empty where none are kept.
     pub running_means: Vec<Vec<f32>>,
     pub control: Control,
 }
 
 impl State {
+    /// Before the first step of a network with so many parameters.
     pub fn new(settings: &Settings, parameters: usize) -> Self {
-        let running_means = (0..settings.layers.len() - 2).map(|layer| {
-            let kl = settings.penalty_of(layer).is_some_and(|penalty| penalty.beta > 0.0);
-            let wanted = kl && settings.rho_momentum > 0.0;
-            vec![0.0; if wanted { settings.layers[layer + 1] } else { 0 }]
-        });
         State {
             first: vec![0.0; parameters],
             second: vec![0.0; parameters],
             step: 0,
-            running_means: running_means.collect(),
+            running_means: running_means(settings),
             control: Control::default(),
         }
     }

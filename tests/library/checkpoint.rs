@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::common::pixels;
 use crate::folder::Folder;
 use sae::{
-    Code, Corruption, Isa, Measure, Optimizer, Samples, Schedule, Target, Trainer, TrainerBuilder,
+    Autoencoder, Code, Corruption, Isa, Measure, Optimizer, Samples, Scaling, Schedule, Target,
+    Trainer, TrainerBuilder,
     compute::ThreadPool,
     files::{Checkpoint, Checkpoints},
 };
@@ -216,10 +217,7 @@ fn other_settings_and_data_are_refused() {
     let mut values = pixels(3, SAMPLES, FEATURES);
     values[FEATURES * 31 + 4] += 0.25;
     let other = Samples::from_values(values, FEATURES).unwrap();
-    assert_eq!(
-        problem(resume(), &other),
-        "checkpoint of a training on 50 other samples of as many features"
-    );
+    assert_eq!(problem(resume(), &other), "checkpoint of a training on 50 other samples");
 }
 
 #[test]
@@ -250,4 +248,91 @@ fn leftovers_go_at_the_next_start() {
     Checkpoints::new(&path, 2, &trainer).unwrap();
     assert!(!left.exists());
     assert!(others.iter().all(|name| folder.0.join(name).exists()));
+}
+
+/// Checkpoints of version 0.1 after 12 steps on 40 images, and the model after 30: what the
+/// controller and running means remember, and thresholds, noise and decay.
+#[test]
+fn checkpoints_of_version_2_continue_to_the_same_bits() {
+    let mut state = 7u64;
+    let mut byte = || {
+        state = (state * 1_103_515_245 + 12345) % (1 << 31);
+        (state >> 16) as u8
+    };
+    let bytes: Vec<u8> = (0..40 * 6).map(|_| byte()).collect();
+    let samples = Samples::from_shared_bytes(bytes, 6, Scaling::Byte).unwrap();
+    let recorded = |name: &str| {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name)
+    };
+    for name in ["steered", "batch-top-k"] {
+        let checkpoint = Checkpoint::load(recorded(&format!("checkpoint-v2-{name}.ckpt"))).unwrap();
+        assert_eq!((checkpoint.steps(), checkpoint.patience()), (12, None));
+        let mut trainer = Trainer::builder().resume(checkpoint).build(&samples).unwrap();
+        steps(&mut trainer, 18);
+        let model = Autoencoder::load(recorded(&format!("model-v2-{name}.safetensors"))).unwrap();
+        assert_eq!(*trainer.autoencoder(), model, "{name}");
+    }
+}
+
+/// The counter, the best objective and the best network are in a checkpoint.
+#[test]
+fn early_stopping_resumed_anywhere_ends_in_the_same_bits() {
+    let samples = samples();
+    let objectives = [5.0, 3.0, 4.0, 2.0, 2.5, f64::NAN, 2.0, 1.0];
+    // A step and an evaluation each, until it is over; then the best, and its checkpoint.
+    let finish = |mut trainer: Trainer| {
+        while !trainer.is_over() && trainer.steps() < 8 {
+            trainer.step().unwrap();
+            trainer.observe(objectives[trainer.steps() as usize - 1]);
+        }
+        let last = trainer.checkpoint().unwrap();
+        let best = trainer.restore_best();
+        (last, best, trainer.into_autoencoder())
+    };
+    let unbroken = finish(builder().patience(3).build(&samples).unwrap());
+    assert_eq!(unbroken.1, Some((2.0, 4)));
+    for stop in 0..=7 {
+        let mut trainer = builder().patience(3).build(&samples).unwrap();
+        for objective in &objectives[..stop] {
+            trainer.step().unwrap();
+            trainer.observe(*objective);
+        }
+        let bytes = trainer.checkpoint().unwrap();
+        let resume = || {
+            let checkpoint = Checkpoint::from_bytes("c", &bytes).unwrap();
+            assert_eq!(checkpoint.patience(), Some(3));
+            Trainer::builder().resume(checkpoint)
+        };
+        let trainer = resume().build(&samples).unwrap();
+        assert_eq!(trainer.is_over(), stop == 7);
+        assert!(finish(trainer) == unbroken, "stopped at {stop}");
+        // Other patience goes on counting, and none forgets.
+        let trainer = resume().patience(4).build(&samples).unwrap();
+        assert!(!trainer.is_over());
+        assert_eq!(finish(trainer).1, Some((1.0, 8)));
+        assert_eq!(resume().patience(0).build(&samples).unwrap().restore_best(), None);
+    }
+}
+
+/// What could not be loaded is not written; the checkpoint before stays.
+#[test]
+fn numbers_that_are_not_finite_are_refused() {
+    let (folder, samples) = (Folder::new("finite"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut trainer = builder().build(&samples).unwrap();
+    let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+    checkpoints.save(&mut trainer).unwrap();
+    checkpoints.finish().unwrap();
+    trainer.autoencoder_mut().parameters_mut()[40] = f32::NAN;
+    let problem = "not written: a parameter or moment is NaN; a checkpoint has finite numbers only";
+    let error = checkpoints.save(&mut trainer).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: {problem}", path.display()));
+    assert_eq!(trainer.checkpoint().unwrap_err().to_string(), problem);
+    checkpoints.finish().unwrap();
+    assert_eq!(Checkpoint::load(&path).unwrap().steps(), 0);
+    trainer.autoencoder_mut().parameters_mut()[40] = 0.5;
+    steps(&mut trainer, 2);
+    checkpoints.save(&mut trainer).unwrap();
+    checkpoints.finish().unwrap();
+    assert_eq!(Checkpoint::load(&path).unwrap().steps(), 2);
 }

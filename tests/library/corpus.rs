@@ -58,7 +58,7 @@ fn models_and_checkpoints() {
     let mut good = 0;
     for (name, bytes) in seeds("model") {
         if let Ok(net) = Autoencoder::from_bytes(&name, &bytes) {
-            assert_eq!(Autoencoder::from_bytes(&name, &net.to_bytes()).unwrap(), net);
+            assert_eq!(Autoencoder::from_bytes(&name, &net.to_bytes().unwrap()).unwrap(), net);
             good += 1;
         }
     }

@@ -111,7 +111,7 @@ fn a_model_of_the_most_layers_is_read_again() {
     let mut settings = Settings::default();
     settings.layers = vec![1; 255];
     let net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
-    assert_eq!(Autoencoder::from_bytes("deep", &net.to_bytes()).unwrap(), net);
+    assert_eq!(Autoencoder::from_bytes("deep", &net.to_bytes().unwrap()).unwrap(), net);
 }
 
 /// A file of the safetensors format with this header.
@@ -133,7 +133,7 @@ fn a_models_header_gets_no_memory_for_what_it_claims() {
         settings.layers = vec![6, 3, 6];
         Autoencoder::new(settings, Scaling::AsIs).unwrap()
     };
-    let good = net.to_bytes();
+    let good = net.to_bytes().unwrap();
     let edited = |from: &str, to: &str| {
         let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
         let header = std::str::from_utf8(&good[8..8 + length]).unwrap();

@@ -46,6 +46,6 @@ fn they_are_written_again_as_they_were_read() {
     for name in ["model-v1.safetensors", "model-v2.safetensors"] {
         let path = recorded(name);
         let net = Autoencoder::load(&path).unwrap();
-        assert_eq!(Autoencoder::from_bytes(&path, &net.to_bytes()).unwrap(), net);
+        assert_eq!(Autoencoder::from_bytes(&path, &net.to_bytes().unwrap()).unwrap(), net);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::uniform;
 use sae::{
-    Activation, Autoencoder, Engine, Initialisation, Isa, Scaling, Settings, compute::ThreadPool,
+    Activation, Autoencoder, Engine, Initialization, Isa, Scaling, Settings, compute::ThreadPool,
 };
 
 const FEATURES: usize = 9;
@@ -11,7 +11,7 @@ const NORM: f32 = 3.0;
 fn net(activation: Activation) -> Autoencoder {
     let mut settings = Settings::default();
     (settings.layers, settings.beta) = (vec![FEATURES, 7, 5, 7, FEATURES], 0.0);
-    (settings.activation, settings.initialisation) = (activation, Initialisation::Xavier);
+    (settings.activation, settings.initialization) = (activation, Initialization::Xavier);
     Autoencoder::new(settings, Scaling::AsIs).unwrap()
 }
 

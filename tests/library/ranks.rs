@@ -316,7 +316,11 @@ fn a_rank_that_fails() {
         trainer.step_on(&vec![0.5; (11 - short) * FEATURES]).unwrap_err().to_string()
     });
     assert!(errors[0].contains("another rank"), "{}", errors[0]);
-    assert!(errors[1].contains("a batch of 360 numbers; 396"), "{}", errors[1]);
+    assert!(
+        errors[1].contains("expected a batch of 396 numbers, samples by features, got 360"),
+        "{}",
+        errors[1]
+    );
 }
 
 /// Between the layers of a pretraining: rank 1 meets its NaN when it encodes all of its samples.

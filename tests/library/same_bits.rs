@@ -248,7 +248,7 @@ mod digits {
     /// change of the drawn digits, the first weights, the order of the samples or the arithmetic
     /// changes it.
     const RECORDED: [(Preset, u64); 2] =
-        [(Preset::Sparse, 0xf2e8_3dea_aaae_72cc), (Preset::Normal, 0xb8eb_9f7e_fae0_3fa8)];
+        [(Preset::Sparse, 0xf2e8_3dea_aaae_72cc), (Preset::Plain, 0xb8eb_9f7e_fae0_3fa8)];
 
     #[test]
     fn the_seeds_network_on_drawn_digits() {
@@ -258,7 +258,7 @@ mod digits {
             let slow = Way { isa: scalar(), threads: 1, skip_zeros: true, resumed: false };
             let fast = ways(fused().filter(|&isa| isa != scalar()));
             let mut ways: Vec<_> = fast.chain([slow]).collect();
-            if preset == Preset::Normal {
+            if preset == Preset::Plain {
                 // What differs from "sparse" is little: a few ways are enough.
                 ways.retain(|way| way.isa != scalar() && way.skip_zeros == (way.threads > 2));
             }

@@ -120,10 +120,12 @@ fn the_penalty_needs_a_sigmoid() {
 
 #[test]
 fn names_of_activations() {
+    let mut settings = Settings::default();
     for activation in Activation::ALL {
-        assert_eq!(sae::activation_of(activation.name()).unwrap(), activation);
+        settings.set("activation", activation.name(), 1).unwrap();
+        assert_eq!(settings.activation, activation);
     }
-    let text = sae::activation_of("softmax").unwrap_err().to_string();
+    let text = settings.set("activation", "softmax", 1).unwrap_err().to_string();
     assert!(text.contains("softmax") && text.contains("leaky-relu"), "{text}");
 }
 
@@ -136,7 +138,7 @@ fn presets_are_the_articles() {
     assert_eq!((sparse.learning_rate, sparse.beta1, sparse.beta2), (1e-2, 0.9, 0.999));
     assert_eq!((sparse.epsilon, sparse.batch), (1e-8, 60));
     assert_eq!((sparse.encoder_layers(), sparse.code_units()), (2, 30));
-    let normal = Settings::preset(Preset::Normal);
+    let normal = Settings::preset(Preset::Plain);
     assert_eq!((normal.beta, normal.lambda), (0.0, 0.0));
 }
 

@@ -83,7 +83,7 @@ fn median(mut numbers: [f64; 3]) -> f64 {
 #[ignore = "reads ../shared/data/mnist; six trainings of 20 000 steps"]
 fn the_articles_figures() {
     let data = images();
-    let normal = [1, 2, 3].map(|seed| trained(&data, Preset::Normal, seed, 20_000));
+    let normal = [1, 2, 3].map(|seed| trained(&data, Preset::Plain, seed, 20_000));
     let sparse = [1, 2, 3].map(|seed| trained(&data, Preset::Sparse, seed, 20_000));
     let objective = |evaluation: &Evaluation| evaluation.objective;
     let normal = median(normal.each_ref().map(objective));

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use crate::common::pixels;
 use proptest::prelude::*;
 use sae::{
-    Activation, Code, Corruption, Initialisation, Isa, LayerPenalty, Loss, Measure, Optimizer,
-    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool, training::EarlyStopping,
+    Activation, Code, Corruption, Initialization, Isa, LayerPenalty, Loss, Measure, Optimizer,
+    Samples, Schedule, Settings, Target, Trainer, compute::ThreadPool,
 };
 
 const FEATURES: usize = 12;
@@ -58,7 +58,7 @@ fn every_part_has_the_gradient_of_its_objective() {
     };
     let relu = |settings: &mut Settings| {
         settings.activation = Activation::Relu;
-        settings.initialisation = Initialisation::He;
+        settings.initialization = Initialization::He;
     };
     for (name, settings) in [
         ("KL and weight decay", with(&|s| (s.beta, s.lambda, s.rho) = (0.1, 0.01, 0.1))),
@@ -93,7 +93,7 @@ fn every_part_has_the_gradient_of_its_objective() {
             with(&|s| {
                 s.activations = vec![Activation::Tanh, Activation::Sigmoid, Activation::LeakyRelu];
                 s.output_activation = Activation::Linear;
-                s.initialisation = Initialisation::Xavier;
+                s.initialization = Initialization::Xavier;
             }),
         ),
         ("unit norm", with(&|s| s.unit_norm = true)),
@@ -268,7 +268,7 @@ fn thresholds_rise_with_the_weight_of_l0() {
     let l0 = |weight: f64| {
         let mut settings = settings(&[FEATURES, 10, FEATURES]);
         settings.activation = Activation::Relu;
-        settings.initialisation = Initialisation::He;
+        settings.initialization = Initialization::He;
         settings.code = Code::JumpRelu { l0: weight, bandwidth: 0.3 };
         let mut trainer = trainer(&settings, &samples);
         for _ in 0..400 {
@@ -381,7 +381,7 @@ fn the_controller_reaches_its_target() {
     let samples = samples(200);
     for weight in [3e-3, 1e-2] {
         let mut settings = settings(&[FEATURES, 20, FEATURES]);
-        (settings.activation, settings.initialisation) = (Activation::Relu, Initialisation::He);
+        (settings.activation, settings.initialization) = (Activation::Relu, Initialization::He);
         (settings.l1, settings.schedule) = (weight, Schedule::Cosine { steps: 10_000 });
         settings.target = Some(Target { layer: 0, of: Measure::L0, value: 4.0, steps: 9000 });
         let mut trainer = trainer(&settings, &samples);
@@ -466,20 +466,29 @@ fn pretraining_that_is_ended_keeps_what_it_has() {
 #[test]
 fn early_stopping_keeps_the_best() {
     let samples = samples(40);
-    let net = trainer(&settings(&[FEATURES, 3, FEATURES]), &samples).into_autoencoder();
-    let mut stopping = EarlyStopping::new(2);
-    let stops: Vec<bool> = [3.0, 2.0, 2.5, f64::NAN]
-        .into_iter()
-        .zip(1..)
-        .map(|(objective, step)| stopping.observe(objective, step, &net))
-        .collect();
-    assert_eq!(stops, [false, false, false, true]);
-    let (objective, step, _) = stopping.best().unwrap();
-    assert_eq!((objective, step), (2.0, 2));
-    // What is no number is no best.
-    let mut stopping = EarlyStopping::new(2);
-    assert!(!stopping.observe(f64::NAN, 1, &net) && !stopping.observe(5.0, 2, &net));
-    assert_eq!(stopping.best().map(|(objective, step, _)| (objective, step)), Some((5.0, 2)));
+    let settings = settings(&[FEATURES, 3, FEATURES]);
+    let builder = || Trainer::builder().settings(settings.clone());
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    let mut best = trainer.autoencoder().clone();
+    for (objective, is_over) in
+        [(3.0, false), (2.0, false), (2.5, false), (f64::NAN, true), (1.0, true)]
+    {
+        trainer.step().unwrap();
+        assert_eq!((trainer.observe(objective), trainer.is_over()), (is_over, is_over));
+        if objective == 2.0 {
+            best = trainer.autoencoder().clone();
+        }
+    }
+    assert!(*trainer.autoencoder() != best);
+    assert_eq!(trainer.restore_best(), Some((2.0, 2)));
+    assert_eq!(*trainer.autoencoder(), best);
+    assert_eq!((trainer.restore_best(), trainer.is_over()), (None, false));
+    // An objective that is no number is no best.
+    let mut trainer = builder().patience(2).build(&samples).unwrap();
+    assert!(!trainer.observe(f64::NAN) && !trainer.observe(5.0));
+    assert_eq!(trainer.restore_best(), Some((5.0, 0)));
+    let mut trainer = builder().build(&samples).unwrap();
+    assert!(!trainer.observe(1.0) && trainer.restore_best().is_none());
 }
 
 fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
@@ -507,7 +516,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
         if entropy {
             (settings.loss, settings.output_activation) = (Loss::CrossEntropy, Activation::Sigmoid);
         }
-        let (optimizer, corruption, initialisation, unit_norm, schedule) = second;
+        let (optimizer, corruption, initialization, unit_norm, schedule) = second;
         settings.optimizer = match optimizer {
             0 => Optimizer::AdamW { decay: 0.1 },
             1 => Optimizer::Momentum { momentum: 0.9 },
@@ -518,7 +527,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             1 => Corruption::Masking(0.3),
             _ => Corruption::Gaussian(0.3),
         };
-        settings.initialisation = Initialisation::ALL[initialisation];
+        settings.initialization = Initialization::ALL[initialization];
         (settings.tied, settings.unit_norm) = (tied && !unit_norm, unit_norm);
         settings.schedule = match schedule {
             0 => Schedule::Constant,

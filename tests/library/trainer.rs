@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Error, Samples, Trainer, compute::ThreadPool, data::Order};
+use sae::{Activation, Error, Samples, Settings, Trainer, compute::ThreadPool, data::Order};
 
 fn next(batches: &mut Order, batch: usize) -> Vec<u32> {
     let mut rows = vec![u32::MAX; batch];
@@ -237,9 +237,9 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
     }
 }
 
-/// A gradient is looked at: only what follows every batch follows this one.
+/// Looking at a gradient changes nothing; the step with it follows the batch.
 #[test]
-fn a_gradient_changes_no_weight() {
+fn a_gradient_changes_nothing() {
     let samples = Samples::from_values(pixels(1, 30, 6), 6).unwrap();
     let builder = Trainer::builder().layers([6, 9, 6]).batch(10).rho(0.2);
     let mut trainer = builder.code(sae::Code::BatchTopK(2)).build(&samples).unwrap();
@@ -247,11 +247,62 @@ fn a_gradient_changes_no_weight() {
     let before = bits(&trainer);
     let (report, gradient) = trainer.gradient_on(&uniform(3, 60)).unwrap();
     assert!(report.loss > 0.0 && gradient.iter().any(|&g| g != 0.0));
+    let gradient = gradient.to_vec();
+    assert!(bits(&trainer) == before);
+    assert_eq!(trainer.steps(), 1);
+    trainer.step_with(&gradient).unwrap();
     let after = bits(&trainer);
     let threshold = trainer.autoencoder().parameters().len() - 1;
-    let changed: Vec<_> = (0..before.len()).filter(|&at| before[at] != after[at]).collect();
-    assert_eq!(changed, [threshold]);
-    assert_eq!(trainer.steps(), 1);
+    assert!(before[threshold] != after[threshold] && before[0] != after[0]);
+    assert_eq!(trainer.steps(), 2);
+}
+
+/// A batch that is not finite fails its step, and every later step is as if it had never been: weights,
+/// moments, running means, threshold and the controller's factor.
+#[test]
+fn a_failed_step_leaves_no_trace() {
+    let samples = Samples::from_values(uniform(1, 30 * 6), 6).unwrap();
+    let kinds: [fn(&mut Settings); 6] = [
+        |settings| settings.rho_momentum = 0.9,
+        |settings| settings.code = sae::Code::BatchTopK(2),
+        |settings| settings.code = sae::Code::JumpRelu { l0: 0.01, bandwidth: 0.1 },
+        |settings| settings.clip = 0.1,
+        |settings| settings.tied = true,
+        |settings| {
+            let of = sae::Measure::MeanActivation;
+            settings.target = Some(sae::Target { layer: 0, of, value: 0.1, steps: 100 });
+        },
+    ];
+    for (kind, change) in kinds.into_iter().enumerate() {
+        for bad in [f32::NAN, f32::INFINITY, 3e38] {
+            let mut settings = Settings::default();
+            settings.layers = vec![6, 9, 6];
+            settings.batch = 10;
+            settings.beta = 0.01;
+            change(&mut settings);
+            let build = || Trainer::builder().settings(settings.clone()).build(&samples).unwrap();
+            let (mut clean, mut trainer) = (build(), build());
+            let mut batch = uniform(3, 60);
+            batch[7] = bad;
+            for step in 0..6 {
+                if step % 2 == 1 {
+                    let failed = trainer.step_on(&batch).unwrap_err();
+                    assert!(
+                        matches!(failed, sae::Error::Diverged { .. }),
+                        "{kind} {bad}: {failed}"
+                    );
+                    assert!(trainer.gradient_on(&batch).is_err());
+                }
+                let (report, other) = (clean.step().unwrap(), trainer.step().unwrap());
+                assert_eq!(report, other, "kind {kind}, {bad}, step {step}");
+            }
+            assert!(bits(&clean) == bits(&trainer), "kind {kind}, {bad}");
+            assert_eq!(
+                clean.autoencoder().penalty_factor().to_bits(),
+                trainer.autoencoder().penalty_factor().to_bits()
+            );
+        }
+    }
 }
 
 #[test]

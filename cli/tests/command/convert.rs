@@ -145,7 +145,7 @@ fn packed_files_are_read() {
     assert_eq!(good(&folder, "convert a.gz a.idx").0, "6 x 4 x 5 of u8: a.idx\n");
     assert!(bytes == folder.bytes("a.idx"));
     let problem = refused(&folder, "convert a.idx b.idx.gz");
-    assert!(problem.contains("b.idx.gz: packed files are read, not written"), "{problem}");
+    assert!(problem.contains("b.idx.gz: gzip-compressed files are read, not written"), "{problem}");
 }
 
 #[test]
@@ -206,27 +206,30 @@ fn sub_folders_are_labels() {
     assert_eq!(told["classes"], json!(["1", "2", "3", "10"]));
     assert_eq!(told["labels"], "labels.npy");
     let notes = good(&folder, "convert in images.idx").1;
-    assert_eq!(notes, "the sub-folders' labels are not written; --labels FILE does\n");
+    assert_eq!(notes, "the labels of the sub-folders are not written; --labels FILE writes them\n");
 
     for (words, sentence) in [
         ("in images.idx --labels images.idx", "the labels need a file of their own"),
-        ("in images.idx --labels labels.onnx", ".idx, ubyte or .npy was expected"),
+        ("in images.idx --labels labels.onnx", "expected a name ending in .idx, ubyte or .npy"),
         ("in images.idx --labels no/labels.idx", "cannot write no/labels.idx"),
-        ("in/2 images.idx --labels l.idx", "in no sub-folders"),
-        ("images.idx images.npy --labels l.idx", "labels: images.idx is no folder"),
+        ("in/2 images.idx --labels l.idx", "expected PNGs in sub-folders"),
+        ("images.idx images.npy --labels l.idx", "labels: images.idx is not a folder"),
     ] {
         let problem = refused(&folder, &format!("convert {words}"));
         assert!(problem.contains(sentence), "{words}: {problem}");
     }
     folder.put("in/2/deep/1.png", plain(1));
-    assert!(refused(&folder, "convert in x.idx").contains("in/2/deep: a folder within a sub-"));
+    assert!(refused(&folder, "convert in x.idx").contains("in/2/deep: expected only PNGs"));
     folder.put("in/1.png", plain(1));
-    assert!(refused(&folder, "convert in x.idx").contains("in: 1 PNGs and 4 sub-folders; one or"));
+    assert!(
+        refused(&folder, "convert in x.idx")
+            .contains("in: expected PNGs or sub-folders, got 1 PNGs and 4 sub-folders")
+    );
     for label in 0..257 {
         folder.put(&format!("many/{label}/1.png"), plain(0));
     }
     let problem = refused(&folder, "convert many x.idx --labels l.idx");
-    assert!(problem.contains("257 sub-folders; at most 256"), "{problem}");
+    assert!(problem.contains("expected at most 256 sub-folders, got 257"), "{problem}");
 }
 
 #[test]
@@ -276,14 +279,14 @@ fn a_bad_png_leaves_all_as_it_was() {
     let mut end = whole.clone();
     *end.last_mut().unwrap() ^= 1;
     for (name, bytes, sentence) in [
-        ("text", b"no picture at all".to_vec(), "not a whole PNG"),
-        ("empty", vec![], "this PNG is cut off"),
-        ("cut", whole[..whole.len() / 2].to_vec(), "this PNG is cut off"),
-        ("tail", whole[..whole.len() - 12].to_vec(), "this PNG is cut off"),
-        ("damaged", damaged, "not a whole PNG"),
-        ("end", end, "not a whole PNG"),
-        ("huge", huge, "not a whole PNG"),
-        ("size", plain(0), "2 x 3 pixels, but"),
+        ("text", b"no picture at all".to_vec(), "not a valid PNG"),
+        ("empty", vec![], "this PNG is truncated"),
+        ("cut", whole[..whole.len() / 2].to_vec(), "this PNG is truncated"),
+        ("tail", whole[..whole.len() - 12].to_vec(), "this PNG is truncated"),
+        ("damaged", damaged, "not a valid PNG"),
+        ("end", end, "not a valid PNG"),
+        ("huge", huge, "not a valid PNG"),
+        ("size", plain(0), "expected the 30 x 40 pixels of"),
     ] {
         folder.put(&format!("{name}/1.png"), &whole);
         folder.put(&format!("{name}/2.png"), bytes);
@@ -292,10 +295,7 @@ fn a_bad_png_leaves_all_as_it_was() {
         assert_eq!(problem.lines().count(), 1, "{problem}");
     }
     let problem = refused(&folder, "convert size x.npy");
-    assert!(
-        problem.contains("size/1.png has 30 x 40; PNGs of one size were expected"),
-        "{problem}"
-    );
+    assert!(problem.contains("expected the 30 x 40 pixels of size/1.png, got 2 x 3"), "{problem}");
     // Sub-folders, with labels: neither of the files.
     folder.put("in/a/1.png", &whole);
     folder.put("in/b/1.png", plain(0));
@@ -317,30 +317,30 @@ fn misuse_gets_one_sentence() {
     fs::create_dir(folder.0.join("empty")).unwrap();
     for (words, sentence) in [
         ("missing.idx new.npy", "cannot open missing.idx"),
-        ("new.npy a.idx", "hint: a.idx is there; FROM comes first"),
+        ("new.npy a.idx", "hint: a.idx exists; FROM comes first"),
         ("net.onnx net.safetensors", "hint: FROM comes first"),
-        ("a.idx net.safetensors", "models of sae are read, not written"),
+        ("a.idx net.safetensors", "model files are read, not written"),
         ("a.idx a.idx", "FROM and TO are the same"),
         ("a.idx ./a.idx", "FROM and TO are the same"),
-        ("a.idx full", "full: this folder is not empty"),
-        ("a.idx labels.idx --to png", "this is a file; a folder for PNGs"),
+        ("a.idx full", "full: expected a new or empty folder"),
+        ("a.idx labels.idx --to png", "expected a folder for the PNGs, got a file"),
         ("a.idx no/where", "cannot create no/where"),
         ("a.idx no/where.npy", "cannot write no/where.npy"),
         ("a.idx empty --to npy", "this is a folder, a file's name was expected"),
-        ("a.idx x.png", "PNGs go into a folder"),
-        ("a.idx x.csv", "hint: --to KIND decides"),
-        ("a.idx x.onnx", "a.idx: this is no model"),
-        ("a.idx x.npy --part encoder", "part: a.idx is no model"),
-        ("f.idx pictures", "f.idx: elements are f32; PNGs are made of u8"),
-        ("labels.idx pictures", "no images of rows and columns, nor squares"),
-        ("flat.idx pictures", "no images of rows and columns, nor squares"),
+        ("a.idx x.png", "PNGs go into one"),
+        ("a.idx x.csv", "hint: --to KIND overrides the name"),
+        ("a.idx x.onnx", "a.idx: this is not a model"),
+        ("a.idx x.npy --part encoder", "part: a.idx is not a model"),
+        ("f.idx pictures", "f.idx: expected elements of type u8 for PNGs, got f32"),
+        ("labels.idx pictures", "expected images, [samples, rows, columns]"),
+        ("flat.idx pictures", "expected images, [samples, rows, columns]"),
         ("cut.idx pictures", "the file has 30"),
         ("cut.idx x.npy", "the file has 30"),
         ("one.png x.idx", "hint: put it into a folder"),
         ("empty x.idx", "empty: no PNGs in this folder"),
         ("full x.idx", "no PNGs in this folder, but 1 files whose names"),
-        ("full pictures", "pictures: a name ending in .idx, ubyte or .npy"),
-        ("net.safetensors x.npy", "a model becomes an .onnx file"),
+        ("full pictures", "pictures: expected a name ending in .idx, ubyte or .npy"),
+        ("net.safetensors x.npy", "a model can only be converted to .onnx"),
         ("net.safetensors x.onnx", "net.safetensors: "),
     ] {
         let problem = refused(&folder, &format!("convert {words}"));
@@ -349,7 +349,7 @@ fn misuse_gets_one_sentence() {
     let mut here = sae(&folder);
     let output = here.current_dir(folder.0.join("empty")).args(["convert", "../a.idx", "."]);
     let stderr = String::from_utf8(output.output().unwrap().stderr).unwrap();
-    assert!(stderr.contains("error: .: this folder is in use"), "{stderr}");
+    assert!(stderr.contains("error: .: expected another folder than the current one"), "{stderr}");
 }
 
 #[test]

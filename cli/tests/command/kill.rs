@@ -44,22 +44,51 @@ fn outcome(folder: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "run.ckpt"].map(|name| fs::read(folder.join(name)).unwrap())
 }
 
+fn kills() -> usize {
+    std::env::var("SAE_KILLS").map_or(10, |text| text.parse().unwrap())
+}
+
 #[test]
 fn killed_again_and_again() {
-    let kills: usize = std::env::var("SAE_KILLS").map_or(10, |text| text.parse().unwrap());
-    let folder = Folder::new("kill");
+    let kills = kills();
+    let (within, resumed, finished) = kill("kill", kills, &[]);
+    assert!(kills < 200 || (within > 0 && resumed > kills / 2 && finished > 0));
+}
+
+/// The evaluations so far and the best network are in the checkpoint.
+#[test]
+fn killed_before_an_early_stop() {
+    kill("early", kills().min(20), &["--patience", "3", "--evaluate-every", "70", "--lr", "0.1"]);
+}
+
+/// Kills runs of the command with these options, and returns how many kills were within a file's
+/// writing and how many in resumed runs, and how many runs came to their end.
+fn kill(name: &str, kills: usize, options: &[&str]) -> (usize, usize, usize) {
+    let folder = Folder::new(name);
     let data = digits(&folder.0);
     let run = folder.0.join("run");
     fs::create_dir(&run).unwrap();
     let run = Folder(run);
     let checkpoint = run.0.join("run.ckpt");
-    let options = ["--checkpoint", checkpoint.to_str().unwrap(), "--checkpoint-every", "10"];
-    let options = [&options[..], &["--resume"]].concat();
+    let path = checkpoint.to_str().unwrap();
+    let options =
+        [&["--checkpoint", path, "--checkpoint-every", "10", "--resume"], options].concat();
 
     let start = Instant::now();
     good(&sae(&data, &run.0, &options).output().unwrap());
     let undisturbed = start.elapsed();
     let want = outcome(&run.0);
+    let has_patience = options.contains(&"--patience");
+    let last = Checkpoint::load(&checkpoint).unwrap().steps();
+    assert_eq!(last < 3000, has_patience, "ended at {last}");
+    if has_patience {
+        // One that is over does not train on.
+        let output = sae(&data, &run.0, &options).output().unwrap();
+        good(&output);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(&format!("step {last}: no better for 3 evaluations")), "{stderr}");
+        assert!(outcome(&run.0) == want);
+    }
     let clean = || {
         for name in ["model.safetensors", "model.png", "run.ckpt", "run.ckpt.1"] {
             let _ = fs::remove_file(run.0.join(name));
@@ -108,7 +137,7 @@ fn killed_again_and_again() {
          {} runs to the end; {undisturbed:.2?} undisturbed",
         finished + 1
     );
-    assert!(kills < 200 || (within > 0 && resumed > kills / 2 && finished > 0));
+    (within, resumed, finished)
 }
 
 /// A mounted file system of that size, gone when the test ends.

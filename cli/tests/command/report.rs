@@ -77,7 +77,7 @@ fn a_history_sums_up_and_goes_on() {
     assert_eq!(desk.read("r.history.csv"), text);
     let said =
         desk.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
-    assert!(said.contains("three names"), "{said}");
+    assert!(said.contains("three different names"), "{said}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn models_side_by_side() {
     desk.good("cut-patches patches.idx --data digits --count 200");
     let said = desk.refused("compare normal.safetensors --images patches.idx");
     let right =
-        said.contains("takes samples of 784 features") && said.contains("hint: name the data");
+        said.contains("takes samples of 784 features") && said.contains("hint: give the data");
     assert!(right, "{said}");
 }
 
@@ -153,7 +153,7 @@ fn a_report_holds_all() {
     fs::remove_file(desk.0.0.join("normal.history.csv")).unwrap();
     let output = desk.run("report normal.safetensors --data digits");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no curves of normal"));
-    assert!(desk.read("report.html").contains("there are no curves"));
+    assert!(desk.read("report.html").contains("There are no curves"));
     desk.good(&format!(
         "{TRAIN} --steps 30 --activation relu --beta 0 --code top-k:4 --init he --lr 0.001 --out <b>&k.safetensors"
     ));
@@ -163,7 +163,7 @@ fn a_report_holds_all() {
     assert!(page.contains("exactly 0 and not drawn"));
     fs::write(desk.0.0.join("sparse.history.csv"), "step,objective\n1,2\n").unwrap();
     let said = desk.refused("report sparse.safetensors --data digits");
-    assert!(said.contains("sparse.history.csv: no history of a training"), "{said}");
+    assert!(said.contains("sparse.history.csv: not a training history"), "{said}");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn machines_get_json() {
 fn what_cannot_be_shown_is_said() {
     let desk = Desk::new("misuse");
     for (words, sentence) in [
-        ("features sparse.safetensors --layer 3", "the encoder has 2 layers and layer 3"),
+        ("features sparse.safetensors --layer 3", "the encoder has 2 layers, got --layer 3"),
         ("features sparse.safetensors --norm 0", "norm: 0"),
         ("features digits/t10k-images-idx3-ubyte", "safetensors"),
         ("report digits/t10k-images-idx3-ubyte --data digits", "safetensors"),
@@ -210,7 +210,7 @@ fn what_cannot_be_shown_is_said() {
         ("report sparse.safetensors --data digits --out none/r.html", "none/r.html"),
         ("compare sparse.safetensors --data digits --out none/c.png", "none/c.png"),
         ("inspect nothing.idx", "nothing.idx"),
-        ("inspect digits/t10k-labels-idx1-ubyte --picture l.png", "holds no images"),
+        ("inspect digits/t10k-labels-idx1-ubyte --picture l.png", "it has no images"),
     ] {
         let said = desk.refused(words);
         assert!(said.contains(sentence), "{words}: {said}");

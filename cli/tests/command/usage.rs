@@ -215,9 +215,9 @@ fn bad_settings_get_one_sentence() {
         (&["--lr", "NaN"], "learning_rate"),
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
-        (&["--holdout", "10"], "there is a test file"),
-        (&["--picture", &model], "three names"),
-        (&["--history", &model], "three names"),
+        (&["--holdout", "10"], "--holdout is for data without test samples"),
+        (&["--picture", &model], "three different names"),
+        (&["--history", &model], "three different names"),
     ] {
         let problem = refused(&train(&digits, &model, more));
         assert!(problem.contains(sentence), "{problem}");
@@ -225,7 +225,7 @@ fn bad_settings_get_one_sentence() {
     let labels = format!("{digits}/train-labels-idx1-ubyte");
     assert!(refused(&["train", "--images", &labels]).contains("hint: these look like labels"));
     let images = format!("{digits}/train-images-idx3-ubyte");
-    assert!(refused(&["train", "--data", &images]).contains("hint: --images"));
+    assert!(refused(&["train", "--data", &images]).contains("hint: --samples takes a file"));
     let nowhere = folder.path("no/where.safetensors");
     assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot write"));
     assert_eq!(run(&["train", "--steps", "many"]).status.code(), Some(2));
@@ -312,7 +312,7 @@ fn the_other_subcommands_do_their_work() {
     let args = ["train", "--images", &codes, "--scaling", "mean-deviation", "--steps", "10"];
     let text = good(&[&args[..], &["--out", &other]].concat());
     assert!(text.contains("no picture") && text.contains("test objective"), "{text}");
-    assert!(refused(&["eval", &model, "--images", &codes]).contains("takes u8"));
+    assert!(refused(&["eval", &model, "--images", &codes]).contains("needs u8"));
     assert!(refused(&["eval", &other, "--images", &images]).contains("784 features"));
     good(&["eval", &other, "--images", &codes]);
     assert!(refused(&["encode", &model, "--images", &images, "--out", "x.txt"]).contains(".csv"));
@@ -431,7 +431,7 @@ fn a_sweep_goes_on() {
     assert_eq!(fs::read_to_string(folder.path("cut.csv")).unwrap(), table);
 
     let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
-    assert!(!done && problem.contains("other words or other data"), "{problem}");
+    assert!(!done && problem.contains("other options or other data"), "{problem}");
     for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "'bet' is no setting")] {
         let problem = refused(&["sweep", "--data", &digits, "--vary", word]);
         assert!(problem.contains(sentence), "{problem}");
@@ -461,7 +461,7 @@ fn patches_and_probes() {
     good(&train(&digits, &model, &["--preset", "normal", "--steps", "900"]));
     let text = good(&["eval", &model, "--data", &digits, "--probe"]);
     // Of ten classes chance finds a tenth.
-    assert!(number(&text, "read from codes: ") > 30.0, "{text}");
+    assert!(number(&text, "predicted from codes: ") > 30.0, "{text}");
     assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
 }
 
@@ -526,7 +526,7 @@ fn a_command_for_one_process_is_no_rank() {
     for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
         let (code, error) = started(&["train"], name);
         assert_eq!(code, Some(2));
-        assert!(error.starts_with("error: started as one of several processes"), "{error}");
+        assert!(error.starts_with("error: MPI started several processes"), "{error}");
         assert!(error.contains("--features mpi"), "{error}");
     }
     // Commands that write nothing twice are no job.

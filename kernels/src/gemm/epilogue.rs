@@ -1,8 +1,42 @@
 //! What happens to a finished sum before it is stored.
 
-use super::tile::Place;
 use crate::matrix::MatrixMut;
-use crate::simd::Simd;
+use crate::simd::{Isa, Kernel, Several, Simd};
+
+/// Where sums are: the first row, and the distance of the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub data: *mut f32,
+    pub stride: usize,
+}
+
+impl Place {
+    /// All of a matrix.
+    pub fn of(matrix: &MatrixMut<'_>) -> Place {
+        Place { data: matrix.data, stride: matrix.row_stride }
+    }
+
+    /// A row's first sum, whether or not there is such a row.
+    #[inline(always)]
+    pub fn row(self, row: usize) -> *mut f32 {
+        self.data.wrapping_add(row * self.stride)
+    }
+
+    /// What begins at a region's first sum, where this is a whole product.
+    #[inline(always)]
+    pub fn from(self, region: Region) -> Place {
+        Place { data: self.row(region.row).wrapping_add(region.col), ..self }
+    }
+}
+
+/// A rectangle of the product.
+#[derive(Clone, Copy)]
+pub(crate) struct Region {
+    pub row: usize,
+    pub rows: usize,
+    pub col: usize,
+    pub cols: usize,
+}
 
 /// The lanes of one vector of sums: `lanes` columns from `col` on, in a row of the product.
 #[derive(Clone, Copy)]
@@ -17,7 +51,6 @@ pub(crate) trait Epilogue {
     /// What a column of vectors keeps in registers.
     type Column<S: Simd>: Copy;
     /// Where the product's sums go as they are, if that is all that is done.
-    #[inline(always)]
     fn place(&self) -> Option<Place> {
         None
     }
@@ -35,12 +68,85 @@ pub(crate) trait Epilogue {
     unsafe fn end<S: Simd>(&mut self, s: S, column: Self::Column<S>, col: usize, lanes: usize);
 }
 
+/// An [`Epilogue`] as the loop nest calls it, which so is compiled once for all of them.
+///
+/// (A tile chooses the set of its epilogue anew: one predicted branch for thousands of
+/// multiply-adds, in no measurement to be seen.)
+pub(crate) trait Finish {
+    /// See [`Epilogue::place`].
+    fn place(&self) -> Option<Place>;
+    /// Takes the sums of a region of the product.
+    ///
+    /// # Safety
+    /// The sums are readable, and the epilogue covers the region.
+    unsafe fn finish(&mut self, isa: Isa, sums: Place, region: Region);
+}
+
+impl<E: Epilogue> Finish for E {
+    fn place(&self) -> Option<Place> {
+        Epilogue::place(self)
+    }
+    unsafe fn finish(&mut self, isa: Isa, sums: Place, region: Region) {
+        isa.run(FinishRegion { epilogue: self, sums, region });
+    }
+}
+
+/// See [`Finish::finish`]; whoever runs it vouches for what that is promised.
+struct FinishRegion<'a, E> {
+    epilogue: &'a mut E,
+    sums: Place,
+    region: Region,
+}
+
+impl<E: Epilogue> Kernel for FinishRegion<'_, E> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        // Two vectors at once, for the latency of what an epilogue computes.
+        let pair = Several::<S, 2>(s);
+        let mut done = 0;
+        while done < self.region.cols {
+            let lanes = (self.region.cols - done).min(2 * S::LANES);
+            // SAFETY: whoever runs it vouches for the sums and for the epilogue.
+            unsafe {
+                if lanes > S::LANES {
+                    self.column(pair, done, lanes);
+                } else {
+                    self.column(s, done, lanes);
+                }
+            }
+            done += lanes;
+        }
+    }
+}
+
+impl<E: Epilogue> FinishRegion<'_, E> {
+    /// A column of vectors, `from` columns into the region.
+    ///
+    /// # Safety
+    /// As for [`Finish::finish`].
+    #[inline(always)]
+    unsafe fn column<S: Simd>(&mut self, s: S, from: usize, lanes: usize) {
+        let FinishRegion { epilogue, sums, region } = self;
+        let col = region.col + from;
+        // SAFETY: passed on.
+        unsafe {
+            let mut column = epilogue.begin(s, col, lanes);
+            for row in 0..region.rows {
+                let sum = s.load_upto(sums.row(row).add(from), lanes);
+                let at = At { row: region.row + row, col, lanes };
+                epilogue.apply(s, &mut column, at, sum);
+            }
+            epilogue.end(s, column, col, lanes);
+        }
+    }
+}
+
 /// Stores the sums as they are.
 pub(crate) struct Store<'a>(pub MatrixMut<'a>);
 
 impl Epilogue for Store<'_> {
     type Column<S: Simd> = ();
-    #[inline(always)]
     fn place(&self) -> Option<Place> {
         Some(Place::of(&self.0))
     }

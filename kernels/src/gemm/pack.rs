@@ -2,21 +2,86 @@
 
 use core::ops::Range;
 
-use super::tile::Steps;
-use super::{ACTIVE_MASKS, BLOCK_ROWS, SPARSE_BLOCK_K};
+use super::tile::{Left, Steps};
+use super::{ACTIVE_MASKS, BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
 use crate::matrix::Matrix;
 use crate::simd::Simd;
 
-/// Above this share of a block's k, a tile takes them all: the list costs an index and an
+/// Above this percentage of a block's k, a tile takes them all: the list costs an index and an
 /// address a step, measured at 5 to 10 % of a step.
-const WORTH_SKIPPING: usize = 90;
+const MAX_ACTIVE_PERCENT: usize = 90;
+
+/// Where the tiles of a row block find A.
+#[derive(Clone, Copy)]
+pub(super) enum ASource {
+    /// Rows contiguous along k, in place or in a copy: the first, and the distance of the rows.
+    Rows(*const f32, usize),
+    /// A^T in place, rows of a tile contiguous: the first, and the distance of the k. A tile that
+    /// is cut short would read past the end: it is packed, `[k][R]`.
+    Columns(*const f32, usize, *const f32),
+    /// Packed, `[tile][k][R]`.
+    Packed(*const f32),
+}
+
+impl ASource {
+    /// The tile of these rows, along a block of `k`.
+    #[inline(always)]
+    pub fn tile<const R: usize>(self, rows: &Range<usize>, k: usize) -> Left {
+        match self {
+            ASource::Rows(first, stride) => {
+                Left::Rows(first.wrapping_add(rows.start * stride), stride)
+            }
+            ASource::Columns(first, stride, _) if rows.len() == R => {
+                Left::Columns(first.wrapping_add(rows.start), stride)
+            }
+            ASource::Columns(_, _, cut) => Left::Columns(cut, R),
+            ASource::Packed(tiles) => Left::Columns(tiles.wrapping_add(rows.start * k), R),
+        }
+    }
+}
+
+/// Decides where the tiles of a block of A are read, for a product of `n` columns, and packs what
+/// is not read in place. Returns the block, in place or copied, too.
+///
+/// # Safety
+/// The view's bounds hold; `tiles` has room for a block.
+#[inline(always)]
+pub(super) unsafe fn a<'a, S: Simd, const R: usize>(
+    s: S,
+    a: Matrix<'a>,
+    n: usize,
+    tiles: &'a mut [f32],
+) -> (Matrix<'a>, ASource) {
+    let (rows, k) = a.shape();
+    // Rows a multiple of 2 KiB apart share so few sets of the L1 cache that they push each other
+    // out; a copy pays as soon as a few strips read it.
+    let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * MAX_STRIP;
+    // SAFETY: passed on.
+    unsafe {
+        if a.col_stride == 1 && apart {
+            (a, ASource::Rows(a.data, a.row_stride))
+        } else if a.col_stride == 1 {
+            let stride = k + LINE;
+            copy_rows(s, a, tiles, stride);
+            let copy = Matrix::strided(tiles, rows, k, stride);
+            (copy, ASource::Rows(copy.data, stride))
+        } else if a.row_stride == 1 && a.col_stride < 2 * LONG_STRIDE {
+            let whole = rows / R * R;
+            tile_rows::<R>(a.rows(whole..rows), tiles);
+            (a, ASource::Columns(a.data, a.col_stride, tiles.as_ptr()))
+        } else {
+            tile_rows::<R>(a, tiles);
+            (a, ASource::Packed(tiles.as_ptr()))
+        }
+    }
+}
 
 /// A copy of a block of A, rows contiguous, that begin `stride` floats apart.
 ///
 /// # Safety
 /// The view's bounds hold.
 #[inline(always)]
-pub(super) unsafe fn rows<S: Simd>(s: S, a: Matrix<'_>, tiles: &mut [f32], stride: usize) {
+unsafe fn copy_rows<S: Simd>(s: S, a: Matrix<'_>, tiles: &mut [f32], stride: usize) {
     let k = a.cols;
     assert!(stride >= k && tiles.len() >= a.rows * stride);
     for row in 0..a.rows {
@@ -37,7 +102,7 @@ pub(super) unsafe fn rows<S: Simd>(s: S, a: Matrix<'_>, tiles: &mut [f32], strid
 /// # Safety
 /// The view's bounds hold and `tiles` has `k` times the rows, rounded up to `R`.
 #[inline(always)]
-pub(super) unsafe fn left<const R: usize>(a: Matrix<'_>, tiles: &mut [f32]) {
+unsafe fn tile_rows<const R: usize>(a: Matrix<'_>, tiles: &mut [f32]) {
     let k = a.cols;
     assert!(tiles.len() >= a.rows.div_ceil(R) * R * k);
     let mut row = 0;
@@ -63,10 +128,10 @@ pub(super) unsafe fn left<const R: usize>(a: Matrix<'_>, tiles: &mut [f32]) {
     }
 }
 
-/// Some rows of a strip of B, each where [`right`] would put it; whole vectors.
+/// Some rows of a strip of B, each where [`strip`] would put it; whole vectors.
 ///
 /// # Safety
-/// As for [`right`]; the rows are contiguous and `list` names rows of `b`.
+/// As for [`strip`]; the rows are contiguous and `list` names rows of `b`.
 #[inline(always)]
 pub(super) unsafe fn some_rows<S: Simd>(s: S, b: Matrix<'_>, list: &[u32], panel: &mut [f32]) {
     assert!(panel.len() >= b.rows * b.cols);
@@ -92,7 +157,7 @@ pub(super) unsafe fn some_rows<S: Simd>(s: S, b: Matrix<'_>, list: &[u32], panel
 /// # Safety
 /// The view's bounds hold and `panel` has `k * width` floats.
 #[inline(always)]
-pub(super) unsafe fn right<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &mut [f32]) {
+pub(super) unsafe fn strip<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &mut [f32]) {
     let (k, cols) = (b.rows, b.cols);
     assert!(panel.len() >= k * width && cols <= width);
     let to = panel.as_mut_ptr();
@@ -164,7 +229,7 @@ impl Active<'_> {
     fn steps(&self, list: usize) -> Steps<'_> {
         let (length, list) = self.lists[list * (self.k + 1)..].split_first().expect("a list");
         let length = *length as usize;
-        if length * 100 > self.k * WORTH_SKIPPING {
+        if length * 100 > self.k * MAX_ACTIVE_PERCENT {
             Steps::All(self.k)
         } else {
             Steps::Only(&list[..length])

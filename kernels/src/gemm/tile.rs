@@ -2,9 +2,8 @@
 
 use core::mem::MaybeUninit;
 
-use super::Epilogue;
-use crate::matrix::MatrixMut;
-use crate::simd::{Kernel, Several, Simd};
+use super::epilogue::{Finish, Place, Region};
+use crate::simd::{Isa, Kernel, Several, Simd};
 
 /// A's side of a tile.
 #[derive(Clone, Copy)]
@@ -45,7 +44,7 @@ impl Numbers for Columns {
 }
 
 /// Where a tile finds B's vectors.
-pub(super) trait Strip: Copy {
+pub(super) trait Vectors: Copy {
     /// Vector `v` of a k.
     /// # Safety
     /// The strip covers them.
@@ -55,15 +54,15 @@ pub(super) trait Strip: Copy {
 /// The first vector of the first k, and the distance of the k.
 #[derive(Clone, Copy)]
 pub(super) struct Right {
-    pub strip: *const f32,
+    pub first: *const f32,
     pub stride: usize,
 }
 
-impl Strip for Right {
+impl Vectors for Right {
     #[inline(always)]
     unsafe fn vector<S: Simd>(self, s: S, k: usize, v: usize) -> S::V {
         // SAFETY: the caller's promise.
-        unsafe { s.load(self.strip.add(k * self.stride + v * S::LANES)) }
+        unsafe { s.load(self.first.add(k * self.stride + v * S::LANES)) }
     }
 }
 
@@ -71,24 +70,23 @@ impl Strip for Right {
 /// multiply-adds leave the store unit idle, so the copy that the other tiles read costs nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Copying {
-    pub strip: Right,
+    pub from: Right,
     pub panel: *mut f32,
     /// Floats of a k in the panel.
     pub width: usize,
 }
 
-impl Strip for Copying {
+impl Vectors for Copying {
     #[inline(always)]
     unsafe fn vector<S: Simd>(self, s: S, k: usize, v: usize) -> S::V {
         // SAFETY: the caller's promise, for the panel too.
         unsafe {
-            let vector = self.strip.vector(s, k, v);
+            let vector = self.from.vector(s, k, v);
             s.store(self.panel.add(k * self.width + v * S::LANES), vector);
             if v == 0 {
                 // The next strip's, which no prefetcher follows from row to row.
-                s.prefetch_far(
-                    self.strip.strip.wrapping_add(k * self.strip.stride + 2 * self.width),
-                );
+                let next = k * self.from.stride + 2 * self.width;
+                s.prefetch_far(self.from.first.wrapping_add(next));
             }
             vector
         }
@@ -98,224 +96,122 @@ impl Strip for Copying {
 /// Which k a tile sums over.
 #[derive(Clone, Copy)]
 pub(super) enum Steps<'a> {
-    /// All of so many.
+    /// All of `0..count`.
     All(usize),
     /// These, rising.
     Only(&'a [u32]),
 }
 
-/// Where a tile stands in the product, and in the blocks of k.
+/// Where a product's sums go.
+pub(super) struct Output<'a> {
+    pub isa: Isa,
+    /// Where unfinished sums wait between blocks of k.
+    pub partial: Place,
+    /// Where finished sums go as they are, if that is all that the epilogue does.
+    pub place: Option<Place>,
+    pub epilogue: &'a mut dyn Finish,
+}
+
+/// Floats of the widest tile.
+const MAX_SUMS: usize = 12 * 2 * 16;
+
+/// A tile's sums, row after row.
+#[repr(align(64))]
+struct Sums(MaybeUninit<[f32; MAX_SUMS]>);
+
+/// One tile of a product, along a block of k.
 #[derive(Clone, Copy)]
-pub(super) struct At {
-    pub row: usize,
-    pub rows: usize,
-    pub col: usize,
-    pub cols: usize,
+pub(super) struct Tile {
+    pub left: Left,
+    pub region: Region,
+    /// Whether the block of k is the first, and the last.
     pub first: bool,
     pub last: bool,
 }
 
-/// Floats of the widest tile.
-const MOST_SUMS: usize = 12 * 2 * 16;
-
-/// Where a tile's sums are: the first row, and the distance of the rows.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub data: *mut f32,
-    pub stride: usize,
-}
-
-impl Place {
-    /// All of a matrix.
-    pub fn of(matrix: &MatrixMut<'_>) -> Place {
-        Place { data: matrix.data, stride: matrix.row_stride }
-    }
+impl Tile {
+    /// Sums the tile over its steps and stores the sums for the next block of k, or gives them to
+    /// the epilogue.
+    ///
+    /// # Safety
+    /// `left` and `right` are readable for `R` rows (`region.rows` rows where they are contiguous
+    /// along k) and `V` vectors at every step; the output is valid for the region.
     #[inline(always)]
-    fn row(self, r: usize) -> *mut f32 {
-        self.data.wrapping_add(r * self.stride)
-    }
-    #[inline(always)]
-    fn tile(self, at: At) -> Place {
-        Place { data: self.row(at.row).wrapping_add(at.col), ..self }
-    }
-}
-
-/// An epilogue with the set that it is compiled for.
-pub(super) struct Compiled<'a, S, E> {
-    pub s: S,
-    pub epilogue: &'a mut E,
-}
-
-/// A [`Compiled`] epilogue as the loop nest calls it, which so is the same for all of them.
-#[derive(Clone, Copy)]
-pub(super) struct Sink {
-    compiled: *mut (),
-    /// See [`Epilogue::place`].
-    place: Option<Place>,
-    /// [`finish`] for tiles of all vectors, half of them, and one.
-    finish: [unsafe fn(*mut (), Place, At); 3],
-}
-
-impl Sink {
-    #[inline(always)]
-    pub fn new<S: Simd, E: Epilogue, const V: usize, const HALF: usize>(
-        compiled: &mut Compiled<'_, S, E>,
-    ) -> Self {
-        let finish = [finish::<S, E, V>, finish::<S, E, HALF>, finish::<S, E, 1>];
-        Sink { place: compiled.epilogue.place(), finish, compiled: (&raw mut *compiled).cast() }
-    }
-}
-
-/// Gives a tile's sums to an epilogue.
-///
-/// # Safety
-/// `compiled` is a [`Compiled`] of these types that nobody else uses; for the rest as for [`run`].
-unsafe fn finish<S: Simd, E: Epilogue, const V: usize>(compiled: *mut (), held: Place, at: At) {
-    // SAFETY: the caller's promise.
-    let Compiled { s, epilogue } = unsafe { &mut *compiled.cast::<Compiled<'_, S, E>>() };
-    s.run(Finish::<E, V> { held, at, epilogue });
-}
-
-/// A tile's sums, row after row.
-#[repr(align(64))]
-struct Sums(MaybeUninit<[f32; MOST_SUMS]>);
-
-/// Sums a tile over its steps and stores the sums for the next block of k, or gives them to the
-/// epilogue. A tile is `V` vectors wide, or `HALF` or one where its columns fit into that.
-///
-/// # Safety
-/// `left` and `right` are readable for `R` rows (`at.rows` rows where they are contiguous along k)
-/// and the tile's vectors at every step; `partial` and the epilogue are valid at `at`.
-#[inline(always)]
-pub(super) unsafe fn run<S: Simd, B: Strip, const R: usize, const V: usize, const HALF: usize>(
-    s: S,
-    left: Left,
-    right: B,
-    steps: Steps<'_>,
-    at: At,
-    partial: Place,
-    sink: Sink,
-) {
-    // SAFETY: passed on.
-    unsafe {
-        if at.cols > HALF * S::LANES {
-            run_vectors::<S, B, R, V>(s, left, right, steps, at, partial, sink, 0);
-        } else if at.cols > S::LANES {
-            run_vectors::<S, B, R, HALF>(s, left, right, steps, at, partial, sink, 1);
-        } else {
-            run_vectors::<S, B, R, 1>(s, left, right, steps, at, partial, sink, 2);
-        }
-    }
-}
-
-/// [`run`] for so many vectors, the `width_at`th of [`Sink::finish`].
-///
-/// # Safety
-/// As for [`run`].
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn run_vectors<S: Simd, B: Strip, const R: usize, const V: usize>(
-    s: S,
-    left: Left,
-    right: B,
-    steps: Steps<'_>,
-    at: At,
-    partial: Place,
-    sink: Sink,
-    width_at: usize,
-) {
-    const { assert!(R * V * S::LANES <= MOST_SUMS) };
-    let wide = Several::<S, V>(s);
-    let width = V * S::LANES;
-    if !(at.first && at.last) {
-        // The next tile's unfinished sums, while this one is at work.
-        for r in 0..R {
-            s.prefetch(partial.row(at.row + R + r).wrapping_add(at.col));
-        }
-    }
-    let mut held = Sums(MaybeUninit::uninit());
-    let held = Place { data: held.0.as_mut_ptr().cast(), stride: width };
-    let waiting = partial.tile(at);
-    // A whole tile comes from where it waits, and goes where it is wanted; others by way of `held`.
-    let whole = at.rows == R && at.cols == width;
-    let direct = if at.last { sink.place.map(|place| place.tile(at)) } else { Some(waiting) };
-    let (from, to, direct) = match direct {
-        Some(place) if whole => (waiting, place, true),
-        _ => (if whole { waiting } else { held }, held, false),
-    };
-    // SAFETY: the caller vouches for all that is reached; `held` has room for the tile.
-    unsafe {
-        if !at.first && !whole {
-            for r in 0..at.rows {
-                let row = wide.load_upto(waiting.row(r), at.cols);
-                wide.store(held.row(r), row);
-            }
-            for r in at.rows..R {
-                wide.store(held.row(r), wide.splat(0.0));
-            }
-        }
-        let from = (!at.first).then_some(from);
-        match left {
-            Left::Rows(first, stride) => {
-                // Rows past the end repeat the last one; their sums are dropped. (Without a k there
-                // may be no numbers for a row to stand at.)
-                let mut rows = [first; R];
-                for (r, row) in rows.iter_mut().enumerate() {
-                    *row = first.wrapping_add(r.min(at.rows - 1) * stride);
-                }
-                let left = Rows(rows);
-                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, from, to });
-            }
-            Left::Columns(first, stride) => {
-                let left = Columns(first, stride);
-                s.outlined(Accumulate::<_, _, R, V> { left, right, steps, from, to });
-            }
-        }
-        if direct {
-            return;
-        }
-        if at.last {
-            (sink.finish[width_at])(sink.compiled, held, at);
-        } else {
-            for r in 0..at.rows {
-                wide.store_upto(waiting.row(r), at.cols, wide.load(held.row(r)));
-            }
-        }
-    }
-}
-
-/// See [`finish`].
-///
-/// Whoever runs it vouches for what [`run`] is promised.
-struct Finish<'a, E, const V: usize> {
-    held: Place,
-    at: At,
-    epilogue: &'a mut E,
-}
-
-impl<E: Epilogue, const V: usize> Kernel for Finish<'_, E, V> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Finish { held, at, epilogue } = self;
+    pub unsafe fn sum<S: Simd, B: Vectors, const R: usize, const V: usize>(
+        self,
+        s: S,
+        right: B,
+        steps: Steps<'_>,
+        output: &mut Output<'_>,
+    ) {
+        const { assert!(R * V * S::LANES <= MAX_SUMS) };
+        let Tile { left, region, first, last } = self;
         let wide = Several::<S, V>(s);
-        // SAFETY: whoever runs it vouches for the sums and for the epilogue.
-        unsafe {
-            let mut column = epilogue.begin(wide, at.col, at.cols);
-            for r in 0..at.rows {
-                let sum = wide.load(held.row(r));
-                let vector = super::At { row: at.row + r, col: at.col, lanes: at.cols };
-                epilogue.apply(wide, &mut column, vector, sum);
+        let width = V * S::LANES;
+        if !(first && last) {
+            // The next tile's unfinished sums, while this one is at work.
+            for r in 0..R {
+                let next = output.partial.row(region.row + R + r);
+                s.prefetch(next.wrapping_add(region.col));
             }
-            epilogue.end(wide, column, at.col, at.cols);
+        }
+        let mut held = Sums(MaybeUninit::uninit());
+        let held = Place { data: held.0.as_mut_ptr().cast(), stride: width };
+        let partial = output.partial.from(region);
+        // A whole tile comes from where it waits, and is stored where it belongs; others by way
+        // of `held`.
+        let whole = region.rows == R && region.cols == width;
+        let target = if last { output.place.map(|all| all.from(region)) } else { Some(partial) };
+        let (from, to, is_stored) = match target {
+            Some(place) if whole => (partial, place, true),
+            _ => (if whole { partial } else { held }, held, false),
+        };
+        // SAFETY: the caller vouches for all that is reached; `held` has room for the tile.
+        unsafe {
+            if !first && !whole {
+                for r in 0..region.rows {
+                    wide.store(held.row(r), wide.load_upto(partial.row(r), region.cols));
+                }
+                for r in region.rows..R {
+                    wide.store(held.row(r), wide.splat(0.0));
+                }
+            }
+            let from = (!first).then_some(from);
+            match left {
+                Left::Rows(first, stride) => {
+                    // Rows past the end repeat the last one; their sums are dropped. (Without a k
+                    // there may be no numbers for a row to stand at.)
+                    let mut rows = [first; R];
+                    for (r, row) in rows.iter_mut().enumerate() {
+                        *row = first.wrapping_add(r.min(region.rows - 1) * stride);
+                    }
+                    let left = Rows(rows);
+                    s.run(Accumulate::<_, _, R, V> { left, right, steps, from, to });
+                }
+                Left::Columns(first, stride) => {
+                    let left = Columns(first, stride);
+                    s.run(Accumulate::<_, _, R, V> { left, right, steps, from, to });
+                }
+            }
+            if is_stored {
+                return;
+            }
+            if last {
+                output.epilogue.finish(output.isa, held, region);
+            } else {
+                for r in 0..region.rows {
+                    wide.store_upto(partial.row(r), region.cols, wide.load(held.row(r)));
+                }
+            }
         }
     }
 }
 
-/// `to[r][v] = from[r][v] + a(r, k) * b[k][v] + ..`, step by step: the micro-kernel. It is compiled as a function
-/// of its own, so that nothing around it takes its registers.
+/// `to[r][v] = from[r][v] + a(r, k) * b[k][v] + ..`, step by step: the micro-kernel. It is a
+/// function of its own ([`Simd::run`]), so that nothing around it takes its registers.
 ///
-/// Whoever runs it vouches for what [`run`] is promised, and for `R * V` vectors at both places.
+/// Whoever runs it vouches for what [`Tile::sum`] is promised, and for `R * V` vectors at both
+/// places.
 struct Accumulate<'a, A, B, const R: usize, const V: usize> {
     left: A,
     right: B,
@@ -324,7 +220,7 @@ struct Accumulate<'a, A, B, const R: usize, const V: usize> {
     to: Place,
 }
 
-impl<A: Numbers, B: Strip, const R: usize, const V: usize> Kernel for Accumulate<'_, A, B, R, V> {
+impl<A: Numbers, B: Vectors, const R: usize, const V: usize> Kernel for Accumulate<'_, A, B, R, V> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -373,11 +269,11 @@ impl<A: Numbers, B: Strip, const R: usize, const V: usize> Kernel for Accumulate
 /// One step of [`Accumulate`].
 ///
 /// # Safety
-/// As for [`run`].
+/// As for [`Tile::sum`].
 #[inline(always)]
-unsafe fn step<S: Simd, A: Numbers, B: Strip, const R: usize, const V: usize>(
+unsafe fn step<S: Simd, A: Numbers, B: Vectors, const R: usize, const V: usize>(
     s: S,
-    a: A,
+    left: A,
     right: B,
     k: usize,
     held: &mut [[S::V; V]; R],
@@ -389,7 +285,7 @@ unsafe fn step<S: Simd, A: Numbers, B: Strip, const R: usize, const V: usize>(
             b[v] = right.vector(s, k, v);
         }
         for r in 0..R {
-            let a = s.splat(*a.at(r, k));
+            let a = s.splat(*left.at(r, k));
             for v in 0..V {
                 held[r][v] = s.mul_add(a, b[v], held[r][v]);
             }

@@ -40,22 +40,18 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     // 6 x 2 accumulators, 2 vectors of B and one broadcast of A fill 15 of the 16 registers;
     // 12 chains cover two FMA units of latency 4.
-    const TILE: Tile = Tile { rows: 6, vectors: 2 };
-    const SPARSE_TILE: Tile = Tile { rows: 6, vectors: 2 };
+    type Tile = Tile<6, 2, 1>;
+    type SparseTile = Tile<6, 2, 1>;
     const BLOCK_K: usize = 384;
 
     type V = __m256;
     type I = __m256i;
     type M = __m256;
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
-        fn entry<K: Kernel>(s: Avx2, kernel: K) -> K::Output {
-            kernel.run(s)
-        }
-        // SAFETY: `self` proves that the machine has the features.
-        unsafe { entry(self, kernel) }
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {

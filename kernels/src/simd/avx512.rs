@@ -33,23 +33,19 @@ impl super::sealed::Sealed for Avx512 {}
 impl Simd for Avx512 {
     const LANES: usize = 16;
     // 12 x 2 accumulators and 2 vectors of B leave registers for constants; A is broadcast from
-    // memory by the multiply itself. 12 divides the batch of 60 and the 300 units of the seed.
-    const TILE: Tile = Tile { rows: 12, vectors: 2 };
-    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 6 };
+    // memory by the multiply itself. 12 divides the batch of 60 and the 300 units of the article.
+    type Tile = Tile<12, 2, 1>;
+    type SparseTile = Tile<4, 6, 3>;
     const BLOCK_K: usize = 1024;
 
     type V = __m512;
     type I = __m512i;
     type M = __mmask16;
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        fn entry<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
-            kernel.run(s)
-        }
-        // SAFETY: `self` proves that the machine has the features.
-        unsafe { entry(self, kernel) }
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {

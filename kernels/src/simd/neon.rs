@@ -11,11 +11,6 @@ impl Neon {
     pub fn new() -> Option<Neon> {
         cfg!(target_feature = "neon").then_some(Neon(()))
     }
-
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
-    }
 }
 
 /// Calls intrinsics that take values only.
@@ -35,16 +30,16 @@ impl Simd for Neon {
     const LANES: usize = 4;
     // 8 x 2 accumulators of 4 lanes, 2 vectors of B and broadcasts of A: 16 chains cover
     // four FMA units of latency 4.
-    const TILE: Tile = Tile { rows: 8, vectors: 2 };
-    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 4 };
+    type Tile = Tile<8, 2, 1>;
+    type SparseTile = Tile<4, 4, 2>;
     const BLOCK_K: usize = 384;
 
     type V = float32x4_t;
     type I = int32x4_t;
     type M = uint32x4_t;
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    #[inline(never)]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
     #[inline(always)]

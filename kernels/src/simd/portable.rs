@@ -10,8 +10,8 @@ use wide::{f32x8, i32x8};
 pub struct Portable(());
 
 impl Portable {
-    pub fn new() -> Portable {
-        Portable(())
+    pub fn new() -> Option<Portable> {
+        Some(Portable(()))
     }
 }
 
@@ -19,17 +19,18 @@ impl super::sealed::Sealed for Portable {}
 
 impl Simd for Portable {
     const LANES: usize = 8;
-    const TILE: Tile = Tile { rows: 4, vectors: 1 };
-    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 1 };
+    type Tile = Tile<4, 1, 1>;
+    type SparseTile = Tile<4, 1, 1>;
     const BLOCK_K: usize = 384;
+    const IS_FUSED: bool = false;
     const GEMM_BY_LIBRARY: bool = true;
 
     type V = f32x8;
     type I = i32x8;
     type M = f32x8;
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    #[inline(never)]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
     #[inline(always)]

@@ -11,13 +11,13 @@ pub struct Scalar {
 }
 
 impl Scalar {
-    pub fn new() -> Scalar {
-        Scalar {
+    pub fn new() -> Option<Scalar> {
+        Some(Scalar {
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             fma: is_x86_feature_detected!("fma"),
             #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
             fma: cfg!(target_feature = "fma"),
-        }
+        })
     }
 }
 
@@ -50,16 +50,16 @@ impl super::sealed::Sealed for Scalar {}
 
 impl Simd for Scalar {
     const LANES: usize = 1;
-    const TILE: Tile = Tile { rows: 4, vectors: 4 };
-    const SPARSE_TILE: Tile = Tile { rows: 4, vectors: 4 };
+    type Tile = Tile<4, 4, 2>;
+    type SparseTile = Tile<4, 4, 2>;
     const BLOCK_K: usize = 384;
 
     type V = f32;
     type I = i32;
     type M = bool;
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    #[inline(never)]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
         if self.fma {
             #[target_feature(enable = "fma")]

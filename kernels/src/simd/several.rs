@@ -1,7 +1,7 @@
 //! Several vectors side by side, used as one: what needs many cycles for one vector, as the
 //! exponential does, then works on all of them at once.
 
-use super::{Kernel, Simd, Tile};
+use super::{Kernel, Simd};
 
 /// `N` vectors of `S`.
 #[derive(Clone, Copy)]
@@ -34,16 +34,16 @@ impl<S: Simd, const N: usize> super::sealed::Sealed for Several<S, N> {}
 
 impl<S: Simd, const N: usize> Simd for Several<S, N> {
     const LANES: usize = N * S::LANES;
-    const TILE: Tile = S::TILE;
-    const SPARSE_TILE: Tile = S::SPARSE_TILE;
+    type Tile = S::Tile;
+    type SparseTile = S::SparseTile;
     const BLOCK_K: usize = S::BLOCK_K;
 
     type V = [S::V; N];
     type I = [S::I; N];
     type M = [S::M; N];
 
-    #[inline]
-    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    #[inline(never)]
+    unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
     #[inline(always)]

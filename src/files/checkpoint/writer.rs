@@ -1,20 +1,26 @@
-//! Writes checkpoints beside a training: one thread copies, another writes.
+//! Writes checkpoints during a training: the training's threads copy, another one writes.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use serde::Serialize;
+
 use super::image::Image;
-use super::{Checkpoint, Data, State, running_units};
+use super::{BEST, Checkpoint, NUMBERS, VERSION, check};
+use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
-use crate::settings::Optimizer;
+use crate::settings::{Optimizer, json};
 use crate::training::controller::Control;
+use crate::training::early_stopping::{Best, Record};
+use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
+use crate::training::workspace::Context;
 
-/// Replaces the newest checkpoint, the earlier ones moving on by one name. At any moment `path`
-/// names a whole checkpoint, if it ever did.
+/// Replaces the newest checkpoint and renames the earlier ones, `path` to `path.1` and so on. The
+/// newest is valid after a crash at any moment.
 fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result<()> {
     let temporary = atomic::temporary(path)?;
     let done = disk.write_new(&temporary, bytes).and_then(|()| {
@@ -24,13 +30,13 @@ fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result
                     disk.rename(&Checkpoint::earlier(path, n), &Checkpoint::earlier(path, n + 1))?;
                 }
             }
-            // The newest has two names for a while, so that its own is never without a file.
+            // The newest has two names for a while, so that `path` always exists.
             let second_name = atomic::temporary(path)?;
             let moved = disk.link(path, &second_name);
             let moved =
                 moved.and_then(|()| disk.rename(&second_name, &Checkpoint::earlier(path, 1)));
-            // Renaming does nothing where both are names of one file already, as they are after a
-            // kill just here.
+            // Renaming does nothing if both are names of one file, as they are after a kill right
+            // here.
             match disk.remove(&second_name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => moved.and(Err(e))?,
                 _ => moved?,
@@ -44,60 +50,60 @@ fn store(disk: &impl Disk, path: &Path, keep: usize, bytes: &[u8]) -> io::Result
     done
 }
 
-/// What the training and the writing thread share.
+/// What the training and the writer share.
 struct Shared {
-    desk: Mutex<Desk>,
+    images: Mutex<Images>,
     changed: Condvar,
 }
 
-/// Where images are handed over: one may be written while the next is filled.
-struct Desk {
+/// The two images of a training: one may be written while the other is filled.
+struct Images {
     free: Vec<Image>,
-    /// Waits to be written; a newer one takes its place.
+    /// Will be written next, unless a newer one replaces it.
     full: Option<Image>,
     writing: bool,
-    /// Of a writing that failed, until somebody is told.
+    /// The error of a failed write, until it is returned.
     failure: Option<io::Error>,
     stop: bool,
 }
 
 impl Shared {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn images(&self) -> MutexGuard<'_, Images> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, desk: MutexGuard<'a, Desk>) -> MutexGuard<'a, Desk> {
-        self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, images: MutexGuard<'a, Images>) -> MutexGuard<'a, Images> {
+        self.changed.wait(images).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what is handed over until there is an end.
+    /// Writes full images until told to stop.
     fn write_all(&self, disk: &impl Disk, path: &Path, keep: usize) {
-        let mut desk = self.desk();
+        let mut images = self.images();
         loop {
-            if let Some(mut image) = desk.full.take() {
-                desk.writing = true;
-                drop(desk);
-                let done = store(disk, path, keep, image.sealed());
-                desk = self.desk();
-                desk.failure = done.err().or(desk.failure.take());
-                desk.free.push(image);
-                desk.writing = false;
+            if let Some(image) = images.full.take() {
+                images.writing = true;
+                drop(images);
+                let done = store(disk, path, keep, image.bytes());
+                images = self.images();
+                images.failure = done.err().or(images.failure.take());
+                images.free.push(image);
+                images.writing = false;
                 self.changed.notify_all();
-            } else if desk.stop {
+            } else if images.stop {
                 return;
             } else {
-                desk = self.wait(desk);
+                images = self.wait(images);
             }
         }
     }
 }
 
-/// Writes checkpoints of a training beside it, in a thread of its own.
+/// Writes checkpoints of a training, in a thread of its own.
 ///
 /// `path` is the newest, `path.1` the one before, and so on. One writer at a time may use a path.
 pub struct Checkpoints {
     path: PathBuf,
-    data: Data,
+    data: Fingerprint,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
@@ -109,11 +115,13 @@ impl std::fmt::Debug for Checkpoints {
 }
 
 impl Checkpoints {
-    /// Checkpoints of a training at `path`, the newest `keep` of them kept (at least 1). Removes
-    /// what a writer that was killed has left unfinished.
+    /// Starts a writer that keeps the newest `keep` checkpoints, at least 1, at `path`.
+    ///
+    /// Removes the temporary files that killed writers have left there.
     ///
     /// # Errors
-    /// [`Error::Io`] if nothing could be written there; [`Error::Setting`] if none is to be kept.
+    /// [`Error::Io`] if nothing could be written there; [`Error::Setting`] if `keep` is 0 or the
+    /// optimizer is L-BFGS.
     pub fn new(path: impl AsRef<Path>, keep: usize, trainer: &Trainer) -> Result<Self> {
         Self::on(System, path.as_ref(), keep, trainer)
     }
@@ -134,11 +142,11 @@ impl Checkpoints {
         if target.exists() && !target.is_file() {
             return Err(Error::format(path, None, "not a regular file, as a checkpoint must be"));
         }
-        let data = Data::of(trainer.samples())?;
-        let free = [image(&data, trainer), image(&data, trainer)];
+        let data = Fingerprint::of(&trainer.samples)?;
+        let free = [new_image(&data, trainer), new_image(&data, trainer)];
         let free = free.into_iter().collect::<Result<Vec<_>>>()?;
-        let desk = Desk { free, full: None, writing: false, failure: None, stop: false };
-        let shared = Arc::new(Shared { desk: Mutex::new(desk), changed: Condvar::new() });
+        let images = Images { free, full: None, writing: false, failure: None, stop: false };
+        let shared = Arc::new(Shared { images: Mutex::new(images), changed: Condvar::new() });
         let (theirs, its_path) = (Arc::clone(&shared), target.clone());
         let writer = thread::Builder::new()
             .name("sae-checkpoint".to_owned())
@@ -147,40 +155,44 @@ impl Checkpoints {
         Ok(Checkpoints { path: target, data, shared, writer: Some(writer) })
     }
 
-    /// Hands the training as it stands to the writer and returns at once. If that is still busy,
-    /// this one is written next, instead of any other that waits.
+    /// Copies the state of the training for the writer, without waiting for the disk. If the writer
+    /// is busy, this checkpoint is written next, instead of an earlier one that waits.
     ///
     /// # Errors
-    /// [`Error::Io`] if an earlier one could not be written (the newest that could is whole).
+    /// [`Error::Io`] if an earlier checkpoint could not be written (the one on the disk stays valid);
+    /// [`Error::Format`] if a number is not finite, so that this one could not be loaded: it is not
+    /// written.
     pub fn save(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let json = State::of(&self.data, trainer).to_json();
-        let mut desk = self.shared.desk();
-        let failure = desk.failure.take();
-        let waiting = desk.full.take();
-        let taken = waiting.or_else(|| desk.free.pop());
-        drop(desk);
-        // There are two: one may be with the writer, so this is there.
-        let mut taken = match taken {
-            Some(taken) => taken,
-            None => image(&self.data, trainer)?,
+        let mut images = self.shared.images();
+        let failure = images.failure.take();
+        let taken = images.free.pop().or_else(|| images.full.take());
+        drop(images);
+        // Of the two the writer has at most one, so there is one.
+        let mut image = match taken {
+            Some(image) => image,
+            None => new_image(&self.data, trainer)?,
         };
-        taken.fill(&json, trainer);
-        self.shared.desk().full = Some(taken);
+        let filled = fill(&mut image, &self.data, trainer);
+        let mut images = self.shared.images();
+        let old = if filled.is_ok() { images.full.replace(image) } else { Some(image) };
+        images.free.extend(old);
+        drop(images);
         self.shared.changed.notify_all();
+        filled.map_err(|problem| Error::format(&self.path, None, problem))?;
         self.told(failure)
     }
 
-    /// Waits until all that was handed over is on the disk.
+    /// Waits until every saved checkpoint is on the disk.
     ///
     /// # Errors
     /// As for [`Checkpoints::save`].
     pub fn finish(&mut self) -> Result<()> {
-        let mut desk = self.shared.desk();
-        while desk.writing || desk.full.is_some() {
-            desk = self.shared.wait(desk);
+        let mut images = self.shared.images();
+        while images.writing || images.full.is_some() {
+            images = self.shared.wait(images);
         }
-        let failure = desk.failure.take();
-        drop(desk);
+        let failure = images.failure.take();
+        drop(images);
         self.told(failure)
     }
 
@@ -191,54 +203,95 @@ impl Checkpoints {
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
-        self.shared.desk().stop = true;
+        self.shared.images().stop = true;
         self.shared.changed.notify_all();
         if let Some(writer) = self.writer.take() {
-            // It does not panic; if it did, there is nobody to tell.
+            // It does not panic.
             let _ = writer.join();
         }
     }
 }
 
 impl Trainer {
-    /// What a checkpoint's file of the training, as it stands, has; for [`Checkpoint::from_bytes`].
+    /// The bytes of a checkpoint of the training; for [`Checkpoint::from_bytes`].
     ///
     /// # Errors
-    /// [`Error::Setting`] if the optimizer is L-BFGS.
+    /// [`Error::Setting`] if the optimizer is L-BFGS; [`Error::Shape`] if a number is not finite.
     pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
         check_optimizer(self)?;
-        let data = Data::of(self.samples())?;
-        let mut image = image(&data, self)?;
-        image.fill(&State::of(&data, self).to_json(), self);
-        Ok(image.sealed().to_vec())
+        let data = Fingerprint::of(&self.samples)?;
+        let mut image = new_image(&data, self)?;
+        fill(&mut image, &data, self).map_err(Error::Shape)?;
+        Ok(image.bytes().to_vec())
     }
 }
 
 fn check_optimizer(trainer: &Trainer) -> Result<()> {
-    if let Optimizer::Lbfgs { .. } = trainer.autoencoder().settings().optimizer {
-        let problem = "checkpoints do not hold what L-BFGS remembers; train without, or with adam";
+    if let Optimizer::Lbfgs { .. } = trainer.cx.net.settings.optimizer {
+        let problem = "checkpoints do not have the state of L-BFGS; train without, or with adam";
         return Err(Error::setting("optimizer", problem));
     }
     Ok(())
 }
 
+/// The JSON of a checkpoint.
+#[derive(Serialize)]
+struct State<'a> {
+    version: u64,
+    #[serde(flatten)]
+    progress: &'a Progress,
+}
+
+fn state(progress: &Progress) -> std::result::Result<Vec<u8>, String> {
+    serde_json::to_vec(&State { version: VERSION, progress }).map_err(|e| e.to_string())
+}
+
 /// An image with room for a training's checkpoints.
-fn image(data: &Data, trainer: &Trainer) -> Result<Image> {
-    // The longest that it can become: the file's size does not depend on where it was resumed.
-    let state = State::of(data, trainer);
-    let number = f64::MIN;
-    let longest = State {
+fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
+    // The longest possible state: the length of the file never depends on the step.
+    let number = -f64::MIN_POSITIVE;
+    let best = Best { objective: number, step: u64::MAX, penalty_factor: number };
+    let record = Record { patience: u32::MAX, worse: u32::MAX, best: Some(best) };
+    let longest = Progress {
         step: u64::MAX,
         epoch: u64::MAX,
         position: usize::MAX,
         penalty_factor: number,
         control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
-        ..state
+        early_stopping: trainer.early_stopping.as_ref().map(|_| record),
+        ..Progress::of(trainer, data.clone())
     };
-    let net = trainer.autoencoder();
-    let means = running_units(net.settings()).iter().sum();
-    let image = Image::new(net.parameters().len(), means, longest.to_json().len());
+    let count = trainer.cx.net.parameters.len();
+    let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
+    let mut tensors: Vec<_> = NUMBERS.into_iter().zip([count, count, count, means]).collect();
+    tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, count)));
+    let image = state(&longest).and_then(|state| Image::new(&tensors, state.len()));
     image.map_err(|e| Error::setting("checkpoint", e))
+}
+
+/// Fills an image with a training as it stands.
+fn fill(
+    image: &mut Image,
+    data: &Fingerprint,
+    trainer: &mut Trainer,
+) -> std::result::Result<(), String> {
+    let state = state(&Progress::of(trainer, data.clone()))?;
+    // A number that is not finite, for one, has no JSON.
+    let readable = json::parse(&state).and_then(|progress| check(&progress));
+    readable.map_err(|problem| format!("not written: the state: {problem}"))?;
+    let Trainer { cx: Context { engine, net, state: moments, .. }, early_stopping, .. } = trainer;
+    let mut numbers = vec![&net.parameters[..], &moments.first, &moments.second];
+    numbers.extend(moments.running_means.iter().map(Vec::as_slice));
+    if let Some(stopping) = early_stopping {
+        let has_best = stopping.record.best.is_some();
+        numbers.push(if has_best { &stopping.parameters } else { &net.parameters });
+    }
+    match image.fill(&state, &numbers, &mut engine.pool) {
+        None => Ok(()),
+        Some(number) => Err(format!(
+            "not written: a parameter or moment is {number}; a checkpoint has finite numbers only"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -252,10 +305,11 @@ mod tests {
 
     use super::folder::Folder;
     use super::*;
+    use crate::compute::ThreadPool;
     use crate::data::samples::Samples;
 
-    /// A disk of which one operation fails half-way, and with it all later ones, as when the
-    /// process is killed there; or none of the later ones, as when the disk was full for a while.
+    /// A file system of which one operation fails, and with it all later ones, as when the process is
+    /// killed there; or none of the later ones, as when the disk was full for a while.
     struct Faulty {
         fails_at: usize,
         for_good: bool,
@@ -322,10 +376,7 @@ mod tests {
     fn bytes(steps: u64) -> Vec<u8> {
         let mut trainer = trainer();
         trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
-        let data = Data::of(&samples(1)).unwrap();
-        let mut image = image(&data, &trainer).unwrap();
-        image.fill(&State::of(&data, &trainer).to_json(), &mut trainer);
-        image.sealed().to_vec()
+        trainer.checkpoint().unwrap()
     }
 
     #[test]
@@ -406,12 +457,10 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let mut trainer = trainer();
-        let count = trainer.autoencoder().parameters().len();
-        let mut image = Image::new(count, 0, 100).unwrap();
-        image.fill(br#"{"version":3}"#, &mut trainer);
-        let problem = Checkpoint::from_bytes("c", image.sealed()).unwrap_err().to_string();
-        assert_eq!(problem, "c: checkpoint of version 3; this program knows version 2");
+        let mut image = Image::new(&[], 100).unwrap();
+        image.fill(br#"{"version":4}"#, &[], &mut ThreadPool::new(1));
+        let problem = Checkpoint::from_bytes("c", image.bytes()).unwrap_err().to_string();
+        assert_eq!(problem, "c: checkpoint of version 4; this program knows versions 2 and 3");
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! The subcommands, one file each.
+
+mod compare;
+mod completions;
+mod convert;
+mod cut_patches;
+mod decode;
+mod encode;
+mod evaluate;
+mod features;
+mod inspect;
+mod make_digits;
+mod reconstruct;
+mod report;
+mod sweep;
+mod train;
+
+use clap::Subcommand;
+
+use crate::failure::Result;
+
+#[derive(Subcommand)]
+pub enum Command {
+    Train(Box<train::Args>),
+    Sweep(Box<sweep::Args>),
+    Eval(evaluate::Args),
+    Compare(compare::Args),
+    Report(report::Args),
+    Reconstruct(reconstruct::Args),
+    Features(features::Args),
+    Encode(encode::Args),
+    Decode(decode::Args),
+    Inspect(inspect::Args),
+    MakeDigits(make_digits::Args),
+    CutPatches(cut_patches::Args),
+    Completions(completions::Args),
+    Convert(convert::Args),
+}
+
+impl Command {
+    /// Runs it; `cli` is the definition of the whole command line.
+    pub fn run(self, cli: clap::Command) -> Result<()> {
+        match self {
+            Command::Train(args) => train::run(*args),
+            Command::Sweep(args) => sweep::run(*args),
+            Command::Eval(args) => evaluate::run(args),
+            Command::Compare(args) => compare::run(args),
+            Command::Report(args) => report::run(args),
+            Command::Reconstruct(args) => reconstruct::run(args),
+            Command::Features(args) => features::run(args),
+            Command::Encode(args) => encode::run(args),
+            Command::Decode(args) => decode::run(args),
+            Command::Inspect(args) => inspect::run(args),
+            Command::MakeDigits(args) => make_digits::run(args),
+            Command::CutPatches(args) => cut_patches::run(args),
+            Command::Completions(args) => completions::run(args, cli),
+            Command::Convert(args) => convert::run(args),
+        }
+    }
+}

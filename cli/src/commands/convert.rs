@@ -1,0 +1,198 @@
+//! `sae convert`
+
+mod formats;
+mod png_folder;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use sae::{
+    Autoencoder,
+    data::{ElementType, Idx},
+    files::{self, Part},
+};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::output::{join, note, print};
+use formats::{Kind, NUMBERS_EXPECTED, Source};
+
+/// Convert data between IDX, NumPy and PNG files, and a model to ONNX
+///
+/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
+/// of PNGs or a model. The name of TO decides what is written: .idx or ubyte, .npy, .onnx, or without
+/// an ending a folder of PNGs. Numbers keep their type; an existing file TO is replaced.
+///
+/// A folder's PNGs must have one size. They are sorted by name, with numbers by value: 2 before 10.
+/// Colors become gray, (299 red + 587 green + 114 blue) / 1000, rounded; of 16 bits the upper 8 are
+/// kept. If the folder has sub-folders instead, their PNGs are taken sub-folder by sub-folder, and
+/// --labels writes the number of each PNG's sub-folder, from 0.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sae make-digits digits
+  sae convert digits/t10k-images-idx3-ubyte test.npy
+  sae convert digits/t10k-images-idx3-ubyte pictures
+  sae convert pictures test.idx
+  sae train --data digits --steps 500 && sae convert sae.safetensors sae.onnx")]
+pub struct Args {
+    /// File or folder to read
+    from: PathBuf,
+    /// File or folder to write; a folder must be new or empty
+    to: PathBuf,
+    /// What to write, whatever the name of TO
+    #[arg(long = "to", value_enum, value_name = "KIND")]
+    kind: Option<Kind>,
+    /// Part of a model to write (default: autoencoder). An encoder maps `features`, scaled as in
+    /// training, to `code`, a decoder `code` to `reconstruction`, an autoencoder `features` to both
+    #[arg(long, value_name = "PART", value_parser = part_parser())]
+    part: Option<Part>,
+    /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes the names of the parts.
+fn part_parser() -> impl TypedValueParser<Value = Part> {
+    let part = |name: String| Part::ALL.into_iter().find(|part| part.name() == name);
+    PossibleValuesParser::new(Part::ALL.map(Part::name))
+        .map(move |name| part(name).unwrap_or(Part::Autoencoder))
+}
+
+/// The result, as text, and as JSON without the names.
+struct Done {
+    text: String,
+    value: Value,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let source = Source::of(&args.from, &args.to)?;
+    let kind = args.kind.map_or_else(|| Kind::of(&args.to), Ok)?;
+    let (from, to) = (args.from.display(), &args.to);
+    // Fails for pipes.
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    if canonical(&args.from).is_some_and(|from| canonical(to) == Some(from)) {
+        return Err(Failure::at(to, "FROM and TO are the same"));
+    }
+    if args.part.is_some() && source != Source::Model {
+        let problem = format!("part: {from} is not a model");
+        return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
+    }
+    if args.labels.is_some() && source != Source::Folder {
+        let problem = format!("labels: {from} is not a folder");
+        return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
+    }
+    let Done { text, mut value } = match (source, kind) {
+        (Source::Model, Kind::Onnx) => model(&args),
+        (Source::Model, _) => Err(Failure::at(to, "a model can only be converted to .onnx")),
+        (_, Kind::Onnx) => Err(Failure::at(&args.from, "this is not a model")
+            .hint("an .onnx file is made from a .safetensors file")),
+        (Source::Folder, Kind::Png) => Err(Failure::at(to, NUMBERS_EXPECTED)),
+        (Source::Folder, kind) => pngs_to_file(&args, kind),
+        (Source::Data, Kind::Png) => file_to_pngs(&args),
+        (Source::Data, kind) => file_to_file(&args, kind),
+    }?;
+    value["from"] = json!(args.from);
+    value["to"] = json!(args.to);
+    print(args.json, &value, &text)
+}
+
+/// The result of writing a file of numbers.
+fn array(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
+    Done {
+        text: format!("{} of {kind}: {}", join(dims, " x "), path.display()),
+        value: json!({"type": kind.to_string(), "dims": dims}),
+    }
+}
+
+fn model(args: &Args) -> Result<Done> {
+    let net = Autoencoder::load(&args.from)?;
+    let part = args.part.unwrap_or(Part::Autoencoder);
+    net.save_onnx(&args.to, part)?;
+    let code = ("code", net.settings().code_units());
+    let features = |name| (name, net.settings().layers[0]);
+    let (input, outputs) = match part {
+        Part::Encoder => (features("features"), vec![code]),
+        Part::Decoder => (code, vec![features("reconstruction")]),
+        Part::Autoencoder => (features("features"), vec![features("reconstruction"), code]),
+    };
+    let shape = |(name, width): &(&str, usize)| format!("{name} [samples, {width}]");
+    let shapes: Vec<_> = outputs.iter().map(shape).collect();
+    let (name, to) = (part.name(), args.to.display());
+    let widths = |values: &[(&str, usize)]| -> Value {
+        values.iter().map(|&(name, width)| (name.to_owned(), json!(width))).collect()
+    };
+    Ok(Done {
+        text: format!("{name}, {} to {}: {to}", shape(&input), shapes.join(" and ")),
+        value: json!({"part": name, "inputs": widths(&[input]), "outputs": widths(&outputs)}),
+    })
+}
+
+fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
+    files::check_writable(&args.to)?;
+    let idx = Idx::open(&args.from)?;
+    let write = |path: &Path| -> Result<()> {
+        let mut out = kind.begin(path, idx.element_type(), idx.dims())?;
+        for row in 0..idx.samples() {
+            interrupt::check()?;
+            out.write(idx.row_bytes(row))?;
+        }
+        Ok(out.finish()?)
+    };
+    interrupt::interruptible(|| files::replace(&args.to, write))?;
+    Ok(array(&args.to, idx.element_type(), idx.dims()))
+}
+
+fn file_to_pngs(args: &Args) -> Result<Done> {
+    let idx = Idx::open(&args.from)?;
+    let (rows, cols) = png_folder::write(&args.to, &idx)?;
+    let (count, to) = (idx.samples(), args.to.display());
+    Ok(Done {
+        text: format!("{count} PNGs of {rows} x {cols}: {to}"),
+        value: json!({"type": "png", "dims": [count, rows, cols]}),
+    })
+}
+
+fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
+    files::check_writable(&args.to)?;
+    let folder = png_folder::Folder::list(&args.from)?;
+    let labels = match &args.labels {
+        Some(path) => Some((path, folder.labels_kind(path, &args.to)?)),
+        None => None,
+    };
+    if folder.left_out > 0 {
+        note(&format!("left out: {} files whose names do not end in .png", folder.left_out));
+    }
+    if labels.is_none() && !folder.classes.is_empty() {
+        note("the labels of the sub-folders are not written; --labels FILE writes them");
+    }
+    let size = png_folder::size(&folder.files[0])?;
+    let dims = [folder.files.len(), size.0, size.1];
+    let write = |path: &Path| -> Result<()> {
+        let mut out = kind.begin(path, ElementType::U8, &dims)?;
+        for file in &folder.files {
+            interrupt::check()?;
+            out.write(&png_folder::read(file, size, &folder.files[0])?)?;
+        }
+        out.finish()?;
+        // Within the replacement, so that either both files are written or none.
+        labels.map_or(Ok(()), |(path, kind)| folder.write_labels(path, kind))
+    };
+    interrupt::interruptible(|| files::replace(&args.to, write))?;
+    let mut done = array(&args.to, ElementType::U8, &dims);
+    done.value["left_out"] = json!(folder.left_out);
+    if let Some((path, _)) = labels {
+        let names: Vec<_> = folder.classes.iter().map(|(name, _)| name.to_string_lossy()).collect();
+        let numbered = names.iter().enumerate().map(|(label, name)| format!("{label} {name}"));
+        let numbered = numbered.collect::<Vec<_>>().join(", ");
+        done.text += &format!("\nlabels {numbered}: {}", path.display());
+        done.value["labels"] = json!(path);
+        done.value["classes"] = json!(names);
+    }
+    Ok(done)
+}

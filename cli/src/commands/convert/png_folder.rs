@@ -1,0 +1,309 @@
+//! Folders of PNGs.
+
+use std::cmp::Ordering;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use alphanumeric_sort::compare_str;
+use png::{ColorType, DecodingError, Reader, Transformations};
+use sae::{
+    data::{ElementType, Idx},
+    files,
+};
+
+use super::formats::{Kind, NUMBERS_EXPECTED};
+use crate::drawing::picture::{MAX_PIXELS, image_of_dims, write_png};
+use crate::failure::{Failure, Result, io_error};
+use crate::interrupt;
+
+/// A folder's PNGs, sorted.
+pub struct Folder {
+    pub files: Vec<PathBuf>,
+    /// The names of the sub-folders that contain the PNGs, and the number of PNGs in each.
+    pub classes: Vec<(OsString, usize)>,
+    /// Files whose names do not end in .png.
+    pub left_out: usize,
+}
+
+impl Folder {
+    pub fn list(path: &Path) -> Result<Self> {
+        let (files, folders, mut left_out) = entries(path)?;
+        let (count, others) = (files.len(), folders.len());
+        if count > 0 && others > 0 {
+            let problem =
+                format!("expected PNGs or sub-folders, got {count} PNGs and {others} sub-folders");
+            return Err(Failure::at(path, problem));
+        }
+        let mut all: Vec<_> = files.iter().map(|name| path.join(name)).collect();
+        let mut classes = Vec::new();
+        for name in folders {
+            let folder = path.join(&name);
+            let (files, deeper, left) = entries(&folder)?;
+            if let Some(deeper) = deeper.first() {
+                let problem = "expected only PNGs in a sub-folder, got a folder";
+                return Err(Failure::at(&folder.join(deeper), problem));
+            }
+            all.extend(files.iter().map(|name| folder.join(name)));
+            left_out += left;
+            classes.push((name, files.len()));
+        }
+        if all.is_empty() {
+            let others = match left_out {
+                0 => String::new(),
+                _ => format!(", but {left_out} files whose names do not end in .png"),
+            };
+            return Err(Failure::at(path, format!("no PNGs in this folder{others}")));
+        }
+        Ok(Folder { files: all, classes, left_out })
+    }
+
+    /// The kind of the file for the labels, the numbers of the PNGs' sub-folders. Fails if there are
+    /// no labels, or if their file cannot be written.
+    pub fn labels_kind(&self, path: &Path, images: &Path) -> Result<Kind> {
+        match self.classes.len() {
+            0 => {
+                let problem = "labels: expected PNGs in sub-folders, which number the labels";
+                return Err(Failure::input(problem));
+            }
+            // A label is a byte.
+            count @ 257.. => {
+                let problem = format!("labels: expected at most 256 sub-folders, got {count}");
+                return Err(Failure::input(problem));
+            }
+            _ => {}
+        }
+        let kind = Kind::of(path)?;
+        if !matches!(kind, Kind::Idx | Kind::Npy) {
+            return Err(Failure::at(path, NUMBERS_EXPECTED));
+        }
+        if path == images {
+            return Err(Failure::at(path, "the labels need a file of their own"));
+        }
+        files::check_writable(path)?;
+        Ok(kind)
+    }
+
+    /// Writes the labels, a byte each.
+    pub fn write_labels(&self, path: &Path, kind: Kind) -> Result<()> {
+        files::replace(path, |path| {
+            let mut out = kind.begin(path, ElementType::U8, &[self.files.len()])?;
+            for (label, (_, count)) in self.classes.iter().enumerate() {
+                out.write(&vec![label as u8; *count])?;
+            }
+            Ok(out.finish()?)
+        })
+    }
+}
+
+/// The names of a folder's PNGs and sub-folders, each sorted, and the number of other files. Hidden
+/// files are ignored.
+fn entries(path: &Path) -> Result<(Vec<OsString>, Vec<OsString>, usize)> {
+    let read_error = io_error("read", path);
+    let (mut files, mut folders, mut others) = (Vec::new(), Vec::new(), 0);
+    for entry in fs::read_dir(path).map_err(&read_error)? {
+        let name = entry.map_err(&read_error)?.file_name();
+        let shown = name.to_string_lossy().to_lowercase();
+        if shown.starts_with('.') {
+            continue;
+        }
+        // Follows links.
+        if path.join(&name).is_dir() {
+            folders.push(name);
+        } else if shown.ends_with(".png") {
+            files.push(name);
+        } else {
+            others += 1;
+        }
+    }
+    for names in [&mut files, &mut folders] {
+        names.sort_by(|a, b| compare(a, b));
+    }
+    Ok((files, folders, others))
+}
+
+/// Orders names with numbers by value; of equal numbers the one with fewer leading zeros is first.
+fn compare(a: &OsStr, b: &OsStr) -> Ordering {
+    // Names that are not valid text can be equal as text.
+    compare_str(a.to_string_lossy(), b.to_string_lossy()).then_with(|| a.cmp(b))
+}
+
+fn refused(path: &Path, error: DecodingError) -> Failure {
+    match error {
+        DecodingError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
+            io_error("read", path)(e).into()
+        }
+        DecodingError::IoError(_) => Failure::at(path, "this PNG is truncated"),
+        DecodingError::LimitsExceeded => Failure::at(path, "this PNG needs too much memory"),
+        error => Failure::at(path, format!("not a valid PNG: {error}")),
+    }
+}
+
+/// Opens a PNG and reads its header.
+fn open(path: &Path) -> Result<Reader<BufReader<File>>> {
+    let file = File::open(path).map_err(io_error("open", path))?;
+    let mut decoder = png::Decoder::new(BufReader::new(file));
+    // Palettes become colors, every number a byte.
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    decoder.read_info().map_err(|e| refused(path, e))
+}
+
+fn rows_and_columns(reader: &Reader<BufReader<File>>) -> (usize, usize) {
+    let info = reader.info();
+    (info.height as usize, info.width as usize)
+}
+
+/// Rows and columns of a PNG.
+pub fn size(path: &Path) -> Result<(usize, usize)> {
+    let (rows, cols) = rows_and_columns(&open(path)?);
+    check_size(path, rows, cols)?;
+    Ok((rows, cols))
+}
+
+fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
+    if rows.saturating_mul(cols) > MAX_PIXELS {
+        let problem = format!("images of {rows} x {cols} pixels; expected at most {MAX_PIXELS}");
+        return Err(Failure::at(path, problem));
+    }
+    Ok(())
+}
+
+/// The gray pixels of a PNG, which must have the size of the first PNG.
+pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> {
+    let mut reader = open(path)?;
+    let have = rows_and_columns(&reader);
+    if have != size {
+        let ((rows, cols), (first_rows, first_cols)) = (have, size);
+        let problem = format!(
+            "expected the {first_rows} x {first_cols} pixels of {}, got {rows} x {cols}",
+            first.display()
+        );
+        return Err(Failure::at(path, problem));
+    }
+    let length = reader.output_buffer_size().ok_or_else(|| Failure::at(path, "too large"))?;
+    let mut pixels = vec![0; length];
+    let info = reader.next_frame(&mut pixels).map_err(|e| refused(path, e))?;
+    // Also checks what follows the pixels.
+    reader.finish().map_err(|e| refused(path, e))?;
+    pixels.truncate(info.buffer_size());
+    let opaque = match info.color_type {
+        ColorType::GrayscaleAlpha => pixels.iter().skip(1).step_by(2).all(|&alpha| alpha == 255),
+        ColorType::Rgba => pixels.iter().skip(3).step_by(4).all(|&alpha| alpha == 255),
+        _ => true,
+    };
+    if !opaque {
+        let problem = "some pixels are transparent; expected opaque pixels";
+        let hint = "ImageMagick adds a background: mogrify -background black -alpha remove *.png";
+        return Err(Failure::at(path, problem).hint(hint));
+    }
+    Ok(match info.color_type {
+        ColorType::Rgb => pixels.chunks_exact(3).map(gray).collect(),
+        ColorType::Rgba => pixels.chunks_exact(4).map(gray).collect(),
+        ColorType::GrayscaleAlpha => pixels.into_iter().step_by(2).collect(),
+        _ => pixels,
+    })
+}
+
+/// The luma of ITU-R BT.601, rounded.
+fn gray(color: &[u8]) -> u8 {
+    let [red, green, blue] = [0, 1, 2].map(|at| u32::from(color[at]));
+    ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
+}
+
+/// Writes each sample as a PNG into a new or empty folder, and returns their rows and columns. The
+/// folder is written under a temporary name until it is complete.
+pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
+    let samples = idx.as_u8().ok_or_else(|| {
+        let problem = format!("expected elements of type u8 for PNGs, got {}", idx.element_type());
+        Failure::at(idx.path(), problem)
+    })?;
+    let (rows, cols) = image_of_dims(idx.dims()).ok_or_else(|| {
+        Failure::at(
+            idx.path(),
+            "expected images, [samples, rows, columns], or samples that are squares",
+        )
+    })?;
+    check_size(idx.path(), rows, cols)?;
+    let target = target(to)?;
+    let temporary = temporary(&target)?;
+    let digits = (idx.samples() - 1).to_string().len();
+    fs::create_dir(&temporary).map_err(io_error("create", to))?;
+    let done = interrupt::interruptible(|| {
+        samples.chunks(rows * cols).enumerate().try_for_each(|(at, pixels)| {
+            interrupt::check()?;
+            let path = temporary.join(format!("{at:0digits$}.png"));
+            Ok::<_, Failure>(write_png(&path, (rows, cols), pixels)?)
+        })?;
+        Ok(rename(&temporary, &target).map_err(io_error("create", to))?)
+    });
+    if done.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    done.map(|()| (rows, cols))
+}
+
+/// Renames a folder; an empty folder of that name is replaced.
+fn rename(temporary: &Path, target: &Path) -> io::Result<()> {
+    if target.exists() {
+        fs::remove_dir(target)?;
+    }
+    fs::rename(temporary, target)
+}
+
+/// The path of the folder with links resolved. Fails if it is in use.
+fn target(to: &Path) -> Result<PathBuf> {
+    let write_error = io_error("write", to);
+    let target = match fs::metadata(to) {
+        Err(_) => return Ok(to.to_owned()),
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(Failure::at(to, "expected a folder for the PNGs, got a file"));
+        }
+        Ok(_) => fs::canonicalize(to).map_err(&write_error)?,
+    };
+    let mut entries = fs::read_dir(&target).map_err(&write_error)?;
+    if entries.next().is_some() {
+        return Err(Failure::at(to, "expected a new or empty folder, but it has files"));
+    }
+    if env::current_dir().is_ok_and(|here| here == target) {
+        return Err(Failure::at(to, "expected another folder than the current one"));
+    }
+    Ok(target)
+}
+
+/// A hidden name beside the folder's.
+fn temporary(target: &Path) -> Result<PathBuf> {
+    let name = target.file_name().ok_or_else(|| Failure::at(target, "expected a folder's name"))?;
+    let hidden = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+    Ok(target.with_file_name(hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        // A sort may panic where this does not hold.
+        #[test]
+        fn names_have_a_total_order(names in prop::collection::vec("[0-2a.\u{70b9}-]{0,5}", 3)) {
+            let order = |a: usize, b: usize| compare(names[a].as_ref(), names[b].as_ref());
+            prop_assert_eq!(order(0, 1), order(1, 0).reverse());
+            prop_assert_eq!(order(0, 1).is_eq(), names[0] == names[1]);
+            if order(0, 1) == order(1, 2) {
+                prop_assert_eq!(order(0, 2), order(0, 1), "{:?}", names);
+            }
+        }
+    }
+
+    #[test]
+    fn colors_become_gray() {
+        for (color, want) in [([0; 3], 0), ([255; 3], 255), ([255, 0, 0], 76), ([1, 2, 3], 2)] {
+            assert_eq!(gray(&color), want);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `sae cut-patches`
+
+use std::path::PathBuf;
+
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::{Rng, SeedableRng};
+use sae::{Scaling, data::idx, files};
+use serde_json::json;
+
+use crate::data::{DataArgs, open, scaled};
+use crate::failure::{Failure, Result};
+use crate::output::print;
+
+/// Cut square patches out of images, at random places
+///
+/// Nearly uniform patches teach a model nothing: only patches whose pixels have a standard deviation
+/// of at least --contrast are taken.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example, the classic exercise of a sparse autoencoder (Ng 2011), on strokes:
+  sae cut-patches patches.idx
+  sae train --samples patches.idx --holdout 1000 --layers 64,25,64 --rho 0.01 --beta 0.09375 \\
+      --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
+  sae features patches.safetensors")]
+pub struct Args {
+    /// IDX file to write
+    out: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Side of a patch in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=4096))]
+    side: u16,
+    /// Number of patches
+    #[arg(long, value_name = "N", default_value_t = 11_000,
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    count: u32,
+    /// Minimum standard deviation of a patch's pixels, as a share of the full range
+    #[arg(long, default_value_t = 0.1)]
+    contrast: f64,
+    /// Random seed of the places
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Patches without enough contrast in a row before the command gives up.
+const MAX_REFUSED: usize = 100_000;
+
+pub fn run(args: Args) -> Result<()> {
+    let (path, _) = args.data.files(None, false)?;
+    let samples = scaled(open(&path, args.data.copy)?, Scaling::Byte)?;
+    let (count, side) = (args.count as usize, usize::from(args.side));
+    let (rows, cols) = samples
+        .image()
+        .ok_or_else(|| Failure::at(&path, "expected images, [samples, rows, columns]"))?;
+    if side > rows || side > cols {
+        let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
+        return Err(Failure::input(problem));
+    }
+    files::check_writable(&args.out)?;
+    let mut generator = Pcg64::seed_from_u64(args.seed);
+    let mut below = |bound: usize| (generator.next_u64() % bound as u64) as usize;
+    let mut image = vec![0.0; samples.features()];
+    let mut patches = Vec::with_capacity(count * side * side);
+    let mut refused = 0;
+    while patches.len() < count * side * side {
+        samples.gather(below(samples.len()), &mut image)?;
+        let (top, left) = (below(rows - side + 1), below(cols - side + 1));
+        let row = |y: usize| &image[(top + y) * cols + left..][..side];
+        let patch: Vec<f32> = (0..side).flat_map(row).copied().collect();
+        let mean = patch.iter().map(|&x| f64::from(x)).sum::<f64>() / patch.len() as f64;
+        let square = |&x: &f32| (f64::from(x) - mean) * (f64::from(x) - mean);
+        let deviation = (patch.iter().map(square).sum::<f64>() / patch.len() as f64).sqrt();
+        if deviation < args.contrast {
+            refused += 1;
+            if refused == MAX_REFUSED {
+                let contrast = args.contrast;
+                return Err(Failure::input(format!(
+                    "contrast: {MAX_REFUSED} patches in a row had less than {contrast}"
+                )));
+            }
+            continue;
+        }
+        refused = 0;
+        patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
+    }
+    files::replace(&args.out, |path| idx::write(path, &[count, side, side], &patches))?;
+    let value = json!({"out": args.out, "patches": count, "side": side});
+    let line = format!("{count} patches of {side} x {side}: {}", args.out.display());
+    print(args.json, &value, &line)
+}

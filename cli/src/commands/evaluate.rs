@@ -1,0 +1,61 @@
+//! `sae eval`
+
+use sae::{
+    Autoencoder, Engine,
+    analysis::{Labeled, Probe},
+};
+use serde_json::json;
+
+use crate::data::DataArgs;
+use crate::failure::Result;
+use crate::models::ModelArgs;
+use crate::output::{evaluation_json, evaluation_text, print};
+
+/// Evaluate a model: the objective with its terms, and the activity of the hidden layers
+///
+/// Uses the test samples of a folder that has some.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sae eval sae.safetensors
+  sae eval sae.safetensors --probe
+  sae eval sae.safetensors --json")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Also measure how well labels can be predicted from codes, by a linear classifier and by the
+    /// nearest training sample; needs the labels of a folder with MNIST's files
+    #[arg(long)]
+    probe: bool,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let (mut engine, net) = args.model.load()?;
+    let (samples, path) = args.data.evaluation_samples(net.scaling())?;
+    let evaluation = net.evaluate(&mut engine, &samples)?;
+    let mut value = evaluation_json(&net, &evaluation);
+    value["samples"] = json!(samples.len());
+    value["images"] = json!(path);
+    let mut text = format!("{} samples of {}\n", samples.len(), path.display());
+    text += &evaluation_text("objective", &net, &evaluation, true);
+    if args.probe {
+        let Probe { linear, nearest, .. } = probe(&args.data, &net, &mut engine)?;
+        value["probe"] = json!({"linear": linear, "nearest": nearest});
+        let [linear, nearest] = [linear, nearest].map(|share| 100.0 * share);
+        text += &format!(
+            "labels predicted from codes: {linear:.2} % by a linear classifier, {nearest:.2} % by \
+             the nearest training sample"
+        );
+    }
+    print(args.model.run.json, &value, &text)
+}
+
+fn probe(data: &DataArgs, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
+    let [train, test] = data.labeled(net.scaling())?;
+    let codes = [net.encode(engine, &train.0)?, net.encode(engine, &test.0)?];
+    let [training, test] = [(&codes[0], &train.1), (&codes[1], &test.1)]
+        .map(|(codes, labels)| Labeled { codes, labels });
+    Ok(sae::analysis::probe(engine, net.settings().code_units(), training, test)?)
+}

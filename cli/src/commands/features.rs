@@ -1,0 +1,60 @@
+//! `sae features`
+
+use std::path::PathBuf;
+
+use sae::files;
+use serde_json::json;
+
+use crate::drawing::picture::{self, Grid, signed_tiles};
+use crate::failure::{Failure, Result};
+use crate::models::ModelArgs;
+use crate::output::print;
+
+/// Draw what each unit responds to: the input of a given length that activates it most, as PNG
+///
+/// In the first layer this is a unit's weights. 0 is middle gray; in each tile the number of largest
+/// magnitude is white or black.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sae features sae.safetensors --out features.png
+  sae features sae.safetensors --layer 2 --norm 9")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// PNG file to write
+    #[arg(long, value_name = "FILE", default_value = "features.png")]
+    out: PathBuf,
+    /// Layer of the encoder, from 1
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    layer: u32,
+    /// Length of the input, for deeper layers (default: a third of the square root of the number of
+    /// features, about the length of a drawn digit)
+    #[arg(long)]
+    norm: Option<f32>,
+    /// Draw at most the first N units
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    units: Option<u32>,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let (mut engine, net) = args.model.load()?;
+    let (features, layers) = (net.settings().layers[0], net.settings().encoder_layers());
+    let refused = |problem: String| Failure::at(&args.model.path, problem);
+    let tile = picture::square(features)
+        .ok_or_else(|| refused(format!("its {features} features are not a square image")))?;
+    let layer = args.layer as usize;
+    if layer > layers {
+        return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
+    }
+    files::check_writable(&args.out)?;
+    let norm = args.norm.unwrap_or(picture::usual_norm(features));
+    let inputs = net.preferred_inputs(&mut engine, layer - 1, norm)?;
+    let units = inputs.len() / features;
+    let shown = args.units.map_or(units, |max| units.min(max as usize));
+    let tiles = signed_tiles(inputs.chunks(features).take(shown));
+    Grid::square(tile, shown).write(&args.out, &tiles)?;
+    let value = json!({"picture": args.out, "units": shown, "layer": layer});
+    let line = format!("picture of {shown} units: {}", args.out.display());
+    print(args.model.run.json, &value, &line)
+}

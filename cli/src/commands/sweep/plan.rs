@@ -1,0 +1,160 @@
+//! Which settings the trials have, and which trials continue.
+
+use super::journal::Outcome;
+use crate::failure::{Failure, Result};
+
+/// A setting and the values that it takes.
+pub struct Range {
+    pub field: String,
+    values: Values,
+}
+
+enum Values {
+    Linear(f64, f64),
+    Logarithmic(f64, f64),
+    List(Vec<String>),
+}
+
+impl Range {
+    /// `FIELD=log:LOW:HIGH`, `FIELD=linear:LOW:HIGH` or `FIELD=ONE/OTHER/...`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let failure = || {
+            Failure::input(format!(
+                "vary: expected SETTING=log:LOW:HIGH, SETTING=linear:LOW:HIGH or \
+                 SETTING=ONE/OTHER, got '{text}'"
+            ))
+        };
+        let (field, range) = text.split_once('=').ok_or_else(failure)?;
+        let bounds = |text: &str| {
+            let (low, high) = text.split_once(':')?;
+            let (low, high): (f64, f64) = (low.parse().ok()?, high.parse().ok()?);
+            (low.is_finite() && high.is_finite() && low < high).then_some((low, high))
+        };
+        let values = match range.split_once(':') {
+            Some(("linear", rest)) => {
+                let (low, high) = bounds(rest).ok_or_else(failure)?;
+                Values::Linear(low, high)
+            }
+            Some(("log", rest)) => {
+                let (low, high) = bounds(rest).filter(|(low, _)| *low > 0.0).ok_or_else(failure)?;
+                Values::Logarithmic(low, high)
+            }
+            _ if range.is_empty() => return Err(failure()),
+            _ => Values::List(range.split('/').map(str::to_owned).collect()),
+        };
+        Ok(Range { field: field.to_owned(), values })
+    }
+
+    /// The text of the value at a place in [0, 1).
+    pub fn at(&self, place: f64) -> String {
+        let number = |value: f64| format!("{value:.4e}").parse().map_or(value, |short: f64| short);
+        match &self.values {
+            Values::Linear(low, high) => number(low + place * (high - low)).to_string(),
+            Values::Logarithmic(low, high) => number(low * (high / low).powf(place)).to_string(),
+            Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
+        }
+    }
+}
+
+/// The place of a trial in one of the dimensions, in [0, 1): an additive recurrence of low
+/// discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
+pub fn place(trial: usize, dimension: usize, dimensions: usize) -> f64 {
+    let mut root = 2.0f64;
+    for _ in 0..64 {
+        root = (1.0 + root).powf(1.0 / (dimensions as f64 + 1.0));
+    }
+    let step = (1.0 / root).powi(dimension as i32 + 1);
+    (0.5 + trial as f64 * step).fract()
+}
+
+/// Whether `a` is no worse than `b` in error and sparsity, and better in one of them.
+fn beats(a: &Outcome, b: &Outcome) -> bool {
+    a.error <= b.error && a.sparsity <= b.sparsity && (a.error < b.error || a.sparsity < b.sparsity)
+}
+
+/// The trials that no other beats (the Pareto front).
+pub fn front(outcomes: &[(usize, Outcome)]) -> Vec<usize> {
+    let unbeaten = |outcome: &Outcome| !outcomes.iter().any(|(_, other)| beats(other, outcome));
+    let finite = outcomes.iter().filter(|(_, outcome)| outcome.error.is_finite());
+    finite.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
+}
+
+/// The best `count` trials, sorted by number: front after front, and of the last front a part that is
+/// spread evenly over it, with both ends if there is room for two.
+pub fn best(outcomes: &[(usize, Outcome)], count: usize) -> Vec<usize> {
+    let mut left = outcomes.to_vec();
+    let mut chosen = Vec::new();
+    while chosen.len() < count && !left.is_empty() {
+        let mut next = front(&left);
+        if next.is_empty() {
+            // Only diverged trials are left.
+            next = left.iter().map(|(trial, _)| *trial).collect();
+        }
+        let error = |trial: usize| {
+            left.iter().find(|(at, _)| *at == trial).map_or(f64::NAN, |(_, o)| o.error)
+        };
+        next.sort_by(|&a, &b| error(a).total_cmp(&error(b)));
+        let (have, room) = (next.len(), count - chosen.len());
+        if have > room {
+            let last = (room - 1).max(1);
+            next = (0..room).map(|at| next[at * (have - 1) / last]).collect();
+        }
+        left.retain(|(trial, _)| !next.contains(trial));
+        chosen.extend(next);
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(error: f64, sparsity: f64) -> Outcome {
+        Outcome { error, sparsity, ..Outcome::DIVERGED }
+    }
+
+    #[test]
+    fn the_front_is_unbeaten() {
+        let outcomes = [
+            (0, outcome(0.1, 0.5)),
+            (1, outcome(0.2, 0.2)),
+            (2, outcome(0.3, 0.3)),
+            (3, outcome(0.4, 0.1)),
+            (4, Outcome::DIVERGED),
+        ];
+        assert_eq!(front(&outcomes), [0, 1, 3]);
+        assert_eq!(best(&outcomes, 1), [0]);
+        assert_eq!(best(&outcomes, 2), [0, 3]);
+        assert_eq!(best(&outcomes, 4), [0, 1, 2, 3]);
+        assert_eq!(best(&outcomes, 9), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn places_are_spread_evenly() {
+        for dimensions in 1..4 {
+            for dimension in 0..dimensions {
+                let mut places: Vec<f64> =
+                    (1..=64).map(|trial| place(trial, dimension, dimensions)).collect();
+                places.sort_by(f64::total_cmp);
+                let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
+                assert!(gaps.fold(0.0, f64::max) < 0.1);
+            }
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        let at = |text: &str, place: f64| match Range::parse(text) {
+            Ok(range) => range.at(place),
+            Err(failure) => failure.problem,
+        };
+        assert_eq!(at("rho=linear:0.1:0.3", 0.5), "0.2");
+        assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "0.0001");
+        assert_eq!(at("code=top-k:3/dense", 0.49), "top-k:3");
+        assert_eq!(at("code=top-k:3/dense", 0.5), "dense");
+        for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1"] {
+            assert!(at(text, 0.5).starts_with("vary: "), "{text}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Charts as SVG, pictures as PNG.
+
+pub mod chart;
+pub mod picture;

@@ -1,0 +1,19 @@
+//! The kernels' tests, one binary: products and what is fused into them, update rules, sparse codes
+//! and functions, on every instruction set of the machine; in buffers that lie at pages that may
+//! not be touched.
+
+mod common;
+mod forward;
+mod gemm;
+mod guard;
+mod hidden_delta;
+mod isa;
+mod layer;
+mod math;
+mod matrix;
+mod optimizer;
+mod output_delta;
+mod reference;
+mod sparse;
+mod sparsity;
+mod update;

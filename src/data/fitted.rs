@@ -1,0 +1,110 @@
+//! Settings that depend on the data.
+
+use sae_kernels::Activation;
+
+use super::samples::{Samples, Scaling};
+use crate::error::Result;
+use crate::settings::{Optimizer, Settings};
+
+impl Settings {
+    /// These settings with the defaults that depend on the data.
+    ///
+    /// The ends of `layers` become the samples' features, the output activation sigmoid where they
+    /// are scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features), and
+    /// with L-BFGS the batch all samples.
+    pub fn fitted_to(&self, samples: &Samples) -> Settings {
+        let mut settings = self.clone();
+        if let [first, .., last] = &mut settings.layers[..] {
+            *first = samples.features();
+            *last = samples.features();
+        }
+        settings.output_activation = match samples.scaling() {
+            Scaling::Byte | Scaling::MinMax { .. } => Activation::Sigmoid,
+            _ => Activation::Linear,
+        };
+        if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
+            settings.batch = samples.len();
+        }
+        settings
+    }
+
+    /// The settings that options give, each a name and a text as [`Settings::set`] takes them.
+    ///
+    /// They change the settings of a training that is resumed, or else, and with an option
+    /// `preset`, a preset ([`Preset::Sparse`](crate::Preset::Sparse) by default) that is fitted to
+    /// the samples. `steps` are those of the whole training.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) for the first option that makes no sense, by
+    /// itself or beside the others.
+    pub fn with_options(
+        resumed: Option<&Settings>,
+        options: &[(impl AsRef<str>, impl AsRef<str>)],
+        samples: &Samples,
+        steps: impl Into<Option<u64>>,
+    ) -> Result<Settings> {
+        let steps = steps.into();
+        let options = options.iter().map(|(name, text)| (name.as_ref(), text.as_ref()));
+        let mut settings = match resumed {
+            Some(settings) if !options.clone().any(|(name, _)| name == "preset") => {
+                settings.clone()
+            }
+            _ => {
+                let mut base = Settings::default();
+                // What the fit depends on.
+                for fitted_by in ["preset", "optimizer"] {
+                    for (name, text) in options.clone().filter(|(name, _)| *name == fitted_by) {
+                        base.set(name, text, steps)?;
+                    }
+                }
+                base.fitted_to(samples)
+            }
+        };
+        for (name, text) in options.filter(|(name, _)| *name != "preset") {
+            settings.set(name, text, steps)?;
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers() -> Samples {
+        Samples::from_values(vec![0.5; 40], 4).unwrap()
+    }
+
+    #[test]
+    fn settings_fit_the_data() {
+        let fitted = Settings::default().fitted_to(&numbers());
+        assert_eq!(fitted.layers, [4, 300, 30, 300, 4]);
+        assert_eq!((fitted.output_activation, fitted.batch), (Activation::Linear, 60));
+        let bytes = Samples::from_shared_bytes(vec![7u8; 40], 4, Scaling::Byte).unwrap();
+        let lbfgs = Settings { optimizer: Optimizer::Lbfgs { memory: 5 }, ..fitted };
+        let fitted = lbfgs.fitted_to(&bytes);
+        assert_eq!((fitted.output_activation, fitted.batch), (Activation::Sigmoid, 10));
+    }
+
+    #[test]
+    fn options_come_after_the_fit() {
+        let with = |resumed: Option<&Settings>, options: &[(&str, &str)]| {
+            Settings::with_options(resumed, options, &numbers(), 100)
+        };
+        let options = [("batch", "7"), ("schedule", "cosine"), ("optimizer", "momentum")];
+        let plain = with(None, &[("preset", "plain"), ("layers", "4,2,4")]).unwrap();
+        assert_eq!((plain.beta, plain.layers), (0.0, vec![4, 2, 4]));
+        let first = with(None, &options).unwrap();
+        assert_eq!((first.layers[0], first.batch, first.beta), (4, 7, 7.5e-5));
+        assert_eq!(with(None, &[("optimizer", "l-bfgs")]).unwrap().batch, 10);
+        // A training that is resumed keeps what no option changes.
+        let odd = Settings { output_activation: Activation::Tanh, ..first };
+        let resumed = with(Some(&odd), &[("learning-rate", "0.5")]).unwrap();
+        assert_eq!(resumed, Settings { learning_rate: 0.5, ..odd.clone() });
+        let anew = with(Some(&odd), &[("preset", "sparse")]).unwrap();
+        assert_eq!(anew, Settings::default().fitted_to(&numbers()));
+        let problem = with(None, &[("rho", "2")]).unwrap_err().to_string();
+        assert!(problem.starts_with("rho: expected"), "{problem}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A layer's forward pass, its units divided among the threads.
+
+use std::ops::Range;
+
+use sae_kernels::{Activation, Forward, Matrix, MatrixMut, Parts};
+
+use crate::compute::{Engine, row_parts};
+use crate::network::layers::Layer;
+use crate::settings::Settings;
+
+/// A layer's parameters as they are read.
+#[derive(Clone, Copy)]
+pub(crate) struct LayerView<'a> {
+    /// `[inputs, units]`
+    pub weights: Matrix<'a>,
+    /// `[units]`
+    pub biases: &'a [f32],
+    pub activation: Activation,
+}
+
+impl<'a> LayerView<'a> {
+    /// Layer `index` of a network with these parameters.
+    pub fn new(settings: &Settings, parameters: &'a [f32], index: usize, layer: Layer) -> Self {
+        LayerView {
+            weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
+            biases: &parameters[layer.biases()],
+            activation: settings.activation_of(index),
+        }
+    }
+
+    /// Some of the units.
+    pub fn units(self, units: Range<usize>) -> Self {
+        let biases = &self.biases[units.clone()];
+        LayerView { weights: self.weights.columns(units), biases, ..self }
+    }
+}
+
+/// A layer's input, `[samples, inputs]`, and whether its zeros are skipped.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub matrix: Matrix<'a>,
+    pub skip_zeros: bool,
+}
+
+/// Computes a layer's activations `[samples, units]`; adds those of each unit to `sums`, `[units]`.
+pub(crate) fn forward(
+    engine: &mut Engine,
+    input: Input<'_>,
+    layer: LayerView<'_>,
+    output: MatrixMut<'_>,
+    sums: &mut [f32],
+) {
+    let (samples, units) = output.shape();
+    let division = engine.divide(units, samples * layer.weights.shape().0);
+    let outputs = Parts::columns(output, division);
+    let sums = row_parts(sums, division);
+    let Engine { isa, pool, scratch } = engine;
+    pool.run(division.parts(), |part, thread| {
+        let layer = layer.units(division.range(part));
+        let forward = Forward {
+            input: input.matrix,
+            skip_zeros: input.skip_zeros,
+            weights: layer.weights,
+            biases: layer.biases,
+            activation: layer.activation,
+            output: outputs.take(part),
+            sums: sums.take(part).into_row(),
+        };
+        scratch.with(thread, |scratch| forward.run(*isa, scratch));
+    });
+}

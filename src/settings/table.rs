@@ -1,0 +1,98 @@
+//! The table of settings: what each is called, what it is by default, and what it may be.
+//!
+//! An entry here is all that a numeric setting needs beside its use. Its field, default, range
+//! check, JSON, text, the option of the command and the check of Python's parameters follow.
+
+use sae_kernels::{Activation, Loss};
+
+use super::field::{Field, Range, Value, above, from, settings};
+use super::{Code, Corruption, Initialization, LayerPenalty, Optimizer, Schedule, Target};
+
+/// Beyond this, far from any use, `f32` turns a setting into 0, 1 or infinity.
+const MAX: f64 = 1e9;
+pub(super) const WEIGHT: Range = from(0.0).to(MAX);
+pub(super) const RHO: Range = from(1e-6).to(1.0 - 1e-6);
+pub(super) const POSITIVE: Range = above(0.0).to(MAX);
+pub(super) const BELOW_ONE: Range = from(0.0).below(1.0);
+
+settings! {
+    /// What a training computes: together with the data, these numbers fix every bit of its result.
+    ///
+    /// Begin with a preset and set what differs: `Settings { batch: 20, ..Settings::default() }`.
+    /// Always end with `..`: minor versions add fields.
+    struct Settings;
+
+    /// Sizes of the layers, input to output; the ends are the features of the data.
+    ///
+    /// An odd number of 3 to 255 sizes, the first equal to the last. The first half, including the
+    /// code in the middle, is the encoder.
+    layers: Vec<usize> = vec![784, 300, 30, 300, 784];
+    /// Activation of the hidden layers.
+    activation: Activation = Activation::Sigmoid;
+    /// Activation of each hidden layer, instead of one for all.
+    activations: Vec<Activation> = Vec::new();
+    /// Activation of the output layer.
+    ///
+    /// [`Settings::fitted_to`] chooses sigmoid for features in [0, 1] and linear for others.
+    output_activation: Activation = Activation::Sigmoid;
+    /// The objective's data term.
+    loss: Loss = Loss::SquaredError;
+    /// Which of the code's activations are kept.
+    code: Code = Code::Dense;
+    /// Whether the decoder has the encoder's weights, transposed.
+    tied: bool = false;
+    /// Whether the weights from each unit of the code have length 1.
+    ///
+    /// Bricken et al. 2023.
+    unit_norm: bool = false;
+    /// How weights are initialized.
+    initialization ["init", "initialisation"]: Initialization = Initialization::TruncatedNormal;
+    /// Corruption of the inputs, which the network learns to undo.
+    corruption ["corrupt"]: Corruption = Corruption::None;
+    /// Target activation of the KL penalty.
+    rho: f64 = 0.02, RHO;
+    /// Weight of the KL penalty; 0 for none.
+    ///
+    /// The penalty is the sum of KL(rho || rho_hat) over the units of the encoder's hidden layers
+    /// (Ng 2011), and needs sigmoids.
+    beta: f64 = 7.5e-5, WEIGHT;
+    /// Weight of the L1 penalty; 0 for none.
+    ///
+    /// The penalty is the sum of |a| over the encoder's hidden layers, a mean over samples.
+    l1: f64 = 0.0, WEIGHT;
+    /// Penalties of single hidden layers (the first is 1), instead of `rho`, `beta` and `l1`.
+    penalties ["penalty"]: Vec<LayerPenalty> = Vec::new();
+    /// Share of the previous steps in the mean activations that the KL penalty sees.
+    ///
+    /// Above 0 the penalty follows a running mean, for batches so short that their own mean says
+    /// little: of 60 samples at rho 0.02 a unit is expected to be active in 1.2. The gradient is
+    /// the KL's at that mean, as if all of it were this batch's (Hinton 2010, section 11).
+    rho_momentum: f64 = 0.0, BELOW_ONE;
+    /// Sparsity of a hidden layer (the first is 1) that the penalties' weights are steered to.
+    target: Option<Target> = None;
+    /// Weight of the weight decay, half the sum of the squared weights; 0 for none.
+    lambda: f64 = 5e-6, WEIGHT;
+    /// The optimizer.
+    optimizer: Optimizer = Optimizer::Adam;
+    /// Learning rate, before its schedule.
+    learning_rate ["lr"]: f64 = 1e-2, POSITIVE;
+    /// How the learning rate changes after the warm-up.
+    schedule: Schedule = Schedule::Constant;
+    /// Steps in which the learning rate rises from 0 to its full value.
+    warm_up: u64 = 0;
+    /// Maximum length of the gradient over all parameters; 0 for no bound.
+    clip: f64 = 0.0, WEIGHT;
+    /// Adam's decay of the first moment.
+    beta1: f64 = 0.9, BELOW_ONE;
+    /// Adam's decay of the second moment.
+    beta2: f64 = 0.999, BELOW_ONE;
+    /// Adam's epsilon, which is added to the root of the second moment.
+    epsilon: f64 = 1e-8, above(1e-30).below(1.0);
+    /// Samples in a batch.
+    ///
+    /// A batch longer than the data goes through them as often as it takes; an epoch ends within it.
+    /// [`Settings::fitted_to`] makes it all samples where the optimizer is L-BFGS.
+    batch: usize = 60, from(1.0).to(16_777_216.0);
+    /// Seed of the weights, of the order of the samples and of their corruption.
+    seed: u64 = 1;
+}

@@ -1,0 +1,122 @@
+//! The objective: one pure function for steps, evaluations and L-BFGS.
+
+use sae_kernels::{Isa, sparsity};
+
+use crate::network::autoencoder::Autoencoder;
+use crate::settings::{Code, LayerPenalty, Settings};
+
+/// The objective's terms over a batch or a data set, the weight decay left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The data term, a mean over samples and features.
+    pub loss: f64,
+    /// S: the sum of KL over the units of the layers that have this penalty; 0 where none has.
+    pub sparsity: f64,
+    /// The sum of |a| over the units of the layers that have the L1 penalty, a mean over samples.
+    pub l1: f64,
+    /// L0 of a JumpReLU code: its units that are not 0, a mean over samples.
+    pub l0: f64,
+    /// All sparsity penalties, with their weights.
+    pub penalty: f64,
+}
+
+impl StepReport {
+    /// Whether the objective is a finite number.
+    pub(crate) fn is_finite(&self) -> bool {
+        (self.loss + self.penalty).is_finite()
+    }
+}
+
+/// Sums over samples: what the objective's terms and the controller's measure are made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BatchSums {
+    /// Of the losses of all features.
+    pub loss: f64,
+    /// Units of a JumpReLU code that are not 0.
+    pub code_active: f64,
+    /// Active units of the layer whose L0 is steered.
+    pub steered_active: f64,
+    /// Of every hidden layer: |a|, where the layer is signed and the sum is needed; else 0.
+    pub magnitudes: Vec<f64>,
+    /// Of every hidden layer: each unit's activations, `[units]`.
+    pub activations: Vec<Vec<f32>>,
+}
+
+impl BatchSums {
+    /// For hidden layers of these sizes.
+    pub fn new(hidden: &[usize]) -> Self {
+        BatchSums {
+            magnitudes: vec![0.0; hidden.len()],
+            activations: hidden.iter().map(|&units| vec![0.0; units]).collect(),
+            ..BatchSums::default()
+        }
+    }
+}
+
+/// A batch or a data set as the objective needs it.
+pub(crate) struct Observed<'a> {
+    pub samples: usize,
+    pub sums: &'a BatchSums,
+    /// rho_hat: the mean activation of each unit of every hidden layer.
+    pub means: &'a [Vec<f32>],
+    /// Running means, at which the KL penalty is taken instead; empty for layers without.
+    pub running_means: &'a [Vec<f32>],
+}
+
+impl Observed<'_> {
+    /// The mean activations at which a layer's KL penalty is taken.
+    pub fn kl_means(&self, layer: usize) -> &[f32] {
+        let running = self.running_means.get(layer).filter(|running| !running.is_empty());
+        running.unwrap_or(&self.means[layer])
+    }
+
+    /// The sum of |a| over a layer's units, a mean over samples.
+    pub fn l1(&self, settings: &Settings, layer: usize) -> f64 {
+        if settings.activation_of(layer).is_signed() {
+            return self.sums.magnitudes[layer] / self.samples as f64;
+        }
+        self.means[layer].iter().map(|&mean| f64::from(mean)).sum()
+    }
+}
+
+/// The objective's terms: loss + factor (sum of beta S + l1 A over layers + the weight of L0 times L0),
+/// `factor` being what the controller multiplies all sparsity penalties by.
+pub(crate) fn objective(
+    isa: Isa,
+    settings: &Settings,
+    factor: f64,
+    observed: &Observed<'_>,
+) -> StepReport {
+    let n = observed.samples as f64;
+    let features = settings.layers[0] as f64;
+    let mut report =
+        StepReport { loss: observed.sums.loss / (n * features), ..StepReport::default() };
+    for layer in 0..observed.means.len() {
+        let Some(LayerPenalty { rho, beta, l1, .. }) = settings.penalty_of(layer) else { continue };
+        if beta > 0.0 {
+            let sparsity = sparsity::kl_value(isa, rho as f32, observed.kl_means(layer));
+            report.sparsity += sparsity;
+            report.penalty += factor * beta * sparsity;
+        }
+        if l1 > 0.0 {
+            let value = observed.l1(settings, layer);
+            report.l1 += value;
+            report.penalty += factor * l1 * value;
+        }
+    }
+    if let Code::JumpRelu { l0, .. } = settings.code {
+        report.l0 = observed.sums.code_active / n;
+        report.penalty += factor * l0 * report.l0;
+    }
+    report
+}
+
+impl Autoencoder {
+    /// The objective of these terms: with their weights, and the weight decay of these parameters.
+    pub(crate) fn objective(&self, report: StepReport) -> f64 {
+        let lambda = self.settings.lambda;
+        let decay = if lambda > 0.0 { lambda * self.weight_decay() } else { 0.0 };
+        report.loss + report.penalty + decay
+    }
+}

@@ -1,0 +1,117 @@
+//! A training as plain data: all that it needs to continue to the same bits.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::fingerprint::Fingerprint;
+use crate::data::samples::{Samples, Scaling};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::training::controller::Control;
+use crate::training::early_stopping::{EarlyStopping, Record};
+use crate::training::trainer::Trainer;
+use crate::training::workspace::Context;
+
+/// A training after some step.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// Where it was read from, for errors.
+    pub path: PathBuf,
+    pub progress: Progress,
+    /// Laid out as [`Autoencoder::parameters`](crate::Autoencoder::parameters).
+    pub parameters: Vec<f32>,
+    /// Laid out as the parameters.
+    pub first_moment: Vec<f32>,
+    /// Laid out as the parameters.
+    pub second_moment: Vec<f32>,
+    /// Of the layers that have them, one after the other.
+    pub running_means: Vec<f32>,
+    /// Parameters of the best network, if early stopping has one.
+    pub best_parameters: Vec<f32>,
+}
+
+/// What a snapshot has besides parameters and numbers for each of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub settings: Settings,
+    pub scaling: Scaling,
+    pub data: Fingerprint,
+    pub step: u64,
+    pub epoch: u64,
+    /// Samples of this epoch that were used.
+    pub position: usize,
+    pub penalty_factor: f64,
+    pub control: Control,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<Record>,
+}
+
+impl Progress {
+    /// That of a trainer.
+    pub fn of(trainer: &Trainer, data: Fingerprint) -> Self {
+        let Context { net, state, .. } = &trainer.cx;
+        let (epoch, position) = trainer.order.position();
+        Progress {
+            settings: net.settings.clone(),
+            scaling: net.scaling,
+            data,
+            step: state.step,
+            epoch,
+            position,
+            penalty_factor: net.penalty_factor,
+            control: state.control,
+            early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
+        }
+    }
+}
+
+impl Snapshot {
+    /// # Errors
+    /// [`Error::Format`] if it is of other settings or other data.
+    pub fn check(&self, settings: &Settings, samples: &Samples) -> Result<()> {
+        let wrong = |problem: String| Err(Error::format(&self.path, None, problem));
+        let Progress { data, position, .. } = &self.progress;
+        if let Some((field, here, asked)) = self.progress.settings.difference(settings) {
+            return wrong(format!("checkpoint of a training with {field} {here}, not {asked}"));
+        }
+        let (count, features) = (samples.len(), samples.features());
+        if (data.samples, data.features) != (count, features) {
+            return wrong(format!(
+                "checkpoint of a training on {} samples of {} features; this data has {count} of \
+                 {features}",
+                data.samples, data.features
+            ));
+        }
+        if self.progress.scaling != samples.scaling() {
+            return wrong("checkpoint of a training on data with another scaling".to_owned());
+        }
+        if *data != Fingerprint::of(samples)? {
+            return wrong(format!("checkpoint of a training on {count} other samples"));
+        }
+        if *position > count {
+            return wrong(format!("position {position} in an epoch of {count} samples"));
+        }
+        Ok(())
+    }
+
+    /// Gives its state to a new trainer of the same settings.
+    pub fn restore(self, trainer: &mut Trainer) {
+        let Progress { step, epoch, position, penalty_factor, control, early_stopping, .. } =
+            self.progress;
+        trainer.order.seek(epoch, position);
+        let Context { net, state, .. } = &mut trainer.cx;
+        net.parameters = self.parameters;
+        net.penalty_factor = penalty_factor;
+        (state.first, state.second) = (self.first_moment, self.second_moment);
+        (state.step, state.control) = (step, control);
+        let mut rest = &self.running_means[..];
+        for means in &mut state.running_means {
+            let (these, others) = rest.split_at(means.len());
+            means.copy_from_slice(these);
+            rest = others;
+        }
+        trainer.early_stopping =
+            early_stopping.map(|record| EarlyStopping { record, parameters: self.best_parameters });
+    }
+}
