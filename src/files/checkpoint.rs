@@ -171,8 +171,7 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
 impl TrainerBuilder {
     /// Resumes from a checkpoint, whose settings and samples must be those of this trainer.
     ///
-    /// The training ends in the same bits as if it had never
-    /// stopped.
+    /// The training ends in the same bits as if it had never stopped.
     pub fn resume(self, checkpoint: Checkpoint) -> Self {
         self.continue_from(checkpoint.0)
     }
