@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{fs, ops::ControlFlow};
 
-use sae::{Activation, Code, Initialization, Preset, Samples, Trainer, data::write_npy};
+use sae::{Activation, Code, Initialization, Preset, Samples, Settings, Trainer, data::write_npy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
@@ -29,15 +29,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // 32 units, of which 4 may be active in a sample. The data has numbers below 0, so the output
     // is linear; without the KL penalty, hidden units need not be sigmoids.
-    let mut trainer = Trainer::builder()
-        .preset(Preset::Plain)
-        .layers([features, 32, features])
-        .activation(Activation::Relu)
-        .output_activation(Activation::Linear)
-        .initialization(Initialization::ByActivation)
-        .code(Code::TopK(4))
-        .learning_rate(3e-3)
-        .build(&training)?;
+    let settings = Settings {
+        layers: vec![features, 32, features],
+        activation: Activation::Relu,
+        output_activation: Activation::Linear,
+        initialization: Initialization::ByActivation,
+        code: Code::TopK(4),
+        learning_rate: 3e-3,
+        ..Settings::preset(Preset::Plain)
+    };
+    let mut trainer = Trainer::new(settings, &training)?;
     let before = trainer.evaluate(&test)?;
     trainer.run(steps, |_, _| ControlFlow::Continue(()))?;
     let after = trainer.evaluate(&test)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use sae::{
-    Autoencoder, Samples, Scaling, Trainer,
+    Autoencoder, Samples, Scaling, Settings, Trainer,
     data::{Array, digits, write_idx},
 };
 use sae_capi::*;
@@ -16,8 +16,14 @@ use common::*;
 
 fn rust_trainer() -> Trainer {
     let samples = Samples::from_values(values(20), FEATURES).unwrap();
-    let builder = Trainer::builder().layers([12, 6, 3, 6, 12]).batch(5).seed(9).beta(0.001);
-    builder.threads(1).build(&samples).unwrap()
+    let settings = Settings {
+        layers: vec![12, 6, 3, 6, 12],
+        batch: 5,
+        seed: 9,
+        beta: 0.001,
+        ..Settings::default()
+    };
+    Trainer::builder(settings).threads(1).build(&samples).unwrap()
 }
 
 fn parameters(trainer: *mut SaeTrainer) -> Vec<u32> {
@@ -156,7 +162,10 @@ fn results_are_the_library_s() {
         rust.run(30, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
         let expected = rust.evaluate(&rust_samples).unwrap();
         let codes = bits(&rust.encode(&rust_samples).unwrap());
-        let reconstructions = bits(&rust.reconstruct(&rust_samples).unwrap());
+        let reconstructions = bits(&{
+            let (engine, net) = rust.parts();
+            net.reconstruct(engine, &rust_samples).unwrap()
+        });
 
         fine(sae_trainer_save(ours, model.as_ptr()));
         assert_eq!(&Autoencoder::load(path(&model)).unwrap(), rust.autoencoder());
@@ -306,8 +315,9 @@ fn fingerprint(samples: *mut SaeSamples) -> Vec<u32> {
 
 fn rust_fingerprint(samples: &Samples) -> Vec<u32> {
     let features = samples.features();
-    let builder = Trainer::builder().layers([features, 4, features]).batch(4);
-    let mut trainer = builder.build(samples).unwrap();
+    let settings =
+        Settings { layers: vec![features, 4, features], batch: 4, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, samples).unwrap();
     trainer.run(3, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     bits(trainer.autoencoder().parameters())
 }

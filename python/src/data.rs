@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use numpy::{Element, PyArray2, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use sae::{Samples, Scaling, data::{Array, ElementType}};
+use sae::{
+    Samples, Scaling,
+    data::{Array, ElementType},
+};
 
 use crate::failure;
 

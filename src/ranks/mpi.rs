@@ -26,7 +26,8 @@ use crate::ranks::{Ranks, Sums, lock};
 /// let samples = Samples::open("train-images-idx3-ubyte")?;
 /// let ranks = Mpi::start()?;
 /// let is_first = ranks.rank() == 0;
-/// let mut trainer = Trainer::builder().batch(600).ranks(ranks).build(&samples)?;
+/// let settings = Settings { batch: 600, ..Settings::default() };
+/// let mut trainer = Trainer::builder(settings).ranks(ranks).build(&samples)?;
 /// for _ in 0..2000 {
 ///     trainer.step()?;
 /// }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sae::{Evaluation, Preset, Samples, Trainer};
+use sae::{Evaluation, Preset, Samples, Settings, Trainer};
 
 /// The training and the test images, or none.
 fn mnist() -> Option<(Samples, Samples)> {
@@ -20,8 +20,8 @@ fn mnist() -> Option<(Samples, Samples)> {
 
 fn trained(data: &(Samples, Samples), preset: Preset, seed: u64, steps: u64) -> Evaluation {
     let start = Instant::now();
-    let builder = Trainer::builder().preset(preset).seed(seed);
-    let mut trainer = builder.build(&data.0).unwrap();
+    let settings = Settings { seed, ..Settings::preset(preset) };
+    let mut trainer = Trainer::new(settings, &data.0).unwrap();
     trainer.run(steps, |_, _| ControlFlow::Continue(())).unwrap();
     let evaluation = trainer.evaluate(&data.1).unwrap();
     println!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::common::{pixels, uniform};
 use crate::folder::Folder;
 use sae::{
-    Samples, Scaling, Trainer,
+    Samples, Scaling, Settings, Trainer,
     data::{Array, Element, write_idx},
 };
 
@@ -27,8 +27,9 @@ fn shared<T: Element>(values: Vec<T>, scaling: Scaling) -> sae::Result<Samples> 
 }
 
 fn trained(samples: &Samples) -> Vec<f32> {
-    let builder = Trainer::builder().layers([FEATURES, 5, FEATURES]).batch(7);
-    let mut trainer = builder.build(samples).unwrap();
+    let settings =
+        Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, samples).unwrap();
     for _ in 0..30 {
         trainer.step().unwrap();
     }
@@ -76,8 +77,9 @@ fn the_owner_is_held_and_let_go() {
     let owner = Owner(Arc::new(pixels(3, 50, FEATURES)));
     let array = Array::from_values::<f32>(owner.clone(), FEATURES).unwrap();
     let samples = Samples::new(array, Scaling::AsIs);
-    let builder = Trainer::builder().layers([FEATURES, 5, FEATURES]).batch(7);
-    let trainer = builder.build(&samples).unwrap();
+    let settings =
+        Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
+    let trainer = Trainer::new(settings, &samples).unwrap();
     let (first, rest) = samples.split(20).unwrap();
     drop(samples);
     assert_eq!(Arc::strong_count(&owner.0), 2);

@@ -80,20 +80,22 @@ fn pytorch_case(case: &Value, isa: Isa) {
     let beta = number("beta");
     let batch = single(&numbers(&case["batch"]));
     let samples = Samples::from_values(batch.clone(), sizes[0]).unwrap();
-    let mut trainer = Trainer::builder()
-        .layers(sizes.clone())
-        .batch(number("samples") as usize)
-        .rho(number("rho"))
-        .beta(beta)
-        .lambda(number("lambda"))
-        .learning_rate(number("learning_rate"))
-        .beta1(number("beta1"))
-        .beta2(number("beta2"))
-        .epsilon(number("epsilon"))
-        .isa(isa)
-        .threads(1)
-        .build(&samples)
-        .unwrap();
+    let mut trainer = Trainer::builder(Settings {
+        layers: sizes.clone(),
+        batch: number("samples") as usize,
+        rho: number("rho"),
+        beta,
+        lambda: number("lambda"),
+        learning_rate: number("learning_rate"),
+        beta1: number("beta1"),
+        beta2: number("beta2"),
+        epsilon: number("epsilon"),
+        ..Settings::default()
+    })
+    .isa(isa)
+    .threads(1)
+    .build(&samples)
+    .unwrap();
     let start = single(&flat(case));
     trainer.autoencoder_mut().parameters_mut().copy_from_slice(&start);
     let truth = &case["float64"];
@@ -114,7 +116,11 @@ fn pytorch_case(case: &Value, isa: Isa) {
     let evaluation = trainer.evaluate(&samples).unwrap();
     compare("at the start", &evaluation, &truth["objective"]);
     let rho_hat: Vec<_> = truth["mean_activations"].as_array().unwrap().iter().collect();
-    let reconstruction = trainer.reconstruct(&samples).unwrap();
+    let reconstruction = {
+        let (engine, net) = trainer.parts();
+        net.reconstruct(engine, &samples)
+    }
+    .unwrap();
     let want = numbers(&truth["reconstruction"]);
     assert_all_close(&format!("{name}: reconstruction"), &reconstruction, &want, 1e-6, 0.0);
 
@@ -166,9 +172,7 @@ struct Case {
 
 impl Case {
     fn new(layers: &[usize], batch: usize) -> Self {
-        let mut settings = Settings::default();
-        settings.layers = layers.to_vec();
-        settings.batch = batch;
+        let settings = Settings { layers: layers.to_vec(), batch, ..Settings::default() };
         Case { settings, isa: Isa::detect(), threads: 1, skip_zeros: true, seed: 1 }
     }
 }
@@ -224,8 +228,7 @@ fn check(case: &Case) -> Option<()> {
     let (n, sizes) = (settings.batch, &settings.layers);
     let batch = pixels(*seed, n, sizes[0]);
     let samples = Samples::from_values(batch.clone(), sizes[0]).unwrap();
-    let mut trainer = Trainer::builder()
-        .settings(settings.clone())
+    let mut trainer = Trainer::builder(settings.clone())
         .isa(*isa)
         .pool(sae::compute::ThreadPool::exactly(*threads))
         .skip_zeros(*skip_zeros)
@@ -314,15 +317,19 @@ fn cases() -> impl Strategy<Value = Case> {
             layers.push(layers[0]);
             let mut settings = Settings::default();
             let activation = if beta > 0.0 { Activation::Sigmoid } else { activation };
-            (settings.layers, settings.batch) = (layers, batch);
-            (settings.activation, settings.output_activation) = (activation, output_activation);
-            (settings.rho, settings.beta) = (rho, beta);
-            (settings.lambda, settings.beta1) = (lambda, beta1);
+            settings.layers = layers;
+            settings.batch = batch;
+            settings.activation = activation;
+            settings.output_activation = output_activation;
+            settings.rho = rho;
+            settings.beta = beta;
+            settings.lambda = lambda;
+            settings.beta1 = beta1;
             let (l1, entropy, code) = toolbox;
             settings.l1 = l1;
             if entropy {
-                (settings.loss, settings.output_activation) =
-                    (Loss::CrossEntropy, Activation::Sigmoid);
+                settings.loss = Loss::CrossEntropy;
+                settings.output_activation = Activation::Sigmoid;
             }
             let units = settings.code_units();
             settings.code = match code {
@@ -356,8 +363,11 @@ fn long_batches_agree_with_the_reference() {
         for beta in [0.0, 0.3] {
             for isa in Isa::all() {
                 let mut case = Case::new(&[12, 9, 4, 9, 12], batch);
-                (case.settings.beta, case.settings.lambda) = (beta, 0.01);
-                (case.settings.rho, case.isa, case.seed) = (0.1, isa, seed);
+                case.settings.beta = beta;
+                case.settings.lambda = 0.01;
+                case.settings.rho = 0.1;
+                case.isa = isa;
+                case.seed = seed;
                 check(&case).unwrap();
             }
         }
@@ -371,7 +381,8 @@ fn wide_layers_agree_with_the_reference() {
         for isa in Isa::all() {
             for skip_zeros in [false, true] {
                 let mut case = Case::new(&layers, batch);
-                (case.settings.beta, case.settings.lambda) = (0.1, 0.01);
+                case.settings.beta = 0.1;
+                case.settings.lambda = 0.01;
                 (case.isa, case.threads, case.skip_zeros) = (isa, 3, skip_zeros);
                 check(&case).unwrap();
             }
@@ -385,8 +396,9 @@ fn units_at_the_edge_stay_finite() {
     for bias in [-200.0, 200.0] {
         let batch = pixels(3, 5, 6);
         let samples = Samples::from_values(batch.clone(), 6).unwrap();
-        let builder = Trainer::builder().layers([6, 4, 6]).batch(5).beta(1.0);
-        let mut trainer = builder.build(&samples).unwrap();
+        let settings =
+            Settings { layers: vec![6, 4, 6], batch: 5, beta: 1.0, ..Settings::default() };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
         let places = trainer.autoencoder().layers()[0].biases();
         trainer.autoencoder_mut().parameters_mut()[places].fill(bias);
         for _ in 0..3 {

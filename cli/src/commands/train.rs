@@ -198,7 +198,7 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     let plan = job.agree(plan)?;
     let settings = plan.as_ref().map_or(String::new(), |(_, settings, _)| settings.to_json());
     let settings = Settings::from_json(&job.broadcast(settings)?)?;
-    let mut builder = job.join(Trainer::builder()).sharded(args.sharded);
+    let mut builder = job.join(Trainer::builder(settings)).sharded(args.sharded);
     let mut paths = None;
     if let Some((checkpoint, _, of_rank_0)) = plan {
         paths = Some(of_rank_0);
@@ -214,7 +214,7 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     }
     // Rank 0 evaluates for all.
     let patience = args.patience.filter(|_| job.is_rank_0()).unwrap_or(0);
-    builder = builder.settings(settings).patience(patience);
+    builder = builder.patience(patience);
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
 
     fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
         let each = |_: &mut Trainer, _| interrupt::control_flow();
-        Ok(trainer.pretrain_until(self.train, steps, each, |layer, shallow, inputs| {
+        Ok(trainer.pretrain(self.train, steps, each, |layer, shallow, inputs| {
             if self.is_rank_0 {
                 let loss = short(shallow.evaluate(inputs)?.loss);
                 self.progress.note(&format!("pretrained layer {}: loss {loss}", layer + 1));
@@ -385,8 +385,8 @@ impl Done<'_> {
             "steps": trainer.steps(),
             "seconds": self.time.as_secs_f64(),
             "interrupted": self.interrupted.is_some(),
-            "isa": trainer.engine().isa().name(),
-            "threads": trainer.engine().threads(),
+            "isa": trainer.parts().0.isa().name(),
+            "threads": trainer.parts().0.threads(),
             "ranks": self.ranks,
             "communication_seconds": trainer.communication_time().as_secs_f64(),
             "settings": settings_json(trainer.autoencoder().settings()),
@@ -399,7 +399,7 @@ impl Done<'_> {
         }
         let evaluation = trainer.evaluate(samples)?;
         let net = trainer.autoencoder().clone();
-        let drawn = picture::reconstructions(picture, &net, trainer.engine(), samples, SHOWN)?;
+        let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
         if drawn {
             value["picture"] = json!(picture);
         }
