@@ -432,7 +432,7 @@ fn a_sweep_goes_on() {
 
     let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
     assert!(!done && problem.contains("other options or other data"), "{problem}");
-    for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "'bet' is no setting")] {
+    for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
         let problem = refused(&["sweep", "--data", &digits, "--vary", word]);
         assert!(problem.contains(sentence), "{problem}");
     }
