@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("in brackets: the article's, after 20 000 steps on MNIST");
 
     for (name, preset, theirs, [first, code]) in [
-        ("normal", Preset::Plain, 0.008_854, [0.1913, 0.3784]),
+        ("plain", Preset::Plain, 0.008_854, [0.1913, 0.3784]),
         ("sparse", Preset::Sparse, 0.035_558, [0.0530, 0.3986]),
     ] {
         let mut trainer = Trainer::new(Settings::preset(preset), &training)?;

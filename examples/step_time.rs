@@ -1,20 +1,17 @@
-//! Times the seed's training step: `step_time DATA_DIR THREADS STEPS [normal|sparse]`.
+//! Times the article's training step: `step_time DATA_DIR THREADS STEPS [plain|sparse]`.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use sae::{Preset, Samples, Settings, Trainer};
+use sae::{Samples, Settings, Trainer};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().collect();
     let [_, data, threads, steps, rest @ ..] = &words[..] else {
-        return Err("usage: step_time DATA_DIR THREADS STEPS [normal|sparse]".into());
+        return Err("usage: step_time DATA_DIR THREADS STEPS [plain|sparse]".into());
     };
-    let preset = match rest.first().map(String::as_str) {
-        Some("normal") => Preset::Plain,
-        _ => Preset::Sparse,
-    };
+    let preset = rest.first().map_or("sparse", String::as_str).parse()?;
     let (threads, steps): (usize, u64) = (threads.parse()?, steps.parse()?);
     let training = Samples::open(Path::new(data).join("train-images-idx3-ubyte"))?;
     let test = Samples::open(Path::new(data).join("t10k-images-idx3-ubyte"))?;

@@ -18,7 +18,7 @@ from statistics import median
 
 SEEDS = [1, 2, 3]
 RELU = "--activation relu --init he --lr 0.001"
-SHALLOW = "--preset normal --layers 784,300,784"
+SHALLOW = "--preset plain --layers 784,300,784"
 
 QUESTIONS = {
     "penalties": (
@@ -33,12 +33,12 @@ QUESTIONS = {
     ),
     "activations": (
         20_000,
-        ["sigmoid, rate 0.01 (the seed's)", "--preset normal"],
-        ["sigmoid, rate 0.001, Xavier", "--preset normal --lr 0.001 --init xavier"],
-        ["tanh, rate 0.001, Xavier", "--preset normal --activation tanh --lr 0.001 --init xavier"],
-        ["ReLU, rate 0.001, He", f"--preset normal {RELU}"],
-        ["leaky ReLU, rate 0.001, He", "--preset normal --activation leaky-relu --lr 0.001 --init he"],
-        ["ReLU, cross-entropy", f"--preset normal {RELU} --loss cross-entropy"],
+        ["sigmoid, rate 0.01 (the seed's)", "--preset plain"],
+        ["sigmoid, rate 0.001, Xavier", "--preset plain --lr 0.001 --init xavier"],
+        ["tanh, rate 0.001, Xavier", "--preset plain --activation tanh --lr 0.001 --init xavier"],
+        ["ReLU, rate 0.001, He", f"--preset plain {RELU}"],
+        ["leaky ReLU, rate 0.001, He", "--preset plain --activation leaky-relu --lr 0.001 --init he"],
+        ["ReLU, cross-entropy", f"--preset plain {RELU} --loss cross-entropy"],
     ),
     "weights": (
         20_000,
@@ -51,10 +51,10 @@ QUESTIONS = {
     ),
     "stacking": (
         20_000,
-        ["at once, sigmoid", "--preset normal"],
-        ["layer by layer, 5000 steps each, then 10 000", "--preset normal --pretrain 5000 --steps 10000"],
-        ["at once, ReLU", f"--preset normal {RELU}"],
-        ["layer by layer, ReLU", f"--preset normal {RELU} --pretrain 5000 --steps 10000"],
+        ["at once, sigmoid", "--preset plain"],
+        ["layer by layer, 5000 steps each, then 10 000", "--preset plain --pretrain 5000 --steps 10000"],
+        ["at once, ReLU", f"--preset plain {RELU}"],
+        ["layer by layer, ReLU", f"--preset plain {RELU} --pretrain 5000 --steps 10000"],
     ),
 }
 
