@@ -10,10 +10,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use sae::{Isa, Preset, Samples, Settings, Trainer, compute::available_threads, data::digits};
 
 fn trainer(samples: &Samples, layers: &[usize], batch: usize, threads: usize) -> Trainer {
-    let mut settings = Settings::preset(Preset::Sparse);
-    settings.layers = layers.to_vec();
-    settings.batch = batch;
-    Trainer::builder().settings(settings).threads(threads).build(samples).expect("good settings")
+    let settings = Settings { layers: layers.to_vec(), batch, ..Settings::preset(Preset::Sparse) };
+    Trainer::builder(settings).threads(threads).build(samples).expect("good settings")
 }
 
 /// Dense multiply-adds of a step, twice: forward, delta (not for the input) and weight gradient.

@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use sae::{Error, Preset, Samples, Trainer, compute::available_threads, data::digits};
+use sae::{Error, Preset, Samples, Settings, Trainer, compute::available_threads, data::digits};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("normal", Preset::Plain, 0.008_854, [0.1913, 0.3784]),
         ("sparse", Preset::Sparse, 0.035_558, [0.0530, 0.3986]),
     ] {
-        let mut trainer = Trainer::builder().preset(preset).build(&training)?;
+        let mut trainer = Trainer::new(Settings::preset(preset), &training)?;
         trainer.run(steps, |trainer, report| {
             if trainer.steps().is_multiple_of((steps / 4).max(1)) {
                 let (step, objective) = (trainer.steps(), trainer.objective(report));

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example batches_from_outside -- [STEPS]`
 
-use sae::{Samples, Trainer};
+use sae::{Samples, Settings, Trainer};
 
 const BATCH: usize = 40;
 const FEATURES: usize = 32;
@@ -16,11 +16,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // they serve to evaluate. Its steps need not be on them.
     let holdout: Vec<f32> = batches.by_ref().take(25).flatten().collect();
     let holdout = Samples::from_values(holdout, FEATURES)?;
-    let mut trainer = Trainer::builder()
-        .layers([FEATURES, 20, FEATURES])
-        .rho(0.1)
-        .batch(BATCH)
-        .build(&holdout)?;
+    let settings = Settings {
+        layers: vec![FEATURES, 20, FEATURES],
+        rho: 0.1,
+        batch: BATCH,
+        ..Settings::default()
+    };
+    let mut trainer = Trainer::new(settings, &holdout)?;
 
     println!("held out: objective {:.6} before", trainer.evaluate(&holdout)?.objective);
     for (step, batch) in batches.take(steps).enumerate() {

@@ -4,7 +4,7 @@
 //!
 //! `cargo run --release --example custom_penalty -- [STEPS]`
 
-use sae::{Autoencoder, Preset, Result, Samples, Trainer, data::Order};
+use sae::{Autoencoder, Preset, Result, Samples, Settings, Trainer, data::Order};
 
 const FEATURES: usize = 24;
 const BATCH: usize = 50;
@@ -50,11 +50,12 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let steps: u64 = std::env::args().nth(1).map_or(Ok(2000), |steps| steps.parse())?;
     let samples = Samples::from_values(bars(1000), FEATURES)?;
     for alpha in [0.0, 1e-3] {
-        let mut trainer = Trainer::builder()
-            .preset(Preset::Plain)
-            .layers([FEATURES, 12, FEATURES])
-            .batch(BATCH)
-            .build(&samples)?;
+        let settings = Settings {
+            layers: vec![FEATURES, 12, FEATURES],
+            batch: BATCH,
+            ..Settings::preset(Preset::Plain)
+        };
+        let mut trainer = Trainer::new(settings, &samples)?;
 
         // The loop is ours: which samples, in which order, and what happens to the gradient.
         let (mut order, mut rows) = (Order::new(samples.len(), 1), vec![0; BATCH]);

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{fs, ops::ControlFlow};
 
-use sae::{Activation, Code, Initialization, Preset, Samples, Trainer, data::npy};
+use sae::{Activation, Code, Initialization, Preset, Samples, Settings, Trainer, data::write_npy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
@@ -22,22 +22,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = words.next().map_or(PathBuf::from("."), PathBuf::from);
 
     // One flat list, row-major, [samples, features]; a file of f32, IDX or NumPy's, would be
-    // `Samples::new(Idx::open(path)?, Scaling::AsIs)`.
+    // `Samples::new(Array::open(path)?, Scaling::AsIs)`.
     let features = table[0].len();
     let samples = Samples::from_values(standardised(&table), features)?;
     let (training, test) = samples.split(samples.len() * 4 / 5)?;
 
     // 32 units, of which 4 may be active in a sample. The data has numbers below 0, so the output
     // is linear; without the KL penalty, hidden units need not be sigmoids.
-    let mut trainer = Trainer::builder()
-        .preset(Preset::Plain)
-        .layers([features, 32, features])
-        .activation(Activation::Relu)
-        .output_activation(Activation::Linear)
-        .initialization(Initialization::ByActivation)
-        .code(Code::TopK(4))
-        .learning_rate(3e-3)
-        .build(&training)?;
+    let settings = Settings {
+        layers: vec![features, 32, features],
+        activation: Activation::Relu,
+        output_activation: Activation::Linear,
+        initialization: Initialization::ByActivation,
+        code: Code::TopK(4),
+        learning_rate: 3e-3,
+        ..Settings::preset(Preset::Plain)
+    };
+    let mut trainer = Trainer::new(settings, &training)?;
     let before = trainer.evaluate(&test)?;
     trainer.run(steps, |_, _| ControlFlow::Continue(()))?;
     let after = trainer.evaluate(&test)?;
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Codes of all samples, [samples, 32].
     let codes = trainer.encode(&samples)?;
     let units = trainer.autoencoder().settings().code_units();
-    npy::write(folder.join("codes.npy"), &[samples.len(), units], &codes)?;
+    write_npy(folder.join("codes.npy"), &[samples.len(), units], &codes)?;
     let line = |code: &[f32]| code.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     fs::write(folder.join("codes.csv"), codes.chunks(units).map(line).collect::<String>())?;
     println!("{} codes in codes.npy and codes.csv in {}", samples.len(), folder.display());

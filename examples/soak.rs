@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use sae::{Samples, Trainer};
+use sae::{Samples, Settings, Trainer};
 
 /// From one sample to the next.
 const EVERY: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let duration = Duration::from_secs(seconds.parse()?);
     let threads = rest.first().map_or(Ok(1), |threads| threads.parse())?;
     let training = Samples::open(data)?;
-    let mut trainer = Trainer::builder().threads(threads).build(&training)?;
+    let mut trainer = Trainer::builder(Settings::default()).threads(threads).build(&training)?;
     println!(
         "{} on {} thread(s), batch {}",
         trainer.engine().isa().name(),
@@ -92,7 +92,7 @@ fn against_a_young_one(
     training: &Samples,
     threads: usize,
 ) -> Result<f64, Box<dyn std::error::Error>> {
-    let mut young = Trainer::builder().threads(threads).build(training)?;
+    let mut young = Trainer::builder(Settings::default()).threads(threads).build(training)?;
     let (turns, steps) = TURNS;
     let mut times = [Vec::with_capacity(turns * steps), Vec::with_capacity(turns * steps)];
     for turn in 0..=turns {

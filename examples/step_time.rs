@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use sae::{Preset, Samples, Trainer};
+use sae::{Preset, Samples, Settings, Trainer};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().collect();
@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (threads, steps): (usize, u64) = (threads.parse()?, steps.parse()?);
     let training = Samples::open(Path::new(data).join("train-images-idx3-ubyte"))?;
     let test = Samples::open(Path::new(data).join("t10k-images-idx3-ubyte"))?;
-    let mut trainer = Trainer::builder().preset(preset).threads(threads).build(&training)?;
+    let mut trainer =
+        Trainer::builder(Settings::preset(preset)).threads(threads).build(&training)?;
     let go_on = |_: &mut Trainer, _| ControlFlow::Continue(());
     trainer.run(200, go_on)?;
     let start = Instant::now();

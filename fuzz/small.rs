@@ -17,8 +17,7 @@ pub fn train(settings: Settings) {
     let features = layers[0];
     let values = (0..3 * features).map(|at| (at % 5) as f32 * 0.25).collect();
     let samples = Samples::from_values(values, features).expect("three samples");
-    let mut trainer =
-        Trainer::builder().settings(settings).threads(1).build(&samples).expect("validated");
+    let mut trainer = Trainer::builder(settings).threads(1).build(&samples).expect("validated");
     for _ in 0..2 {
         if trainer.step().is_err() {
             break;

@@ -1,14 +1,15 @@
 //! Sparse autoencoders on the CPU, at the speed of the machine.
 //!
 //! ```
-//! use sae::{Samples, Trainer};
+//! use sae::{Samples, Settings, Trainer};
 //!
 //! # fn main() -> Result<(), sae::Error> {
 //! // Row-major, [samples, features]. `Samples::open` maps a file instead.
 //! let values: Vec<f32> = (0..200 * 16).map(|i| (i * i % 11) as f32 / 10.0).collect();
 //! let samples = Samples::from_values(values, 16)?;
-//! let builder = Trainer::builder().layers([16, 8, 16]).rho(0.1).batch(20);
-//! let mut trainer = builder.build(&samples)?;
+//! let layers = vec![16, 8, 16];
+//! let settings = Settings { layers, rho: 0.1, batch: 20, ..Settings::default() };
+//! let mut trainer = Trainer::new(settings, &samples)?;
 //! let before = trainer.evaluate(&samples)?;
 //! for _ in 0..200 {
 //!     trainer.step()?;
@@ -21,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! A [`Trainer`] is built of [`Samples`] and [`Settings`], whose fields are the methods of its
-//! [builder](TrainerBuilder); it steps, evaluates and encodes. Its network is an [`Autoencoder`].
+//! A [`Trainer`] is made of [`Settings`] and [`Samples`] (its [builder](TrainerBuilder) chooses threads
+//! and the like); it steps, evaluates and encodes. Its network is an [`Autoencoder`].
 //! Weights are `[inputs, outputs]`, samples `[samples, features]`, both row-major; numbers are `f32`,
 //! those of reports `f64`. What can go wrong is an [`Error`] of one sentence.
 //!
@@ -61,9 +62,9 @@
 //!
 //! # Versions
 //!
-//! Enums and reports that will grow are `#[non_exhaustive]`, and so are [`Settings`]: begin with a
-//! preset or the default and set fields. [`LayerPenalty`], [`Target`] and [`Labeled`](analysis::Labeled) are written
-//! out by who uses them, and stay as they are. Types of other crates do not appear here,
+//! Enums and reports that will grow are `#[non_exhaustive]`. [`Settings`] gain fields in minor versions:
+//! always end their literals with `..Settings::default()` or another base. [`LayerPenalty`], [`Target`]
+//! and [`Labeled`](analysis::Labeled) are written out in full, and stay as they are. Types of other crates do not appear here,
 //! but for [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same versions.
 #![deny(unsafe_code)]
 
@@ -81,7 +82,7 @@ mod settings;
 mod training;
 
 pub use analysis::evaluation::Evaluation;
-pub use compute::Engine;
+pub use compute::engine::Engine;
 pub use data::samples::{Samples, Scaling};
 pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;

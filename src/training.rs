@@ -6,7 +6,6 @@ pub(crate) mod controller;
 mod corruption;
 pub(crate) mod early_stopping;
 mod forward;
-mod gather;
 pub(crate) mod gradient;
 pub(crate) mod lbfgs;
 pub(crate) mod objective;

@@ -12,7 +12,7 @@ use sae::{
     Activation, Code, Corruption, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples, Scaling,
     Settings, Target, Trainer,
     compute::ThreadPool,
-    data::{Idx, idx},
+    data::{Array, write_idx},
 };
 
 /// Fails if one of 50 steps, or one on a batch of the caller's, allocates after the first step.
@@ -20,7 +20,7 @@ fn check(what: &str, settings: Settings, samples: &Samples, threads: usize) {
     let pool = ThreadPool::exactly(threads);
     assert_eq!(pool.threads(), threads);
     let batch = vec![0.5; settings.batch * samples.features()];
-    let mut trainer = Trainer::builder().settings(settings).pool(pool).build(samples).unwrap();
+    let mut trainer = Trainer::builder(settings).pool(pool).build(samples).unwrap();
     trainer.step().unwrap();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!(before > 0, "nothing is counted");
@@ -40,21 +40,28 @@ type Change = fn(&mut Settings);
 fn toolbox() -> [(&'static str, Change); 6] {
     [
         ("top-k, masked", |s| {
-            (s.code, s.corruption) = (Code::TopK(4), Corruption::Masking(0.3));
+            s.code = Code::TopK(4);
+            s.corruption = Corruption::Masking(0.3);
         }),
         ("batch-top-k, clipped", |s| {
-            (s.code, s.clip, s.corruption) = (Code::BatchTopK(4), 0.1, Corruption::Gaussian(0.1));
+            s.code = Code::BatchTopK(4);
+            s.clip = 0.1;
+            s.corruption = Corruption::Gaussian(0.1);
         }),
         ("JumpReLU, unit norm", |s| {
             s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 };
-            (s.activation, s.unit_norm) = (Activation::Relu, true);
+            s.activation = Activation::Relu;
+            s.unit_norm = true;
         }),
         ("tied, momentum, cross-entropy", |s| {
-            (s.tied, s.loss, s.lambda) = (true, Loss::CrossEntropy, 1e-3);
+            s.tied = true;
+            s.loss = Loss::CrossEntropy;
+            s.lambda = 1e-3;
             s.optimizer = Optimizer::Momentum { momentum: 0.9 };
         }),
         ("steered, running means, L1 on tanh", |s| {
-            (s.beta, s.rho_momentum) = (1e-3, 0.9);
+            s.beta = 1e-3;
+            s.rho_momentum = 0.9;
             s.target =
                 Some(Target { layer: 0, of: Measure::MeanActivation, value: 0.1, steps: 50 });
             s.layers = vec![784, 20, 10, 20, 784];
@@ -64,7 +71,10 @@ fn toolbox() -> [(&'static str, Change); 6] {
             ];
             s.activations = vec![Activation::Sigmoid, Activation::Tanh, Activation::LeakyRelu];
         }),
-        ("L-BFGS", |s| (s.batch, s.optimizer) = (130, Optimizer::Lbfgs { memory: 5 })),
+        ("L-BFGS", |s| {
+            s.batch = 130;
+            s.optimizer = Optimizer::Lbfgs { memory: 5 };
+        }),
     ]
 }
 
@@ -74,12 +84,12 @@ fn steps_allocate_nothing() {
     let (rows, side) = (130, 28);
     let pixels = common::pixels(1, rows, side * side);
     let bytes: Vec<_> = pixels.iter().map(|pixel| (pixel * 255.0) as u8).collect();
-    idx::write(&path, &[rows, side, side], &bytes).unwrap();
+    write_idx(&path, &[rows, side, side], &bytes).unwrap();
     // 130 samples, batches of 60: an epoch ends every other step, inside a batch.
     let mapped = Samples::open(&path).unwrap();
     let numbers = std::env::temp_dir().join(format!("sae-allocation-f-{}", std::process::id()));
-    idx::write(&numbers, &[rows, side * side], &pixels).unwrap();
-    let floats = Idx::open(&numbers).unwrap();
+    write_idx(&numbers, &[rows, side * side], &pixels).unwrap();
+    let floats = Array::open(&numbers).unwrap();
     let scaling = Scaling::fit_min_max(&floats);
     let floats = Samples::new(floats, scaling);
     let memory = Samples::from_values(pixels, side * side).unwrap();
@@ -93,12 +103,14 @@ fn steps_allocate_nothing() {
             check("mapped floats", settings.clone(), &floats, threads);
             check("memory", settings, &memory, threads);
         }
-        let mut long = Settings::default();
-        (long.layers, long.batch) = (vec![784, 20, 784], 450);
+        let long = Settings { layers: vec![784, 20, 784], batch: 450, ..Settings::default() };
         check("a long batch", long, &memory, threads);
         for (what, change) in toolbox() {
-            let mut settings = Settings::preset(Preset::Plain);
-            (settings.layers, settings.batch) = (vec![784, 20, 784], 30);
+            let mut settings = Settings {
+                layers: vec![784, 20, 784],
+                batch: 30,
+                ..Settings::preset(Preset::Plain)
+            };
             change(&mut settings);
             check(what, settings, &memory, threads);
         }

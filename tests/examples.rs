@@ -67,7 +67,7 @@ fn encode_your_data() {
     let text = printed("encode_your_data", &["300", &table, &folder.path("")]);
     let (before, after) = (numbers(&text, "samples:")[0], numbers(&text, "before,")[0]);
     assert!(after > before && after > 50.0, "{text}");
-    let npy = sae::data::Idx::open(folder.path("codes.npy")).unwrap();
+    let npy = sae::data::Array::open(folder.path("codes.npy")).unwrap();
     assert_eq!(npy.dims(), [50, 32]);
     let csv = fs::read_to_string(folder.path("codes.csv")).unwrap();
     assert_eq!(csv.lines().count(), 50);

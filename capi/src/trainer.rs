@@ -130,7 +130,7 @@ pub unsafe extern "C" fn sae_trainer_new(
             // SAFETY: the caller's duties.
             let (json, SaeSamples(samples)) =
                 unsafe { (text_if_any("settings", settings)?, handle("samples", samples)?) };
-            let mut builder = Trainer::builder().settings(settings_for(json, samples)?);
+            let mut builder = Trainer::builder(settings_for(json, samples)?);
             if threads > 0 {
                 builder = builder.threads(threads);
             }
@@ -158,7 +158,9 @@ pub unsafe extern "C" fn sae_trainer_resume(
             // SAFETY: the caller's duties.
             let (path, SaeSamples(samples)) =
                 unsafe { (text("checkpoint", checkpoint)?, handle("samples", samples)?) };
-            let mut builder = Trainer::builder().resume(Checkpoint::load(path)?);
+            let checkpoint = Checkpoint::load(path)?;
+            let settings = checkpoint.settings().clone();
+            let mut builder = Trainer::builder(settings).resume(checkpoint);
             if threads > 0 {
                 builder = builder.threads(threads);
             }

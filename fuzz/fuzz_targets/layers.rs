@@ -12,8 +12,7 @@ fuzz_target!(|text: &str| {
     // clap's `value_delimiter` on `usize`.
     let layers: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
     let Ok(layers) = layers else { return };
-    let mut settings = Settings::default();
-    settings.layers = layers;
+    let settings = Settings { layers, ..Settings::default() };
     if settings.validate().is_ok() {
         let again = Settings::from_json(&settings.to_json()).expect("its own JSON");
         assert_eq!(settings, again);

@@ -30,9 +30,19 @@ fn draw_digits(
     Ok((images, drawn.labels.into_pyarray(py)))
 }
 
+/// The library's settings: name, kind (flag, number, count, choice or list) and default of each.
+#[pyfunction]
+fn settings_fields() -> Vec<(&'static str, String, String)> {
+    let fields = sae::Settings::fields().iter();
+    fields
+        .map(|field| (field.name, format!("{:?}", field.kind).to_lowercase(), field.default()))
+        .collect()
+}
+
 #[pymodule]
 fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network::Network>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
+    module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
     module.add_function(wrap_pyfunction!(draw_digits, module)?)
 }

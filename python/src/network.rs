@@ -8,7 +8,11 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use sae::{Autoencoder, Engine, Isa, analysis::Activity, compute::{ThreadPool, available_threads}};
+use sae::{
+    Autoencoder, Engine, Isa,
+    analysis::Activity,
+    compute::{ThreadPool, available_threads},
+};
 
 use crate::data::Data;
 use crate::failure;

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Activation, Error, Optimizer, Samples, Scaling, Settings};
+use sae::{Error, Samples, Settings};
 
 use crate::data::Data;
 use crate::failure;
@@ -13,8 +13,8 @@ use crate::failure;
 pub struct Plan {
     /// Hidden layers' sizes, with or without the ends.
     pub layers: Vec<usize>,
-    /// Other settings, as the command's words: parameter, field and text.
-    pub words: Vec<(String, String, String)>,
+    /// Other settings: field and text.
+    pub options: Vec<(String, String)>,
     /// Those from now.
     pub steps: u64,
     /// As many as it takes to see all the data, instead.
@@ -108,26 +108,18 @@ impl Plan {
             layers.insert(0, features);
             layers.push(features);
         }
-        let mut settings = Settings::default();
-        settings.layers = layers;
-        // A sigmoid does not reach other features.
-        settings.output_activation = match samples.scaling() {
-            Scaling::Byte => Activation::Sigmoid,
-            _ => Activation::Linear,
-        };
-        for (parameter, field, text) in &self.words {
-            settings.set(field, text, self.steps).map_err(|error| match error {
-                Error::Setting { problem, .. } => {
-                    PyValueError::new_err(format!("{parameter}: {problem}"))
-                }
-                error => failure::of(error),
-            })?;
-        }
-        let has_batch = self.words.iter().any(|(_, field, _)| field == "batch");
-        if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) && !has_batch {
-            settings.batch = samples.len();
-        }
-        settings.validate().map_err(failure::of)?;
-        Ok(settings)
+        let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
+        let mut options = self.options.clone();
+        options.push(("layers".to_owned(), sizes.join(",")));
+        Settings::with_options(None, &options, samples, self.steps).map_err(|error| match error {
+            // Parameters of other names.
+            Error::Setting { field: "lambda", problem } => {
+                PyValueError::new_err(format!("lambda_: {problem}"))
+            }
+            Error::Setting { field: "seed", problem } => {
+                PyValueError::new_err(format!("random_state: {problem}"))
+            }
+            error => failure::of(error),
+        })
     }
 }

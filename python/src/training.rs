@@ -18,10 +18,12 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A trainer that begins, or goes on from a network's training, or from its weights alone.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
-    let builder = Trainer::builder().isa(isa()?).pool(pool(plan.threads)?).patience(plan.patience());
+    let (isa, pool) = (isa()?, pool(plan.threads)?);
+    let builder =
+        |settings| Trainer::builder(settings).isa(isa).pool(pool).patience(plan.patience());
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
-        return builder.settings(settings).build(samples).map_err(failure::of);
+        return builder(settings).build(samples).map_err(failure::of);
     };
     if samples.scaling() != net.scaling() {
         return Err(PyValueError::new_err(
@@ -33,9 +35,10 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         Some(bytes) => {
             let checkpoint = Checkpoint::from_bytes("training", bytes);
             let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.with_samples(samples));
-            builder.resume(checkpoint.map_err(failure::of)?).build(samples)
+            let checkpoint = checkpoint.map_err(failure::of)?;
+            builder(checkpoint.settings().clone()).resume(checkpoint).build(samples)
         }
-        None => builder.settings(net.settings().clone()).build(samples).map(|mut trainer| {
+        None => builder(net.settings().clone()).build(samples).map(|mut trainer| {
             *trainer.autoencoder_mut() = net.clone();
             trainer
         }),

@@ -1,5 +1,7 @@
 """scikit-learn's manners."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sae import SparseAutoencoder
+from sae import SparseAutoencoder, _sae, _settings
 
 
 @parametrize_with_checks(
@@ -20,7 +22,7 @@ from sae import SparseAutoencoder
         SparseAutoencoder(
             layers=(12,),
             activation="relu",
-            initialisation="he",
+            initialization="he",
             beta=0.0,
             code="top-k:3",
             learning_rate=0.001,
@@ -39,6 +41,26 @@ def test_defaults_are_those_of_the_command(write_idx, command, tmp_path):
     ours = SparseAutoencoder(steps=5, random_state=1).fit(data)
     ours.save(tmp_path / "ours.safetensors")
     assert model.read_bytes() == (tmp_path / "ours.safetensors").read_bytes()
+
+
+def test_parameters_are_the_table_of_settings():
+    """Each setting has its parameter, with the library's default."""
+    parameters = inspect.signature(SparseAutoencoder).parameters
+    for field, kind, default in _sae.settings_fields():
+        name = {"lambda": "lambda_", "seed": "random_state"}.get(field, field)
+        value = parameters[name].default
+        if kind == "number":
+            assert value == float(default), name
+        elif value is not None and name != "layers":
+            assert _settings.text(name, value) == default, name
+        assert f"    {name} : " in SparseAutoencoder.__doc__
+
+
+def test_the_old_spelling_of_initialization(small):
+    he = SparseAutoencoder((3,), steps=5, random_state=1, initialization="he").fit(small)
+    old = SparseAutoencoder((3,), steps=5, random_state=1, initialisation="he")
+    with pytest.warns(FutureWarning, match="initialization"):
+        assert np.array_equal(clone(old).fit(small).coefs_[0], he.coefs_[0])
 
 
 def test_pipeline_and_grid_search(digits):

@@ -26,7 +26,7 @@ def same(one, other):
     return one._network.to_bytes() == other._network.to_bytes()
 
 
-RELU = {"activation": "relu", "beta": 0.0, "initialisation": "he", "learning_rate": 0.001}
+RELU = {"activation": "relu", "beta": 0.0, "initialization": "he", "learning_rate": 0.001}
 
 
 CASES = [
@@ -241,20 +241,20 @@ def test_files(digits, write_idx, tmp_path):
         ({"steps": -1}, "steps: -1"),
         ({"revive": -1}, "revive: -1"),
         ({"pretrain": -1}, "pretrain: -1"),
-        ({"warm_up": 2.5}, "^warm_up: '2.5'; a number of steps"),
-        ({"initialisation": "glorot"}, "^initialisation: 'glorot' is not one of"),
-        ({"penalties": ["x"]}, "^penalties: 'x'; LAYER"),
+        ({"warm_up": 2.5}, "^warm_up: expected a whole number, got '2.5'"),
+        ({"initialization": "glorot"}, "^initialization: expected truncated-normal, .*, got 'glorot'"),
+        ({"penalties": ["x"]}, "^penalties: expected none or a comma-separated list of LAYER.*, got 'x'"),
         ({"beta1": 1}, "beta1"),
         ({"layers": (3, 0, 3)}, "layers"),
-        ({"rho": 2}, "rho: 2.0 is not between"),
-        ({"code": "top-k"}, "code: 'top-k'; dense, top-k:K"),
-        ({"activation": "sine"}, "'sine' is not one of"),
+        ({"rho": 2}, "rho: expected a number from 1e-6 to 0.999999, got 2"),
+        ({"code": "top-k"}, "code: expected dense, top-k:K.*, got 'top-k'"),
+        ({"activation": "sine"}, "activation: expected sigmoid, .*, got 'sine'"),
         ({"activation": "relu"}, "top-k"),
-        ({"batch": 0}, "batch: 0 samples"),
-        ({"batch": 1.5}, "batch: '1.5'; a number of samples was expected"),
+        ({"batch": 0}, "batch: expected a whole number from 1 to 16777216, got 0"),
+        ({"batch": 1.5}, "batch: expected a whole number from 1 to 16777216, got '1.5'"),
         ({"tied": "perhaps"}, "true or false"),
-        ({"threads": 0}, "threads: 0 threads"),
-        ({"random_state": -1}, "random_state: '-1'"),
+        ({"threads": 0}, "threads: expected at least 1, got 0"),
+        ({"random_state": -1}, "random_state: expected a whole number, got '-1'"),
         ({"learning_rate": float("nan")}, "learning_rate"),
     ],
 )
@@ -266,9 +266,9 @@ def test_parameters_that_make_no_sense(small, params, sentence):
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"code": {"top-k": 3}}, "code: {'top-k': 3}; a word or a number was expected"),
-        ({"rho": None}, "rho: None; a word or a number was expected"),
-        ({"lambda_": [1]}, r"lambda_: \[1\]; a word or a number was expected"),
+        ({"code": {"top-k": 3}}, "code: expected a text or a number, got {'top-k': 3}"),
+        ({"rho": None}, "rho: expected a text or a number, got None"),
+        ({"lambda_": [1]}, r"lambda_: expected a text or a number, got \[1\]"),
         ({"layers": 3}, r"layers: 3; a sequence of sizes was expected, as in \(300"),
         ({"layers": "30"}, "layers: '30'; a sequence"),
         ({"layers": (3.7,)}, "layers: 3.7; a whole number was expected"),

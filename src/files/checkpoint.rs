@@ -169,9 +169,9 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
 }
 
 impl TrainerBuilder {
-    /// Continues from a checkpoint, with its settings; those set after this must be the same.
+    /// Resumes from a checkpoint, whose settings and samples must be those of this trainer.
     ///
-    /// The samples must be the same, too. The training ends in the same bits as if it had never
+    /// The training ends in the same bits as if it had never
     /// stopped.
     pub fn resume(self, checkpoint: Checkpoint) -> Self {
         self.continue_from(checkpoint.0)

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sae_kernels::{Activation, Isa, Loss};
+use sae_kernels::Isa;
 
 use super::trainer::Trainer;
 use crate::compute::Engine;
@@ -12,9 +12,7 @@ use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
-use crate::settings::{
-    Code, Corruption, Initialization, LayerPenalty, Optimizer, Preset, Schedule, Settings, Target,
-};
+use crate::settings::{Optimizer, Settings};
 use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
@@ -22,9 +20,10 @@ use crate::training::snapshot::Snapshot;
 use crate::training::update::needs_whole_gradient;
 use crate::training::workspace::{Context, State, Workspace};
 
-/// Chooses what a [`Trainer`] does. A method of the name of a field of [`Settings`] sets that field;
-/// ranges, units and sources stand there. Nothing is checked before [`TrainerBuilder::build`].
-#[derive(Debug, Default)]
+/// Chooses how a [`Trainer`] works: threads, instruction set, ranks, a checkpoint to resume.
+///
+/// Nothing is checked before [`TrainerBuilder::build`].
+#[derive(Debug)]
 #[must_use]
 pub struct TrainerBuilder {
     settings: Settings,
@@ -39,91 +38,25 @@ pub struct TrainerBuilder {
     snapshot: Option<Snapshot>,
 }
 
-macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
-        $(#[$doc])*
-        pub fn $name(mut self, $name: $type) -> Self {
-            self.settings.$name = $name;
-            self
-        }
-    )*};
-}
-
 impl TrainerBuilder {
-    setters! {
-        /// Activation of the hidden layers.
-        activation: Activation,
-        /// Activation of the output layer.
-        output_activation: Activation,
-        /// Activation of each hidden layer, instead of one for all.
-        activations: Vec<Activation>,
-        /// The objective's data term.
-        loss: Loss,
-        /// What of the code's activations is kept.
-        code: Code,
-        /// Whether the decoder has the encoder's weights, transposed.
-        tied: bool,
-        /// Whether the weights from each unit of the code are kept at length 1.
-        unit_norm: bool,
-        /// First weights.
-        initialization: Initialization,
-        /// What is done to the input.
-        corruption: Corruption,
-        /// Target activation of the KL penalty, in (0, 1).
-        rho: f64,
-        /// Weight of the KL penalty; 0 for none.
-        beta: f64,
-        /// Weight of the L1 penalty; 0 for none.
-        l1: f64,
-        /// Penalties of single layers, in place of those of the whole encoder.
-        penalties: Vec<LayerPenalty>,
-        /// How much of a step's mean activations is that of the steps before.
-        rho_momentum: f64,
-        /// The mean activation or L0 that the penalties are steered to.
-        target: Option<Target>,
-        /// Weight of the weight decay; 0 for none.
-        lambda: f64,
-        /// What makes steps of gradients.
-        optimizer: Optimizer,
-        /// The learning rate.
-        learning_rate: f64,
-        /// How the learning rate changes.
-        schedule: Schedule,
-        /// Steps in which the learning rate rises to its full.
-        warm_up: u64,
-        /// Longest gradient; 0 for no bound.
-        clip: f64,
-        /// Adam's decay of the first moment.
-        beta1: f64,
-        /// Adam's decay of the second moment.
-        beta2: f64,
-        /// Adam's epsilon.
-        epsilon: f64,
-        /// Samples in a batch.
-        batch: usize,
-        /// Seed of the weights and of the order of the samples.
-        seed: u64,
+    pub(super) fn new(settings: Settings) -> Self {
+        TrainerBuilder {
+            settings,
+            threads: None,
+            pool: None,
+            isa: None,
+            dense: false,
+            ranks: None,
+            sharded: false,
+            patience: None,
+            #[cfg(feature = "model")]
+            snapshot: None,
+        }
     }
 
-    /// All settings at once.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// The settings of a preset.
-    pub fn preset(self, preset: Preset) -> Self {
-        self.settings(Settings::preset(preset))
-    }
-
-    /// Sizes from the input to the output, as in `[784, 300, 30, 300, 784]`.
-    pub fn layers(mut self, layers: impl Into<Vec<usize>>) -> Self {
-        self.settings.layers = layers.into();
-        self
-    }
-
-    /// Threads to use; the default, and the most, are the cores available. The result is the same
-    /// for any number.
+    /// The number of threads; the default, and the maximum, is the number of cores available.
+    ///
+    /// The result is the same for any number.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -141,8 +74,9 @@ impl TrainerBuilder {
         self
     }
 
-    /// Whether inputs that are 0 are left out where that saves work, as they are by default. The
-    /// result is the same.
+    /// Whether inputs that are 0 are skipped where that saves work, as they are by default.
+    ///
+    /// The result is the same.
     pub fn skip_zeros(mut self, skip: bool) -> Self {
         self.dense = !skip;
         self
@@ -183,10 +117,9 @@ impl TrainerBuilder {
         self
     }
 
-    /// Continues from a snapshot, with its settings.
+    /// Continues from a snapshot, whose settings must be those of this builder.
     #[cfg(feature = "model")]
     pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
-        self.settings = snapshot.progress.settings.clone();
         self.snapshot = Some(snapshot);
         self
     }
@@ -195,8 +128,8 @@ impl TrainerBuilder {
     ///
     /// # Errors
     /// [`Error::Setting`] for the first setting that makes no sense, by itself or for this data, or is
-    /// not that of rank 0; [`Error::Format`] if a checkpoint to go on from is of other settings or
-    /// other data; [`Error::OtherRank`].
+    /// not that of rank 0; [`Error::Format`] if a checkpoint to resume is of other settings or other
+    /// data; [`Error::OtherRank`].
     pub fn build(mut self, samples: &Samples) -> Result<Trainer> {
         let ranks = self.ranks.take().filter(|ranks| count(ranks) > 1);
         let sharded = self.sharded;
@@ -225,57 +158,15 @@ impl TrainerBuilder {
     }
 
     fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
-        let features = samples.features();
-        self.settings.validate()?;
-        if self.settings.layers[0] != features {
-            return Err(Error::setting(
-                "layers",
-                format!(
-                    "the first size is {} and the data has {features} features a sample",
-                    self.settings.layers[0]
-                ),
-            ));
-        }
-        if self.threads == Some(0) {
-            return Err(Error::setting("threads", "0 threads; at least 1 was expected"));
-        }
-        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
-            && self.settings.batch != samples.len()
-        {
-            let (batch, count) = (self.settings.batch, samples.len());
-            return Err(Error::setting(
-                "optimizer",
-                format!(
-                    "L-BFGS works on all {count} samples at once, and the field batch is {batch}"
-                ),
-            ));
-        }
-        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. })
-            && ranks.is_some()
-            && self.sharded
-        {
-            let problem = "L-BFGS works on all samples at once, and a rank has but its share";
-            return Err(Error::setting("optimizer", problem));
-        }
-        if u32::try_from(samples.len()).is_err() {
-            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
-        }
-        let isa = match self.isa {
-            Some(isa) => isa,
-            None => {
-                Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?
-            }
-        };
+        self.check(samples, ranks.is_some())?;
+        let isa = self.isa.map_or_else(Isa::from_environment, Ok);
+        let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
-        #[cfg(feature = "model")]
-        if let Some(snapshot) = &self.snapshot {
-            snapshot.check(&self.settings, samples)?;
-        }
         let net = Autoencoder::new(self.settings, samples.scaling())?;
-        let state = State::new(&net.settings, net.parameters.len());
         let batch = net.settings.batch;
         let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
+        let state = State::new(&net.settings, net.parameters.len());
         let lbfgs = match net.settings.optimizer {
             Optimizer::Lbfgs { memory } => Some(Lbfgs::new(memory, net.parameters.len())),
             _ => None,
@@ -296,7 +187,8 @@ impl TrainerBuilder {
         };
         #[cfg(feature = "model")]
         if let Some(snapshot) = self.snapshot {
-            snapshot.restore(&mut trainer);
+            let Trainer { cx, order, early_stopping, .. } = &mut trainer;
+            *early_stopping = snapshot.restore(cx, order);
         }
         if let Some(patience) = self.patience {
             let mut stopping = trainer.early_stopping.take().unwrap_or_default();
@@ -304,5 +196,42 @@ impl TrainerBuilder {
             trainer.early_stopping = Some(stopping).filter(|_| patience > 0);
         }
         Ok(trainer)
+    }
+
+    /// Checks the settings by themselves, for this data, for ranks and for a checkpoint.
+    fn check(&self, samples: &Samples, has_ranks: bool) -> Result<()> {
+        let settings = &self.settings;
+        settings.validate()?;
+        let (size, features) = (settings.layers[0], samples.features());
+        if size != features {
+            let problem =
+                format!("the first size is {size} and the data has {features} features a sample");
+            return Err(Error::setting("layers", problem));
+        }
+        if self.threads == Some(0) {
+            return Err(Error::setting("threads", "expected at least 1, got 0"));
+        }
+        if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
+            let (batch, count) = (settings.batch, samples.len());
+            if batch != count {
+                let problem = format!(
+                    "L-BFGS works on all {count} samples at once, and the field batch is {batch}"
+                );
+                return Err(Error::setting("optimizer", problem));
+            }
+            if has_ranks && self.sharded {
+                let problem =
+                    "L-BFGS works on all samples at once, and a rank only has its own shard";
+                return Err(Error::setting("optimizer", problem));
+            }
+        }
+        if u32::try_from(samples.len()).is_err() {
+            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
+        }
+        #[cfg(feature = "model")]
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.check(settings, samples)?;
+        }
+        Ok(())
     }
 }

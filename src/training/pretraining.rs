@@ -56,7 +56,7 @@ impl Trainer {
         let mut inputs = samples.clone();
         for layer in 0..settings.encoder_layers() {
             let mut builder =
-                Trainer::builder().settings(shallow(&settings, layer)).sharded(self.is_sharded());
+                Trainer::builder(shallow(&settings, layer)).sharded(self.is_sharded());
             if let Some(ranks) = self.ranks() {
                 builder = builder.shared_ranks(Arc::clone(ranks));
             }

@@ -3,17 +3,15 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-use crate::data::Order;
 use crate::data::samples::Samples;
+use crate::data::{Order, gather};
 use crate::error::{Error, Result};
+use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
-#[cfg(doc)]
 use crate::settings::Settings;
 use crate::training::early_stopping::EarlyStopping;
-use crate::training::gather::gather;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
@@ -35,9 +33,17 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A builder with the seed article's sparse settings.
-    pub fn builder() -> TrainerBuilder {
-        TrainerBuilder::default()
+    /// A trainer of these settings on these samples, with all cores.
+    ///
+    /// # Errors
+    /// As for [`TrainerBuilder::build`].
+    pub fn new(settings: Settings, samples: &Samples) -> Result<Self> {
+        Self::builder(settings).build(samples)
+    }
+
+    /// A builder of a trainer of these settings.
+    pub fn builder(settings: Settings) -> TrainerBuilder {
+        TrainerBuilder::new(settings)
     }
 
     /// One step on the next batch. With L-BFGS that is all samples each time, and a step is one of its
@@ -56,7 +62,8 @@ impl Trainer {
         } else {
             self.order.next(&mut work.rows);
         }
-        let gathered = gather(&mut self.cx.engine, &self.samples, &mut self.cx.work);
+        let rows = &work.rows[work.part.clone()];
+        let gathered = gather(&mut self.cx.engine, &self.samples, rows, &mut work.batch);
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -267,6 +274,32 @@ impl Trainer {
         self.cx.net
     }
 
+    /// Takes the objective of the present network on a holdout, and returns whether the training is
+    /// over: the last evaluations, as many as [`TrainerBuilder::patience`] says, were no better than
+    /// the best one.
+    ///
+    /// Keeps the network if it is the best so far. An objective that is not finite is never the
+    /// best. Always `false` without patience.
+    pub fn observe(&mut self, objective: f64) -> bool {
+        let (step, net) = (self.cx.state.step, &self.cx.net);
+        let stopping = self.early_stopping.as_mut();
+        stopping.is_some_and(|stopping| stopping.observe(objective, step, net))
+    }
+
+    /// Whether early stopping has ended the training, as it may have before the checkpoint that
+    /// this one was resumed from.
+    pub fn is_over(&self) -> bool {
+        self.early_stopping.as_ref().is_some_and(EarlyStopping::is_over)
+    }
+
+    /// Replaces the network by the best one that [`Trainer::observe`] has seen, and returns its
+    /// objective and its step. Ends early stopping; moments stay those of the last step.
+    ///
+    /// `None`, and the network as it is, without patience or before the first evaluation.
+    pub fn restore_best(&mut self) -> Option<(f64, u64)> {
+        self.early_stopping.take()?.restore_best(&mut self.cx.net)
+    }
+
     /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
         (&self.cx.state.first, &self.cx.state.second)
@@ -275,14 +308,6 @@ impl Trainer {
     /// The threads and the instruction set.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.cx.engine
-    }
-
-    /// The objective over a data set, and the mean activations.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::evaluate`].
-    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        self.cx.net.evaluate(&mut self.cx.engine, samples)
     }
 
     /// Codes of samples, `[samples, code]`.

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use crate::common::pixels;
 use crate::folder::Folder;
 use sae::{
-    Autoencoder, Code, Corruption, Isa, Measure, Optimizer, Samples, Scaling, Schedule, Target,
-    Trainer, TrainerBuilder,
+    Autoencoder, Code, Corruption, Isa, Measure, Optimizer, Samples, Scaling, Schedule, Settings,
+    Target, Trainer, TrainerBuilder,
     compute::ThreadPool,
+    data::Array,
     files::{Checkpoint, Checkpoints},
 };
 
@@ -20,9 +21,23 @@ fn samples() -> Samples {
     Samples::from_values(pixels(3, SAMPLES, FEATURES), FEATURES).unwrap()
 }
 
-fn builder() -> TrainerBuilder {
+fn settings() -> Settings {
     // 50 samples in batches of 7: epochs end within batches.
-    Trainer::builder().layers([FEATURES, 20, 6, 20, FEATURES]).batch(7).beta(1e-3).lambda(1e-4)
+    Settings {
+        layers: vec![FEATURES, 20, 6, 20, FEATURES],
+        batch: 7,
+        beta: 1e-3,
+        lambda: 1e-4,
+        ..Settings::default()
+    }
+}
+
+fn trainer(samples: &Samples) -> Trainer {
+    Trainer::new(settings(), samples).unwrap()
+}
+
+fn resumed(checkpoint: Checkpoint) -> TrainerBuilder {
+    Trainer::builder(checkpoint.settings().clone()).resume(checkpoint)
 }
 
 fn steps(trainer: &mut Trainer, count: usize) {
@@ -41,11 +56,11 @@ fn bits(trainer: &Trainer) -> Vec<u32> {
 fn resumed_anywhere_it_ends_in_the_same_bits() {
     let (folder, samples) = (Folder::new("resumed"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut unbroken = builder().build(&samples).unwrap();
+    let mut unbroken = trainer(&samples);
     steps(&mut unbroken, 40);
     let isas: Vec<Isa> = Isa::all().filter(|isa| isa.is_fused()).collect();
     for stop in [0, 1, 6, 7, 8, 15, 39, 40] {
-        let mut trainer = builder().build(&samples).unwrap();
+        let mut trainer = trainer(&samples);
         steps(&mut trainer, stop);
         let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
         checkpoints.save(&mut trainer).unwrap();
@@ -55,8 +70,7 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
             let checkpoint = Checkpoint::load(&path).unwrap();
             assert_eq!(checkpoint.steps(), stop as u64);
             let pool = ThreadPool::exactly(threads);
-            let trainer = Trainer::builder().resume(checkpoint).isa(*isa).pool(pool);
-            let mut trainer = trainer.build(&samples).unwrap();
+            let mut trainer = resumed(checkpoint).isa(*isa).pool(pool).build(&samples).unwrap();
             steps(&mut trainer, 40 - stop);
             assert_eq!(trainer.steps(), 40);
             assert!(bits(&trainer) == bits(&unbroken), "stopped at {stop}, {}", isa.name());
@@ -69,9 +83,10 @@ fn resumed_anywhere_it_ends_in_the_same_bits() {
 fn it_goes_on_with_other_samples_from_their_next_epoch() {
     let (folder, samples) = (Folder::new("others"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut unbroken = builder().batch(5).build(&samples).unwrap();
+    let short = Settings { batch: 5, ..settings() };
+    let mut unbroken = Trainer::new(short.clone(), &samples).unwrap();
     steps(&mut unbroken, 20);
-    let mut trainer = builder().batch(5).build(&samples).unwrap();
+    let mut trainer = Trainer::new(short, &samples).unwrap();
     steps(&mut trainer, 10);
     let bytes = trainer.checkpoint().unwrap();
     let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
@@ -81,7 +96,7 @@ fn it_goes_on_with_other_samples_from_their_next_epoch() {
 
     let read = || Checkpoint::from_bytes("m", &bytes).unwrap();
     let goes_on = |checkpoint: Checkpoint, samples: &Samples| {
-        let mut trainer = Trainer::builder().resume(checkpoint).build(samples)?;
+        let mut trainer = resumed(checkpoint).build(samples)?;
         steps(&mut trainer, 10);
         Ok::<_, sae::Error>(bits(&trainer))
     };
@@ -97,37 +112,36 @@ fn it_goes_on_with_other_samples_from_their_next_epoch() {
 fn what_the_toolbox_remembers_is_kept() {
     let (folder, samples) = (Folder::new("toolbox"), samples());
     let path = folder.0.join("run.ckpt");
-    let base = || builder().warm_up(10).schedule(Schedule::Cosine { steps: 60 }).beta(1e-2);
-    let target = Target { layer: 0, of: Measure::MeanActivation, value: 0.2, steps: 30 };
-    for (what, builder) in [
-        ("steered, running means", base().rho_momentum(0.9).target(Some(target))),
-        (
-            "batch-top-k, noise",
-            base().code(Code::BatchTopK(2)).corruption(Corruption::Gaussian(0.2)),
-        ),
-        ("JumpReLU", base().code(Code::JumpRelu { l0: 1e-2, bandwidth: 0.3 })),
-        (
-            "momentum, tied, clipped, masked",
-            base()
-                .optimizer(Optimizer::Momentum { momentum: 0.9 })
-                .tied(true)
-                .clip(0.05)
-                .corruption(Corruption::Masking(0.3)),
-        ),
+    let schedule = Schedule::Cosine { steps: 60 };
+    let base = || Settings { warm_up: 10, schedule, beta: 1e-2, ..settings() };
+    let of = Measure::MeanActivation;
+    let target = Some(Target { layer: 0, of, value: 0.2, steps: 30 });
+    let (code, corruption) = (Code::BatchTopK(2), Corruption::Gaussian(0.2));
+    let jump = Code::JumpRelu { l0: 1e-2, bandwidth: 0.3 };
+    let momentum = Settings {
+        optimizer: Optimizer::Momentum { momentum: 0.9 },
+        tied: true,
+        clip: 0.05,
+        corruption: Corruption::Masking(0.3),
+        ..base()
+    };
+    for (what, settings) in [
+        ("steered, running means", Settings { rho_momentum: 0.9, target, ..base() }),
+        ("batch-top-k, noise", Settings { code, corruption, ..base() }),
+        ("JumpReLU", Settings { code: jump, ..base() }),
+        ("momentum, tied, clipped, masked", momentum),
     ] {
-        let mut unbroken = builder.build(&samples).unwrap();
-        let settings = unbroken.autoencoder().settings().clone();
+        let mut unbroken = Trainer::new(settings.clone(), &samples).unwrap();
         steps(&mut unbroken, 40);
         for stop in [1, 13, 29, 30, 31] {
-            let mut trainer =
-                Trainer::builder().settings(settings.clone()).build(&samples).unwrap();
+            let mut trainer = Trainer::new(settings.clone(), &samples).unwrap();
             steps(&mut trainer, stop);
             let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
             checkpoints.save(&mut trainer).unwrap();
             checkpoints.finish().unwrap();
             drop((trainer, checkpoints));
             let checkpoint = Checkpoint::load(&path).unwrap();
-            let mut trainer = Trainer::builder().resume(checkpoint).build(&samples).unwrap();
+            let mut trainer = resumed(checkpoint).build(&samples).unwrap();
             steps(&mut trainer, 40 - stop);
             assert!(bits(&trainer) == bits(&unbroken), "{what}, stopped at {stop}");
             let [have, want] = [&trainer, &unbroken].map(|t| t.autoencoder().penalty_factor());
@@ -139,8 +153,9 @@ fn what_the_toolbox_remembers_is_kept() {
 #[test]
 fn lbfgs_has_no_checkpoints() {
     let folder = Folder::new("lbfgs");
-    let lbfgs = Optimizer::Lbfgs { memory: 5 };
-    let trainer = builder().batch(SAMPLES).optimizer(lbfgs).build(&samples()).unwrap();
+    let optimizer = Optimizer::Lbfgs { memory: 5 };
+    let settings = Settings { batch: SAMPLES, optimizer, ..settings() };
+    let trainer = Trainer::new(settings, &samples()).unwrap();
     let problem = Checkpoints::new(folder.0.join("c"), 1, &trainer).unwrap_err().to_string();
     assert!(problem.contains("L-BFGS"), "{problem}");
 }
@@ -151,7 +166,7 @@ fn lbfgs_has_no_checkpoints() {
 fn many_checkpoints_in_a_hurry() {
     let (folder, samples) = (Folder::new("hurry"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut trainer = builder().build(&samples).unwrap();
+    let mut trainer = trainer(&samples);
     let mut checkpoints = Checkpoints::new(&path, 3, &trainer).unwrap();
     for step in 0..200 {
         trainer.step().unwrap();
@@ -166,7 +181,7 @@ fn many_checkpoints_in_a_hurry() {
     assert_eq!(newest.steps(), 200);
     let earlier = Checkpoint::load(folder.0.join("run.ckpt.1")).unwrap();
     assert!(earlier.steps() < 200);
-    let resumed = Trainer::builder().resume(newest).build(&samples).unwrap();
+    let resumed = resumed(newest).build(&samples).unwrap();
     assert!(bits(&resumed) == bits(&trainer));
 }
 
@@ -175,7 +190,7 @@ fn many_checkpoints_in_a_hurry() {
 fn dropped_it_still_writes() {
     let (folder, samples) = (Folder::new("dropped"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut trainer = builder().build(&samples).unwrap();
+    let mut trainer = trainer(&samples);
     let mut checkpoints = Checkpoints::new(&path, 2, &trainer).unwrap();
     steps(&mut trainer, 3);
     checkpoints.save(&mut trainer).unwrap();
@@ -187,43 +202,48 @@ fn dropped_it_still_writes() {
 fn other_settings_and_data_are_refused() {
     let (folder, samples) = (Folder::new("refused"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut trainer = builder().build(&samples).unwrap();
+    let mut trainer = trainer(&samples);
     steps(&mut trainer, 3);
     let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
     checkpoints.save(&mut trainer).unwrap();
     checkpoints.finish().unwrap();
-    let resume = || Trainer::builder().resume(Checkpoint::load(&path).unwrap());
-    let problem = |builder: TrainerBuilder, samples: &Samples| {
-        let problem = builder.build(samples).unwrap_err().to_string();
+    let resume = |settings: Settings, samples: &Samples| {
+        Trainer::builder(settings).resume(Checkpoint::load(&path).unwrap()).build(samples)
+    };
+    let problem = |settings: Settings, samples: &Samples| {
+        let problem = resume(settings, samples).unwrap_err().to_string();
         problem.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
     };
-    resume().build(&samples).unwrap();
-    for (builder, sentence) in [
-        (resume().rho(0.05), "with rho 0.02, not 0.05"),
-        (resume().beta(2e-3), "with beta 0.001, not 0.002"),
-        (resume().batch(8), "with batch 7, not 8"),
-        (resume().seed(2), "with seed 1, not 2"),
-        (resume().learning_rate(0.1), "with learning_rate 0.01, not 0.1"),
-        (resume().layers([36, 5, 36]), "with layers [36,20,6,20,36], not [36,5,36]"),
+    resume(settings(), &samples).unwrap();
+    for (settings, sentence) in [
+        (Settings { rho: 0.05, ..settings() }, "with rho 0.02, not 0.05"),
+        (Settings { beta: 2e-3, ..settings() }, "with beta 0.001, not 0.002"),
+        (Settings { batch: 8, ..settings() }, "with batch 7, not 8"),
+        (Settings { seed: 2, ..settings() }, "with seed 1, not 2"),
+        (Settings { learning_rate: 0.1, ..settings() }, "with learning_rate 0.01, not 0.1"),
+        (
+            Settings { layers: vec![36, 5, 36], ..settings() },
+            "with layers 36,20,6,20,36, not 36,5,36",
+        ),
     ] {
-        let have = problem(builder, &samples);
+        let have = problem(settings, &samples);
         assert_eq!(have, format!("checkpoint of a training {sentence}"));
     }
     let fewer = Samples::from_values(pixels(3, 49, FEATURES), FEATURES).unwrap();
     assert_eq!(
-        problem(resume(), &fewer),
+        problem(settings(), &fewer),
         "checkpoint of a training on 50 samples of 36 features; this data has 49 of 36"
     );
     let mut values = pixels(3, SAMPLES, FEATURES);
     values[FEATURES * 31 + 4] += 0.25;
     let other = Samples::from_values(values, FEATURES).unwrap();
-    assert_eq!(problem(resume(), &other), "checkpoint of a training on 50 other samples");
+    assert_eq!(problem(settings(), &other), "checkpoint of a training on 50 other samples");
 }
 
 #[test]
 fn places_that_cannot_be_are_refused_before_the_work() {
     let (folder, samples) = (Folder::new("places"), samples());
-    let trainer = builder().build(&samples).unwrap();
+    let trainer = trainer(&samples);
     let problem =
         |path: PathBuf, keep| Checkpoints::new(path, keep, &trainer).unwrap_err().to_string();
     let missing = folder.0.join("no").join("run.ckpt");
@@ -244,7 +264,7 @@ fn leftovers_go_at_the_next_start() {
         fs::write(folder.0.join(name), "x").unwrap();
     }
     fs::write(&left, "x").unwrap();
-    let trainer = builder().build(&samples).unwrap();
+    let trainer = trainer(&samples);
     Checkpoints::new(&path, 2, &trainer).unwrap();
     assert!(!left.exists());
     assert!(others.iter().all(|name| folder.0.join(name).exists()));
@@ -260,14 +280,14 @@ fn checkpoints_of_version_2_continue_to_the_same_bits() {
         (state >> 16) as u8
     };
     let bytes: Vec<u8> = (0..40 * 6).map(|_| byte()).collect();
-    let samples = Samples::from_shared_bytes(bytes, 6, Scaling::Byte).unwrap();
+    let samples = Samples::new(Array::from_values::<u8>(bytes, 6).unwrap(), Scaling::Byte);
     let recorded = |name: &str| {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name)
     };
     for name in ["steered", "batch-top-k"] {
         let checkpoint = Checkpoint::load(recorded(&format!("checkpoint-v2-{name}.ckpt"))).unwrap();
         assert_eq!((checkpoint.steps(), checkpoint.patience()), (12, None));
-        let mut trainer = Trainer::builder().resume(checkpoint).build(&samples).unwrap();
+        let mut trainer = resumed(checkpoint).build(&samples).unwrap();
         steps(&mut trainer, 18);
         let model = Autoencoder::load(recorded(&format!("model-v2-{name}.safetensors"))).unwrap();
         assert_eq!(*trainer.autoencoder(), model, "{name}");
@@ -289,10 +309,10 @@ fn early_stopping_resumed_anywhere_ends_in_the_same_bits() {
         let best = trainer.restore_best();
         (last, best, trainer.into_autoencoder())
     };
-    let unbroken = finish(builder().patience(3).build(&samples).unwrap());
+    let unbroken = finish(Trainer::builder(settings()).patience(3).build(&samples).unwrap());
     assert_eq!(unbroken.1, Some((2.0, 4)));
     for stop in 0..=7 {
-        let mut trainer = builder().patience(3).build(&samples).unwrap();
+        let mut trainer = Trainer::builder(settings()).patience(3).build(&samples).unwrap();
         for objective in &objectives[..stop] {
             trainer.step().unwrap();
             trainer.observe(*objective);
@@ -301,7 +321,7 @@ fn early_stopping_resumed_anywhere_ends_in_the_same_bits() {
         let resume = || {
             let checkpoint = Checkpoint::from_bytes("c", &bytes).unwrap();
             assert_eq!(checkpoint.patience(), Some(3));
-            Trainer::builder().resume(checkpoint)
+            resumed(checkpoint)
         };
         let trainer = resume().build(&samples).unwrap();
         assert_eq!(trainer.is_over(), stop == 7);
@@ -319,7 +339,7 @@ fn early_stopping_resumed_anywhere_ends_in_the_same_bits() {
 fn numbers_that_are_not_finite_are_refused() {
     let (folder, samples) = (Folder::new("finite"), samples());
     let path = folder.0.join("run.ckpt");
-    let mut trainer = builder().build(&samples).unwrap();
+    let mut trainer = trainer(&samples);
     let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
     checkpoints.save(&mut trainer).unwrap();
     checkpoints.finish().unwrap();

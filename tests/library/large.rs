@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 
-use sae::{Samples, Trainer};
+use sae::{Samples, Settings, Trainer};
 
 const SAMPLES: u32 = 5_600_000;
 
@@ -19,7 +19,9 @@ fn more_than_4_gib() {
     // The map keeps it.
     fs::remove_file(&path).unwrap();
     assert_eq!((samples.len(), samples.features()), (SAMPLES as usize, 784));
-    let mut trainer = Trainer::builder().layers([784, 20, 784]).build(&samples).unwrap();
+    let mut trainer =
+        Trainer::new(Settings { layers: vec![784, 20, 784], ..Settings::default() }, &samples)
+            .unwrap();
     for _ in 0..100 {
         trainer.step().unwrap();
     }

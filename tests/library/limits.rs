@@ -3,7 +3,7 @@
 //! number of threads.
 
 use crate::common::pixels;
-use sae::{Isa, Samples, Trainer, compute::ThreadPool};
+use sae::{Isa, Samples, Settings, Trainer, compute::ThreadPool};
 
 /// Bits of the weights after some steps, and of the codes.
 fn trained(
@@ -13,8 +13,13 @@ fn trained(
     isa: Isa,
     threads: usize,
 ) -> Vec<u32> {
-    let builder = Trainer::builder().layers(layers).batch(batch).beta(1e-3).lambda(1e-4);
-    let mut trainer = builder.isa(isa).pool(ThreadPool::exactly(threads)).build(samples).unwrap();
+    let settings =
+        Settings { layers: layers.into(), batch, beta: 1e-3, lambda: 1e-4, ..Settings::default() };
+    let mut trainer = Trainer::builder(settings)
+        .isa(isa)
+        .pool(ThreadPool::exactly(threads))
+        .build(samples)
+        .unwrap();
     for _ in 0..4 {
         let report = trainer.step().unwrap();
         assert!(trainer.objective(report).is_finite());

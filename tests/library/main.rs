@@ -9,6 +9,7 @@ mod folder;
 #[path = "../common/threads.rs"]
 mod threads;
 
+mod analysis;
 #[cfg(feature = "model")]
 mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
@@ -22,7 +23,6 @@ mod memory_bound;
 #[cfg(feature = "model")]
 mod model;
 mod pool;
-mod preferred_inputs;
 mod ranks;
 mod same_bits;
 mod settings;

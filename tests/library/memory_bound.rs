@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::counting::peak;
-use sae::{Autoencoder, Scaling, Settings, data::Idx, files::Checkpoint};
+use sae::{Autoencoder, Scaling, Settings, data::Array, files::Checkpoint};
 
 const MIB: usize = 1 << 20;
 
@@ -46,10 +46,10 @@ fn refused(name: &str, bytes: &[u8], most: usize) {
     // The bytes that are given away count as the file's own.
     let given = bytes.len();
     let ways = [
-        ("open", peak(|| Idx::open(&file.0).map(drop))),
-        ("read", peak(|| Idx::read(&file.0).map(drop))),
+        ("open", peak(|| Array::open(&file.0).map(drop))),
+        ("read", peak(|| Array::read(&file.0).map(drop))),
         ("from_bytes", {
-            let (done, held) = peak(|| Idx::from_bytes(name, owned).map(drop));
+            let (done, held) = peak(|| Array::from_bytes(name, owned).map(drop));
             (done, held + given)
         }),
     ];
@@ -108,8 +108,7 @@ fn a_packed_header_gets_memory_as_it_is_proven() {
 /// The largest network there may be, as far as its header goes, still comes back.
 #[test]
 fn a_model_of_the_most_layers_is_read_again() {
-    let mut settings = Settings::default();
-    settings.layers = vec![1; 255];
+    let settings = Settings { layers: vec![1; 255], ..Settings::default() };
     let net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
     assert_eq!(Autoencoder::from_bytes("deep", &net.to_bytes().unwrap()).unwrap(), net);
 }
@@ -129,8 +128,7 @@ fn repeated(start: &str, piece: &str, end: &str, length: usize) -> String {
 #[test]
 fn a_models_header_gets_no_memory_for_what_it_claims() {
     let net = {
-        let mut settings = Settings::default();
-        settings.layers = vec![6, 3, 6];
+        let settings = Settings { layers: vec![6, 3, 6], ..Settings::default() };
         Autoencoder::new(settings, Scaling::AsIs).unwrap()
     };
     let good = net.to_bytes().unwrap();

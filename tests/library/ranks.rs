@@ -17,14 +17,18 @@ fn samples() -> Samples {
 }
 
 fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.layers = vec![FEATURES, 20, 6, 20, FEATURES];
-    (settings.batch, settings.beta, settings.lambda) = (22, 1e-3, 1e-4);
+    let settings = Settings {
+        layers: vec![FEATURES, 20, 6, 20, FEATURES],
+        batch: 22,
+        beta: 1e-3,
+        lambda: 1e-4,
+        ..Settings::default()
+    };
     settings
 }
 
 fn builder(settings: &Settings) -> TrainerBuilder {
-    Trainer::builder().settings(settings.clone()).threads(1)
+    Trainer::builder(settings.clone()).threads(1)
 }
 
 /// What is compared of a training.
@@ -114,23 +118,37 @@ fn check(name: &str, change: impl Fn(&mut Settings)) {
 #[test]
 fn the_objective_of_every_part_of_the_toolbox() {
     check("KL and weight decay", |_| {});
-    check("plain", |s| (s.beta, s.lambda) = (0.0, 0.0));
+    check("plain", |s| {
+        s.beta = 0.0;
+        s.lambda = 0.0;
+    });
     check("running means", |s| s.rho_momentum = 0.9);
-    check("L1", |s| (s.activation, s.beta, s.l1) = (Activation::Relu, 0.0, 1e-3));
+    check("L1", |s| {
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.l1 = 1e-3;
+    });
     check("L1 of a signed activation", |s| {
-        (s.activation, s.beta, s.l1) = (Activation::Tanh, 0.0, 1e-3);
+        s.activation = Activation::Tanh;
+        s.beta = 0.0;
+        s.l1 = 1e-3;
     });
     check("penalty of a layer", |s| {
         s.penalties = vec![LayerPenalty { layer: 1, rho: 0.1, beta: 0.01, l1: 0.0 }];
     });
     check("top-k", |s| {
-        (s.activation, s.beta, s.code) = (Activation::Relu, 0.0, Code::TopK(3));
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.code = Code::TopK(3);
     });
     check("batch-top-k", |s| {
-        (s.activation, s.beta, s.code) = (Activation::Relu, 0.0, Code::BatchTopK(3));
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.code = Code::BatchTopK(3);
     });
     check("JumpReLU", |s| {
-        (s.activation, s.beta) = (Activation::Relu, 0.0);
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
         s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.05 };
     });
     check("cross-entropy", |s| s.loss = Loss::CrossEntropy);
@@ -138,7 +156,8 @@ fn the_objective_of_every_part_of_the_toolbox() {
     check("unit norm", |s| s.unit_norm = true);
     check("clipped", |s| s.clip = 1e-3);
     check("momentum", |s| {
-        (s.optimizer, s.learning_rate) = (Optimizer::Momentum { momentum: 0.9 }, 0.1);
+        s.optimizer = Optimizer::Momentum { momentum: 0.9 };
+        s.learning_rate = 0.1;
     });
     check("AdamW", |s| s.optimizer = Optimizer::AdamW { decay: 0.01 });
     check("masked", |s| s.corruption = Corruption::Masking(0.3));
@@ -147,15 +166,20 @@ fn the_objective_of_every_part_of_the_toolbox() {
         s.target = Some(Target { layer: 1, of: Measure::MeanActivation, value: 0.1, steps: 25 });
     });
     check("target of a signed layer", |s| {
-        (s.activation, s.beta, s.l1) = (Activation::Tanh, 0.0, 1e-3);
+        s.activation = Activation::Tanh;
+        s.beta = 0.0;
+        s.l1 = 1e-3;
         s.target = Some(Target { layer: 0, of: Measure::MeanActivation, value: 0.1, steps: 25 });
     });
     check("target of L0", |s| {
-        (s.activation, s.beta, s.l1) = (Activation::Relu, 0.0, 1e-3);
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.l1 = 1e-3;
         s.target = Some(Target { layer: 1, of: Measure::L0, value: 2.0, steps: 25 });
     });
     check("L-BFGS", |s| {
-        (s.optimizer, s.batch) = (Optimizer::Lbfgs { memory: 5 }, SAMPLES);
+        s.optimizer = Optimizer::Lbfgs { memory: 5 };
+        s.batch = SAMPLES;
     });
 }
 
@@ -166,7 +190,8 @@ fn batch_top_k_of_equal_activations() {
     let samples = Samples::from_values(distinct.repeat(18), FEATURES).unwrap();
     for k in 1..5 {
         let mut settings = settings();
-        (settings.activation, settings.beta) = (Activation::Relu, 0.0);
+        settings.activation = Activation::Relu;
+        settings.beta = 0.0;
         settings.code = Code::BatchTopK(k);
         let train = |builder: TrainerBuilder| course(&mut builder.build(&samples).unwrap(), 1);
         let alone = train(builder(&settings));
@@ -185,7 +210,8 @@ fn batch_top_k_of_equal_activations() {
 fn layers_that_are_summed_in_pieces() {
     let samples = Samples::from_values(pixels(4, 20, 1500), 1500).unwrap();
     let mut settings = settings();
-    (settings.layers, settings.batch) = (vec![1500, 600, 1500], 8);
+    settings.layers = vec![1500, 600, 1500];
+    settings.batch = 8;
     let train = |builder: TrainerBuilder| course(&mut builder.build(&samples).unwrap(), 4);
     let alone = train(builder(&settings));
     for clip in [0.0, 1e6] {
@@ -292,7 +318,8 @@ fn assert_failed(rank: usize, error: &Error) {
 #[test]
 fn a_rank_that_fails() {
     let mut settings = settings();
-    (settings.activation, settings.beta) = (Activation::Relu, 0.0);
+    settings.activation = Activation::Relu;
+    settings.beta = 0.0;
     for code in [Code::Dense, Code::BatchTopK(2)] {
         settings.code = code;
         let outcomes = Threads::run(3, |ranks| {
@@ -350,32 +377,35 @@ fn what_a_share_cannot_tell_is_refused() {
         builder.build(&own).unwrap().revive(&own).unwrap_err().to_string()
     });
     assert!(errors.iter().all(|error| error.contains("which units are dead")), "{errors:?}");
-    (settings.optimizer, settings.batch) = (Optimizer::Lbfgs { memory: 5 }, SAMPLES);
+    settings.optimizer = Optimizer::Lbfgs { memory: 5 };
+    settings.batch = SAMPLES;
     let errors = Threads::run(2, |ranks| {
         let builder = builder(&settings).ranks(ranks).sharded(true);
         builder.build(&samples()).unwrap_err().to_string()
     });
-    assert!(errors.iter().all(|error| error.contains("a rank has but its share")), "{errors:?}");
+    assert!(
+        errors.iter().all(|error| error.contains("a rank only has its own shard")),
+        "{errors:?}"
+    );
 }
 
 #[test]
 fn ranks_that_do_not_fit_are_refused() {
-    let refused =
-        |count: usize, build: &(dyn Fn(usize, TrainerBuilder) -> TrainerBuilder + Sync)| {
-            let samples = samples();
-            Threads::run(count, |ranks| {
-                let rank = ranks.number();
-                let builder = build(rank, builder(&settings()).ranks(ranks));
-                builder.build(&samples).unwrap_err().to_string()
-            })
-        };
-    for error in refused(3, &|rank, builder| builder.rho(if rank == 2 { 0.5 } else { 0.02 })) {
+    let refused = |count: usize, change: fn(usize, &mut Settings)| {
+        let samples = samples();
+        Threads::run(count, |ranks| {
+            let mut settings = settings();
+            change(ranks.number(), &mut settings);
+            builder(&settings).ranks(ranks).build(&samples).unwrap_err().to_string()
+        })
+    };
+    for error in refused(3, |rank, s| s.rho = if rank == 2 { 0.5 } else { 0.02 }) {
         assert!(error.contains("rank 2 has other settings"), "{error}");
     }
-    let errors = refused(2, &|rank, builder| builder.beta1(if rank == 1 { 2.0 } else { 0.9 }));
+    let errors = refused(2, |rank, s| s.beta1 = if rank == 1 { 2.0 } else { 0.9 });
     assert!(errors[0].contains("another rank"), "{}", errors[0]);
     assert!(errors[1].starts_with("beta1"), "{}", errors[1]);
-    for error in refused(4, &|_, builder| builder.batch(3)) {
+    for error in refused(4, |_, s| s.batch = 3) {
         assert!(error.contains("3 samples for 4 ranks"), "{error}");
     }
     let samples = [samples(), Samples::from_values(pixels(3, 50, FEATURES), FEATURES).unwrap()];
@@ -478,7 +508,8 @@ fn one_rank_ends_a_pretraining() {
 fn revived_and_pretrained_alike() {
     let samples = samples();
     let mut settings = settings();
-    (settings.activation, settings.beta) = (Activation::Relu, 0.0);
+    settings.activation = Activation::Relu;
+    settings.beta = 0.0;
     let ends = Threads::run(2, |ranks| {
         let mut trainer = builder(&settings).ranks(ranks).build(&samples).unwrap();
         trainer.pretrain(&samples, 10, |_, _, _| Ok(())).unwrap();

@@ -29,8 +29,8 @@ struct Way {
 /// report and of an evaluation.
 type Outcome = (u64, [u64; 4]);
 
-fn builder(way: Way) -> TrainerBuilder {
-    Trainer::builder()
+fn builder(settings: &Settings, way: Way) -> TrainerBuilder {
+    Trainer::builder(settings.clone())
         .isa(way.isa)
         .pool(ThreadPool::exactly(way.threads))
         .skip_zeros(way.skip_zeros)
@@ -38,7 +38,7 @@ fn builder(way: Way) -> TrainerBuilder {
 
 /// A training after all steps but the last.
 fn trained(settings: &Settings, samples: &Samples, way: Way, steps: u64) -> Trainer {
-    let mut trainer = builder(way).settings(settings.clone()).build(samples).unwrap();
+    let mut trainer = builder(settings, way).build(samples).unwrap();
     for step in 1..steps {
         if way.resumed && step == steps / 2 {
             trainer = resumed(trainer, samples, way);
@@ -57,7 +57,8 @@ fn resumed(mut trainer: Trainer, samples: &Samples, way: Way) -> Trainer {
     checkpoints.save(&mut trainer).unwrap();
     checkpoints.finish().unwrap();
     drop(trainer);
-    builder(way).resume(sae::files::Checkpoint::load(&path).unwrap()).build(samples).unwrap()
+    let checkpoint = sae::files::Checkpoint::load(&path).unwrap();
+    builder(&checkpoint.settings().clone(), way).resume(checkpoint).build(samples).unwrap()
 }
 
 #[cfg(not(feature = "model"))]
@@ -96,10 +97,14 @@ fn scalar() -> Isa {
 }
 
 fn settings(layers: &[usize], batch: usize, sparse: bool) -> Settings {
-    let mut settings = Settings::default();
-    (settings.layers, settings.batch) = (layers.to_vec(), batch);
-    (settings.rho, settings.beta) = (0.1, if sparse { 0.01 } else { 0.0 });
-    settings.lambda = if sparse { 1e-4 } else { 0.0 };
+    let settings = Settings {
+        layers: layers.to_vec(),
+        batch,
+        rho: 0.1,
+        beta: if sparse { 0.01 } else { 0.0 },
+        lambda: if sparse { 1e-4 } else { 0.0 },
+        ..Settings::default()
+    };
     settings
 }
 
@@ -154,7 +159,8 @@ fn every_activation() {
     let samples = Samples::from_values(pixels(5, 90, layers[0]), layers[0]).unwrap();
     for activation in Activation::ALL {
         let mut settings = settings(&layers, 40, false);
-        (settings.activation, settings.output_activation) = (activation, activation);
+        settings.activation = activation;
+        settings.output_activation = activation;
         let base = Way { isa: scalar(), threads: 1, skip_zeros: false, resumed: false };
         let want = outcome(&settings, &samples, base, 10);
         for way in ways(fused()) {
@@ -211,7 +217,7 @@ fn a_batch_of_the_callers() {
     let layers = [23, 9, 23];
     let values = pixels(4, 31, layers[0]);
     let samples = Samples::from_values(values.clone(), layers[0]).unwrap();
-    let build = || Trainer::builder().settings(settings(&layers, 12, true)).build(&samples);
+    let build = || Trainer::new(settings(&layers, 12, true), &samples);
     let (mut drawn, mut given) = (build().unwrap(), build().unwrap());
     let mut batches = sae::data::Order::new(samples.len(), Settings::default().seed);
     for _ in 0..10 {
@@ -232,7 +238,7 @@ fn the_seeds_network_on_drawn_digits() {}
 #[cfg(feature = "digits")]
 mod digits {
     use super::*;
-    use sae::{Preset, Scaling, data::Idx};
+    use sae::{Preset, Scaling, data::Array};
 
     const STEPS: u64 = 300;
 
@@ -241,7 +247,7 @@ mod digits {
         let mut file = vec![0, 0, 8, 3, 0, 0, 2000u16.to_be_bytes()[0], 2000u16.to_be_bytes()[1]];
         file.extend([0, 0, 0, 28, 0, 0, 0, 28]);
         file.extend(digits.images);
-        Samples::new(Idx::from_bytes("drawn digits", file).unwrap(), Scaling::Byte)
+        Samples::new(Array::from_bytes("drawn digits", file).unwrap(), Scaling::Byte)
     }
 
     /// Printed by this test on x86-64 with AVX2 and with the scalar set, where all ways agreed; a

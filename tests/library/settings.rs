@@ -10,14 +10,14 @@ fn samples() -> Samples {
     Samples::from_values(vec![0.5; 40], 4).unwrap()
 }
 
-fn builder() -> TrainerBuilder {
-    Trainer::builder().layers([4, 2, 4]).batch(5)
+fn settings() -> Settings {
+    Settings { layers: vec![4, 2, 4], batch: 5, ..Settings::default() }
 }
 
-/// The error of a builder, which has to name `field` and to hold every one of `words`.
+/// The error of these settings, which has to name `field` and to hold every one of `words`.
 #[track_caller]
-fn assert_refused(builder: TrainerBuilder, field: &str, words: &[&str]) {
-    let error = builder.build(&samples()).expect_err(field);
+fn assert_refused(settings: Settings, field: &str, words: &[&str]) {
+    let error = Trainer::new(settings, &samples()).expect_err(field);
     assert!(matches!(&error, Error::Setting { field: name, .. } if *name == field), "{error:?}");
     let text = error.to_string();
     assert!(text.starts_with(&format!("{field}: ")), "{text}");
@@ -30,64 +30,75 @@ fn assert_refused(builder: TrainerBuilder, field: &str, words: &[&str]) {
 
 #[test]
 fn layers() {
-    assert_refused(builder().layers([]), "layers", &["0 sizes", "odd"]);
-    assert_refused(builder().layers([4]), "layers", &["1 sizes"]);
-    assert_refused(builder().layers([4, 4]), "layers", &["2 sizes"]);
-    assert_refused(builder().layers([4, 3, 2, 4]), "layers", &["4 sizes", "odd"]);
-    assert_refused(builder().layers([4; 257]), "layers", &["257 sizes", "at most 255"]);
-    assert_refused(builder().layers([4, 0, 4]), "layers", &["size 0", "number 2"]);
-    assert_refused(builder().layers([4, usize::MAX, 4]), "layers", &["number 2"]);
-    assert_refused(builder().layers([4, 2, 5]), "layers", &["4", "5", "differ"]);
-    let large = [4, 1 << 24, 1 << 24, 1 << 24, 4];
-    assert_refused(builder().layers(large), "layers", &["GB of memory"]);
-    assert_refused(builder().layers([7, 2, 7]), "layers", &["7", "4 features"]);
+    let refused = |layers: &[usize], words: &[&str]| {
+        assert_refused(Settings { layers: layers.to_vec(), ..settings() }, "layers", words);
+    };
+    refused(&[], &["0 sizes", "odd"]);
+    refused(&[4], &["1 sizes"]);
+    refused(&[4, 4], &["2 sizes"]);
+    refused(&[4, 3, 2, 4], &["4 sizes", "odd"]);
+    refused(&[4; 257], &["257 sizes", "3 to 255"]);
+    refused(&[4, 0, 4], &["got 0", "number 2"]);
+    refused(&[4, usize::MAX, 4], &["number 2"]);
+    refused(&[4, 2, 5], &["4", "5", "equal"]);
+    refused(&[4, 1 << 24, 1 << 24, 1 << 24, 4], &["GB of memory"]);
+    refused(&[7, 2, 7], &["7", "4 features"]);
 }
 
 #[test]
 fn numbers() {
     const NAN: f64 = f64::NAN;
     const INFINITY: f64 = f64::INFINITY;
-    type Set = fn(TrainerBuilder, f64) -> TrainerBuilder;
+    type Set = fn(&mut Settings, f64);
     let fields: [(&str, Set, &[f64]); 7] = [
-        ("rho", TrainerBuilder::rho, &[0.0, 1.0, -0.1, 1.5, NAN, INFINITY]),
-        ("beta", TrainerBuilder::beta, &[-1e-9, NAN, INFINITY]),
-        ("lambda", TrainerBuilder::lambda, &[-1e-9, NAN, INFINITY]),
-        ("learning_rate", TrainerBuilder::learning_rate, &[0.0, -1.0, NAN, INFINITY]),
-        ("beta1", TrainerBuilder::beta1, &[1.0, -0.1, NAN, INFINITY]),
-        ("beta2", TrainerBuilder::beta2, &[1.0, -0.1, NAN, INFINITY]),
-        ("epsilon", TrainerBuilder::epsilon, &[0.0, -1.0, NAN, INFINITY]),
+        ("rho", |s, value| s.rho = value, &[0.0, 1.0, -0.1, 1.5, NAN, INFINITY]),
+        ("beta", |s, value| s.beta = value, &[-1e-9, NAN, INFINITY]),
+        ("lambda", |s, value| s.lambda = value, &[-1e-9, NAN, INFINITY]),
+        ("learning_rate", |s, value| s.learning_rate = value, &[0.0, -1.0, NAN, INFINITY]),
+        ("beta1", |s, value| s.beta1 = value, &[1.0, -0.1, NAN, INFINITY]),
+        ("beta2", |s, value| s.beta2 = value, &[1.0, -0.1, NAN, INFINITY]),
+        ("epsilon", |s, value| s.epsilon = value, &[0.0, -1.0, NAN, INFINITY]),
     ];
     for (field, set, values) in fields {
         for &value in values {
-            assert_refused(set(builder(), value), field, &[&format!("{value:?} is not")]);
+            let mut settings = settings();
+            set(&mut settings, value);
+            let got = match value {
+                -1e-9 => "-1e-9".to_owned(),
+                value => value.to_string(),
+            };
+            assert_refused(settings, field, &["expected a number ", &format!(", got {got}")]);
         }
     }
-    assert_refused(builder().batch(0), "batch", &["0 samples"]);
-    assert_refused(builder().batch(usize::MAX), "batch", &["expected"]);
-    assert_refused(builder().threads(0), "threads", &["0 threads", "at least 1"]);
+    for batch in [0, usize::MAX] {
+        assert_refused(Settings { batch, ..settings() }, "batch", &["from 1 to 16777216, got"]);
+    }
+    let error = Trainer::builder(settings()).threads(0).build(&samples()).unwrap_err();
+    assert_eq!(error.to_string(), "threads: expected at least 1, got 0");
 }
 
 /// Numbers that are good in `f64` and would be 0, 1 or infinite in `f32` train or are refused, but
 /// do not turn into NaN.
 #[test]
 fn numbers_at_the_edge() {
-    let edge: [(&str, TrainerBuilder); 11] = [
-        ("rho", builder().beta(1.0).rho(1e-6)),
-        ("beta", builder().beta(1e9)),
-        ("learning_rate", builder().learning_rate(1e9)),
-        ("rho", builder().beta(1.0).rho(1e-60)),
-        ("rho", builder().beta(1.0).rho(1.0 - 1e-12)),
-        ("beta", builder().beta(1e300)),
-        ("lambda", builder().lambda(1e300)),
-        ("learning_rate", builder().learning_rate(1e300)),
-        ("learning_rate", builder().learning_rate(1e-300)),
-        ("beta1", builder().beta1(1.0 - 1e-12)),
-        ("beta2", builder().beta2(1.0 - 1e-12)),
+    let of = Settings { beta: 1.0, ..settings() };
+    let edge: [(&str, Settings); 11] = [
+        ("rho", Settings { rho: 1e-6, ..of.clone() }),
+        ("beta", Settings { beta: 1e9, ..settings() }),
+        ("learning_rate", Settings { learning_rate: 1e9, ..settings() }),
+        ("rho", Settings { rho: 1e-60, ..of.clone() }),
+        ("rho", Settings { rho: 1.0 - 1e-12, ..of }),
+        ("beta", Settings { beta: 1e300, ..settings() }),
+        ("lambda", Settings { lambda: 1e300, ..settings() }),
+        ("learning_rate", Settings { learning_rate: 1e300, ..settings() }),
+        ("learning_rate", Settings { learning_rate: 1e-300, ..settings() }),
+        ("beta1", Settings { beta1: 1.0 - 1e-12, ..settings() }),
+        ("beta2", Settings { beta2: 1.0 - 1e-12, ..settings() }),
     ];
     let mut wrong = Vec::new();
-    for (field, builder) in edge {
-        let text = format!("{builder:?}");
-        match builder.build(&samples()) {
+    for (field, settings) in edge {
+        let text = format!("{settings:?}");
+        match Trainer::new(settings, &samples()) {
             Err(Error::Setting { field: name, .. }) => assert_eq!(name, field),
             Err(error) => wrong.push(format!("{field}: {error}")),
             Ok(mut trainer) => {
@@ -105,17 +116,20 @@ fn numbers_at_the_edge() {
 #[test]
 fn the_penalty_needs_a_sigmoid() {
     for activation in Activation::ALL {
-        let penalised = builder().activation(activation).beta(0.1);
+        let settings = Settings { activation, beta: 0.1, ..settings() };
+        let without = Settings { beta: 0.0, ..settings.clone() };
         if activation == Activation::Sigmoid {
-            penalised.build(&samples()).unwrap();
+            Trainer::new(settings, &samples()).unwrap();
             continue;
         }
         let words = [activation.name(), "activation", "sigmoid", "L1", "top-k"];
-        assert_refused(penalised, "beta", &words);
-        builder().activation(activation).beta(0.0).build(&samples()).unwrap();
+        assert_refused(settings, "beta", &words);
+        Trainer::new(without, &samples()).unwrap();
     }
-    // The output layer bears no penalty.
-    builder().output_activation(Activation::Linear).beta(0.1).build(&samples()).unwrap();
+    // The output layer has no penalty.
+    let linear = Activation::Linear;
+    let settings = Settings { output_activation: linear, beta: 0.1, ..settings() };
+    Trainer::new(settings, &samples()).unwrap();
 }
 
 #[test]
@@ -147,7 +161,7 @@ fn presets_are_the_articles() {
 fn first_weights() {
     let layers = [200, 100, 200];
     let data = Samples::from_values(vec![0.5; 400], 200).unwrap();
-    let trainer = builder().layers(layers).build(&data).unwrap();
+    let trainer = Trainer::new(Settings { layers: layers.to_vec(), ..settings() }, &data).unwrap();
     let net = trainer.autoencoder();
     for l in 0..2 {
         let weights = net.weights(l);
@@ -169,7 +183,7 @@ fn shapes_of_data() {
         let error = Samples::from_values(values, features).unwrap_err();
         assert!(matches!(error, Error::Shape(_)), "{error:?}");
     }
-    let mut trainer = builder().build(&samples()).unwrap();
+    let mut trainer = Trainer::new(settings(), &samples()).unwrap();
     let other = Samples::from_values(vec![0.5; 12], 6).unwrap();
     for error in [
         trainer.evaluate(&other).unwrap_err(),
@@ -196,7 +210,7 @@ fn threads_change_hands() {
     assert_send::<Samples>();
     assert_error::<Error>();
 
-    let mut trainer = builder().threads(2).build(&samples()).unwrap();
+    let mut trainer = Trainer::builder(settings()).threads(2).build(&samples()).unwrap();
     trainer.step().unwrap();
     let steps = std::thread::spawn(move || {
         trainer.step().unwrap();

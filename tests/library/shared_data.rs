@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::folder::Folder;
-use sae::data::{ElementType, Idx, idx};
-use sae::{Evaluation, Preset, Samples, Trainer};
+use sae::data::{Array, ElementType, write_idx};
+use sae::{Evaluation, Preset, Samples, Settings, Trainer};
 
 fn mnist(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mnist").join(file)
@@ -24,7 +24,7 @@ fn images() -> [Samples; 2] {
 fn files_of_mnist() {
     for (part, n, first) in [("train", 60_000, [5, 0, 4, 1, 9]), ("t10k", 10_000, [7, 2, 1, 0, 4])]
     {
-        let images = Idx::open(mnist(&format!("{part}-images-idx3-ubyte.gz"))).unwrap();
+        let images = Array::open(mnist(&format!("{part}-images-idx3-ubyte.gz"))).unwrap();
         assert_eq!((images.element_type(), images.dims()), (ElementType::U8, &[n, 28, 28][..]));
         assert_eq!((images.samples(), images.features()), (n, 784));
         assert_eq!(images.as_u8().unwrap().len(), n * 784);
@@ -32,23 +32,23 @@ fn files_of_mnist() {
         images.read_row(n - 1, &mut row);
         assert!(row.iter().all(|v| (0.0..=255.0).contains(v)) && row.iter().sum::<f32>() > 1000.0);
 
-        let labels = Idx::read(mnist(&format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
+        let labels = Array::read(mnist(&format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
         assert_eq!((labels.dims(), labels.features()), (&[n][..], 1));
         assert_eq!(labels.as_u8().unwrap()[..5], first);
 
         // Unpacked and mapped, it is the same.
         let own = Folder::new("mnist");
         let path = own.0.join("images.idx");
-        idx::write(&path, images.dims(), images.as_u8().unwrap()).unwrap();
-        let mapped = Idx::open(&path).unwrap();
+        write_idx(&path, images.dims(), images.as_u8().unwrap()).unwrap();
+        let mapped = Array::open(&path).unwrap();
         assert!(mapped.as_u8() == images.as_u8());
     }
 }
 
 fn trained([train, test]: &[Samples; 2], preset: Preset, seed: u64, steps: u64) -> Evaluation {
     let start = Instant::now();
-    let builder = Trainer::builder().preset(preset).seed(seed);
-    let mut trainer = builder.build(train).unwrap();
+    let settings = Settings { seed, ..Settings::preset(preset) };
+    let mut trainer = Trainer::new(settings, train).unwrap();
     trainer.run(steps, |_, _| ControlFlow::Continue(())).unwrap();
     let evaluation = trainer.evaluate(test).unwrap();
     println!(

@@ -2,7 +2,7 @@
 
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, network::layout};
+use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer};
 use sae_kernels::reference::{Gate, Net, Penalty};
 use serde_json::Value;
 
@@ -35,8 +35,11 @@ fn assert_gradient(
 ) {
     let largest = |numbers: &[f64]| numbers.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
     let floor = largest(want) / 100.0;
-    for (l, layer) in layout(sizes).into_iter().enumerate() {
-        for (name, block) in [("weights", layer.weights()), ("biases", layer.biases())] {
+    let mut start = 0;
+    for (l, pair) in sizes.windows(2).enumerate() {
+        for (name, count) in [("weights", pair[0] * pair[1]), ("biases", pair[1])] {
+            let block = start..start + count;
+            start += count;
             let scale = largest(&want[block.clone()]).max(floor);
             let what = format!("{what}, layer {l}, {name}");
             let (have, want) = (&have[block.clone()], &want[block]);
@@ -49,7 +52,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// `weights` and `biases`, a list for each layer, in the order of [`layout`].
+/// `weights` and `biases`, a list for each layer, in the order of `Autoencoder::parameters`.
 fn flat(parameters: &Value) -> Vec<f64> {
     let lists = |name: &str| parameters[name].as_array().unwrap().iter().map(numbers);
     lists("weights").zip(lists("biases")).flat_map(|(w, b)| [w, b].concat()).collect()
@@ -77,20 +80,22 @@ fn pytorch_case(case: &Value, isa: Isa) {
     let beta = number("beta");
     let batch = single(&numbers(&case["batch"]));
     let samples = Samples::from_values(batch.clone(), sizes[0]).unwrap();
-    let mut trainer = Trainer::builder()
-        .layers(sizes.clone())
-        .batch(number("samples") as usize)
-        .rho(number("rho"))
-        .beta(beta)
-        .lambda(number("lambda"))
-        .learning_rate(number("learning_rate"))
-        .beta1(number("beta1"))
-        .beta2(number("beta2"))
-        .epsilon(number("epsilon"))
-        .isa(isa)
-        .threads(1)
-        .build(&samples)
-        .unwrap();
+    let mut trainer = Trainer::builder(Settings {
+        layers: sizes.clone(),
+        batch: number("samples") as usize,
+        rho: number("rho"),
+        beta,
+        lambda: number("lambda"),
+        learning_rate: number("learning_rate"),
+        beta1: number("beta1"),
+        beta2: number("beta2"),
+        epsilon: number("epsilon"),
+        ..Settings::default()
+    })
+    .isa(isa)
+    .threads(1)
+    .build(&samples)
+    .unwrap();
     let start = single(&flat(case));
     trainer.autoencoder_mut().parameters_mut().copy_from_slice(&start);
     let truth = &case["float64"];
@@ -163,9 +168,7 @@ struct Case {
 
 impl Case {
     fn new(layers: &[usize], batch: usize) -> Self {
-        let mut settings = Settings::default();
-        settings.layers = layers.to_vec();
-        settings.batch = batch;
+        let settings = Settings { layers: layers.to_vec(), batch, ..Settings::default() };
         Case { settings, isa: Isa::detect(), threads: 1, skip_zeros: true, seed: 1 }
     }
 }
@@ -221,8 +224,7 @@ fn check(case: &Case) -> Option<()> {
     let (n, sizes) = (settings.batch, &settings.layers);
     let batch = pixels(*seed, n, sizes[0]);
     let samples = Samples::from_values(batch.clone(), sizes[0]).unwrap();
-    let mut trainer = Trainer::builder()
-        .settings(settings.clone())
+    let mut trainer = Trainer::builder(settings.clone())
         .isa(*isa)
         .pool(sae::compute::ThreadPool::exactly(*threads))
         .skip_zeros(*skip_zeros)
@@ -311,15 +313,19 @@ fn cases() -> impl Strategy<Value = Case> {
             layers.push(layers[0]);
             let mut settings = Settings::default();
             let activation = if beta > 0.0 { Activation::Sigmoid } else { activation };
-            (settings.layers, settings.batch) = (layers, batch);
-            (settings.activation, settings.output_activation) = (activation, output_activation);
-            (settings.rho, settings.beta) = (rho, beta);
-            (settings.lambda, settings.beta1) = (lambda, beta1);
+            settings.layers = layers;
+            settings.batch = batch;
+            settings.activation = activation;
+            settings.output_activation = output_activation;
+            settings.rho = rho;
+            settings.beta = beta;
+            settings.lambda = lambda;
+            settings.beta1 = beta1;
             let (l1, entropy, code) = toolbox;
             settings.l1 = l1;
             if entropy {
-                (settings.loss, settings.output_activation) =
-                    (Loss::CrossEntropy, Activation::Sigmoid);
+                settings.loss = Loss::CrossEntropy;
+                settings.output_activation = Activation::Sigmoid;
             }
             let units = settings.code_units();
             settings.code = match code {
@@ -353,8 +359,11 @@ fn long_batches_agree_with_the_reference() {
         for beta in [0.0, 0.3] {
             for isa in Isa::all() {
                 let mut case = Case::new(&[12, 9, 4, 9, 12], batch);
-                (case.settings.beta, case.settings.lambda) = (beta, 0.01);
-                (case.settings.rho, case.isa, case.seed) = (0.1, isa, seed);
+                case.settings.beta = beta;
+                case.settings.lambda = 0.01;
+                case.settings.rho = 0.1;
+                case.isa = isa;
+                case.seed = seed;
                 check(&case).unwrap();
             }
         }
@@ -368,7 +377,8 @@ fn wide_layers_agree_with_the_reference() {
         for isa in Isa::all() {
             for skip_zeros in [false, true] {
                 let mut case = Case::new(&layers, batch);
-                (case.settings.beta, case.settings.lambda) = (0.1, 0.01);
+                case.settings.beta = 0.1;
+                case.settings.lambda = 0.01;
                 (case.isa, case.threads, case.skip_zeros) = (isa, 3, skip_zeros);
                 check(&case).unwrap();
             }
@@ -382,8 +392,9 @@ fn units_at_the_edge_stay_finite() {
     for bias in [-200.0, 200.0] {
         let batch = pixels(3, 5, 6);
         let samples = Samples::from_values(batch.clone(), 6).unwrap();
-        let builder = Trainer::builder().layers([6, 4, 6]).batch(5).beta(1.0);
-        let mut trainer = builder.build(&samples).unwrap();
+        let settings =
+            Settings { layers: vec![6, 4, 6], batch: 5, beta: 1.0, ..Settings::default() };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
         let places = trainer.autoencoder().layers()[0].biases();
         trainer.autoencoder_mut().parameters_mut()[places].fill(bias);
         for _ in 0..3 {

@@ -16,14 +16,18 @@ fn samples(count: usize) -> Samples {
 }
 
 fn settings(layers: &[usize]) -> Settings {
-    let mut settings = Settings::default();
-    (settings.layers, settings.batch) = (layers.to_vec(), 20);
-    (settings.beta, settings.lambda) = (0.0, 0.0);
+    let settings = Settings {
+        layers: layers.to_vec(),
+        batch: 20,
+        beta: 0.0,
+        lambda: 0.0,
+        ..Settings::default()
+    };
     settings
 }
 
 fn trainer(settings: &Settings, samples: &Samples) -> Trainer {
-    Trainer::builder().settings(settings.clone()).threads(1).build(samples).unwrap()
+    Trainer::builder(settings.clone()).threads(1).build(samples).unwrap()
 }
 
 /// The largest relative error of any block of parameters.
@@ -61,10 +65,29 @@ fn every_part_has_the_gradient_of_its_objective() {
         settings.initialization = Initialization::He;
     };
     for (name, settings) in [
-        ("KL and weight decay", with(&|s| (s.beta, s.lambda, s.rho) = (0.1, 0.01, 0.1))),
+        (
+            "KL and weight decay",
+            with(&|s| {
+                s.beta = 0.1;
+                s.lambda = 0.01;
+                s.rho = 0.1;
+            }),
+        ),
         ("L1", with(&|s| s.l1 = 0.01)),
-        ("L1 on tanh", with(&|s| (s.l1, s.activation) = (0.01, Activation::Tanh))),
-        ("both", with(&|s| (s.l1, s.beta) = (0.01, 0.1))),
+        (
+            "L1 on tanh",
+            with(&|s| {
+                s.l1 = 0.01;
+                s.activation = Activation::Tanh;
+            }),
+        ),
+        (
+            "both",
+            with(&|s| {
+                s.l1 = 0.01;
+                s.beta = 0.1;
+            }),
+        ),
         (
             "penalties of single layers",
             with(&|s| {
@@ -75,10 +98,24 @@ fn every_part_has_the_gradient_of_its_objective() {
             }),
         ),
         ("cross-entropy", with(&|s| s.loss = Loss::CrossEntropy)),
-        ("tied", with(&|s| (s.tied, s.lambda, s.beta) = (true, 0.01, 0.1))),
+        (
+            "tied",
+            with(&|s| {
+                s.tied = true;
+                s.lambda = 0.01;
+                s.beta = 0.1;
+            }),
+        ),
         ("top-k", with(&|s| s.code = Code::TopK(2))),
         // (With seed 1 two units of one sample are within 1e-5 of each other.)
-        ("top-k with L1", with(&|s| (s.code, s.l1, s.seed) = (Code::TopK(2), 0.01, 2))),
+        (
+            "top-k with L1",
+            with(&|s| {
+                s.code = Code::TopK(2);
+                s.l1 = 0.01;
+                s.seed = 2;
+            }),
+        ),
         ("batch-top-k", with(&|s| s.code = Code::BatchTopK(2))),
         (
             "JumpReLU",
@@ -106,7 +143,8 @@ fn every_part_has_the_gradient_of_its_objective() {
 #[test]
 fn a_wrong_gradient_is_noticed() {
     let mut settings = settings(&[FEATURES, 9, FEATURES]);
-    (settings.beta, settings.rho) = (0.1, 0.1);
+    settings.beta = 0.1;
+    settings.rho = 0.1;
     let samples = samples(40);
     let batch = pixels(9, settings.batch, FEATURES);
     let mut heavier = settings.clone();
@@ -130,7 +168,9 @@ fn gradients_in_memory_give_the_same_bits() {
     let samples = samples(50);
     for optimizer in [Optimizer::Adam, Optimizer::AdamW { decay: 0.5 }] {
         let mut settings = settings(&[FEATURES, 33, 7, 33, FEATURES]);
-        (settings.beta, settings.lambda, settings.optimizer) = (1e-3, 1e-3, optimizer);
+        settings.beta = 1e-3;
+        settings.lambda = 1e-3;
+        settings.optimizer = optimizer;
         let mut clipped = settings.clone();
         clipped.clip = 1e9;
         let batch = pixels(3, settings.batch, FEATURES);
@@ -152,7 +192,8 @@ fn clipping_bounds_the_step() {
     let samples = samples(50);
     let mut settings = settings(&[FEATURES, 5, FEATURES]);
     settings.optimizer = Optimizer::Momentum { momentum: 0.0 };
-    (settings.clip, settings.learning_rate) = (1e-3, 1.0);
+    settings.clip = 1e-3;
+    settings.learning_rate = 1.0;
     let mut trainer = trainer(&settings, &samples);
     let before = trainer.autoencoder().parameters().to_vec();
     trainer.step().unwrap();
@@ -168,11 +209,17 @@ fn threads_share_the_work_and_change_no_bit() {
     let samples = Samples::from_values(pixels(6, 120, WIDE), WIDE).unwrap();
     let change: [fn(&mut Settings); 6] = [
         |s| s.corruption = Corruption::Gaussian(0.2),
-        |s| (s.corruption, s.tied) = (Corruption::Masking(0.3), true),
+        |s| {
+            s.corruption = Corruption::Masking(0.3);
+            s.tied = true;
+        },
         |s| s.code = Code::TopK(20),
         |s| s.code = Code::BatchTopK(20),
         |s| s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.3 },
-        |s| (s.optimizer, s.clip) = (Optimizer::Momentum { momentum: 0.9 }, 0.1),
+        |s| {
+            s.optimizer = Optimizer::Momentum { momentum: 0.9 };
+            s.clip = 0.1;
+        },
     ];
     for change in change {
         let mut settings = settings(&[WIDE, 300, WIDE]);
@@ -180,7 +227,7 @@ fn threads_share_the_work_and_change_no_bit() {
         change(&mut settings);
         let run = |threads: usize| {
             let pool = ThreadPool::exactly(threads);
-            let builder = Trainer::builder().settings(settings.clone()).pool(pool);
+            let builder = Trainer::builder(settings.clone()).pool(pool);
             let mut trainer = builder.build(&samples).unwrap();
             for _ in 0..5 {
                 trainer.step().unwrap();
@@ -214,7 +261,8 @@ fn tied_weights_stay_tied_with_any_gradient() {
 fn tied_weights_stay_tied_and_unit_rows_stay_unit() {
     let samples = samples(50);
     let mut tied = settings(&[FEATURES, 9, 4, 9, FEATURES]);
-    (tied.tied, tied.lambda) = (true, 1e-3);
+    tied.tied = true;
+    tied.lambda = 1e-3;
     let mut unit = settings(&[FEATURES, 9, 4, 9, FEATURES]);
     unit.unit_norm = true;
     let [mut tied, mut unit] = [tied, unit].map(|settings| trainer(&settings, &samples));
@@ -242,7 +290,8 @@ fn codes_are_as_sparse_as_asked() {
     let base = settings(&[FEATURES, 10, FEATURES]);
     for (code, wanted) in [(Code::TopK(3), 3.0), (Code::BatchTopK(3), 3.0)] {
         let mut settings = base.clone();
-        (settings.code, settings.schedule) = (code, Schedule::Cosine { steps: 600 });
+        settings.code = code;
+        settings.schedule = Schedule::Cosine { steps: 600 };
         let mut trainer = trainer(&settings, &samples);
         for _ in 0..600 {
             trainer.step().unwrap();
@@ -283,7 +332,8 @@ fn thresholds_rise_with_the_weight_of_l0() {
 #[test]
 fn schedules() {
     let mut settings = settings(&[FEATURES, 5, FEATURES]);
-    (settings.learning_rate, settings.warm_up) = (2.0, 4);
+    settings.learning_rate = 2.0;
+    settings.warm_up = 4;
     let rates = |settings: &Settings, steps: &[u64]| -> Vec<f64> {
         steps.iter().map(|&step| settings.learning_rate_of(step)).collect()
     };
@@ -307,7 +357,7 @@ fn corruption_is_seeded_and_as_strong_as_asked() {
         let mut settings = settings(&[FEATURES, 9, FEATURES]);
         settings.corruption = corruption;
         let pool = ThreadPool::exactly(threads);
-        let mut trainer = Trainer::builder().settings(settings).pool(pool).build(&samples).unwrap();
+        let mut trainer = Trainer::builder(settings).pool(pool).build(&samples).unwrap();
         let reports: Vec<_> = (0..20).map(|_| trainer.step().unwrap()).collect();
         (reports, trainer.into_autoencoder())
     };
@@ -345,8 +395,10 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
     let values = (0..40 * FEATURES).map(|at| row(at / FEATURES, at % FEATURES)).collect();
     let samples = Samples::from_values(values, FEATURES).unwrap();
     let mut settings = settings(&[FEATURES, 3, FEATURES]);
-    (settings.activation, settings.output_activation) = (Activation::Linear, Activation::Linear);
-    (settings.batch, settings.optimizer) = (40, Optimizer::Lbfgs { memory: 10 });
+    settings.activation = Activation::Linear;
+    settings.output_activation = Activation::Linear;
+    settings.batch = 40;
+    settings.optimizer = Optimizer::Lbfgs { memory: 10 };
     let mut trainer = trainer(&settings, &samples);
     let mut before = f64::INFINITY;
     for step in 0..120 {
@@ -357,8 +409,7 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
     let evaluation = trainer.evaluate(&samples).unwrap();
     assert!(evaluation.explained_variance > 1.0 - 1e-6, "{evaluation:?}");
     // Another pool takes the same steps.
-    let mut again =
-        Trainer::builder().settings(settings).pool(ThreadPool::exactly(3)).build(&samples);
+    let mut again = Trainer::builder(settings).pool(ThreadPool::exactly(3)).build(&samples);
     let again = again.as_mut().unwrap();
     for _ in 0..120 {
         again.step().unwrap();
@@ -370,7 +421,7 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
 fn lbfgs_wants_all_samples() {
     let mut settings = settings(&[FEATURES, 3, FEATURES]);
     settings.optimizer = Optimizer::Lbfgs { memory: 5 };
-    let error = Trainer::builder().settings(settings).build(&samples(40)).unwrap_err().to_string();
+    let error = Trainer::new(settings, &samples(40)).unwrap_err().to_string();
     assert!(error.contains("optimizer") && error.contains("batch is 20"), "{error}");
 }
 
@@ -381,8 +432,10 @@ fn the_controller_reaches_its_target() {
     let samples = samples(200);
     for weight in [3e-3, 1e-2] {
         let mut settings = settings(&[FEATURES, 20, FEATURES]);
-        (settings.activation, settings.initialization) = (Activation::Relu, Initialization::He);
-        (settings.l1, settings.schedule) = (weight, Schedule::Cosine { steps: 10_000 });
+        settings.activation = Activation::Relu;
+        settings.initialization = Initialization::He;
+        settings.l1 = weight;
+        settings.schedule = Schedule::Cosine { steps: 10_000 };
         settings.target = Some(Target { layer: 0, of: Measure::L0, value: 4.0, steps: 9000 });
         let mut trainer = trainer(&settings, &samples);
         for _ in 0..10_000 {
@@ -467,7 +520,7 @@ fn pretraining_that_is_ended_keeps_what_it_has() {
 fn early_stopping_keeps_the_best() {
     let samples = samples(40);
     let settings = settings(&[FEATURES, 3, FEATURES]);
-    let builder = || Trainer::builder().settings(settings.clone());
+    let builder = || Trainer::builder(settings.clone());
     let mut trainer = builder().patience(2).build(&samples).unwrap();
     let mut best = trainer.autoencoder().clone();
     for (objective, is_over) in
@@ -504,9 +557,11 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             false => vec![FEATURES, code_units, FEATURES],
         };
         let mut settings = settings(&layers);
-        (settings.batch, settings.seed) = (batch, seed);
+        settings.batch = batch;
+        settings.seed = seed;
         let (activation, output, code, entropy, tied) = first;
-        (settings.activation, settings.output_activation) = (activation, output);
+        settings.activation = activation;
+        settings.output_activation = output;
         settings.code = match code {
             1 => Code::TopK(code_units.div_ceil(2)),
             2 => Code::BatchTopK(1),
@@ -514,7 +569,8 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             _ => Code::Dense,
         };
         if entropy {
-            (settings.loss, settings.output_activation) = (Loss::CrossEntropy, Activation::Sigmoid);
+            settings.loss = Loss::CrossEntropy;
+            settings.output_activation = Activation::Sigmoid;
         }
         let (optimizer, corruption, initialization, unit_norm, schedule) = second;
         settings.optimizer = match optimizer {
@@ -528,7 +584,8 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             _ => Corruption::Gaussian(0.3),
         };
         settings.initialization = Initialization::ALL[initialization];
-        (settings.tied, settings.unit_norm) = (tied && !unit_norm, unit_norm);
+        settings.tied = tied && !unit_norm;
+        settings.unit_norm = unit_norm;
         settings.schedule = match schedule {
             0 => Schedule::Constant,
             1 => Schedule::Cosine { steps: 50 },
@@ -560,12 +617,7 @@ proptest! {
     fn no_combination_gives_nan_or_other_bits((settings, _) in combinations()) {
         let samples = samples(30);
         let run = |isa: &str, threads: usize, skip: bool| {
-            let mut trainer = Trainer::builder()
-                .settings(settings.clone())
-                .isa(Isa::forced(isa).unwrap())
-                .pool(ThreadPool::exactly(threads))
-                .skip_zeros(skip)
-                .build(&samples)
+            let mut trainer = Trainer::builder(settings.clone()).isa(Isa::forced(isa).unwrap()).pool(ThreadPool::exactly(threads)).skip_zeros(skip).build(&samples)
                 .unwrap();
             let mut last = None;
             for _ in 0..50 {
@@ -605,15 +657,33 @@ fn nonsense_names_both_fields() {
         (&|s| s.tied = true, ["tied", "layers"]),
         (&|s| s.code = Code::TopK(5), ["code", "layers"]),
         (&|s| s.code = Code::TopK(0), ["code", "layers"]),
-        (&|s| (s.beta, s.activation) = (0.1, Activation::Relu), ["beta", "activation"]),
         (
-            &|s| (s.loss, s.output_activation) = (Loss::CrossEntropy, Activation::Linear),
+            &|s| {
+                s.beta = 0.1;
+                s.activation = Activation::Relu;
+            },
+            ["beta", "activation"],
+        ),
+        (
+            &|s| {
+                s.loss = Loss::CrossEntropy;
+                s.output_activation = Activation::Linear;
+            },
             ["loss", "output_activation"],
         ),
         (&|s| s.activations = vec![Activation::Relu], ["activations", "layers"]),
-        (&|s| (s.optimizer, s.clip) = (Optimizer::Lbfgs { memory: 5 }, 1.0), ["optimizer", "clip"]),
         (
-            &|s| (s.schedule, s.warm_up) = (Schedule::Cosine { steps: 5 }, 6),
+            &|s| {
+                s.optimizer = Optimizer::Lbfgs { memory: 5 };
+                s.clip = 1.0;
+            },
+            ["optimizer", "clip"],
+        ),
+        (
+            &|s| {
+                s.schedule = Schedule::Cosine { steps: 5 };
+                s.warm_up = 6;
+            },
             ["schedule", "warm_up"],
         ),
         (
@@ -630,7 +700,8 @@ fn nonsense_names_both_fields() {
         (
             &|s| {
                 s.layers = vec![FEATURES, 4, FEATURES];
-                (s.tied, s.unit_norm) = (true, true);
+                s.tied = true;
+                s.unit_norm = true;
             },
             ["unit_norm", "tied"],
         ),

@@ -79,7 +79,8 @@ fn a_position_outside_the_epoch() {
 #[test]
 fn a_batch_may_be_longer_than_the_data() {
     let samples = Samples::from_values(pixels(1, 3, 5), 5).unwrap();
-    let mut trainer = Trainer::builder().layers([5, 2, 5]).batch(20).build(&samples).unwrap();
+    let settings = Settings { layers: vec![5, 2, 5], batch: 20, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
     let losses: Vec<_> = (0..60).map(|_| trainer.step().unwrap().loss).collect();
     assert!(losses[59] < losses[0], "{losses:?}");
 }
@@ -87,7 +88,8 @@ fn a_batch_may_be_longer_than_the_data() {
 #[test]
 fn run_stops_when_told() {
     let samples = Samples::from_values(pixels(1, 30, 5), 5).unwrap();
-    let mut trainer = Trainer::builder().layers([5, 2, 5]).batch(7).build(&samples).unwrap();
+    let settings = Settings { layers: vec![5, 2, 5], batch: 7, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
     let mut calls = 0;
     let after = |trainer: &mut Trainer, report: sae::StepReport| {
         calls += 1;
@@ -131,10 +133,18 @@ fn assert_diverges(trainer: &mut Trainer, within: u64) {
 fn a_huge_learning_rate_diverges() {
     let samples = Samples::from_values(pixels(1, 30, 5), 5).unwrap();
     for threads in [1, 3] {
-        let builder = Trainer::builder().layers([5, 4, 3, 4, 5]).batch(10).beta(0.0);
-        let builder = builder.activation(Activation::Linear).output_activation(Activation::Linear);
-        let builder = builder.learning_rate(1e9).pool(ThreadPool::exactly(threads));
-        assert_diverges(&mut builder.build(&samples).unwrap(), 5);
+        let settings = Settings {
+            layers: vec![5, 4, 3, 4, 5],
+            batch: 10,
+            beta: 0.0,
+            activation: Activation::Linear,
+            output_activation: Activation::Linear,
+            learning_rate: 1e9,
+            ..Settings::default()
+        };
+        let mut trainer =
+            Trainer::builder(settings).pool(ThreadPool::exactly(threads)).build(&samples).unwrap();
+        assert_diverges(&mut trainer, 5);
     }
 }
 
@@ -144,9 +154,15 @@ fn weights_that_are_no_numbers_diverge() {
     for activation in Activation::ALL {
         for layer in 0..4 {
             for bias in [false, true] {
-                let builder = Trainer::builder().layers([6, 4, 3, 4, 6]).batch(10).beta(0.0);
-                let builder = builder.activation(activation).output_activation(activation);
-                let mut trainer = builder.build(&samples).unwrap();
+                let settings = Settings {
+                    layers: vec![6, 4, 3, 4, 6],
+                    batch: 10,
+                    beta: 0.0,
+                    activation,
+                    output_activation: activation,
+                    ..Settings::default()
+                };
+                let mut trainer = Trainer::new(settings, &samples).unwrap();
                 trainer.step().unwrap();
                 let place = trainer.autoencoder().layers()[layer];
                 let at = if bias { place.biases().start } else { place.weights().start };
@@ -161,7 +177,8 @@ fn weights_that_are_no_numbers_diverge() {
 #[test]
 fn a_batch_with_nan_diverges() {
     let samples = Samples::from_values(pixels(1, 30, 5), 5).unwrap();
-    let mut trainer = Trainer::builder().layers([5, 4, 5]).batch(2).build(&samples).unwrap();
+    let settings = Settings { layers: vec![5, 4, 5], batch: 2, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
     let before = bits(&trainer);
     for bad in [f32::NAN, f32::INFINITY] {
         let mut batch = vec![0.5; 10];
@@ -179,8 +196,11 @@ fn a_feature_that_is_not_finite_is_named() {
             let mut values = pixels(1, 300, 5);
             values[217 * 5 + 3] = bad;
             let samples = Samples::from_values(values, 5).unwrap();
-            let builder = Trainer::builder().layers([5, 4, 5]).batch(300);
-            let mut trainer = builder.pool(ThreadPool::exactly(threads)).build(&samples).unwrap();
+            let settings = Settings { layers: vec![5, 4, 5], batch: 300, ..Settings::default() };
+            let mut trainer = Trainer::builder(settings)
+                .pool(ThreadPool::exactly(threads))
+                .build(&samples)
+                .unwrap();
             let before = bits(&trainer);
             for error in [
                 trainer.step().unwrap_err(),
@@ -204,8 +224,9 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
     for activation in Activation::ALL {
         for layers in [vec![d, 11, d], vec![d, 20, 6, 20, d], vec![d, 9, 8, 5, 8, 9, d]] {
             let code = layers[layers.len() / 2];
-            let builder = Trainer::builder().layers(layers).beta(0.0).activation(activation);
-            let mut trainer = builder.pool(ThreadPool::exactly(2)).build(&samples).unwrap();
+            let settings = Settings { layers, beta: 0.0, activation, ..Settings::default() };
+            let mut trainer =
+                Trainer::builder(settings).pool(ThreadPool::exactly(2)).build(&samples).unwrap();
             trainer.run(20, |_, _| ControlFlow::Continue(())).unwrap();
             let codes = trainer.encode(&samples).unwrap();
             assert_eq!(codes.len(), count * code);
@@ -241,8 +262,14 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
 #[test]
 fn a_gradient_changes_nothing() {
     let samples = Samples::from_values(pixels(1, 30, 6), 6).unwrap();
-    let builder = Trainer::builder().layers([6, 9, 6]).batch(10).rho(0.2);
-    let mut trainer = builder.code(sae::Code::BatchTopK(2)).build(&samples).unwrap();
+    let settings = Settings {
+        layers: vec![6, 9, 6],
+        batch: 10,
+        rho: 0.2,
+        code: sae::Code::BatchTopK(2),
+        ..Settings::default()
+    };
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
     trainer.step().unwrap();
     let before = bits(&trainer);
     let (report, gradient) = trainer.gradient_on(&uniform(3, 60)).unwrap();
@@ -275,12 +302,10 @@ fn a_failed_step_leaves_no_trace() {
     ];
     for (kind, change) in kinds.into_iter().enumerate() {
         for bad in [f32::NAN, f32::INFINITY, 3e38] {
-            let mut settings = Settings::default();
-            settings.layers = vec![6, 9, 6];
-            settings.batch = 10;
-            settings.beta = 0.01;
+            let mut settings =
+                Settings { layers: vec![6, 9, 6], batch: 10, beta: 0.01, ..Settings::default() };
             change(&mut settings);
-            let build = || Trainer::builder().settings(settings.clone()).build(&samples).unwrap();
+            let build = || Trainer::new(settings.clone(), &samples).unwrap();
             let (mut clean, mut trainer) = (build(), build());
             let mut batch = uniform(3, 60);
             batch[7] = bad;
@@ -308,8 +333,10 @@ fn a_failed_step_leaves_no_trace() {
 #[test]
 fn a_network_larger_than_memory_is_refused() {
     let layers = vec![1 << 24, 1 << 23, 1 << 24];
-    let mut settings = sae::Settings::default();
-    settings.layers = layers;
+    let settings = Settings { layers, ..Settings::default() };
     let refused = sae::Autoencoder::new(settings, sae::Scaling::Byte).unwrap_err().to_string();
-    assert!(refused.starts_with("layers: these sizes and this batch take"), "{refused}");
+    assert!(
+        refused.starts_with("layers: out of memory: these sizes and this batch take"),
+        "{refused}"
+    );
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use sae::{
-    Autoencoder, Samples, Scaling, Trainer,
-    data::{Idx, digits, idx},
+    Autoencoder, Samples, Scaling, Settings, Trainer,
+    data::{Array, digits, write_idx},
 };
 use sae_capi::*;
 
@@ -14,8 +14,14 @@ use crate::common::*;
 
 fn rust_trainer() -> Trainer {
     let samples = Samples::from_values(values(20), FEATURES).unwrap();
-    let builder = Trainer::builder().layers([12, 6, 3, 6, 12]).batch(5).seed(9).beta(0.001);
-    builder.threads(1).build(&samples).unwrap()
+    let settings = Settings {
+        layers: vec![12, 6, 3, 6, 12],
+        batch: 5,
+        seed: 9,
+        beta: 0.001,
+        ..Settings::default()
+    };
+    Trainer::builder(settings).threads(1).build(&samples).unwrap()
 }
 
 fn parameters(trainer: *mut SaeTrainer) -> Vec<u32> {
@@ -304,8 +310,9 @@ fn fingerprint(samples: *mut SaeSamples) -> Vec<u32> {
 
 fn rust_fingerprint(samples: &Samples) -> Vec<u32> {
     let features = samples.features();
-    let builder = Trainer::builder().layers([features, 4, features]).batch(4);
-    let mut trainer = builder.build(samples).unwrap();
+    let settings =
+        Settings { layers: vec![features, 4, features], batch: 4, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, samples).unwrap();
     trainer.run(3, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     bits(trainer.autoencoder().parameters())
 }
@@ -316,8 +323,8 @@ fn data_sets_are_the_library_s() {
     let (bytes_file, floats_file) = (folder.file("bytes.idx"), folder.file("floats.idx"));
     let bytes: Vec<u8> = (0..20 * 10).map(|i| (i * 7 % 256) as u8).collect();
     let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) * 3.0 - 1.0).collect();
-    idx::write(path(&bytes_file), &[20, 10], &bytes).unwrap();
-    idx::write(path(&floats_file), &[20, 10], &floats).unwrap();
+    write_idx(path(&bytes_file), &[20, 10], &bytes).unwrap();
+    write_idx(path(&floats_file), &[20, 10], &floats).unwrap();
     let expected = rust_fingerprint(&Samples::open(path(&bytes_file)).unwrap());
     // SAFETY: handles, texts and buffers are there.
     unsafe {
@@ -338,7 +345,7 @@ fn data_sets_are_the_library_s() {
         let copied = made(|place| sae_samples_from_u8(columns.as_ptr(), 20, 10, 1, 24, place));
         assert_eq!(fingerprint(copied), expected);
 
-        let idx = || Idx::open(path(&floats_file)).unwrap();
+        let idx = || Array::open(path(&floats_file)).unwrap();
         for (name, scaling) in [
             ("as-is", Scaling::AsIs),
             ("byte", Scaling::Byte),

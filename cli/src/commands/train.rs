@@ -198,7 +198,7 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     let plan = job.agree(plan)?;
     let settings = plan.as_ref().map_or(String::new(), |(_, settings, _)| settings.to_json());
     let settings = Settings::from_json(&job.broadcast(settings)?)?;
-    let mut builder = job.join(Trainer::builder()).sharded(args.sharded);
+    let mut builder = job.join(Trainer::builder(settings)).sharded(args.sharded);
     let mut paths = None;
     if let Some((checkpoint, _, of_rank_0)) = plan {
         paths = Some(of_rank_0);
@@ -214,7 +214,7 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     }
     // Rank 0 evaluates for all.
     let patience = args.patience.filter(|_| job.is_rank_0()).unwrap_or(0);
-    builder = builder.settings(settings).patience(patience);
+    builder = builder.patience(patience);
     if let Some(threads) = args.threads {
         builder = builder.threads(threads);
     }

@@ -1,5 +1,5 @@
-//! The command is killed again and again, and resumed, and ends in the bytes of a run that nobody
-//! disturbed; on a full disk the checkpoint that is there stays.
+//! A training that is killed and resumed many times ends in the bytes of an undisturbed run; on a full
+//! disk the existing checkpoint stays.
 //!
 //! `SAE_KILLS` says how many times (10; `.ci/run` says 200). Unix only: a kill that cannot be caught.
 
@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use crate::folder::Folder;
 use sae::files::Checkpoint;
 
-/// Files in a folder that a writer did not finish.
+/// Temporary files of unfinished writes.
 fn unfinished(folder: &Folder) -> Vec<String> {
     folder.names().into_iter().filter(|name| name.ends_with(".tmp")).collect()
 }
@@ -82,11 +82,14 @@ fn kill(name: &str, kills: usize, options: &[&str]) -> (usize, usize, usize) {
     let last = Checkpoint::load(&checkpoint).unwrap().steps();
     assert_eq!(last < 3000, has_patience, "ended at {last}");
     if has_patience {
-        // One that is over does not train on.
+        // A training that has stopped early takes no more steps.
         let output = sae(&data, &run.0, &options).output().unwrap();
         good(&output);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(&format!("step {last}: no better for 3 evaluations")), "{stderr}");
+        assert!(
+            stderr.contains(&format!("step {last}: no improvement in 3 evaluations")),
+            "{stderr}"
+        );
         assert!(outcome(&run.0) == want);
     }
     let clean = || {
@@ -172,12 +175,12 @@ fn on_a_full_disk_the_old_checkpoint_stays() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("No space left on device"), "{stderr}");
     assert!(stderr.contains("warning: cannot write"), "{stderr}");
-    assert!(!output.status.success(), "the last checkpoint is missing, and nobody is told");
+    assert!(!output.status.success(), "the last checkpoint is missing without an error");
     assert_eq!(Checkpoint::load(&checkpoint).unwrap().steps(), 1000);
     assert!(folder.0.join("model.safetensors").exists(), "the model is lost");
     let names: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["run.ckpt"], "a temporary file stayed");
-    // Given room, it goes on.
+    // With more space it is resumed.
     let room = Command::new("mount").args(["-o", "remount,size=4m"]).arg(&disk.0).status();
     assert!(room.unwrap().success());
     good(&sae(&data, &folder.0, &[&options[..], &["--resume"]].concat()).output().unwrap());

@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sae import _checks, _sae, _words
+from sae import _checks, _sae, _settings
 from sae._pictures import Pictures
 from sae._progress import Progress
 
@@ -66,22 +66,22 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     loss : str, default="squared-error"
         "squared-error" or "cross-entropy".
     code : str, default="dense"
-        What of the code is kept: "dense", "top-k:K", "batch-top-k:K" or
+        Which of the code's activations are kept: "dense", "top-k:K", "batch-top-k:K" or
         "jump-relu:L0[:BANDWIDTH]".
     tied : bool, default=False
         Whether the decoder has the encoder's weights, transposed.
     unit_norm : bool, default=False
         Whether the weights from each unit of the code are kept at length 1.
-    initialisation : str, default="truncated-normal"
-        First weights: "truncated-normal", "xavier", "he" or "by-activation".
+    initialization : str, default="truncated-normal"
+        How weights are initialized: "truncated-normal", "xavier", "he" or "by-activation".
     corruption : str, default="none"
-        What is done to inputs, and is to be undone: "none", "masking:SHARE" or
+        Corruption of the inputs, which the network learns to undo: "none", "masking:SHARE" or
         "gaussian:DEVIATION".
     rho_momentum : float, default=0.0
-        Above 0 the KL penalty follows a running mean, of which this share is what was.
+        Share of the previous steps in the mean activations that the KL penalty sees.
     target : str, default=None
         Steers the penalties' weights until it holds: "mean-activation:VALUE[:LAYER]" or
-        "l0:VALUE[:LAYER]".
+        "l0:VALUE[:LAYER]", the first layer being 1.
     optimizer : str, default="adam"
         "adam", "adamw:DECAY", "momentum:SHARE" or "l-bfgs[:MEMORY]".
     learning_rate : float, default=0.01
@@ -89,9 +89,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     schedule : str, default="constant"
         Of the learning rate: "constant", "cosine" or "step:EVERY:FACTOR".
     warm_up : int, default=0
-        Steps in which the learning rate rises to its full.
+        Steps in which the learning rate rises from 0 to its full value.
     clip : float, default=0.0
-        Longest gradient; 0 for no bound.
+        Maximum length of the gradient over all parameters; 0 for no bound.
     beta1 : float, default=0.9
         Adam's decay of the first moment, in [0, 1).
     beta2 : float, default=0.999
@@ -125,6 +125,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     callback : callable, default=None
         ``callback(step, objective, mean_activations)``, called every 100 steps or more often;
         true ends the training.
+    initialisation : str, default=None
+        Deprecated spelling of `initialization`.
 
     Attributes
     ----------
@@ -175,7 +177,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         code: str = "dense",
         tied: bool = False,
         unit_norm: bool = False,
-        initialisation: str = "truncated-normal",
+        initialization: str = "truncated-normal",
         corruption: str = "none",
         rho_momentum: float = 0.0,
         target: Optional[str] = None,
@@ -198,6 +200,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         threads: Optional[int] = None,
         verbose: Union[bool, int] = 0,
         callback: Optional[Callable[[int, float, list[float]], object]] = None,
+        initialisation: Optional[str] = None,
     ) -> None:
         self.layers = layers
         self.rho = rho
@@ -212,7 +215,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.code = code
         self.tied = tied
         self.unit_norm = unit_norm
-        self.initialisation = initialisation
+        self.initialization = initialization
         self.corruption = corruption
         self.rho_momentum = rho_momentum
         self.target = target
@@ -235,6 +238,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.threads = threads
         self.verbose = verbose
         self.callback = callback
+        self.initialisation = initialisation
 
     # Training
 
@@ -296,11 +300,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         data = self._data(X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
         seed = self._seed() if first else self.seed_
-        words = _words.words(self.get_params(deep=False))
+        options = _settings.options(self.get_params(deep=False))
         steps = _checks.count("steps", self.steps)
         plan: _sae._Plan = {
             "layers": _checks.sizes(self.layers),
-            "words": [*words, ("random_state", "seed", str(seed))],
+            "options": [*options, ("seed", str(seed))],
             "steps": steps,
             "one_pass": one_pass,
             "pretrain": _checks.count("pretrain", self.pretrain),
@@ -505,7 +509,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         """
         network = _sae.Network.load(path)
         settings = json.loads(network.settings)
-        model = cls(**_words.parameters(settings))
+        model = cls(**_settings.parameters(settings))
         model._network = network
         model.n_features_in_ = settings["layers"][0]
         model.n_iter_ = 0

@@ -5,7 +5,7 @@ from typing import Any, Optional, Protocol, TypedDict, Union, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Network", "draw_digits", "train"]
+__all__ = ["Network", "draw_digits", "settings_fields", "train"]
 
 _Data = Union[NDArray[np.uint8], NDArray[np.float32], str, PathLike[str]]
 
@@ -33,7 +33,7 @@ class Network:
 
 class _Plan(TypedDict):
     layers: Sequence[int]
-    words: Sequence[tuple[str, str, str]]
+    options: Sequence[tuple[str, str]]
     steps: int
     one_pass: bool
     pretrain: int
@@ -56,6 +56,7 @@ def train(
     previous: Optional[Network],
     report: _Report,
 ) -> tuple[Network, int, Optional[int], Optional[BaseException]]: ...
+def settings_fields() -> list[tuple[str, str, str]]: ...
 def draw_digits(
     samples: int, seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...

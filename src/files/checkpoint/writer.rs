@@ -242,6 +242,23 @@ struct State<'a> {
     progress: &'a Progress,
 }
 
+/// The progress of a training.
+fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
+    let Context { net, state, .. } = &trainer.cx;
+    let (epoch, position) = trainer.order.position();
+    Progress {
+        settings: net.settings.clone(),
+        scaling: net.scaling,
+        data: data.clone(),
+        step: state.step,
+        epoch,
+        position,
+        penalty_factor: net.penalty_factor,
+        control: state.control,
+        early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
+    }
+}
+
 fn state(progress: &Progress) -> std::result::Result<Vec<u8>, String> {
     serde_json::to_vec(&State { version: VERSION, progress }).map_err(|e| e.to_string())
 }
@@ -259,7 +276,7 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
         penalty_factor: number,
         control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
         early_stopping: trainer.early_stopping.as_ref().map(|_| record),
-        ..Progress::of(trainer, data.clone())
+        ..progress(data, trainer)
     };
     let count = trainer.cx.net.parameters.len();
     let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
@@ -275,7 +292,7 @@ fn fill(
     data: &Fingerprint,
     trainer: &mut Trainer,
 ) -> std::result::Result<(), String> {
-    let state = state(&Progress::of(trainer, data.clone()))?;
+    let state = state(&progress(data, trainer))?;
     // A number that is not finite, for one, has no JSON.
     let readable = json::parse(&state).and_then(|progress| check(&progress));
     readable.map_err(|problem| format!("not written: the state: {problem}"))?;
@@ -307,6 +324,7 @@ mod tests {
     use super::*;
     use crate::compute::ThreadPool;
     use crate::data::samples::Samples;
+    use crate::settings::Settings;
 
     /// A file system of which one operation fails, and with it all later ones, as when the process is
     /// killed there; or none of the later ones, as when the disk was full for a while.
@@ -369,7 +387,9 @@ mod tests {
     }
 
     fn trainer() -> Trainer {
-        Trainer::builder().layers([12, 5, 3, 5, 12]).batch(7).threads(1).build(&samples(1)).unwrap()
+        let layers = vec![12, 5, 3, 5, 12];
+        let settings = Settings { layers, batch: 7, ..Settings::default() };
+        Trainer::builder(settings).threads(1).build(&samples(1)).unwrap()
     }
 
     /// A training's checkpoint after so many steps.

@@ -97,7 +97,7 @@ impl Trials {
     /// Trains one trial up to `steps`, from its checkpoint if it has one. `None` after a signal.
     fn train_one(&self, trial: usize, steps: u64) -> Result<Option<Outcome>> {
         let path = self.folder.join(format!("{trial:04}.ckpt"));
-        let mut builder = Trainer::builder().settings(self.list[trial].settings.clone());
+        let mut builder = Trainer::builder(self.list[trial].settings.clone());
         if path.exists() {
             let checkpoint = Checkpoint::load(&path)?;
             // One with more steps belongs to a rung that was lost from the journal.
