@@ -1,7 +1,7 @@
 //! Training: the step, and what drives it.
 
 pub(crate) mod backward;
-mod builder;
+pub(crate) mod builder;
 pub(crate) mod controller;
 mod corruption;
 pub(crate) mod early_stopping;

@@ -75,7 +75,7 @@ fn pretrain(
         let _ = note(told.map(drop));
         Ok(())
     };
-    let done = py.detach(|| trainer.pretrain_until(samples, steps, each, after));
+    let done = py.detach(|| trainer.pretrain(samples, steps, each, after));
     done.map_err(failure::of)?;
     Ok(stopped.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

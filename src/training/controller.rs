@@ -24,27 +24,6 @@ const AVERAGED: f64 = 0.25;
 /// Bound of the logarithm of the factor.
 const MAX_LOG: f64 = 25.0;
 
-/// The controller's state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Control {
-    /// The measure, smoothed over steps.
-    pub smoothed: f64,
-    /// Logarithm of the factor.
-    pub log_factor: f64,
-    /// How many times faster the factor changes than at first; negative while the measure is too
-    /// small.
-    pub speed: f64,
-    /// Sum of `log_factor` over the averaged steps.
-    pub sum: f64,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Control { smoothed: 0.0, log_factor: 0.0, speed: 1.0, sum: 0.0 }
-    }
-}
-
 /// A function of one number by the scalar kernels: a C library's bits differ between systems.
 fn of(function: Function, x: f64) -> f64 {
     let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());

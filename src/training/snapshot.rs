@@ -9,9 +9,9 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::training::controller::Control;
 use crate::training::early_stopping::{EarlyStopping, Record};
 use crate::training::workspace::Context;
+use crate::training::workspace::Control;
 
 /// A training after some step.
 #[derive(Clone, Debug)]

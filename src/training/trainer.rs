@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
+#[cfg(doc)]
 use crate::settings::Settings;
 use crate::training::early_stopping::EarlyStopping;
 use crate::training::lbfgs::{Lbfgs, Problem};
@@ -17,8 +18,6 @@ use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 use crate::training::step::{step, step_with_gradient, value_and_gradient};
 use crate::training::workspace::Context;
-
-pub use super::builder::TrainerBuilder;
 
 /// A training in progress: a network, the optimizer's state, samples and the place in their order,
 /// threads, and all memory that a step needs.
@@ -33,19 +32,6 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer of these settings on these samples, with all cores.
-    ///
-    /// # Errors
-    /// As for [`TrainerBuilder::build`].
-    pub fn new(settings: Settings, samples: &Samples) -> Result<Self> {
-        Self::builder(settings).build(samples)
-    }
-
-    /// A builder of a trainer of these settings.
-    pub fn builder(settings: Settings) -> TrainerBuilder {
-        TrainerBuilder::new(settings)
-    }
-
     /// One step on the next batch. With L-BFGS that is all samples each time, and a step is one of its
     /// iterations. The report is of the weights before the step.
     ///
@@ -228,8 +214,8 @@ impl Trainer {
         self.cx.state.step
     }
 
-    /// The engine, and the network it computes.
-    pub(crate) fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
+    /// The engine and the network as it is now, for what an [`Autoencoder`] does with an engine.
+    pub fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
         (&mut self.cx.engine, &self.cx.net)
     }
 
@@ -269,13 +255,13 @@ impl Trainer {
         &mut self.cx.net
     }
 
-    /// The network, the training being over.
+    /// The network, at the end of the training.
     pub fn into_autoencoder(self) -> Autoencoder {
         self.cx.net
     }
 
     /// Takes the objective of the present network on a holdout, and returns whether the training is
-    /// over: the last evaluations, as many as [`TrainerBuilder::patience`] says, were no better than
+    /// over: the last evaluations, as many as [`patience`](crate::TrainerBuilder::patience) says, were no better than
     /// the best one.
     ///
     /// Keeps the network if it is the best so far. An objective that is not finite is never the
@@ -305,33 +291,12 @@ impl Trainer {
         (&self.cx.state.first, &self.cx.state.second)
     }
 
-    /// The threads and the instruction set.
-    pub fn engine(&mut self) -> &mut Engine {
-        &mut self.cx.engine
-    }
-
     /// Codes of samples, `[samples, code]`.
     ///
     /// # Errors
     /// Those of [`Autoencoder::encode`].
     pub fn encode(&mut self, samples: &Samples) -> Result<Vec<f32>> {
         self.cx.net.encode(&mut self.cx.engine, samples)
-    }
-
-    /// Reconstructions `[samples, features]` from codes `[samples, code]`.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::decode`].
-    pub fn decode(&mut self, codes: &[f32]) -> Result<Vec<f32>> {
-        self.cx.net.decode(&mut self.cx.engine, codes)
-    }
-
-    /// Reconstructions of samples, `[samples, features]`.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::reconstruct`].
-    pub fn reconstruct(&mut self, samples: &Samples) -> Result<Vec<f32>> {
-        self.cx.net.reconstruct(&mut self.cx.engine, samples)
     }
 }
 

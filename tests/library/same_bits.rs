@@ -192,7 +192,13 @@ fn the_portable_set_is_close() {
         for (want, have) in weights.zip(portable.autoencoder().parameters()) {
             assert!((have - want).abs() < 1e-3, "{have} {want}");
         }
-        let [want, have] = [&mut fused, &mut portable].map(|t| t.reconstruct(&samples).unwrap());
+        let [want, have] = [&mut fused, &mut portable].map(|t| {
+            {
+                let (engine, net) = t.parts();
+                net.reconstruct(engine, &samples)
+            }
+            .unwrap()
+        });
         assert!(want.iter().zip(&have).all(|(want, have)| (have - want).abs() < 1e-3));
     }
 }

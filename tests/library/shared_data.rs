@@ -1,5 +1,5 @@
-//! What reads `../shared`, the data beside the workspace: MNIST and the article's figures on it. `.ci/run` asks for
-//! these where the folder is there.
+//! Tests that read `../shared`, the data beside the workspace: MNIST, and the article's figures on it. `.ci/run`
+//! runs them where the folder is there.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ fn files_of_mnist() {
         assert_eq!((labels.dims(), labels.features()), (&[n][..], 1));
         assert_eq!(labels.as_u8().unwrap()[..5], first);
 
-        // Unpacked and mapped, it is the same.
+        // Decompressed and mapped, it is the same.
         let own = Folder::new("mnist");
         let path = own.0.join("images.idx");
         write_idx(&path, images.dims(), images.as_u8().unwrap()).unwrap();

@@ -116,7 +116,11 @@ fn pytorch_case(case: &Value, isa: Isa) {
     let evaluation = trainer.evaluate(&samples).unwrap();
     compare("at the start", &evaluation, &truth["objective"]);
     let rho_hat: Vec<_> = truth["mean_activations"].as_array().unwrap().iter().collect();
-    let reconstruction = trainer.reconstruct(&samples).unwrap();
+    let reconstruction = {
+        let (engine, net) = trainer.parts();
+        net.reconstruct(engine, &samples)
+    }
+    .unwrap();
     let want = numbers(&truth["reconstruction"]);
     assert_all_close(&format!("{name}: reconstruction"), &reconstruction, &want, 1e-6, 0.0);
 

@@ -160,7 +160,10 @@ fn results_are_the_library_s() {
         rust.run(30, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
         let expected = rust.evaluate(&rust_samples).unwrap();
         let codes = bits(&rust.encode(&rust_samples).unwrap());
-        let reconstructions = bits(&rust.reconstruct(&rust_samples).unwrap());
+        let reconstructions = bits(&{
+            let (engine, net) = rust.parts();
+            net.reconstruct(engine, &rust_samples).unwrap()
+        });
 
         fine(sae_trainer_save(ours, model.as_ptr()));
         assert_eq!(&Autoencoder::load(path(&model)).unwrap(), rust.autoencoder());

@@ -90,7 +90,7 @@ fn rewritten_while_mapped() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     let bytes = fs::read(&data).unwrap();
     // The library refuses to replace a mapped file.
-    let problem = idx::write(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
+    let problem = write_idx(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
     assert!(problem.contains("it is mapped"), "{problem}");
     assert!(fs::read(&data).unwrap() == bytes);
     // Not truncated: all pages stay, so only the check at the end of the epoch can notice.
@@ -156,7 +156,13 @@ fn features_that_are_not_finite() {
         refused(problem);
         refused(trainer.evaluate(&samples()).unwrap_err());
         refused(trainer.encode(&samples()).unwrap_err());
-        refused(trainer.reconstruct(&samples()).unwrap_err());
+        refused(
+            {
+                let (engine, net) = trainer.parts();
+                net.reconstruct(engine, &samples())
+            }
+            .unwrap_err(),
+        );
         assert!(trainer.autoencoder().parameters().iter().all(|number| number.is_finite()));
         assert_eq!(before.len(), trainer.autoencoder().parameters().len());
         let output = train(&folder.0, &path, &["--scaling", "as-is", "--steps", "5"]).output();

@@ -13,11 +13,11 @@ use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
 use crate::settings::{Optimizer, json};
-use crate::training::controller::Control;
 use crate::training::early_stopping::{Best, Record};
 use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
 use crate::training::workspace::Context;
+use crate::training::workspace::Control;
 
 /// Replaces the newest checkpoint and renames the earlier ones, `path` to `path.1` and so on. The
 /// newest is valid after a crash at any moment.
