@@ -146,9 +146,20 @@ class Crate:
         self.references = []
         # File, name, line, lines and parameters.
         self.functions = []
+        # What tests alone are compiled of, without `.rs`.
+        self.for_tests = []
         self.names = defaultdict(lambda: defaultdict(int))
         root = next(file for file in (folder / "lib.rs", folder / "main.rs") if file.exists())
-        self.read(root, Module(self.name(root)), folder)
+        top = Module(self.name(root))
+        self.read(root, top, folder)
+        # What a macro declares stands where a module of its name does.
+        for file in sorted(folder.rglob("*.rs")):
+            tested = any(path in self.for_tests for path in (file.with_suffix(""), *file.parents))
+            if self.name(file) not in self.names and not tested:
+                module = top
+                for name in file.relative_to(folder).parts[:-1]:
+                    module = module.children[name]
+                self.child(file.stem, None, module, file.parent)
 
     def name(self, file):
         return file.relative_to(self.base).as_posix()
@@ -174,7 +185,11 @@ class Crate:
                         return
                     while tokens[at][0] == "#":
                         at = closing(tokens, at + 1) + 1
-                    at = end_of_item(tokens, at)
+                    stop = end_of_item(tokens, at)
+                    item = [token for token, _ in tokens[at:stop] if token != "pub"]
+                    if item[:1] == ["mod"] and item[2] == ";":
+                        self.for_tests.append(folder / item[1])
+                    at = stop
                 elif attribute[0] == "path":
                     path_attribute = attribute[2].strip('"')
                 continue
@@ -432,7 +447,8 @@ def self_test():
                 "src/error.rs": "// use crate::settings;\n/* crate::settings /* */ crate::data */\n"
                 "const A: &str = \"crate::settings::a\"; const B: &str = r#\"\" crate::data::b\"#; const C: char = '\"';\n"
                 "#[cfg(test)]\nmod tests { use crate::settings::Settings; }\n#[cfg(all(test, unix))]\nuse crate::data;\n"
-                "fn f<'a>(x: &'a str) { std::data::idx(x) }"
+                "#[cfg(test)]\nmod tests_of_error;\nfn f<'a>(x: &'a str) { std::data::idx(x) }",
+                "src/error/tests_of_error.rs": "use crate::settings::Settings;",
             },
             [],
         ),
@@ -469,6 +485,14 @@ def self_test():
                 f"{PYTHON}/_b.py": "def f():\n    import sae._a",
             },
             [f"{PYTHON}/_a.py:2 imports sae._b.B, which leads back", f"{PYTHON}/_b.py:2 imports sae._a, which leads"],
+        ),
+        # A module that a macro declares.
+        (
+            {
+                "cli/src/main.rs": "macro_rules! sets { ($m:ident) => { mod $m; } }\nsets!(a); type A = a::A; struct B;",
+                "cli/src/a.rs": "pub struct A;\nuse crate::B;",
+            },
+            ["cli/src/a.rs:2 imports crate::B, which leads back", "cli/src/main.rs:2 imports a::A, which leads back"],
         ),
         # Functions.
         (

@@ -6,8 +6,9 @@
 # usage: scripts/large.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --release -p sae-cli
-sae=${CARGO_TARGET_DIR:-target}/release/sae
+# SAE: the command, where it is built already.
+[ -n "${SAE:-}" ] || cargo build --quiet --release -p sae-cli
+sae=${SAE:-${CARGO_TARGET_DIR:-target}/release/sae}
 folder=$(mktemp -d)
 pid=
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$folder"' EXIT

@@ -11,8 +11,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q numpy safetensors pillow onnx onnxruntime
-cargo build --quiet -p sae-cli
-sae="${CARGO_TARGET_DIR:-$PWD/target}/debug/sae"
+# SAE: the command, where it is built already.
+[ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
+sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 for test in formats convert onnx_export; do
     mkdir "$folder/$test"
     "$folder/venv/bin/python" "tests/python/$test.py" "$sae" "$folder/$test"
