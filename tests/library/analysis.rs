@@ -154,3 +154,22 @@ fn an_evaluation_adds_up_what_the_network_gives() {
     let histogram = &layer.histogram;
     assert_eq!(histogram.counts.iter().sum::<u64>() + histogram.zeros, codes.len() as u64);
 }
+
+/// Of samples that are not finite the first is named, whatever thread meets it.
+#[test]
+fn the_first_bad_sample_is_named() {
+    let (features, count) = (200, 240);
+    let mut values = pixels(7, count, features);
+    for row in [230, 110, 30] {
+        values[row * features + 7] = f32::NAN;
+    }
+    let samples = Samples::from_values(values, features).unwrap();
+    let mut settings = Settings::default();
+    settings.layers = vec![features, 5, features];
+    let net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
+    for threads in [1, 2, 3, 7] {
+        let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(threads));
+        let problem = net.encode(&mut engine, &samples).unwrap_err().to_string();
+        assert!(problem.starts_with("sample 30, feature 7 is NaN"), "{problem}");
+    }
+}
