@@ -4,13 +4,13 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sae::{
     Samples, Scaling,
     compute::available_threads,
-    data::{Idx, Order, digits, idx},
+    data::{Array, Order, digits, write_idx},
 };
 
 fn gather(criterion: &mut Criterion) {
     let drawn = digits::draw(60_000, 1, available_threads());
     let path = std::env::temp_dir().join(format!("sae-bench-{}.idx", std::process::id()));
-    idx::write(&path, &[60_000, digits::SIDE, digits::SIDE], &drawn.images).expect("a file");
+    write_idx(&path, &[60_000, digits::SIDE, digits::SIDE], &drawn.images).expect("a file");
     let samples = Samples::open(&path).expect("the file just written");
     let features = samples.features();
     let mut batches = Order::new(samples.len(), 1);
@@ -29,8 +29,8 @@ fn gather(criterion: &mut Criterion) {
     // Of floats every one is checked to be finite.
     let floats: Vec<f32> = drawn.images[..6000 * features].iter().map(|&x| x.into()).collect();
     let path_f32 = std::env::temp_dir().join(format!("sae-bench-{}-f32.idx", std::process::id()));
-    idx::write(&path_f32, &[6000, features], &floats).expect("a file");
-    let mapped = Idx::open(&path_f32).expect("the file just written");
+    write_idx(&path_f32, &[6000, features], &floats).expect("a file");
+    let mapped = Array::open(&path_f32).expect("the file just written");
     let samples = Samples::new(mapped, Scaling::AsIs);
     let memory = Samples::from_values(floats, features).expect("finite numbers");
     for (name, samples) in [("mapped floats", samples), ("floats in memory", memory)] {

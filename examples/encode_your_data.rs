@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{fs, ops::ControlFlow};
 
-use sae::{Activation, Code, Initialization, Preset, Samples, Settings, Trainer, data::npy};
+use sae::{Activation, Code, Initialization, Preset, Samples, Settings, Trainer, data::write_npy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = words.next().map_or(PathBuf::from("."), PathBuf::from);
 
     // One flat list, row-major, [samples, features]; a file of f32, IDX or NumPy's, would be
-    // `Samples::new(Idx::open(path)?, Scaling::AsIs)`.
+    // `Samples::new(Array::open(path)?, Scaling::AsIs)`.
     let features = table[0].len();
     let samples = Samples::from_values(standardised(&table), features)?;
     let (training, test) = samples.split(samples.len() * 4 / 5)?;
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Codes of all samples, [samples, 32].
     let codes = trainer.encode(&samples)?;
     let units = trainer.autoencoder().settings().code_units();
-    npy::write(folder.join("codes.npy"), &[samples.len(), units], &codes)?;
+    write_npy(folder.join("codes.npy"), &[samples.len(), units], &codes)?;
     let line = |code: &[f32]| code.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     fs::write(folder.join("codes.csv"), codes.chunks(units).map(line).collect::<String>())?;
     println!("{} codes in codes.npy and codes.csv in {}", samples.len(), folder.display());

@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = Trainer::builder(Settings::default()).threads(threads).build(&training)?;
     println!(
         "{} on {} thread(s), batch {}",
-        trainer.engine().isa().name(),
-        trainer.engine().threads(),
+        trainer.parts().0.isa().name(),
+        trainer.parts().0.threads(),
         trainer.autoencoder().settings().batch
     );
     println!(

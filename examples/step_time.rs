@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = trainer.evaluate(&test)?;
     println!(
         "sae {} threads={threads} ms/step={:.4} test_objective={:.6} mean_activations={:.4?}",
-        trainer.engine().isa().name(),
+        trainer.parts().0.isa().name(),
         time * 1e3,
         report.objective,
         report.mean_activations()

@@ -51,8 +51,15 @@ with tempfile.TemporaryDirectory() as folder:
     run("train", "--images", "in.idx", "--layers", "6,3,2,3,6", "--steps", "5", "--batch", "3", "--holdout", "2",
         "--out", "m.safetensors", "--checkpoint", "run.ckpt", "--quiet")
     model, checkpoint = Path(folder, "m.safetensors").read_bytes(), Path(folder, "run.ckpt").read_bytes()
+    run("train", "--images", "in.idx", "--layers", "6,2,6", "--steps", "9", "--batch", "3", "--holdout", "2",
+        "--out", "m.safetensors", "--checkpoint", "early.ckpt", "--patience", "2", "--evaluate-every", "2", "--quiet")
+    seed("checkpoint", "early-stopping", Path(folder, "early.ckpt").read_bytes())
 seed("model", "small", model)
 seed("checkpoint", "small", checkpoint)
+# Of version 0.1.
+for recorded in (Path(__file__).parent.parent / "tests" / "recorded").glob("*-v2*"):
+    target = recorded.name.split("-")[0]
+    seed(target, recorded.stem, recorded.read_bytes())
 
 
 def safetensors(header, data=b""):

@@ -21,9 +21,9 @@ run() {
     return 1
 }
 if [ "${1:-}" = short ]; then
-    run -p sae-kernels --lib --test gemm --test fused --test isa
+    run -p sae-kernels --test kernels -- --skip guard:: --skip math:: --skip reference::
     run --lib --test library -- idx:: pool:: trainer:: checkpoint:: corpus::
 else
-    # The sanitizer's own allocations are not a step's.
-    run --workspace --lib --bins --tests -- --skip allocat
+    # The sanitizer's own allocations are not a step's; `tests/examples.rs` takes programs that are built without it.
+    run --workspace --lib --bins --test library --test command --test kernels --test abi
 fi

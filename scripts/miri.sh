@@ -8,4 +8,4 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
     exit 0
 fi
 export PROPTEST_CASES=${PROPTEST_CASES:-1} MIRIFLAGS="-Zmiri-disable-isolation"
-cargo +nightly miri test -p sae-kernels --test gemm --test fused
+cargo +nightly miri test -p sae-kernels --test kernels -- --skip guard:: --skip isa:: --skip math:: --skip matrix:: --skip reference::

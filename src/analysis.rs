@@ -1,11 +1,15 @@
-//! What a network does to a data set, and what its units look for.
+//! What a network does to a data set, what its units respond to, and whether its gradient is right.
 
+mod evaluate;
 pub(crate) mod evaluation;
 mod gradient_check;
+mod histogram;
 mod preferred_inputs;
 mod probe;
 mod revival;
+mod tally;
 
-pub use evaluation::{Activity, Histogram};
+pub use evaluation::Activity;
 pub use gradient_check::BlockError;
+pub use histogram::Histogram;
 pub use probe::{Labeled, Probe, probe};

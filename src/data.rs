@@ -1,17 +1,24 @@
-//! Data: IDX and NumPy files, samples and their scaling, the order in which they are seen, drawn
-//! digits.
+//! Data: arrays in IDX and NumPy files or in memory, samples and their scaling, the order in which
+//! they are seen, drawn digits.
 
+mod array;
 #[cfg(feature = "digits")]
 pub mod digits;
+mod element;
 #[cfg(feature = "model")]
 pub(crate) mod fingerprint;
 mod fitted;
-pub mod idx;
-pub mod npy;
+mod gather;
+mod idx;
+mod npy;
+mod open;
 mod order;
 pub(crate) mod samples;
+mod source;
 mod writer;
 
-pub use idx::{ElementType, Idx};
+pub use array::Array;
+pub use element::{Element, ElementType};
+pub(crate) use gather::gather;
 pub use order::Order;
-pub use writer::RowWriter;
+pub use writer::{RowWriter, write_idx, write_npy};

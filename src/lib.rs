@@ -36,22 +36,22 @@
 //! | --- | --- |
 //! | [The objective](guide::objective) | its terms, their formulas and sources |
 //! | [Data](guide::data) | IDX and NumPy files, numbers in memory, scalings, order |
-//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when which |
-//! | [Training](guide::training) | the step, optimizers, first weights, schedules; loops of others |
-//! | [Targets](guide::targets) | naming the activity that is wanted |
+//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when to use which |
+//! | [Training](guide::training) | the step, optimizers, initial weights, schedules; your own loops |
+//! | [Targets](guide::targets) | setting how active a layer should be |
 //! | [Dead units](guide::dead_units) | what they are, and their revival |
 //! | [Evaluation](guide::evaluation) | reports, codes, probes |
 //! | [Determinism](guide::determinism) | the same bits; threads |
 //! | [Files](guide::files) | models and checkpoints |
 //! | [Speed](guide::speed) | zeros, fusion, threads |
-//! | [Limits](guide::limits) | numbers at the ends of the number line |
+//! | [Limits](guide::limits) | very large, very small and not finite numbers |
 //!
 //! # Features
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 //! | `model` | model files and checkpoints | yes |
-//! | `gz` | IDX files packed with gzip | yes |
+//! | `gz` | gzip-compressed data files | yes |
 //! | `digits` | drawn digits, where no data is at hand | |
 //! | `onnx` | ONNX files of models | |
 //! | `mpi` | the ranks of an MPI job: `Mpi` | |
@@ -82,7 +82,7 @@ mod settings;
 mod training;
 
 pub use analysis::evaluation::Evaluation;
-pub use compute::Engine;
+pub use compute::engine::Engine;
 pub use data::samples::{Samples, Scaling};
 pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
@@ -91,5 +91,6 @@ pub use settings::{
     Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
     Schedule, Settings, Target,
 };
+pub use training::builder::TrainerBuilder;
 pub use training::objective::StepReport;
-pub use training::trainer::{Trainer, TrainerBuilder};
+pub use training::trainer::Trainer;

@@ -1,8 +1,9 @@
 //! The network: its layers and their parameters, the forward pass, exactly sparse codes.
 
+pub(crate) mod activity;
 pub(crate) mod autoencoder;
 pub(crate) mod codes;
 pub(crate) mod forward;
 pub(crate) mod layers;
 
-pub use layers::{Layer, layout};
+pub use layers::Layer;

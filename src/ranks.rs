@@ -1,5 +1,6 @@
-//! Ranks: processes, on one machine or many, that train one network together. Each has its part of
-//! every batch; what is a sum over the batch is summed over all of them.
+//! Ranks: processes, on one machine or many, that train one network together.
+//!
+//! Each computes its share of every batch, and sums over the batch are summed over the ranks.
 
 mod local;
 #[cfg(feature = "mpi")]
@@ -15,29 +16,29 @@ pub(crate) use local::Local;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 
-/// What a message-passing system does for the ranks of a training.
+/// The message-passing system of the ranks of a training.
 ///
 /// Every rank makes the same calls in the same order, one at a time, but not always from the same
-/// thread. A rank that dies must not leave the others waiting: the system ends them.
+/// thread. If a rank dies, the system has to end the others, which would wait for it.
 pub trait Ranks: Send + std::fmt::Debug {
-    /// This process's number, from 0.
+    /// The number of this process, from 0.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// Number of ranks.
     fn count(&self) -> usize;
 
-    /// Calls `work` with what makes sums over the ranks beside it, and returns when `work` has and all
-    /// sums are made.
+    /// Calls `work` with a handle for sums over the ranks that are computed in the background, and
+    /// returns when `work` has returned and all sums are complete.
     fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>));
 
-    /// The sum of each number over all ranks, the same bits at every rank. Both slices are of one
-    /// length, the same at every rank.
+    /// Sums each number over all ranks (all-reduce), with the same bits at every rank. Both slices have
+    /// the same length, at every rank.
     fn sum(&mut self, part: &[f64], sum: &mut [f64]);
 
-    /// Gives every rank the bytes of rank 0.
+    /// Copies the bytes of rank 0 to every rank.
     fn broadcast(&mut self, bytes: &mut [u8]);
 
-    /// One number of each rank, by rank, at all.
+    /// Collects one number of each rank, in the order of the ranks, at every rank.
     fn gather(&mut self, own: f64) -> Vec<f64> {
         let mut part = vec![0.0; self.count()];
         part[self.rank()] = own;
@@ -47,40 +48,40 @@ pub trait Ranks: Send + std::fmt::Debug {
     }
 }
 
-/// Sums over the ranks, made beside the work of each.
+/// Sums over the ranks that are computed in the background of other work.
 pub trait Sums<'a> {
-    /// Begins the sum of each number over all ranks, the same bits at every rank and every time, and
-    /// moves those on that were begun before. Both slices are of one length, the same at every rank.
+    /// Begins to sum each number over all ranks, with the same bits at every rank and every time, and
+    /// advances the sums that were begun before. Both slices have the same length, at every rank.
     fn begin(&mut self, part: &'a [f32], sum: &'a mut [f32]);
 
-    /// Waits for the sum that was begun first of those that it has not returned yet.
+    /// Waits for the sum that was begun first among those not returned yet.
     ///
     /// # Panics
-    /// There is none.
+    /// If there is none.
     fn next(&mut self) -> &'a [f32];
 }
 
-/// Ranks, as the trainers of one process share them.
+/// The ranks, shared by the trainers of one process.
 pub(crate) type SharedRanks = Arc<Mutex<Box<dyn Ranks>>>;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many ranks there are.
+/// Number of ranks.
 pub(crate) fn count(ranks: &SharedRanks) -> usize {
     lock(ranks).count()
 }
 
-/// Whether any rank says so.
+/// Whether the condition holds at any rank.
 pub(crate) fn any(ranks: &SharedRanks, own: bool) -> bool {
     lock(ranks).gather(f64::from(u8::from(own))).contains(&1.0)
 }
 
-/// The samples of a batch that are a rank's, as many for all as can be.
+/// The samples of a batch that this rank computes; ranks have the same number, or one more or less.
 ///
 /// # Errors
-/// A rank would have none.
+/// [`Error::Setting`] if a rank would have none.
 pub(crate) fn part_of(batch: usize, ranks: &SharedRanks) -> Result<Range<usize>> {
     let ranks = lock(ranks);
     let (rank, count) = (ranks.rank(), ranks.count());
@@ -91,12 +92,11 @@ pub(crate) fn part_of(batch: usize, ranks: &SharedRanks) -> Result<Range<usize>>
     Ok(batch * rank / count..batch * (rank + 1) / count)
 }
 
-/// What this rank has, where every rank has something and `what` of it is the same text for all. A rank
-/// that failed has an error instead.
+/// Returns this rank's value, if no rank has an error and `what` gives the same text for all values.
 ///
 /// # Errors
-/// Its own where this rank has one; [`Error::OtherRank`] where another has; [`Error::Setting`] where
-/// one has something else.
+/// This rank's error; [`Error::OtherRank`] if another rank has one; [`Error::Setting`] if the texts
+/// differ.
 pub(crate) fn agree<T>(
     ranks: &SharedRanks,
     own: Result<T>,
@@ -108,7 +108,6 @@ pub(crate) fn agree<T>(
     let digest = hasher.finish().to_le_bytes();
     let mut first = digest;
     ranks.broadcast(&mut first);
-    // What is wrong with each rank.
     const FAILED: f64 = 1.0;
     const DIFFERS: f64 = 2.0;
     let fault = match &own {

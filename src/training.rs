@@ -1,12 +1,11 @@
 //! Training: the step, and what drives it.
 
 pub(crate) mod backward;
-mod builder;
+pub(crate) mod builder;
 pub(crate) mod controller;
 mod corruption;
 pub(crate) mod early_stopping;
 mod forward;
-mod gather;
 pub(crate) mod gradient;
 pub(crate) mod lbfgs;
 pub(crate) mod objective;

@@ -12,7 +12,7 @@ use sae::{
     Activation, Code, Corruption, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples, Scaling,
     Settings, Target, Trainer,
     compute::ThreadPool,
-    data::{Idx, idx},
+    data::{Array, write_idx},
 };
 
 /// Fails if one of 50 steps, or one on a batch of the caller's, allocates after the first step.
@@ -84,12 +84,12 @@ fn steps_allocate_nothing() {
     let (rows, side) = (130, 28);
     let pixels = common::pixels(1, rows, side * side);
     let bytes: Vec<_> = pixels.iter().map(|pixel| (pixel * 255.0) as u8).collect();
-    idx::write(&path, &[rows, side, side], &bytes).unwrap();
+    write_idx(&path, &[rows, side, side], &bytes).unwrap();
     // 130 samples, batches of 60: an epoch ends every other step, inside a batch.
     let mapped = Samples::open(&path).unwrap();
     let numbers = std::env::temp_dir().join(format!("sae-allocation-f-{}", std::process::id()));
-    idx::write(&numbers, &[rows, side * side], &pixels).unwrap();
-    let floats = Idx::open(&numbers).unwrap();
+    write_idx(&numbers, &[rows, side * side], &pixels).unwrap();
+    let floats = Array::open(&numbers).unwrap();
     let scaling = Scaling::fit_min_max(&floats);
     let floats = Samples::new(floats, scaling);
     let memory = Samples::from_values(pixels, side * side).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use sae::{
     Autoencoder, Engine, Isa, Samples,
     compute::{ThreadPool, available_threads},
-    data::Idx,
+    data::Array,
 };
 
 use crate::border::{
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn sae_autoencoder_open(
             hand_over("samples", samples, || {
                 let path = text("path", path)?;
                 let scaling = with(autoencoder, |at_work| Ok(at_work.net.scaling()))?;
-                Ok(SaeSamples(Samples::new(Idx::open(path)?, scaling)))
+                Ok(SaeSamples(Samples::new(Array::open(path)?, scaling)))
             })
         }
     })

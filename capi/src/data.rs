@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use sae::{
     Error, Samples, Scaling,
-    data::{Idx, digits},
+    data::{Array, digits},
 };
 
 use crate::border::{
@@ -16,18 +16,18 @@ use crate::border::{
 /// once. Trainers that were made on it keep what they need: it may be freed before them.
 pub struct SaeSamples(pub(crate) Samples);
 
-fn fitted(idx: Idx, scaling: &str) -> Result<Samples> {
+fn fitted(array: Array, scaling: &str) -> Result<Samples> {
     let scaling = match scaling {
         "byte" => Scaling::Byte,
         "as-is" => Scaling::AsIs,
-        "min-max" => Scaling::fit_min_max(&idx),
-        "mean-deviation" => Scaling::fit_mean_deviation(&idx),
+        "min-max" => Scaling::fit_min_max(&array),
+        "mean-deviation" => Scaling::fit_mean_deviation(&array),
         _ => {
             let problem = format!("'{scaling}' is not one of byte, as-is, min-max, mean-deviation");
             return Err(wrong("scaling", problem));
         }
     };
-    Ok(Samples::new(idx, scaling))
+    Ok(Samples::new(array, scaling))
 }
 
 /// Maps an IDX file (also packed with gzip) or reads a NumPy file; samples lie along the first
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn sae_samples_open(
                 unsafe { (text("path", path)?, text_if_any("scaling", scaling)?) };
             Ok(SaeSamples(match scaling {
                 None => Samples::open(path)?,
-                Some(scaling) => fitted(Idx::open(path)?, scaling)?,
+                Some(scaling) => fitted(Array::open(path)?, scaling)?,
             }))
         };
         // SAFETY: as above.
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn sae_samples_open_like(
         let open = || {
             // SAFETY: the caller's duties.
             let (path, SaeSamples(like)) = unsafe { (text("path", path)?, handle("like", like)?) };
-            Ok(SaeSamples(Samples::new(Idx::open(path)?, like.scaling())))
+            Ok(SaeSamples(Samples::new(Array::open(path)?, like.scaling())))
         };
         // SAFETY: as above.
         unsafe { hand_over("samples", samples, open) }
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn sae_samples_from_u8(
     guard(|| {
         let copy = || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-            // No more than an IDX file's header can say.
+            // No more than an array can have.
             if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err())
             {
                 return Err(wrong("data", format!("a side of {side}, above 2^32 - 1")));
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn sae_samples_from_u8(
             let mut bytes = Vec::new();
             // SAFETY: the caller's duties.
             unsafe { data.append_to("data", &mut bytes) }?;
-            Ok(SaeSamples(Samples::from_shared_bytes(bytes, cols, Scaling::Byte)?))
+            Ok(SaeSamples(Samples::new(Array::from_values::<u8>(bytes, cols)?, Scaling::Byte)))
         };
         // SAFETY: as above.
         unsafe { hand_over("samples", samples, copy) }

@@ -535,7 +535,15 @@ pub unsafe extern "C" fn sae_trainer_reconstruct(
             with(trainer, |AtWork { trainer, .. }| {
                 let count = samples.len().saturating_mul(samples.features());
                 check_room("reconstructions", length, count)?;
-                fill("reconstructions", &trainer.reconstruct(samples)?, reconstructions, length)
+                fill(
+                    "reconstructions",
+                    &{
+                        let (engine, net) = trainer.parts();
+                        net.reconstruct(engine, samples)
+                    }?,
+                    reconstructions,
+                    length,
+                )
             })
         }
     })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sae::{
     Samples, Scaling,
-    data::{ElementType, Idx},
+    data::{Array, ElementType},
 };
 
 use crate::digits;
@@ -71,9 +71,9 @@ impl TrainingDataArgs {
     /// The training samples, and the test samples if there are any.
     pub fn samples(&self, quiet: bool) -> Result<(Samples, Option<Samples>)> {
         let (train, test) = self.data.files(self.test.as_deref(), quiet)?;
-        let idx = open(&train, self.data.copy)?;
-        let scaling = fit(&idx, self.scaling)?;
-        let train = scaled(idx, scaling)?;
+        let array = open(&train, self.data.copy)?;
+        let scaling = fit(&array, self.scaling)?;
+        let train = scaled(array, scaling)?;
         let Some(test) = &test else {
             let held_out = self.holdout.unwrap_or(train.len() / 7);
             if held_out == 0 {
@@ -154,8 +154,8 @@ impl DataArgs {
         let pair = |images: &Path, name: &str| {
             let samples = scaled(open(images, self.copy)?, scaling)?;
             let path = find(folder, name).ok_or_else(|| missing(&format!("{name}-idx1-ubyte")))?;
-            let idx = Idx::open(&path)?;
-            match idx.as_u8() {
+            let array = Array::open(&path)?;
+            match array.as_u8() {
                 Some(labels) if labels.len() == samples.len() => Ok((samples, labels.to_vec())),
                 _ => {
                     let count = samples.len();
@@ -183,31 +183,31 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Opens a file of samples.
-pub fn open(path: &Path, copy: bool) -> Result<Idx> {
-    let idx = if copy { Idx::read(path)? } else { Idx::open(path)? };
-    if let [count] = *idx.dims() {
-        let kind = idx.element_type();
+pub fn open(path: &Path, copy: bool) -> Result<Array> {
+    let array = if copy { Array::read(path)? } else { Array::open(path)? };
+    if let [count] = *array.dims() {
+        let kind = array.element_type();
         let problem = format!("expected samples of several features, got {count} single {kind}");
         let hint =
             "these look like labels; MNIST's images are in the files with 'images' in the name";
         return Err(Failure::at(path, problem).hint(hint));
     }
-    Ok(idx)
+    Ok(array)
 }
 
 /// The scaling of this name, with what it takes from the data.
-fn fit(idx: &Idx, name: Option<ScalingName>) -> Result<Scaling> {
+fn fit(array: &Array, name: Option<ScalingName>) -> Result<Scaling> {
     match name {
         Some(ScalingName::Byte) => Ok(Scaling::Byte),
         Some(ScalingName::AsIs) => Ok(Scaling::AsIs),
-        Some(ScalingName::MinMax) => Ok(Scaling::fit_min_max(idx)),
-        Some(ScalingName::MeanDeviation) => Ok(Scaling::fit_mean_deviation(idx)),
-        None if idx.element_type() == ElementType::U8 => Ok(Scaling::Byte),
+        Some(ScalingName::MinMax) => Ok(Scaling::fit_min_max(array)),
+        Some(ScalingName::MeanDeviation) => Ok(Scaling::fit_mean_deviation(array)),
+        None if array.element_type() == ElementType::U8 => Ok(Scaling::Byte),
         None => {
-            let kind = idx.element_type();
+            let kind = array.element_type();
             let problem = format!("elements of type {kind} have no default scaling");
             let hint = "choose one: --scaling as-is, min-max or mean-deviation";
-            Err(Failure::at(idx.path(), problem).hint(hint))
+            Err(Failure::at(array.path(), problem).hint(hint))
         }
     }
 }
@@ -216,11 +216,11 @@ fn fit(idx: &Idx, name: Option<ScalingName>) -> Result<Scaling> {
 ///
 /// # Errors
 /// Bytes over 255 of elements that are no bytes.
-pub fn scaled(idx: Idx, scaling: Scaling) -> Result<Samples> {
-    if scaling == Scaling::Byte && idx.element_type() != ElementType::U8 {
-        let kind = idx.element_type();
+pub fn scaled(array: Array, scaling: Scaling) -> Result<Samples> {
+    if scaling == Scaling::Byte && array.element_type() != ElementType::U8 {
+        let kind = array.element_type();
         let problem = format!("elements are {kind}; the scaling (bytes divided by 255) needs u8");
-        return Err(Failure::at(idx.path(), problem));
+        return Err(Failure::at(array.path(), problem));
     }
-    Ok(Samples::new(idx, scaling))
+    Ok(Samples::new(array, scaling))
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sae::{
-    data::{digits, idx},
+    data::{digits, write_idx},
     files,
 };
 
@@ -19,9 +19,9 @@ pub fn write(folder: &Path, train: usize, test: usize, seed: u64) -> Result<()> 
         let drawn = digits::draw(samples, seed, sae::compute::available_threads());
         let images = folder.join(format!("{name}-images-idx3-ubyte"));
         let dims = [samples, digits::SIDE, digits::SIDE];
-        files::replace(&images, |path| idx::write(path, &dims, &drawn.images))?;
+        files::replace(&images, |path| write_idx(path, &dims, &drawn.images))?;
         let labels = folder.join(format!("{name}-labels-idx1-ubyte"));
-        files::replace(&labels, |path| idx::write(path, &[samples], &drawn.labels))?;
+        files::replace(&labels, |path| write_idx(path, &[samples], &drawn.labels))?;
     }
     Ok(())
 }

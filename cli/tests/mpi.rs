@@ -26,7 +26,7 @@ fn digits(name: &str) -> Folder {
     folder
 }
 
-/// A test may have fewer cores than ranks, and a container may be root's.
+/// There may be fewer cores than ranks, and a container may run as root.
 fn mpirun(folder: &Path) -> Command {
     let mut command = Command::new("mpirun");
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
@@ -57,7 +57,7 @@ fn run(folder: &Path, ranks: usize, arguments: &str) -> Output {
     command(folder, ranks, arguments).output().unwrap_or_else(|e| panic!("mpirun: {e}"))
 }
 
-/// What a run gives that must succeed.
+/// Output of a run that must succeed.
 #[track_caller]
 fn good(folder: &Path, ranks: usize, arguments: &str) -> Output {
     let done = run(folder, ranks, arguments);
@@ -69,7 +69,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Of which mpirun is to tell why they end.
+/// For runs whose end mpirun reports.
 const LONG: &str = "--steps 100000000";
 
 const TRAIN: &str = "train --data digits --layers 784,40,10,40,784";
@@ -152,7 +152,7 @@ fn shards_and_checkpoints() {
     assert!(whole == resumed && whole != half);
 }
 
-/// One sentence, by the rank that has the reason, and an end of all.
+/// One rank prints one sentence, and all end.
 #[test]
 fn failures_are_told_once() {
     let folder = digits("mpi-failures");
@@ -162,7 +162,10 @@ fn failures_are_told_once() {
     for (arguments, sentence) in [
         ("train --bogus", "error: unexpected argument '--bogus' found"),
         ("train --data nowhere", "error: cannot open nowhere: No such file"),
-        ("train --data digits --rho 7", "error: rho: 7.0 is not between 0 and 1"),
+        (
+            "train --data digits --rho 7",
+            "error: rho: expected a number from 1e-6 to 0.999999, got 7",
+        ),
         ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),
         ("train --data digits --out no/m", "error: cannot write no/m: No such file"),
         (shares, "error: rank 1 of 2: cannot open part-1.idx: No such file"),
@@ -179,7 +182,7 @@ fn failures_are_told_once() {
         assert_eq!(error.matches("error:").count(), 1, "{arguments}: {error}");
         assert!(error.contains(sentence), "{arguments}: {error}");
     }
-    // Other steps for the one than for the other.
+    // Different steps for the two ranks.
     let mut two = mpirun(path);
     two.args(["--quiet", "-n", "1", SAE, "train", "--data", "digits"]);
     two.args([":", "-n", "1", SAE, "train", "--data", "digits", "--steps", "7"]);
@@ -229,7 +232,7 @@ fn send(signal: &str, pid: u32) {
     assert!(sent.success());
 }
 
-/// Whichever dies, the job ends and says so, and the last checkpoint is whole.
+/// If any rank dies, mpirun reports it and ends the others, and the last checkpoint is valid.
 #[test]
 fn a_rank_that_dies() {
     let folder = digits("mpi-dies");
@@ -246,7 +249,7 @@ fn a_rank_that_dies() {
         assert!(error.contains(&format!("process rank {dies} ")), "{error}");
         assert!(error.contains("exited on signal 9"), "{error}");
         let checkpoint = sae::files::Checkpoint::load(path.join("c")).unwrap();
-        // A few steps more, by as many ranks, and by one.
+        // It is resumed by two ranks and by one process.
         for ranks in [2, 0] {
             let steps = checkpoint.steps() + 5;
             let arguments = format!(

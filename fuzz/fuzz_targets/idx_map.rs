@@ -2,14 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sae::data::Idx;
+use sae::data::Array;
 
 fuzz_target!(|bytes: &[u8]| {
     let path = std::env::temp_dir().join(format!("sae-fuzz-{}.idx", std::process::id()));
     std::fs::write(&path, bytes).expect("a folder for temporary files");
-    let memory = Idx::from_bytes(&path, bytes.to_vec());
-    for file in [Idx::open(&path), Idx::read(&path)] {
-        match (&file, &memory) {
+    let memory = Array::from_bytes(&path, bytes.to_vec());
+    for file in [Array::open(&path), Array::read(&path)] {
+        match (file, &memory) {
             (Ok(file), Ok(memory)) => {
                 assert_eq!(file.dims(), memory.dims());
                 assert_eq!(file.element_type(), memory.element_type());
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
                     let same = row.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits());
                     assert!(same);
                 }
-                file.unchanged().expect("nobody changes it");
+                sae::Samples::new(file, sae::Scaling::AsIs).unchanged().expect("nobody changes it");
             }
             (Err(_), Err(_)) => {}
             (file, memory) => panic!("{file:?}, but from memory {memory:?}"),

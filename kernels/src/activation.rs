@@ -1,4 +1,4 @@
-//! What a unit makes of its sum, and the derivative.
+//! Activation functions and their derivatives.
 
 use crate::math;
 use crate::simd::Simd;
@@ -17,11 +17,11 @@ pub enum Activation {
     LeakyRelu,
     /// z.
     Linear,
-    /// z cut to [0, 1], MATLAB's `satlin`.
+    /// z clamped to [0, 1], MATLAB's `satlin`.
     SaturatingLinear,
 }
 
-/// Slope of the leaky ReLU below 0.
+/// Derivative of the leaky ReLU below 0.
 pub const LEAK: f32 = 0.01;
 
 impl Activation {
@@ -66,7 +66,7 @@ impl Activation {
         }
     }
 
-    /// `gradient` * f'(z), with f' read off the activation a = f(z).
+    /// `gradient` * f'(z), with f' from the activation a = f(z).
     #[inline(always)]
     pub(crate) fn chain<S: Simd>(self, s: S, a: S::V, gradient: S::V) -> S::V {
         let (zero, one) = (s.splat(0.0), s.splat(1.0));

@@ -1,8 +1,9 @@
-//! Bytes, as images hold them, to numbers.
+//! Conversion of bytes, as images hold them, to numbers.
 
 use crate::simd::{Isa, Kernel, Simd};
 
-/// `out[i] = (bytes[i] - subtract) / divide`, `divide` not 0, rounded as plain Rust rounds it on every set.
+/// Scales bytes: `out[i] = (bytes[i] - subtract) / divide`, `divide` not 0, in the same bits on
+/// every set.
 ///
 /// # Panics
 /// The lengths differ.
@@ -22,7 +23,7 @@ pub fn scale_bytes(isa: Isa, bytes: &[u8], subtract: f32, divide: f32, out: &mut
     isa.run(Scale(bytes, subtract, divide, out));
 }
 
-/// Asks for bytes that will be read soon, which may be far away in memory.
+/// Prefetches bytes that will be read soon to the L1 cache.
 pub fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     for line in bytes.chunks(64) {

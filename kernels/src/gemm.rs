@@ -9,87 +9,32 @@
 //! | loop | over | by |
 //! | --- | --- | --- |
 //! | 4 | k | [`Simd::BLOCK_K`] (KC) |
-//! | 5 | columns of B | [`BLOCK_COLS`] (NC), where panels are kept for several row blocks |
-//! | 3 | rows of A | [`BLOCK_ROWS`] (MC) |
+//! | 5 | columns of B | `BLOCK_COLS` (NC), where panels are kept for several row blocks |
+//! | 3 | rows of A | `BLOCK_ROWS` (MC) |
 //! | 2 | strips of B | a tile's vectors (NR) |
 //! | 1 | tiles of A | a tile's rows (MR) |
 //!
 //! Loop 4 is outside of loop 5, unlike theirs: between blocks of k sums wait in the result, and
 //! most products of a training step have a single block of k.
 
+mod blocks;
 mod epilogue;
 mod library;
 mod pack;
 mod tile;
 
-use core::ops::Range;
-
+pub use blocks::Scratch;
 pub(crate) use epilogue::{At, Epilogue, Finish, Place, Store};
 
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
+use blocks::{
+    BLOCK_COLS, BLOCK_ROWS, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT, SPARSE_BLOCK_K,
+    chunks,
+};
 use epilogue::Region;
 use pack::{ASource, Active};
 use tile::{Copying, Output, Right, Steps, Tile};
-
-/// Maximum of [`Simd::BLOCK_K`].
-const MAX_BLOCK_K: usize = 1024;
-/// Longest block of k where zeros are skipped.
-const SPARSE_BLOCK_K: usize = 384;
-/// Rows of a row block: with a block of k of 384 it has 300 KiB, which half an L2 cache of 512 KiB
-/// to 1 MiB holds.
-const BLOCK_ROWS: usize = 192;
-/// A multiple of every tile's rows, and a divisor of [`BLOCK_ROWS`].
-const ROW_UNIT: usize = 24;
-/// Columns of B whose panels are kept while several row blocks pass over them: 1.5 MiB.
-const BLOCK_COLS: usize = 1024;
-/// Widest strip, in floats, of any instruction set.
-const MAX_STRIP: usize = 96;
-/// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
-const LONG_STRIDE: usize = 512;
-/// Floats of a cache line.
-const LINE: usize = 16;
-
-const PANEL_FLOATS: usize = MAX_BLOCK_K * (BLOCK_COLS + MAX_STRIP);
-/// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (MAX_BLOCK_K + LINE);
-/// Floats of a block of a weight gradient, 192 KiB: it stays in the L2 cache from the product to
-/// the optimizer's sweep.
-const GRADIENT_FLOATS: usize = 48 * 1024;
-/// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
-const ACTIVE_MASKS: usize = BLOCK_ROWS * SPARSE_BLOCK_K.div_ceil(32);
-/// Indices of scratch that lists of active k take: one for each tile of at least 4 rows, and one
-/// for all.
-const ACTIVE_LISTS: usize = (BLOCK_ROWS / 4 + 1) * (SPARSE_BLOCK_K + 1);
-
-/// Memory that a product works in; one for each thread.
-#[derive(Debug)]
-pub struct Scratch<'a> {
-    floats: &'a mut [f32],
-    indices: &'a mut [u32],
-}
-
-impl<'a> Scratch<'a> {
-    /// How many floats and how many indices it is made of, whatever the products' shapes.
-    pub const LENGTHS: (usize, usize) =
-        (PRODUCT_FLOATS + GRADIENT_FLOATS, ACTIVE_MASKS + ACTIVE_LISTS);
-
-    /// Takes memory for products, of any content.
-    ///
-    /// # Panics
-    /// A slice is shorter than [`Scratch::LENGTHS`].
-    pub fn new(floats: &'a mut [f32], indices: &'a mut [u32]) -> Self {
-        assert!(floats.len() >= Self::LENGTHS.0, "the floats of a scratch are too few");
-        assert!(indices.len() >= Self::LENGTHS.1, "the indices of a scratch are too few");
-        Scratch { floats, indices }
-    }
-
-    /// Scratch for products alone, and the floats for a block of a weight gradient.
-    pub(crate) fn split_gradient(&mut self) -> (Scratch<'_>, &mut [f32]) {
-        let (floats, gradient) = self.floats.split_at_mut(PRODUCT_FLOATS);
-        (Scratch { floats, indices: self.indices }, &mut gradient[..GRADIENT_FLOATS])
-    }
-}
 
 /// What a product multiplies.
 #[derive(Clone, Copy)]
@@ -141,7 +86,8 @@ impl Kernel for Product<'_, '_> {
         // Of few rows the tile of fewer may pad less.
         let pads_less = padded(S::SparseTile::ROWS) * 20 < padded(S::Tile::ROWS) * 19;
         if S::GEMM_BY_LIBRARY {
-            library::run(self);
+            let Operands { a, b, .. } = self.operands;
+            library::run(a, b, self.output, self.scratch);
         } else if S::HAS_SPARSE_TILE && (self.operands.skip_zeros || pads_less) {
             S::SparseTile::run(s, self);
         } else {
@@ -184,7 +130,7 @@ impl TileKernel for Product<'_, '_> {
                 // LOOP 3: rows of A that the L2 cache keeps.
                 for rows in chunks(m, block_rows) {
                     let (row, col) = (rows.start, cols.start);
-                    // SAFETY: the views' bounds hold, and whoever made the product vouches for
+                    // SAFETY: the views' bounds hold, and the maker of the product vouches for
                     // the output.
                     unsafe {
                         let (a, source) = pack::a::<S, R>(s, a.rows(rows), n, tiles);
@@ -200,12 +146,6 @@ impl TileKernel for Product<'_, '_> {
             }
         }
     }
-}
-
-/// Ranges that cover `0..total`, each of `size` but the last.
-#[inline(always)]
-fn chunks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..total).step_by(size.max(1)).map(move |start| start..total.min(start + size))
 }
 
 /// What loops 2 and 1 work on: rows of A and columns of B, along a block of k.
@@ -233,7 +173,7 @@ enum BSource<'a> {
     CopiedWhileRead,
     /// A copy, made for the row block before.
     PackedBefore,
-    /// A copy: columns are contiguous, or the strip is cut short.
+    /// A copy: columns are contiguous, or the strip is not full.
     Packed,
     /// A copy of the rows that any tile reads.
     PackedRows(&'a [u32]),

@@ -1,4 +1,4 @@
-//! What a reconstruction's error costs.
+//! The data term of the objective.
 
 use crate::activation::Activation;
 use crate::math;
@@ -27,14 +27,13 @@ impl Loss {
         }
     }
 
-    /// Whether it goes with this activation of the output.
+    /// Whether it can be used with this activation of the output layer.
     pub fn fits(self, activation: Activation) -> bool {
         self == Loss::SquaredError || activation == Activation::Sigmoid
     }
 
-    /// By what `a - x` is multiplied in the gradient: of (a - x)^2 by a, and of the cross-entropy
-    /// by z.
-    pub fn slope(self) -> f64 {
+    /// The factor of `a - x` in the gradient: of (a - x)^2 by a, and of the cross-entropy by z.
+    pub fn gradient_factor(self) -> f64 {
         match self {
             Loss::SquaredError => 2.0,
             Loss::CrossEntropy => 1.0,
@@ -42,13 +41,13 @@ impl Loss {
     }
 }
 
-/// The cross-entropy of a = sigmoid(z) against x, from z, which nothing cancels in:
-/// max(z, 0) - x z + ln(1 + e^-|z|).
+/// The cross-entropy of a = sigmoid(z) against x: max(z, 0) - x z + ln(1 + e^-|z|), from z, so that
+/// no digits cancel.
 #[inline(always)]
 pub(crate) fn cross_entropy<S: Simd>(s: S, z: S::V, x: S::V) -> S::V {
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     let small = math::exp(s, s.sub(zero, s.abs(z)));
-    // ln(1 + u), with what the addition rounded away given back.
+    // ln(1 + u), corrected by what the addition rounded away.
     let sum = s.add(one, small);
     let lost = s.sub(small, s.sub(sum, one));
     let softplus = s.add(math::ln(s, sum), s.div(lost, sum));

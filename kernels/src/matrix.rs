@@ -215,7 +215,7 @@ impl<'a> MatrixMut<'a> {
         self.unchecked_block(rows, cols)
     }
 
-    /// A block of the view; nobody else may use its numbers while it lives.
+    /// A block of the view; no other view may use its numbers while it lives.
     fn unchecked_block(&self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'a> {
         MatrixMut {
             data: self.at(rows.start, cols.start),
@@ -240,7 +240,8 @@ pub struct Division {
 }
 
 impl Division {
-    /// Divides `total` rows or columns. Of too few units for so many parts, fewer parts are made.
+    /// Divides `total` rows or columns. There are fewer parts than asked for where there are fewer
+    /// units.
     ///
     /// # Panics
     /// `unit` is 0.
@@ -269,7 +270,8 @@ enum Side {
     Columns,
 }
 
-/// A matrix divided into bands of rows or of columns, each of which one thread may take, once.
+/// A matrix divided into parts, bands of rows or of columns, each of which one thread may take,
+/// once.
 #[derive(Debug)]
 pub struct Parts<'a> {
     whole: MatrixMut<'a>,
@@ -289,7 +291,7 @@ impl<'a> Parts<'a> {
         Parts { whole, side, division, taken: [const { AtomicU64::new(0) }; MAX_PARTS / 64] }
     }
 
-    /// Bands of rows.
+    /// Divides into bands of rows.
     ///
     /// # Panics
     /// The division is of another length than the matrix has rows.
@@ -297,7 +299,7 @@ impl<'a> Parts<'a> {
         Self::new(whole, Side::Rows, division)
     }
 
-    /// Bands of columns.
+    /// Divides into bands of columns.
     ///
     /// # Panics
     /// The division is of another length than the matrix has columns.
@@ -305,10 +307,10 @@ impl<'a> Parts<'a> {
         Self::new(whole, Side::Columns, division)
     }
 
-    /// The band of this number.
+    /// The part of this number, counted from 0.
     ///
     /// # Panics
-    /// There is no such band, or it was taken before.
+    /// There is no such part, or it was taken before.
     pub fn take(&self, part: usize) -> MatrixMut<'_> {
         assert!(part < self.division.parts, "no such part");
         let bit = 1 << (part % 64);

@@ -98,7 +98,7 @@ impl Forward<'_> {
 /// to `losses` and `delta = scale e f'(z)`; for the cross-entropy, that of z is added to `losses`
 /// and `delta = scale e`, the activation being the sigmoid. Delta is added to `bias_gradient`. Both
 /// sums run in the samples' order. For the mean over n samples of d features the scale is
-/// [`Loss::slope`] / (n d).
+/// [`Loss::gradient_factor`] / (n d).
 #[derive(Debug)]
 pub struct OutputDelta<'a> {
     /// `[samples, inputs]`

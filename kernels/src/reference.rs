@@ -1,8 +1,9 @@
-//! The mathematics in plain loops: what every other kernel is tested against.
+//! The reference implementation: the mathematics in plain loops, which every other kernel is tested
+//! against.
 //!
-//! Nothing here is fast, and nothing is left to chance: every sum runs in the order its text gives.
-//! Matrices are row-major slices, their shapes come first. A slice of another length than its shape
-//! panics: the callers are tests. It serves them and may change in any version.
+//! Nothing here is fast, and every sum has one order, that of its text. Matrices are row-major
+//! slices, their shapes come first. A slice of another length than its shape panics. It is for tests
+//! and may change in any version.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -13,7 +14,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The two number types of the reference: `f32` to compare bits, `f64` to compare with the truth.
+/// The two number types of the reference: `f32` to compare bits, `f64` for exact values.
 #[allow(missing_docs)]
 pub trait Real:
     sealed::Sealed
@@ -83,7 +84,7 @@ fn chain<T: Real>(k: usize, factors: impl Fn(usize) -> (T, T)) -> T {
     (0..k).map(factors).fold(T::from_f64(0.0), |acc, (a, b)| a.mul_add(b, acc))
 }
 
-/// f(z). The leaky ReLU's slope below 0 is 0.01.
+/// f(z). The leaky ReLU is 0.01 z below 0.
 pub fn activation<T: Real>(kind: Activation, z: T) -> T {
     let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
     match kind {
@@ -96,7 +97,7 @@ pub fn activation<T: Real>(kind: Activation, z: T) -> T {
     }
 }
 
-/// f'(z), told from the activation a = f(z). At a kink it is the slope on the flatter side.
+/// f'(z), from the activation a = f(z). At a kink it is the smaller of both sides' derivatives.
 pub fn derivative<T: Real>(kind: Activation, a: T) -> T {
     let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
     match kind {
@@ -121,7 +122,7 @@ pub fn column_sums<T: Real>(rows: usize, cols: usize, a: &[T], out: &mut [T]) {
     }
 }
 
-/// `rho_hat` is cut to [`RHO_EPSILON`, 1 - `RHO_EPSILON`] wherever it divides.
+/// `rho_hat` is clamped to [`RHO_EPSILON`, 1 - `RHO_EPSILON`] wherever it divides.
 pub const RHO_EPSILON: f64 = 1e-6;
 
 fn clamp_rho_hat<T: Real>(rho_hat: T) -> T {
@@ -130,7 +131,7 @@ fn clamp_rho_hat<T: Real>(rho_hat: T) -> T {
 }
 
 /// KL(rho || rho_hat) of one unit: rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat)).
-/// 0 ln 0 = 0. For rho in \[0, 1\] and any rho_hat: it is cut, see [`RHO_EPSILON`].
+/// 0 ln 0 = 0. For rho in \[0, 1\] and any rho_hat: it is clamped, see [`RHO_EPSILON`].
 pub fn kl_value<T: Real>(rho: T, rho_hat: T) -> T {
     let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
     let rho_hat = clamp_rho_hat(rho_hat);
@@ -138,7 +139,7 @@ pub fn kl_value<T: Real>(rho: T, rho_hat: T) -> T {
     term(rho, rho_hat) + term(one - rho, one - rho_hat)
 }
 
-/// d KL / d rho_hat of one unit = -rho / rho_hat + (1 - rho) / (1 - rho_hat), rho_hat cut as in
+/// d KL / d rho_hat of one unit = -rho / rho_hat + (1 - rho) / (1 - rho_hat), rho_hat clamped as in
 /// [`kl_value`]. For d S / d a_ij divide by the number of samples.
 pub fn kl_gradient<T: Real>(rho: T, rho_hat: T) -> T {
     let one = T::from_f64(1.0);
@@ -233,21 +234,21 @@ pub struct Penalty {
     pub l1: f64,
 }
 
-/// What of the code layer's activations is kept; see [`crate::code`].
+/// Which of the code layer's activations are kept; see [`crate::sparse`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gate {
     /// All.
     Open,
-    /// So many of each sample, the largest.
+    /// The largest of each sample: their number.
     TopK(usize),
-    /// So many of a batch, the largest.
+    /// The largest of a batch: their number.
     BatchTopK(usize),
     /// Those above the unit's threshold, whose logarithm is a parameter, behind those of the
     /// layers.
     Jump {
-        /// Width of the band in which the threshold has a slope.
+        /// Width of the band in which the threshold has a gradient.
         bandwidth: f64,
-        /// Weight of L0, the activations kept of a sample.
+        /// Weight of L0, the active units per sample.
         l0: f64,
     },
 }
@@ -400,7 +401,7 @@ impl Net<'_> {
     }
 
     /// d E / d parameters, laid out like them, by backpropagation; what a gate keeps counts as
-    /// fixed, and thresholds learn as [`crate::code::threshold_gradient`] tells. Weight decay is in
+    /// fixed, and thresholds learn as [`crate::sparse::threshold_gradient`] defines. Weight decay is in
     /// it: give [`adam`] a `weight_decay` of 0.
     pub fn gradient(&self, params: &[f64], x: &[f64], n: usize) -> Vec<f64> {
         self.gradient_of(params, x, x, n)
@@ -410,7 +411,7 @@ impl Net<'_> {
     pub fn gradient_of(&self, params: &[f64], input: &[f64], x: &[f64], n: usize) -> Vec<f64> {
         let layers = self.forward(params, input, n);
         let last = layers.len() - 1;
-        let scale = self.loss.slope() / x.len() as f64;
+        let scale = self.loss.gradient_factor() / x.len() as f64;
         // d E / d a_l, from the last layer to the first.
         let pairs = layers[last].a.iter().zip(x);
         let mut upstream: Vec<f64> = pairs.map(|(a, x)| scale * (a - x)).collect();
@@ -427,8 +428,8 @@ impl Net<'_> {
                 for (i, (&z, g)) in pre.iter().zip(&delta).enumerate() {
                     let threshold = thresholds[i % units];
                     if (z - threshold).abs() < bandwidth / 2.0 {
-                        let slope = threshold * g + l0 / n as f64;
-                        of_thresholds[i % units] -= threshold / bandwidth * slope;
+                        let inside = threshold * g + l0 / n as f64;
+                        of_thresholds[i % units] -= threshold / bandwidth * inside;
                     }
                 }
             }

@@ -111,9 +111,9 @@ pub fn add_columns(activations: Matrix<'_>, sums: &mut [f32]) {
 /// What the gradient of a JumpReLU's thresholds takes from the settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jump {
-    /// Width of the band around a threshold in which the step counts as a slope.
+    /// Width of the band around a threshold in which the step function has a gradient.
     pub bandwidth: f32,
-    /// Weight of each activation that is not 0: that of L0 by the samples.
+    /// Weight of each activation that is not 0: that of L0 divided by the number of samples.
     pub l0: f32,
 }
 
@@ -140,8 +140,8 @@ pub fn threshold_gradient(
     for row in 0..pre.rows {
         let numbers = out.iter_mut().zip(pre.row(row)).zip(gradient.row(row));
         for (((out, &z), &g), &threshold) in numbers.zip(thresholds) {
-            let slope = threshold * g + jump.l0;
-            *out -= if (z - threshold).abs() < half { slope } else { 0.0 };
+            let inside = threshold * g + jump.l0;
+            *out -= if (z - threshold).abs() < half { inside } else { 0.0 };
         }
     }
     for (out, threshold) in out.iter_mut().zip(thresholds) {

@@ -3,20 +3,22 @@
 use crate::math;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Mean activations are cut to [`EPSILON`, 1 - `EPSILON`], for the value and the gradient alike.
+/// Mean activations are clamped to [`EPSILON`, 1 - `EPSILON`], for the value and the gradient alike.
 pub const EPSILON: f32 = 1e-6;
 
 /// What the sparsity penalties of a layer add to the gradient of each sample's activation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Penalty<'a> {
-    /// So much for each unit, `[units]`; see [`kl_gradient`].
+    /// What is added to the gradient of each unit, `[units]`; see [`kl_gradient`].
     pub units: Option<&'a [f32]>,
-    /// So much times the activation's sign, which is 0 at 0. (For L1: its weight by the samples.)
+    /// What is added times the activation's sign, which is 0 at 0: the weight of L1 divided by the
+    /// number of samples.
     pub l1: f32,
 }
 
 impl Penalty<'_> {
-    /// The gradient of activations `a` with the penalties' added; `units` is theirs of these units.
+    /// Adds the penalties to the gradient of the activations `a`; `units` is what [`Penalty::load`]
+    /// gives.
     #[inline(always)]
     pub(crate) fn add<S: Simd>(&self, s: S, gradient: S::V, units: S::V, a: S::V) -> S::V {
         let gradient = s.add(gradient, units);
@@ -28,7 +30,7 @@ impl Penalty<'_> {
         s.add(gradient, s.select(s.lt(zero, a), s.splat(self.l1), below))
     }
 
-    /// That of some units.
+    /// Loads what is added to the gradient of some units.
     ///
     /// # Safety
     /// `lanes` units begin at `unit`.
@@ -42,7 +44,7 @@ impl Penalty<'_> {
     }
 }
 
-/// The sum of |a|, in eight `f64` sums that take turns.
+/// The sum of |a|, in eight interleaved `f64` accumulators.
 pub fn l1_value(activations: &[f32]) -> f64 {
     let (eights, rest) = activations.as_chunks::<8>();
     let mut sums = [0.0; 8];
@@ -54,7 +56,7 @@ pub fn l1_value(activations: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|a| f64::from(a.abs())).sum::<f64>()
 }
 
-/// Column sums over `samples`, which are at least 1, become mean activations: `sums[j] /= samples`.
+/// Divides column sums by the number of samples, at least 1: `sums[j] /= samples`.
 pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
     struct Mean<'a>(f32, &'a mut [f32]);
     impl Kernel for Mean<'_> {
@@ -73,9 +75,10 @@ pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
     isa.run(Mean(samples as f32, sums));
 }
 
-/// The penalty's gradient for each unit: `weight * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`.
-/// With `weight = beta / n` it is what every sample's activation gets (shared by the n samples,
-/// of which rho_hat is the mean). Shapes: `rho_hat` and `gradient` `[units]`; rho in (0, 1).
+/// The gradient of KL for each unit: `weight * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`.
+///
+/// With `weight = beta / n` it is the gradient of each of the n activations of which rho_hat is the
+/// mean. Shapes: `rho_hat` and `gradient` `[units]`; rho in (0, 1).
 ///
 /// # Panics
 /// The lengths differ.
@@ -103,8 +106,10 @@ pub fn kl_gradient(isa: Isa, rho: f32, weight: f32, rho_hat: &[f32], gradient: &
     isa.run(Gradient(rho, weight, rho_hat, gradient));
 }
 
-/// The sum over units of KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) /
-/// (1 - rho_hat)), for rho in (0, 1) and `rho_hat[units]` (Ng, CS294A lecture notes, 2011). Terms are added in the units' order, in `f64`.
+/// The sum over units of KL(rho || rho_hat), for rho in (0, 1) and `rho_hat[units]`.
+///
+/// KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat)) (Ng, CS294A
+/// lecture notes, 2011). Terms are added in the units' order, in `f64`.
 pub fn kl_value(isa: Isa, rho: f32, rho_hat: &[f32]) -> f64 {
     struct Value<'a>(f32, &'a [f32]);
     impl Kernel for Value<'_> {

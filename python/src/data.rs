@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use sae::{
     Samples, Scaling,
-    data::{ElementType, Idx},
+    data::{Array, ElementType},
 };
 
 use crate::failure;
@@ -50,26 +50,28 @@ impl Data<'_> {
         match self {
             Data::Bytes(array) => {
                 let features = array.shape()[1];
-                Samples::from_shared_bytes(Held::new(array)?, features, own(Scaling::Byte))
+                Array::from_values::<u8>(Held::new(array)?, features)
+                    .map(|array| Samples::new(array, own(Scaling::Byte)))
             }
             Data::Values(array) => {
                 let features = array.shape()[1];
-                Samples::from_shared_values(Held::new(array)?, features, own(Scaling::AsIs))
+                Array::from_values::<f32>(Held::new(array)?, features)
+                    .map(|array| Samples::new(array, own(Scaling::AsIs)))
             }
             Data::File(path) => {
-                let idx = Idx::open(path).map_err(failure::of)?;
-                if let [count] = *idx.dims() {
+                let file = Array::open(path).map_err(failure::of)?;
+                if let [count] = *file.dims() {
                     return Err(PyValueError::new_err(format!(
                         "{}: {count} single numbers, labels perhaps; samples of several features \
                          were expected",
                         path.display()
                     )));
                 }
-                let usual = match idx.element_type() {
+                let usual = match file.element_type() {
                     ElementType::U8 => Scaling::Byte,
                     _ => Scaling::AsIs,
                 };
-                Ok(Samples::new(idx, own(usual)))
+                Ok(Samples::new(file, own(usual)))
             }
         }
         .map_err(failure::of)

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A trainer that begins, or goes on from a network's training, or from its weights alone.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
     let (isa, pool) = (isa()?, pool(plan.threads)?);
-    let builder = |settings| Trainer::builder(settings).isa(isa).pool(pool).patience(plan.patience());
+    let builder =
+        |settings| Trainer::builder(settings).isa(isa).pool(pool).patience(plan.patience());
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
         return builder(settings).build(samples).map_err(failure::of);
@@ -74,7 +75,7 @@ fn pretrain(
         let _ = note(told.map(drop));
         Ok(())
     };
-    let done = py.detach(|| trainer.pretrain_until(samples, steps, each, after));
+    let done = py.detach(|| trainer.pretrain(samples, steps, each, after));
     done.map_err(failure::of)?;
     Ok(stopped.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,4 +1,5 @@
-//! Holds the gradient against slopes of the objective: for who adds a penalty or ports a network.
+//! Checks the gradient against finite differences of the objective: for those who add a penalty or
+//! port a network.
 
 use sae_kernels::Loss;
 use sae_kernels::reference::{Gate, Net, Penalty};
@@ -9,45 +10,45 @@ use crate::network::layers::for_each_twin;
 use crate::settings::{Code, Corruption};
 use crate::training::trainer::Trainer;
 
-/// How far one block of parameters' gradient is off.
+/// The error of the gradient of one block of parameters.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BlockError {
     /// The block: `weights 0`, `biases 0`, `weights 1`, ….
     pub block: String,
-    /// Parameters of it that were looked at.
+    /// Parameters of it that were checked.
     pub checked: usize,
-    /// Largest |gradient - slope| by the larger of the two, or by a hundredth of the largest slope
-    /// of the block where both are smaller than that.
+    /// Largest relative error: |gradient - difference| by the larger of the two, or by a hundredth
+    /// of the block's largest difference where both are smaller than that.
     pub largest: f64,
-    /// The parameter, by its place in [`Autoencoder::parameters`].
+    /// The index of that parameter in [`Autoencoder::parameters`].
     pub at: usize,
 }
 
 impl Trainer {
-    /// The gradient of the objective on a batch `[batch, features]` against slopes, by central
-    /// differences, of the objective in `f64` and plain loops (`sae_kernels::reference`), for at
-    /// most so many parameters of each block, spread over it. Nothing is changed but what
+    /// Compares the gradient of the objective on a batch `[batch, features]` with central finite
+    /// differences of the reference implementation (`sae_kernels::reference`, in `f64`), for at most
+    /// `per_block` parameters of each block, spread over it. Nothing is changed but what
     /// [`Trainer::gradient_on`] changes.
     ///
-    /// Inputs are not corrupted; a JumpReLU's thresholds have no slope and are left out. At the
-    /// kink of an activation, or where a gate keeps another unit, a slope means nothing. It takes
-    /// two objectives in plain loops a parameter: try it on a small network.
+    /// Inputs are not corrupted; a JumpReLU's thresholds have no derivative and are left out. At
+    /// the kink of an activation, or where a sparse code keeps another unit, a difference means
+    /// nothing. It takes two evaluations of the reference for each parameter: use a small network.
     ///
     /// # Errors
     /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
-    /// means, whose gradient is not that of this objective, and with several ranks.
+    /// means, which have another gradient than this objective, and with several ranks.
     pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
         let settings = self.autoencoder().settings().clone();
         if settings.corruption != Corruption::None {
-            return Err(Error::setting("corruption", "a gradient check needs inputs as they are"));
+            return Err(Error::setting("corruption", "a gradient check needs uncorrupted inputs"));
         }
         if settings.rho_momentum > 0.0 {
-            let problem = "the gradient at a running mean is not that of the objective";
+            let problem = "with a running mean, the gradient is not that of the objective";
             return Err(Error::setting("rho_momentum", problem));
         }
         if self.ranks().is_some() {
-            let problem = "a gradient check wants the whole batch, of which a rank has a part";
+            let problem = "a gradient check needs the whole batch, of which a rank has a part";
             return Err(Error::setting("ranks", problem));
         }
         let (_, gradient) = self.gradient_on(batch)?;
@@ -56,7 +57,7 @@ impl Trainer {
         let objective = Objective::of(net, batch);
         let layers = net.layers();
         let mut parameters: Vec<f64> = net.parameters().iter().map(|&w| w.into()).collect();
-        // The place that moves with each.
+        // With tied weights, the index of the parameter that changes with each.
         let mut twins: Vec<usize> = (0..parameters.len()).collect();
         if settings.tied {
             for_each_twin(&layers, |here, there| (twins[here], twins[there]) = (there, here));
@@ -67,20 +68,20 @@ impl Trainer {
                 let count = range.len().min(per_block.max(1));
                 let places: Vec<usize> =
                     (0..count).map(|i| range.start + i * range.len() / count).collect();
-                let mut slopes = Vec::with_capacity(count);
+                let mut differences = Vec::with_capacity(count);
                 for &at in &places {
                     let both = [at, twins[at]];
-                    let moved = if twins[at] == at { &both[..1] } else { &both };
-                    slopes.push(objective.slope(&mut parameters, moved));
+                    let changed = if twins[at] == at { &both[..1] } else { &both };
+                    differences.push(objective.difference(&mut parameters, changed));
                 }
-                let floor = slopes.iter().fold(0.0, |most: f64, s| most.max(s.abs())) / 100.0;
+                let floor = differences.iter().fold(0.0, |max: f64, d| max.max(d.abs())) / 100.0;
                 let mut worst = (0.0, range.start);
-                for (&at, slope) in places.iter().zip(slopes) {
+                for (&at, difference) in places.iter().zip(differences) {
                     let have = f64::from(gradient[at]);
-                    let size = have.abs().max(slope.abs()).max(floor);
-                    let off = if size > 0.0 { (have - slope).abs() / size } else { 0.0 };
-                    if off > worst.0 || off.is_nan() {
-                        worst = (off, at);
+                    let size = have.abs().max(difference.abs()).max(floor);
+                    let error = if size > 0.0 { (have - difference).abs() / size } else { 0.0 };
+                    if error > worst.0 || error.is_nan() {
+                        worst = (error, at);
                     }
                 }
                 let block = format!("{name} {l}");
@@ -128,8 +129,8 @@ impl Objective {
         }
     }
 
-    /// By these parameters, moved together.
-    fn slope(&self, parameters: &mut [f64], moved: &[usize]) -> f64 {
+    /// The central difference by parameters that change together.
+    fn difference(&self, parameters: &mut [f64], changed: &[usize]) -> f64 {
         const STEP: f64 = 1e-5;
         let net = Net {
             sizes: &self.sizes,
@@ -141,9 +142,9 @@ impl Objective {
         };
         let n = self.batch.len() / self.sizes[0];
         let mut value = |by: f64| {
-            moved.iter().for_each(|&at| parameters[at] += by);
+            changed.iter().for_each(|&at| parameters[at] += by);
             let value = net.objective(parameters, &self.batch, n).total;
-            moved.iter().for_each(|&at| parameters[at] -= by);
+            changed.iter().for_each(|&at| parameters[at] -= by);
             value
         };
         (value(STEP) - value(-STEP)) / (2.0 * STEP)

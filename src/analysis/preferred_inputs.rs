@@ -1,5 +1,6 @@
-//! What each unit of a layer looks for: the input of a given length that excites it most (Ng, CS294A
-//! lecture notes on sparse autoencoders, for the first layer; Erhan et al. 2009 for deeper ones).
+//! Preferred inputs of units: the input of a given norm that maximizes a unit's pre-activation (Ng,
+//! CS294A lecture notes on sparse autoencoders, for the first layer; Erhan et al. 2009 for deeper
+//! ones).
 
 use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
 
@@ -9,19 +10,20 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::forward::{Input, LayerView, forward};
 use crate::network::layers::Layer;
 
-/// Steps uphill for units of the second layer and deeper, the first and the last by the length of
-/// the input.
+/// Steps of gradient ascent for units of the second layer and deeper.
 const STEPS: usize = 200;
-const LONGEST: f32 = 0.5;
-const SHORTEST: f32 = 1e-4;
+/// Length of the first step, relative to the norm of the input.
+const MAX_STEP: f32 = 0.5;
+/// Length of the last step, relative to the norm of the input.
+const MIN_STEP: f32 = 1e-4;
 
 impl Autoencoder {
-    /// For each unit of an encoder's layer (0 is the first) the input of length `norm` for which the
-    /// unit's sum, before its activation, is largest: `[units, features]`.
+    /// Finds the input of norm `norm` that maximizes the pre-activation of each unit of an encoder's
+    /// layer (0 is the first): `[units, features]`.
     ///
-    /// For the first layer these are its weights, scaled. For a deeper one they are found by climbing
-    /// from what they would be if all activations were linear, so they may be the nearest summit and
-    /// not the highest. All 0 for a unit that no input reaches.
+    /// For the first layer these are its weights, scaled. For a deeper one they are found by gradient
+    /// ascent from the solution for linear activations, so they may be local maxima. All 0 for a
+    /// unit that depends on no input.
     ///
     /// # Errors
     /// [`Error::Setting`] if the encoder has no such layer, or `norm` is not a positive number.
@@ -41,52 +43,52 @@ impl Autoencoder {
         }
         let layers = &self.layers()[..=layer];
         let units = layers[layer].outputs;
-        let mut climb = Climb { net: self, engine, layers, outputs: Vec::new() };
-        let mut inputs = climb.slopes(None);
+        let mut ascent = Ascent { net: self, engine, layers, outputs: Vec::new() };
+        let mut inputs = ascent.gradients(None);
         let features = inputs.len() / units;
-        inputs.chunks_mut(features).for_each(|input| set_length(input, norm));
+        inputs.chunks_mut(features).for_each(|input| set_norm(input, norm));
         if layer == 0 {
             return Ok(inputs);
         }
 
         let mut best = inputs.clone();
-        let mut heights = climb.heights(&inputs);
+        let mut maxima = ascent.pre_activations(&inputs);
         for step in 0..STEPS {
-            // Ever shorter, whether it went up or not: at a kink the steepest way may be a dead end.
-            let pace = LONGEST * (SHORTEST / LONGEST).powf(step as f32 / STEPS as f32);
-            let slopes = climb.slopes(Some(&inputs));
-            for (input, slope) in inputs.chunks_mut(features).zip(slopes.chunks(features)) {
-                let stride = pace * norm / length(slope).max(f32::MIN_POSITIVE);
-                input.iter_mut().zip(slope).for_each(|(x, slope)| *x += stride * slope);
-                set_length(input, norm);
+            // Ever shorter, whether the value rose or not: at a kink the gradient may lead nowhere.
+            let length = MAX_STEP * (MIN_STEP / MAX_STEP).powf(step as f32 / STEPS as f32);
+            let gradients = ascent.gradients(Some(&inputs));
+            for (input, gradient) in inputs.chunks_mut(features).zip(gradients.chunks(features)) {
+                let scale = length * norm / norm_of(gradient).max(f32::MIN_POSITIVE);
+                input.iter_mut().zip(gradient).for_each(|(x, g)| *x += scale * g);
+                set_norm(input, norm);
             }
-            let reached = climb.heights(&inputs);
-            for unit in (0..units).filter(|&unit| reached[unit] > heights[unit]) {
+            let values = ascent.pre_activations(&inputs);
+            for unit in (0..units).filter(|&unit| values[unit] > maxima[unit]) {
                 let row = unit * features..(unit + 1) * features;
                 best[row.clone()].copy_from_slice(&inputs[row]);
             }
-            heights.iter_mut().zip(reached).for_each(|(height, now)| *height = height.max(now));
+            maxima.iter_mut().zip(values).for_each(|(max, value)| *max = max.max(value));
         }
         Ok(best)
     }
 }
 
-/// One input a unit, `[units, features]`, passed through the first layers together.
-struct Climb<'a> {
+/// Gradient ascent from one input per unit, `[units, features]`, all together.
+struct Ascent<'a> {
     net: &'a Autoencoder,
     engine: &'a mut Engine,
     layers: &'a [Layer],
-    /// Of each layer, `[units, out]`.
+    /// The activations of each layer, `[units, out]`.
     outputs: Vec<Vec<f32>>,
 }
 
-impl Climb<'_> {
+impl Ascent<'_> {
     fn units(&self) -> usize {
         self.layers[self.layers.len() - 1].outputs
     }
 
-    /// Each unit's sum for its own input.
-    fn heights(&mut self, inputs: &[f32]) -> Vec<f32> {
+    /// Each unit's pre-activation for its own input.
+    fn pre_activations(&mut self, inputs: &[f32]) -> Vec<f32> {
         let units = self.units();
         self.outputs.clear();
         for (l, &layer) in self.layers.iter().enumerate() {
@@ -109,14 +111,15 @@ impl Climb<'_> {
         self.outputs[self.layers.len() - 1].iter().step_by(units + 1).copied().collect()
     }
 
-    /// The slope of each unit's sum by its own input; without inputs as if all layers were linear.
-    fn slopes(&mut self, inputs: Option<&[f32]>) -> Vec<f32> {
+    /// The gradient of each unit's pre-activation by its own input, `[units, features]`; without
+    /// inputs, that of a network of linear layers.
+    fn gradients(&mut self, inputs: Option<&[f32]>) -> Vec<f32> {
         let units = self.units();
         if let Some(inputs) = inputs {
-            self.heights(inputs);
+            self.pre_activations(inputs);
         }
-        let mut slopes = vec![0.0; units * units];
-        slopes.iter_mut().step_by(units + 1).for_each(|slope| *slope = 1.0);
+        let mut gradients = vec![0.0; units * units];
+        gradients.iter_mut().step_by(units + 1).for_each(|gradient| *gradient = 1.0);
         for (l, &layer) in self.layers.iter().enumerate().rev() {
             let mut below = vec![0.0; units * layer.inputs];
             let ones;
@@ -130,7 +133,7 @@ impl Climb<'_> {
             let isa = self.engine.isa;
             self.engine.scratch.with(0, |scratch| {
                 let hidden_delta = HiddenDelta {
-                    next: Matrix::new(&slopes, units, layer.outputs),
+                    next: Matrix::new(&gradients, units, layer.outputs),
                     weights: LayerView::new(&self.net.settings, &self.net.parameters, l, layer)
                         .weights,
                     activations: Matrix::new(values, units, layer.inputs),
@@ -141,21 +144,21 @@ impl Climb<'_> {
                 };
                 hidden_delta.run(isa, scratch);
             });
-            slopes = below;
+            gradients = below;
         }
-        slopes
+        gradients
     }
 }
 
-fn length(input: &[f32]) -> f32 {
+fn norm_of(input: &[f32]) -> f32 {
     let squares: f64 = input.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     squares.sqrt() as f32
 }
 
-/// Makes an input so long, unless it is 0.
-fn set_length(input: &mut [f32], norm: f32) {
-    let length = length(input);
-    if length > 0.0 {
-        input.iter_mut().for_each(|x| *x *= norm / length);
+/// Scales an input to a norm, unless it is 0.
+fn set_norm(input: &mut [f32], norm: f32) {
+    let now = norm_of(input);
+    if now > 0.0 {
+        input.iter_mut().for_each(|x| *x *= norm / now);
     }
 }

@@ -1,39 +1,40 @@
-//! Whether a code is useful: what a simple reader makes of it.
+//! Probes: how many labels simple classifiers read from codes.
 
 use sae_kernels::{Matrix, MatrixMut, gemm};
 
 use crate::compute::Engine;
 use crate::error::{Error, Result};
 
-/// How many of the test samples' labels are found from their codes, as shares from 0 to 1.
+/// The shares of the test samples whose labels are found from their codes, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Probe {
-    /// By a linear map, fitted to the training samples by least squares with a little ridge: the
-    /// class whose output is the largest.
+    /// By a linear classifier, fitted to the training samples by ridge regression: the class with
+    /// the largest output.
     pub linear: f64,
-    /// By the nearest training sample.
+    /// By the label of the nearest training sample (Euclidean).
     pub nearest: f64,
 }
 
 /// Codes of samples, `[samples, units]`, and a label for each.
 #[derive(Clone, Copy, Debug)]
 pub struct Labeled<'a> {
-    /// Row-major.
+    /// The codes, row-major.
     pub codes: &'a [f32],
-    /// One a sample.
+    /// One label per sample.
     pub labels: &'a [u8],
 }
 
-/// The ridge, by the mean of the codes' squares.
+/// The ridge, relative to the mean of the codes' squares.
 const RIDGE: f64 = 1e-4;
-/// Test samples whose distances are taken at a time.
+/// Test samples whose distances are computed at a time.
 const CHUNK: usize = 256;
 
-/// Reads labels from codes of so many units.
+/// Fits classifiers to the codes and labels of training samples, and tests them on others; a code has
+/// `units` numbers.
 ///
 /// # Errors
-/// [`Error::Shape`] if there are none, or not as many labels as codes.
+/// [`Error::Shape`] if there are no samples, or not as many labels as codes.
 pub fn probe(
     engine: &mut Engine,
     units: usize,
@@ -57,7 +58,7 @@ pub fn probe(
     Ok(Probe { linear, nearest })
 }
 
-/// c = a b, on one thread.
+/// The product c = a b, on one thread.
 fn product(engine: &Engine, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let (rows, cols) = (a.shape().0, b.shape().1);
     let mut c = vec![0.0; rows * cols];
@@ -66,7 +67,7 @@ fn product(engine: &Engine, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     c
 }
 
-/// Labels by least squares: (C^T C + r) W = C^T Y, with a column of ones for the biases, solved by
+/// The labels by ridge regression: (C^T C + r) W = C^T Y, with a column of ones for the biases, solved by
 /// Cholesky.
 fn linear(engine: &Engine, units: usize, training: Labeled<'_>, test: &[f32]) -> Vec<u8> {
     let width = units + 1;
@@ -75,8 +76,8 @@ fn linear(engine: &Engine, units: usize, training: Labeled<'_>, test: &[f32]) ->
     };
     let (codes, n) = (with_one(training.codes), training.labels.len());
     let classes = usize::from(training.labels.iter().copied().max().unwrap_or(0)) + 1;
-    let mut wanted = vec![0.0; n * classes];
-    for (row, &label) in wanted.chunks_mut(classes).zip(training.labels) {
+    let mut targets = vec![0.0; n * classes];
+    for (row, &label) in targets.chunks_mut(classes).zip(training.labels) {
         row[usize::from(label)] = 1.0;
     }
     let transposed = Matrix::new(&codes, n, width).transposed();
@@ -84,7 +85,7 @@ fn linear(engine: &Engine, units: usize, training: Labeled<'_>, test: &[f32]) ->
         .into_iter()
         .map(f64::from)
         .collect();
-    let right = product(engine, transposed, Matrix::new(&wanted, n, classes));
+    let right = product(engine, transposed, Matrix::new(&targets, n, classes));
     let mean = (0..width).map(|i| squares[i * width + i]).sum::<f64>() / width as f64;
     (0..width).for_each(|i| squares[i * width + i] += RIDGE * mean + f64::MIN_POSITIVE);
     let weights = solve(squares, &right, width, classes);
@@ -96,7 +97,7 @@ fn linear(engine: &Engine, units: usize, training: Labeled<'_>, test: &[f32]) ->
     outputs.chunks(classes).map(|row| largest(row) as u8).collect()
 }
 
-/// The place of the largest number, the first of equal ones.
+/// The index of the largest number, the first of equal ones.
 fn largest(row: &[f32]) -> usize {
     let better = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
     (0..row.len()).fold(0, better)
@@ -155,7 +156,7 @@ mod tests {
     use sae_kernels::Isa;
 
     #[test]
-    fn what_is_linear_is_read_and_what_is_near_is_found() {
+    fn linear_and_nearest_classifiers_find_the_labels() {
         let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(1));
         // Labels 0, 1, 2 along the first number; the second says nothing.
         let code =
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn solving_undoes_the_product() {
+    fn solving_inverts_the_product() {
         let a = vec![4.0, 1.0, 0.5, 1.0, 3.0, 0.2, 0.5, 0.2, 2.0];
         let x = [1.0, -2.0, 0.25, 3.0, -1.0, 0.5];
         let mut b = [0.0f32; 6];

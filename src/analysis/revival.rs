@@ -1,7 +1,10 @@
-//! Dead units, given a new start where the network does worst (Bricken et al. 2023).
+//! Revival of dead units (Bricken et al., *Towards monosemanticity*, 2023).
+
+use std::sync::PoisonError;
 
 use rand_pcg::rand_core::Rng;
 
+use crate::compute::divided;
 use crate::compute::random::{Stream, generator};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
@@ -10,21 +13,24 @@ use crate::ranks::lock;
 use crate::settings::Code;
 use crate::training::trainer::Trainer;
 
-/// Length of a revived unit's incoming weights, by the mean of those of living units: short, so that
-/// it disturbs little; but as long where only the largest activations are kept.
+/// Length of a revived unit's incoming weights, relative to the mean over the other units: short, so
+/// that it disturbs little.
 const INCOMING: f64 = 0.2;
+/// The same where only the largest activations are kept: a short one would never be among them.
 const INCOMING_AMONG_LARGEST: f64 = 1.0;
+/// The work on one feature's error, some 1 ns, in multiply-adds.
+const WORK: usize = 25;
 
 impl Trainer {
-    /// Gives units of the encoder's layers that are active in no sample (see
-    /// [`Activity::dead_units`](crate::analysis::Activity::dead_units)) a new start, and returns how many there
-    /// were.
+    /// Gives new weights to the units of the encoder's layers that are dead, that is, active in no
+    /// sample (see [`Activity::dead_units`](crate::analysis::Activity::dead_units)), and returns how
+    /// many there were.
     ///
-    /// For each a sample is drawn, with the probability of its squared reconstruction error,
-    /// squared. Its activations at the layer before become the direction of the unit's incoming
-    /// weights, short ones, with bias 0; where the decoder is one layer, the sample becomes the
-    /// direction of the outgoing weights, too. The optimizer's moments of all these begin again at 0.
-    /// Of several ranks, rank 0 does it for all.
+    /// For each dead unit a sample is drawn, with a probability proportional to the square of its
+    /// squared reconstruction error. Its activations at the layer before become the direction of the
+    /// unit's incoming weights, which are short, with bias 0; where the decoder is one layer, the
+    /// sample becomes the direction of the outgoing weights, too. The optimizer's moments of all
+    /// these are set to 0. Of several ranks, rank 0 does it for all.
     ///
     /// # Errors
     /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
@@ -32,7 +38,8 @@ impl Trainer {
     pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
         let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
         if self.is_sharded() {
-            let problem = "a rank cannot tell by its share of the data which units are dead in all";
+            let problem =
+                "a rank cannot tell from its shard of the data which units are dead in all";
             return Err(Error::setting("ranks", problem));
         }
         let leads = lock(&ranks).rank() == 0;
@@ -57,9 +64,9 @@ impl Trainer {
         let mut generator =
             generator(self.autoencoder().settings().seed, Stream::Revival, self.steps());
         for (layer, units) in dead.into_iter().enumerate() {
-            let chosen: Vec<usize> = units.iter().map(|_| draw(&mut generator, &weights)).collect();
-            let inputs = self.inputs_of(samples, layer, &chosen)?;
-            for (unit, (input, &sample)) in units.into_iter().zip(inputs.iter().zip(&chosen)) {
+            let drawn: Vec<usize> = units.iter().map(|_| draw(&mut generator, &weights)).collect();
+            let inputs = self.inputs_of(samples, layer, &drawn)?;
+            for (unit, (input, &sample)) in units.into_iter().zip(inputs.iter().zip(&drawn)) {
                 let mut features = vec![0.0; samples.features()];
                 samples.gather(sample, &mut features)?;
                 self.restart(layer, unit, input, &features);
@@ -77,26 +84,34 @@ impl Trainer {
         let d = samples.features();
         let mut errors = Vec::with_capacity(samples.len());
         let (engine, net) = self.parts();
-        net.for_chunks(engine, samples, false, |chunk| {
+        net.for_chunks(engine, samples, false, |engine, chunk| {
             let outputs = chunk.outputs.last().map_or(&[][..], |last| last);
-            for (x, a) in chunk.inputs.chunks(d).zip(outputs.chunks(d)) {
-                let squares = x.iter().zip(a).map(|(x, a)| f64::from(x - a) * f64::from(x - a));
-                errors.push(squares.sum());
-            }
+            let start = errors.len();
+            errors.resize(start + chunk.inputs.len() / d, 0.0);
+            let division = engine.divide(errors.len() - start, WORK * d);
+            let parts = divided(&mut errors[start..], 1, division);
+            engine.pool.run(division.parts(), |part, _| {
+                let mut errors = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+                for (sample, error) in division.range(part).zip(errors.iter_mut()) {
+                    let row = sample * d..(sample + 1) * d;
+                    let pairs = chunk.inputs[row.clone()].iter().zip(&outputs[row]);
+                    *error = pairs.map(|(x, a)| f64::from(x - a) * f64::from(x - a)).sum();
+                }
+            });
         })?;
         Ok(errors)
     }
 
-    /// What a layer sees of these samples.
+    /// The inputs of a layer for these samples.
     fn inputs_of(
         &mut self,
         samples: &Samples,
         layer: usize,
-        chosen: &[usize],
+        drawn: &[usize],
     ) -> Result<Vec<Vec<f32>>> {
-        let mut inputs = Vec::with_capacity(chosen.len());
+        let mut inputs = Vec::with_capacity(drawn.len());
         let mut row = vec![0.0; samples.features()];
-        for &sample in chosen {
+        for &sample in drawn {
             samples.gather(sample, &mut row)?;
             if layer == 0 {
                 inputs.push(row.clone());
@@ -104,13 +119,14 @@ impl Trainer {
             }
             let one = Samples::from_values(row.clone(), row.len())?;
             let (engine, net) = self.parts();
-            net.for_chunks(engine, &one, false, |chunk| {
+            net.for_chunks(engine, &one, false, |_, chunk| {
                 inputs.push(chunk.outputs[layer - 1].clone())
             })?;
         }
         Ok(inputs)
     }
 
+    /// Gives a unit its new weights.
     fn restart(&mut self, l: usize, unit: usize, input: &[f32], sample: &[f32]) {
         let settings = self.autoencoder().settings().clone();
         let layers = self.autoencoder().layers();
@@ -147,14 +163,14 @@ impl Trainer {
     }
 }
 
-/// The direction of some numbers, at this length; zeros stay zeros.
+/// Numbers scaled to this length; zeros stay zeros.
 fn scaled(numbers: &[f32], length: f64) -> Vec<f32> {
     let have = numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     let factor = if have > 0.0 { (length / have) as f32 } else { 0.0 };
     numbers.iter().map(|x| x * factor).collect()
 }
 
-/// A place, with the probability of its weight.
+/// Draws an index, with a probability proportional to its weight.
 fn draw(generator: &mut impl Rng, weights: &[f64]) -> usize {
     let all: f64 = weights.iter().sum();
     let mut left = (generator.next_u64() >> 11) as f64 / 2f64.powi(53) * all;

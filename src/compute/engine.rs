@@ -1,6 +1,7 @@
-//! What computes: an instruction set, a pool of threads, and for each thread the memory that a
-//! product works in.
+//! The engine that computes: an instruction set, a pool of threads, and for each thread the memory
+//! that a product works in.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use sae_kernels::matrix::MAX_PARTS;
 use sae_kernels::{Division, Isa, MatrixMut, Parts, Scratch};
 
-use crate::compute::ThreadPool;
+use crate::compute::pool::ThreadPool;
 
-/// Below this many multiply-adds a thread's part is not worth the hand-over (some 0.3 us, the
-/// time of 5 000 multiply-adds; a tenth of that is lost at most).
-const LEAST_PART: usize = 50_000;
+/// The minimum of multiply-adds that is worth the hand-over to a thread (some 0.3 us, the time of
+/// 5 000 multiply-adds; a tenth of that is lost at most).
+const MIN_PART: usize = 50_000;
 
 /// An instruction set and the threads that use it.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Scratches {
 }
 
 impl Engine {
-    /// The threads of a pool, with an instruction set.
+    /// Makes an engine of an instruction set and the threads of a pool.
     pub fn new(isa: Isa, pool: ThreadPool) -> Self {
         let (floats, indices) = Scratch::LENGTHS;
         let scratch = || Mutex::new((vec![0.0; floats], vec![0; indices]));
@@ -50,7 +51,7 @@ impl Engine {
         self.isa
     }
 
-    /// The threads.
+    /// Number of threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }
@@ -58,7 +59,7 @@ impl Engine {
     /// Divides `units` columns or rows, each worth `work` multiply-adds, among the threads, in
     /// whole vectors.
     pub(crate) fn divide(&self, units: usize, work: usize) -> Division {
-        let worth = (units * work / LEAST_PART).max(1);
+        let worth = (units * work / MIN_PART).max(1);
         Division::new(units, self.isa.lanes().max(8), self.pool.threads().min(worth))
     }
 
@@ -77,7 +78,23 @@ impl Engine {
     }
 }
 
-/// One row of numbers, divided as the columns of a matrix are.
+/// Divides a slice that has `width` elements for each of the divided rows or columns.
+pub(crate) fn divided<T>(
+    slice: &mut [T],
+    width: usize,
+    division: Division,
+) -> Vec<Mutex<&mut [T]>> {
+    let mut rest = slice;
+    let part = |part| {
+        let length = division.range(part).len() * width;
+        let (own, others) = mem::take(&mut rest).split_at_mut(length);
+        rest = others;
+        Mutex::new(own)
+    };
+    (0..division.parts()).map(part).collect()
+}
+
+/// Divides one row of numbers, as the columns of a matrix are divided.
 pub(crate) fn row_parts(row: &mut [f32], division: Division) -> Parts<'_> {
     let cols = row.len();
     Parts::columns(MatrixMut::new(row, 1, cols), division)

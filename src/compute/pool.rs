@@ -1,8 +1,8 @@
-//! A persistent pool of threads that share the parts of one piece of work after another.
+//! A persistent pool of threads that share one job after another.
 //!
-//! The caller works too. Workers that are asleep or not scheduled are never waited for: a part
-//! is claimed by whoever comes first, and the caller ends when every part is done and no worker is
-//! inside. So a machine with more threads than cores slows down, but does not collapse.
+//! The caller works, too. Workers that are asleep or not scheduled are never waited for: a task is
+//! claimed by the first thread that is free, and the caller returns when every task is done and no
+//! worker is in the job. So more threads than cores are slower, but work.
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use sync::{Arc, JoinHandle, hint, thread};
 
-/// The standard library's, or those of a checker that tries every order of events
+/// The standard library's primitives, or those of a checker that tries every order of events
 /// (`scripts/loom.sh`).
 mod sync {
     #[cfg(not(loom))]
@@ -28,24 +28,24 @@ mod sync {
     };
 }
 
-/// `(part, thread)`
+/// Computes a task: `(task, thread)`.
 type Body<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// The lowest bits of `state` count the workers inside; then whether parts may be claimed; then
-/// the number of the job.
+/// The bit of `state` that says that tasks may be claimed. The bits above it are the number of the job.
 const OPEN: u64 = 1 << 31;
+/// The bits of `state` that count the workers in the job.
 const INSIDE: u64 = OPEN - 1;
 
-/// Turns of a worker's spinning before it parks: some 100 microseconds, longer than the serial
-/// stretches between the phases of a step.
+/// Iterations that a worker spins before it parks: some 100 microseconds, longer than the serial
+/// code between the phases of a step.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 4_000 };
 
 struct Shared {
     state: AtomicU64,
-    /// Points to the caller's `Body` while the job is open or a worker is inside.
+    /// Points to the caller's `Body` while the job is open or a worker is in it.
     body: AtomicPtr<()>,
     next: AtomicUsize,
-    parts: AtomicUsize,
+    tasks: AtomicUsize,
     parked: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
@@ -53,7 +53,7 @@ struct Shared {
     begun: std::sync::atomic::AtomicUsize,
 }
 
-/// Threads that wait for work, the caller's own included.
+/// A pool of threads, the caller's included.
 pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -65,26 +65,26 @@ impl std::fmt::Debug for ThreadPool {
     }
 }
 
-/// Cores that this process may use (affinity and cgroup quota respected).
+/// Number of cores that this process may use, affinity and cgroup quota respected.
 pub fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl ThreadPool {
-    /// A pool of `threads` threads, but no more than [`available_threads`]: more would only wait
-    /// for each other.
+    /// Makes a pool of `threads` threads, but at most [`available_threads`]: more would only wait for
+    /// each other.
     pub fn new(threads: usize) -> Self {
         Self::exactly(threads.min(available_threads()))
     }
 
-    /// A pool of `threads` threads, even where they are more than the cores. Threads that the
-    /// system refuses are done without.
+    /// Makes a pool of `threads` threads, even where they are more than the cores. If the system
+    /// refuses some, there are fewer.
     pub fn exactly(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             body: AtomicPtr::new(std::ptr::null_mut()),
             next: AtomicUsize::new(0),
-            parts: AtomicUsize::new(0),
+            tasks: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -102,38 +102,36 @@ impl ThreadPool {
                 Err(_) => break,
             }
         }
-        // What a thread allocates as it begins is over before the first work.
+        // A thread allocates as it begins: wait, so that no job sees it.
         while !cfg!(loom) && shared.begun.load(Ordering::Relaxed) < workers.len() {
             thread::yield_now();
         }
         ThreadPool { shared, workers }
     }
 
-    /// Threads, the caller's included.
+    /// Number of threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Calls `body(part, thread)` for every part, shared among the threads, and returns when all
-    /// are done. No two calls at a time have the same `thread`.
+    /// Calls `body(task, thread)` for every task from 0 to `tasks - 1`, shared among the threads, and
+    /// returns when all are done. No two calls at a time have the same `thread`.
     ///
     /// # Panics
     /// A call panicked.
-    pub fn run(&mut self, parts: usize, body: impl Fn(usize, usize) + Sync) {
-        if parts <= 1 || self.workers.is_empty() {
-            for part in 0..parts {
-                body(part, 0);
-            }
+    pub fn run(&mut self, tasks: usize, body: impl Fn(usize, usize) + Sync) {
+        if tasks <= 1 || self.workers.is_empty() {
+            (0..tasks).for_each(|task| body(task, 0));
             return;
         }
         let shared = &*self.shared;
         let body: Body<'_> = &body;
         shared.body.store((&raw const body).cast_mut().cast(), Ordering::Relaxed);
-        shared.parts.store(parts, Ordering::Relaxed);
+        shared.tasks.store(tasks, Ordering::Relaxed);
         shared.next.store(0, Ordering::Relaxed);
         let job = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) << 32;
-        // Sequentially consistent, as is the worker's going to sleep: either it sees the job or
-        // this sees that it sleeps.
+        // Sequentially consistent, as `sleep` is: either the worker sees the job or this sees that it
+        // sleeps.
         shared.state.store(job | OPEN, Ordering::SeqCst);
         if shared.parked.load(Ordering::SeqCst) > 0 {
             for worker in &self.workers {
@@ -142,12 +140,12 @@ impl ThreadPool {
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| shared.claim(body, 0)));
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut turns = 0;
+        let mut spins = 0;
         while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
-            turns += 1;
-            if turns < SPINS { hint::spin_loop() } else { thread::yield_now() }
+            spins += 1;
+            if spins < SPINS { hint::spin_loop() } else { thread::yield_now() }
         }
-        // Taken in any case: the next job must not find it.
+        // Reset in any case: the next job must not find it.
         let panicked = shared.panicked.swap(false, Ordering::Relaxed);
         if let Err(panic) = outcome {
             resume_unwind(panic);
@@ -159,30 +157,30 @@ impl ThreadPool {
 impl Shared {
     fn claim(&self, body: Body<'_>, thread: usize) {
         loop {
-            let part = self.next.fetch_add(1, Ordering::Relaxed);
-            if part >= self.parts.load(Ordering::Relaxed) {
+            let task = self.next.fetch_add(1, Ordering::Relaxed);
+            if task >= self.tasks.load(Ordering::Relaxed) {
                 return;
             }
-            body(part, thread);
+            body(task, thread);
         }
     }
 
     fn work(&self, thread: usize) {
         let mut done = 0;
-        let mut turns = 0;
+        let mut spins = 0;
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if state & OPEN == 0 || state >> 32 == done {
-                turns += 1;
-                if turns < SPINS {
+                spins += 1;
+                if spins < SPINS {
                     hint::spin_loop();
                 } else {
                     self.sleep(done);
                 }
                 continue;
             }
-            turns = 0;
-            // Inside only while the job is open: after that the body may be gone.
+            spins = 0;
+            // A worker enters only while the job is open: after that the body may be gone.
             let entered = self.state.compare_exchange_weak(
                 state,
                 state + 1,
@@ -195,7 +193,7 @@ impl Shared {
             done = state >> 32;
             let body = self.body.load(Ordering::Relaxed).cast_const().cast::<Body<'_>>();
             // SAFETY: `run` stored the address of a live `Body` before it opened the job, and does
-            // not return before this thread has left.
+            // not return before this thread has left the job.
             #[allow(unsafe_code)]
             let body = unsafe { *body };
             if catch_unwind(AssertUnwindSafe(|| self.claim(body, thread))).is_err() {
@@ -235,22 +233,22 @@ mod every_order {
     use super::sync::atomic::{AtomicUsize, Ordering};
     use super::*;
 
-    /// Tries every order of events, but for those with more preemptions than a fault needs.
+    /// Tries every order of events with at most three preemptions.
     fn model(f: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(f);
     }
 
-    /// Every part of every job runs once, and before `run` returns.
+    /// Every task of every job runs once, and before `run` returns.
     #[test]
     fn jobs_one_after_another() {
         model(|| {
             let mut pool = ThreadPool::exactly(2);
             for _ in 0..2 {
                 let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
-                pool.run(2, |part, _| {
-                    counts[part].fetch_add(1, Ordering::Relaxed);
+                pool.run(2, |task, _| {
+                    counts[task].fetch_add(1, Ordering::Relaxed);
                 });
                 let counts = counts.map(|count| count.into_inner());
                 assert_eq!(counts, [1, 1]);
@@ -258,21 +256,21 @@ mod every_order {
         });
     }
 
-    /// What a part wrote is seen after `run` returns, without more.
+    /// What a task wrote is seen after `run` returns, without further synchronization.
     #[test]
     fn results_are_seen() {
         model(|| {
             let mut pool = ThreadPool::exactly(2);
             let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
             struct Shared<'a>(&'a [loom::cell::UnsafeCell<u32>; 2]);
-            // SAFETY: each part has a cell of its own, and the checker looks.
+            // SAFETY: each task has a cell of its own, and loom checks that.
             #[allow(unsafe_code)]
             unsafe impl Sync for Shared<'_> {}
             let shared = Shared(&cells);
             for round in 1..3 {
-                pool.run(2, |part, _| {
+                pool.run(2, |task, _| {
                     let Shared(cells) = &shared;
-                    cells[part].with_mut(|cell| {
+                    cells[task].with_mut(|cell| {
                         // SAFETY: as above.
                         #[allow(unsafe_code)]
                         unsafe {
@@ -281,20 +279,20 @@ mod every_order {
                     });
                 });
             }
-            // SAFETY: nobody is at work.
+            // SAFETY: no job is running.
             #[allow(unsafe_code)]
             let sums = cells.map(|cell| cell.with(|cell| unsafe { *cell }));
             assert_eq!(sums, [3, 3]);
         });
     }
 
-    /// Nobody is left behind, asleep or not, when the pool goes.
+    /// Every worker ends, asleep or not, when the pool is dropped.
     #[test]
-    fn a_team_that_never_worked() {
+    fn a_pool_without_a_job() {
         model(|| drop(ThreadPool::exactly(2)));
     }
 
-    /// A part that panics, in either thread, ends its job and no other.
+    /// A task that panics, in either thread, ends its job and no other.
     #[test]
     fn a_panic() {
         let mut builder = loom::model::Builder::new();
@@ -302,17 +300,17 @@ mod every_order {
         builder.check(|| {
             let mut pool = ThreadPool::exactly(2);
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                // (Unlike `panic!` it prints nothing, thousands of times.)
-                pool.run(2, |part, _| {
-                    if part == 1 {
+                // Unlike `panic!`, it does not print, which would be thousands of times.
+                pool.run(2, |task, _| {
+                    if task == 1 {
                         resume_unwind(Box::new(()))
                     }
                 });
             }));
             assert!(outcome.is_err());
             let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
-            pool.run(2, |part, _| {
-                counts[part].fetch_add(1, Ordering::Relaxed);
+            pool.run(2, |task, _| {
+                counts[task].fetch_add(1, Ordering::Relaxed);
             });
             assert_eq!(counts.map(|count| count.into_inner()), [1, 1]);
         });

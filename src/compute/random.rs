@@ -1,9 +1,9 @@
-//! Random streams: every use of the seed has a generator of its own.
+//! Random streams: every use of the seed has its own generator.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-/// Which use of the seed a generator serves; each has a stream of its own.
+/// What a generator is for; each use has its own stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stream {
     Weights = 1,
@@ -12,16 +12,16 @@ pub(crate) enum Stream {
     Revival = 4,
 }
 
-/// The generator of a stream; `part` numbers the epochs, say.
-pub(crate) fn generator(seed: u64, stream: Stream, part: u64) -> Pcg64 {
+/// The generator of a stream for an epoch or step, `number`.
+pub(crate) fn generator(seed: u64, stream: Stream, number: u64) -> Pcg64 {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..16].copy_from_slice(&part.to_le_bytes());
+    bytes[8..16].copy_from_slice(&number.to_le_bytes());
     bytes[16..24].copy_from_slice(&(stream as u64).to_le_bytes());
     Pcg64::from_seed(bytes)
 }
 
-/// A whole number below `bound`, all equally likely (Lemire 2019).
+/// Draws a whole number below `bound`, all equally likely (Lemire 2019).
 pub(crate) fn below(generator: &mut Pcg64, bound: u32) -> u32 {
     let unbiased_from = bound.wrapping_neg() % bound;
     loop {

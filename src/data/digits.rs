@@ -2,12 +2,16 @@
 //!
 //! A digit is a few pen strokes through control points. Two ways of writing it are blended, the
 //! points shaken, the whole bent, slanted and turned, and the strokes inked with a soft edge into
-//! the middle 20x20 pixels, centred by mass as MNIST is. Only `+ - * /`, `sqrt` and comparisons
+//! the middle 20x20 pixels, centered by mass as MNIST is. Only `+ - * /`, `sqrt` and comparisons
 //! touch floats, which IEEE 754 rounds the same everywhere, so a seed gives the same bytes on
 //! every machine.
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
+
+mod strokes;
+
+use strokes::{FAMILIES, Family};
 
 /// Height and width of an image.
 pub const SIDE: usize = 28;
@@ -25,7 +29,7 @@ pub struct Digits {
     pub labels: Vec<u8>,
 }
 
-/// Draws `samples` digits; `threads` only changes the time.
+/// Draws `samples` digits; `threads` changes only the time.
 ///
 /// Sample `i` depends on `seed` and `i` alone, so fewer samples are a prefix of more.
 pub fn draw(samples: usize, seed: u64, threads: usize) -> Digits {
@@ -37,7 +41,7 @@ pub fn draw(samples: usize, seed: u64, threads: usize) -> Digits {
         }
     };
     if threads <= 1 {
-        // (A scope of threads leaves something behind for the calling one, of which valgrind speaks.)
+        // No thread scope: valgrind reports what it leaves allocated for the calling thread.
         write(0, &mut images, &mut labels);
         return Digits { images, labels };
     }
@@ -51,166 +55,37 @@ pub fn draw(samples: usize, seed: u64, threads: usize) -> Digits {
     Digits { images, labels }
 }
 
-/// Control points of a stroke, `100 * x + y` in hundredths of the digit's height, `y` down. The
-/// pen passes through them on a smooth curve; a point given twice is a corner.
-type Stroke = &'static [u16];
-
-/// Ways of writing a digit that agree in strokes and points, so that any two can be blended.
-struct Family {
-    /// How often it is used, relative to the digit's other families.
-    weight: u32,
-    ways: &'static [&'static [Stroke]],
-}
-
-/// Families of each digit.
-#[rustfmt::skip]
-const FAMILIES: [&[Family]; 10] = [
-    &[Family { weight: 4, ways: &[
-        &[&[5000, 2508, 635, 668, 2897, 6097, 8566, 8632, 6805, 4502]],
-        &[&[6204, 3510, 1438, 1070, 2898, 5893, 8062, 8428, 6602, 3810]],
-        &[&[7614, 4200, 1422, 560, 2294, 5299, 8476, 9340, 8416, 6204]],
-        &[&[4004, 1820, 645, 1080, 3599, 6690, 8860, 8625, 6000, 3218]],
-        &[&[5202, 4010, 3035, 2868, 3896, 5498, 6870, 7035, 6408, 5000]],
-        &[&[5810, 2614, 240, 472, 3092, 6692, 9870, 9936, 7210, 4610]]]},
-    Family { weight: 1, ways: &[
-        &[&[6612, 4002, 1224, 660, 2696, 6096, 8666, 8430, 6206, 3604, 2816]],
-        &[&[4422, 3406, 1426, 662, 3098, 6692, 9058, 8222, 5802, 4210, 5226]],
-        &[&[7804, 5008, 2226, 1060, 2494, 5498, 7870, 8236, 7012, 4804, 3606]]]}],
-    &[
-        Family { weight: 10, ways: &[
-            &[&[5000, 5035, 5070, 5099]], &[&[5400, 5235, 4870, 4299]],
-            &[&[4600, 5233, 5366, 4799]], &[&[4700, 4733, 5166, 5699]]]},
-        Family { weight: 1, ways: &[
-            &[&[2522, 4212, 5500, 5500, 5550, 5399]], &[&[3814, 4608, 5200, 5200, 5450, 5099]]]},
-        Family { weight: 1, ways: &[
-            &[&[2822, 4214, 5500, 5500, 5550, 5399], &[2099, 5299, 8598]],
-            &[&[4012, 4608, 5200, 5200, 5050, 4899], &[2699, 4899, 7499]]]},
-    ],
-    &[
-        Family { weight: 3, ways: &[
-            &[&[1522, 3503, 6503, 7825, 6452, 3682, 1296, 484, 2076, 4688, 7096, 9586]],
-            &[&[1012, 3600, 6010, 6632, 5658, 3486, 1698, 888, 2280, 4690, 7498, 9896]],
-            &[&[2226, 4206, 6802, 8618, 7644, 4674, 1490, 276, 1864, 4478, 6494, 9098]],
-            &[&[1240, 2612, 5802, 8022, 6454, 3484, 1496, 690, 2084, 4290, 6894, 9878]]]},
-        Family { weight: 3, ways: &[
-            &[&[1225, 3204, 6202, 8022, 7048, 4076, 1099, 1099, 4598, 9097]],
-            &[&[2014, 4002, 6604, 7826, 6256, 3682, 896, 896, 4292, 8298]],
-            &[&[818, 3602, 7010, 7434, 5660, 3282, 1492, 1492, 5294, 9886]],
-            &[&[1836, 2412, 5400, 7816, 7442, 4472, 1694, 1694, 5099, 9298]]]},
-    ],
-    &[
-        Family { weight: 3, ways: &[
-            &[&[1512, 4200, 7510, 7432, 4046, 4046, 7256, 8278, 5299, 1090]],
-            &[&[1806, 4602, 7012, 6630, 3644, 3644, 6648, 7672, 5496, 1498]],
-            &[&[820, 3602, 6606, 7226, 4450, 4450, 7062, 7284, 4299, 684]],
-            &[&[2010, 5000, 8008, 8030, 3040, 3040, 7246, 9070, 6098, 896]]]},
-        Family { weight: 2, ways: &[
-            &[&[1214, 4200, 7210, 6832, 4646, 3650, 4446, 7456, 8080, 4899, 892]],
-            &[&[2008, 5002, 7614, 7034, 4448, 3444, 5044, 7252, 7876, 5298, 1694]]]},
-        Family { weight: 1, ways: &[
-            &[&[1004, 4203, 7802, 7802, 5824, 4040, 4040, 7652, 7882, 4899, 890]]]},
-    ],
-    &[
-        Family { weight: 4, ways: &[
-            &[&[1402, 830, 1252, 3258, 6054, 8448], &[8200, 7735, 7170, 6699]],
-            &[&[2404, 1428, 454, 2862, 6056, 9446], &[7406, 7235, 6670, 6299]],
-            &[&[1010, 630, 846, 2652, 5248, 7840], &[8804, 8436, 8070, 7899]],
-            &[&[3000, 1826, 650, 2654, 5854, 9054], &[6622, 6448, 6074, 5699]]]},
-        Family { weight: 2, ways: &[
-            &[&[6500, 4028, 860, 860, 4660, 9558], &[6601, 6734, 6668, 6499]],
-            &[&[5802, 3632, 1066, 1066, 4668, 8866], &[6214, 6042, 6070, 6099]]]},
-        Family { weight: 3, ways: &[
-            &[&[1205, 832, 1852, 4850, 7230, 8204, 8204, 7650, 6899]],
-            &[&[2202, 1226, 1046, 3850, 7040, 8414, 8414, 7456, 6698]]]},
-    ],
-    &[
-        Family { weight: 3, ways: &[
-            &[&[2703, 2322, 1843, 1843, 4638, 7452, 7678, 5099, 890], &[2703, 5603, 9200]],
-            &[&[3208, 2626, 2246, 2246, 4846, 6860, 6684, 4099, 696], &[3208, 6004, 8402]],
-            &[&[3002, 2820, 2438, 2438, 5444, 7262, 6686, 3899, 488], &[3404, 6606, 9802]]]},
-        Family { weight: 2, ways: &[
-            &[&[9002, 5802, 2804, 2804, 2224, 1844, 1844, 4638, 7254, 7280, 4699, 892]],
-            &[&[8406, 6206, 3808, 3808, 3026, 2442, 2442, 5046, 6660, 6482, 4098, 1096]]]},
-        Family { weight: 2, ways: &[
-            &[&[8804, 5403, 2814, 2836, 5650, 6874, 4498, 890]],
-            &[&[9802, 6802, 4212, 3236, 5254, 5678, 3296, 492]]]},
-    ],
-    &[Family { weight: 1, ways: &[
-        &[&[6200, 3818, 1648, 1278, 3499, 6692, 7670, 5656, 3066, 1786]],
-        &[&[4600, 3022, 1850, 1480, 3298, 5692, 6276, 4868, 2878, 2090]],
-        &[&[7802, 4610, 1640, 874, 3498, 7290, 8262, 5846, 2858, 1278]],
-        &[&[3000, 2024, 1250, 1278, 3499, 6692, 7270, 5460, 3068, 1680]],
-        &[&[7000, 5220, 3048, 2076, 3298, 5696, 7276, 6462, 4270, 2688]],
-        &[&[5800, 3020, 1050, 1482, 4499, 8092, 9072, 7062, 4670, 3486]]]}],
-    &[
-        Family { weight: 4, ways: &[
-            &[&[808, 4206, 8504, 8504, 6438, 4870, 4099]],
-            &[&[1012, 4014, 7606, 7606, 6840, 6072, 5699]],
-            &[&[614, 4004, 8202, 8202, 7030, 4666, 3098]]]},
-        Family { weight: 2, ways: &[
-            &[&[824, 1608, 4606, 7402, 8014, 6246, 4674, 3899]],
-            &[&[1430, 1814, 4208, 7006, 7824, 7050, 6276, 5899]],
-            &[&[1008, 2212, 4610, 7204, 7420, 5846, 3872, 2698]]]},
-        Family { weight: 1, ways: &[
-            &[&[828, 1206, 1206, 4406, 8204, 8204, 6638, 5270, 4699]],
-            &[&[1420, 1410, 1410, 4012, 7408, 7408, 7240, 6672, 6299]]]},
-        Family { weight: 1, ways: &[
-            &[&[808, 4206, 8504, 8504, 6438, 4870, 4099], &[3052, 5650, 8246]],
-            &[&[1406, 4208, 8002, 8002, 6238, 5070, 4499], &[3844, 5846, 7646]]]},
-    ],
-    &[
-        Family { weight: 4, ways: &[
-            &[&[7412, 4800, 2215, 3238, 6256, 7680, 5099, 2284, 3658, 6238, 7814]],
-            &[&[6606, 4202, 2618, 3640, 5458, 6282, 4299, 2486, 3660, 5836, 6812]],
-            &[&[8220, 5602, 2814, 3036, 5654, 6878, 4098, 1284, 2860, 6040, 8418]],
-            &[&[7010, 5002, 3414, 3832, 6248, 8274, 5499, 1884, 3454, 5634, 7016]]]},
-        Family { weight: 1, ways: &[
-            &[&[5046, 2630, 3404, 6402, 7624, 5246, 2664, 2290, 5499, 8084, 7058, 4646]],
-            &[&[5250, 3634, 4008, 6204, 7426, 5248, 2066, 1890, 4499, 6684, 6460, 5048]]]},
-    ],
-    &[
-        Family { weight: 4, ways: &[
-            &[&[7616, 5002, 2018, 1642, 4250, 6834, 7812, 7738, 7070, 6499]],
-            &[&[7010, 4604, 2618, 2436, 4242, 6230, 7212, 7240, 6670, 5898]],
-            &[&[8410, 5200, 1422, 1046, 4054, 7038, 8412, 7644, 6074, 4299]],
-            &[&[6612, 4602, 2422, 2044, 4048, 6232, 7020, 7246, 7474, 7699]]]},
-        Family { weight: 1, ways: &[
-            &[&[7614, 4802, 1820, 2044, 4650, 7034, 7814, 7844, 7278, 4699, 1288]],
-            &[&[7208, 5000, 2614, 2434, 4642, 6630, 7414, 7048, 5880, 3496, 1094]]]},
-    ],
-];
-
 /// A bend of the paper: shifts of a 4x4 grid of nodes, blended smoothly in between.
 type Bend = [[[f32; 2]; 4]; 4];
 
-/// A stretch of pen path in pixels with the pen's radius at both ends.
+/// A straight piece of the pen's path, in pixels, with the pen's radius at both ends.
 struct Piece {
     from: [f32; 2],
     to: [f32; 2],
     radius: [f32; 2],
 }
 
-/// The chance behind one image.
+/// The random numbers behind one image.
 struct Hand(Pcg64Mcg);
 
 impl Hand {
     fn new(seed: u64, index: u64) -> Self {
-        // Mixed twice, so that neighbouring seeds and indices share nothing.
+        // Mixed twice, so that neighboring seeds and indices share nothing.
         let low = mix(mix(seed) ^ index);
         Hand(Pcg64Mcg::new(u128::from(mix(low)) << 64 | u128::from(low)))
     }
 
-    /// Evenly from 0 to `n - 1`.
+    /// A whole number from 0 to `n - 1`, all equally likely.
     fn below(&mut self, n: u32) -> u32 {
         (((self.0.next_u64() >> 32) * u64::from(n)) >> 32) as u32
     }
 
-    /// Evenly between `low` and `high`.
+    /// A number between `low` and `high`, uniformly distributed.
     fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * ((self.0.next_u64() >> 40) as f32 / (1u32 << 24) as f32)
     }
 
-    /// Nearly Gaussian about 0 with the given deviation, never more than 3.5 times it.
+    /// A nearly Gaussian number of mean 0 and the given deviation, at most 3.5 times it.
     fn about(&mut self, deviation: f32) -> f32 {
         let bits = self.0.next_u64();
         let sum: u64 = (0..4).map(|i| bits >> (16 * i) & 0xffff).sum();
@@ -285,7 +160,7 @@ impl Hand {
         pieces
     }
 
-    /// Scales the path to the middle 20x20 pixels, ink included, and centres it by mass.
+    /// Scales the path to the middle 20x20 pixels, ink included, and centers it by mass.
     fn fit(&mut self, pieces: &mut [Piece]) {
         let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
         let (mut mass, mut sum, mut thick) = (0.0, [0.0; 2], 0.0f32);
@@ -305,9 +180,9 @@ impl Hand {
         let shift = [middle + self.about(0.3), middle + self.about(0.3)];
         for piece in pieces {
             for k in 0..2 {
-                let centre = sum[k] / mass.max(0.1);
-                piece.from[k] = (piece.from[k] - centre) * scale + shift[k];
-                piece.to[k] = (piece.to[k] - centre) * scale + shift[k];
+                let center = sum[k] / mass.max(0.1);
+                piece.from[k] = (piece.from[k] - center) * scale + shift[k];
+                piece.to[k] = (piece.to[k] - center) * scale + shift[k];
             }
         }
     }
@@ -368,7 +243,7 @@ fn trace(
             continue;
         }
         let (before, after) = (points[i.saturating_sub(1)], points[(i + 2).min(last)]);
-        // A cubic whose inner control points follow the neighbours: Catmull-Rom as Bezier.
+        // A cubic whose inner control points follow the neighbors: Catmull-Rom as Bezier.
         let at = |t: f32| {
             let s = 1.0 - t;
             place(std::array::from_fn(|k| {
@@ -424,86 +299,4 @@ fn mix(value: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_do_not_matter() {
-        let one = draw(101, 3, 1);
-        for threads in [0, 2, 3, 64, 1000] {
-            assert_eq!(one, draw(101, 3, threads));
-        }
-        assert_eq!(draw(0, 3, 3), Digits { images: vec![], labels: vec![] });
-    }
-
-    #[test]
-    fn fewer_are_a_prefix() {
-        let (few, many) = (draw(100, 5, 2), draw(200, 5, 2));
-        assert_eq!(few.images, many.images[..100 * PIXELS]);
-        assert_eq!(few.labels, many.labels[..100]);
-        assert_ne!(few, draw(100, 6, 2));
-    }
-
-    #[test]
-    fn bytes_are_the_recorded_ones() {
-        let digits = draw(1000, 1, 2);
-        // FNV-1a.
-        let hash =
-            digits.images.iter().chain(&digits.labels).fold(0xcbf2_9ce4_8422_2325, |h, b| {
-                (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
-        assert_eq!(hash, 0x6b3d_2001_1d0d_b8df, "{hash:#018x}");
-    }
-
-    #[test]
-    fn ink_is_about_as_sparse_as_in_mnist() {
-        let digits = draw(2000, 2, 2);
-        let pixels = digits.images.len() as f64;
-        let inked = digits.images.iter().filter(|v| **v > 0).count() as f64 / pixels;
-        assert!((0.17..0.22).contains(&inked), "{inked}");
-        let mean = digits.images.iter().map(|v| f64::from(*v)).sum::<f64>() / pixels / 255.0;
-        assert!((0.11..0.15).contains(&mean), "{mean}");
-        for image in digits.images.chunks(PIXELS) {
-            let inked = image.iter().filter(|v| **v > 0).count();
-            assert!((20..400).contains(&inked), "{inked}");
-        }
-    }
-
-    #[test]
-    fn border_is_almost_empty() {
-        let digits = draw(2000, 4, 2);
-        let edge = |i: usize| i == 0 || i == SIDE - 1;
-        let on_border =
-            |(i, v): &(usize, &u8)| **v > 0 && (edge(i % SIDE) || edge(i % PIXELS / SIDE));
-        let inked = digits.images.iter().enumerate().filter(on_border).count();
-        assert!(inked < 1000, "{inked} of {}", 2000 * 4 * (SIDE - 1));
-    }
-
-    #[test]
-    fn every_label_is_about_as_frequent() {
-        let labels = draw(5000, 7, 2).labels;
-        for digit in 0..10 {
-            let count = labels.iter().filter(|l| **l == digit).count();
-            assert!((400..600).contains(&count), "{count} of {digit}");
-        }
-        assert!(labels.iter().all(|l| *l < 10));
-    }
-
-    #[test]
-    fn ways_of_a_family_can_be_blended() {
-        let corners = |stroke: &[u16]| {
-            (0..stroke.len()).map(|i| i > 0 && stroke[i] == stroke[i - 1]).collect::<Vec<_>>()
-        };
-        for family in FAMILIES.iter().copied().flatten() {
-            for way in family.ways {
-                assert_eq!(way.len(), family.ways[0].len());
-                for (stroke, model) in way.iter().zip(family.ways[0]) {
-                    assert_eq!(corners(stroke), corners(model), "{stroke:?}");
-                }
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use sae_kernels::Activation;
 
-use super::samples::{Samples, Scaling};
+use crate::data::samples::{Samples, Scaling};
 use crate::error::Result;
 use crate::settings::{Optimizer, Settings};
 
@@ -71,6 +71,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::array::Array;
 
     fn numbers() -> Samples {
         Samples::from_values(vec![0.5; 40], 4).unwrap()
@@ -81,7 +82,7 @@ mod tests {
         let fitted = Settings::default().fitted_to(&numbers());
         assert_eq!(fitted.layers, [4, 300, 30, 300, 4]);
         assert_eq!((fitted.output_activation, fitted.batch), (Activation::Linear, 60));
-        let bytes = Samples::from_shared_bytes(vec![7u8; 40], 4, Scaling::Byte).unwrap();
+        let bytes = Samples::new(Array::from_values(vec![7u8; 40], 4).unwrap(), Scaling::Byte);
         let lbfgs = Settings { optimizer: Optimizer::Lbfgs { memory: 5 }, ..fitted };
         let fitted = lbfgs.fitted_to(&bytes);
         assert_eq!((fitted.output_activation, fitted.batch), (Activation::Sigmoid, 10));

@@ -2,11 +2,11 @@
 
 use crate::compute::random::{Stream, below, generator};
 
-/// Shuffled epochs without replacement. The samples left at the end of an epoch begin the next
-/// batch, which the new epoch fills; a batch longer than the data goes through several epochs.
+/// Batches from shuffled epochs, without replacement. The samples left at the end of an epoch begin
+/// the next batch, which the new epoch fills; a batch longer than the data spans several epochs.
 ///
-/// The whole state is `(seed, epoch, position)`: an epoch's order is drawn from the seed and its
-/// number.
+/// The whole state is `(seed, epoch, position)`: an epoch's order is drawn from the seed and the
+/// number of the epoch.
 #[derive(Clone, Debug)]
 pub struct Order {
     order: Vec<u32>,
@@ -16,19 +16,19 @@ pub struct Order {
 }
 
 impl Order {
-    /// The first epoch of so many samples, from 1 to 2^32 - 1.
+    /// Begins the first epoch of `samples` samples.
     ///
     /// # Panics
-    /// There are none or too many.
+    /// Unless there are 1 to 2^32 - 1 samples.
     pub fn new(samples: usize, seed: u64) -> Self {
         let count = u32::try_from(samples).expect("at most 2^32 - 1 samples");
         assert!(count > 0, "batches of no samples");
-        let mut batches = Order { order: (0..count).collect(), seed, epoch: 0, position: 0 };
-        batches.shuffle();
-        batches
+        let mut order = Order { order: (0..count).collect(), seed, epoch: 0, position: 0 };
+        order.shuffle();
+        order
     }
 
-    /// Fisher and Yates, from the order 0, 1, 2 ….
+    /// Draws the epoch's order by Fisher and Yates, from the order 0, 1, 2, ....
     fn shuffle(&mut self) {
         let mut generator = generator(self.seed, Stream::Order, self.epoch);
         for (at, sample) in self.order.iter_mut().enumerate() {
@@ -40,7 +40,7 @@ impl Order {
         }
     }
 
-    /// Fills `batch` with the samples of the next batch, counted from 0.
+    /// Fills `batch` with the indices of the next batch's samples.
     pub fn next(&mut self, batch: &mut [u32]) {
         let mut filled = 0;
         while filled < batch.len() {
@@ -57,15 +57,15 @@ impl Order {
         }
     }
 
-    /// Epochs begun before this one, and samples of this one that were given out.
+    /// The number of the epoch, from 0, and the samples of it that were given out.
     pub fn position(&self) -> (u64, usize) {
         (self.epoch, self.position)
     }
 
-    /// Goes to a place that [`Order::position`] told.
+    /// Continues at a place that [`Order::position`] returned.
     ///
     /// # Panics
-    /// An epoch has no such position.
+    /// If an epoch has no such position.
     pub fn seek(&mut self, epoch: u64, position: usize) {
         assert!(position <= self.order.len(), "an epoch has no such position");
         self.epoch = epoch;

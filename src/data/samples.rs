@@ -1,28 +1,29 @@
-//! A data set as the network sees it: scaled `f32` samples, gathered row by row from the file.
+//! A data set as the network sees it: scaled `f32` samples, gathered row by row from an array.
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use sae_kernels::{Isa, convert};
 
-use crate::data::idx::{ElementType, Idx};
+use crate::data::array::Array;
+use crate::data::element::ElementType;
 use crate::error::{Error, Result};
 
-/// How a file's numbers become features: `(value - subtract) / divide`.
+/// How an array's numbers become features: `(value - subtract) / divide`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Scaling {
-    /// A byte over 255, so [0, 1].
+    /// Bytes divided by 255: [0, 1].
     Byte,
-    /// As it stands in the file.
+    /// Numbers as they are.
     AsIs,
-    /// The least value over all the data to 0, the greatest to 1.
+    /// The smallest number of all the data becomes 0, the largest 1.
     MinMax {
-        /// The least.
+        /// The smallest number.
         min: f32,
-        /// The greatest.
+        /// The largest number.
         max: f32,
     },
     /// Mean 0 and standard deviation 1 over all the data.
@@ -35,28 +36,24 @@ pub enum Scaling {
 }
 
 impl Scaling {
-    /// Min-max scaling fitted to a file.
-    pub fn fit_min_max(idx: &Idx) -> Self {
+    /// Fits min-max scaling to an array.
+    pub fn fit_min_max(array: &Array) -> Self {
         let (mut min, mut max) = (f32::INFINITY, f32::NEG_INFINITY);
-        each_row(idx, |row| {
-            for &value in row {
-                min = min.min(value);
-                max = max.max(value);
-            }
+        each_number(array, |value| {
+            min = min.min(value);
+            max = max.max(value);
         });
         Scaling::MinMax { min, max }
     }
 
-    /// Mean-deviation scaling fitted to a file.
-    pub fn fit_mean_deviation(idx: &Idx) -> Self {
+    /// Fits mean-deviation scaling to an array.
+    pub fn fit_mean_deviation(array: &Array) -> Self {
         let (mut sum, mut squares) = (0.0, 0.0);
-        each_row(idx, |row| {
-            for &value in row {
-                sum += f64::from(value);
-                squares += f64::from(value) * f64::from(value);
-            }
+        each_number(array, |value| {
+            sum += f64::from(value);
+            squares += f64::from(value) * f64::from(value);
         });
-        let count = (idx.samples() * idx.features()) as f64;
+        let count = (array.samples() * array.features()) as f64;
         let mean = sum / count;
         let deviation = (squares / count - mean * mean).max(0.0).sqrt();
         Scaling::MeanDeviation { mean: mean as f32, deviation: deviation as f32 }
@@ -77,158 +74,80 @@ impl Scaling {
         let (subtract, divide) = self.constants();
         subtract.is_finite() && divide.is_finite()
     }
-
-    /// A file's number as a feature. Constant data (nothing to divide by) becomes 0.
-    pub fn apply(self, value: f32) -> f32 {
-        let (subtract, divide) = self.constants();
-        if divide == 0.0 { 0.0 } else { (value - subtract) / divide }
-    }
 }
 
-fn check_whole(count: usize, features: usize) -> Result<()> {
-    if features > 0 && count > 0 && count.is_multiple_of(features) {
-        return Ok(());
-    }
-    Err(Error::Shape(format!("{count} numbers are not one or more samples of {features} features")))
-}
-
-fn each_row(idx: &Idx, mut f: impl FnMut(&[f32])) {
-    let mut row = vec![0.0; idx.features()];
-    for sample in 0..idx.samples() {
-        idx.read_row(sample, &mut row);
-        f(&row);
-    }
-}
-
-/// Numbers in memory, whoever owns them. They are asked for once a row, not once a number.
-type Shared<T> = Box<dyn AsRef<[T]> + Send + Sync>;
-
-enum Source {
-    Idx(Idx),
-    Bytes { bytes: Shared<u8>, features: usize },
-    Values { values: Shared<f32>, features: usize },
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, count, features) = match self {
-            Source::Idx(idx) => return idx.fmt(f),
-            Source::Bytes { bytes, features } => ("u8", (**bytes).as_ref().len(), features),
-            Source::Values { values, features } => ("f32", (**values).as_ref().len(), features),
-        };
-        write!(f, "Memory({} x {features} {kind})", count / features)
+fn each_number(array: &Array, mut f: impl FnMut(f32)) {
+    let mut row = vec![0.0; array.features()];
+    for sample in 0..array.samples() {
+        array.read_row(sample, &mut row);
+        row.iter().for_each(|&value| f(value));
     }
 }
 
 /// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
 #[derive(Clone, Debug)]
 pub struct Samples {
-    source: Arc<Source>,
+    array: Arc<Array>,
     scaling: Scaling,
-    /// What scales bytes; every set gives the same bits.
-    isa: Isa,
-    /// Rows of the source, if not all in their order.
-    chosen: Option<Arc<[u32]>>,
+    /// Rows of the array, if not all in their order.
+    rows: Option<Arc<[u32]>>,
 }
 
 impl Samples {
-    /// Opens an IDX file of bytes, scaled to [0, 1].
+    /// Opens an IDX or NumPy file of bytes, scaled to [0, 1].
     ///
     /// # Errors
-    /// Those of [`Idx::open`]; and a file of another type needs [`Samples::new`] with a scaling.
-    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
-        let idx = Idx::open(path)?;
-        if idx.element_type() != ElementType::U8 {
+    /// Those of [`Array::open`]; and a file of another type needs [`Samples::new`] with a scaling.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let array = Array::open(path)?;
+        if array.element_type() != ElementType::U8 {
             let problem = format!(
                 "elements are {}, and only u8 has a usual scaling; choose one: as is, min-max or mean-deviation",
-                idx.element_type()
+                array.element_type()
             );
-            return Err(Error::format(idx.path(), Some(2), problem));
+            return Err(Error::format(array.path(), Some(2), problem));
         }
-        Ok(Self::new(idx, Scaling::Byte))
+        Ok(Self::new(array, Scaling::Byte))
     }
 
-    /// The samples of a file under a scaling.
-    pub fn new(idx: Idx, scaling: Scaling) -> Self {
-        Self::of(Source::Idx(idx), scaling)
+    /// The samples of an array under a scaling.
+    pub fn new(array: Array, scaling: Scaling) -> Self {
+        Samples { array: Arc::new(array), scaling, rows: None }
     }
 
-    /// Samples in memory, row-major `[samples, features]`, as they are.
+    /// Samples in memory, row-major `[samples, features]`, as they are. ([`Array::from_values`] takes
+    /// other types and memory that others own, [`Samples::new`] with a scaling.)
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is none or the last is not whole.
+    /// [`Error::Shape`] unless they are one or more whole samples.
     pub fn from_values(values: Vec<f32>, features: usize) -> Result<Self> {
-        Self::from_shared_values(values, features, Scaling::AsIs)
+        Ok(Self::new(Array::from_values(values, features)?, Scaling::AsIs))
     }
 
-    /// Samples in memory that another owns, row-major `[samples, features]`, without a copy: an
-    /// `Arc<[f32]>`, or a type that holds another language's array. Its slice has to be the same at
-    /// every call, in length and content, as long as these samples or a clone of them live.
-    ///
-    /// # Errors
-    /// As for [`Samples::from_values`].
-    pub fn from_shared_values(
-        values: impl AsRef<[f32]> + Send + Sync + 'static,
-        features: usize,
-        scaling: Scaling,
-    ) -> Result<Self> {
-        check_whole(values.as_ref().len(), features)?;
-        Ok(Self::of(Source::Values { values: Box::new(values), features }, scaling))
-    }
-
-    /// As [`Samples::from_shared_values`], of bytes: the features are what a file of the same bytes
-    /// has under that scaling.
-    ///
-    /// # Errors
-    /// As for [`Samples::from_values`].
-    pub fn from_shared_bytes(
-        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
-        features: usize,
-        scaling: Scaling,
-    ) -> Result<Self> {
-        check_whole(bytes.as_ref().len(), features)?;
-        Ok(Self::of(Source::Bytes { bytes: Box::new(bytes), features }, scaling))
-    }
-
-    fn of(source: Source, scaling: Scaling) -> Self {
-        Samples { source: Arc::new(source), scaling, isa: Isa::detect(), chosen: None }
-    }
-
-    /// How many there are.
+    /// Number of samples.
     pub fn len(&self) -> usize {
-        match (&self.chosen, &*self.source) {
-            (Some(chosen), _) => chosen.len(),
-            (None, Source::Idx(idx)) => idx.samples(),
-            (None, Source::Bytes { bytes, features }) => (**bytes).as_ref().len() / features,
-            (None, Source::Values { values, features }) => (**values).as_ref().len() / features,
-        }
+        self.rows.as_ref().map_or(self.array.samples(), |rows| rows.len())
     }
 
-    /// Whether there is none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Features of a sample.
     pub fn features(&self) -> usize {
-        match &*self.source {
-            Source::Idx(idx) => idx.features(),
-            Source::Bytes { features, .. } | Source::Values { features, .. } => *features,
-        }
+        self.array.features()
     }
 
-    /// Rows and columns of a sample, if its file says that it is an image.
+    /// Rows and columns of a sample, if its array has three dimensions, as images have.
     pub fn image(&self) -> Option<(usize, usize)> {
-        match &*self.source {
-            Source::Idx(idx) => match idx.dims() {
-                [_, rows, cols] => Some((*rows, *cols)),
-                _ => None,
-            },
-            Source::Bytes { .. } | Source::Values { .. } => None,
+        match self.array.dims() {
+            [_, rows, cols] => Some((*rows, *cols)),
+            _ => None,
         }
     }
 
-    /// The scaling.
+    /// How the numbers are scaled.
     pub fn scaling(&self) -> Scaling {
         self.scaling
     }
@@ -236,99 +155,83 @@ impl Samples {
     /// The first `samples` of these, and the rest held out.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless both parts have a sample.
+    /// [`Error::Setting`] unless both have a sample.
     pub fn split(&self, samples: usize) -> Result<(Self, Self)> {
         if samples == 0 || samples >= self.len() {
-            let problem = format!("{samples} of {} samples leave one part empty", self.len());
+            let problem = format!("{samples} of {} samples leave one side empty", self.len());
             return Err(Error::setting("holdout", problem));
         }
-        if u32::try_from(self.len()).is_err() {
-            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
-        }
-        let row = |at: usize| self.chosen.as_ref().map_or(at as u32, |chosen| chosen[at]);
-        let part = |range: std::ops::Range<usize>| Samples {
-            chosen: Some(range.map(row).collect()),
-            ..self.clone()
+        let subset = |range: std::ops::Range<usize>| {
+            let rows = range.map(|sample| self.row_of(sample) as u32).collect();
+            Samples { rows: Some(rows), ..self.clone() }
         };
-        Ok((part(0..samples), part(samples..self.len())))
+        Ok((subset(0..samples), subset(samples..self.len())))
     }
 
-    /// Checks that a mapped file is still what it was when it was opened.
+    /// Checks that a mapped file is still as it was opened.
     ///
     /// # Errors
-    /// Those of [`Idx::unchanged`].
+    /// [`Error::Format`] if the file's length or modification time has changed; [`Error::Io`] if
+    /// the system does not tell.
     pub fn unchanged(&self) -> Result<()> {
-        match &*self.source {
-            Source::Idx(idx) => idx.unchanged(),
-            Source::Bytes { .. } | Source::Values { .. } => Ok(()),
-        }
+        self.array.unchanged()
     }
 
-    /// A sample's row of the source.
-    fn source_row(&self, sample: usize) -> usize {
-        self.chosen.as_ref().map_or(sample, |chosen| chosen[sample] as usize)
+    /// A sample's row of the array.
+    fn row_of(&self, sample: usize) -> usize {
+        self.rows.as_ref().map_or(sample, |rows| rows[sample] as usize)
     }
 
-    /// The source, if it is of bytes.
-    fn bytes(&self) -> Option<&[u8]> {
-        match &*self.source {
-            Source::Idx(idx) => idx.as_u8(),
-            Source::Bytes { bytes, .. } => Some((**bytes).as_ref()),
-            Source::Values { .. } => None,
-        }
-    }
-
-    /// Asks for a sample's bytes, which will be gathered soon.
+    /// Asks for the memory of a sample of bytes, which will be gathered soon.
     pub(crate) fn prefetch(&self, sample: usize) {
-        let row = self.source_row(sample);
-        if let Some(all) = self.bytes() {
-            convert::prefetch(&all[row * self.features()..][..self.features()]);
+        if self.array.element_type() == ElementType::U8 {
+            convert::prefetch(self.array.row_bytes(self.row_of(sample)));
         }
     }
 
     /// Copies a sample, scaled, to `out[features]`.
     ///
     /// # Errors
-    /// A feature is not finite.
+    /// A feature is not finite, or the environment variable `SAE_ISA` names a set that there is
+    /// not.
     ///
     /// # Panics
     /// There is no such sample, or `out` has another length.
     pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
-        let row = self.source_row(sample);
-        let features = self.features();
-        if let Some(all) = self.bytes() {
-            let row_bytes = &all[row * features..][..features];
-            let (subtract, divide) = self.scaling.constants();
-            if divide == 0.0 {
-                out.fill(0.0);
-            } else {
-                convert::scale_bytes(self.isa, row_bytes, subtract, divide, out);
-            }
-            return Ok(());
-        }
-        if let Source::Idx(idx) = &*self.source {
-            idx.read_row(row, out);
-        }
-        if let Source::Values { values, .. } = &*self.source {
-            out.copy_from_slice(&(**values).as_ref()[row * features..][..features]);
-        }
-        if self.scaling != Scaling::AsIs {
-            out.iter_mut().for_each(|value| *value = self.scaling.apply(*value));
-        }
-        // Without a branch a number, this is vectorised.
-        let infinite = f32::INFINITY.to_bits();
-        let beyond = |value: &f32| value.to_bits() & infinite == infinite;
-        if !out.iter().fold(false, |any, value| any | beyond(value)) {
-            return Ok(());
-        }
-        match out.iter().position(beyond) {
-            None => Ok(()),
-            Some(feature) => Err(Error::Shape(format!(
-                "sample {row}, feature {feature} is {}; finite numbers were expected",
-                out[feature]
-            ))),
-        }
+        let isa = Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
+        self.gather_on(isa, sample, out)
     }
+
+    /// As [`Samples::gather`], with an instruction set. Every set gives the same bits.
+    pub(crate) fn gather_on(&self, isa: Isa, sample: usize, out: &mut [f32]) -> Result<()> {
+        let row = self.row_of(sample);
+        let (subtract, divide) = self.scaling.constants();
+        if self.array.element_type() == ElementType::U8 && divide != 0.0 {
+            convert::scale_bytes(isa, self.array.row_bytes(row), subtract, divide, out);
+            return Ok(());
+        }
+        self.array.read_row(row, out);
+        if self.scaling != Scaling::AsIs {
+            // Constant data, with nothing to divide by, becomes 0.
+            let scale = |value| if divide == 0.0 { 0.0 } else { (value - subtract) / divide };
+            out.iter_mut().for_each(|value| *value = scale(*value));
+        }
+        check_finite(row, out)
+    }
+}
+
+fn check_finite(row: usize, values: &[f32]) -> Result<()> {
+    // Without a branch for each number, this is vectorized.
+    let infinite = f32::INFINITY.to_bits();
+    let beyond = |value: &f32| value.to_bits() & infinite == infinite;
+    if !values.iter().fold(false, |any, value| any | beyond(value)) {
+        return Ok(());
+    }
+    let feature = values.iter().position(beyond).expect("one of them is not finite");
+    Err(Error::Shape(format!(
+        "sample {row}, feature {feature} is {}; finite numbers were expected",
+        values[feature]
+    )))
 }
 
 #[cfg(all(test, feature = "model"))]

@@ -1,149 +1,185 @@
-//! Files of samples written one sample at a time: data that need not be in memory at once.
+//! Writing files of samples, whole or some elements at a time.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use crate::data::idx::{self, ElementType};
-use crate::data::npy;
+use crate::data::array::Array;
+use crate::data::element::{Element, ElementType};
+use crate::data::source::shape;
+use crate::data::{idx, npy};
 use crate::error::{Error, Result};
 
-/// Writes an IDX file or one of NumPy's, a sample at a time.
+/// Writes `values`, row-major, as an IDX file of the dimensions `dims`, outermost first.
+///
+/// A file of that name is overwritten in place, unless it is mapped by an [`Array`].
+///
+/// # Errors
+/// [`Error::Shape`] if `dims` are not 1 to 255 numbers from 1 to 2^32 - 1 with the product
+/// `values.len()` (nothing is written then); [`Error::Io`] if the file cannot be written, or is
+/// mapped.
+pub fn write_idx<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -> Result<()> {
+    let path = path.as_ref();
+    check_count(path, dims, values.len())?;
+    RowWriter::idx(path, T::TYPE, dims)?.all(values)
+}
+
+/// Writes `values`, row-major, as a NumPy file of the shape `dims`, outermost first, as
+/// [`write_idx`] does.
+///
+/// # Errors
+/// As for [`write_idx`]: what is written can be read again.
+pub fn write_npy<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -> Result<()> {
+    let path = path.as_ref();
+    check_count(path, dims, values.len())?;
+    RowWriter::npy(path, T::TYPE, dims)?.all(values)
+}
+
+fn check_count(path: &Path, dims: &[usize], count: usize) -> Result<()> {
+    // What is wrong with the dimensions themselves is said first.
+    idx::header(path, ElementType::U8, dims)?;
+    if dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) == Some(count) {
+        return Ok(());
+    }
+    let (path, dims) = (path.display(), shape(dims));
+    Err(Error::Shape(format!("{path}: {count} values were given for {dims}")))
+}
+
+/// Writes an IDX or NumPy file some elements at a time: data that need not be in memory at once.
 #[derive(Debug)]
 pub struct RowWriter {
     path: PathBuf,
     out: BufWriter<File>,
-    /// An element's bytes, if the file has their order turned round.
-    turned: Option<usize>,
-    /// Bytes still to come.
+    element_type: ElementType,
+    big_endian: bool,
+    /// Elements still to come.
     left: usize,
-    /// A sample in the file's order.
-    row: Vec<u8>,
 }
 
 impl RowWriter {
     /// Begins an IDX file of the dimensions `dims`, outermost first. A file of that name is
-    /// overwritten in place, unless it is mapped by an [`Idx`](crate::data::Idx).
+    /// overwritten in place, unless it is mapped by an [`Array`].
     ///
     /// # Errors
-    /// [`Error::Shape`] if `dims` are not 1 to 255 numbers in `1..=u32::MAX`, or more than memory
+    /// [`Error::Shape`] if `dims` are not 1 to 255 numbers from 1 to 2^32 - 1, or more than memory
     /// can address; [`Error::Io`] if the file cannot be written, or is mapped.
-    pub fn idx(path: impl AsRef<Path>, kind: ElementType, dims: &[usize]) -> Result<Self> {
+    pub fn idx(path: impl AsRef<Path>, element_type: ElementType, dims: &[usize]) -> Result<Self> {
         let path = path.as_ref();
-        let header = idx::header(path, kind, dims)?;
-        Self::begin(path, kind, dims, &header, None)
+        let header = idx::header(path, element_type, dims)?;
+        Self::begin(path, element_type, dims, &header, true)
     }
 
     /// Begins a NumPy file of the shape `dims`, outermost first, as [`RowWriter::idx`] does.
     ///
     /// # Errors
     /// As for [`RowWriter::idx`]: what is written can be read again.
-    pub fn npy(path: impl AsRef<Path>, kind: ElementType, dims: &[usize]) -> Result<Self> {
+    pub fn npy(path: impl AsRef<Path>, element_type: ElementType, dims: &[usize]) -> Result<Self> {
         let path = path.as_ref();
-        idx::header(path, kind, dims)?;
-        let turned = (kind.size() > 1).then(|| kind.size());
-        Self::begin(path, kind, dims, &npy::header(kind, dims), turned)
+        idx::header(path, element_type, dims)?;
+        Self::begin(path, element_type, dims, &npy::header(element_type, dims), false)
     }
 
     fn begin(
         path: &Path,
-        kind: ElementType,
+        element_type: ElementType,
         dims: &[usize],
         header: &[u8],
-        turned: Option<usize>,
+        big_endian: bool,
     ) -> Result<Self> {
-        let left = dims.iter().try_fold(kind.size(), |n, &dim| n.checked_mul(dim));
-        let left = left.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
-            let path = path.display();
-            Error::Shape(format!("{path}: {dims:?} of {kind} are more than memory can address"))
+        let bytes = dims.iter().try_fold(element_type.size(), |n, &dim| n.checked_mul(dim));
+        let bytes = bytes.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
+            let (path, dims) = (path.display(), shape(dims));
+            Error::Shape(format!(
+                "{path}: {dims} {element_type} elements are more than memory can address"
+            ))
         })?;
-        let mut out = BufWriter::with_capacity(1 << 16, idx::create(path)?);
+        let mut out = BufWriter::with_capacity(1 << 16, create(path)?);
         out.write_all(header).map_err(|e| Error::io("write", path, e))?;
-        Ok(RowWriter { path: path.to_owned(), out, turned, left, row: Vec::new() })
+        let left = bytes / element_type.size();
+        Ok(RowWriter { path: path.to_owned(), out, element_type, big_endian, left })
     }
 
-    /// Writes a sample, or any number of whole elements, whose high bytes stand first, as
-    /// [`Idx::row_bytes`](crate::data::Idx::row_bytes) gives them.
+    /// Writes a sample, or any number of elements.
     ///
     /// # Errors
-    /// [`Error::Shape`] if that is more than the dimensions have, or its last element is not whole;
-    /// [`Error::Io`] if it cannot be written.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let whole = bytes.len().is_multiple_of(self.turned.unwrap_or(1));
-        if bytes.len() > self.left || !whole {
+    /// [`Error::Shape`] if they are of another type than the file's or more than its dimensions
+    /// have; [`Error::Io`] if they cannot be written.
+    pub fn write<T: Element>(&mut self, values: &[T]) -> Result<()> {
+        self.write_bytes(T::TYPE, cfg!(target_endian = "big"), bytemuck::cast_slice(values))
+    }
+
+    /// Writes sample `row` of an array.
+    ///
+    /// # Errors
+    /// As for [`RowWriter::write`].
+    ///
+    /// # Panics
+    /// The array has no such sample.
+    pub fn copy(&mut self, array: &Array, row: usize) -> Result<()> {
+        self.write_bytes(array.element_type(), array.is_big_endian(), array.row_bytes(row))
+    }
+
+    fn write_bytes(&mut self, kind: ElementType, big_endian: bool, bytes: &[u8]) -> Result<()> {
+        let (size, path, left) = (kind.size(), self.path.display(), self.left);
+        let count = bytes.len() / size;
+        if count > left || kind != self.element_type {
+            let expected = self.element_type;
             return Err(Error::Shape(format!(
-                "{}: {} bytes were given where {} are left",
-                self.path.display(),
-                bytes.len(),
-                self.left
+                "{path}: {count} elements of {kind} were given where {left} of {expected} are left"
             )));
         }
-        let written = match self.turned {
-            None => self.out.write_all(bytes),
-            Some(size) => {
-                self.row.clear();
-                self.row.extend_from_slice(bytes);
-                self.row.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-                self.out.write_all(&self.row)
-            }
+        self.left -= count;
+        let written = if size == 1 || big_endian == self.big_endian {
+            self.out.write_all(bytes)
+        } else {
+            bytes.chunks_exact(size).try_for_each(|element| {
+                let mut reversed = [0; 8];
+                let reversed = &mut reversed[..size];
+                reversed.iter_mut().zip(element.iter().rev()).for_each(|(to, &from)| *to = from);
+                self.out.write_all(reversed)
+            })
         };
-        self.left -= bytes.len();
         written.map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    fn all<T: Element>(mut self, values: &[T]) -> Result<()> {
+        self.write(values)?;
+        self.finish()
     }
 
     /// Ends the file.
     ///
     /// # Errors
-    /// [`Error::Shape`] if samples are missing; [`Error::Io`] if it cannot be written.
+    /// [`Error::Shape`] if elements are missing; [`Error::Io`] if it cannot be written.
     pub fn finish(mut self) -> Result<()> {
         if self.left > 0 {
             let (path, left) = (self.path.display(), self.left);
-            return Err(Error::Shape(format!("{path}: {left} bytes of samples are missing")));
+            return Err(Error::Shape(format!("{path}: {left} elements are missing")));
         }
         self.out.flush().map_err(|e| Error::io("write", &self.path, e))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::data::Idx;
-
-    #[test]
-    fn rows_make_the_files_that_whole_arrays_make() {
-        let path = |name: &str| {
-            std::env::temp_dir().join(format!("sae-rows-{}-{name}", std::process::id()))
-        };
-        let (one, all) = (path("one"), path("all"));
-        let values = [1.5f32, -2.0, 3e8, 4.0, f32::MIN_POSITIVE, -0.0];
-        let rows = |mut writer: RowWriter| {
-            for row in values.chunks(2) {
-                let bytes: Vec<u8> = row.iter().flat_map(|x| x.to_be_bytes()).collect();
-                writer.write(&bytes).unwrap();
-            }
-            assert!(writer.write(&[0; 4]).unwrap_err().to_string().contains("0 are left"));
-            writer.finish().unwrap();
-            fs::read(&one).unwrap()
-        };
-        idx::write(&all, &[3, 2, 1], &values).unwrap();
-        let written = rows(RowWriter::idx(&one, ElementType::F32, &[3, 2, 1]).unwrap());
-        assert_eq!(written, fs::read(&all).unwrap());
-        let file = Idx::read(&one).unwrap();
-        assert_eq!(file.row_bytes(1), [3e8f32.to_be_bytes(), 4f32.to_be_bytes()].concat());
-        npy::write(&all, &[3, 2, 1], &values).unwrap();
-        let written = rows(RowWriter::npy(&one, ElementType::F32, &[3, 2, 1]).unwrap());
-        assert_eq!(written, fs::read(&all).unwrap());
-
-        let mut short = RowWriter::npy(&one, ElementType::I16, &[2]).unwrap();
-        assert!(short.write(&[0; 3]).unwrap_err().to_string().contains("3 bytes were given"));
-        short.write(&[0; 2]).unwrap();
-        assert!(short.finish().unwrap_err().to_string().contains("2 bytes of samples are missing"));
-        for dims in [&[][..], &[0], &[1 << 33], &[1 << 31, 1 << 31, 1 << 31]] {
-            assert!(matches!(RowWriter::npy(&one, ElementType::U8, dims), Err(Error::Shape(_))));
-            assert!(matches!(RowWriter::idx(&one, ElementType::U8, dims), Err(Error::Shape(_))));
+/// Opens a file to write it from its beginning, unless it is mapped by an [`Array`].
+fn create(path: &Path) -> Result<File> {
+    let wrong = |e| Error::io("create", path, e);
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(wrong)?;
+    // What another thread wrote may be held a moment longer by a process just started.
+    let held = |_: &u32| {
+        let held = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        if held {
+            thread::sleep(Duration::from_millis(5));
         }
-        let _ = (fs::remove_file(one), fs::remove_file(all));
+        held
+    };
+    if (0..50).take_while(held).count() == 50 {
+        let problem = "it is mapped, by a training perhaps; another name was expected";
+        return Err(wrong(io::Error::new(io::ErrorKind::ResourceBusy, problem)));
     }
+    // A device has no length.
+    let _ = file.set_len(0);
+    Ok(file)
 }

@@ -25,8 +25,8 @@ use crate::error::{Error, Result};
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
 use crate::settings::{Settings, json};
+use crate::training::builder::TrainerBuilder;
 use crate::training::snapshot::{Progress, Snapshot};
-use crate::training::trainer::TrainerBuilder;
 use crate::training::workspace::State;
 use image::checksum_of;
 pub use writer::Checkpoints;
@@ -171,8 +171,7 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
 impl TrainerBuilder {
     /// Resumes from a checkpoint, whose settings and samples must be those of this trainer.
     ///
-    /// The training ends in the same bits as if it had never
-    /// stopped.
+    /// The training ends in the same bits as if it had never stopped.
     pub fn resume(self, checkpoint: Checkpoint) -> Self {
         self.continue_from(checkpoint.0)
     }

@@ -165,49 +165,61 @@ impl Autoencoder {
             )));
         }
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
+        description.check().map_err(bad)?;
         let Description { settings, scaling, penalty_factor, .. } = description;
-        settings.validate().map_err(|e| bad(e.to_string()))?;
-        if penalty_factor < 0.0 {
-            return Err(bad(format!("penalty_factor is {penalty_factor}")));
-        }
-        if !scaling.is_finite() {
-            return Err(bad("scaling is not of finite numbers".to_owned()));
-        }
-
-        // The header's numbers decide no allocation: each tensor is there, of the right shape,
-        // before its place is made.
-        let mut parameters = Vec::new();
-        let sizes = settings.layers.windows(2);
-        for (l, pair) in sizes.enumerate() {
-            let name = layer_name(l, settings.encoder_layers());
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let numbers = |kind: &str, shape: &[usize]| {
-                header.numbers(bytes, &format!("{name}.{kind}"), Dtype::F32, shape).map_err(wrong)
-            };
-            let weights = numbers("weight", &[outputs, inputs])?;
-            let biases = numbers("bias", &[outputs])?;
-            for input in 0..inputs {
-                let column = weights[input..].iter().step_by(inputs);
-                parameters.extend(column.map(|&bytes| f32::from_le_bytes(bytes)));
-            }
-            parameters.extend(biases.iter().map(|&bytes| f32::from_le_bytes(bytes)));
-        }
-        if let Some(name) = gate_name(&settings) {
-            let numbers = header.numbers(bytes, name, Dtype::F32, &[settings.gate_parameters()]);
-            let numbers = numbers.map_err(wrong)?.iter().map(|&bytes| f32::from_le_bytes(bytes));
-            parameters.extend(numbers);
-        }
-        let expected = 2 * (settings.layers.len() - 1);
-        let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
-        let count = header.names().iter().filter(layer).count();
-        if count != expected {
-            return Err(wrong(format!(
-                "{count} tensors of the encoder and decoder; the settings' layers take {expected}"
-            )));
-        }
-        check_finite(&settings, &parameters).map_err(wrong)?;
+        let parameters = parameters(&settings, &header, bytes).map_err(wrong)?;
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
     }
+}
+
+impl Description {
+    /// Fails unless its values are valid.
+    fn check(&self) -> std::result::Result<(), String> {
+        self.settings.validate().map_err(|e| e.to_string())?;
+        if self.penalty_factor < 0.0 {
+            return Err(format!("penalty_factor is {}", self.penalty_factor));
+        }
+        if !self.scaling.is_finite() {
+            return Err("scaling is not of finite numbers".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Reads the parameters of a network of these settings.
+fn parameters(
+    settings: &Settings,
+    header: &Header,
+    bytes: &[u8],
+) -> std::result::Result<Vec<f32>, String> {
+    let numbers = |name: &str, shape: &[usize]| header.numbers(bytes, name, Dtype::F32, shape);
+    let number = |&bytes: &[u8; 4]| f32::from_le_bytes(bytes);
+    // The settings' sizes decide no allocation: each tensor is there, of the right shape, before
+    // its numbers are copied.
+    let mut parameters = Vec::new();
+    for (l, pair) in settings.layers.windows(2).enumerate() {
+        let name = layer_name(l, settings.encoder_layers());
+        let (inputs, outputs) = (pair[0], pair[1]);
+        let weights = numbers(&format!("{name}.weight"), &[outputs, inputs])?;
+        let biases = numbers(&format!("{name}.bias"), &[outputs])?;
+        for input in 0..inputs {
+            parameters.extend(weights[input..].iter().step_by(inputs).map(number));
+        }
+        parameters.extend(biases.iter().map(number));
+    }
+    if let Some(name) = gate_name(settings) {
+        parameters.extend(numbers(name, &[settings.gate_parameters()])?.iter().map(number));
+    }
+    let expected = 2 * (settings.layers.len() - 1);
+    let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
+    let count = header.names().iter().filter(layer).count();
+    if count != expected {
+        return Err(format!(
+            "{count} tensors of the encoder and decoder; the settings' layers take {expected}"
+        ));
+    }
+    check_finite(settings, &parameters)?;
+    Ok(parameters)
 }
 
 /// Fails if a parameter is not finite.

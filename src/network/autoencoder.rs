@@ -1,9 +1,9 @@
-//! A network with its parameters: encode, decode, reconstruct, evaluate.
+//! A network with its parameters: encode, decode, reconstruct.
 
-use sae_kernels::{Activation, Loss, Matrix, MatrixMut};
+use sae_kernels::{Activation, Matrix, MatrixMut};
 
-use crate::analysis::evaluation::{Evaluation, Tally};
 use crate::compute::Engine;
+use crate::data::gather;
 use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
 use crate::network::codes::{Gate, Selection};
@@ -11,7 +11,8 @@ use crate::network::forward::{Input, LayerView, forward};
 use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::settings::Settings;
 
-/// Samples that pass through the network at a time outside of training.
+/// Samples that pass through the network at a time outside of training. The same for any number of
+/// threads, for sums of activations are taken chunk by chunk.
 const CHUNK: usize = 250;
 
 /// An autoencoder: its settings, its parameters and the scaling of its data.
@@ -19,17 +20,17 @@ const CHUNK: usize = 250;
 pub struct Autoencoder {
     pub(crate) settings: Settings,
     pub(crate) scaling: Scaling,
-    /// The layers', one after the other, then the gate's.
+    /// The layers', one after another, then the code's.
     pub(crate) parameters: Vec<f32>,
-    /// What the weights of all sparsity penalties are multiplied by; 1 unless they were steered.
+    /// Factor of the weights of all sparsity penalties; 1 unless a controller steered it.
     pub(crate) penalty_factor: f64,
 }
 
 impl Autoencoder {
-    /// First weights, from the settings' seed.
+    /// Makes a network with initial weights, drawn from the settings' seed.
     ///
     /// # Errors
-    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that find no memory.
+    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that do not fit in memory.
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
         settings.validate()?;
         settings.check_memory()?;
@@ -37,34 +38,34 @@ impl Autoencoder {
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
     }
 
-    /// Its settings.
+    /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// How its data is scaled.
+    /// The scaling of its data.
     pub fn scaling(&self) -> Scaling {
         self.scaling
     }
 
-    /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; behind them
-    /// the logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k code.
+    /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
+    /// logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k code.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
 
-    /// All parameters, to change them: to finite numbers.
+    /// All parameters, to change them; they have to stay finite.
     pub fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.parameters
     }
 
-    /// What the weights of all sparsity penalties are multiplied by: 1, or what the controller found
-    /// for [`Settings::target`].
+    /// The factor of the weights of all sparsity penalties: 1, or what the controller found for
+    /// [`Settings::target`].
     pub fn penalty_factor(&self) -> f64 {
         self.penalty_factor
     }
 
-    /// Where each layer's parameters are.
+    /// The places of each layer's parameters.
     pub fn layers(&self) -> Vec<Layer> {
         layout(&self.settings.layers)
     }
@@ -109,13 +110,13 @@ impl Autoencoder {
     /// Codes of samples, `[samples, code]`.
     ///
     /// # Errors
-    /// The samples have other features than the network, or one is not finite, or their codes find
-    /// no memory.
+    /// The samples have another number of features than the network, one is not finite, or the codes
+    /// do not fit in memory.
     pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
         self.check_features(samples)?;
-        let mut codes = room(samples.len(), self.settings.code_units())?;
+        let mut codes = reserve(samples.len(), self.settings.code_units())?;
         let code = self.settings.encoder_layers() - 1;
-        self.for_chunks(engine, samples, false, |chunk| {
+        self.for_chunks(engine, samples, false, |_, chunk| {
             codes.extend_from_slice(&chunk.outputs[code])
         })?;
         Ok(codes)
@@ -127,9 +128,9 @@ impl Autoencoder {
     /// As for [`Autoencoder::encode`].
     pub fn reconstruct(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
         self.check_features(samples)?;
-        let mut all = room(samples.len(), samples.features())?;
+        let mut all = reserve(samples.len(), samples.features())?;
         let last = self.settings.layers.len() - 2;
-        self.for_chunks(engine, samples, false, |chunk| {
+        self.for_chunks(engine, samples, false, |_, chunk| {
             all.extend_from_slice(&chunk.outputs[last])
         })?;
         Ok(all)
@@ -138,14 +139,14 @@ impl Autoencoder {
     /// Reconstructions `[samples, features]` from codes `[samples, code]`.
     ///
     /// # Errors
-    /// The last code is not whole.
+    /// [`Error::Shape`] if the last code is not whole, or the reconstructions do not fit in memory.
     pub fn decode(&self, engine: &mut Engine, codes: &[f32]) -> Result<Vec<f32>> {
         let width = self.settings.code_units();
         if !codes.len().is_multiple_of(width) {
             let count = codes.len();
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }
-        let mut all = room(codes.len() / width, self.settings.layers[0])?;
+        let mut all = reserve(codes.len() / width, self.settings.layers[0])?;
         let layers = self.layers();
         for chunk in codes.chunks(CHUNK * width) {
             let n = chunk.len() / width;
@@ -164,102 +165,76 @@ impl Autoencoder {
         Ok(all)
     }
 
-    /// The objective over a data set, whose samples count as one batch, and how active the hidden
-    /// layers are. Inputs are not corrupted.
+    /// Passes all samples through the network, some at a time, and returns each layer's sums of
+    /// activations. With `logits` the output layer's numbers are those before its activation.
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`].
-    pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
-        let mut tally = Tally::new(&self.settings);
-        let logits = self.settings.loss == Loss::CrossEntropy;
-        let sums = self.for_chunks(engine, samples, logits, |chunk| {
-            tally.add(chunk.inputs, chunk.outputs);
-        })?;
-        Ok(tally.evaluation(self, engine.isa, samples.len(), sums))
-    }
-
-    /// Passes all samples through the network, some at a time, and returns each layer's sums of
-    /// activations. With `logits` the output layer's numbers are those before its activation.
     pub(crate) fn for_chunks(
         &self,
         engine: &mut Engine,
         samples: &Samples,
         logits: bool,
-        mut visit: impl FnMut(Chunk<'_>),
+        mut visit: impl FnMut(&mut Engine, Chunk<'_>),
     ) -> Result<Vec<Vec<f32>>> {
         self.check_features(samples)?;
         let layers = self.layers();
         let d = samples.features();
         let mut sums: Vec<_> = layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
-        let mut inputs = vec![0.0; CHUNK.min(samples.len()) * d];
+        let mut rows = Vec::with_capacity(CHUNK);
+        let mut inputs = Vec::new();
         let mut outputs: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
         let mut gate = Gate::new(&self.settings, CHUNK, engine.threads());
-        let mut gated_sums = vec![0.0; self.settings.code_units()];
+        let mut code_sums = vec![0.0; self.settings.code_units()];
         let mut start = 0;
         while start < samples.len() {
             let n = (samples.len() - start).min(CHUNK);
-            inputs.truncate(n * d);
-            for (row, input) in inputs.chunks_mut(d).enumerate() {
-                samples.gather(start + row, input)?;
-            }
+            rows.clear();
+            rows.extend((start..start + n).map(|sample| sample as u32));
+            inputs.resize(n * d, 0.0);
+            gather(engine, samples, &rows, &mut inputs)?;
             for (l, layer) in layers.iter().enumerate() {
                 let (before, rest) = outputs.split_at_mut(l);
                 let output = &mut rest[0];
                 output.resize(n * layer.outputs, 0.0);
-                let input = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
+                let matrix = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
+                let input = Input { matrix, skip_zeros: self.settings.has_zeros(l) };
                 let mut view = LayerView::new(&self.settings, &self.parameters, l, *layer);
                 if logits && l + 1 == layers.len() {
                     view.activation = Activation::Linear;
                 }
-                let skip = self.settings.has_zeros(l);
                 let whole = MatrixMut::new(output, n, layer.outputs);
-                if self.settings.is_gated(l) {
-                    forward(
-                        engine,
-                        Input { matrix: input, skip_zeros: skip },
-                        view,
-                        whole,
-                        &mut gated_sums,
-                    );
-                    let gate_parameters = &self.parameters[end(&layers)..];
-                    gate.select(
-                        engine,
-                        gate_parameters,
-                        Selection::Inference,
-                        output,
-                        &mut gated_sums,
-                    );
-                    sums[l].iter_mut().zip(&gated_sums).for_each(|(sum, a)| *sum += a);
-                } else {
-                    forward(
-                        engine,
-                        Input { matrix: input, skip_zeros: skip },
-                        view,
-                        whole,
-                        &mut sums[l],
-                    );
+                if !self.settings.is_gated(l) {
+                    forward(engine, input, view, whole, &mut sums[l]);
+                    continue;
                 }
+                forward(engine, input, view, whole, &mut code_sums);
+                let parameters = &self.parameters[end(&layers)..];
+                gate.select(engine, parameters, Selection::Inference, output, &mut code_sums);
+                sums[l].iter_mut().zip(&code_sums).for_each(|(sum, a)| *sum += a);
             }
-            visit(Chunk { inputs: &inputs, outputs: &outputs });
+            visit(engine, Chunk { inputs: &inputs, outputs: &outputs });
             start += n;
         }
         Ok(sums)
     }
 }
 
-/// Room for so many rows: a file and a model may ask for more than there is, which would abort.
-fn room(rows: usize, columns: usize) -> Result<Vec<f32>> {
+/// An empty vector with capacity for so many rows. A file and a model may need more memory than there
+/// is: an error, where `Vec::with_capacity` would abort.
+fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
     let mut numbers = Vec::new();
     let count = rows.checked_mul(columns).filter(|&count| count <= isize::MAX as usize / 4);
     match count.map(|count| numbers.try_reserve_exact(count)) {
         Some(Ok(())) => Ok(numbers),
         _ => Err(Error::Shape(format!(
-            "{rows} samples of {columns} numbers find no memory; fewer at a time do (Samples::split)"
+            "{rows} samples of {columns} numbers do not fit in memory; split them (Samples::split)"
         ))),
     }
 }
 
-/// Some samples on their way through the network.
+/// Some samples and what the network makes of them.
+#[derive(Clone, Copy)]
 pub(crate) struct Chunk<'a> {
     /// `[n, d]`
     pub inputs: &'a [f32],

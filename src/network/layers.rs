@@ -9,14 +9,14 @@ use sae_kernels::{Activation, Isa};
 use crate::compute::random::{Stream, generator};
 use crate::settings::{Code, Initialization, Settings};
 
-/// Where a layer's parameters are in the flat buffer: the weights `[inputs, outputs]`, row-major,
+/// Places of a layer's parameters in the flat buffer: the weights `[inputs, outputs]`, row-major,
 /// then the biases `[outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Layer {
-    /// Units before.
+    /// Units of the layer before, or features.
     pub inputs: usize,
-    /// Units.
+    /// Units of the layer.
     pub outputs: usize,
     /// Place of the first weight.
     pub start: usize,
@@ -34,14 +34,14 @@ impl Layer {
         start..start + self.outputs
     }
 
-    /// This layer's weights and biases, out of the flat buffer.
+    /// Splits this layer's weights and biases off the flat buffer.
     pub(crate) fn split_mut<'a>(&self, flat: &'a mut [f32]) -> (&'a mut [f32], &'a mut [f32]) {
         flat[self.start..self.biases().end].split_at_mut(self.inputs * self.outputs)
     }
 }
 
 /// The layers of these sizes, in their order in the flat buffer.
-pub fn layout(sizes: &[usize]) -> Vec<Layer> {
+pub(crate) fn layout(sizes: &[usize]) -> Vec<Layer> {
     let mut start = 0;
     let layer = |pair: &[usize]| {
         let layer = Layer { inputs: pair[0], outputs: pair[1], start };
@@ -51,16 +51,16 @@ pub fn layout(sizes: &[usize]) -> Vec<Layer> {
     sizes.windows(2).map(layer).collect()
 }
 
-/// Where the layers' parameters end, and those of the gate begin.
+/// The end of the layers' parameters, where those of the code begin.
 pub(crate) fn end(layers: &[Layer]) -> usize {
     layers.last().map_or(0, |layer| layer.biases().end)
 }
 
-/// First weights and biases, as the settings say; then what the code is gated by: the logarithms of
+/// Initial weights and biases by the settings; then the code's parameters: the logarithms of
 /// JumpReLU's thresholds, or batch-top-k's one threshold.
 ///
-/// A normal number cut at two is a uniform x in [-2, 2], kept with probability e^(-x^2 / 2):
-/// only our own exp is needed, so the bits are the same everywhere.
+/// A normal number cut at two deviations is a uniform x in [-2, 2], kept with probability
+/// e^(-x^2 / 2): only our own exp is needed, so the bits are the same everywhere.
 pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     let layers = layout(&settings.layers);
     let end = end(&layers);
@@ -71,7 +71,7 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     // 24 bits make every number of [0, 1) that is a multiple of 2^-24.
     let mut uniform = || (generator.next_u32() >> 8) as f32 / 16_777_216.0;
     for (l, layer) in layers.iter().enumerate() {
-        let (scale, bias) = first_scale(settings, l, layer);
+        let (scale, bias) = initial_scale(settings, l, layer);
         parameters[layer.biases()].fill(bias);
         for weight in &mut parameters[layer.weights()] {
             *weight = loop {
@@ -88,7 +88,7 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
         tie(&layers, &mut parameters);
     }
     if settings.unit_norm {
-        normalise_rows(&layers[settings.encoder_layers()], &mut parameters);
+        normalize_rows(&layers[settings.encoder_layers()], &mut parameters);
     }
     if let Code::JumpRelu { bandwidth, .. } = settings.code {
         parameters[end..].fill(log_threshold(bandwidth));
@@ -96,7 +96,7 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     parameters
 }
 
-/// The logarithm of a JumpReLU's first thresholds.
+/// The logarithm of a JumpReLU's initial thresholds.
 pub(crate) fn log_threshold(bandwidth: f64) -> f32 {
     let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
     let mut log = [bandwidth as f32];
@@ -104,9 +104,9 @@ pub(crate) fn log_threshold(bandwidth: f64) -> f32 {
     log[0]
 }
 
-/// By what a number of the cut distribution is multiplied for a layer's weights, and its biases.
-fn first_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
-    /// Deviation of a normal number that is cut at two.
+/// The factor that makes a layer's weights of cut normal numbers, and the value of its biases.
+fn initial_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
+    /// Standard deviation of a normal number that is cut at two deviations.
     const CUT: f64 = 0.879_625_661_034_239_8;
     let (inputs, outputs) = (layer.inputs as f64, layer.outputs as f64);
     let rectified = matches!(settings.activation_of(l), Activation::Relu | Activation::LeakyRelu);
@@ -119,7 +119,8 @@ fn first_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
     ((variance.sqrt() / CUT) as f32, 0.0)
 }
 
-/// Calls `f` with the place of each of the encoder's weights and that of its twin in the decoder.
+/// Calls `f` with the places of each weight of the encoder and of its twin in the decoder: the same
+/// weight of the mirrored layer, transposed.
 pub(crate) fn for_each_twin(layers: &[Layer], mut f: impl FnMut(usize, usize)) {
     for (l, layer) in layers[..layers.len() / 2].iter().enumerate() {
         let twin = layers[layers.len() - 1 - l];
@@ -132,18 +133,19 @@ pub(crate) fn for_each_twin(layers: &[Layer], mut f: impl FnMut(usize, usize)) {
     }
 }
 
-/// Gives each layer of the decoder the weights of its twin, transposed.
+/// Copies the encoder's weights to the decoder, each layer's to the mirrored one, transposed.
 pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
     for_each_twin(layers, |here, there| parameters[there] = parameters[here]);
 }
 
-/// Gives the weights from each unit below a layer length 1; a row of zeros stays as it is.
-pub(crate) fn normalise_rows(layer: &Layer, parameters: &mut [f32]) {
-    parameters[layer.weights()].chunks_mut(layer.outputs).for_each(normalise_row);
+/// Scales each row of a layer's weights, those from one unit before, to length 1; a row of zeros
+/// stays as it is.
+pub(crate) fn normalize_rows(layer: &Layer, parameters: &mut [f32]) {
+    parameters[layer.weights()].chunks_mut(layer.outputs).for_each(normalize_row);
 }
 
 /// Scales a row of weights to length 1; zeros stay as they are.
-pub(crate) fn normalise_row(row: &mut [f32]) {
+pub(crate) fn normalize_row(row: &mut [f32]) {
     let length = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
     if length > 0.0 {
         let scale = (1.0 / length) as f32;

@@ -1,4 +1,4 @@
-//! Ranks of an MPI job: `mpirun -n 4 my-program`.
+//! The ranks of an MPI job: `mpirun -n 4 my-program`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,25 +13,25 @@ use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use crate::error::{Error, Result};
 use crate::ranks::{Ranks, Sums, lock};
 
-/// The processes that `mpirun`, or another launcher of MPI, has started together. Clones are the same
-/// processes; MPI ends with the last of them.
+/// The processes that `mpirun`, or another MPI launcher, started together. Clones stand for the same
+/// processes; MPI is finalized with the last of them.
 ///
-/// What goes wrong within MPI, a rank that is gone for one, ends all ranks at once.
+/// A failure within MPI, such as a rank that is gone, ends all ranks at once.
 ///
 /// ```no_run
 /// use sae::{Samples, Trainer, ranks::{Mpi, Ranks}};
 ///
 /// # fn main() -> sae::Result<()> {
-/// // Before MPI begins: a rank that ends without the others must `abort`, or they wait for it.
+/// // Before MPI starts: a rank that ends without the others must `abort`, or they wait for it.
 /// let samples = Samples::open("train-images-idx3-ubyte")?;
 /// let ranks = Mpi::start()?;
-/// let leads = ranks.rank() == 0;
+/// let is_first = ranks.rank() == 0;
 /// let settings = Settings { batch: 600, ..Settings::default() };
 /// let mut trainer = Trainer::builder(settings).ranks(ranks).build(&samples)?;
 /// for _ in 0..2000 {
 ///     trainer.step()?;
 /// }
-/// if leads {
+/// if is_first {
 ///     trainer.autoencoder().save("sae.safetensors")?;
 /// }
 /// # Ok(())
@@ -51,14 +51,14 @@ impl std::fmt::Debug for Mpi {
 }
 
 impl Mpi {
-    /// Begins MPI, once in a process.
+    /// Initializes MPI, once in a process.
     ///
     /// # Errors
-    /// [`Error::Setting`] if MPI runs or has ended already, or lets only one thread call it.
+    /// [`Error::Setting`] if MPI was initialized before, or lets only the main thread call it.
     pub fn start() -> Result<Self> {
         let wrong = |problem| Error::setting("ranks", problem);
         let (universe, threading) = ::mpi::initialize_with_threading(Threading::Serialized)
-            .ok_or_else(|| wrong("MPI was started before in this process"))?;
+            .ok_or_else(|| wrong("MPI was initialized before in this process"))?;
         if threading < Threading::Serialized {
             return Err(wrong(
                 "this MPI lets only the main thread call it (MPI_THREAD_SERIALIZED)",
@@ -68,14 +68,14 @@ impl Mpi {
         Ok(Mpi { _universe: Arc::new(universe), rank, count })
     }
 
-    /// Ends all ranks at once, with this exit code: for a rank that cannot go on, and whose others
+    /// Ends all ranks at once, with this exit code: for a rank that cannot continue while the others
     /// wait for it.
     pub fn abort(&self, code: i32) -> ! {
         world().abort(code)
     }
 }
 
-/// MPI was promised one call at a time, and clones may be in several threads.
+/// Held during a call: MPI was promised one call at a time, and clones may be in several threads.
 static CALL: Mutex<()> = Mutex::new(());
 
 fn world() -> SimpleCommunicator {
@@ -92,29 +92,29 @@ impl Ranks for Mpi {
     }
 
     fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>)) {
-        let _one = lock(&CALL);
+        let _call = lock(&CALL);
         scope(|scope| {
-            let mut begun = Begun { scope, made: VecDeque::new(), requests: VecDeque::new() };
+            let mut begun = Begun { scope, complete: VecDeque::new(), requests: VecDeque::new() };
             work(&mut begun);
             begun.requests.into_iter().for_each(Request::wait_without_status);
         });
     }
 
     fn sum(&mut self, part: &[f64], sum: &mut [f64]) {
-        let _one = lock(&CALL);
+        let _call = lock(&CALL);
         world().all_reduce_into(part, sum, SystemOperation::sum());
     }
 
     fn broadcast(&mut self, bytes: &mut [u8]) {
-        let _one = lock(&CALL);
+        let _call = lock(&CALL);
         world().process_at_rank(0).broadcast_into(bytes);
     }
 }
 
-/// Sums that MPI was asked for, in their order: those that are made, then the others.
+/// Sums in the order in which they were begun: the complete ones, then the others.
 struct Begun<'a, 's> {
     scope: &'s LocalScope<'a>,
-    made: VecDeque<&'a [f32]>,
+    complete: VecDeque<&'a [f32]>,
     requests: VecDeque<Request<'a, [f32], &'s LocalScope<'a>>>,
 }
 
@@ -123,10 +123,10 @@ impl<'a> Sums<'a> for Begun<'a, '_> {
         let operation = SystemOperation::sum();
         let request = world().immediate_all_reduce_into(self.scope, part, sum, operation);
         self.requests.push_back(request);
-        // MPI moves all of them on while it looks at one.
+        // MPI advances all of them while it tests one.
         while let Some(request) = self.requests.pop_front() {
             match request.test_with_data() {
-                Ok((_, sum)) => self.made.push_back(sum),
+                Ok((_, sum)) => self.complete.push_back(sum),
                 Err(request) => {
                     self.requests.push_front(request);
                     break;
@@ -136,7 +136,7 @@ impl<'a> Sums<'a> for Begun<'a, '_> {
     }
 
     fn next(&mut self) -> &'a [f32] {
-        if let Some(sum) = self.made.pop_front() {
+        if let Some(sum) = self.complete.pop_front() {
             return sum;
         }
         self.requests.pop_front().expect("a sum that was begun").wait_for_data()

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use sae_kernels::Isa;
 
-use super::trainer::Trainer;
 use crate::compute::Engine;
 use crate::compute::{ThreadPool, available_threads};
 use crate::data::Order;
@@ -17,6 +16,7 @@ use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
 use crate::training::snapshot::Snapshot;
+use crate::training::trainer::Trainer;
 use crate::training::update::needs_whole_gradient;
 use crate::training::workspace::{Context, State, Workspace};
 
@@ -38,8 +38,23 @@ pub struct TrainerBuilder {
     snapshot: Option<Snapshot>,
 }
 
+impl Trainer {
+    /// A trainer of these settings on these samples, with all cores.
+    ///
+    /// # Errors
+    /// As for [`TrainerBuilder::build`].
+    pub fn new(settings: Settings, samples: &Samples) -> Result<Self> {
+        Self::builder(settings).build(samples)
+    }
+
+    /// A builder of a trainer of these settings.
+    pub fn builder(settings: Settings) -> TrainerBuilder {
+        TrainerBuilder::new(settings)
+    }
+}
+
 impl TrainerBuilder {
-    pub(super) fn new(settings: Settings) -> Self {
+    fn new(settings: Settings) -> Self {
         TrainerBuilder {
             settings,
             threads: None,
@@ -187,7 +202,8 @@ impl TrainerBuilder {
         };
         #[cfg(feature = "model")]
         if let Some(snapshot) = self.snapshot {
-            snapshot.restore(&mut trainer);
+            let Trainer { cx, order, early_stopping, .. } = &mut trainer;
+            *early_stopping = snapshot.restore(cx, order);
         }
         if let Some(patience) = self.patience {
             let mut stopping = trainer.early_stopping.take().unwrap_or_default();

@@ -1,48 +1,30 @@
-//! Steers the weights of the sparsity penalties until a layer is as sparse as wanted.
+//! The controller: steers the weights of the sparsity penalties until a layer is as sparse as
+//! [`Target`] says.
 
 use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
 
-use crate::analysis::evaluation::active_above;
 use crate::compute::Engine;
+use crate::network::activity::active_threshold;
 use crate::settings::{Measure, Settings, Target};
 use crate::training::workspace::Context;
 
-/// How much of the smoothed measure a step's is: some hundred steps count.
-const NEW: f64 = 0.02;
-/// What the logarithm of the factor changes in all steps together while the measure is off by e.
-const REACH: f64 = 30.0;
-/// Off by less than e to this, it is near the target; where it stays so on one side, the factor
-/// changes faster and faster, by e to GAIN in all steps and up to FASTEST times.
+/// Weight of a step's measure in the smoothed one, which so spans some hundred steps.
+const SMOOTHING: f64 = 0.02;
+/// How much the logarithm of the factor changes over all steps while the measure is off by a factor e.
+const GAIN: f64 = 30.0;
+/// Within this distance, as a logarithm, the measure is near the target; where it stays so on one
+/// side, the factor changes ever faster: by e to `ACCELERATION` over all steps, up to `MAX_SPEED`
+/// times.
 const NEAR: f64 = 0.3;
-const GAIN: f64 = 4.0;
-const FASTEST: f64 = 10.0;
-/// Share of the steps, at the end, over whose factors the frozen one is a mean.
-const SETTLED: f64 = 0.25;
-/// How far the factor goes: e to this.
-const FARTHEST: f64 = 25.0;
+const ACCELERATION: f64 = 4.0;
+const MAX_SPEED: f64 = 10.0;
+/// The last share of the steps, over which the factor is averaged before it is frozen.
+const AVERAGED: f64 = 0.25;
+/// Bound of the logarithm of the factor.
+const MAX_LOG: f64 = 25.0;
 
-/// What the controller remembers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Control {
-    /// The measure, smoothed over steps.
-    pub smoothed: f64,
-    /// Logarithm of the factor.
-    pub log_factor: f64,
-    /// How many times faster it changes than at first; negative while the measure is too small.
-    pub speed: f64,
-    /// Sum of `log_factor` over the settled steps.
-    pub sum: f64,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Control { smoothed: 0.0, log_factor: 0.0, speed: 1.0, sum: 0.0 }
-    }
-}
-
-/// One number through the scalar kernels: a C library has other bits elsewhere.
+/// A function of one number by the scalar kernels: a C library's bits differ between systems.
 fn of(function: Function, x: f64) -> f64 {
     let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
     let mut number = [x as f32];
@@ -50,19 +32,19 @@ fn of(function: Function, x: f64) -> f64 {
     f64::from(number[0])
 }
 
-/// The target that is steered to in the step after so many.
+/// The target, unless it is frozen after `step` steps.
 fn target(settings: &Settings, step: u64) -> Option<Target> {
     settings.target.filter(|target| step < target.steps)
 }
 
-/// Whether a layer's mean activation is steered in the step after so many.
+/// Whether a layer's mean activation is steered after `step` steps.
 pub(crate) fn steers_mean(settings: &Settings, step: u64, l: usize) -> bool {
     target(settings, step)
         .is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
 }
 
-/// Active units of the layer whose L0 is steered in the step after so many, summed over the samples of
-/// these activations.
+/// Active units of the layer whose L0 is steered after `step` steps, summed over the samples of these
+/// activations; 0 where none is.
 pub(crate) fn active_units(
     engine: &mut Engine,
     settings: &Settings,
@@ -71,7 +53,7 @@ pub(crate) fn active_units(
 ) -> f64 {
     match target(settings, step) {
         Some(Target { layer, of: Measure::L0, .. }) => {
-            count_active(engine, &activations[layer], active_above(settings, layer))
+            count_active(engine, &activations[layer], active_threshold(settings, layer))
         }
         _ => 0.0,
     }
@@ -84,12 +66,12 @@ pub(crate) fn count_active(engine: &mut Engine, activations: &[f32], threshold: 
     })
 }
 
-/// After a step: measures, and changes the factor of all sparsity penalties.
+/// Measures the layer after a step, and changes the factor of all sparsity penalties.
 ///
-/// An integrating controller of logarithms: the factor grows while the layer is more active than
-/// wanted and shrinks while it is less, by the ratio. It is slow against the network's answer, so
-/// that it does not swing, and gains speed where the layer hardly answers; its last quarter is
-/// averaged and frozen.
+/// An integrating controller of logarithms: the factor grows while the layer is more active than the
+/// target and shrinks while it is less, by the ratio. It is slow against the network's response, so
+/// that it does not oscillate, and gains speed where the layer hardly responds. The mean over its last
+/// quarter is frozen.
 pub(crate) fn control(cx: &mut Context) {
     let Some(Target { layer, of: measure, value, steps }) = cx.net.settings.target else { return };
     let step = cx.state.step;
@@ -104,24 +86,24 @@ pub(crate) fn control(cx: &mut Context) {
         Measure::L0 => observed.sums.steered_active / observed.samples as f64,
     };
     let control = &mut cx.state.control;
-    let new = if step == 1 { 1.0 } else { NEW };
-    control.smoothed += new * (measured - control.smoothed);
-    // A layer that is silent is no further off than one that is less active by e.
+    let weight = if step == 1 { 1.0 } else { SMOOTHING };
+    control.smoothed += weight * (measured - control.smoothed);
+    // An inactive layer counts as off by a factor e.
     let off = of(Function::Ln, (control.smoothed / value).max(1e-6)).clamp(-1.0, 1.0);
     if off * control.speed < 0.0 {
         control.speed = 1f64.copysign(off);
     } else if off.abs() < NEAR {
-        control.speed *= 1.0 + GAIN / steps as f64;
-        control.speed = control.speed.clamp(-FASTEST, FASTEST);
+        control.speed *= 1.0 + ACCELERATION / steps as f64;
+        control.speed = control.speed.clamp(-MAX_SPEED, MAX_SPEED);
     }
-    control.log_factor += off * control.speed.abs() * (REACH / steps as f64).min(0.05);
-    control.log_factor = control.log_factor.clamp(-FARTHEST, FARTHEST);
-    let settled = ((steps as f64 * SETTLED) as u64).max(1);
-    if step + settled > steps {
+    control.log_factor += off * control.speed.abs() * (GAIN / steps as f64).min(0.05);
+    control.log_factor = control.log_factor.clamp(-MAX_LOG, MAX_LOG);
+    let averaged = ((steps as f64 * AVERAGED) as u64).max(1);
+    if step + averaged > steps {
         control.sum += control.log_factor;
     }
     if step == steps {
-        control.log_factor = control.sum / settled as f64;
+        control.log_factor = control.sum / averaged as f64;
     }
     cx.net.penalty_factor = of(Function::Exp, control.log_factor);
 }

@@ -1,4 +1,4 @@
-//! What is done to the inputs of a training step, so that the network learns to undo it.
+//! Corruption of a training step's inputs, which the network learns to undo.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
@@ -49,8 +49,8 @@ pub(crate) fn corrupt(cx: &mut Context) {
     });
 }
 
-/// Adds normal numbers: Marsaglia's polar method, pair by pair, with our own logarithm, so that the
-/// bits are the same everywhere.
+/// Adds normal noise: Marsaglia's polar method, pair by pair, with the kernels' logarithm, so that the
+/// bits are the same on every system.
 fn add_noise(isa: Isa, generator: &mut Pcg64, deviation: f32, features: &mut [f32]) {
     const PAIRS: usize = 64;
     // In (-1, 1), never 0.

@@ -61,7 +61,7 @@ fn output_layer(cx: &mut Context) {
     let layer = LayerView::new(settings, &net.parameters, last, layers[last]);
     let skip_zeros = *skip_zeros && settings.has_zeros(last);
     // A mean over the whole batch, of which these samples may be a part.
-    let scale = (settings.loss.slope() / (settings.batch as f64 * units as f64)) as f32;
+    let scale = (settings.loss.gradient_factor() / (settings.batch as f64 * units as f64)) as f32;
     losses.fill(0.0);
     bias_gradients[last].fill(0.0);
     let division = engine.divide(units, n * inputs);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
+use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::end;
 use crate::ranks::any;
 use crate::settings::{Code, LayerPenalty, Settings};
@@ -13,33 +14,19 @@ use crate::training::objective::StepReport;
 use crate::training::trainer::Trainer;
 
 impl Trainer {
-    /// Trains one shallow autoencoder for each layer of the encoder, so many steps each, from the
-    /// outside in, and takes their weights: the encoder's and those of its twin in the decoder. What
-    /// comes after is called fine-tuning. `after` is called after each, with its layer, its trainer and what that
-    /// was trained on.
+    /// Trains one shallow autoencoder for each layer of the encoder, `steps` steps each, from the outside
+    /// in, and takes its weights for that layer and for its twin in the decoder.
     ///
-    /// Each shallow one has its layer's settings: activation, penalty, and the gate if it is the
-    /// code's. What it gives back is the activation of the layer before.
+    /// Each shallow one has its layer's settings (activation, penalty, and the code's selection if it is
+    /// the code's); it reconstructs the activations of the layer before. `each` is called with its
+    /// trainer and report after each of its steps and may end it: that layer is taken as it is, and
+    /// those after it stay as they are. Otherwise `after` is called with its layer, its trainer and the
+    /// samples that it was trained on.
     ///
     /// # Errors
-    /// Those of [`Trainer::run`]; and [`Error::Setting`] if the decoder's layers are not the
-    /// encoder's, mirrored.
+    /// Those of [`Trainer::run`] and of `after`; and [`Error::Setting`] if the decoder's layers are not
+    /// the encoder's, mirrored.
     pub fn pretrain(
-        &mut self,
-        samples: &Samples,
-        steps: u64,
-        after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
-    ) -> Result<()> {
-        self.pretrain_until(samples, steps, |_, _| ControlFlow::Continue(()), after)
-    }
-
-    /// As [`Trainer::pretrain`]; but `each`, called with a shallow one's trainer and report after each
-    /// of its steps, may end it early. That layer is then taken as it is, without a call of `after`,
-    /// and those that would come after it stay as they are.
-    ///
-    /// # Errors
-    /// As for [`Trainer::pretrain`].
-    pub fn pretrain_until(
         &mut self,
         samples: &Samples,
         steps: u64,
@@ -47,59 +34,65 @@ impl Trainer {
         mut after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
     ) -> Result<()> {
         let settings = self.autoencoder().settings().clone();
-        let sizes = &settings.layers;
-        if (0..sizes.len()).any(|at| sizes[at] != sizes[sizes.len() - 1 - at]) {
+        if !settings.layers.iter().eq(settings.layers.iter().rev()) {
             let problem =
-                "a decoder of other sizes than the encoder, mirrored, cannot be pretrained";
+                "only a decoder whose sizes are the encoder's, mirrored, can be pretrained";
             return Err(Error::setting("layers", problem));
         }
         let mut inputs = samples.clone();
         for layer in 0..settings.encoder_layers() {
-            let mut builder =
-                Trainer::builder(shallow(&settings, layer)).sharded(self.is_sharded());
-            if let Some(ranks) = self.ranks() {
-                builder = builder.shared_ranks(Arc::clone(ranks));
-            }
-            let (engine, _) = self.parts();
-            let (isa, threads) = (engine.isa(), engine.threads());
-            let mut shallow = builder.isa(isa).threads(threads).build(&inputs)?;
+            let mut shallow = self.shallow_trainer(layer, &inputs)?;
             let mut ended = false;
             shallow.run(steps, |shallow, report| {
                 let flow = each(shallow, report);
                 ended |= flow.is_break();
                 flow
             })?;
-            if let Some(ranks) = self.ranks() {
-                ended = any(ranks, ended);
-            }
+            ended = any(&self.ranks.ranks, ended);
             let mut finish = || {
                 if !ended {
                     after(layer, &mut shallow, &inputs)?;
                 }
                 if !ended && layer + 1 < settings.encoder_layers() {
                     let codes = shallow.encode(&inputs)?;
-                    inputs = Samples::from_values(codes, sizes[layer + 1])?;
+                    inputs = Samples::from_values(codes, settings.layers[layer + 1])?;
                 }
                 Ok(())
             };
             self.unless_any_failed(finish())?;
-            let from = shallow.autoencoder();
-            let (ours, theirs) = (self.autoencoder().layers(), from.layers());
-            let twin = ours.len() - 1 - layer;
-            for (own, theirs) in [(ours[layer], theirs[0]), (ours[twin], theirs[1])] {
-                let numbers = &from.parameters()[theirs.start..theirs.biases().end];
-                let own = own.start..own.biases().end;
-                self.autoencoder_mut().parameters_mut()[own].copy_from_slice(numbers);
-            }
-            if layer + 1 == settings.encoder_layers() {
-                let gate = &from.parameters()[end(&theirs)..];
-                self.autoencoder_mut().parameters_mut()[end(&ours)..].copy_from_slice(gate);
-            }
+            self.take_layer(layer, shallow.autoencoder());
             if ended {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The trainer of a layer's shallow autoencoder, with this one's ranks, threads and instruction set.
+    fn shallow_trainer(&mut self, layer: usize, inputs: &Samples) -> Result<Trainer> {
+        let (engine, net) = self.parts();
+        let (isa, threads) = (engine.isa(), engine.threads());
+        Trainer::builder(shallow(net.settings(), layer))
+            .sharded(self.ranks.sharded)
+            .shared_ranks(Arc::clone(&self.ranks.ranks))
+            .isa(isa)
+            .threads(threads)
+            .build(inputs)
+    }
+
+    /// Takes the weights of a shallow autoencoder for a layer and its twin, and the code's thresholds.
+    fn take_layer(&mut self, layer: usize, shallow: &Autoencoder) {
+        let (to, from) = (self.autoencoder().layers(), shallow.layers());
+        let twin = to.len() - 1 - layer;
+        let is_code = 2 * layer + 2 == to.len();
+        let parameters = self.autoencoder_mut().parameters_mut();
+        for (own, theirs) in [(to[layer], from[0]), (to[twin], from[1])] {
+            let numbers = &shallow.parameters()[theirs.start..theirs.biases().end];
+            parameters[own.start..own.biases().end].copy_from_slice(numbers);
+        }
+        if is_code {
+            parameters[end(&to)..].copy_from_slice(&shallow.parameters()[end(&from)..]);
+        }
     }
 }
 

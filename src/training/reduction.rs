@@ -9,9 +9,9 @@ use crate::compute::Engine;
 use crate::error::{Error, Result};
 use crate::network::codes::Counts;
 use crate::ranks::{Local, SharedRanks, count, lock};
-use crate::training::controller::Control;
 use crate::training::gradient::{Gradient, timed};
 use crate::training::objective::BatchSums;
+use crate::training::workspace::Control;
 use crate::training::workspace::{Context, Workspace};
 
 /// The ranks of a training, and the memory in which they make sums.

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Order;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::{Samples, Scaling};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::training::controller::Control;
 use crate::training::early_stopping::{EarlyStopping, Record};
-use crate::training::trainer::Trainer;
 use crate::training::workspace::Context;
+use crate::training::workspace::Control;
 
 /// A training after some step.
 #[derive(Clone, Debug)]
@@ -47,25 +47,6 @@ pub(crate) struct Progress {
     pub early_stopping: Option<Record>,
 }
 
-impl Progress {
-    /// That of a trainer.
-    pub fn of(trainer: &Trainer, data: Fingerprint) -> Self {
-        let Context { net, state, .. } = &trainer.cx;
-        let (epoch, position) = trainer.order.position();
-        Progress {
-            settings: net.settings.clone(),
-            scaling: net.scaling,
-            data,
-            step: state.step,
-            epoch,
-            position,
-            penalty_factor: net.penalty_factor,
-            control: state.control,
-            early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
-        }
-    }
-}
-
 impl Snapshot {
     /// # Errors
     /// [`Error::Format`] if it is of other settings or other data.
@@ -95,23 +76,22 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Gives its state to a new trainer of the same settings.
-    pub fn restore(self, trainer: &mut Trainer) {
-        let Progress { step, epoch, position, penalty_factor, control, early_stopping, .. } =
-            self.progress;
-        trainer.order.seek(epoch, position);
-        let Context { net, state, .. } = &mut trainer.cx;
+    /// Gives its state to a new training of the same settings, and returns that of early stopping.
+    pub fn restore(self, cx: &mut Context, order: &mut Order) -> Option<EarlyStopping> {
+        let progress = self.progress;
+        order.seek(progress.epoch, progress.position);
+        let Context { net, state, .. } = cx;
         net.parameters = self.parameters;
-        net.penalty_factor = penalty_factor;
+        net.penalty_factor = progress.penalty_factor;
         (state.first, state.second) = (self.first_moment, self.second_moment);
-        (state.step, state.control) = (step, control);
+        (state.step, state.control) = (progress.step, progress.control);
         let mut rest = &self.running_means[..];
         for means in &mut state.running_means {
             let (these, others) = rest.split_at(means.len());
             means.copy_from_slice(these);
             rest = others;
         }
-        trainer.early_stopping =
-            early_stopping.map(|record| EarlyStopping { record, parameters: self.best_parameters });
+        let parameters = self.best_parameters;
+        progress.early_stopping.map(|record| EarlyStopping { record, parameters })
     }
 }

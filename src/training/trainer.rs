@@ -3,23 +3,21 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use crate::analysis::evaluation::{Evaluation, mean_activation};
 use crate::compute::Engine;
-use crate::data::Order;
 use crate::data::samples::Samples;
+use crate::data::{Order, gather};
 use crate::error::{Error, Result};
+use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{SharedRanks, agree};
+#[cfg(doc)]
 use crate::settings::Settings;
 use crate::training::early_stopping::EarlyStopping;
-use crate::training::gather::gather;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 use crate::training::step::{step, step_with_gradient, value_and_gradient};
 use crate::training::workspace::Context;
-
-pub use super::builder::TrainerBuilder;
 
 /// A training in progress: a network, the optimizer's state, samples and the place in their order,
 /// threads, and all memory that a step needs.
@@ -34,19 +32,6 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer of these settings on these samples, with all cores.
-    ///
-    /// # Errors
-    /// As for [`TrainerBuilder::build`].
-    pub fn new(settings: Settings, samples: &Samples) -> Result<Self> {
-        Self::builder(settings).build(samples)
-    }
-
-    /// A builder of a trainer of these settings.
-    pub fn builder(settings: Settings) -> TrainerBuilder {
-        TrainerBuilder::new(settings)
-    }
-
     /// One step on the next batch. With L-BFGS that is all samples each time, and a step is one of its
     /// iterations. The report is of the weights before the step.
     ///
@@ -63,7 +48,8 @@ impl Trainer {
         } else {
             self.order.next(&mut work.rows);
         }
-        let gathered = gather(&mut self.cx.engine, &self.samples, &mut self.cx.work);
+        let rows = &work.rows[work.part.clone()];
+        let gathered = gather(&mut self.cx.engine, &self.samples, rows, &mut work.batch);
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -228,8 +214,8 @@ impl Trainer {
         self.cx.state.step
     }
 
-    /// The engine, and the network it computes.
-    pub(crate) fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
+    /// The engine and the network as it is now, for what an [`Autoencoder`] does with an engine.
+    pub fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
         (&mut self.cx.engine, &self.cx.net)
     }
 
@@ -269,27 +255,40 @@ impl Trainer {
         &mut self.cx.net
     }
 
-    /// The network, the training being over.
+    /// The network, at the end of the training.
     pub fn into_autoencoder(self) -> Autoencoder {
         self.cx.net
+    }
+
+    /// Takes the objective of the present network on a holdout, and returns whether the training is
+    /// over: the last evaluations, as many as [`patience`](crate::TrainerBuilder::patience) says, were no better than
+    /// the best one.
+    ///
+    /// Keeps the network if it is the best so far. An objective that is not finite is never the
+    /// best. Always `false` without patience.
+    pub fn observe(&mut self, objective: f64) -> bool {
+        let (step, net) = (self.cx.state.step, &self.cx.net);
+        let stopping = self.early_stopping.as_mut();
+        stopping.is_some_and(|stopping| stopping.observe(objective, step, net))
+    }
+
+    /// Whether early stopping has ended the training, as it may have before the checkpoint that
+    /// this one was resumed from.
+    pub fn is_over(&self) -> bool {
+        self.early_stopping.as_ref().is_some_and(EarlyStopping::is_over)
+    }
+
+    /// Replaces the network by the best one that [`Trainer::observe`] has seen, and returns its
+    /// objective and its step. Ends early stopping; moments stay those of the last step.
+    ///
+    /// `None`, and the network as it is, without patience or before the first evaluation.
+    pub fn restore_best(&mut self) -> Option<(f64, u64)> {
+        self.early_stopping.take()?.restore_best(&mut self.cx.net)
     }
 
     /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
     pub fn moments(&self) -> (&[f32], &[f32]) {
         (&self.cx.state.first, &self.cx.state.second)
-    }
-
-    /// The threads and the instruction set.
-    pub fn engine(&mut self) -> &mut Engine {
-        &mut self.cx.engine
-    }
-
-    /// The objective over a data set, and the mean activations.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::evaluate`].
-    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        self.cx.net.evaluate(&mut self.cx.engine, samples)
     }
 
     /// Codes of samples, `[samples, code]`.
@@ -298,22 +297,6 @@ impl Trainer {
     /// Those of [`Autoencoder::encode`].
     pub fn encode(&mut self, samples: &Samples) -> Result<Vec<f32>> {
         self.cx.net.encode(&mut self.cx.engine, samples)
-    }
-
-    /// Reconstructions `[samples, features]` from codes `[samples, code]`.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::decode`].
-    pub fn decode(&mut self, codes: &[f32]) -> Result<Vec<f32>> {
-        self.cx.net.decode(&mut self.cx.engine, codes)
-    }
-
-    /// Reconstructions of samples, `[samples, features]`.
-    ///
-    /// # Errors
-    /// Those of [`Autoencoder::reconstruct`].
-    pub fn reconstruct(&mut self, samples: &Samples) -> Result<Vec<f32>> {
-        self.cx.net.reconstruct(&mut self.cx.engine, samples)
     }
 }
 

@@ -7,7 +7,7 @@ use sae_kernels::{MatrixMut, Parts, add_weight_decay};
 
 use crate::compute::{Engine, row_parts};
 use crate::error::{Error, Result};
-use crate::network::layers::{Layer, end, normalise_row};
+use crate::network::layers::{Layer, end, normalize_row};
 use crate::settings::Settings;
 use crate::training::backward::{Sink, backward};
 use crate::training::optimizer::{rule, update_span};
@@ -99,7 +99,7 @@ pub(crate) fn constrain(cx: &mut Context) {
         let rows = Parts::rows(MatrixMut::new(weights, layer.inputs, layer.outputs), division);
         engine.pool.run(division.parts(), |part, _| {
             let mut rows = rows.take(part);
-            (0..rows.shape().0).for_each(|row| normalise_row(rows.row_mut(row)));
+            (0..rows.shape().0).for_each(|row| normalize_row(rows.row_mut(row)));
         });
     }
 }

@@ -9,7 +9,6 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Gate;
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
-use crate::training::controller::Control;
 use crate::training::objective::{BatchSums, Observed};
 
 /// All that a step reads and changes, on this rank.
@@ -147,5 +146,26 @@ impl State {
             running_means: running_means(settings),
             control: Control::default(),
         }
+    }
+}
+
+/// The controller's state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Control {
+    /// The measure, smoothed over steps.
+    pub smoothed: f64,
+    /// Logarithm of the factor.
+    pub log_factor: f64,
+    /// How many times faster the factor changes than at first; negative while the measure is too
+    /// small.
+    pub speed: f64,
+    /// Sum of `log_factor` over the averaged steps.
+    pub sum: f64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control { smoothed: 0.0, log_factor: 0.0, speed: 1.0, sum: 0.0 }
     }
 }

@@ -10,6 +10,7 @@ use sae::{
     Autoencoder, Code, Corruption, Isa, Measure, Optimizer, Samples, Scaling, Schedule, Settings,
     Target, Trainer, TrainerBuilder,
     compute::ThreadPool,
+    data::Array,
     files::{Checkpoint, Checkpoints},
 };
 
@@ -279,7 +280,7 @@ fn checkpoints_of_version_2_continue_to_the_same_bits() {
         (state >> 16) as u8
     };
     let bytes: Vec<u8> = (0..40 * 6).map(|_| byte()).collect();
-    let samples = Samples::from_shared_bytes(bytes, 6, Scaling::Byte).unwrap();
+    let samples = Samples::new(Array::from_values::<u8>(bytes, 6).unwrap(), Scaling::Byte);
     let recorded = |name: &str| {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name)
     };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sae::{Autoencoder, Settings, data::Idx, files::Checkpoint};
+use sae::{Autoencoder, Settings, data::Array, files::Checkpoint};
 
 #[path = "../../fuzz/small.rs"]
 mod small;
@@ -25,8 +25,8 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 fn idx_files() {
     let mut good = 0;
     for (name, bytes) in seeds("idx").into_iter().chain(seeds("idx_map")) {
-        let memory = Idx::from_bytes(&name, bytes);
-        let files = [Idx::open(&name), Idx::read(&name)];
+        let memory = Array::from_bytes(&name, bytes);
+        let files = [Array::open(&name), Array::read(&name)];
         good += usize::from(memory.is_ok());
         for file in files {
             assert_eq!(file.is_ok(), memory.is_ok(), "{name}");

@@ -25,7 +25,11 @@ fn trained(
         assert!(trainer.objective(report).is_finite());
     }
     let codes = trainer.encode(samples).unwrap();
-    let reconstructed = trainer.reconstruct(samples).unwrap();
+    let reconstructed = {
+        let (engine, net) = trainer.parts();
+        net.reconstruct(engine, samples)
+    }
+    .unwrap();
     assert_eq!(reconstructed.len(), samples.len() * samples.features());
     let numbers = trainer.autoencoder().parameters().iter().chain(&codes).chain(&reconstructed);
     numbers

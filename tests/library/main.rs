@@ -9,26 +9,26 @@ mod folder;
 #[path = "../common/threads.rs"]
 mod threads;
 
+mod analysis;
 #[cfg(feature = "model")]
 mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
-mod examples;
 mod idx;
 #[cfg(target_os = "linux")]
 mod large;
 mod limits;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod memory_bound;
-mod mnist;
 #[cfg(feature = "model")]
 mod model;
 mod pool;
-mod preferred_inputs;
 mod ranks;
 mod same_bits;
 mod settings;
 mod shared;
+#[cfg(feature = "gz")]
+mod shared_data;
 mod step;
 mod toolbox;
 mod trainer;

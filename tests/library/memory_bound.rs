@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::counting::peak;
-use sae::{Autoencoder, Scaling, Settings, data::Idx, files::Checkpoint};
+use sae::{Autoencoder, Scaling, Settings, data::Array, files::Checkpoint};
 
 const MIB: usize = 1 << 20;
 
@@ -46,10 +46,10 @@ fn refused(name: &str, bytes: &[u8], most: usize) {
     // The bytes that are given away count as the file's own.
     let given = bytes.len();
     let ways = [
-        ("open", peak(|| Idx::open(&file.0).map(drop))),
-        ("read", peak(|| Idx::read(&file.0).map(drop))),
+        ("open", peak(|| Array::open(&file.0).map(drop))),
+        ("read", peak(|| Array::read(&file.0).map(drop))),
         ("from_bytes", {
-            let (done, held) = peak(|| Idx::from_bytes(name, owned).map(drop));
+            let (done, held) = peak(|| Array::from_bytes(name, owned).map(drop));
             (done, held + given)
         }),
     ];

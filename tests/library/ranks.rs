@@ -357,10 +357,14 @@ fn a_rank_that_fails_in_a_pretraining() {
     let errors = Threads::run(3, |ranks| {
         let own = share_with_nan(ranks.number());
         let mut trainer = builder(&settings).ranks(ranks).sharded(true).build(&own).unwrap();
-        let error = trainer.pretrain(&own, 1, |_, _, _| Ok(())).unwrap_err();
+        let error = trainer
+            .pretrain(&own, 1, |_, _| ControlFlow::Continue(()), |_, _, _| Ok(()))
+            .unwrap_err();
         // And they go on together.
         let unit = Samples::from_values(vec![0.5; 30 * FEATURES], FEATURES).unwrap();
-        assert!(trainer.pretrain(&unit, 1, |_, _, _| Ok(())).is_ok());
+        assert!(
+            trainer.pretrain(&unit, 1, |_, _| ControlFlow::Continue(()), |_, _, _| Ok(())).is_ok()
+        );
         error
     });
     for (rank, error) in errors.iter().enumerate() {
@@ -496,7 +500,7 @@ fn one_rank_ends_a_pretraining() {
                 layers += 1;
                 Ok(())
             };
-            trainer.pretrain_until(&samples, 20, each, after).unwrap();
+            trainer.pretrain(&samples, 20, each, after).unwrap();
             (steps, layers, trainer.autoencoder().parameters().to_vec())
         });
         assert_eq!((ends[0].0, ends[0].1), (steps, 1));
@@ -512,7 +516,7 @@ fn revived_and_pretrained_alike() {
     settings.beta = 0.0;
     let ends = Threads::run(2, |ranks| {
         let mut trainer = builder(&settings).ranks(ranks).build(&samples).unwrap();
-        trainer.pretrain(&samples, 10, |_, _, _| Ok(())).unwrap();
+        trainer.pretrain(&samples, 10, |_, _| ControlFlow::Continue(()), |_, _, _| Ok(())).unwrap();
         course(&mut trainer, 2);
         let layer = trainer.autoencoder().layers()[0];
         // Two units that never are active.
@@ -528,11 +532,11 @@ fn revived_and_pretrained_alike() {
     assert!(ends[0].0 >= 2 && ends[0].0 == ends[1].0);
     assert_eq!(ends[0].1, ends[1].1);
     let mut alone = builder(&settings).build(&samples).unwrap();
-    alone.pretrain(&samples, 10, |_, _, _| Ok(())).unwrap();
+    alone.pretrain(&samples, 10, |_, _| ControlFlow::Continue(()), |_, _, _| Ok(())).unwrap();
     let two = course(&mut alone, 2);
     let both = Threads::run(2, |ranks| {
         let mut trainer = builder(&settings).ranks(ranks).build(&samples).unwrap();
-        trainer.pretrain(&samples, 10, |_, _, _| Ok(())).unwrap();
+        trainer.pretrain(&samples, 10, |_, _| ControlFlow::Continue(()), |_, _, _| Ok(())).unwrap();
         course(&mut trainer, 2)
     });
     assert_close("pretrained", &both[0].objectives, &two.objectives, 1e-4);

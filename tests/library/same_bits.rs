@@ -192,7 +192,13 @@ fn the_portable_set_is_close() {
         for (want, have) in weights.zip(portable.autoencoder().parameters()) {
             assert!((have - want).abs() < 1e-3, "{have} {want}");
         }
-        let [want, have] = [&mut fused, &mut portable].map(|t| t.reconstruct(&samples).unwrap());
+        let [want, have] = [&mut fused, &mut portable].map(|t| {
+            {
+                let (engine, net) = t.parts();
+                net.reconstruct(engine, &samples)
+            }
+            .unwrap()
+        });
         assert!(want.iter().zip(&have).all(|(want, have)| (have - want).abs() < 1e-3));
     }
 }
@@ -238,7 +244,7 @@ fn the_seeds_network_on_drawn_digits() {}
 #[cfg(feature = "digits")]
 mod digits {
     use super::*;
-    use sae::{Preset, Scaling, data::Idx};
+    use sae::{Preset, Scaling, data::Array};
 
     const STEPS: u64 = 300;
 
@@ -247,7 +253,7 @@ mod digits {
         let mut file = vec![0, 0, 8, 3, 0, 0, 2000u16.to_be_bytes()[0], 2000u16.to_be_bytes()[1]];
         file.extend([0, 0, 0, 28, 0, 0, 0, 28]);
         file.extend(digits.images);
-        Samples::new(Idx::from_bytes("drawn digits", file).unwrap(), Scaling::Byte)
+        Samples::new(Array::from_bytes("drawn digits", file).unwrap(), Scaling::Byte)
     }
 
     /// Printed by this test on x86-64 with AVX2 and with the scalar set, where all ways agreed; a

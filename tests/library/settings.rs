@@ -188,12 +188,21 @@ fn shapes_of_data() {
     for error in [
         trainer.evaluate(&other).unwrap_err(),
         trainer.encode(&other).unwrap_err(),
-        trainer.reconstruct(&other).unwrap_err(),
+        {
+            let (engine, net) = trainer.parts();
+            net.reconstruct(engine, &other)
+        }
+        .unwrap_err(),
     ] {
         let text = error.to_string();
         assert!(text.contains("6 features") && text.contains('4'), "{text}");
     }
-    let text = trainer.decode(&[0.5; 3]).unwrap_err().to_string();
+    let text = {
+        let (engine, net) = trainer.parts();
+        net.decode(engine, &[0.5; 3])
+    }
+    .unwrap_err()
+    .to_string();
     assert!(text.contains("3 numbers") && text.contains("codes of 2"), "{text}");
     let text = trainer.step_on(&[0.5; 19]).unwrap_err().to_string();
     assert!(text.contains("19") && text.contains("20"), "{text}");

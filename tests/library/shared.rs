@@ -7,7 +7,7 @@ use crate::common::{pixels, uniform};
 use crate::folder::Folder;
 use sae::{
     Samples, Scaling, Settings, Trainer,
-    data::{Idx, idx},
+    data::{Array, Element, write_idx},
 };
 
 /// Whose memory it is, counted.
@@ -21,6 +21,10 @@ impl<T> AsRef<[T]> for Owner<T> {
 }
 
 const FEATURES: usize = 12;
+
+fn shared<T: Element>(values: Vec<T>, scaling: Scaling) -> sae::Result<Samples> {
+    Ok(Samples::new(Array::from_values(values, FEATURES)?, scaling))
+}
 
 fn trained(samples: &Samples) -> Vec<f32> {
     let settings =
@@ -41,13 +45,13 @@ fn bytes() -> Vec<u8> {
 fn bytes_train_as_those_of_a_file() {
     let folder = Folder::new("shared");
     let path = folder.0.join("bytes-idx2-ubyte");
-    idx::write(&path, &[50, FEATURES], &bytes()).unwrap();
-    let least = Scaling::fit_min_max(&Idx::open(&path).unwrap());
+    write_idx(&path, &[50, FEATURES], &bytes()).unwrap();
+    let least = Scaling::fit_min_max(&Array::open(&path).unwrap());
     for scaling in [Scaling::Byte, Scaling::AsIs, least] {
-        let file = Samples::new(Idx::open(&path).unwrap(), scaling);
-        let shared = Samples::from_shared_bytes(bytes(), FEATURES, scaling).unwrap();
-        assert_eq!((shared.len(), shared.features()), (50, FEATURES));
-        assert!(trained(&file) == trained(&shared), "{scaling:?}");
+        let file = Samples::new(Array::open(&path).unwrap(), scaling);
+        let memory = shared(bytes(), scaling).unwrap();
+        assert_eq!((memory.len(), memory.features()), (50, FEATURES));
+        assert!(trained(&file) == trained(&memory), "{scaling:?}");
     }
 }
 
@@ -57,13 +61,13 @@ fn values_train_as_ones_own_and_are_scaled() {
     let own = Samples::from_values(values.clone(), FEATURES).unwrap();
     let wide: Vec<f32> = values.iter().map(|value| value * 4.0 + 8.0).collect();
     let scaling = Scaling::MinMax { min: 8.0, max: 12.0 };
-    let shared = Samples::from_shared_values(wide, FEATURES, scaling).unwrap();
-    let as_is = Samples::from_shared_values(values, FEATURES, Scaling::AsIs).unwrap();
+    let scaled = shared(wide, scaling).unwrap();
+    let as_is = shared(values, Scaling::AsIs).unwrap();
     assert!(trained(&own) == trained(&as_is));
     let (mut one, mut other) = ([0.0; FEATURES], [0.0; FEATURES]);
     for sample in 0..50 {
         own.gather(sample, &mut one).unwrap();
-        shared.gather(sample, &mut other).unwrap();
+        scaled.gather(sample, &mut other).unwrap();
         assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-6), "{sample}");
     }
 }
@@ -71,7 +75,8 @@ fn values_train_as_ones_own_and_are_scaled() {
 #[test]
 fn the_owner_is_held_and_let_go() {
     let owner = Owner(Arc::new(pixels(3, 50, FEATURES)));
-    let samples = Samples::from_shared_values(owner.clone(), FEATURES, Scaling::AsIs).unwrap();
+    let array = Array::from_values::<f32>(owner.clone(), FEATURES).unwrap();
+    let samples = Samples::new(array, Scaling::AsIs);
     let settings =
         Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
     let trainer = Trainer::new(settings, &samples).unwrap();
@@ -87,13 +92,13 @@ fn what_is_not_whole_or_not_finite_is_refused() {
     let said = |samples: sae::Result<Samples>| samples.unwrap_err().to_string();
     let expected = "13 numbers are not one or more samples of 12 features";
     let (floats, bytes) = (vec![0f32; 13], vec![0u8; 13]);
-    assert_eq!(said(Samples::from_shared_values(floats, FEATURES, Scaling::AsIs)), expected);
-    assert_eq!(said(Samples::from_shared_bytes(bytes, FEATURES, Scaling::Byte)), expected);
-    said(Samples::from_shared_bytes(Vec::new(), FEATURES, Scaling::Byte));
-    said(Samples::from_shared_values(vec![0.0], 0, Scaling::AsIs));
+    assert_eq!(said(shared(floats, Scaling::AsIs)), expected);
+    assert_eq!(said(shared(bytes, Scaling::Byte)), expected);
+    said(shared(Vec::<u8>::new(), Scaling::Byte));
+    said(Samples::from_values(vec![0.0], 0));
     let mut values = pixels(4, 50, FEATURES);
     values[17 * FEATURES + 3] = f32::NAN;
-    let samples = Samples::from_shared_values(values, FEATURES, Scaling::AsIs).unwrap();
+    let samples = shared(values, Scaling::AsIs).unwrap();
     let problem = samples.gather(17, &mut [0.0; FEATURES]).unwrap_err().to_string();
     assert_eq!(problem, "sample 17, feature 3 is NaN; finite numbers were expected");
 }

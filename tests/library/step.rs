@@ -2,7 +2,7 @@
 
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer, network::layout};
+use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer};
 use sae_kernels::reference::{Gate, Net, Penalty};
 use serde_json::Value;
 
@@ -35,8 +35,11 @@ fn assert_gradient(
 ) {
     let largest = |numbers: &[f64]| numbers.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
     let floor = largest(want) / 100.0;
-    for (l, layer) in layout(sizes).into_iter().enumerate() {
-        for (name, block) in [("weights", layer.weights()), ("biases", layer.biases())] {
+    let mut start = 0;
+    for (l, pair) in sizes.windows(2).enumerate() {
+        for (name, count) in [("weights", pair[0] * pair[1]), ("biases", pair[1])] {
+            let block = start..start + count;
+            start += count;
             let scale = largest(&want[block.clone()]).max(floor);
             let what = format!("{what}, layer {l}, {name}");
             let (have, want) = (&have[block.clone()], &want[block]);
@@ -49,7 +52,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// `weights` and `biases`, a list for each layer, in the order of [`layout`].
+/// `weights` and `biases`, a list for each layer, in the order of `Autoencoder::parameters`.
 fn flat(parameters: &Value) -> Vec<f64> {
     let lists = |name: &str| parameters[name].as_array().unwrap().iter().map(numbers);
     lists("weights").zip(lists("biases")).flat_map(|(w, b)| [w, b].concat()).collect()
@@ -113,7 +116,11 @@ fn pytorch_case(case: &Value, isa: Isa) {
     let evaluation = trainer.evaluate(&samples).unwrap();
     compare("at the start", &evaluation, &truth["objective"]);
     let rho_hat: Vec<_> = truth["mean_activations"].as_array().unwrap().iter().collect();
-    let reconstruction = trainer.reconstruct(&samples).unwrap();
+    let reconstruction = {
+        let (engine, net) = trainer.parts();
+        net.reconstruct(engine, &samples)
+    }
+    .unwrap();
     let want = numbers(&truth["reconstruction"]);
     assert_all_close(&format!("{name}: reconstruction"), &reconstruction, &want, 1e-6, 0.0);
 

@@ -476,10 +476,15 @@ fn pretraining_takes_the_shallow_ones_weights() {
     let mut deep = trainer(&settings, &samples);
     let before = deep.evaluate(&samples).unwrap().loss;
     let mut seen = Vec::new();
-    deep.pretrain(&samples, 300, |layer, shallow, _| {
-        seen.push((layer, shallow.autoencoder().weights(0).to_vec()));
-        Ok(())
-    })
+    deep.pretrain(
+        &samples,
+        300,
+        |_, _| ControlFlow::Continue(()),
+        |layer, shallow, _| {
+            seen.push((layer, shallow.autoencoder().weights(0).to_vec()));
+            Ok(())
+        },
+    )
     .unwrap();
     assert_eq!(seen.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), [0, 1]);
     for (layer, weights) in &seen {
@@ -500,7 +505,7 @@ fn pretraining_that_is_ended_keeps_what_it_has() {
             steps += 1;
             if steps == ends_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        deep.pretrain_until(&samples, 15, each, |layer, _, _| {
+        deep.pretrain(&samples, 15, each, |layer, _, _| {
             after.push(layer);
             Ok(())
         })

@@ -230,12 +230,31 @@ fn encode_decode_reconstruct_and_evaluate_agree() {
             trainer.run(20, |_, _| ControlFlow::Continue(())).unwrap();
             let codes = trainer.encode(&samples).unwrap();
             assert_eq!(codes.len(), count * code);
-            let reconstruction = trainer.reconstruct(&samples).unwrap();
+            let reconstruction = {
+                let (engine, net) = trainer.parts();
+                net.reconstruct(engine, &samples)
+            }
+            .unwrap();
             assert_eq!(reconstruction.len(), count * d);
-            assert!(trainer.decode(&codes).unwrap() == reconstruction);
+            assert!(
+                {
+                    let (engine, net) = trainer.parts();
+                    net.decode(engine, &codes)
+                }
+                .unwrap()
+                    == reconstruction
+            );
             // Also a few at a time.
-            let some: Vec<_> =
-                codes.chunks(7 * code).flat_map(|codes| trainer.decode(codes).unwrap()).collect();
+            let some: Vec<_> = codes
+                .chunks(7 * code)
+                .flat_map(|codes| {
+                    {
+                        let (engine, net) = trainer.parts();
+                        net.decode(engine, codes)
+                    }
+                    .unwrap()
+                })
+                .collect();
             assert!(some == reconstruction);
             let (first, rest) = samples.split(123).unwrap();
             let parts = [first, rest].map(|part| trainer.encode(&part).unwrap());

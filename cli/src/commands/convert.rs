@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sae::{
     Autoencoder,
-    data::{ElementType, Idx},
+    data::{Array, ElementType},
     files::{self, Part},
 };
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// The result of writing a file of numbers.
-fn array(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
+fn written(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
     Done {
         text: format!("{} of {kind}: {}", join(dims, " x "), path.display()),
         value: json!({"type": kind.to_string(), "dims": dims}),
@@ -135,23 +135,23 @@ fn model(args: &Args) -> Result<Done> {
 
 fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
-    let idx = Idx::open(&args.from)?;
+    let array = Array::open(&args.from)?;
     let write = |path: &Path| -> Result<()> {
-        let mut out = kind.begin(path, idx.element_type(), idx.dims())?;
-        for row in 0..idx.samples() {
+        let mut out = kind.begin(path, array.element_type(), array.dims())?;
+        for row in 0..array.samples() {
             interrupt::check()?;
-            out.write(idx.row_bytes(row))?;
+            out.copy(&array, row)?;
         }
         Ok(out.finish()?)
     };
     interrupt::interruptible(|| files::replace(&args.to, write))?;
-    Ok(array(&args.to, idx.element_type(), idx.dims()))
+    Ok(written(&args.to, array.element_type(), array.dims()))
 }
 
 fn file_to_pngs(args: &Args) -> Result<Done> {
-    let idx = Idx::open(&args.from)?;
-    let (rows, cols) = png_folder::write(&args.to, &idx)?;
-    let (count, to) = (idx.samples(), args.to.display());
+    let array = Array::open(&args.from)?;
+    let (rows, cols) = png_folder::write(&args.to, &array)?;
+    let (count, to) = (array.samples(), args.to.display());
     Ok(Done {
         text: format!("{count} PNGs of {rows} x {cols}: {to}"),
         value: json!({"type": "png", "dims": [count, rows, cols]}),
@@ -184,7 +184,7 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
         labels.map_or(Ok(()), |(path, kind)| folder.write_labels(path, kind))
     };
     interrupt::interruptible(|| files::replace(&args.to, write))?;
-    let mut done = array(&args.to, ElementType::U8, &dims);
+    let mut done = written(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);
     if let Some((path, _)) = labels {
         let names: Vec<_> = folder.classes.iter().map(|(name, _)| name.to_string_lossy()).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use sae::{Scaling, data::idx, files};
+use sae::{Scaling, data::write_idx, files};
 use serde_json::json;
 
 use crate::data::{DataArgs, open, scaled};
@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
         refused = 0;
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
-    files::replace(&args.out, |path| idx::write(path, &[count, side, side], &patches))?;
+    files::replace(&args.out, |path| write_idx(path, &[count, side, side], &patches))?;
     let value = json!({"out": args.out, "patches": count, "side": side});
     let line = format!("{count} patches of {side} x {side}: {}", args.out.display());
     print(args.json, &value, &line)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sae::{
     Error,
-    data::{Idx, idx, npy},
+    data::{Array, write_idx, write_npy},
     files,
 };
 use serde_json::json;
@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
     }
     files::check_writable(&args.out)?;
-    let codes = Idx::open(&args.codes)?;
+    let codes = Array::open(&args.codes)?;
     let units = net.settings().code_units();
     if codes.features() != units {
         let problem = format!(
@@ -53,8 +53,8 @@ pub fn run(args: Args) -> Result<()> {
     let samples = net.decode(&mut engine, &values)?;
     let dims = [codes.samples(), net.settings().layers[0]];
     files::replace(&args.out, |path| match ending {
-        Some("npy") => npy::write(path, &dims, &samples),
-        _ => idx::write(path, &dims, &samples),
+        Some("npy") => write_npy(path, &dims, &samples),
+        _ => write_idx(path, &dims, &samples),
     })?;
     let [count, features] = dims;
     let value = json!({"out": args.out, "samples": count, "features": features});

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use sae::{
-    data::{idx, npy},
+    data::{write_idx, write_npy},
     files,
 };
 use serde_json::json;
@@ -55,8 +55,8 @@ pub fn run(args: Args) -> Result<()> {
     };
     let dims = [count, units];
     files::replace(out, |path| match ending {
-        Some("idx") => idx::write(path, &dims, &codes),
-        Some("npy") => npy::write(path, &dims, &codes),
+        Some("idx") => write_idx(path, &dims, &codes),
+        Some("npy") => write_npy(path, &dims, &codes),
         _ => File::create(path)
             .and_then(|file| write_csv(BufWriter::new(file), &codes, units))
             .map_err(io_error("write", path)),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sae::{Autoencoder, Settings, data::Idx};
+use sae::{Autoencoder, Settings, data::Array};
 use serde_json::{Value, json};
 
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let Facts { mut text, mut value, images } = match looks_like_a_model(&args.file) {
         true => model(&Autoencoder::load(&args.file)?),
-        false => data(&Idx::open(&args.file)?),
+        false => data(&Array::open(&args.file)?),
     };
     if let Some((tile, images)) = &images {
         text += &thumbnail(*tile, images);
@@ -62,16 +62,16 @@ pub fn run(args: Args) -> Result<()> {
     print(args.json, &value, &text)
 }
 
-fn data(idx: &Idx) -> Facts {
-    let (kind, dims) = (idx.element_type().to_string(), idx.dims());
-    let (samples, features) = (idx.samples(), idx.features());
+fn data(array: &Array) -> Facts {
+    let (kind, dims) = (array.element_type().to_string(), array.dims());
+    let (samples, features) = (array.samples(), array.features());
     let mut text = format!("IDX file of {kind}: {}\n", join(dims, " x "));
     text += &format!("{samples} samples of {features} features\n");
     let mut row = vec![0.0; features];
     let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
     let (mut zeros, mut not_finite) = (0u64, 0u64);
     for sample in 0..samples {
-        idx.read_row(sample, &mut row);
+        array.read_row(sample, &mut row);
         for &value in &row {
             if value.is_finite() {
                 (low, high) = (low.min(value), high.max(value));
@@ -102,7 +102,7 @@ fn data(idx: &Idx) -> Facts {
     value["zeros"] = json!(zeros);
     let images = image_of_dims(dims).map(|tile| {
         let image = |sample| {
-            idx.read_row(sample, &mut row);
+            array.read_row(sample, &mut row);
             row.iter().map(|&v| gray(v, low, high)).collect()
         };
         (tile, (0..samples.min(MAX_IMAGES)).map(image).collect())

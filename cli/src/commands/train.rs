@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
 
     fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
         let each = |_: &mut Trainer, _| interrupt::control_flow();
-        Ok(trainer.pretrain_until(self.train, steps, each, |layer, shallow, inputs| {
+        Ok(trainer.pretrain(self.train, steps, each, |layer, shallow, inputs| {
             if self.is_rank_0 {
                 let loss = short(shallow.evaluate(inputs)?.loss);
                 self.progress.note(&format!("pretrained layer {}: loss {loss}", layer + 1));
@@ -385,8 +385,8 @@ impl Done<'_> {
             "steps": trainer.steps(),
             "seconds": self.time.as_secs_f64(),
             "interrupted": self.interrupted.is_some(),
-            "isa": trainer.engine().isa().name(),
-            "threads": trainer.engine().threads(),
+            "isa": trainer.parts().0.isa().name(),
+            "threads": trainer.parts().0.threads(),
             "ranks": self.ranks,
             "communication_seconds": trainer.communication_time().as_secs_f64(),
             "settings": settings_json(trainer.autoencoder().settings()),
@@ -399,7 +399,7 @@ impl Done<'_> {
         }
         let evaluation = trainer.evaluate(samples)?;
         let net = trainer.autoencoder().clone();
-        let drawn = picture::reconstructions(picture, &net, trainer.engine(), samples, SHOWN)?;
+        let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
         if drawn {
             value["picture"] = json!(picture);
         }

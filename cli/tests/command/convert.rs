@@ -1,4 +1,4 @@
-//! `sae convert` as a person or a script runs it.
+//! `sae convert`.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
 use png::{BitDepth, ColorType};
-use sae::data::{Idx, npy};
+use sae::data::{Array, write_npy};
 use serde_json::{Value, json};
 
 fn sae(folder: &Folder) -> Command {
@@ -16,35 +16,35 @@ fn sae(folder: &Folder) -> Command {
     command
 }
 
-fn run(folder: &Folder, words: &str) -> Output {
-    sae(folder).args(words.split(' ')).output().unwrap()
+fn run(folder: &Folder, arguments: &str) -> Output {
+    sae(folder).args(arguments.split(' ')).output().unwrap()
 }
 
 /// Standard output and error of a run that must succeed.
-fn good(folder: &Folder, words: &str) -> (String, String) {
-    let output = run(folder, words);
+fn good(folder: &Folder, arguments: &str) -> (String, String) {
+    let output = run(folder, arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{words}: {:?}\n{stderr}", output.status);
+    assert!(output.status.success(), "{arguments}: {:?}\n{stderr}", output.status);
     (String::from_utf8(output.stdout).unwrap(), stderr)
 }
 
-fn json(folder: &Folder, words: &str) -> Value {
-    serde_json::from_str(&good(folder, &format!("{words} --json")).0).unwrap()
+fn json(folder: &Folder, arguments: &str) -> Value {
+    serde_json::from_str(&good(folder, &format!("{arguments} --json")).0).unwrap()
 }
 
-/// The sentence of a run that must fail as bad input does, and leave the folder as it was.
-fn refused(folder: &Folder, words: &str) -> String {
+/// Standard error of a run that must fail on invalid input and leave the folder unchanged.
+fn refused(folder: &Folder, arguments: &str) -> String {
     let before = everything(&folder.0);
-    let output = run(folder, words);
+    let output = run(folder, arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{words}: {stderr}");
-    assert!(stderr.starts_with("error: ") && output.stdout.is_empty(), "{words}: {stderr}");
-    assert!(stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{words}: {stderr}");
-    assert!(before == everything(&folder.0), "{words}");
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {stderr}");
+    assert!(stderr.starts_with("error: ") && output.stdout.is_empty(), "{arguments}: {stderr}");
+    assert!(stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{arguments}: {stderr}");
+    assert!(before == everything(&folder.0), "{arguments}");
     stderr
 }
 
-/// Every file below a folder with its content, every folder without.
+/// All files below a folder with their contents, and all folders.
 fn everything(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(path).unwrap() {
@@ -73,7 +73,7 @@ impl Folder {
     }
 }
 
-/// An IDX file whose data are counted bytes.
+/// An IDX file with bytes in a pattern.
 fn idx(kind: u8, size: usize, dims: &[u32]) -> Vec<u8> {
     let mut bytes = vec![0, 0, kind, dims.len() as u8];
     bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
@@ -82,7 +82,7 @@ fn idx(kind: u8, size: usize, dims: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// A PNG, the palette being red, green and blue.
+/// A PNG; its palette is red, green and blue.
 fn png(color: ColorType, depth: BitDepth, width: u32, height: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -97,14 +97,14 @@ fn png(color: ColorType, depth: BitDepth, width: u32, height: u32, data: &[u8]) 
     bytes
 }
 
-/// A grey PNG, 2 x 3, of one number.
+/// A gray PNG, 2 x 3, of one value.
 fn plain(value: u8) -> Vec<u8> {
     png(ColorType::Grayscale, BitDepth::Eight, 3, 2, &[value; 6])
 }
 
 /// Dimensions and numbers of a file of bytes.
 fn read(folder: &Folder, name: &str) -> (Vec<usize>, Vec<u8>) {
-    let idx = Idx::read(folder.0.join(name)).unwrap();
+    let idx = Array::read(folder.0.join(name)).unwrap();
     (idx.dims().to_vec(), idx.as_u8().unwrap().to_vec())
 }
 
@@ -123,11 +123,11 @@ fn there_and_back_gives_the_same_bytes() {
         }
     }
     let values = [1.5f32, -2.0, f32::MAX, 0.25, -0.0, 1e-40];
-    npy::write(folder.0.join("f.npy"), &[3, 2], &values).unwrap();
+    write_npy(folder.0.join("f.npy"), &[3, 2], &values).unwrap();
     let told = json(&folder, "convert f.npy f.idx");
     let want = json!({"from": "f.npy", "to": "f.idx", "type": "f32", "dims": [3, 2]});
     assert_eq!(told, want);
-    let idx = Idx::open(folder.0.join("f.idx")).unwrap();
+    let idx = Array::open(folder.0.join("f.idx")).unwrap();
     let mut row = [0.0; 2];
     idx.read_row(1, &mut row);
     assert_eq!(row, [f32::MAX, 0.25]);
@@ -136,7 +136,7 @@ fn there_and_back_gives_the_same_bytes() {
 }
 
 #[test]
-fn packed_files_are_read() {
+fn compressed_files_are_read() {
     let folder = Folder::new("convert-gz");
     let bytes = idx(8, 1, &[6, 4, 5]);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
@@ -159,7 +159,7 @@ fn pictures_there_and_back_give_the_same_bytes() {
     assert!(folder.bytes("pictures/00.png").starts_with(b"\x89PNG"));
     good(&folder, "convert pictures b.idx");
     assert!(folder.bytes("a.idx") == folder.bytes("b.idx"));
-    // An empty folder will do, by another kind than its name says; and squares are images.
+    // An existing empty folder, with --to against its name; samples that are squares.
     folder.put("flat.idx", idx(8, 1, &[3, 16]));
     fs::create_dir(folder.0.join("new.idx")).unwrap();
     let told = json(&folder, "convert flat.idx new.idx --to png");
@@ -169,7 +169,7 @@ fn pictures_there_and_back_give_the_same_bytes() {
 }
 
 #[test]
-fn pngs_follow_their_names_as_people_count() {
+fn pngs_are_sorted_by_the_numbers_in_their_names() {
     let folder = Folder::new("convert-order");
     for (at, name) in ["1.png", "2.png", "02.png", "10.PNG", "a9.png", "a10.png"].iter().enumerate()
     {
@@ -208,15 +208,15 @@ fn sub_folders_are_labels() {
     let notes = good(&folder, "convert in images.idx").1;
     assert_eq!(notes, "the labels of the sub-folders are not written; --labels FILE writes them\n");
 
-    for (words, sentence) in [
+    for (arguments, sentence) in [
         ("in images.idx --labels images.idx", "the labels need a file of their own"),
         ("in images.idx --labels labels.onnx", "expected a name ending in .idx, ubyte or .npy"),
         ("in images.idx --labels no/labels.idx", "cannot write no/labels.idx"),
         ("in/2 images.idx --labels l.idx", "expected PNGs in sub-folders"),
         ("images.idx images.npy --labels l.idx", "labels: images.idx is not a folder"),
     ] {
-        let problem = refused(&folder, &format!("convert {words}"));
-        assert!(problem.contains(sentence), "{words}: {problem}");
+        let problem = refused(&folder, &format!("convert {arguments}"));
+        assert!(problem.contains(sentence), "{arguments}: {problem}");
     }
     folder.put("in/2/deep/1.png", plain(1));
     assert!(refused(&folder, "convert in x.idx").contains("in/2/deep: expected only PNGs"));
@@ -233,13 +233,13 @@ fn sub_folders_are_labels() {
 }
 
 #[test]
-fn pngs_of_every_kind_become_grey() {
+fn pngs_of_every_kind_become_gray() {
     use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
     let folder = Folder::new("convert-kinds");
     let (eight, sixteen) = (BitDepth::Eight, BitDepth::Sixteen);
     // Two pixels each; by hand: 76.245, 149.685 and 29.07 for red, green and blue.
-    for (name, color, depth, data, grey) in [
-        ("grey", Grayscale, eight, &[1, 200][..], [1, 200]),
+    for (name, color, depth, data, gray) in [
+        ("gray", Grayscale, eight, &[1, 200][..], [1, 200]),
         ("1-bit", Grayscale, BitDepth::One, &[0b0100_0000], [0, 255]),
         ("4-bit", Grayscale, BitDepth::Four, &[0x3f], [51, 255]),
         ("16-bit", Grayscale, sixteen, &[0x12, 0xff, 0x80, 0], [0x12, 0x80]),
@@ -252,11 +252,11 @@ fn pngs_of_every_kind_become_grey() {
     ] {
         folder.put(&format!("{name}/1.png"), png(color, depth, 2, 1, data));
         good(&folder, &format!("convert {name} {name}.idx"));
-        assert_eq!(read(&folder, &format!("{name}.idx")), (vec![1, 1, 2], grey.to_vec()), "{name}");
+        assert_eq!(read(&folder, &format!("{name}.idx")), (vec![1, 1, 2], gray.to_vec()), "{name}");
     }
     for (name, color, data) in [
         ("clear", Rgba, &[0, 255, 0, 255, 7, 7, 7, 254][..]),
-        ("clear-grey", GrayscaleAlpha, &[1, 0, 2, 255]),
+        ("clear-gray", GrayscaleAlpha, &[1, 0, 2, 255]),
     ] {
         folder.put(&format!("{name}/1.png"), png(color, eight, 2, 1, data));
         let problem = refused(&folder, &format!("convert {name} x.idx"));
@@ -296,7 +296,7 @@ fn a_bad_png_leaves_all_as_it_was() {
     }
     let problem = refused(&folder, "convert size x.npy");
     assert!(problem.contains("expected the 30 x 40 pixels of size/1.png, got 2 x 3"), "{problem}");
-    // Sub-folders, with labels: neither of the files.
+    // Sub-folders with labels: neither file is written.
     folder.put("in/a/1.png", &whole);
     folder.put("in/b/1.png", plain(0));
     refused(&folder, "convert in x.npy --labels y.npy");
@@ -315,7 +315,7 @@ fn misuse_gets_one_sentence() {
     folder.put("net.onnx", b"\x08\x07");
     folder.put("net.safetensors", b"\x10\0\0\0\0\0\0\0{}");
     fs::create_dir(folder.0.join("empty")).unwrap();
-    for (words, sentence) in [
+    for (arguments, sentence) in [
         ("missing.idx new.npy", "cannot open missing.idx"),
         ("new.npy a.idx", "hint: a.idx exists; FROM comes first"),
         ("net.onnx net.safetensors", "hint: FROM comes first"),
@@ -343,8 +343,8 @@ fn misuse_gets_one_sentence() {
         ("net.safetensors x.npy", "a model can only be converted to .onnx"),
         ("net.safetensors x.onnx", "net.safetensors: "),
     ] {
-        let problem = refused(&folder, &format!("convert {words}"));
-        assert!(problem.contains(sentence), "{words}: {problem}");
+        let problem = refused(&folder, &format!("convert {arguments}"));
+        assert!(problem.contains(sentence), "{arguments}: {problem}");
     }
     let mut here = sae(&folder);
     let output = here.current_dir(folder.0.join("empty")).args(["convert", "../a.idx", "."]);
@@ -392,7 +392,7 @@ fn ctrl_c_leaves_nothing_half_written() {
         let child = child.unwrap();
         let id = child.id().to_string();
         let making = folder.0.join(format!(".out.{id}.tmp"));
-        // Once it is in the middle.
+        // Wait until some of the PNGs are written.
         while !making.join("0000009.png").exists() && !making.join("000009.png").exists() {
             sleep(Duration::from_millis(2));
         }
@@ -406,7 +406,7 @@ fn ctrl_c_leaves_nothing_half_written() {
 
 #[cfg(unix)]
 #[test]
-fn the_examples_of_the_help_work_as_they_stand() {
+fn the_examples_of_the_help_work() {
     let folder = Folder::new("convert-examples");
     let help = good(&folder, "convert --help").0;
     let examples = help.split_once("Examples:\n").unwrap().1;

@@ -1,17 +1,18 @@
-//! Every example of the command's help works as it stands, but for fewer steps.
+//! Every example of the command's help works, run with fewer steps.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::folder::Folder;
 
-fn sae(folder: &Path, words: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_sae")).args(words).current_dir(folder).output();
+fn sae(folder: &Path, arguments: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sae")).args(arguments).current_dir(folder).output();
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
-/// The command lines of a help text: those that begin with two spaces and a call of `sae`, with
-/// what continues them; what stands behind three spaces explains.
+/// The command lines of a help text: lines with two spaces and a call of `sae`, and their
+/// continuations. Three spaces begin an explanation.
 fn examples(help: &str) -> Vec<String> {
     let mut lines = help.split("Example").nth(1).unwrap_or_default().lines();
     let mut examples = Vec::new();
@@ -28,41 +29,42 @@ fn examples(help: &str) -> Vec<String> {
     examples
 }
 
-/// The same with little work.
+/// The same command with fewer steps.
 fn brief(example: &str) -> String {
     let mut brief = String::new();
     for part in example.split(" && ") {
-        let mut words: Vec<&str> = part.split(' ').filter(|&word| word != "--open").collect();
-        let set = |words: &mut Vec<&str>, option: &'static str, value: &'static str| match words
-            .iter()
-            .position(|&word| word == option)
-        {
-            Some(at) => words[at + 1] = value,
-            None => words.extend([option, value]),
-        };
-        if words[0] == "sae" && words[1] == "train" {
-            set(&mut words, "--steps", "20");
-        } else if words[0] == "sae" && words[1] == "sweep" {
-            set(&mut words, "--steps", "12");
-            set(&mut words, "--trials", "3");
+        let mut arguments: Vec<&str> = part.split(' ').filter(|&word| word != "--open").collect();
+        let set =
+            |arguments: &mut Vec<&str>, option: &'static str, value: &'static str| match arguments
+                .iter()
+                .position(|&word| word == option)
+            {
+                Some(at) => arguments[at + 1] = value,
+                None => arguments.extend([option, value]),
+            };
+        if arguments[0] == "sae" && arguments[1] == "train" {
+            set(&mut arguments, "--steps", "20");
+        } else if arguments[0] == "sae" && arguments[1] == "sweep" {
+            set(&mut arguments, "--steps", "12");
+            set(&mut arguments, "--trials", "3");
         }
         if !brief.is_empty() {
             brief += " && ";
         }
-        brief += &words.join(" ");
+        brief += &arguments.join(" ");
     }
     brief
 }
 
 #[test]
-fn examples_work_as_they_stand() {
+fn examples_work() {
     let folder = Folder::new("help");
     let help = sae(&folder.0, &["--help"]);
     let list = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> =
         list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert!(commands.len() > 12 && commands[0] == "train", "{commands:?}");
-    // Of drawn digits there are few here, where the command looks for its own.
+    // A small set of drawn digits in the cache folder, where the command expects its own.
     let digits = folder.0.join("sae/digits-v1");
     sae(&folder.0, &["make-digits", digits.to_str().unwrap(), "--train", "1200", "--test", "200"]);
     let path = Path::new(env!("CARGO_BIN_EXE_sae")).parent().unwrap().display().to_string();
@@ -81,11 +83,11 @@ fn examples_work_as_they_stand() {
                 .env("XDG_CACHE_HOME", &folder.0)
                 .output()
                 .unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            // That the rest of a pipe is not read is no failure.
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            // `head` closes the pipe early.
             let good =
-                output.status.success() || line.contains("| head") && !said.contains("error");
-            assert!(good, "{line}: {said}");
+                output.status.success() || line.contains("| head") && !stderr.contains("error");
+            assert!(good, "{line}: {stderr}");
             tried += 1;
         }
     }

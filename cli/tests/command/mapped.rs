@@ -1,4 +1,4 @@
-//! Files that change under the map, and numbers that are none, in the library and the command.
+//! Files that change while mapped, and numbers that are not finite, in the library and the command.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::folder::Folder;
 use sae::{
     Error, Samples, Scaling, Settings, Trainer,
-    data::{Idx, idx},
+    data::{Array, write_idx},
 };
 
-/// Bytes that are mapped: 4096 samples of 100 features, many pages.
+/// A file of many pages: 4096 samples of 100 features.
 fn data(folder: &Folder) -> PathBuf {
     let path = folder.0.join("data.idx");
     let bytes: Vec<u8> = (0..4096 * 100).map(|i| (i * 31 % 251) as u8).collect();
-    idx::write(&path, &[4096, 100], &bytes).unwrap();
+    write_idx(&path, &[4096, 100], &bytes).unwrap();
     path
 }
 
@@ -30,7 +30,7 @@ fn train(folder: &Path, data: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// Starts a training and waits until it is at work.
+/// Starts a training and waits for its first steps.
 fn at_work(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -51,8 +51,8 @@ fn end(mut child: Child, mut out: BufReader<std::process::ChildStdout>) -> Outpu
 
 const SIGBUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 
-/// What the docs of `Idx::open` say: the sentence if the end of an epoch comes first, or else the
-/// system's signal; and no model file either way.
+/// As documented at `Array::open`: an error if the end of an epoch comes first, or else SIGBUS; no model
+/// file either way.
 #[test]
 fn truncated_while_mapped() {
     let folder = Folder::new("truncated");
@@ -80,20 +80,20 @@ fn truncated_after_a_copy() {
     assert!(folder.0.join("m.safetensors").exists());
 }
 
-/// Of the same length, with other bytes.
+/// Other bytes, the same length.
 #[test]
 fn rewritten_while_mapped() {
     let folder = Folder::new("rewritten");
     let data = data(&folder);
     let (child, out) = at_work(train(&folder.0, &data, &["--steps", "100000000"]));
-    // File systems tell times apart by some milliseconds.
+    // File systems have times of a few milliseconds' resolution.
     std::thread::sleep(std::time::Duration::from_millis(20));
     let bytes = fs::read(&data).unwrap();
-    // Our own writer keeps away from it.
-    let problem = idx::write(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
+    // The library refuses to replace a mapped file.
+    let problem = write_idx(&data, &[4096, 100], &vec![7u8; 4096 * 100]).unwrap_err().to_string();
     assert!(problem.contains("it is mapped"), "{problem}");
     assert!(fs::read(&data).unwrap() == bytes);
-    // Not cut first: no page goes, so only the end of the epoch can tell.
+    // Not truncated: all pages stay, so only the check at the end of the epoch can notice.
     let mut file = File::options().write(true).open(&data).unwrap();
     file.write_all(&[&bytes[..12], &vec![7; bytes.len() - 12]].concat()).unwrap();
     let output = end(child, out);
@@ -103,9 +103,9 @@ fn rewritten_while_mapped() {
     assert!(!folder.0.join("m.safetensors").exists());
 }
 
-/// In the library: at the end of the epoch, with the trainer still there.
+/// In the library: an error at the end of the epoch, and the trainer stays usable.
 #[test]
-fn the_library_tells_at_the_end_of_the_epoch() {
+fn the_library_notices_at_the_end_of_the_epoch() {
     let folder = Folder::new("epoch");
     let data = data(&folder);
     let samples = Samples::open(&data).unwrap();
@@ -119,7 +119,7 @@ fn the_library_tells_at_the_end_of_the_epoch() {
     let go_on = |_: &mut Trainer, _| ControlFlow::Continue(());
     trainer.run(5, go_on).unwrap();
     let file = File::options().write(true).open(&data).unwrap();
-    // Longer: nothing that is mapped goes.
+    // Longer: all mapped pages stay.
     file.set_len(16 + 4096 * 100 + 1).unwrap();
     let problem = trainer.run(1000, go_on).unwrap_err().to_string();
     assert!(problem.contains("changed while mapped: 409612 bytes became 409617"), "{problem}");
@@ -127,7 +127,7 @@ fn the_library_tells_at_the_end_of_the_epoch() {
     assert!(trainer.autoencoder().parameters().iter().all(|number| number.is_finite()));
 }
 
-/// NaN and infinities in data, on every way in, with sample and feature.
+/// NaN and infinities in data are errors that name sample and feature, in every method.
 #[test]
 fn features_that_are_not_finite() {
     let folder = Folder::new("finite");
@@ -135,8 +135,8 @@ fn features_that_are_not_finite() {
         let mut values: Vec<f32> = (0..40 * 100).map(|i| (i % 97) as f32 / 97.0).collect();
         values[33 * 100 + 71] = odd;
         let path = folder.0.join("odd.idx");
-        idx::write(&path, &[40, 100], &values).unwrap();
-        let samples = || Samples::new(Idx::open(&path).unwrap(), Scaling::AsIs);
+        write_idx(&path, &[40, 100], &values).unwrap();
+        let samples = || Samples::new(Array::open(&path).unwrap(), Scaling::AsIs);
         let refused = |problem: Error| {
             let problem = problem.to_string();
             let place = problem.contains("sample 33") && problem.contains("feature 71");
@@ -156,7 +156,13 @@ fn features_that_are_not_finite() {
         refused(problem);
         refused(trainer.evaluate(&samples()).unwrap_err());
         refused(trainer.encode(&samples()).unwrap_err());
-        refused(trainer.reconstruct(&samples()).unwrap_err());
+        refused(
+            {
+                let (engine, net) = trainer.parts();
+                net.reconstruct(engine, &samples())
+            }
+            .unwrap_err(),
+        );
         assert!(trainer.autoencoder().parameters().iter().all(|number| number.is_finite()));
         assert_eq!(before.len(), trainer.autoencoder().parameters().len());
         let output = train(&folder.0, &path, &["--scaling", "as-is", "--steps", "5"]).output();
@@ -167,13 +173,13 @@ fn features_that_are_not_finite() {
     }
 }
 
-/// The checkpoint before the end, and no model.
+/// A diverged training writes no model.
 #[test]
 fn a_diverging_run_keeps_its_last_checkpoint() {
     let folder = Folder::new("diverging");
     let path = folder.0.join("large.idx");
     let values: Vec<f32> = (0..200 * 100).map(|i| (i % 97) as f32 * 1e3).collect();
-    idx::write(&path, &[200, 100], &values).unwrap();
+    write_idx(&path, &[200, 100], &values).unwrap();
     let checkpoint = folder.0.join("run.ckpt");
     let mut command = train(&folder.0, &path, &["--scaling", "as-is", "--steps", "2000"]);
     command.args(["--activation", "linear", "--output-activation", "linear", "--beta", "0"]);
@@ -187,7 +193,7 @@ fn a_diverging_run_keeps_its_last_checkpoint() {
     assert!(kept.steps() > 0);
 }
 
-/// A process holds its parent's files until its program begins: no lock outlives its map for that.
+/// A child process holds its parent's files until `exec`; a lock must not outlive its map because of that.
 #[test]
 fn a_lock_goes_with_its_map_while_processes_start() {
     let folder = Folder::new("lock");
@@ -202,15 +208,15 @@ fn a_lock_goes_with_its_map_while_processes_start() {
         });
         let written: sae::Result<Vec<()>> = (0..300u32)
             .map(|i| {
-                idx::write(&path, &[1, 1], &[i as f32])?;
-                Idx::open(&path).map(drop)
+                write_idx(&path, &[1, 1], &[i as f32])?;
+                Array::open(&path).map(drop)
             })
             .collect();
         done.store(true, Ordering::Relaxed);
         written.unwrap();
     });
-    let held = Idx::open(&path).unwrap();
-    let problem = idx::write(&path, &[1, 1], &[0f32]).unwrap_err().to_string();
+    let held = Array::open(&path).unwrap();
+    let problem = write_idx(&path, &[1, 1], &[0f32]).unwrap_err().to_string();
     assert!(problem.contains("it is mapped"), "{problem}");
     drop(held);
 }

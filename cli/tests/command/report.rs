@@ -1,4 +1,4 @@
-//! What a person looks at: histories, comparisons, reports, and what machines read in their place.
+//! Histories, comparisons and reports, and the JSON of all commands.
 
 use std::fs;
 use std::process::Command;
@@ -7,42 +7,42 @@ use crate::folder::Folder;
 use serde_json::Value;
 
 /// A folder with drawn digits and two models, `normal` and `sparse`.
-struct Desk(Folder);
+struct Models(Folder);
 
-impl Desk {
+impl Models {
     fn new(name: &str) -> Self {
-        let desk = Desk(Folder::new(name));
-        desk.good("make-digits digits --train 600 --test 100");
+        let folder = Models(Folder::new(name));
+        folder.good("make-digits digits --train 600 --test 100");
         for preset in ["normal", "sparse"] {
             let out = format!("{preset}.safetensors");
-            desk.good(&format!("{TRAIN} --preset {preset} --out {out} --steps 60"));
+            folder.good(&format!("{TRAIN} --preset {preset} --out {out} --steps 60"));
         }
-        desk
+        folder
     }
 
-    fn run(&self, words: &str) -> std::process::Output {
+    fn run(&self, arguments: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-        command.args(words.split(' ')).current_dir(&self.0.0);
+        command.args(arguments.split(' ')).current_dir(&self.0.0);
         command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent").output().unwrap()
     }
 
-    fn good(&self, words: &str) -> String {
-        let output = self.run(words);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words}: {said}");
+    fn good(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments}: {stderr}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn refused(&self, words: &str) -> String {
-        let output = self.run(words);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
-        assert!(output.stdout.is_empty() && said.starts_with("error: "), "{said}");
-        said
+    fn refused(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {stderr}");
+        assert!(output.stdout.is_empty() && stderr.starts_with("error: "), "{stderr}");
+        stderr
     }
 
-    fn json(&self, words: &str) -> Value {
-        serde_json::from_str(&self.good(words)).unwrap()
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.good(arguments)).unwrap()
     }
 
     fn read(&self, name: &str) -> String {
@@ -53,9 +53,9 @@ impl Desk {
 const TRAIN: &str = "train --data digits --layers 784,48,12,48,784 --threads 1 --quiet";
 
 #[test]
-fn a_history_sums_up_and_goes_on() {
-    let desk = Desk::new("history");
-    let text = desk.read("sparse.history.csv");
+fn a_history_sums_up_and_is_resumed() {
+    let folder = Models::new("history");
+    let text = folder.read("sparse.history.csv");
     let rows: Vec<Vec<f64>> =
         text.lines().skip(1).map(|l| l.split(',').map(|n| n.parse().unwrap()).collect()).collect();
     assert_eq!(rows.len(), 60);
@@ -66,37 +66,38 @@ fn a_history_sums_up_and_goes_on() {
         assert!(row[2..5].iter().all(|&term| term > 0.0), "{row:?}");
     }
     assert!(rows[59][1] < rows[0][1]);
-    // Stopped and gone on, it has the same rows; those after the checkpoint come once.
-    let words = format!("{TRAIN} --out r.safetensors --checkpoint r.ckpt --checkpoint-every 20");
-    desk.good(&format!("{words} --steps 40"));
-    let half = desk.read("r.history.csv");
+    // A resumed run has the same rows, those after the checkpoint once.
+    let arguments =
+        format!("{TRAIN} --out r.safetensors --checkpoint r.ckpt --checkpoint-every 20");
+    folder.good(&format!("{arguments} --steps 40"));
+    let half = folder.read("r.history.csv");
     assert_eq!(half.lines().count(), 41);
-    fs::write(desk.0.0.join("r.history.csv"), format!("{half}41,1,1,0,0,1,0,0,0\n42,half a li"))
+    fs::write(folder.0.0.join("r.history.csv"), format!("{half}41,1,1,0,0,1,0,0,0\n42,half a li"))
         .unwrap();
-    desk.good(&format!("{words} --steps 60 --resume"));
-    assert_eq!(desk.read("r.history.csv"), text);
-    let said =
-        desk.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
-    assert!(said.contains("three different names"), "{said}");
+    folder.good(&format!("{arguments} --steps 60 --resume"));
+    assert_eq!(folder.read("r.history.csv"), text);
+    let stderr =
+        folder.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
+    assert!(stderr.contains("three different names"), "{stderr}");
 }
 
 #[test]
 fn models_side_by_side() {
-    let desk = Desk::new("compare");
-    let text = desk.good("compare normal.safetensors sparse.safetensors --data digits");
-    let values = desk.json("compare normal.safetensors sparse.safetensors --data digits --json");
+    let folder = Models::new("compare");
+    let text = folder.good("compare normal.safetensors sparse.safetensors --data digits");
+    let values = folder.json("compare normal.safetensors sparse.safetensors --data digits --json");
     let models = values["models"].as_array().unwrap();
     assert_eq!(models.len(), 2);
     for (at, model) in models.iter().enumerate() {
         let alone = format!("eval {} --data digits --json", model["model"].as_str().unwrap());
-        assert_eq!(desk.json(&alone)["objective"], model["evaluation"]["objective"]);
+        assert_eq!(folder.json(&alone)["objective"], model["evaluation"]["objective"]);
         let objective = text.lines().find(|line| line.starts_with("objective")).unwrap();
         let shown: f64 = objective.split_whitespace().nth(1 + at).unwrap().parse().unwrap();
-        let true_one = model["evaluation"]["objective"].as_f64().unwrap();
-        assert!((shown / true_one - 1.0).abs() < 1e-5, "{shown} {true_one}");
+        let expected = model["evaluation"]["objective"].as_f64().unwrap();
+        assert!((shown / expected - 1.0).abs() < 1e-5, "{shown} {expected}");
     }
-    // Twenty digits in two bands of three rows.
-    let png = fs::read(desk.0.0.join("compare.png")).unwrap();
+    // 20 digits in two bands of three rows.
+    let png = fs::read(folder.0.0.join("compare.png")).unwrap();
     let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
     assert_eq!((side(16), side(20)), (4 + 10 * 60, 4 + 6 * 60 + 8 - 4 + 4));
     // Each digit once, above its own reconstructions.
@@ -107,31 +108,31 @@ fn models_side_by_side() {
         let (top, left) = (4 + row * 60 + row / 3 * 8, 4 + column * 60);
         (0..56).flat_map(|y| pixels[(top + y) * 604 + left..][..56].to_vec()).collect()
     };
-    let images = fs::read(desk.0.0.join("digits/t10k-images-idx3-ubyte")).unwrap();
+    let images = fs::read(folder.0.0.join("digits/t10k-images-idx3-ubyte")).unwrap();
     for digit in 0..20 {
         let shown = tile(digit / 10 * 3, digit % 10);
         let drawn = &images[16 + digit * 784..][..784];
         let small = shown.chunks(112).flat_map(|rows| rows[..56].iter().step_by(2).copied());
         assert!(small.eq(drawn.iter().copied()), "digit {digit}");
     }
-    desk.good("train --images digits/t10k-images-idx3-ubyte --layers 784,8,784 --steps 3 --quiet --out one.safetensors");
-    let said = desk.refused("compare one.safetensors two.safetensors --data digits");
-    assert!(said.contains("two.safetensors"), "{said}");
-    desk.good("cut-patches patches.idx --data digits --count 200");
-    let said = desk.refused("compare normal.safetensors --images patches.idx");
+    folder.good("train --images digits/t10k-images-idx3-ubyte --layers 784,8,784 --steps 3 --quiet --out one.safetensors");
+    let stderr = folder.refused("compare one.safetensors two.safetensors --data digits");
+    assert!(stderr.contains("two.safetensors"), "{stderr}");
+    folder.good("cut-patches patches.idx --data digits --count 200");
+    let stderr = folder.refused("compare normal.safetensors --images patches.idx");
     let right =
-        said.contains("takes samples of 784 features") && said.contains("hint: give the data");
-    assert!(right, "{said}");
+        stderr.contains("takes samples of 784 features") && stderr.contains("hint: give the data");
+    assert!(right, "{stderr}");
 }
 
 #[test]
 fn a_report_holds_all() {
-    let desk = Desk::new("report");
-    let words = "report normal.safetensors sparse.safetensors --data digits --out both.html";
-    desk.good(words);
-    let page = desk.read("both.html");
-    assert!(!page.contains("http://") && !page.contains("https://"), "something is fetched");
-    assert!(!page.contains("NaN") && !page.contains(">inf"), "a number that is none");
+    let folder = Models::new("report");
+    let arguments = "report normal.safetensors sparse.safetensors --data digits --out both.html";
+    folder.good(arguments);
+    let page = folder.read("both.html");
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page needs a network");
+    assert!(!page.contains("NaN") && !page.contains(">inf"), "a number that is not finite");
     // Two models: objective, activity, two histograms, sparsity; two layers' tiles; two strips of three.
     assert_eq!(page.matches("<svg ").count(), 10);
     assert_eq!(page.matches("<img ").count(), 4 + 6);
@@ -143,34 +144,34 @@ fn a_report_holds_all() {
     let sparse = &facts["models"][1];
     assert_eq!(sparse["history"]["step"].as_array().unwrap().len(), 60);
     assert_eq!(sparse["units"][0].as_array().unwrap().len(), 48);
-    let alone = desk.json("eval sparse.safetensors --data digits --json");
+    let alone = folder.json("eval sparse.safetensors --data digits --json");
     assert_eq!(sparse["evaluation"]["objective"], alone["objective"]);
-    // The same files make the same page.
-    desk.good(words);
-    assert_eq!(page, desk.read("both.html"));
+    // The page is reproducible.
+    folder.good(arguments);
+    assert_eq!(page, folder.read("both.html"));
 
-    // No history, no picture, another code: still a page.
-    fs::remove_file(desk.0.0.join("normal.history.csv")).unwrap();
-    let output = desk.run("report normal.safetensors --data digits");
+    // A page without history, and of a model with a top-k code.
+    fs::remove_file(folder.0.0.join("normal.history.csv")).unwrap();
+    let output = folder.run("report normal.safetensors --data digits");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no curves of normal"));
-    assert!(desk.read("report.html").contains("There are no curves"));
-    desk.good(&format!(
+    assert!(folder.read("report.html").contains("There are no curves"));
+    folder.good(&format!(
         "{TRAIN} --steps 30 --activation relu --beta 0 --code top-k:4 --init he --lr 0.001 --out <b>&k.safetensors"
     ));
-    desk.good("report <b>&k.safetensors --data digits --out k.html");
-    let page = desk.read("k.html");
+    folder.good("report <b>&k.safetensors --data digits --out k.html");
+    let page = folder.read("k.html");
     assert!(page.contains("<h1>&lt;b&gt;&amp;k</h1>") && !page.contains("<b>&k"), "not escaped");
     assert!(page.contains("exactly 0 and not drawn"));
-    fs::write(desk.0.0.join("sparse.history.csv"), "step,objective\n1,2\n").unwrap();
-    let said = desk.refused("report sparse.safetensors --data digits");
-    assert!(said.contains("sparse.history.csv: not a training history"), "{said}");
+    fs::write(folder.0.0.join("sparse.history.csv"), "step,objective\n1,2\n").unwrap();
+    let stderr = folder.refused("report sparse.safetensors --data digits");
+    assert!(stderr.contains("sparse.history.csv: not a training history"), "{stderr}");
 }
 
 #[test]
-fn machines_get_json() {
-    let desk = Desk::new("machines");
+fn json_of_every_command() {
+    let folder = Models::new("machines");
     let m = "sparse.safetensors";
-    for (words, field, value) in [
+    for (arguments, field, value) in [
         (format!("reconstruct {m} --data digits --count 7"), "samples", 7),
         (format!("features {m} --layer 2"), "units", 12),
         (format!("features {m} --units 5"), "units", 5),
@@ -184,24 +185,26 @@ fn machines_get_json() {
         (format!("report {m} --data digits"), "report", 0),
         (format!("compare {m} --data digits"), "picture", 0),
     ] {
-        let object = desk.json(&format!("{words} --json"));
+        let object = folder.json(&format!("{arguments} --json"));
         match &object[field] {
-            Value::Number(number) => assert_eq!(number.as_u64(), Some(value), "{words}: {object}"),
+            Value::Number(number) => {
+                assert_eq!(number.as_u64(), Some(value), "{arguments}: {object}")
+            }
             Value::String(_) if value == 0 => {}
-            _ => panic!("{words}: {object}"),
+            _ => panic!("{arguments}: {object}"),
         }
     }
-    let codes = desk.json(&format!("encode {m} --data digits --json"));
+    let codes = folder.json(&format!("encode {m} --data digits --json"));
     let row: Vec<f64> = serde_json::from_value(codes["codes"][99].clone()).unwrap();
-    let line = desk.good(&format!("encode {m} --data digits")).lines().last().unwrap().to_owned();
+    let line = folder.good(&format!("encode {m} --data digits")).lines().last().unwrap().to_owned();
     let line: Vec<f32> = line.split(',').map(|number| number.parse().unwrap()).collect();
     assert_eq!(row.iter().map(|&v| v as f32).collect::<Vec<_>>(), line);
 }
 
 #[test]
-fn what_cannot_be_shown_is_said() {
-    let desk = Desk::new("misuse");
-    for (words, sentence) in [
+fn misuse_gets_one_sentence() {
+    let folder = Models::new("misuse");
+    for (arguments, sentence) in [
         ("features sparse.safetensors --layer 3", "the encoder has 2 layers, got --layer 3"),
         ("features sparse.safetensors --norm 0", "norm: 0"),
         ("features digits/t10k-images-idx3-ubyte", "safetensors"),
@@ -212,11 +215,11 @@ fn what_cannot_be_shown_is_said() {
         ("inspect nothing.idx", "nothing.idx"),
         ("inspect digits/t10k-labels-idx1-ubyte --picture l.png", "it has no images"),
     ] {
-        let said = desk.refused(words);
-        assert!(said.contains(sentence), "{words}: {said}");
+        let stderr = folder.refused(arguments);
+        assert!(stderr.contains(sentence), "{arguments}: {stderr}");
     }
     for shell in ["bash", "zsh", "fish"] {
-        let script = desk.good(&format!("completions {shell}"));
+        let script = folder.good(&format!("completions {shell}"));
         assert!(script.contains("make-digits") && script.contains("batch"), "{shell}");
     }
 }

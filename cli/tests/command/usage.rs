@@ -1,4 +1,4 @@
-//! The command as a person or a script runs it.
+//! Training, evaluation and the other commands, and how they refuse misuse.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use crate::folder::Folder;
 
 fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-    // No test may find or make the person's own drawn digits.
+    // No test may read or write the user's own drawn digits.
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     command.env_remove("SAE_ISA").stdin(Stdio::null());
     command
@@ -28,7 +28,7 @@ fn good(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The sentence of a run that must fail as bad input does.
+/// Standard error of a run that must fail on invalid input.
 fn refused(args: &[&str]) -> String {
     let output = run(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -95,14 +95,14 @@ fn training_reports_saves_and_draws() {
     let info = reader.next_frame(&mut pixels).unwrap();
     assert_eq!(info.color_type, png::ColorType::Grayscale);
     assert_eq!((info.width, info.height), (604, 252));
-    // An original in the first line, in the file and in the picture.
+    // Pixels of an original in the first line of the picture equal those of the file.
     let images = fs::read(format!("{digits}/t10k-images-idx3-ubyte")).unwrap();
     for (x, y) in [(14, 14), (10, 20)] {
         let shown = pixels[(4 + 2 * y) * info.width as usize + 4 + 60 + 2 * x];
         assert_eq!(shown, images[16 + 784 + y * 28 + x]);
     }
 
-    // What is saved is what was evaluated.
+    // The saved model is the one that was evaluated.
     let again = good(&["eval", &model, "--data", &digits]);
     assert_eq!(number(&again, "objective: "), objective);
     let value = good(&["eval", &model, "--data", &digits, "--json"]);
@@ -156,7 +156,7 @@ fn idx(kind: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
 #[test]
 fn bad_files_get_one_sentence() {
     let folder = Folder::new("cli-bad");
-    let packed = {
+    let compressed = {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
         let noise: Vec<u8> =
             (0..400u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
@@ -174,7 +174,7 @@ fn bad_files_get_one_sentence() {
         ("large", idx(8, &[u32::MAX, 7], &[]), "bytes with the header, the file has 12"),
         ("short", idx(8, &[2, 2, 2], &[0; 7]), "the file has 23"),
         ("long", idx(8, &[2, 2, 2], &[0; 9]), "the file has 25"),
-        ("cut.gz", packed[..packed.len() - 20].to_vec(), "cut off"),
+        ("cut.gz", compressed[..compressed.len() - 20].to_vec(), "cut off"),
     ] {
         let path = folder.path(name);
         fs::write(&path, bytes).unwrap();
@@ -255,7 +255,7 @@ fn damaged_models_are_refused() {
         (bytes[..100].to_vec(), "the header takes"),
         (vec![], "empty"),
         (idx, "looks like an IDX file"),
-        (edited(r#"version\":2"#, r#"version\":7"#), "version 7"),
+        (edited(r#"version\":3"#, r#"version\":7"#), "version 7"),
         (edited("[784,48,12,48,784]", "[784,48,21,48,784]"), "[21, 48] was expected"),
         (edited(r#""shape":[48,784]"#, r#""shape":[49,784]"#), "not a whole"),
         (edited(r#""shape":[48,784]"#, r#""shape":[784,48]"#), "[48, 784] was expected"),
@@ -297,7 +297,7 @@ fn the_other_subcommands_do_their_work() {
     assert_eq!(fs::read_to_string(csv).unwrap(), text);
     let codes = folder.path("c.idx");
     good(&["encode", &model, "--images", &images, "--out", &codes]);
-    let idx = sae::data::Idx::open(&codes).unwrap();
+    let idx = sae::data::Array::open(&codes).unwrap();
     assert_eq!(idx.dims(), [100, 12]);
     let mut row = [0.0; 12];
     idx.read_row(99, &mut row);
@@ -398,9 +398,9 @@ fn a_closed_pipe_ends_quietly() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Stopped and called again, a sweep ends as one that was not; other words are refused.
+/// An interrupted sweep ends as one that was not; other options are refused.
 #[test]
-fn a_sweep_goes_on() {
+fn a_sweep_is_resumed() {
     let (folder, digits) = (Folder::new("cli-sweep"), digits());
     let sweep = |name: &str, more: &[&str]| {
         let out = folder.path(name);
@@ -421,7 +421,7 @@ fn a_sweep_goes_on() {
     assert!(lines.iter().any(|line| line.ends_with(",1")), "{table}");
     assert!(fs::read_to_string(folder.path("whole.svg")).unwrap().contains("<circle"));
 
-    // As if it had been killed while it wrote its fourth line.
+    // As if it was killed while it wrote its fourth line.
     assert_eq!(sweep("cut.csv", &["--jobs", "3"]), (true, String::new()));
     let journal = folder.path("cut.trials/journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
@@ -432,8 +432,8 @@ fn a_sweep_goes_on() {
 
     let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
     assert!(!done && problem.contains("other options or other data"), "{problem}");
-    for (word, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
-        let problem = refused(&["sweep", "--data", &digits, "--vary", word]);
+    for (range, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
+        let problem = refused(&["sweep", "--data", &digits, "--vary", range]);
         assert!(problem.contains(sentence), "{problem}");
     }
 }
@@ -460,33 +460,33 @@ fn patches_and_probes() {
 
     good(&train(&digits, &model, &["--preset", "normal", "--steps", "900"]));
     let text = good(&["eval", &model, "--data", &digits, "--probe"]);
-    // Of ten classes chance finds a tenth.
+    // Chance gives 10 %.
     assert!(number(&text, "predicted from codes: ") > 30.0, "{text}");
     assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
 }
 
-/// A checkpoint of a step after which units are revived has them.
+/// A checkpoint contains the units that were revived after its step.
 #[test]
 fn revived_and_resumed_is_revived() {
     let (folder, digits) = (Folder::new("cli-revived"), digits());
     let (one, two) = (folder.path("one.safetensors"), folder.path("two.safetensors"));
     let (run_one, run_two) = (folder.path("one.ckpt"), folder.path("two.ckpt"));
-    let words = "--beta 0 --activation relu --code top-k:2 --revive 50 --steps 120 \
+    let options = "--beta 0 --activation relu --code top-k:2 --revive 50 --steps 120 \
                  --checkpoint-every 50 --keep 3 --resume --checkpoint";
-    let words: Vec<&str> = words.split_whitespace().collect();
-    good(&train(&digits, &one, &[&words[..], &[&run_one]].concat()));
-    // The one before the last, which is of step 120.
+    let options: Vec<&str> = options.split_whitespace().collect();
+    good(&train(&digits, &one, &[&options[..], &[&run_one]].concat()));
+    // The checkpoint before the last one, which is of step 120.
     fs::copy(format!("{run_one}.1"), &run_two).unwrap();
-    good(&train(&digits, &two, &[&words[..], &[&run_two]].concat()));
+    good(&train(&digits, &two, &[&options[..], &[&run_two]].concat()));
     assert!(fs::read(one).unwrap() == fs::read(two).unwrap());
 }
 
-/// Words of the toolbox, each trained with for a moment.
+/// Trains for a moment with many combinations of options.
 #[test]
 fn the_toolbox_has_words() {
     let (folder, digits) = (Folder::new("cli-toolbox"), digits());
     let model = folder.path("m.safetensors");
-    for words in [
+    for options in [
         "--code top-k:4 --beta 0 --revive 50",
         "--code batch-top-k:4 --beta 0 --unit-norm",
         "--activation relu --init he --beta 0 --code jump-relu:1e-4:0.3 --target l0:5",
@@ -496,26 +496,26 @@ fn the_toolbox_has_words() {
         "--pretrain 50 --rho-momentum 0.9 --optimizer adamw:0.01 --warm-up 20 --beta1 0.8 --epsilon 1e-6",
         "--patience 1 --evaluate-every 40 --lr 0.5",
     ] {
-        let words: Vec<&str> = words.split(' ').collect();
-        let mut words = words.clone();
-        words.extend(["--steps", "120"]);
-        let text = good(&train(&digits, &model, &words));
-        assert!(text.contains("test objective: "), "{words:?}: {text}");
+        let options: Vec<&str> = options.split(' ').collect();
+        let mut options = options.clone();
+        options.extend(["--steps", "120"]);
+        let text = good(&train(&digits, &model, &options));
+        assert!(text.contains("test objective: "), "{options:?}: {text}");
         good(&["eval", &model, "--data", &digits]);
     }
-    for (words, sentence) in [
-        ("--code top-k:13", "code: 13 active units; the code has 12 (field layers)"),
+    for (options, sentence) in [
+        ("--code top-k:13", "expected 1 to 12 active units"),
         ("--tied --layers 784,48,12,40,784", "tied: "),
-        ("--l1=-1", "l1: -1.0 is not from 0"),
+        ("--l1=-1", "l1: expected a number from 0 to 1e9, got -1"),
         ("--optimizer l-bfgs --checkpoint c", "L-BFGS"),
     ] {
-        let words: Vec<&str> = words.split(' ').collect();
-        let problem = refused(&train(&digits, &model, &words));
-        assert!(problem.contains(sentence), "{words:?}: {problem}");
+        let options: Vec<&str> = options.split(' ').collect();
+        let problem = refused(&train(&digits, &model, &options));
+        assert!(problem.contains(sentence), "{options:?}: {problem}");
     }
 }
 
-/// Each of several processes would train the whole, and all would write one file.
+/// Each of several processes would train the same model and write the same file.
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn a_command_for_one_process_is_no_rank() {
@@ -529,7 +529,7 @@ fn a_command_for_one_process_is_no_rank() {
         assert!(error.starts_with("error: MPI started several processes"), "{error}");
         assert!(error.contains("--features mpi"), "{error}");
     }
-    // Commands that write nothing twice are no job.
+    // Commands other than train do not care.
     let (code, error) = started(&["make-digits", "--help"], "PMI_SIZE");
     assert_eq!((code, error.as_str()), (Some(0), ""));
 }

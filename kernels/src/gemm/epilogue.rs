@@ -70,15 +70,15 @@ pub(crate) trait Epilogue {
 
 /// An [`Epilogue`] as the loop nest calls it, which so is compiled once for all of them.
 ///
-/// (A tile chooses the set of its epilogue anew: one predicted branch for thousands of
-/// multiply-adds, in no measurement to be seen.)
+/// (Each tile dispatches its epilogue to the instruction set again: one predicted branch for
+/// thousands of multiply-adds, which no measurement shows.)
 pub(crate) trait Finish {
     /// See [`Epilogue::place`].
     fn place(&self) -> Option<Place>;
     /// Takes the sums of a region of the product.
     ///
     /// # Safety
-    /// The sums are readable, and the epilogue covers the region.
+    /// Whole vectors of sums are readable in every row, and the epilogue covers the region.
     unsafe fn finish(&mut self, isa: Isa, sums: Place, region: Region);
 }
 
@@ -91,7 +91,7 @@ impl<E: Epilogue> Finish for E {
     }
 }
 
-/// See [`Finish::finish`]; whoever runs it vouches for what that is promised.
+/// [`Finish::finish`] as a kernel; its maker vouches for what that requires.
 struct FinishRegion<'a, E> {
     epilogue: &'a mut E,
     sums: Place,
@@ -107,7 +107,7 @@ impl<E: Epilogue> Kernel for FinishRegion<'_, E> {
         let mut done = 0;
         while done < self.region.cols {
             let lanes = (self.region.cols - done).min(2 * S::LANES);
-            // SAFETY: whoever runs it vouches for the sums and for the epilogue.
+            // SAFETY: its maker vouches for the sums and for the epilogue.
             unsafe {
                 if lanes > S::LANES {
                     self.column(pair, done, lanes);
@@ -133,7 +133,7 @@ impl<E: Epilogue> FinishRegion<'_, E> {
         unsafe {
             let mut column = epilogue.begin(s, col, lanes);
             for row in 0..region.rows {
-                let sum = s.load_upto(sums.row(row).add(from), lanes);
+                let sum = s.load(sums.row(row).add(from));
                 let at = At { row: region.row + row, col, lanes };
                 epilogue.apply(s, &mut column, at, sum);
             }

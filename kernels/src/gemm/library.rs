@@ -1,20 +1,21 @@
 //! The product by the crate `matrixmultiply`, in blocks that the scratch holds.
 
-use super::{BLOCK_ROWS, Operands, Product, Region, chunks};
-use crate::gemm::Place;
+use super::blocks::{BLOCK_ROWS, Scratch, chunks};
+use super::epilogue::{Place, Region};
+use super::tile::Output;
+use crate::matrix::Matrix;
 
 /// Columns of a block.
 const COLS: usize = 256;
 
-/// Computes a product; its promise is that of [`Product::new`].
-pub(super) fn run(product: Product<'_, '_>) {
-    let Product { operands: Operands { a, b, .. }, output, scratch } = product;
+/// Computes A B and hands the sums to the epilogue, whose maker vouches for its shape.
+pub(super) fn run(a: Matrix<'_>, b: Matrix<'_>, output: Output<'_>, scratch: &mut Scratch<'_>) {
     let sums = &mut scratch.floats[..BLOCK_ROWS * COLS];
     for rows in chunks(a.rows, BLOCK_ROWS) {
         for cols in chunks(b.cols, COLS) {
             let (a, b) = (a.rows(rows.clone()), b.columns(cols.clone()));
-            // SAFETY: the views hold these sides, and the scratch as many sums; whoever made the
-            // product vouches for the epilogue.
+            // SAFETY: the views hold these sides, and the scratch as many sums; the maker of
+            // the product vouches for the epilogue.
             unsafe {
                 matrixmultiply::sgemm(
                     a.rows,

@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
+use super::blocks::{ACTIVE_MASKS, BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
 use super::tile::{Left, Steps};
-use super::{ACTIVE_MASKS, BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
 use crate::matrix::Matrix;
 use crate::simd::Simd;
 
@@ -16,8 +16,8 @@ const MAX_ACTIVE_PERCENT: usize = 90;
 pub(super) enum ASource {
     /// Rows contiguous along k, in place or in a copy: the first, and the distance of the rows.
     Rows(*const f32, usize),
-    /// A^T in place, rows of a tile contiguous: the first, and the distance of the k. A tile that
-    /// is cut short would read past the end: it is packed, `[k][R]`.
+    /// A^T in place, rows of a tile contiguous: the first, and the distance of the k. A last
+    /// tile of fewer rows would read past the end: it is packed, `[k][R]`.
     Columns(*const f32, usize, *const f32),
     /// Packed, `[tile][k][R]`.
     Packed(*const f32),
@@ -55,7 +55,7 @@ pub(super) unsafe fn a<'a, S: Simd, const R: usize>(
     let (rows, k) = a.shape();
     // Rows a multiple of 2 KiB apart share so few sets of the L1 cache that they push each other
     // out; a copy pays as soon as a few strips read it.
-    let apart = a.row_stride % LONG_STRIDE != 0 || n < 4 * MAX_STRIP;
+    let apart = !a.row_stride.is_multiple_of(LONG_STRIDE) || n < 4 * MAX_STRIP;
     // SAFETY: passed on.
     unsafe {
         if a.col_stride == 1 && apart {

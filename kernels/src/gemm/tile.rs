@@ -210,8 +210,7 @@ impl Tile {
 /// `to[r][v] = from[r][v] + a(r, k) * b[k][v] + ..`, step by step: the micro-kernel. It is a
 /// function of its own ([`Simd::run`]), so that nothing around it takes its registers.
 ///
-/// Whoever runs it vouches for what [`Tile::sum`] is promised, and for `R * V` vectors at both
-/// places.
+/// Its maker vouches for what [`Tile::sum`] requires, and for `R * V` vectors at both places.
 struct Accumulate<'a, A, B, const R: usize, const V: usize> {
     left: A,
     right: B,
@@ -226,7 +225,7 @@ impl<A: Numbers, B: Vectors, const R: usize, const V: usize> Kernel for Accumula
     fn run<S: Simd>(self, s: S) {
         let Accumulate { left, right, steps, from, to } = self;
         let mut held = [[s.splat(0.0); V]; R];
-        // SAFETY: whoever runs it vouches for every step and for the sums.
+        // SAFETY: its maker vouches for every step and for the sums.
         unsafe {
             if let Some(from) = from {
                 for r in 0..R {

@@ -68,7 +68,7 @@ proptest! {
     }
 }
 
-/// Every tile that is cut short, in all four forms.
+/// Every tile that is not full, in all four forms.
 #[test]
 fn every_small_shape() {
     let mut random = Random(1);

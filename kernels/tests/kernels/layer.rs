@@ -91,12 +91,12 @@ pub fn near_kink(activation: Activation, z: f64, error: f64) -> bool {
     kinks.iter().any(|kink| (z - kink).abs() <= error + EPSILON)
 }
 
-/// -0 as 0: a slope of 0 is selected in the kernels, and multiplied in the reference.
+/// -0 as 0: a derivative of 0 is selected in the kernels, and multiplied in the reference.
 pub fn unsigned_zeros(numbers: &[f32]) -> Vec<f32> {
     numbers.iter().map(|x| x + 0.0).collect()
 }
 
-/// Weights that keep sums of so many products about 1.
+/// Weights that keep sums of this many products about 1.
 pub fn weights(random: &mut Random, inputs: usize, units: usize) -> Vec<f32> {
     let size = 1.0 / (inputs.max(1) as f32).sqrt();
     (0..inputs * units).map(|_| random.number() * size).collect()

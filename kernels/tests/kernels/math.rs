@@ -132,7 +132,7 @@ fn sample_of_tanh() {
 
 /// Every number about the places where a function's formula changes.
 #[test]
-fn neighbourhoods_of_the_seams() {
+fn neighborhoods_of_the_seams() {
     use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
     let seams = [
         0.0,

@@ -26,8 +26,8 @@ fn ranges_of_a_division_cover_all_once() {
                 assert!(most - least <= 1, "{what}");
                 assert!(least > 0 || total == 0, "{what}");
                 // As many parts as were asked for, where there is work for them.
-                let wanted = parts.min(total.div_ceil(unit)).clamp(1, MAX_PARTS);
-                assert_eq!(count, wanted, "{what}");
+                let expected = parts.min(total.div_ceil(unit)).clamp(1, MAX_PARTS);
+                assert_eq!(count, expected, "{what}");
             }
         }
     }

@@ -42,23 +42,23 @@ fn check_gradient(net: &Net, n: usize, seed: u64) {
             net.objective(&params, &x, n).total
         });
         params[i] += 1e-5;
-        let slope = (high - low) / 2e-5;
-        assert!((g - slope).abs() < 1e-8, "{net:?}, n {n}, {i}: {g} {slope}");
+        let difference = (high - low) / 2e-5;
+        assert!((g - difference).abs() < 1e-8, "{net:?}, n {n}, {i}: {g} {difference}");
     }
 }
 
 #[test]
-fn gradient_is_the_slope_of_the_objective() {
+fn gradient_is_the_finite_difference_of_the_objective() {
     let lambda = 0.01;
     let kl = Penalty { rho: 0.1, beta: 0.3, l1: 0.02 };
     let l1 = Penalty { rho: 0.1, beta: 0.0, l1: 0.05 };
     let shapes: [&[_]; 5] = [&[1; 3], &[4; 3], &[5, 2, 5], &[7, 5, 3, 5, 7], &[11, 1, 2, 3, 11]];
     for (seed, sizes) in (1..).zip(shapes) {
         for kind in [Sigmoid, Tanh, Relu, LeakyRelu, Linear, SaturatingLinear] {
-            for penalised in [0, Net::encoder_layers(sizes)] {
+            for penalized in [0, Net::encoder_layers(sizes)] {
                 let mut activations = vec![kind; sizes.len() - 1];
                 let penalty = if kind == Sigmoid { kl } else { l1 };
-                let penalties = &vec![penalty; penalised][..];
+                let penalties = &vec![penalty; penalized][..];
                 let code = sizes[Net::encoder_layers(sizes)];
                 for gate in [Gate::Open, Gate::TopK(code.div_ceil(2)), Gate::BatchTopK(code)] {
                     for loss in Loss::ALL {

@@ -55,8 +55,9 @@ fn check_open_delta(seed: u64, n: usize, units: usize, activation: Activation, l
     let (mut want, mut sums) = (gradient.clone(), before.clone());
     for (ij, delta) in want.iter_mut().enumerate() {
         let sign = if a[ij] == 0.0 { 0.0 } else { l1 * a[ij].signum() };
-        let slope = reference::derivative(activation, a[ij]);
-        *delta = if a[ij] == 0.0 { 0.0 } else { ((*delta + penalty[ij % units]) + sign) * slope };
+        let derivative = reference::derivative(activation, a[ij]);
+        *delta =
+            if a[ij] == 0.0 { 0.0 } else { ((*delta + penalty[ij % units]) + sign) * derivative };
         sums[ij % units] += *delta;
     }
     let a = Matrix::new(&a, n, units);

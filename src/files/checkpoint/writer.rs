@@ -13,11 +13,11 @@ use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
 use crate::settings::{Optimizer, json};
-use crate::training::controller::Control;
 use crate::training::early_stopping::{Best, Record};
 use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
 use crate::training::workspace::Context;
+use crate::training::workspace::Control;
 
 /// Replaces the newest checkpoint and renames the earlier ones, `path` to `path.1` and so on. The
 /// newest is valid after a crash at any moment.
@@ -242,6 +242,23 @@ struct State<'a> {
     progress: &'a Progress,
 }
 
+/// The progress of a training.
+fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
+    let Context { net, state, .. } = &trainer.cx;
+    let (epoch, position) = trainer.order.position();
+    Progress {
+        settings: net.settings.clone(),
+        scaling: net.scaling,
+        data: data.clone(),
+        step: state.step,
+        epoch,
+        position,
+        penalty_factor: net.penalty_factor,
+        control: state.control,
+        early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
+    }
+}
+
 fn state(progress: &Progress) -> std::result::Result<Vec<u8>, String> {
     serde_json::to_vec(&State { version: VERSION, progress }).map_err(|e| e.to_string())
 }
@@ -259,7 +276,7 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
         penalty_factor: number,
         control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
         early_stopping: trainer.early_stopping.as_ref().map(|_| record),
-        ..Progress::of(trainer, data.clone())
+        ..progress(data, trainer)
     };
     let count = trainer.cx.net.parameters.len();
     let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
@@ -275,7 +292,7 @@ fn fill(
     data: &Fingerprint,
     trainer: &mut Trainer,
 ) -> std::result::Result<(), String> {
-    let state = state(&Progress::of(trainer, data.clone()))?;
+    let state = state(&progress(data, trainer))?;
     // A number that is not finite, for one, has no JSON.
     let readable = json::parse(&state).and_then(|progress| check(&progress));
     readable.map_err(|problem| format!("not written: the state: {problem}"))?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use alphanumeric_sort::compare_str;
 use png::{ColorType, DecodingError, Reader, Transformations};
 use sae::{
-    data::{ElementType, Idx},
+    data::{Array, ElementType},
     files,
 };
 
@@ -214,21 +214,22 @@ fn gray(color: &[u8]) -> u8 {
 
 /// Writes each sample as a PNG into a new or empty folder, and returns their rows and columns. The
 /// folder is written under a temporary name until it is complete.
-pub fn write(to: &Path, idx: &Idx) -> Result<(usize, usize)> {
-    let samples = idx.as_u8().ok_or_else(|| {
-        let problem = format!("expected elements of type u8 for PNGs, got {}", idx.element_type());
-        Failure::at(idx.path(), problem)
+pub fn write(to: &Path, array: &Array) -> Result<(usize, usize)> {
+    let samples = array.as_u8().ok_or_else(|| {
+        let problem =
+            format!("expected elements of type u8 for PNGs, got {}", array.element_type());
+        Failure::at(array.path(), problem)
     })?;
-    let (rows, cols) = image_of_dims(idx.dims()).ok_or_else(|| {
+    let (rows, cols) = image_of_dims(array.dims()).ok_or_else(|| {
         Failure::at(
-            idx.path(),
+            array.path(),
             "expected images, [samples, rows, columns], or samples that are squares",
         )
     })?;
-    check_size(idx.path(), rows, cols)?;
+    check_size(array.path(), rows, cols)?;
     let target = target(to)?;
     let temporary = temporary(&target)?;
-    let digits = (idx.samples() - 1).to_string().len();
+    let digits = (array.samples() - 1).to_string().len();
     fs::create_dir(&temporary).map_err(io_error("create", to))?;
     let done = interrupt::interruptible(|| {
         samples.chunks(rows * cols).enumerate().try_for_each(|(at, pixels)| {

@@ -1,18 +1,16 @@
 //! The functions of the C ABI, called as C calls them, against the library's own answers.
 
-mod common;
-
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use sae::{
     Autoencoder, Samples, Scaling, Settings, Trainer,
-    data::{Idx, digits, idx},
+    data::{Array, digits, write_idx},
 };
 use sae_capi::*;
 
-use common::*;
+use crate::common::*;
 
 fn rust_trainer() -> Trainer {
     let samples = Samples::from_values(values(20), FEATURES).unwrap();
@@ -164,7 +162,10 @@ fn results_are_the_library_s() {
         rust.run(30, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
         let expected = rust.evaluate(&rust_samples).unwrap();
         let codes = bits(&rust.encode(&rust_samples).unwrap());
-        let reconstructions = bits(&rust.reconstruct(&rust_samples).unwrap());
+        let reconstructions = bits(&{
+            let (engine, net) = rust.parts();
+            net.reconstruct(engine, &rust_samples).unwrap()
+        });
 
         fine(sae_trainer_save(ours, model.as_ptr()));
         assert_eq!(&Autoencoder::load(path(&model)).unwrap(), rust.autoencoder());
@@ -327,8 +328,8 @@ fn data_sets_are_the_library_s() {
     let (bytes_file, floats_file) = (folder.file("bytes.idx"), folder.file("floats.idx"));
     let bytes: Vec<u8> = (0..20 * 10).map(|i| (i * 7 % 256) as u8).collect();
     let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) * 3.0 - 1.0).collect();
-    idx::write(path(&bytes_file), &[20, 10], &bytes).unwrap();
-    idx::write(path(&floats_file), &[20, 10], &floats).unwrap();
+    write_idx(path(&bytes_file), &[20, 10], &bytes).unwrap();
+    write_idx(path(&floats_file), &[20, 10], &floats).unwrap();
     let expected = rust_fingerprint(&Samples::open(path(&bytes_file)).unwrap());
     // SAFETY: handles, texts and buffers are there.
     unsafe {
@@ -349,7 +350,7 @@ fn data_sets_are_the_library_s() {
         let copied = made(|place| sae_samples_from_u8(columns.as_ptr(), 20, 10, 1, 24, place));
         assert_eq!(fingerprint(copied), expected);
 
-        let idx = || Idx::open(path(&floats_file)).unwrap();
+        let idx = || Array::open(path(&floats_file)).unwrap();
         for (name, scaling) in [
             ("as-is", Scaling::AsIs),
             ("byte", Scaling::Byte),
