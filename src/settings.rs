@@ -9,14 +9,15 @@ mod field;
 pub(crate) mod json;
 mod table;
 mod validate;
+mod value;
 
 use sae_kernels::Activation;
 
 pub use choices::{
     Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Target,
 };
-pub use field::{Field, Kind};
-pub use table::Settings;
+pub use table::{Field, Settings};
+pub use value::Kind;
 
 use crate::error::{Error, Result};
 
@@ -43,7 +44,7 @@ impl Settings {
             *self = Settings::preset(text.parse()?);
             return Ok(());
         }
-        let field = Field::find(name).ok_or_else(|| unknown(name))?;
+        let field = Settings::field(name).ok_or_else(|| unknown(name))?;
         if name == "penalty" && !self.penalties.is_empty() {
             return field.set(self, &format!("{},{text}", field.text(self)), steps.into());
         }

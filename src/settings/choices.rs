@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sae_kernels::{Activation, Loss};
 
-use super::field::{Kind, Value, refused};
+use super::value::{Kind, Value, refused};
 use crate::error::{Error, Result};
 
 macro_rules! from_str {
