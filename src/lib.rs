@@ -100,9 +100,12 @@ pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
-    Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
-    Schedule, Settings, Target,
+    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
+    Target,
 };
+/// For the command and the bindings, which make options of the table of settings.
+#[doc(hidden)]
+pub use settings::{Field, Kind};
 pub use training::builder::TrainerBuilder;
 pub use training::objective::StepReport;
 pub use training::trainer::Trainer;

@@ -61,6 +61,7 @@ impl Autoencoder {
 
     /// The factor of the weights of all sparsity penalties: 1, or what the controller found for
     /// [`Settings::target`].
+    #[doc(hidden)]
     pub fn penalty_factor(&self) -> f64 {
         self.penalty_factor
     }
@@ -74,6 +75,7 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
+    #[doc(hidden)]
     pub fn weights(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].weights()]
     }
@@ -82,11 +84,13 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
+    #[doc(hidden)]
     pub fn biases(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].biases()]
     }
 
     /// R: half the sum of the squared weights, biases not counted.
+    #[doc(hidden)]
     pub fn weight_decay(&self) -> f64 {
         let squares = |layer: Layer| {
             self.parameters[layer.weights()]

@@ -161,9 +161,11 @@ macro_rules! names {
     ($type:ident: $count:literal, $($one:ident = $name:literal),+) => {
         impl $type {
             /// All of them.
+            #[doc(hidden)]
             pub const ALL: [$type; $count] = [$($type::$one),+];
 
             /// The name in text, settings and files.
+            #[doc(hidden)]
             pub fn name(self) -> &'static str {
                 match self {
                     $($type::$one => $name,)+

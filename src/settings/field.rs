@@ -50,6 +50,7 @@ impl Field {
     }
 
     /// What the setting is, in one line.
+    #[doc(hidden)]
     pub fn doc(&self) -> String {
         let lines = self.doc.iter().map(|line| line.trim());
         let first: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
@@ -57,17 +58,20 @@ impl Field {
     }
 
     /// The values it takes, as they stand behind "expected".
+    #[doc(hidden)]
     pub fn expected(&self) -> String {
         let values = (self.values)();
         self.range.map_or_else(|| values.clone(), |range| format!("{values} {range}"))
     }
 
     /// The default, as [`Settings::set`] would take it.
+    #[doc(hidden)]
     pub fn default(&self) -> String {
         self.text(&Settings::default())
     }
 
     /// The value in these settings, as [`Settings::set`] would take it.
+    #[doc(hidden)]
     pub fn text(&self, settings: &Settings) -> String {
         (self.text)(settings)
     }
@@ -323,6 +327,7 @@ macro_rules! settings {
 
         impl Settings {
             /// All settings, in the order of their declaration.
+            #[doc(hidden)]
             pub fn fields() -> &'static [Field] {
                 FIELDS
             }

@@ -86,6 +86,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::Setting`] if it is no object, or a field is unknown or has a value of another kind.
+    #[doc(hidden)]
     pub fn options_of_json(text: &str) -> Result<Vec<(&'static str, String)>> {
         let mut object = object(text)?;
         let mut options = Vec::new();
