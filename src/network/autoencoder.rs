@@ -196,7 +196,7 @@ impl Autoencoder {
 /// How far samples pass through a network.
 #[derive(Clone, Copy)]
 pub(crate) struct Depth {
-    /// The first so many layers.
+    /// The first layers, as many as this.
     pub layers: usize,
     /// Whether the output layer's numbers are those before its activation.
     pub logits: bool,
@@ -265,7 +265,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// An empty vector with capacity for so many rows. A file and a model may need more memory than there
+/// An empty vector with capacity for `rows` rows of `columns` numbers. A file and a model may need more memory than there
 /// is: an error, where `Vec::with_capacity` would abort.
 fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
     let mut numbers = Vec::new();
