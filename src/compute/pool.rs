@@ -79,6 +79,7 @@ impl ThreadPool {
 
     /// Makes a pool of `threads` threads, even where they are more than the cores. If the system
     /// refuses some, there are fewer.
+    #[doc(hidden)]
     pub fn exactly(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -119,6 +120,7 @@ impl ThreadPool {
     ///
     /// # Panics
     /// A call panicked.
+    #[doc(hidden)]
     pub fn run(&mut self, tasks: usize, body: impl Fn(usize, usize) + Sync) {
         if tasks <= 1 || self.workers.is_empty() {
             (0..tasks).for_each(|task| body(task, 0));

@@ -10,9 +10,13 @@ const FEATURES: usize = 9;
 const NORM: f32 = 3.0;
 
 fn net(activation: Activation) -> Autoencoder {
-    let mut settings = Settings::default();
-    (settings.layers, settings.beta) = (vec![FEATURES, 7, 5, 7, FEATURES], 0.0);
-    (settings.activation, settings.initialization) = (activation, Initialization::Xavier);
+    let settings = Settings {
+        layers: vec![FEATURES, 7, 5, 7, FEATURES],
+        beta: 0.0,
+        activation,
+        initialization: Initialization::Xavier,
+        ..Settings::default()
+    };
     Autoencoder::new(settings, Scaling::AsIs).unwrap()
 }
 
@@ -90,8 +94,8 @@ fn evaluation(settings: &Settings, samples: &Samples, threads: usize) -> Evaluat
 fn threads_do_not_change_an_evaluation() {
     let (features, count) = (200, 601);
     let samples = Samples::from_values(pixels(5, count, features), features).unwrap();
-    let mut settings = Settings::default();
-    settings.layers = vec![features, 130, 40, 130, features];
+    let settings =
+        Settings { layers: vec![features, 130, 40, 130, features], ..Settings::default() };
     let with = |change: &dyn Fn(&mut Settings)| {
         let mut settings = settings.clone();
         change(&mut settings);
@@ -133,8 +137,7 @@ fn threads_do_not_change_an_evaluation() {
 fn an_evaluation_adds_up_what_the_network_gives() {
     let (features, count) = (200, 601);
     let samples = Samples::from_values(pixels(6, count, features), features).unwrap();
-    let mut settings = Settings::default();
-    settings.layers = vec![features, 40, features];
+    let settings = Settings { layers: vec![features, 40, features], ..Settings::default() };
     let net = Autoencoder::new(settings.clone(), Scaling::AsIs).unwrap();
     let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(3));
     let evaluation = net.evaluate(&mut engine, &samples).unwrap();

@@ -1,7 +1,5 @@
 //! The functions of the C ABI, called as C calls them, against the library's own answers.
 
-mod common;
-
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -12,7 +10,7 @@ use sae::{
 };
 use sae_capi::*;
 
-use common::*;
+use crate::common::*;
 
 fn rust_trainer() -> Trainer {
     let samples = Samples::from_values(values(20), FEATURES).unwrap();
@@ -23,6 +21,8 @@ fn rust_trainer() -> Trainer {
         beta: 0.001,
         ..Settings::default()
     };
+    // As C's settings: what is not named is fitted to the samples.
+    let settings = settings.fitted_to(&samples);
     Trainer::builder(settings).threads(1).build(&samples).unwrap()
 }
 
@@ -317,7 +317,7 @@ fn rust_fingerprint(samples: &Samples) -> Vec<u32> {
     let features = samples.features();
     let settings =
         Settings { layers: vec![features, 4, features], batch: 4, ..Settings::default() };
-    let mut trainer = Trainer::new(settings, samples).unwrap();
+    let mut trainer = Trainer::new(settings.fitted_to(samples), samples).unwrap();
     trainer.run(3, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     bits(trainer.autoencoder().parameters())
 }

@@ -1,14 +1,12 @@
 //! The functions of the C ABI with arguments that make no sense, and while they are at work.
 
-mod common;
-
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use sae::{Preset, Settings};
 use sae_capi::*;
 
-use common::*;
+use crate::common::*;
 
 const NULL: &str = "NULL; a pointer was expected";
 
@@ -72,7 +70,7 @@ fn settings_name_what_differs_from_a_preset() {
 fn the_page_s_choices_are_taken() {
     let ticked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let mut taken = 0;
-    for row in include_str!("../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
+    for row in include_str!("../../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<Vec<String>> = row.split('|').skip(1).take(2).map(ticked).collect();
         let field = &cells[0][0];
         for value in &cells[1] {
@@ -231,7 +229,7 @@ fn a_wrong_length_is_told_with_the_right_one() {
             "layers: room for 2",
         );
         refuse(sae_trainer_step_with(ours, at, usize::MAX / 2), "more than the address space");
-        refused(sae_trainer_step_with(ours, at, 3), SaeStatus::Shape, "a gradient of 3 numbers");
+        refused(sae_trainer_step_with(ours, at, 3), SaeStatus::Shape, "got 3");
         assert!(room.iter().all(|&number| number == 7.0), "a call that was refused has written");
         sae_autoencoder_free(net);
         sae_samples_free(samples);
