@@ -92,8 +92,7 @@ impl Autoencoder {
     }
 
     /// R: half the sum of the squared weights, biases not counted.
-    #[doc(hidden)]
-    pub fn weight_decay(&self) -> f64 {
+    pub(crate) fn weight_decay(&self) -> f64 {
         let squares = |layer: Layer| {
             self.parameters[layer.weights()]
                 .iter()
