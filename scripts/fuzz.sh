@@ -14,15 +14,14 @@ targets=${*:-$(cargo +nightly fuzz list)}
 for target in $targets; do
     cargo +nightly fuzz build "$target" 2>/dev/null || cargo +nightly fuzz build "$target"
 done
-failed=
-printf '| target | seconds | executions | edges covered |\n| --- | --- | --- | --- |\n'
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-for target in $targets; do
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+# Runs one target and prints its row of the table; what it found is left in a log of its name.
+fuzz() {
+    local target=$1 words=() log=$logs/$1.log executions covered
     # What it finds on the way goes to a folder of its own: the seeds are those that are checked in.
-    found=fuzz/target/found/$target
+    local found=fuzz/target/found/$target
     mkdir -p "$found" "fuzz/corpus/$target"
-    words=()
     [ ! -e "fuzz/dict/$target.dict" ] || words=("-dict=fuzz/dict/$target.dict")
     if cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" \
         -fork=0 -rss_limit_mb=2048 -timeout=30 -len_control=20 -print_final_stats=1 "${words[@]}" \
@@ -31,8 +30,17 @@ for target in $targets; do
         covered=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)
         printf '| %s | %s | %s | %s |\n' "$target" "$seconds" "$executions" "$covered"
     else
-        failed="$failed $target"
-        tail -n 40 "$log"
+        mv "$log" "$logs/$target.failed"
     fi
+}
+export -f fuzz
+export seconds logs
+printf '| target | seconds | executions | edges covered |\n| --- | --- | --- | --- |\n'
+# Each runs on one core.
+printf '%s\n' $targets | xargs -P "$(nproc)" -I TARGET bash -c 'fuzz TARGET'
+for log in "$logs"/*.failed; do
+    [ -e "$log" ] || exit 0
+    tail -n 40 "$log"
+    echo "found something: $(basename "$log" .failed) (fuzz/artifacts)"
 done
-[ -z "$failed" ] || { echo "found something:$failed (fuzz/artifacts)"; exit 1; }
+exit 1

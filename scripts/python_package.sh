@@ -14,8 +14,9 @@ trap 'rm -rf "$folder"' EXIT
 bin=$folder/venv/bin
 "$bin/pip" install -q --disable-pip-version-check './python[test]'
 # Its weights are held against the command's.
-cargo build --quiet -p sae-cli
-SAE=${CARGO_TARGET_DIR:-$PWD/target}/debug/sae "$bin/pytest" -q -p no:cacheprovider python/tests
+# (SAE is the command, where it is built already.)
+[ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
+SAE=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae} "$bin/pytest" -q -p no:cacheprovider python/tests
 cp python/pyproject.toml "$folder"
 cd "$folder"
 "$bin/mypy"
