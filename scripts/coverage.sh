@@ -30,7 +30,7 @@ tests() { cargo test --workspace --lib --bins --tests "$@"; }
 objects=$(tests --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object \1/p' | sort -u)
 # A test that runs for over a minute is told so, by a thread that allocates; what is left out beside
 # that takes minutes and runs lines that others run.
-tests --quiet -- --skip allocat --skip the_seeds_network --skip small_networks --skip every_activation
+tests --quiet -- --skip allocat --skip the_articles_network --skip small_networks --skip every_activation
 # Processes that tests kill may leave half a profile.
 "$profdata" merge -sparse --failure-mode=all "$profiles" -o "$CARGO_TARGET_DIR/all.profdata"
 ignored='(/registry/|/rustc/|/tests/|/benches/|/examples/)'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the kernels' tests, and those of the recorded bits, on NEON: compiled for aarch64 and run under emulation; with
-# `seed`, only the seed's network, which takes some minutes. usage: scripts/neon.sh [seed]
+# `seed`, only the article's network, which takes some minutes. usage: scripts/neon.sh [seed]
 # Debian on x86-64, as root (it installs a compiler for aarch64 and an emulator); elsewhere it says so and ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,7 +28,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/neon
 export PROPTEST_CASES=${PROPTEST_CASES:-16}
 if [ "${1:-}" = seed ]; then
     exec cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --features digits \
-        --test library -- --ignored --nocapture the_seeds_network_in_one_way
+        --test library -- --ignored --nocapture the_articles_network_in_one_way
 fi
 # A test that starts itself again would want the emulator there, too.
 cargo test --release --target aarch64-unknown-linux-gnu -p sae-kernels --lib --tests -- --skip the_environment_chooses
