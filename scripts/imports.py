@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Checks which way imports go, and how large functions are.
+"""Checks the direction of imports and the size of functions.
 
-In src/ a file imports from its own folder and from those before it in ORDER (lib.rs and the guide, which hand on what
-others define, excepted). No files of a crate, and no modules of the Python package, import each other in a circle.
+In src/ a file imports from its own folder and from those before it in ORDER (except lib.rs, which re-exports, and the
+guide). No files of a crate, and no modules of the Python package, import each other in a circle.
 No function of src/training has more than 60 lines or 6 parameters besides `self`; others are listed with --functions.
 
 What counts: `use` with all its branches, and paths in expressions, types and macros (`crate::json::parse(...)`), each
 followed through `pub use` to the file that defines the name. Comments, strings and what is compiled for tests only do
-not count, nor does the `pub use` of a folder's file that only hands on what the folder's files define. What is reached
-by a method's name alone is not seen. In Python every import counts, under `if TYPE_CHECKING` and in functions too.
+not count, nor does a `pub use` of what the folder's own files define. Uses by the name of a method alone are not found.
+In Python every import counts, also under `if TYPE_CHECKING` and in functions.
 
 usage: scripts/imports.py [--functions | --self-test]
 """
@@ -21,11 +21,11 @@ from collections import defaultdict
 from pathlib import Path
 
 ORDER = ["error", "settings", "compute", "data", "network", "ranks", "training", "analysis", "files"]
-# Beside the folders: what hands on, and documentation.
+# Beside the folders: re-exports, and documentation.
 FACE = ["lib", "guide"]
 CRATES = ["kernels/src", "cli/src", "capi/src", "python/src"]
 PYTHON = "python/python/sae"
-MOST_LINES, MOST_PARAMETERS = 60, 6
+MAX_LINES, MAX_PARAMETERS = 60, 6
 
 TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
@@ -306,7 +306,7 @@ class Crate:
                 return at
 
     def imports(self):
-        """(file, line, file imported, path), and whether it only hands on what a module below it defines."""
+        """(file, line, file imported, path), and whether it only re-exports what a module below it defines."""
         for module, line, path, kind in self.references:
             found = module.resolve(path)
             if found is None:
@@ -322,7 +322,7 @@ class Crate:
 
 
 def circles(imports):
-    """Offences: each import of a file from which there is a way back."""
+    """Violations: each import of a file that imports this one, directly or not."""
     edges = defaultdict(dict)
     for file, line, target, shown in imports:
         edges[file].setdefault(target, (line, shown))
@@ -349,7 +349,7 @@ def stage(file):
 
 
 def order(imports):
-    """Offences: imports of what stands later in ORDER, and files that have no place in it."""
+    """Violations: imports of what stands later in ORDER, and files that have no place in it."""
     for file, line, target, shown in imports:
         here, there = stage(file), stage(target)
         if here in FACE:
@@ -381,7 +381,7 @@ def python_imports(folder, base):
                         yield file, node.lineno, files[target], ".".join(path)
 
 
-def offences(base):
+def violations(base):
     found = []
     source = Crate(base / "src", base)
     imports = list(source.imports())
@@ -398,10 +398,10 @@ def offences(base):
 
 def large(functions):
     for file, name, line, lines, parameters in functions:
-        if lines > MOST_LINES:
-            yield f"{file}:{line} {name} has {lines} lines, {MOST_LINES} allowed"
-        if parameters > MOST_PARAMETERS:
-            yield f"{file}:{line} {name} has {parameters} parameters, {MOST_PARAMETERS} allowed"
+        if lines > MAX_LINES:
+            yield f"{file}:{line} {name} has {lines} lines, {MAX_LINES} allowed"
+        if parameters > MAX_PARAMETERS:
+            yield f"{file}:{line} {name} has {parameters} parameters, {MAX_PARAMETERS} allowed"
 
 
 def self_test():
@@ -441,7 +441,7 @@ def self_test():
             {"src/error.rs": "mod inner { use super::super::settings; fn f() { settings::g() } }"},
             ["src/error.rs:1 imports super::super::settings, ", "src/error.rs:1 imports settings::g, "],
         ),
-        # No offence: comments, strings, what tests use, an external crate's path.
+        # No violation: comments, strings, what tests use, an external crate's path.
         (
             {
                 "src/error.rs": "// use crate::settings;\n/* crate::settings /* */ crate::data */\n"
@@ -511,7 +511,7 @@ def self_test():
                 file = Path(folder, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
-            found = offences(Path(folder))
+            found = violations(Path(folder))
         good = len(found) == len(expected) and all(map(str.startswith, sorted(found), sorted(expected)))
         assert good, f"{files}\nfound {found}\nexpected {expected}"
     print(f"imports.py: {len(cases)} trees as expected")
@@ -525,11 +525,11 @@ def main():
         for folder in ["src", *CRATES]:
             print(*large(Crate(base / folder, base).functions), sep="\n")
         return None
-    found = offences(base)
+    found = violations(base)
     print(*found, sep="\n")
     if found:
-        sys.exit(f"{len(found)} imports or functions that may not be")
-    print("imports: each in the right direction, no circles")
+        sys.exit(f"{len(found)} violations")
+    print("imports: all in the right direction, no circles")
     return None
 
 

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Checks the files that `sae` writes and reads against NumPy, safetensors, Pillow and ONNX Runtime (needs python3 and
-# PyPI).
+# Checks the files that `sae` reads and writes with NumPy, safetensors, Pillow and ONNX Runtime (needs python3 and PyPI).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! python3 -m venv --help >/dev/null 2>&1; then
-    echo "Python's view of the files: skipped, there is no python3 with venv"
+    echo "files against Python: skipped, there is no python3 with venv"
     exit 0
 fi
 folder=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens a report in Chromium, light and dark, at two widths: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
-# Debian's chromium where it is missing and may be installed; needs python3 and PyPI (playwright).
+# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
@@ -23,9 +23,9 @@ sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
 cd "$folder"
 "$sae" make-digits digits --train 2000 --test 300
-for preset in normal sparse; do
+for preset in plain sparse; do
     "$sae" train --data digits --preset $preset --steps 400 --quiet --out $preset.safetensors
 done
-"$sae" report normal.safetensors sparse.safetensors --data digits
+"$sae" report plain.safetensors sparse.safetensors --data digits
 cd - >/dev/null
 "$folder/venv/bin/python" tests/browser/report.py "$folder/report.html" ${shots:+"$shots"}

@@ -1,18 +1,18 @@
-//! The guide: a short page for each concept, with an example that runs.
+//! The guide: one short page per concept, each with an example that runs.
 //!
 //! | page | what it is about |
 //! | --- | --- |
 //! | [`objective`] | what is minimized: its terms, their formulas and sources |
 //! | [`data`] | IDX and NumPy files, numbers in memory, scalings, the order of samples |
 //! | [`sparsity`] | KL, L1, top-k, batch-top-k and JumpReLU, and when to use which |
-//! | [`training`] | the step, optimizers, initial weights, schedules; your own loops |
-//! | [`targets`] | setting how active a layer should be, instead of the weight of a penalty |
+//! | [`training`] | the step, optimizers, weight initialization, schedules; your own training loop |
+//! | [`targets`] | choosing how active a layer is, instead of a penalty's weight |
 //! | [`dead_units`] | units that are never active, and what to do about them |
 //! | [`evaluation`] | what an evaluation reports, codes, probes |
-//! | [`determinism`] | the same bits, for any number of threads |
+//! | [`determinism`] | the same bits, with any number of threads |
 //! | [`files`] | models and checkpoints |
-//! | [`speed`] | zeros, threads, instruction sets |
-//! | [`limits`] | very large, very small and not finite numbers |
+//! | [`speed`] | zeros, fusion, threads |
+//! | [`limits`] | NaN, infinity, overflow, divergence |
 
 macro_rules! pages {
     ($($name:ident)*) => {$(

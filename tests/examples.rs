@@ -48,10 +48,10 @@ fn numbers(text: &str, before: &str) -> Vec<f64> {
 fn article() {
     let text = printed("article", &["40"]);
     let objectives = numbers(&text, "test objective");
-    let [normal, sparse] = objectives[..] else { panic!("{text}") };
-    // What the first weights give is above 0.1.
-    assert!(0.01 < normal && normal < 0.08 && 0.01 < sparse && sparse < 0.08, "{text}");
-    // The penalty does what it is there for.
+    let [plain, sparse] = objectives[..] else { panic!("{text}") };
+    // Before training it is above 0.1.
+    assert!(0.01 < plain && plain < 0.08 && 0.01 < sparse && sparse < 0.08, "{text}");
+    // The penalty reduces the activity.
     let means = numbers(&text, "mean activations");
     assert!(means.len() == 2 && means[1] < 0.5 * means[0], "{text}");
     assert_eq!(numbers(&text, "objective on its batch").len(), 8, "{text}");
@@ -83,12 +83,12 @@ fn encode_your_data() {
 #[test]
 fn custom_penalty() {
     let text = printed("custom_penalty", &["400"]);
-    let (lengths, slopes) = (numbers(&text, "length of the gradient"), numbers(&text, "along it"));
-    for (length, slope) in lengths.iter().zip(&slopes) {
-        assert!((length - slope).abs() < 0.01 * length, "{text}");
+    let (norms, differences) = (numbers(&text, "norm of the gradient"), numbers(&text, "along it"));
+    for (norm, difference) in norms.iter().zip(&differences) {
+        assert!((norm - difference).abs() < 0.01 * norm, "{text}");
     }
     let p = numbers(&text, "and P");
-    assert!(slopes.len() == 2 && p[1] < 0.5 * p[0], "{text}");
+    assert!(differences.len() == 2 && p[1] < 0.5 * p[0], "{text}");
 }
 
 #[test]

@@ -214,7 +214,7 @@ const char *sae_version(void);
 void sae_string_free(char *string);
 
 /**
- * The settings of a preset, "sparse" or "normal", as one line of JSON: to be freed by
+ * The settings of a preset, "sparse" or "plain", as one line of JSON: to be freed by
  * `sae_string_free`.
  *
  * # Safety
@@ -225,9 +225,9 @@ SaeStatus sae_settings_preset(const char *name, char **json);
 /**
  * Checks settings, and gives all of them as one line of JSON: to be freed by `sae_string_free`.
  *
- * `settings` is an object of those that differ from a preset: `{"preset": "normal", "layers": [64,
- * 16, 64], "batch": 20}`. Without `preset` the others are those of "sparse"; NULL is that preset
- * itself.
+ * `settings` is an object of those that differ from a preset: `{"preset": "plain", "layers": [64,
+ * 16, 64], "batch": 20, "code": "top-k:4"}`. Without `preset` the others are those of "sparse";
+ * NULL is that preset itself. (A trainer fits what is not named to its samples; this does not.)
  *
  * # Safety
  * `settings` is NULL or a string that ends in 0; `json` is NULL or to room for a pointer.
@@ -340,9 +340,11 @@ SaeStatus sae_draw_digits(size_t count,
                           size_t labels_length);
 
 /**
- * A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL; the first and
- * last of its `layers` must be the samples' features. `threads` is how many to use, 0 for as many
- * as there are cores (the most in any case): the result is the same for any number.
+ * A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL. What it does not
+ * name is fitted to the samples: the ends of `layers` are their features, `output_activation` is
+ * "sigmoid" for samples scaled into [0, 1] and "linear" for others, and with L-BFGS `batch` is all
+ * samples. `threads` is how many to use, 0 for as many as there are cores (the maximum in any
+ * case): the result is the same for any number.
  *
  * # Safety
  * `settings` is NULL or a string that ends in 0, `samples` NULL or of this library; `trainer` is

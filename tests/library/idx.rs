@@ -191,7 +191,7 @@ fn comes_back<T: Element>(dims: &[usize], values: &[T], number: impl Fn(T) -> f3
     write_idx(&path, dims, values).unwrap();
     let bytes = fs::read(&path).unwrap();
     let start = 4 + 4 * dims.len();
-    assert_eq!(bytes.len(), start + values.len() * T::TYPE.size());
+    assert_eq!(bytes.len(), start + size_of_val(values));
 
     let mut files = vec![Array::open(&path).unwrap(), Array::read(&path).unwrap()];
     files.push(Array::from_bytes(&path, bytes.clone()).unwrap());

@@ -21,6 +21,8 @@ fn rust_trainer() -> Trainer {
         beta: 0.001,
         ..Settings::default()
     };
+    // As C's settings: what is not named is fitted to the samples.
+    let settings = settings.fitted_to(&samples);
     Trainer::builder(settings).threads(1).build(&samples).unwrap()
 }
 
@@ -315,7 +317,7 @@ fn rust_fingerprint(samples: &Samples) -> Vec<u32> {
     let features = samples.features();
     let settings =
         Settings { layers: vec![features, 4, features], batch: 4, ..Settings::default() };
-    let mut trainer = Trainer::new(settings, samples).unwrap();
+    let mut trainer = Trainer::new(settings.fitted_to(samples), samples).unwrap();
     trainer.run(3, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     bits(trainer.autoencoder().parameters())
 }
