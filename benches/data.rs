@@ -26,7 +26,7 @@ fn gather(criterion: &mut Criterion) {
             }
         });
     });
-    // Of floats every one is checked to be finite.
+    // Each float is checked to be finite.
     let floats: Vec<f32> = drawn.images[..6000 * features].iter().map(|&x| x.into()).collect();
     let path_f32 = std::env::temp_dir().join(format!("sae-bench-{}-f32.idx", std::process::id()));
     write_idx(&path_f32, &[6000, features], &floats).expect("a file");
@@ -45,7 +45,7 @@ fn gather(criterion: &mut Criterion) {
         });
     }
     group.finish();
-    // A leftover in the temporary folder harms nobody.
+    // A file that stays in the temporary folder does no harm.
     let _ = (std::fs::remove_file(path), std::fs::remove_file(path_f32));
 }
 

@@ -1,5 +1,5 @@
-//! exp, ln, sigmoid and tanh over a vector in the L1 cache, and Adam's sweep over the 490 000
-//! parameters of the article's network (784-300-30-300-784).
+//! exp, ln, sigmoid and tanh over a vector in the L1 cache, and Adam over the 490 000
+//! parameters of the default network (784-300-30-300-784).
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sae_kernels::math::{Function, map};

@@ -1,6 +1,6 @@
-//! One-thread products of a training step, and a 1024 cube, against the crates `matrixmultiply`
-//! and `gemm`; all packing counted. Before criterion's figures it prints a table of GFLOP/s and
-//! shares of the FMA peak, measured alternately in the same run.
+//! Matrix products of a training step and a 1024 cube on one thread, compared with the crates
+//! `matrixmultiply` and `gemm`, packing included. Before criterion's figures it prints a table of
+//! GFLOP/s and shares of the FMA peak, measured alternately in the same run.
 
 mod peak;
 
@@ -147,7 +147,7 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .warm_up_time(Duration::from_millis(500))
         .configure_from_args();
-    // `cargo test --benches` runs each once; a table of single runs would say nothing.
+    // `cargo test --benches` runs each benchmark once; a table of single runs would mean nothing.
     if !std::env::args().any(|word| word == "--test") {
         let peak = peak::gflops(isa, 1);
         println!("{}: FMA peak {peak:.1} GFLOP/s on one thread", isa.name());

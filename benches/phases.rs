@@ -1,6 +1,6 @@
-//! The kernels of the article's step, one thread, called in a step's order so that the caches are as
-//! they are in a step. Prints microseconds, and the share of the FMA peak that the phase's dense
-//! arithmetic would take; then criterion's figures for each phase alone.
+//! The kernels of a step of the default network, on one thread, called in the order of a step so that the
+//! caches are as in a step. Prints the microseconds of each phase, and the share of the FMA peak that its
+//! dense arithmetic would take; then criterion's figures for each phase alone.
 
 mod peak;
 

@@ -1,6 +1,6 @@
-//! The decoder's product and its weight gradient for sparse codes of 4096 units, 256
-//! samples, 784 features, on one thread: all units, and only the active ones. Which units are active
-//! is random, so that samples share none but by chance.
+//! The decoder's product and its weight gradient for sparse codes of 4096 units, 256 samples, 784
+//! features, on one thread: with all units, and with zeros skipped. The active units are random, so that
+//! samples have few in common.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sae_kernels::{Gemm, Isa, Matrix, MatrixMut, Scratch};

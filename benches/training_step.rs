@@ -1,6 +1,6 @@
-//! Whole training steps: the seed's net at batches of 1 to 4096, and 784-4096-784 at 256, on one
-//! thread and on all. Before criterion's figures it prints milliseconds a step and the share of
-//! the FMA peak that the step's dense arithmetic would take.
+//! Whole training steps: the default network (784-300-30-300-784) at batches of 1 to 4096, and
+//! 784-4096-784 at 256, on one thread and on all. Before criterion's figures it prints milliseconds per
+//! step and the share of the FMA peak that the step's dense arithmetic would take.
 
 mod peak;
 
@@ -14,7 +14,7 @@ fn trainer(samples: &Samples, layers: &[usize], batch: usize, threads: usize) ->
     Trainer::builder(settings).threads(threads).build(samples).expect("good settings")
 }
 
-/// Dense multiply-adds of a step, twice: forward, delta (not for the input) and weight gradient.
+/// Floating-point operations of a dense step: forward, delta (not for the input) and weight gradient.
 fn flops(layers: &[usize], batch: usize) -> f64 {
     let products: usize = layers
         .windows(2)

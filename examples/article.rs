@@ -1,10 +1,11 @@
-//! The seed article's two experiments: 784-300-30-300-784, without and with the sparsity penalty,
-//! and the figures that it reports of each.
+//! The two experiments of the article "Tensorflow Day17 Sparse Autoencoder"
+//! (blog.c1mone.com.tw/tensorflow-note-day-17.html): 784-300-30-300-784 without and with a sparsity
+//! penalty, beside the figures that the article reports.
 //!
 //! `cargo run --release --features digits --example article -- [STEPS [FOLDER]]`
 //!
 //! FOLDER has MNIST's `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte`, or both with `.gz`;
-//! without one, digits are drawn. The article takes 20 000 steps, some 20 s a preset.
+//! without it, digits are drawn. The article takes 20 000 steps, about 20 s per preset.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,9 +13,9 @@ use std::path::Path;
 use sae::{Error, Preset, Samples, Settings, Trainer, compute::available_threads, data::digits};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut words = std::env::args().skip(1);
-    let steps: u64 = words.next().map_or(Ok(1000), |steps| steps.parse())?;
-    let (training, test) = match words.next() {
+    let mut arguments = std::env::args().skip(1);
+    let steps: u64 = arguments.next().map_or(Ok(1000), |steps| steps.parse())?;
+    let (training, test) = match arguments.next() {
         Some(folder) => (
             open(Path::new(&folder), "train-images-idx3-ubyte")?,
             open(Path::new(&folder), "t10k-images-idx3-ubyte")?,
@@ -22,10 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => draw()?.split(10_000)?,
     };
     println!("{} training and {} test images, {steps} steps", training.len(), test.len());
-    println!("in brackets: the article's, after 20 000 steps on MNIST");
+    println!("in brackets: the article's figures, after 20 000 steps on MNIST");
 
     for (name, preset, theirs, [first, code]) in [
-        ("normal", Preset::Plain, 0.008_854, [0.1913, 0.3784]),
+        ("plain", Preset::Plain, 0.008_854, [0.1913, 0.3784]),
         ("sparse", Preset::Sparse, 0.035_558, [0.0530, 0.3986]),
     ] {
         let mut trainer = Trainer::new(Settings::preset(preset), &training)?;
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ControlFlow::Continue(())
         })?;
         let report = trainer.evaluate(&test)?;
-        // Of 300, 30 and 300 units; the article prints those of the encoder.
+        // Of the layers of 300, 30 and 300 units; the article prints those of the encoder.
         let means = report.mean_activations();
         println!(
             "{name}: test objective {:.6} ({theirs:.6}), mean activations {:.4} ({first:.4}) of the \
@@ -48,14 +49,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A file of bytes, packed or not, mapped and scaled to [0, 1].
+/// A file of bytes, gzip-compressed or mapped, scaled to [0, 1].
 fn open(folder: &Path, name: &str) -> Result<Samples, Error> {
     let plain = folder.join(name);
-    let packed = folder.join(format!("{name}.gz"));
-    Samples::open(if packed.exists() && !plain.exists() { packed } else { plain })
+    let compressed = folder.join(format!("{name}.gz"));
+    Samples::open(if compressed.exists() && !plain.exists() { compressed } else { plain })
 }
 
-/// Drawn digits instead of written ones.
+/// Drawn digits, as many as a fifth of MNIST's.
 fn draw() -> Result<Samples, Error> {
     let images = digits::draw(12_000, 1, available_threads()).images;
     let pixels = images.into_iter().map(|ink| f32::from(ink) / 255.0).collect();

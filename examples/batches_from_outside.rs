@@ -1,5 +1,5 @@
-//! Somebody else's loop: an endless iterator of batches, as another framework's data loader is, and
-//! a trainer that takes one step on each.
+//! Batches from outside: an endless iterator, such as another framework's data loader, and a trainer
+//! that takes one step on each batch.
 //!
 //! `cargo run --release --example batches_from_outside -- [STEPS]`
 
@@ -12,8 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let steps: usize = std::env::args().nth(1).map_or(Ok(2000), |steps| steps.parse())?;
     let mut batches = stream();
 
-    // A trainer is built on samples of its own: their features are checked against the layers, and
-    // they serve to evaluate. Its steps need not be on them.
+    // A trainer is built on samples: their features must fit the layers. Its steps need not use them;
+    // here they only serve evaluation.
     let holdout: Vec<f32> = batches.by_ref().take(25).flatten().collect();
     let holdout = Samples::from_values(holdout, FEATURES)?;
     let settings = Settings {
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Order `[BATCH, FEATURES]`, row-major, of windows that slide along two waves, in [0, 1].
+/// Batches `[BATCH, FEATURES]`, row-major, of windows that slide along a sum of two waves, in [0, 1].
 fn stream() -> impl Iterator<Item = Vec<f32>> {
     let wave = |at: usize| {
         let t = at as f32;

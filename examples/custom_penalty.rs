@@ -1,6 +1,6 @@
-//! A penalty of one's own, added to the gradient between `gradient_on` and `step_with`, and held
-//! against a slope: weights below 0 cost half their squares, so that units learn parts which are
-//! added and not taken away (Hosseini-Asl, Zurada and Nasraoui 2016).
+//! A penalty of your own, added to the gradient between `gradient_on` and `step_with`, and checked by a
+//! finite difference. Its value is half the sum of the squares of the weights below 0, so that units
+//! learn parts that are added and not subtracted (Hosseini-Asl, Zurada and Nasraoui 2016).
 //!
 //! `cargo run --release --example custom_penalty -- [STEPS]`
 
@@ -9,14 +9,14 @@ use sae::{Autoencoder, Preset, Result, Samples, Settings, Trainer, data::Order};
 const FEATURES: usize = 24;
 const BATCH: usize = 50;
 
-/// P: half the sum of the squares of the weights below 0.
+/// The penalty P: half the sum of the squares of the weights below 0.
 fn penalty(net: &Autoencoder) -> f64 {
     let of_weight = |w: &f32| f64::from(w.min(0.0)).powi(2) / 2.0;
     (0..net.layers().len()).flat_map(|l| net.weights(l)).map(of_weight).sum()
 }
 
-/// The gradient of objective + alpha P on a batch, laid out as the parameters; the penalty's share
-/// is alpha w for a weight w below 0.
+/// The gradient of objective + alpha P on a batch, laid out as the parameters. The penalty adds
+/// alpha w for each weight w below 0.
 fn gradient(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<Vec<f32>> {
     let mut gradient = trainer.gradient_on(batch)?.1.to_vec();
     let net = trainer.autoencoder();
@@ -26,23 +26,24 @@ fn gradient(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<Vec<f32>
     Ok(gradient)
 }
 
-/// The slope of objective + alpha P along its gradient, which is the gradient's length, by the two.
+/// Prints the norm of the gradient of objective + alpha P, and the finite difference along it, which
+/// must be the same.
 fn check(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<()> {
     const H: f32 = 0.01;
     let gradient = gradient(trainer, batch, alpha)?;
-    let length = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+    let norm = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     let here = trainer.autoencoder().parameters().to_vec();
-    let mut beside = [0.0; 2];
-    for (value, side) in beside.iter_mut().zip([H, -H]) {
-        let moved = here.iter().zip(&gradient).map(|(w, g)| w + side / length as f32 * g);
+    let mut values = [0.0; 2];
+    for (value, side) in values.iter_mut().zip([H, -H]) {
+        let moved = here.iter().zip(&gradient).map(|(w, g)| w + side / norm as f32 * g);
         let moved: Vec<f32> = moved.collect();
         trainer.autoencoder_mut().parameters_mut().copy_from_slice(&moved);
         let (report, _) = trainer.gradient_on(batch)?;
         *value = trainer.objective(report) + alpha * penalty(trainer.autoencoder());
     }
     trainer.autoencoder_mut().parameters_mut().copy_from_slice(&here);
-    let slope = (beside[0] - beside[1]) / f64::from(2.0 * H);
-    println!("alpha {alpha}: length of the gradient {length:.7}, slope along it {slope:.7}");
+    let difference = (values[0] - values[1]) / f64::from(2.0 * H);
+    println!("alpha {alpha}: norm of the gradient {norm:.7}, difference along it {difference:.7}");
     Ok(())
 }
 
@@ -57,7 +58,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         };
         let mut trainer = Trainer::new(settings, &samples)?;
 
-        // The loop is ours: which samples, in which order, and what happens to the gradient.
+        // This loop decides which samples are used, in which order, and what happens to the gradient.
         let (mut order, mut rows) = (Order::new(samples.len(), 1), vec![0; BATCH]);
         let mut batch = vec![0.0; BATCH * FEATURES];
         for step in 0..steps {
@@ -77,13 +78,13 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Samples of three bars each, of different brightness.
+/// Samples of three bars each, of different brightness, `[count, FEATURES]`.
 fn bars(count: usize) -> Vec<f32> {
     let mut values = vec![0.1; count * FEATURES];
     for (i, sample) in values.chunks_mut(FEATURES).enumerate() {
-        for (bar, grey) in [(i * 7 % 8, i * 37 % 97), (i * i % 8, i * 11 % 89), (i / 8 % 8, i % 83)]
+        for (bar, gray) in [(i * 7 % 8, i * 37 % 97), (i * i % 8, i * 11 % 89), (i / 8 % 8, i % 83)]
         {
-            sample[bar * 3..][..3].fill(0.3 + grey as f32 / 160.0);
+            sample[bar * 3..][..3].fill(0.3 + gray as f32 / 160.0);
         }
     }
     values

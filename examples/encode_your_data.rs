@@ -1,10 +1,10 @@
-//! Numbers of your own to sparse codes: a table is read, standardised and trained on, and its codes
-//! are written for NumPy and as CSV.
+//! Your own numbers to sparse codes: reads a table, standardizes it, trains on it, and writes its codes
+//! for NumPy and as CSV.
 //!
 //! `cargo run --release --example encode_your_data -- [STEPS [TABLE.csv [FOLDER]]]`
 //!
-//! The table has one sample a line, numbers with commas between them, no header; without one, there
-//! is a made one. `codes.npy` and `codes.csv` go to FOLDER, the current one by default.
+//! The table has one sample per line, comma-separated numbers, no header; without it, one is made up.
+//! `codes.npy` and `codes.csv` are written to FOLDER, by default the current one.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,22 +13,22 @@ use std::{fs, ops::ControlFlow};
 use sae::{Activation, Code, Initialization, Preset, Samples, Settings, Trainer, data::write_npy};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut words = std::env::args().skip(1);
-    let steps: u64 = words.next().map_or(Ok(3000), |steps| steps.parse())?;
-    let table = match words.next().filter(|path| !path.is_empty()) {
+    let mut arguments = std::env::args().skip(1);
+    let steps: u64 = arguments.next().map_or(Ok(3000), |steps| steps.parse())?;
+    let table = match arguments.next().filter(|path| !path.is_empty()) {
         Some(path) => read(&fs::read_to_string(path)?)?,
-        None => made(),
+        None => made_up(),
     };
-    let folder = words.next().map_or(PathBuf::from("."), PathBuf::from);
+    let folder = arguments.next().map_or(PathBuf::from("."), PathBuf::from);
 
-    // One flat list, row-major, [samples, features]; a file of f32, IDX or NumPy's, would be
+    // One flat list, row-major, [samples, features]. For an IDX or NumPy file of f32 it would be
     // `Samples::new(Array::open(path)?, Scaling::AsIs)`.
     let features = table[0].len();
-    let samples = Samples::from_values(standardised(&table), features)?;
+    let samples = Samples::from_values(standardized(&table), features)?;
     let (training, test) = samples.split(samples.len() * 4 / 5)?;
 
-    // 32 units, of which 4 may be active in a sample. The data has numbers below 0, so the output
-    // is linear; without the KL penalty, hidden units need not be sigmoids.
+    // 32 units, of which at most 4 are active per sample. The data has numbers below 0, so the output
+    // is linear. Without the KL penalty, hidden units need not be sigmoids.
     let settings = Settings {
         layers: vec![features, 32, features],
         activation: Activation::Relu,
@@ -42,13 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = trainer.evaluate(&test)?;
     trainer.run(steps, |_, _| ControlFlow::Continue(()))?;
     let after = trainer.evaluate(&test)?;
-    let share = |share: f64| format!("{:.1} %", 100.0 * share);
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     println!(
         "variance explained on held-out samples: {} before, {} after {steps} steps",
-        share(before.explained_variance),
-        share(after.explained_variance)
+        percent(before.explained_variance),
+        percent(after.explained_variance)
     );
-    println!("{} active units a sample of {}", after.layers[0].l0, after.units[0].len());
+    println!("{} of {} units active per sample", after.layers[0].l0, after.units[0].len());
 
     // Codes of all samples, [samples, 32].
     let codes = trainer.encode(&samples)?;
@@ -65,12 +65,12 @@ fn read(text: &str) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let table: Vec<Vec<f32>> = text.lines().map(row).collect::<Result<_, _>>()?;
     match table.first() {
         Some(first) if table.iter().all(|row| row.len() == first.len()) => Ok(table),
-        _ => Err("a table with as many numbers in each line was expected".into()),
+        _ => Err("expected a table with the same number of columns in every line".into()),
     }
 }
 
-/// 2 000 samples of 16 readings, each of two of eight causes, and some noise.
-fn made() -> Vec<Vec<f32>> {
+/// 2 000 samples of 16 readings, each the sum of two of eight causes and some noise.
+fn made_up() -> Vec<Vec<f32>> {
     let mut state = 1u32;
     let mut random = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -85,8 +85,8 @@ fn made() -> Vec<Vec<f32>> {
     (0..2000).map(|_| sample()).collect()
 }
 
-/// Each column with mean 0 and deviation 1: columns have units of their own.
-fn standardised(table: &[Vec<f32>]) -> Vec<f32> {
+/// Scales each column to mean 0 and standard deviation 1, since columns can have different units.
+fn standardized(table: &[Vec<f32>]) -> Vec<f32> {
     let (rows, columns) = (table.len() as f32, table[0].len());
     let mean =
         |values: &dyn Fn(&[f32]) -> f32| table.iter().map(|row| values(row)).sum::<f32>() / rows;

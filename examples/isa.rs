@@ -1,4 +1,4 @@
-//! Prints the instruction set that the kernels use; `SAE_ISA` chooses another.
+//! Prints the instruction set that the kernels use, which `SAE_ISA` can choose.
 
 fn main() -> Result<(), sae::Error> {
     let isa =

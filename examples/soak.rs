@@ -1,37 +1,40 @@
-//! Trains the seed's network for a long time and watches its memory, and the time of its steps beside
-//! that of a trainer just made, in turns, so that other work on the machine slows both:
+//! Trains the default network for a long time and watches its memory and the time of its steps. The
+//! steps are compared with those of a new trainer, in alternation, so that other work on the machine
+//! slows both.
+//!
 //! `soak FILE SECONDS [THREADS]`; `scripts/soak.sh` draws digits for it.
 
 use std::time::{Duration, Instant};
 
 use sae::{Samples, Settings, Trainer};
 
-/// From one sample to the next.
+/// Time from one measurement to the next.
 const EVERY: Duration = Duration::from_secs(10);
-/// Memory may grow until then: pages are touched for the first time.
+/// Time in which memory may grow, because pages are touched for the first time.
 const WARM: Duration = Duration::from_secs(60);
-/// Growth of anonymous memory that passes, in KiB.
+/// Allowed growth of anonymous memory, in KiB.
 const GROWTH: u64 = 1024;
-/// Steps by the young trainer's that pass: median of the last quarter of all comparisons.
+/// Allowed ratio of the step time to a new trainer's: the median over the last quarter of all
+/// measurements.
 const DRIFT: f64 = 1.03;
-/// Turns of a comparison, and steps in each.
-const TURNS: (usize, usize) = (12, 10);
+/// Rounds of a comparison, and steps in each.
+const ROUNDS: (usize, usize) = (12, 10);
 
-/// What is seen every [`EVERY`].
+/// A measurement.
 struct Sample {
     seconds: f64,
     steps: u64,
-    /// KiB; `None` where the system has no `/proc/self/status`.
+    /// VmRSS and RssAnon in KiB; `None` where the system has no `/proc/self/status`.
     memory: Option<[u64; 2]>,
-    /// Median of the steps since the sample before, in ms.
+    /// Median time of the steps since the previous measurement, in ms.
     median: f64,
-    /// Median step by that of a trainer just made.
+    /// Ratio of the median step time to a new trainer's.
     drift: f64,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let words: Vec<String> = std::env::args().collect();
-    let [_, data, seconds, rest @ ..] = &words[..] else {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, data, seconds, rest @ ..] = &arguments[..] else {
         return Err("usage: soak FILE SECONDS [THREADS]".into());
     };
     let duration = Duration::from_secs(seconds.parse()?);
@@ -46,10 +49,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!(
         "{:>8} {:>10} {:>12} {:>13} {:>12} {:>12}",
-        "s", "steps", "VmRSS KiB", "RssAnon KiB", "ms/step", "by a new one"
+        "s", "steps", "VmRSS KiB", "RssAnon KiB", "ms/step", "ratio to new"
     );
 
-    // All of its memory from the beginning, pages included: its growth is not the trainer's.
+    // Allocated and touched now, so that these lists do not count as growth of the trainer.
     let mut samples = Vec::with_capacity(seconds.parse::<usize>()? / EVERY.as_secs() as usize + 2);
     let mut times = vec![1.0f32; 1 << 18];
     times.clear();
@@ -69,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if !trainer.objective(report).is_finite() {
             return Err("the objective is not finite".into());
         }
-        let drift = against_a_young_one(&mut trainer, &training, threads)?;
+        let drift = against_a_new_one(&mut trainer, &training, threads)?;
         let sample = Sample {
             seconds: now.as_secs_f64(),
             steps: trainer.steps(),
@@ -86,29 +89,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     verdict(&samples)
 }
 
-/// Median step of a trainer by that of one just made, both taking turns.
-fn against_a_young_one(
+/// Ratio of a trainer's median step time to that of a new trainer, measured in alternation.
+fn against_a_new_one(
     old: &mut Trainer,
     training: &Samples,
     threads: usize,
 ) -> Result<f64, Box<dyn std::error::Error>> {
-    let mut young = Trainer::builder(Settings::default()).threads(threads).build(training)?;
-    let (turns, steps) = TURNS;
-    let mut times = [Vec::with_capacity(turns * steps), Vec::with_capacity(turns * steps)];
-    for turn in 0..=turns {
-        for (trainer, times) in [&mut *old, &mut young].into_iter().zip(&mut times) {
+    let mut new = Trainer::builder(Settings::default()).threads(threads).build(training)?;
+    let (rounds, steps) = ROUNDS;
+    let mut times = [Vec::with_capacity(rounds * steps), Vec::with_capacity(rounds * steps)];
+    for round in 0..=rounds {
+        for (trainer, times) in [&mut *old, &mut new].into_iter().zip(&mut times) {
             for _ in 0..steps {
                 let start = Instant::now();
                 trainer.step()?;
-                // The first turn fills caches.
-                if turn > 0 {
+                // The first round fills caches.
+                if round > 0 {
                     times.push(start.elapsed().as_secs_f32());
                 }
             }
         }
     }
-    let [old, young] = &mut times;
-    Ok(median(old) / median(young))
+    let [old, new] = &mut times;
+    Ok(median(old) / median(new))
 }
 
 fn print(sample: &Sample) {
@@ -117,11 +120,12 @@ fn print(sample: &Sample) {
     println!("{seconds:8.0} {steps:10} {all:12} {anonymous:13} {median:12.4} {drift:12.4}");
 }
 
-/// The greater growth is only noticed if it is there at some time after the first minute.
+/// Prints the results, and fails if memory or the step time has grown too much. Memory counts from the
+/// first minute on.
 fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     let quarter = (samples.len() / 4).max(1);
-    let of = |part: &[Sample], value: &dyn Fn(&Sample) -> f64| {
-        median(&mut part.iter().map(|s| value(s) as f32).collect::<Vec<f32>>())
+    let of = |quarter: &[Sample], value: &dyn Fn(&Sample) -> f64| {
+        median(&mut quarter.iter().map(|s| value(s) as f32).collect::<Vec<f32>>())
     };
     let (first, last) = (&samples[..quarter], &samples[samples.len() - quarter..]);
     println!(
@@ -132,19 +136,19 @@ fn verdict(samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     );
     let (before, drift) = (of(first, &|s| s.drift), of(last, &|s| s.drift));
     println!(
-        "by a trainer just made, in turns: {before:.4} in the first quarter, {drift:.4} in the last \
-         ({DRIFT} allowed)"
+        "ratio to a new trainer: {before:.4} in the first quarter, {drift:.4} in the last ({DRIFT} \
+         allowed)"
     );
     let warm = samples.iter().position(|s| s.seconds >= WARM.as_secs_f64() - 1.0);
     let Some(warm) = warm.filter(|&warm| warm + 1 < samples.len()) else {
-        return Err("no verdict on memory: longer than a minute was expected".into());
+        return Err("no verdict on memory: expected more than a minute".into());
     };
     let anonymous: Option<Vec<u64>> = samples.iter().map(|s| Some(s.memory?[1])).collect();
     let Some(anonymous) = anonymous else {
-        return Err("no verdict on memory: the system does not tell how much there is".into());
+        return Err("no verdict on memory: the system has no /proc/self/status".into());
     };
-    let most = anonymous[warm..].iter().max().copied().unwrap_or_default();
-    let growth = most - anonymous[warm];
+    let max = anonymous[warm..].iter().max().copied().unwrap_or_default();
+    let growth = max - anonymous[warm];
     println!("RssAnon grew by {growth} KiB after the first minute ({GROWTH} allowed)");
     if growth >= GROWTH {
         return Err("FAILED: memory grows".into());

@@ -46,7 +46,7 @@ unsafe impl GlobalAlloc for Limited {
     }
 }
 
-/// Runs `f`, which may hold so many bytes at a time.
+/// Runs `f`, which may hold at most `bytes` bytes at a time.
 pub fn within<T>(most: usize, f: impl FnOnce() -> T) -> T {
     LEFT.with(|left| left.set(Some(most)));
     let done = f();

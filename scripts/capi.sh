@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The C library as a C program meets it. capi/include/sae.h must be what cbindgen makes of capi/src now
-# (`scripts/capi.sh write` makes it again). Then, with a C compiler: capi/install.sh into an empty prefix, and the
-# programs of capi/examples and capi/tests compiled in an empty folder by what pkg-config says alone, with the shared
-# and with the static library, run, and run under valgrind without a leak.
+# Tests the C library as C programs use it. capi/include/sae.h must be what cbindgen makes from capi/src
+# (`scripts/capi.sh write` makes it). Then, with a C compiler: capi/install.sh installs into an empty prefix, and the
+# programs of capi/examples and capi/tests are compiled in an empty folder with the flags of pkg-config alone, against
+# the shared and the static library; they run, and run under valgrind without a leak.
 # usage: scripts/capi.sh [write]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,10 +19,10 @@ if [ "${1:-}" = write ]; then
 fi
 header "$folder/sae.h"
 if ! diff -u capi/include/sae.h "$folder/sae.h"; then
-    echo "capi/include/sae.h is stale: scripts/capi.sh write"
+    echo "capi/include/sae.h is out of date: run scripts/capi.sh write"
     exit 1
 fi
-echo "capi/include/sae.h is what cbindgen makes"
+echo "capi/include/sae.h is up to date"
 
 for tool in gcc pkg-config; do
     if ! command -v $tool >/dev/null; then
@@ -39,15 +39,15 @@ sed -i "s|^prefix=.*|prefix=$static|" "$static/lib/pkgconfig/sae.pc"
 
 declared=$(grep -o '\bsae_[a-z0-9_]*(' "$shared/include/sae.h" | tr -d '(' | sort -u)
 exported=$(nm -D --defined-only "$shared/lib/libsae.so" | awk '{ print $3 }' | sort)
-diff <(echo "$declared") <(echo "$exported") || { echo "the library's symbols are not the header's functions"; exit 1; }
+diff <(echo "$declared") <(echo "$exported") || { echo "the library's symbols differ from the header's functions"; exit 1; }
 echo "$(echo "$exported" | wc -l) functions, in the header and in the library"
 
 mkdir "$folder/c"
 cd "$folder/c"
 cp "$root"/capi/examples/train_digits.c "$root"/capi/tests/misuse.c .
-# The page's program.
+# The first program in docs/c.md.
 awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' "$root/docs/c.md" >page.c
-# Its pieces, with what they leave out.
+# Its other pieces of code, with the declarations that they need.
 {
     sed '/^int main/,$d' page.c
     echo 'int main(void) {'
@@ -79,7 +79,7 @@ if command -v g++ >/dev/null; then
     # shellcheck disable=SC2086
     g++ -std=c++17 $strict plus.cc $flags -o plus
     ./plus
-    printf '\n== g++ takes the header, too\n'
+    printf '\n== g++ accepts the header\n'
 fi
 
 if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -91,7 +91,7 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 export LD_LIBRARY_PATH=$shared/lib
-# (valgrind 3.19 knows no AVX-512; of the sets that it shows, the fastest is taken.)
+# (valgrind 3.19 has no AVX-512; the library uses the fastest set that valgrind reports.)
 for command in ./misuse-shared ./pieces-shared "./train_digits-shared 3"; do
     printf '\n== valgrind %s\n' "$command"
     # shellcheck disable=SC2086

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Line coverage of src, kernels/src and capi/src by the whole test suite: scripts/coverage.sh [LEAST PERCENT]. Leaves a page for
-# each file in target/coverage/html. Needs llvm-profdata and llvm-cov of LLVM 19 or later: the toolchain's component
-# llvm-tools, or Debian's package llvm-19.
+# Line coverage of all crates of the workspace by the whole test suite: scripts/coverage.sh [MINIMUM PERCENT]. Writes an
+# HTML page for each file to target/coverage/html. Needs llvm-profdata and llvm-cov of LLVM 19 or later: the toolchain's
+# component llvm-tools, or Debian's package llvm-19.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-least=${1:-90}
+minimum=${1:-90}
 tool() {
     local host version
     host=$(rustc -vV | sed -n 's/^host: //p')
@@ -28,10 +28,17 @@ rm -rf "$profiles"
 export LLVM_PROFILE_FILE="$profiles/%m-%p.profraw"
 tests() { cargo test --workspace --lib --bins --tests "$@"; }
 objects=$(tests --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object \1/p' | sort -u)
+<<<<<<< HEAD
 # A test that runs for over a minute is told so, by a thread that allocates; what is left out beside
 # that takes minutes and runs lines that others run.
-tests --quiet -- --skip allocat --skip the_seeds_network --skip small_networks --skip every_activation
+tests --quiet -- --skip allocat --skip the_articles_network --skip small_networks --skip every_activation
 # Processes that tests kill may leave half a profile.
+=======
+# Not run: the allocation tests (for a test of over a minute, the test runner allocates in a thread), and tests that
+# take minutes and cover only lines that others cover.
+tests --quiet -- --skip allocat --skip the_seeds_network --skip small_networks --skip every_activation
+# Processes that tests kill can leave incomplete profiles.
+>>>>>>> main
 "$profdata" merge -sparse --failure-mode=all "$profiles" -o "$CARGO_TARGET_DIR/all.profdata"
 ignored='(/registry/|/rustc/|/tests/|/benches/|/examples/)'
 # shellcheck disable=SC2086
@@ -39,5 +46,5 @@ view() { "$cov" "$@" $objects -instr-profile="$CARGO_TARGET_DIR/all.profdata" -i
 view show -format=html -output-dir="$CARGO_TARGET_DIR/html" >/dev/null
 report=$(view report --show-region-summary=false --show-branch-summary=false)
 echo "$report"
-echo "$report" | awk -v least="$least" '$1 == "TOTAL" { lines = $NF }
-    END { sub("%", "", lines); printf "lines: %s %% (%s wanted)\n", lines, least; exit !(lines >= least) }'
+echo "$report" | awk -v minimum="$minimum" '$1 == "TOTAL" { lines = $NF }
+    END { sub("%", "", lines); printf "lines: %s %% (minimum %s)\n", lines, minimum; exit !(lines >= minimum) }'

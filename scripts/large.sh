@@ -1,29 +1,30 @@
 #!/usr/bin/env bash
-# Trains for SECONDS (30) on a mapped file of more than 4 GiB, which takes no room on the disk (its
-# data is a hole), and fails if memory beyond the page cache reaches 200 MiB. Linux only.
-# The order of the samples takes 4 bytes a sample, and so does the choice of those not held out:
-# 45 MB of it.
+# Trains for SECONDS (30) on a mapped file of more than 4 GiB, which needs no space on the disk (it
+# is sparse), and fails if memory beyond the page cache reaches 200 MiB. Linux only.
+# The order of the samples and the list of those that are not held out need 4 bytes per sample each,
+# together 45 MB.
 # usage: scripts/large.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --release -p sae-cli
-sae=${CARGO_TARGET_DIR:-target}/release/sae
+# SAE: path of the command, if it is built already.
+[ -n "${SAE:-}" ] || cargo build --quiet --release -p sae-cli
+sae=${SAE:-${CARGO_TARGET_DIR:-target}/release/sae}
 folder=$(mktemp -d)
 pid=
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$folder"' EXIT
 # 5 600 000 samples of 28 x 28 bytes.
 printf '\x00\x00\x08\x03\x00\x55\x73\x00\x00\x00\x00\x1c\x00\x00\x00\x1c' >"$folder/large.idx"
 truncate --size $((16 + 5600000 * 784)) "$folder/large.idx"
-"$sae" train --images "$folder/large.idx" --holdout 1000 --steps 100000000 --threads 1 \
+"$sae" train --samples "$folder/large.idx" --holdout 1000 --steps 100000000 --threads 1 \
     --out "$folder/m.safetensors" >"$folder/out" &
 pid=$!
-most=0
+max=0
 for _ in $(seq "${1:-30}"); do
     sleep 1
     anonymous=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")
-    [ "$anonymous" -le "$most" ] || most=$anonymous
+    [ "$anonymous" -le "$max" ] || max=$anonymous
 done
 mapped=$(awk '/^RssFile/ { print $2 }' "/proc/$pid/status")
 steps=$(awk '/^step / { steps = $2 } END { print steps + 0 }' "$folder/out")
-echo "$steps steps on $(stat -c %s "$folder/large.idx") bytes: RssAnon at most $most KiB, RssFile $mapped KiB"
-[ "$steps" -gt 0 ] && [ "$most" -lt $((200 * 1024)) ] || { echo "FAILED"; exit 1; }
+echo "$steps steps on $(stat -c %s "$folder/large.idx") bytes: RssAnon at most $max KiB, RssFile $mapped KiB"
+[ "$steps" -gt 0 ] && [ "$max" -lt $((200 * 1024)) ] || { echo "FAILED"; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The kernels' tests under Miri, where it can be had (nightly Rust with the component miri), which has the scalar and
-# the portable set; few cases, for it is some hundred times slower.
+# The kernels' tests under Miri (nightly Rust with the component miri), on the scalar and the portable set. Few cases,
+# because Miri is some hundred times slower.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! cargo +nightly miri --version >/dev/null 2>&1; then

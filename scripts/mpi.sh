@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Training by several processes: the command built with the feature mpi, its lints and documentation, and its tests
-# under mpirun with 1, 2 and 4 ranks. `install` only installs what that needs: an MPI library, and libclang for its
-# bindings (Debian's packages, as root).
+# Training with several processes: builds the command with the feature mpi, checks its lints and documentation, and runs
+# its tests under mpirun with 1, 2 and 4 ranks. `install` only installs what this needs: an MPI library, and libclang
+# for its bindings (Debian's packages, as root).
 # usage: scripts/mpi.sh [install]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# bindgen looks for a library of that name, where it is told or where LLVM's installations are.
+# bindgen looks for a library of this name in LIBCLANG_PATH and in LLVM's installations.
 libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang[-.][s0-9]*' >/dev/null; }
 if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! libclang; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The tables of docs/questions.md: trains, and prints them as Markdown.
+"""Trains, and prints a table of docs/questions.md as Markdown.
 
     questions.py QUESTION [--data DIR] [--sae COMMAND] [--steps N] [--jobs N]
 
 QUESTION is one of penalties, activations, weights, stacking. DIR has MNIST's files (default: drawn digits).
-Every figure is the median of seeds 1, 2 and 3, on the test samples. Python 3, nothing else.
+Each figure is the median of the seeds 1, 2 and 3, on the test samples. Needs Python 3 and no packages.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 
 SEEDS = [1, 2, 3]
-RELU = "--activation relu --init he --lr 0.001"
-SHALLOW = "--preset normal --layers 784,300,784"
+RELU = "--activation relu --initialization he --learning-rate 0.001"
+SHALLOW = "--preset plain --layers 784,300,784"
 
 QUESTIONS = {
     "penalties": (
@@ -33,16 +33,16 @@ QUESTIONS = {
     ),
     "activations": (
         20_000,
-        ["sigmoid, rate 0.01 (the seed's)", "--preset normal"],
-        ["sigmoid, rate 0.001, Xavier", "--preset normal --lr 0.001 --init xavier"],
-        ["tanh, rate 0.001, Xavier", "--preset normal --activation tanh --lr 0.001 --init xavier"],
-        ["ReLU, rate 0.001, He", f"--preset normal {RELU}"],
-        ["leaky ReLU, rate 0.001, He", "--preset normal --activation leaky-relu --lr 0.001 --init he"],
-        ["ReLU, cross-entropy", f"--preset normal {RELU} --loss cross-entropy"],
+        ["sigmoid, rate 0.01 (the article's)", "--preset plain"],
+        ["sigmoid, rate 0.001, Xavier", "--preset plain --learning-rate 0.001 --initialization xavier"],
+        ["tanh, rate 0.001, Xavier", "--preset plain --activation tanh --learning-rate 0.001 --initialization xavier"],
+        ["ReLU, rate 0.001, He", f"--preset plain {RELU}"],
+        ["leaky ReLU, rate 0.001, He", "--preset plain --activation leaky-relu --learning-rate 0.001 --initialization he"],
+        ["ReLU, cross-entropy", f"--preset plain {RELU} --loss cross-entropy"],
     ),
     "weights": (
         20_000,
-        ["by hand, beta 7.5e-5 (the seed's)", ""],
+        ["by hand, beta 7.5e-5 (the article's)", ""],
         ["by hand, beta 7.5e-7", "--beta 7.5e-7"],
         ["by hand, beta 7.5e-3", "--beta 7.5e-3"],
         ["steered to 0.05, from 7.5e-5", "--target mean-activation:0.05"],
@@ -51,37 +51,37 @@ QUESTIONS = {
     ),
     "stacking": (
         20_000,
-        ["at once, sigmoid", "--preset normal"],
-        ["layer by layer, 5000 steps each, then 10 000", "--preset normal --pretrain 5000 --steps 10000"],
-        ["at once, ReLU", f"--preset normal {RELU}"],
-        ["layer by layer, ReLU", f"--preset normal {RELU} --pretrain 5000 --steps 10000"],
+        ["at once, sigmoid", "--preset plain"],
+        ["layer by layer, 5000 steps each, then 10 000", "--preset plain --pretrain 5000 --steps 10000"],
+        ["at once, ReLU", f"--preset plain {RELU}"],
+        ["layer by layer, ReLU", f"--preset plain {RELU} --pretrain 5000 --steps 10000"],
     ),
 }
 
 
 def main():
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("question", choices=QUESTIONS)
-    words.add_argument("--data")
-    words.add_argument("--sae", default="target/release/sae")
-    words.add_argument("--steps", type=int, help="instead of the question's own number")
-    words.add_argument("--jobs", type=int, default=2)
-    words = words.parse_args()
-    steps, *rows = QUESTIONS[words.question]
-    data = ["--data", words.data] if words.data else []
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("question", choices=QUESTIONS)
+    options.add_argument("--data")
+    options.add_argument("--sae", default="target/release/sae")
+    options.add_argument("--steps", type=int, help="steps, instead of those of the question")
+    options.add_argument("--jobs", type=int, default=2)
+    options = options.parse_args()
+    steps, *rows = QUESTIONS[options.question]
+    data = ["--data", options.data] if options.data else []
 
     def one(job):
         row, seed = job
         with tempfile.TemporaryDirectory() as folder:
             model = str(Path(folder) / "m.safetensors")
-            train = [words.sae, "train", *data, "--steps", str(words.steps or steps), *rows[row][1].split()]
+            train = [options.sae, "train", *data, "--steps", str(options.steps or steps), *rows[row][1].split()]
             train = last_steps(train) + ["--seed", str(seed), "--threads", "1", "--quiet", "--json", "--out", model]
             done = json.loads(run(train))
-            seen = json.loads(run([words.sae, "eval", model, *data, "--probe", "--json", "--threads", "1"]))
+            seen = json.loads(run([options.sae, "eval", model, *data, "--probe", "--json", "--threads", "1"]))
             print(f"{rows[row][0]}, seed {seed}: {seen['squared_error']:.5f}", file=sys.stderr)
             return row, {**seen, "seconds": done["seconds"]}
 
-    with ThreadPoolExecutor(words.jobs) as pool:
+    with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(pool.map(one, [(row, seed) for row in range(len(rows)) for seed in SEEDS]))
 
     print("| what | squared error | explained variance | mean activation | L0 | dead units | linear probe | nearest | seconds |")
@@ -101,18 +101,18 @@ def main():
         )
 
 
-def last_steps(words):
-    """The last of words given twice, as --steps may be."""
-    if words.count("--steps") == 2:
-        at = words.index("--steps")
-        words = words[:at] + words[at + 2 :]
-    return words
+def last_steps(command):
+    """The command without its first --steps, if there are two."""
+    if command.count("--steps") == 2:
+        at = command.index("--steps")
+        command = command[:at] + command[at + 2 :]
+    return command
 
 
-def run(words):
-    done = subprocess.run(words, capture_output=True, text=True)
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"{' '.join(words)}\n{done.stderr}")
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
     return done.stdout
 
 

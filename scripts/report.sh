@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens a report in Chromium, light and dark, at two widths: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
-# Debian's chromium where it is missing and may be installed; needs python3 and PyPI (playwright).
+# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
@@ -17,14 +17,15 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q playwright==1.56.0
-cargo build --quiet -p sae-cli
-sae=${CARGO_TARGET_DIR:-$PWD/target}/debug/sae
+# SAE: path of the command, if it is built already.
+[ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
+sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
 cd "$folder"
 "$sae" make-digits digits --train 2000 --test 300
-for preset in normal sparse; do
+for preset in plain sparse; do
     "$sae" train --data digits --preset $preset --steps 400 --quiet --out $preset.safetensors
 done
-"$sae" report normal.safetensors sparse.safetensors --data digits
+"$sae" report plain.safetensors sparse.safetensors --data digits
 cd - >/dev/null
 "$folder/venv/bin/python" tests/browser/report.py "$folder/report.html" ${shots:+"$shots"}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What docs/scaling.md quotes: two ranks on two cores against one thread and two, over shared memory, over TCP through
-# the loopback device, and between two network namespaces whose link tc slows down. Each line is the median of some
-# runs, which take turns. The time of a step, the share of it in communication, and bytes a rank sends in a step.
-# Linux, as root, with scripts/mpi.sh's packages and iproute2. Nothing else should run.
+# The measurements in docs/scaling.md: two ranks on two cores against one thread and two, over shared memory, over TCP
+# through the loopback device, and between two network namespaces whose link tc slows down. Prints the time of a step,
+# the share of it in communication, and the bytes that a rank sends per step; each line is the median of alternating
+# runs. Linux, as root, with the packages of scripts/mpi.sh and iproute2. Nothing else should run meanwhile.
 # usage: scripts/scaling.sh [-r RUNS] [-i IMAGES]   (IMAGES: an IDX file; drawn digits without)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,16 +35,16 @@ if [ -z "$images" ]; then
 fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
-# Two machines, as far as MPI can tell: a namespace with an address and a name each.
+# Two machines for MPI: two namespaces, each with an address and a host name.
 for n in 0 1; do ip netns add sae$n; done
 ip link add veth0 netns sae0 type veth peer name veth1 netns sae1
 for n in 0 1; do
     ip -n sae$n addr add 10.77.0.$((n + 1))/24 dev veth$n
-    # As long as the loopback device's packets: a network card does for the CPU what a pair of namespaces cannot.
+    # Packets as long as those of the loopback device: no network card splits them.
     ip -n sae$n link set veth$n up mtu 65000
     ip -n sae$n link set lo up
 done
-# What mpirun starts a machine's part with, instead of ssh.
+# What mpirun uses instead of ssh to start processes on the other machine.
 cat >"$folder/agent" <<'AGENT'
 #!/bin/sh
 shift
@@ -52,13 +52,13 @@ exec ip netns exec sae1 unshare --uts sh -c "hostname sae1; $*"
 AGENT
 chmod +x "$folder/agent"
 
-# One training. Milliseconds a step, the share of communication in percent, and bytes that a rank sent, if known.
-# usage: train WAY STEPS SAE'S OPTIONS
+# One training. Prints milliseconds per step, the share of communication in percent, and the bytes that a rank sent, if
+# known. usage: train WAY STEPS OPTIONS OF SAE
 train() {
     local way=$1 before=0 after=0 device=
     set -- "${@:3}" --steps "$2"
     local here=() mpirun=() options=()
-    # Two ranks' sums: Open MPI lets one rank make them and send them back; in a ring each makes half.
+    # With two ranks, Open MPI lets one rank compute the sums and send them back; in a ring each computes half.
     [[ $way != *ring ]] || options=(--mca coll_libnbc_iallreduce_algorithm 1)
     case $way in
         thread) set -- "$@" --threads 1 ;;
@@ -81,26 +81,26 @@ train() {
             ;;
     esac
     [ -z "$device" ] || before=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
-    "${mpirun[@]}" "${options[@]}" "$sae" train --images "$images" --holdout 250 "$@" --json --quiet --out "$folder/model.safetensors" \
+    "${mpirun[@]}" "${options[@]}" "$sae" train --samples "$images" --holdout 250 "$@" --json --quiet --out "$folder/model.safetensors" \
         >"$folder/answer" 2>"$folder/errors" || { cat "$folder/errors" && exit 1; }
     [ -z "$device" ] || after=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
     python3 -c "
 import json, sys
 answer = json.load(open(sys.argv[1]))
-# Through the loopback device both ranks send.
+# Both ranks send through the loopback device.
 sent = int(sys.argv[2]) / (2 if '$device' == 'lo' else 1)
 steps, seconds = max(answer['steps'], 1), answer['seconds']
 print(1e3 * seconds / steps, 100 * answer['communication_seconds'] / seconds, sent)
 " "$folder/answer" $((after - before))
 }
 
-printf '%-28s %-12s %12s %16s %14s\n' network ways 'ms a step' 'communication' 'MB sent a step'
-compare() { # NAME STEPS SAE'S OPTIONS
+printf '%-28s %-12s %12s %16s %16s\n' network way 'ms per step' 'communication' 'MB sent per step'
+compare() { # NAME STEPS OPTIONS OF SAE
     local name=$1 steps=$2 way
     shift 2
     : >"$folder/lines"
     for way in $ways; do
-        # What ranks send before the first step.
+        # The bytes that ranks send before the first step.
         echo "$way 0 $(train "$way" 0 "$@")" >>"$folder/lines"
     done
     for _ in $(seq "$runs"); do
@@ -117,7 +117,7 @@ for way in first:
     time, share, sent = (
         statistics.median(float(row[at]) for row in rows if row[0] == way) for at in (2, 3, 4))
     sent = (sent - first[way]) / int(rows[0][1]) / 1e6
-    print(f'{sys.argv[2]:28} {way:12} {time:12.3f} {share:14.0f} % {sent:14.2f}', flush=True)
+    print(f'{sys.argv[2]:28} {way:12} {time:12.3f} {share:14.0f} % {sent:16.2f}', flush=True)
 " "$folder/lines" "$name"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Trains the seed's network on drawn digits for SECONDS (3600) in one process on THREADS (1), a line
-# every 10 s; fails if its memory grows after the first minute, or its steps end up slower than those of a
-# trainer just made, which takes turns with it.
+# Trains the default network on drawn digits for SECONDS (3600) in one process on THREADS (1) and prints a line every
+# 10 s. Fails if memory grows after the first minute, or if steps become slower than those of a new trainer, measured in
+# alternation.
 # usage: scripts/soak.sh [SECONDS [THREADS]]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernels' tests under valgrind: on AVX2, the portable set and the scalar one, for valgrind 3.19 has no AVX-512.
+# The kernels' tests under valgrind, on AVX2, the portable and the scalar set: valgrind 3.19 has no AVX-512.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v valgrind >/dev/null; then

@@ -7,7 +7,6 @@ mod histogram;
 mod preferred_inputs;
 mod probe;
 mod revival;
-mod tally;
 
 pub use evaluation::Activity;
 pub use gradient_check::BlockError;

@@ -1,18 +1,18 @@
-//! The guide: one page a concept, each short, with an example that runs.
+//! The guide: one short page per concept, each with an example that runs.
 //!
 //! | page | what it is about |
 //! | --- | --- |
-//! | [`objective`] | what is made small: its terms, their formulas and sources |
+//! | [`objective`] | what is minimized: its terms, their formulas and sources |
 //! | [`data`] | IDX and NumPy files, numbers in memory, scalings, the order of samples |
-//! | [`sparsity`] | KL, L1, top-k, batch-top-k and JumpReLU, and when which |
-//! | [`training`] | the step, optimizers, first weights, schedules; loops of others |
-//! | [`targets`] | naming the activity that is wanted instead of a penalty's weight |
+//! | [`sparsity`] | KL, L1, top-k, batch-top-k and JumpReLU, and when to use which |
+//! | [`training`] | the step, optimizers, weight initialization, schedules; your own training loop |
+//! | [`targets`] | choosing how active a layer is, instead of a penalty's weight |
 //! | [`dead_units`] | units that are never active, and what to do about them |
 //! | [`evaluation`] | what an evaluation reports, codes, probes |
-//! | [`determinism`] | the same bits, and what threads have to do with it |
+//! | [`determinism`] | the same bits, with any number of threads |
 //! | [`files`] | models and checkpoints |
-//! | [`speed`] | zeros, threads, instruction sets |
-//! | [`limits`] | what happens at the ends of the number line |
+//! | [`speed`] | zeros, fusion, threads |
+//! | [`limits`] | NaN, infinity, overflow, divergence |
 
 macro_rules! pages {
     ($($name:ident)*) => {$(

@@ -22,50 +22,62 @@
 //! # }
 //! ```
 //!
-//! A [`Trainer`] is made of [`Settings`] and [`Samples`] (its [builder](TrainerBuilder) chooses threads
-//! and the like); it steps, evaluates and encodes. Its network is an [`Autoencoder`].
-//! Weights are `[inputs, outputs]`, samples `[samples, features]`, both row-major; numbers are `f32`,
-//! those of reports `f64`. What can go wrong is an [`Error`] of one sentence.
+//! A [`Trainer`] is made of [`Settings`] and [`Samples`], or by its [builder](TrainerBuilder), which also
+//! takes threads, instruction set, ranks and a checkpoint. It steps, evaluates and encodes; its network
+//! is an [`Autoencoder`]. Weights are `[inputs, outputs]`, samples `[samples, features]`, both row-major;
+//! numbers are `f32`, those of reports `f64`. An [`Error`] is one sentence.
 //!
 //! The same seed, data and settings give the same weights, bit for bit, with any number of threads,
-//! on every instruction set with a fused multiply-add, in one run or resumed.
+//! on every instruction set with fused multiply-add, in one run or resumed.
 //!
-//! # Pages
+//! # Guide
 //!
 //! | page | what it is about |
 //! | --- | --- |
 //! | [The objective](guide::objective) | its terms, their formulas and sources |
 //! | [Data](guide::data) | IDX and NumPy files, numbers in memory, scalings, order |
-//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when which |
-//! | [Training](guide::training) | the step, optimizers, first weights, schedules; loops of others |
-//! | [Targets](guide::targets) | naming the activity that is wanted |
-//! | [Dead units](guide::dead_units) | what they are, and their revival |
+//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when to use which |
+//! | [Training](guide::training) | the step, optimizers, weight initialization, schedules; your own training loop |
+//! | [Targets](guide::targets) | choosing how active a layer is |
+//! | [Dead units](guide::dead_units) | what they are, and how to revive them |
 //! | [Evaluation](guide::evaluation) | reports, codes, probes |
-//! | [Determinism](guide::determinism) | the same bits; threads |
+//! | [Determinism](guide::determinism) | the same bits, with any number of threads |
 //! | [Files](guide::files) | models and checkpoints |
 //! | [Speed](guide::speed) | zeros, fusion, threads |
-//! | [Limits](guide::limits) | numbers at the ends of the number line |
+//! | [Limits](guide::limits) | NaN, infinity, overflow, divergence |
+//!
+//! # Modules
+//!
+//! | module | what it has beyond the names here |
+//! | --- | --- |
+//! | [`data`] | arrays in files or memory, the order of samples, writing of files, drawn digits |
+//! | [`network`] | the layout of a layer's parameters |
+//! | [`analysis`] | activity of layers, histograms, probes, errors of a gradient check |
+//! | [`ranks`] | the traits of a message-passing system, and MPI |
+//! | [`compute`] | the thread pool |
+//! | `files` | checkpoints, parts of ONNX files, atomic writes |
 //!
 //! # Features
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 //! | `model` | model files and checkpoints | yes |
-//! | `gz` | IDX files packed with gzip | yes |
-//! | `digits` | drawn digits, where no data is at hand | |
+//! | `gz` | gzip-compressed IDX and NumPy files | yes |
+//! | `digits` | drawn digits, for use without data | |
 //! | `onnx` | ONNX files of models | |
-//! | `mpi` | the ranks of an MPI job: `Mpi` | |
-//! | `cli` | the command `sae` | |
+//! | `mpi` | training with several processes by MPI: `ranks::Mpi` | |
 //!
-//! `examples/` has programs to begin with: `article` (the seed article's two experiments),
+//! `examples/` has programs to start from: `article` (the two experiments of the article
+//! ["Tensorflow Day17 Sparse Autoencoder"](https://blog.c1mone.com.tw/tensorflow-note-day-17.html)),
 //! `encode_your_data`, `custom_penalty` and `batches_from_outside`.
 //!
 //! # Versions
 //!
-//! Enums and reports that will grow are `#[non_exhaustive]`. [`Settings`] gain fields in minor versions:
-//! always end their literals with `..Settings::default()` or another base. [`LayerPenalty`], [`Target`]
-//! and [`Labeled`](analysis::Labeled) are written out in full, and stay as they are. Types of other crates do not appear here,
-//! but for [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same versions.
+//! Enums and reports that will grow are `#[non_exhaustive]`. [`Settings`] gets new fields in minor
+//! versions: always end a literal with `..Settings::default()` or another base. [`LayerPenalty`],
+//! [`Target`] and [`Labeled`](analysis::Labeled) are written out in full, and get no new fields. The only
+//! types of another crate are [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same
+//! version.
 #![deny(unsafe_code)]
 
 pub mod analysis;
@@ -88,9 +100,12 @@ pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
-    Code, Corruption, Field, Initialization, Kind, LayerPenalty, Measure, Optimizer, Preset,
-    Schedule, Settings, Target,
+    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
+    Target,
 };
+/// For the command and the bindings, which make options of the table of settings.
+#[doc(hidden)]
+pub use settings::{Field, Kind};
 pub use training::builder::TrainerBuilder;
 pub use training::objective::StepReport;
 pub use training::trainer::Trainer;

@@ -9,14 +9,15 @@ mod field;
 pub(crate) mod json;
 mod table;
 mod validate;
+mod value;
 
 use sae_kernels::Activation;
 
 pub use choices::{
     Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Target,
 };
-pub use field::{Field, Kind};
-pub use table::Settings;
+pub use table::{Field, Settings};
+pub use value::Kind;
 
 use crate::error::{Error, Result};
 
@@ -43,7 +44,7 @@ impl Settings {
             *self = Settings::preset(text.parse()?);
             return Ok(());
         }
-        let field = Field::find(name).ok_or_else(|| unknown(name))?;
+        let field = Settings::field(name).ok_or_else(|| unknown(name))?;
         if name == "penalty" && !self.penalties.is_empty() {
             return field.set(self, &format!("{},{text}", field.text(self)), steps.into());
         }
@@ -51,6 +52,7 @@ impl Settings {
     }
 
     /// How many of the hidden layers, from the first, belong to the encoder.
+    #[doc(hidden)]
     pub fn encoder_layers(&self) -> usize {
         self.layers.len().saturating_sub(1) / 2
     }
@@ -64,6 +66,7 @@ impl Settings {
     }
 
     /// The activation of a layer; layer 0 is the first hidden one, the last the output.
+    #[doc(hidden)]
     pub fn activation_of(&self, layer: usize) -> Activation {
         if layer + 2 >= self.layers.len() {
             return self.output_activation;
@@ -72,6 +75,7 @@ impl Settings {
     }
 
     /// The sparsity penalties of a hidden layer, if it has one of a weight above 0.
+    #[doc(hidden)]
     pub fn penalty_of(&self, layer: usize) -> Option<LayerPenalty> {
         let LayerPenalty { rho, beta, l1, .. } = if self.penalties.is_empty() {
             let &Settings { rho, beta, l1, .. } = self;
@@ -103,6 +107,7 @@ impl Settings {
     }
 
     /// The learning rate of a step; the first is 1. For settings that [`Settings::validate`] accepts.
+    #[doc(hidden)]
     pub fn learning_rate_of(&self, step: u64) -> f64 {
         if step <= self.warm_up {
             return self.learning_rate * step as f64 / self.warm_up as f64;

@@ -3,17 +3,17 @@
     frameworks.py FRAMEWORK THREADS STEPS DATA_DIR
 
 FRAMEWORK: jax, torch-eager, torch-compile, tensorflow-graph or tensorflow-xla. DATA_DIR holds
-`train-images-idx3-ubyte` and `t10k-images-idx3-ubyte`, unpacked. The caller pins the process to THREADS cores
-(`taskset`): JAX takes its number of threads from that alone.
+`train-images-idx3-ubyte` and `t10k-images-idx3-ubyte`, decompressed. The caller pins the process to THREADS cores
+(`taskset`), which is the only way to set the number of threads of JAX.
 
-Every framework does the same work, from the same weights and over the same batches: 784-300-30-300-784 (the first
-and last follow the data), sigmoid everywhere, mean squared error + beta * KL of the mean activations of the first two
-layers + lambda * half the squared weights, Adam (epsilon beside the bias-corrected root: where a pixel is always 0, gradients
-are as small as epsilon and its place shows in the objective), 60 samples a step. Compiling falls into the WARMUP steps that are
-not timed; fetching a batch is timed, as it is for `sae`.
+Every framework does the same work, from the same initial weights and with the same batches: 784-300-30-300-784 (the ends
+are the features of the data), sigmoid everywhere, mean squared error + beta * KL of the mean activations of the first
+two layers + lambda * half the squared weights, Adam (epsilon is added to the bias-corrected root: where a pixel is
+always 0, gradients are as small as epsilon, and this choice affects the objective), 60 samples per step. Compilation
+happens in the WARMUP steps, which are not timed; fetching a batch is timed, as it is for `sae`.
 
 Prints one line: the framework and its version, `ms/step=` and `test_objective=`, the objective over all test images
-after WARMUP + STEPS steps, which shows that they learned the same.
+after WARMUP + STEPS steps, which shows that all learn the same.
 """
 
 import os
@@ -59,7 +59,7 @@ def start(features):
 
 
 def batches(images):
-    """Batches without end, in a new order each epoch; the samples left over at an epoch's end are dropped."""
+    """Endless batches, in a new order each epoch; the samples left at the end of an epoch are dropped."""
     rng = np.random.default_rng(SEED)
     while True:
         order = rng.permutation(len(images))
@@ -68,7 +68,7 @@ def batches(images):
 
 
 # Each framework below: (weights, biases, threads) -> (version, step, wait, objective). step(batch) trains on one batch
-# and need not wait for its end, wait() does, objective(images) evaluates.
+# and may return before it is done, wait() waits, objective(images) evaluates.
 
 
 def jax(weights, biases, threads):

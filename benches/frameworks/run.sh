@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Compares a training step of `sae` with JAX, PyTorch and TensorFlow on this machine (Linux; needs python3, cargo, gcc).
+# Compares the time of a training step of `sae` with JAX, PyTorch and TensorFlow on this machine (Linux; needs python3, cargo, gcc).
 #
 #   benches/frameworks/run.sh [-r ROUNDS] [-s STEPS] [-t "THREADS ..."] [-o "SYSTEM ..."] [DATA_DIR]
 #
-#   -r   rounds (default 3): each round runs every system once, one after the other, so that a slow spell of the
-#        machine hits them all; the table shows medians over the rounds
+#   -r   rounds (default 3): each round runs every system once, one after the other, so that a slow period of the
+#        machine affects all of them; the table has medians over the rounds
 #   -s   timed steps in each run, after 200 that are not timed (default 1500)
-#   -t   numbers of threads (default "1 2", as far as there are cores); N threads are pinned to the first N cores
-#   -o   only these of: sae jax torch-compile torch-eager tensorflow-xla tensorflow-graph
-#   DATA_DIR holds train-images-idx3-ubyte and t10k-images-idx3-ubyte, packed with gzip or not; default: MNIST in
+#   -t   numbers of threads (default "1 2", or 1 on a single core); N threads are pinned to the first N cores
+#   -o   only some of: sae jax torch-compile torch-eager tensorflow-xla tensorflow-graph
+#   DATA_DIR holds train-images-idx3-ubyte and t10k-images-idx3-ubyte, gzip-compressed or not; default: MNIST in
 #        ../shared/data/mnist beside the project, or else digits that `sae make-digits` draws
 #
-# The frameworks live in a virtual environment, benches/frameworks/.venv, made by the first run (PyPI's PyTorch is some
-# gigabytes); SAE_VENV names another that has what requirements.txt lists. The table goes to standard output, progress
-# to standard error. Leave the machine alone meanwhile: anything else that runs on it is measured, too.
+# The frameworks are installed into a virtual environment, benches/frameworks/.venv, by the first run (PyPI's PyTorch has
+# some gigabytes); SAE_VENV gives another one that has the packages of requirements.txt. The table goes to standard
+# output, progress to standard error. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -39,7 +39,7 @@ if [ -z "$threads" ]; then
     [ "$cores" -lt 2 ] || threads="1 2"
 fi
 
-# Settings that would hold a library's kernels or threads back.
+# Variables that would restrict the kernels or threads of a library.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OPENBLAS_NUM_THREADS OMP_NUM_THREADS MKL_NUM_THREADS
 
 temp=$(mktemp -d)
@@ -92,7 +92,7 @@ for name in train-images-idx3-ubyte t10k-images-idx3-ubyte; do
     fi
 done
 
-# measure SYSTEM THREADS: one line "SYSTEM THREADS <what the run printed>" into the results.
+# measure SYSTEM THREADS: appends a line "SYSTEM THREADS <output of the run>" to the results.
 results=$temp/results
 : >"$results"
 measure() {
@@ -101,7 +101,7 @@ measure() {
     if [ "$system" = sae ]; then
         local command=("$sae" "$images" "$n" "$steps")
     else
-        # What torch.compile writes is made for one number of threads.
+        # torch.compile compiles for one number of threads.
         local command=(env "TORCHINDUCTOR_CACHE_DIR=$temp/inductor-$n" TORCHINDUCTOR_COMPILE_THREADS=1
             "$python" "$here/frameworks.py" "$system" "$n" "$steps" "$images")
     fi
@@ -134,7 +134,7 @@ done
 # The table.
 isa=$(grep -m 1 -oE '\b(flags|Features)\b.*' /proc/cpuinfo | grep -owE 'avx2|fma|avx512f|avx512_bf16|asimd|sve' | xargs)
 echo "$(lscpu | sed -n 's/^Model name: *//p' | head -n 1), $cores cores ($isa), load $load before; $(date -u +%Y-%m-%d)"
-echo "Data: $what. Median of $rounds rounds of $steps steps, batch 60, seed's sparse objective."
+echo "Data: $what. Median of $rounds rounds of $steps steps, batch 60, the article's sparse objective (README.md)."
 echo "$("$python" --version), NumPy $("$python" -c 'import numpy; print(numpy.__version__)'), $(rustc --version 2>/dev/null | cut -d ' ' -f 1,2 || true)"
 echo
 "$python" "$here/table.py" "$results"

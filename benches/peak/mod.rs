@@ -1,4 +1,4 @@
-//! The FMA peak: multiply-adds that stay in registers, on as many threads as are asked for.
+//! The FMA peak: multiply-adds that stay in registers, on a given number of threads.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use sae_kernels::Isa;
 use sae_kernels::simd::{Kernel, Simd};
 
-/// 12 independent chains: two units of latency 4 want at least 8.
+/// 12 independent chains: two units of latency 4 need at least 8.
 const CHAINS: usize = 12;
 
 struct Spin(usize);

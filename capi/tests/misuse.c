@@ -78,7 +78,7 @@ static void samples_and_trainer(void) {
     EXPECT(trainer == NULL);
     REFUSED(SAE_STATUS_SETTING, "EOF", sae_trainer_new("{\"layers\": ", samples, 1, &trainer));
     REFUSED(SAE_STATUS_SETTING, "settings: expected one of preset, layers",
-            sae_trainer_new("{\"learningrate\": 1}", samples, 1, &trainer));
+            sae_trainer_new("{\"rate\": 1}", samples, 1, &trainer));
     /* Without settings the preset is fitted to the samples. */
     EXPECT(sae_trainer_new(NULL, samples, 1, &trainer) == SAE_STATUS_OK);
     sae_trainer_free(trainer);

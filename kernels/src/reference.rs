@@ -1,4 +1,4 @@
-//! The reference implementation: the mathematics in plain loops, which every other kernel is tested
+//! The reference implementation: the mathematics in simple loops, which every other kernel is tested
 //! against.
 //!
 //! Nothing here is fast, and every sum has one order, that of its text. Matrices are row-major

@@ -1,12 +1,26 @@
-//! Evaluation of a network over a data set.
+//! Evaluation of a network over a data set, on all threads.
+//!
+//! Sums over samples are the same bits for any number of threads: a number per sample is computed
+//! in parallel and added in the samples' order, features are summed down their columns, and counts
+//! and maxima, which do not depend on an order, are merged at the end.
 
-use crate::analysis::evaluation::Evaluation;
-use crate::analysis::tally::Tally;
-use crate::compute::Engine;
+use std::sync::{Mutex, PoisonError};
+
+use sae_kernels::{Isa, Loss, sparsity};
+
+use crate::analysis::evaluation::{Activity, Evaluation};
+use crate::analysis::histogram::Histogram;
+use crate::compute::{Engine, divided};
 use crate::data::samples::Samples;
 use crate::error::Result;
-use crate::network::autoencoder::Autoencoder;
+use crate::network::activity::active_threshold;
+use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
+use crate::settings::Settings;
+use crate::training::objective::{BatchSums, Observed, objective};
 use crate::training::trainer::Trainer;
+
+/// The work on one number, some 2 ns, in multiply-adds.
+const WORK: usize = 50;
 
 impl Autoencoder {
     /// Evaluates the objective over a data set, whose samples count as one batch, and how active the
@@ -16,8 +30,11 @@ impl Autoencoder {
     /// As for [`Autoencoder::encode`].
     pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
         let mut tally = Tally::new(self.settings(), engine.threads());
-        let sums = self.for_chunks(engine, samples, tally.takes_logits(), |engine, chunk| {
-            tally.add(engine, chunk);
+        let logits = self.settings().loss == Loss::CrossEntropy;
+        let depth = Depth { layers: self.layers().len(), logits };
+        let sums = self.for_chunks(engine, samples, depth, |engine, chunk| {
+            tally.add_samples(engine, chunk);
+            tally.add_features(engine, chunk.inputs);
         })?;
         Ok(tally.evaluation(self, engine.isa(), samples.len(), sums))
     }
@@ -32,4 +49,214 @@ impl Trainer {
         let (engine, net) = self.parts();
         net.evaluate(engine, samples)
     }
+}
+
+/// What is summed up while a data set passes through a network.
+struct Tally {
+    loss: Loss,
+    losses: f64,
+    squared_errors: f64,
+    features: Vec<Feature>,
+    /// Of each hidden layer: the sum of |a|, where the objective needs it; else 0.
+    magnitudes: Vec<f64>,
+    /// Of each thread, of each hidden layer.
+    layers: Vec<Mutex<Vec<Layer>>>,
+    /// Of each sample of a chunk: the cross-entropy, the squared error, then the sum of |a| of each
+    /// hidden layer.
+    samples: Vec<f64>,
+}
+
+#[derive(Clone, Default)]
+struct Feature {
+    sum: f64,
+    squares: f64,
+}
+
+/// How active a hidden layer is in the samples that one thread has seen.
+#[derive(Clone)]
+struct Layer {
+    threshold: f32,
+    /// Whether the objective needs the sum of |a|.
+    sums_magnitudes: bool,
+    active: u64,
+    largest: Vec<f32>,
+    histogram: Histogram,
+}
+
+impl Layer {
+    fn add(&mut self, activations: &[f32]) {
+        for (largest, &a) in self.largest.iter_mut().zip(activations) {
+            *largest = largest.max(a.abs());
+            self.active += u64::from(a.abs() > self.threshold);
+            self.histogram.add(a);
+        }
+    }
+
+    fn merge(&mut self, other: Layer) {
+        self.active += other.active;
+        let pairs = self.largest.iter_mut().zip(other.largest);
+        pairs.for_each(|(largest, other)| *largest = largest.max(other));
+        self.histogram.merge(other.histogram);
+    }
+}
+
+impl Tally {
+    fn new(settings: &Settings, threads: usize) -> Self {
+        let hidden = settings.layers.len() - 2;
+        let penalized = |l| settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
+        let layer = |l| Layer {
+            threshold: active_threshold(settings, l),
+            sums_magnitudes: penalized(l) && settings.activation_of(l).is_signed(),
+            active: 0,
+            largest: vec![0.0; settings.layers[l + 1]],
+            histogram: Histogram::new(settings.activation_of(l)),
+        };
+        let layers: Vec<Layer> = (0..hidden).map(layer).collect();
+        Tally {
+            loss: settings.loss,
+            losses: 0.0,
+            squared_errors: 0.0,
+            features: vec![Feature::default(); settings.layers[0]],
+            magnitudes: vec![0.0; hidden],
+            layers: vec![layers; threads].into_iter().map(Mutex::new).collect(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Adds what is a number per sample, and the hidden layers' activity; samples are divided among
+    /// the threads.
+    fn add_samples(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
+        let (hidden, d) = (self.magnitudes.len(), self.features.len());
+        let (n, width) = (chunk.inputs.len() / d, 2 + hidden);
+        self.samples.resize(n * width, 0.0);
+        let numbers = d + chunk.outputs[..hidden].iter().map(Vec::len).sum::<usize>() / n;
+        let division = engine.divide(n, WORK * numbers);
+        let parts = divided(&mut self.samples, width, division);
+        let Tally { loss, layers, .. } = self;
+        engine.pool.run(division.parts(), |part, thread| {
+            let mut layers = layers[thread].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sums = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            for (sample, sums) in division.range(part).zip(sums.chunks_mut(width)) {
+                let row = |width: usize| sample * width..(sample + 1) * width;
+                let (x, output) = (&chunk.inputs[row(d)], &chunk.outputs[hidden][row(d)]);
+                (sums[0], sums[1]) = match loss {
+                    Loss::CrossEntropy => cross_entropy(x, output),
+                    _ => (0.0, squared_error(x, output)),
+                };
+                for (l, layer) in layers.iter_mut().enumerate() {
+                    let activations = &chunk.outputs[l][row(layer.largest.len())];
+                    layer.add(activations);
+                    if layer.sums_magnitudes {
+                        sums[2 + l] = sparsity::l1_value(activations);
+                    }
+                }
+            }
+        });
+        drop(parts);
+        for sums in self.samples.chunks(width) {
+            self.losses += sums[0];
+            self.squared_errors += sums[1];
+            self.magnitudes.iter_mut().zip(&sums[2..]).for_each(|(all, sum)| *all += sum);
+        }
+    }
+
+    /// Adds each feature's sums over the samples; features are divided among the threads.
+    fn add_features(&mut self, engine: &mut Engine, inputs: &[f32]) {
+        let d = self.features.len();
+        let division = engine.divide(d, WORK / 2 * (inputs.len() / d));
+        let parts = divided(&mut self.features, 1, division);
+        engine.pool.run(division.parts(), |part, _| {
+            let mut features = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            for row in inputs.chunks(d) {
+                for (feature, &x) in features.iter_mut().zip(&row[division.range(part)]) {
+                    let x = f64::from(x);
+                    feature.sum += x;
+                    feature.squares += x * x;
+                }
+            }
+        });
+    }
+
+    /// The evaluation after all samples; `sums` are every layer's sums of activations.
+    fn evaluation(
+        self,
+        net: &Autoencoder,
+        isa: Isa,
+        samples: usize,
+        mut sums: Vec<Vec<f32>>,
+    ) -> Evaluation {
+        let n = samples as f64;
+        let settings = net.settings();
+        sums.pop();
+        for units in &mut sums {
+            sparsity::mean(isa, samples, units);
+        }
+        let layers = merged(self.layers);
+        let batch = BatchSums {
+            loss: if self.loss == Loss::CrossEntropy { self.losses } else { self.squared_errors },
+            code_active: layers[settings.encoder_layers() - 1].active as f64,
+            magnitudes: self.magnitudes,
+            ..BatchSums::default()
+        };
+        let observed = Observed { samples, sums: &batch, means: &sums, running_means: &[] };
+        let terms = objective(isa, settings, net.penalty_factor(), &observed);
+        let spread = self.features.iter().map(|of| of.squares - of.sum * of.sum / n).sum::<f64>();
+        let explained_variance =
+            if spread > 0.0 { 1.0 - self.squared_errors / spread } else { f64::NAN };
+        let weight_decay = net.weight_decay();
+        let activity = |layer: Layer| Activity {
+            threshold: layer.threshold,
+            l0: layer.active as f64 / n,
+            largest: layer.largest,
+            histogram: layer.histogram,
+        };
+        Evaluation {
+            objective: terms.loss + terms.penalty + settings.lambda * weight_decay,
+            loss: terms.loss,
+            sparsity: terms.sparsity,
+            l1: terms.l1,
+            penalty: terms.penalty,
+            weight_decay,
+            squared_error: self.squared_errors / (n * self.features.len() as f64),
+            explained_variance,
+            units: sums,
+            layers: layers.into_iter().map(activity).collect(),
+        }
+    }
+}
+
+/// The hidden layers' activity, from what each thread has seen of it.
+fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
+    let of_thread =
+        |layers: Mutex<Vec<Layer>>| layers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let merge = |mut all: Vec<Layer>, layers: Vec<Layer>| {
+        all.iter_mut().zip(layers).for_each(|(layer, other)| layer.merge(other));
+        all
+    };
+    threads.into_iter().map(of_thread).reduce(merge).expect("one thread at least")
+}
+
+/// A sample's sum of (a - x)^2, in eight interleaved accumulators.
+fn squared_error(x: &[f32], a: &[f32]) -> f64 {
+    let square = |(&x, &a): (&f32, &f32)| (f64::from(a) - f64::from(x)).powi(2);
+    let ((x, x_rest), (a, a_rest)) = (x.as_chunks::<8>(), a.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for pairs in x.iter().zip(a) {
+        for (sum, pair) in sums.iter_mut().zip(pairs.0.iter().zip(pairs.1)) {
+            *sum += square(pair);
+        }
+    }
+    sums.iter().sum::<f64>() + x_rest.iter().zip(a_rest).map(square).sum::<f64>()
+}
+
+/// A sample's cross-entropy of the logits z, and its sum of (a - x)^2 for a = sigmoid(z).
+fn cross_entropy(x: &[f32], logits: &[f32]) -> (f64, f64) {
+    let (mut losses, mut squares) = (0.0, 0.0);
+    for (&x, &z) in x.iter().zip(logits) {
+        let (x, z) = (f64::from(x), f64::from(z));
+        losses += z.max(0.0) - x * z + (-z.abs()).exp().ln_1p();
+        let a = 1.0 / (1.0 + (-z).exp());
+        squares += (a - x) * (a - x);
+    }
+    (losses, squares)
 }

@@ -8,6 +8,7 @@ use crate::compute::divided;
 use crate::compute::random::{Stream, generator};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
+use crate::network::autoencoder::Depth;
 use crate::network::layers::{end, log_threshold, tie};
 use crate::ranks::lock;
 use crate::settings::Code;
@@ -84,7 +85,8 @@ impl Trainer {
         let d = samples.features();
         let mut errors = Vec::with_capacity(samples.len());
         let (engine, net) = self.parts();
-        net.for_chunks(engine, samples, false, |engine, chunk| {
+        let depth = Depth { layers: net.layers().len(), logits: false };
+        net.for_chunks(engine, samples, depth, |engine, chunk| {
             let outputs = chunk.outputs.last().map_or(&[][..], |last| last);
             let start = errors.len();
             errors.resize(start + chunk.inputs.len() / d, 0.0);
@@ -119,7 +121,8 @@ impl Trainer {
             }
             let one = Samples::from_values(row.clone(), row.len())?;
             let (engine, net) = self.parts();
-            net.for_chunks(engine, &one, false, |_, chunk| {
+            let depth = Depth { layers: layer, logits: false };
+            net.for_chunks(engine, &one, depth, |_, chunk| {
                 inputs.push(chunk.outputs[layer - 1].clone())
             })?;
         }

@@ -79,6 +79,7 @@ impl ThreadPool {
 
     /// Makes a pool of `threads` threads, even where they are more than the cores. If the system
     /// refuses some, there are fewer.
+    #[doc(hidden)]
     pub fn exactly(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -119,6 +120,7 @@ impl ThreadPool {
     ///
     /// # Panics
     /// A call panicked.
+    #[doc(hidden)]
     pub fn run(&mut self, tasks: usize, body: impl Fn(usize, usize) + Sync) {
         if tasks <= 1 || self.workers.is_empty() {
             (0..tasks).for_each(|task| body(task, 0));
@@ -225,108 +227,5 @@ impl Drop for ThreadPool {
             // A worker catches the panics of its work.
             let _ = worker.join();
         }
-    }
-}
-
-#[cfg(all(test, loom))]
-mod every_order {
-    use super::sync::atomic::{AtomicUsize, Ordering};
-    use super::*;
-
-    /// Tries every order of events with at most three preemptions.
-    fn model(f: impl Fn() + Send + Sync + 'static) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(f);
-    }
-
-    /// Every task of every job runs once, and before `run` returns.
-    #[test]
-    fn jobs_one_after_another() {
-        model(|| {
-            let mut pool = ThreadPool::exactly(2);
-            for _ in 0..2 {
-                let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
-                pool.run(2, |task, _| {
-                    counts[task].fetch_add(1, Ordering::Relaxed);
-                });
-                let counts = counts.map(|count| count.into_inner());
-                assert_eq!(counts, [1, 1]);
-            }
-        });
-    }
-
-    /// What a task wrote is seen after `run` returns, without further synchronization.
-    #[test]
-    fn results_are_seen() {
-        model(|| {
-            let mut pool = ThreadPool::exactly(2);
-            let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
-            struct Shared<'a>(&'a [loom::cell::UnsafeCell<u32>; 2]);
-            // SAFETY: each task has a cell of its own, and loom checks that.
-            #[allow(unsafe_code)]
-            unsafe impl Sync for Shared<'_> {}
-            let shared = Shared(&cells);
-            for round in 1..3 {
-                pool.run(2, |task, _| {
-                    let Shared(cells) = &shared;
-                    cells[task].with_mut(|cell| {
-                        // SAFETY: as above.
-                        #[allow(unsafe_code)]
-                        unsafe {
-                            *cell += round;
-                        }
-                    });
-                });
-            }
-            // SAFETY: no job is running.
-            #[allow(unsafe_code)]
-            let sums = cells.map(|cell| cell.with(|cell| unsafe { *cell }));
-            assert_eq!(sums, [3, 3]);
-        });
-    }
-
-    /// Every worker ends, asleep or not, when the pool is dropped.
-    #[test]
-    fn a_pool_without_a_job() {
-        model(|| drop(ThreadPool::exactly(2)));
-    }
-
-    /// A task that panics, in either thread, ends its job and no other.
-    #[test]
-    fn a_panic() {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
-        builder.check(|| {
-            let mut pool = ThreadPool::exactly(2);
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                // Unlike `panic!`, it does not print, which would be thousands of times.
-                pool.run(2, |task, _| {
-                    if task == 1 {
-                        resume_unwind(Box::new(()))
-                    }
-                });
-            }));
-            assert!(outcome.is_err());
-            let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
-            pool.run(2, |task, _| {
-                counts[task].fetch_add(1, Ordering::Relaxed);
-            });
-            assert_eq!(counts.map(|count| count.into_inner()), [1, 1]);
-        });
-    }
-
-    #[test]
-    fn three_threads() {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(1);
-        builder.check(|| {
-            let mut pool = ThreadPool::exactly(3);
-            let count = AtomicUsize::new(0);
-            pool.run(3, |_, _| {
-                count.fetch_add(1, Ordering::Relaxed);
-            });
-            assert_eq!(count.into_inner(), 3);
-        });
     }
 }

@@ -120,21 +120,25 @@ impl Array {
     }
 
     /// Number of samples: the first dimension, from 1 to 2^32 - 1.
+    #[doc(hidden)]
     pub fn samples(&self) -> usize {
         self.header.dims[0]
     }
 
     /// Elements of a sample: the product of all dimensions but the first, 1 if there is only one.
+    #[doc(hidden)]
     pub fn features(&self) -> usize {
         self.header.dims[1..].iter().product()
     }
 
     /// The file, as it was named; empty for numbers in memory.
+    #[doc(hidden)]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// All elements, `samples() * features()` of them, without a copy, if they are `u8`.
+    #[doc(hidden)]
     pub fn as_u8(&self) -> Option<&[u8]> {
         (self.element_type() == ElementType::U8).then(|| self.elements())
     }
@@ -144,6 +148,7 @@ impl Array {
     ///
     /// # Panics
     /// If `row >= samples()` or `out.len() != features()`.
+    #[doc(hidden)]
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         let bytes = self.row_bytes(row);
         assert_eq!(out.len(), self.features(), "out must hold one sample's features");

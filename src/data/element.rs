@@ -19,7 +19,7 @@ impl ElementType {
         [Self::U8, Self::I8, Self::I16, Self::I32, Self::F32, Self::F64];
 
     /// Bytes of an element.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         use ElementType::*;
         match self {
             U8 | I8 => 1,

@@ -37,6 +37,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) for the first option that makes no sense, by
     /// itself or beside the others.
+    #[doc(hidden)]
     pub fn with_options(
         resumed: Option<&Settings>,
         options: &[(impl AsRef<str>, impl AsRef<str>)],

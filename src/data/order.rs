@@ -58,6 +58,7 @@ impl Order {
     }
 
     /// The number of the epoch, from 0, and the samples of it that were given out.
+    #[doc(hidden)]
     pub fn position(&self) -> (u64, usize) {
         (self.epoch, self.position)
     }
@@ -66,6 +67,7 @@ impl Order {
     ///
     /// # Panics
     /// If an epoch has no such position.
+    #[doc(hidden)]
     pub fn seek(&mut self, epoch: u64, position: usize) {
         assert!(position <= self.order.len(), "an epoch has no such position");
         self.epoch = epoch;

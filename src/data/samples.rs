@@ -140,6 +140,7 @@ impl Samples {
     }
 
     /// Rows and columns of a sample, if its array has three dimensions, as images have.
+    #[doc(hidden)]
     pub fn image(&self) -> Option<(usize, usize)> {
         match self.array.dims() {
             [_, rows, cols] => Some((*rows, *cols)),
@@ -173,6 +174,7 @@ impl Samples {
     /// # Errors
     /// [`Error::Format`] if the file's length or modification time has changed; [`Error::Io`] if
     /// the system does not tell.
+    #[doc(hidden)]
     pub fn unchanged(&self) -> Result<()> {
         self.array.unchanged()
     }

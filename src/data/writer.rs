@@ -48,6 +48,7 @@ fn check_count(path: &Path, dims: &[usize], count: usize) -> Result<()> {
 }
 
 /// Writes an IDX or NumPy file some elements at a time: data that need not be in memory at once.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct RowWriter {
     path: PathBuf,

@@ -91,6 +91,7 @@ impl Disk for System {
 ///
 /// # Errors
 /// [`Error::Io`], and those of `write`.
+#[doc(hidden)]
 pub fn replace<E: From<Error>>(
     path: impl AsRef<Path>,
     write: impl FnOnce(&Path) -> std::result::Result<(), E>,
@@ -123,6 +124,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] if its folder cannot be written, [`Error::Format`] if it is a folder.
+#[doc(hidden)]
 pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     if path.is_dir() {

@@ -62,6 +62,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Format`], as for [`Checkpoint::load`].
+    #[doc(hidden)]
     pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |problem: String| Error::format(path, None, problem);
@@ -114,6 +115,7 @@ impl Checkpoint {
     }
 
     /// Path of the `n`-th checkpoint before the newest, which is at `path`.
+    #[doc(hidden)]
     pub fn earlier(path: impl AsRef<Path>, n: usize) -> PathBuf {
         let mut name = path.as_ref().as_os_str().to_owned();
         name.push(format!(".{n}"));
@@ -126,6 +128,7 @@ impl Checkpoint {
     }
 
     /// The scaling of the data.
+    #[doc(hidden)]
     pub fn scaling(&self) -> Scaling {
         self.0.progress.scaling
     }
@@ -136,6 +139,7 @@ impl Checkpoint {
     }
 
     /// The patience of the training's early stopping, if it had any.
+    #[doc(hidden)]
     pub fn patience(&self) -> Option<u32> {
         self.0.progress.early_stopping.map(|record| record.patience)
     }
@@ -145,6 +149,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Shape`] if a sample that is checked has a feature that is not finite.
+    #[doc(hidden)]
     pub fn with_samples(mut self, samples: &Samples) -> Result<Self> {
         let progress = &mut self.0.progress;
         progress.data = Fingerprint::of(samples)?;
@@ -171,8 +176,7 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
 impl TrainerBuilder {
     /// Resumes from a checkpoint, whose settings and samples must be those of this trainer.
     ///
-    /// The training ends in the same bits as if it had never
-    /// stopped.
+    /// The training ends in the same bits as if it had never stopped.
     pub fn resume(self, checkpoint: Checkpoint) -> Self {
         self.continue_from(checkpoint.0)
     }

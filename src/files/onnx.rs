@@ -52,9 +52,11 @@ pub enum Part {
 
 impl Part {
     /// All of them.
+    #[doc(hidden)]
     pub const ALL: [Part; 3] = [Part::Encoder, Part::Decoder, Part::Autoencoder];
 
     /// The name of the file's graph.
+    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Part::Encoder => "encoder",
@@ -83,6 +85,7 @@ impl Autoencoder {
     ///
     /// # Errors
     /// [`Error::Shape`] if the part takes more than the 2 GiB that readers of ONNX allow.
+    #[doc(hidden)]
     pub fn to_onnx(&self, part: Part) -> Result<Vec<u8>> {
         let settings = self.settings();
         let (layers, encoder) = (self.layers(), settings.encoder_layers());

@@ -1,5 +1,7 @@
 //! A network with its parameters: encode, decode, reconstruct.
 
+use std::ops::Range;
+
 use sae_kernels::{Activation, Matrix, MatrixMut};
 
 use crate::compute::Engine;
@@ -61,6 +63,7 @@ impl Autoencoder {
 
     /// The factor of the weights of all sparsity penalties: 1, or what the controller found for
     /// [`Settings::target`].
+    #[doc(hidden)]
     pub fn penalty_factor(&self) -> f64 {
         self.penalty_factor
     }
@@ -74,6 +77,7 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
+    #[doc(hidden)]
     pub fn weights(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].weights()]
     }
@@ -82,12 +86,13 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
+    #[doc(hidden)]
     pub fn biases(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].biases()]
     }
 
     /// R: half the sum of the squared weights, biases not counted.
-    pub fn weight_decay(&self) -> f64 {
+    pub(crate) fn weight_decay(&self) -> f64 {
         let squares = |layer: Layer| {
             self.parameters[layer.weights()]
                 .iter()
@@ -113,13 +118,7 @@ impl Autoencoder {
     /// The samples have another number of features than the network, one is not finite, or the codes
     /// do not fit in memory.
     pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
-        self.check_features(samples)?;
-        let mut codes = reserve(samples.len(), self.settings.code_units())?;
-        let code = self.settings.encoder_layers() - 1;
-        self.for_chunks(engine, samples, false, |_, chunk| {
-            codes.extend_from_slice(&chunk.outputs[code])
-        })?;
-        Ok(codes)
+        self.activations(engine, samples, self.settings.encoder_layers())
     }
 
     /// Reconstructions of samples, `[samples, features]`.
@@ -127,11 +126,20 @@ impl Autoencoder {
     /// # Errors
     /// As for [`Autoencoder::encode`].
     pub fn reconstruct(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
+        self.activations(engine, samples, self.layers().len())
+    }
+
+    /// The activations of the last of the first `layers` layers, `[samples, units]`.
+    fn activations(
+        &self,
+        engine: &mut Engine,
+        samples: &Samples,
+        layers: usize,
+    ) -> Result<Vec<f32>> {
         self.check_features(samples)?;
-        let mut all = reserve(samples.len(), samples.features())?;
-        let last = self.settings.layers.len() - 2;
-        self.for_chunks(engine, samples, false, |_, chunk| {
-            all.extend_from_slice(&chunk.outputs[last])
+        let mut all = reserve(samples.len(), self.settings.layers[layers])?;
+        self.for_chunks(engine, samples, Depth { layers, logits: false }, |_, chunk| {
+            all.extend_from_slice(&chunk.outputs[layers - 1]);
         })?;
         Ok(all)
     }
@@ -147,26 +155,17 @@ impl Autoencoder {
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }
         let mut all = reserve(codes.len() / width, self.settings.layers[0])?;
-        let layers = self.layers();
+        let mut pass = Pass::new(self, engine);
+        let layers = self.layers().len();
         for chunk in codes.chunks(CHUNK * width) {
-            let n = chunk.len() / width;
-            let mut values = chunk.to_vec();
-            for (l, &layer) in layers.iter().enumerate().skip(self.settings.encoder_layers()) {
-                let view = LayerView::new(&self.settings, &self.parameters, l, layer);
-                let (mut next, mut sums) = (vec![0.0; n * layer.outputs], vec![0.0; layer.outputs]);
-                let output = MatrixMut::new(&mut next, n, layer.outputs);
-                let input =
-                    Input { matrix: Matrix::new(&values, n, layer.inputs), skip_zeros: false };
-                forward(engine, input, view, output, &mut sums);
-                values = next;
-            }
-            all.extend_from_slice(&values);
+            pass.forward(engine, self.settings.encoder_layers()..layers, chunk, false);
+            all.extend_from_slice(&pass.outputs[layers - 1]);
         }
         Ok(all)
     }
 
     /// Passes all samples through the network, some at a time, and returns each layer's sums of
-    /// activations. With `logits` the output layer's numbers are those before its activation.
+    /// activations.
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`].
@@ -174,53 +173,98 @@ impl Autoencoder {
         &self,
         engine: &mut Engine,
         samples: &Samples,
-        logits: bool,
+        depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
     ) -> Result<Vec<Vec<f32>>> {
         self.check_features(samples)?;
-        let layers = self.layers();
-        let d = samples.features();
-        let mut sums: Vec<_> = layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
-        let mut rows = Vec::with_capacity(CHUNK);
-        let mut inputs = Vec::new();
-        let mut outputs: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
-        let mut gate = Gate::new(&self.settings, CHUNK, engine.threads());
-        let mut code_sums = vec![0.0; self.settings.code_units()];
-        let mut start = 0;
-        while start < samples.len() {
-            let n = (samples.len() - start).min(CHUNK);
+        let mut pass = Pass::new(self, engine);
+        let (mut rows, mut inputs) = (Vec::with_capacity(CHUNK), Vec::new());
+        for start in (0..samples.len()).step_by(CHUNK) {
+            let end = samples.len().min(start + CHUNK);
             rows.clear();
-            rows.extend((start..start + n).map(|sample| sample as u32));
-            inputs.resize(n * d, 0.0);
+            rows.extend((start..end).map(|sample| sample as u32));
+            inputs.resize(rows.len() * samples.features(), 0.0);
             gather(engine, samples, &rows, &mut inputs)?;
-            for (l, layer) in layers.iter().enumerate() {
-                let (before, rest) = outputs.split_at_mut(l);
-                let output = &mut rest[0];
-                output.resize(n * layer.outputs, 0.0);
-                let matrix = Matrix::new(before.last().unwrap_or(&inputs), n, layer.inputs);
-                let input = Input { matrix, skip_zeros: self.settings.has_zeros(l) };
-                let mut view = LayerView::new(&self.settings, &self.parameters, l, *layer);
-                if logits && l + 1 == layers.len() {
-                    view.activation = Activation::Linear;
-                }
-                let whole = MatrixMut::new(output, n, layer.outputs);
-                if !self.settings.is_gated(l) {
-                    forward(engine, input, view, whole, &mut sums[l]);
-                    continue;
-                }
-                forward(engine, input, view, whole, &mut code_sums);
-                let parameters = &self.parameters[end(&layers)..];
-                gate.select(engine, parameters, Selection::Inference, output, &mut code_sums);
-                sums[l].iter_mut().zip(&code_sums).for_each(|(sum, a)| *sum += a);
-            }
-            visit(engine, Chunk { inputs: &inputs, outputs: &outputs });
-            start += n;
+            pass.forward(engine, 0..depth.layers, &inputs, depth.logits);
+            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs });
         }
-        Ok(sums)
+        Ok(pass.sums)
     }
 }
 
-/// An empty vector with capacity for so many rows. A file and a model may need more memory than there
+/// How far samples pass through a network.
+#[derive(Clone, Copy)]
+pub(crate) struct Depth {
+    /// The first layers, as many as this.
+    pub layers: usize,
+    /// Whether the output layer's numbers are those before its activation.
+    pub logits: bool,
+}
+
+/// Some samples and what the network makes of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk<'a> {
+    /// `[n, d]`
+    pub inputs: &'a [f32],
+    /// Of each layer, `[n, out]`.
+    pub outputs: &'a [Vec<f32>],
+}
+
+/// The memory in which samples pass through a network, at most [`CHUNK`] at a time.
+struct Pass<'a> {
+    net: &'a Autoencoder,
+    layers: Vec<Layer>,
+    /// Of each layer, `[n, out]`.
+    outputs: Vec<Vec<f32>>,
+    /// Of each layer: the sum of each unit's activations over all chunks.
+    sums: Vec<Vec<f32>>,
+    gate: Gate,
+    code_sums: Vec<f32>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(net: &'a Autoencoder, engine: &Engine) -> Self {
+        let layers = net.layers();
+        Pass {
+            net,
+            outputs: vec![Vec::new(); layers.len()],
+            sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
+            gate: Gate::new(&net.settings, CHUNK, engine.threads()),
+            code_sums: vec![0.0; net.settings.code_units()],
+            layers,
+        }
+    }
+
+    /// Computes the outputs of some layers for the inputs of the first of them, `[n, inputs]`.
+    fn forward(&mut self, engine: &mut Engine, layers: Range<usize>, inputs: &[f32], logits: bool) {
+        let Autoencoder { settings, parameters, .. } = self.net;
+        let n = inputs.len() / self.layers[layers.start].inputs;
+        for l in layers.clone() {
+            let layer = self.layers[l];
+            let (before, rest) = self.outputs.split_at_mut(l);
+            let inputs = if l == layers.start { inputs } else { &before[l - 1] };
+            let matrix = Matrix::new(inputs, n, layer.inputs);
+            let input = Input { matrix, skip_zeros: settings.has_zeros(l) };
+            let mut view = LayerView::new(settings, parameters, l, layer);
+            if logits && l + 1 == self.layers.len() {
+                view.activation = Activation::Linear;
+            }
+            rest[0].resize(n * layer.outputs, 0.0);
+            let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
+            if !settings.is_gated(l) {
+                forward(engine, input, view, output, &mut self.sums[l]);
+                continue;
+            }
+            forward(engine, input, view, output, &mut self.code_sums);
+            let parameters = &parameters[end(&self.layers)..];
+            let (codes, sums) = (&mut rest[0], &mut self.code_sums);
+            self.gate.select(engine, parameters, Selection::Inference, codes, sums);
+            self.sums[l].iter_mut().zip(sums).for_each(|(all, sum)| *all += *sum);
+        }
+    }
+}
+
+/// An empty vector with capacity for `rows` rows of `columns` numbers. A file and a model may need more memory than there
 /// is: an error, where `Vec::with_capacity` would abort.
 fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
     let mut numbers = Vec::new();
@@ -231,13 +275,4 @@ fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
             "{rows} samples of {columns} numbers do not fit in memory; split them (Samples::split)"
         ))),
     }
-}
-
-/// Some samples and what the network makes of them.
-#[derive(Clone, Copy)]
-pub(crate) struct Chunk<'a> {
-    /// `[n, d]`
-    pub inputs: &'a [f32],
-    /// Of each layer, `[n, out]`.
-    pub outputs: &'a [Vec<f32>],
 }

@@ -55,7 +55,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// For so many samples at a time.
+    /// For `samples` samples at a time.
     pub fn new(settings: &Settings, samples: usize, threads: usize) -> Self {
         let (code, units) = (settings.code, settings.code_units());
         let (jumps, learned) = match code {

@@ -5,70 +5,228 @@ use std::str::FromStr;
 
 use sae_kernels::{Activation, Loss};
 
-use super::field::{Kind, Number, Value, refused};
+use super::value::{Kind, Value, refused};
 use crate::error::{Error, Result};
 
-/// The article's two experiments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Preset {
-    /// No sparsity penalty and no weight decay.
-    Plain,
-    /// rho 0.02, beta 7.5e-5, lambda 5e-6.
-    Sparse,
+macro_rules! from_str {
+    ($type:ident, $field:literal) => {
+        impl FromStr for $type {
+            type Err = Error;
+
+            /// The one of this text. What depends on the training's steps must be in it.
+            fn from_str(text: &str) -> Result<Self> {
+                let read = <$type as Value>::read(text, None);
+                read.ok_or_else(|| refused($field, &$type::expected(), &format!("'{text}'")))
+            }
+        }
+    };
 }
 
-/// Which of the code's activations are kept; the others become 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Code {
-    /// All: `dense`.
-    #[default]
-    Dense,
-    /// The K largest of each sample (Makhzani and Frey 2013; Gao et al. 2024): `top-k:32`.
-    TopK(usize),
-    /// The K largest per sample, on average over a batch (Bussmann et al. 2024): `batch-top-k:32`.
-    ///
-    /// Outside of training those above a threshold, the running mean of the smallest activation
-    /// that was kept in a batch.
-    BatchTopK(usize),
-    /// Those above the unit's learned threshold (Rajamanoharan et al. 2024): `jump-relu:0.01:0.1`.
-    JumpRelu {
-        /// Weight of L0, the number of active units in a sample.
-        l0: f64,
-        /// Width of the band around a threshold in which samples teach it; also the initial
-        /// thresholds. 0.1 if a text leaves it out.
-        bandwidth: f64,
-    },
+/// Makes enums and their text of variants `Name { part: type = default } = "name" | "alias"`. A
+/// default is an option; `$steps` names the steps of the training, if they are known.
+macro_rules! choices {
+    ($(
+        $(#[$about:meta])*
+        $type:ident($field:literal, $steps:ident) {$(
+            $(#[$doc:meta])*
+            $variant:ident
+                $(($one:ident: $one_type:ty))?
+                $({ $($(#[$of:meta])* $part:ident: $part_type:ty $(= $default:expr)?,)+ })?
+                = $name:literal $(| $alias:literal)*,
+        )+}
+    )+) => {$(
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum $type {
+            $($(#[$doc])* $variant $(($one_type))? $({ $($(#[$of])* $part: $part_type,)+ })?,)+
+        }
+
+        impl $type {
+            /// The name in text and files, without the numbers behind it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {$(
+                    Self::$variant $(($one))? $({ $($part),+ })? => {
+                        let parts = [$name.to_owned(), $($one.text(),)? $($($part.text(),)+)?];
+                        f.pad(&parts.join(":"))
+                    }
+                )+}
+            }
+        }
+
+        impl Value for $type {
+            const KIND: Kind = Kind::Choice;
+
+            fn expected() -> String {
+                one_of(&[$([
+                    $name.to_owned(),
+                    $(part(stringify!($one), &[]),)?
+                    $($(part(stringify!($part), &[$(stringify!($default))?]),)+)?
+                ].concat()),+])
+            }
+
+            #[allow(unused_variables)]
+            fn read(text: &str, $steps: Option<u64>) -> Option<Self> {
+                let mut parts = text.split(':');
+                let name = parts.next()?;
+                $(if [$name, $($alias),*].contains(&name) {
+                    let read = Self::$variant
+                        $((next::<$one_type>(&mut parts, None)?))?
+                        $({ $($part: next(&mut parts, [$($default,)? None][0])?,)+ })?;
+                    return parts.next().is_none().then_some(read);
+                })+
+                None
+            }
+
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        }
+
+        from_str!($type, $field);
+    )+};
 }
 
-/// How weights are initialized: drawn from a normal distribution cut at two standard deviations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Initialization {
-    /// As in the article: before the cut a deviation of 0.1, biases 0.1.
-    #[default]
-    TruncatedNormal,
-    /// A deviation of sqrt(2 / (inputs + outputs)), biases 0 (Glorot and Bengio 2010).
-    Xavier,
-    /// A deviation of sqrt(2 / inputs), biases 0 (He et al. 2015).
-    He,
-    /// He for the ReLUs, Xavier for the others.
-    ByActivation,
+/// `a, b or c`.
+fn one_of(names: &[String]) -> String {
+    let (last, others) = names.split_last().expect("there are names");
+    if others.is_empty() { last.clone() } else { format!("{} or {last}", others.join(", ")) }
 }
 
-/// What is done to the inputs of a training step; the reconstruction is compared with the inputs
-/// as they were (Vincent et al. 2008).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Corruption {
-    /// Nothing: `none`.
-    #[default]
-    None,
-    /// Each feature becomes 0 with this probability: `masking:0.25`.
-    Masking(f64),
-    /// Each feature gets a normal number of this deviation added: `gaussian:0.1`.
-    Gaussian(f64),
+/// A number behind a name, in the grammar.
+fn part(name: &str, default: &[&str]) -> String {
+    let name = name.to_uppercase();
+    if default.is_empty() { format!(":{name}") } else { format!("[:{name}]") }
+}
+
+/// The next of a text's parts, or the default where there is none.
+fn next<'a, T: Value>(parts: &mut impl Iterator<Item = &'a str>, default: Option<T>) -> Option<T> {
+    parts.next().map_or(default, |text| T::read(text, None))
+}
+
+choices! {
+    /// The article's two experiments.
+    #[derive(Eq)]
+    Preset("preset", steps) {
+        /// No sparsity penalty and no weight decay.
+        Plain = "plain" | "normal",
+        /// rho 0.02, beta 7.5e-5, lambda 5e-6.
+        Sparse = "sparse",
+    }
+
+    /// Which of the code's activations are kept; the others become 0.
+    #[derive(Default)]
+    Code("code", steps) {
+        /// All: `dense`.
+        #[default]
+        Dense = "dense",
+        /// The K largest of each sample (Makhzani and Frey 2013; Gao et al. 2024): `top-k:32`.
+        TopK(k: usize) = "top-k",
+        /// The K largest per sample on average over a batch (Bussmann et al. 2024): `batch-top-k:32`.
+        ///
+        /// Outside of training those above a threshold, the running mean of the smallest activation
+        /// that was kept in a batch.
+        BatchTopK(k: usize) = "batch-top-k",
+        /// Those above the unit's learned threshold (Rajamanoharan et al. 2024):
+        /// `jump-relu:0.01:0.1`.
+        JumpRelu {
+            /// Weight of L0, the number of active units in a sample.
+            l0: f64,
+            /// Width of the band around a threshold in which samples teach it; also the initial
+            /// thresholds. 0.1 if a text leaves it out.
+            bandwidth: f64 = Some(0.1),
+        } = "jump-relu",
+    }
+
+    /// How weights are initialized: from a normal distribution cut at two standard deviations.
+    #[derive(Default, Eq)]
+    Initialization("initialization", steps) {
+        /// As in the article: before the cut a deviation of 0.1, biases 0.1.
+        #[default]
+        TruncatedNormal = "truncated-normal",
+        /// A deviation of sqrt(2 / (inputs + outputs)), biases 0 (Glorot and Bengio 2010).
+        Xavier = "xavier",
+        /// A deviation of sqrt(2 / inputs), biases 0 (He et al. 2015).
+        He = "he",
+        /// He for the ReLUs, Xavier for the others.
+        ByActivation = "by-activation",
+    }
+
+    /// What is done to the inputs of a training step; the reconstruction is compared with the
+    /// inputs as they were (Vincent et al. 2008).
+    #[derive(Default)]
+    Corruption("corruption", steps) {
+        /// Nothing: `none`.
+        #[default]
+        None = "none",
+        /// Each feature becomes 0 with this probability: `masking:0.25`.
+        Masking(share: f64) = "masking",
+        /// Each feature gets a normal number of this deviation added: `gaussian:0.1`.
+        Gaussian(deviation: f64) = "gaussian",
+    }
+
+    /// What turns gradients into steps.
+    #[derive(Default)]
+    Optimizer("optimizer", steps) {
+        /// Adam (Kingma and Ba 2015): `adam`.
+        #[default]
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `adamw:0.01`.
+        AdamW {
+            /// In a step weights shrink by this share, times the learning rate. 0.01 if a text
+            /// leaves it out.
+            decay: f64 = Some(0.01),
+        } = "adamw",
+        /// Gradient descent with momentum, `v = momentum v + g`, `w -= rate v`: `momentum:0.9`.
+        Momentum {
+            /// In [0, 1); 0 is plain gradient descent. 0.9 if a text leaves it out.
+            momentum: f64 = Some(0.9),
+        } = "momentum",
+        /// L-BFGS over all samples at once (Liu and Nocedal 1989), one iteration a step:
+        /// `l-bfgs:10`.
+        Lbfgs {
+            /// Steps that the inverse-Hessian approximation is made of. 10 if a text leaves it out.
+            memory: usize = Some(10),
+        } = "l-bfgs",
+    }
+
+    /// How the learning rate changes after the warm-up.
+    #[derive(Default)]
+    Schedule("schedule", of_training) {
+        /// Not at all: `constant`.
+        #[default]
+        Constant = "constant",
+        /// Along half a cosine to 0 (Loshchilov and Hutter 2017, without restarts): `cosine:20000`.
+        Cosine {
+            /// The step at which it is 0; those of the training if a text leaves it out.
+            steps: u64 = of_training,
+        } = "cosine",
+        /// By a factor at a time: `step:100:0.5`.
+        Step {
+            /// Steps from one change to the next.
+            every: u64,
+            /// In (0, 1].
+            factor: f64,
+        } = "step",
+    }
+
+    /// How sparse a layer is.
+    #[derive(Eq)]
+    Measure("measure", steps) {
+        /// The mean of |a| over samples and units.
+        MeanActivation = "mean-activation",
+        /// Units active in a sample, a mean over samples; see
+        /// [`Activity`](crate::analysis::Activity).
+        L0 = "l0",
+    }
 }
 
 /// The sparsity penalties of one hidden layer: `1:rho=0.02:beta=0.1:l1=0`.
@@ -82,52 +240,6 @@ pub struct LayerPenalty {
     pub beta: f64,
     /// Weight of |a|, summed over units, a mean over samples; 0 if a text leaves it out.
     pub l1: f64,
-}
-
-/// What turns gradients into steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Optimizer {
-    /// Adam (Kingma and Ba 2015): `adam`.
-    #[default]
-    Adam,
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `adamw:0.01`.
-    AdamW {
-        /// In a step weights shrink by this share, times the learning rate. 0.01 if a text leaves
-        /// it out.
-        decay: f64,
-    },
-    /// Gradient descent with momentum, `v = momentum v + g`, `w -= rate v`: `momentum:0.9`.
-    Momentum {
-        /// In [0, 1); 0 is plain gradient descent. 0.9 if a text leaves it out.
-        momentum: f64,
-    },
-    /// L-BFGS over all samples at once (Liu and Nocedal 1989), one iteration a step: `l-bfgs:10`.
-    Lbfgs {
-        /// Steps that the inverse-Hessian approximation is made of. 10 if a text leaves it out.
-        memory: usize,
-    },
-}
-
-/// How the learning rate changes after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// Not at all: `constant`.
-    #[default]
-    Constant,
-    /// Along half a cosine to 0 (Loshchilov and Hutter 2017, without restarts): `cosine:20000`.
-    Cosine {
-        /// The step at which it is 0; those of the training if a text leaves it out.
-        steps: u64,
-    },
-    /// By a factor at a time: `step:100:0.5`.
-    Step {
-        /// Steps from one change to the next.
-        every: u64,
-        /// In (0, 1].
-        factor: f64,
-    },
 }
 
 /// The sparsity that the penalties are steered to: `mean-activation:0.05:1:18000`.
@@ -147,206 +259,81 @@ pub struct Target {
     pub steps: u64,
 }
 
-/// How sparse a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Measure {
-    /// The mean of |a| over samples and units.
-    MeanActivation,
-    /// Units active in a sample, a mean over samples; see [`Activity`](crate::analysis::Activity).
-    L0,
+impl Value for LayerPenalty {
+    const KIND: Kind = Kind::Choice;
+
+    fn expected() -> String {
+        "LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]".to_owned()
+    }
+
+    fn read(text: &str, _: Option<u64>) -> Option<Self> {
+        let mut parts = text.split(':');
+        let layer = next::<usize>(&mut parts, None)?.checked_sub(1)?;
+        let mut penalty = LayerPenalty { layer, rho: 0.02, beta: 0.0, l1: 0.0 };
+        for part in parts {
+            let (name, value) = part.split_once('=')?;
+            let place = match name {
+                "rho" => &mut penalty.rho,
+                "beta" => &mut penalty.beta,
+                "l1" => &mut penalty.l1,
+                _ => return None,
+            };
+            *place = value.parse().ok()?;
+        }
+        Some(penalty)
+    }
+
+    fn text(&self) -> String {
+        let [rho, beta, l1] = [self.rho, self.beta, self.l1].map(|number| number.text());
+        format!("{}:rho={rho}:beta={beta}:l1={l1}", self.layer as u128 + 1)
+    }
 }
 
-macro_rules! names {
-    ($type:ident: $count:literal, $($one:ident = $name:literal),+) => {
-        impl $type {
-            /// All of them.
-            pub const ALL: [$type; $count] = [$($type::$one),+];
+impl Value for Target {
+    const KIND: Kind = Kind::Choice;
 
-            /// The name in text, settings and files.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $($type::$one => $name,)+
-                }
-            }
-        }
+    fn expected() -> String {
+        let of = |measure: Measure| format!("{measure}:VALUE[:LAYER[:STEPS]]");
+        one_of(&[Measure::MeanActivation, Measure::L0].map(of))
+    }
 
+    fn read(text: &str, of_training: Option<u64>) -> Option<Self> {
+        let mut parts = text.split(':');
+        let (of, value) = (next(&mut parts, None)?, next(&mut parts, None)?);
+        let layer = next::<usize>(&mut parts, Some(1))?.checked_sub(1)?;
+        let steps = next(&mut parts, of_training.map(|steps| steps - steps / 10))?;
+        parts.next().is_none().then_some(Target { layer, of, value, steps })
+    }
+
+    fn text(&self) -> String {
+        let &Target { layer, of, value, steps } = self;
+        format!("{of}:{}:{}:{steps}", value.text(), layer as u128 + 1)
+    }
+}
+
+macro_rules! display {
+    ($type:ident, $field:literal) => {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.name())
+                f.pad(&self.text())
             }
         }
+
+        from_str!($type, $field);
     };
 }
 
-names!(Preset: 2, Plain = "plain", Sparse = "sparse");
-names!(Initialization: 4, TruncatedNormal = "truncated-normal", Xavier = "xavier", He = "he",
-    ByActivation = "by-activation");
-names!(Measure: 2, MeanActivation = "mean-activation", L0 = "l0");
+display!(LayerPenalty, "penalties");
+display!(Target, "target");
 
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Code::Dense => write!(f, "dense"),
-            Code::TopK(k) => write!(f, "top-k:{k}"),
-            Code::BatchTopK(k) => write!(f, "batch-top-k:{k}"),
-            Code::JumpRelu { l0, bandwidth } => {
-                write!(f, "jump-relu:{}:{}", Number(l0), Number(bandwidth))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Corruption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Corruption::None => write!(f, "none"),
-            Corruption::Masking(share) => write!(f, "masking:{}", Number(share)),
-            Corruption::Gaussian(deviation) => write!(f, "gaussian:{}", Number(deviation)),
-        }
-    }
-}
-
-impl fmt::Display for LayerPenalty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &LayerPenalty { layer, rho, beta, l1 } = self;
-        let (rho, beta, l1) = (Number(rho), Number(beta), Number(l1));
-        write!(f, "{}:rho={rho}:beta={beta}:l1={l1}", layer as u128 + 1)
-    }
-}
-
-impl fmt::Display for Optimizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Optimizer::Adam => write!(f, "adam"),
-            Optimizer::AdamW { decay } => write!(f, "adamw:{}", Number(decay)),
-            Optimizer::Momentum { momentum } => write!(f, "momentum:{}", Number(momentum)),
-            Optimizer::Lbfgs { memory } => write!(f, "l-bfgs:{memory}"),
-        }
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Schedule::Constant => write!(f, "constant"),
-            Schedule::Cosine { steps } => write!(f, "cosine:{steps}"),
-            Schedule::Step { every, factor } => write!(f, "step:{every}:{}", Number(factor)),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Target { layer, of, value, steps } = self;
-        write!(f, "{of}:{}:{}:{steps}", Number(value), layer as u128 + 1)
-    }
-}
-
-fn number<T: FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
-}
-
-/// A layer, which text counts from 1.
-fn layer(text: &str) -> Option<usize> {
-    number::<usize>(text)?.checked_sub(1)
-}
-
-fn read_preset(parts: &[&str]) -> Option<Preset> {
-    match *parts {
-        // The name of version 0.1.
-        ["plain" | "normal"] => Some(Preset::Plain),
-        ["sparse"] => Some(Preset::Sparse),
-        _ => None,
-    }
-}
-
-fn read_code(parts: &[&str]) -> Option<Code> {
-    Some(match *parts {
-        ["dense"] => Code::Dense,
-        ["top-k", k] => Code::TopK(number(k)?),
-        ["batch-top-k", k] => Code::BatchTopK(number(k)?),
-        ["jump-relu", l0] => Code::JumpRelu { l0: number(l0)?, bandwidth: 0.1 },
-        ["jump-relu", l0, bandwidth] => {
-            Code::JumpRelu { l0: number(l0)?, bandwidth: number(bandwidth)? }
-        }
-        _ => return None,
-    })
-}
-
-fn read_corruption(parts: &[&str]) -> Option<Corruption> {
-    Some(match *parts {
-        ["none"] => Corruption::None,
-        ["masking", share] => Corruption::Masking(number(share)?),
-        ["gaussian", deviation] => Corruption::Gaussian(number(deviation)?),
-        _ => return None,
-    })
-}
-
-fn read_penalty(parts: &[&str]) -> Option<LayerPenalty> {
-    let mut penalty = LayerPenalty { layer: layer(parts[0])?, rho: 0.02, beta: 0.0, l1: 0.0 };
-    for part in &parts[1..] {
-        let (name, value) = part.split_once('=')?;
-        let place = match name {
-            "rho" => &mut penalty.rho,
-            "beta" => &mut penalty.beta,
-            "l1" => &mut penalty.l1,
-            _ => return None,
-        };
-        *place = number(value)?;
-    }
-    Some(penalty)
-}
-
-fn read_optimizer(parts: &[&str]) -> Option<Optimizer> {
-    Some(match *parts {
-        ["adam"] => Optimizer::Adam,
-        ["adamw"] => Optimizer::AdamW { decay: 0.01 },
-        ["adamw", decay] => Optimizer::AdamW { decay: number(decay)? },
-        ["momentum"] => Optimizer::Momentum { momentum: 0.9 },
-        ["momentum", momentum] => Optimizer::Momentum { momentum: number(momentum)? },
-        ["l-bfgs"] => Optimizer::Lbfgs { memory: 10 },
-        ["l-bfgs", memory] => Optimizer::Lbfgs { memory: number(memory)? },
-        _ => return None,
-    })
-}
-
-fn read_schedule(parts: &[&str], of_training: Option<u64>) -> Option<Schedule> {
-    Some(match *parts {
-        ["constant"] => Schedule::Constant,
-        ["cosine"] => Schedule::Cosine { steps: of_training? },
-        ["cosine", steps] => Schedule::Cosine { steps: number(steps)? },
-        ["step", every, factor] => {
-            Schedule::Step { every: number(every)?, factor: number(factor)? }
-        }
-        _ => return None,
-    })
-}
-
-fn read_target(parts: &[&str], of_training: Option<u64>) -> Option<Target> {
-    let &[of, value, ref more @ ..] = parts else { return None };
-    Some(Target {
-        of: Measure::read(of, None)?,
-        value: number(value)?,
-        layer: more.first().map_or(Some(0), |text| layer(text))?,
-        steps: match more {
-            [] | [_] => of_training.map(|steps| steps - steps / 10)?,
-            [_, steps] => number(steps)?,
-            _ => return None,
-        },
-    })
-}
-
-/// Makes types that are names alone settings.
-macro_rules! names_are_values {
-    ($($type:ident),+) => {$(
+/// Makes enums of the kernels settings.
+macro_rules! names {
+    ($type:ident) => {
         impl Value for $type {
             const KIND: Kind = Kind::Choice;
 
             fn expected() -> String {
-                let names = $type::ALL.map($type::name);
-                let (last, others) = names.split_last().expect("there are names");
-                format!("{} or {last}", others.join(", "))
+                one_of(&$type::ALL.map(|one| one.name().to_owned()))
             }
 
             fn read(text: &str, _: Option<u64>) -> Option<Self> {
@@ -357,67 +344,11 @@ macro_rules! names_are_values {
                 self.name().to_owned()
             }
         }
-    )+};
+    };
 }
 
-names_are_values!(Activation, Loss, Initialization, Measure);
-
-/// Makes types settings that are read by a function of their text's parts and the training's steps.
-macro_rules! parts_are_values {
-    ($($type:ident: $read:expr, $expected:literal;)+) => {$(
-        impl Value for $type {
-            const KIND: Kind = Kind::Choice;
-
-            fn expected() -> String {
-                $expected.to_owned()
-            }
-
-            fn read(text: &str, steps: Option<u64>) -> Option<Self> {
-                let parts: Vec<&str> = text.split(':').collect();
-                ($read)(&parts[..], steps)
-            }
-
-            fn text(&self) -> String {
-                self.to_string()
-            }
-        }
-    )+};
-}
-
-parts_are_values! {
-    Preset: |parts: &[&str], _| read_preset(parts),
-        "plain or sparse";
-    Code: |parts: &[&str], _| read_code(parts),
-        "dense, top-k:K, batch-top-k:K or jump-relu:L0[:BANDWIDTH]";
-    Corruption: |parts: &[&str], _| read_corruption(parts),
-        "none, masking:SHARE or gaussian:DEVIATION";
-    LayerPenalty: |parts: &[&str], _| read_penalty(parts),
-        "LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]";
-    Optimizer: |parts: &[&str], _| read_optimizer(parts),
-        "adam, adamw[:DECAY], momentum[:SHARE] or l-bfgs[:MEMORY]";
-    Schedule: read_schedule,
-        "constant, cosine[:STEPS] or step:EVERY:FACTOR";
-    Target: read_target,
-        "mean-activation:VALUE[:LAYER[:STEPS]] or l0:VALUE[:LAYER[:STEPS]]";
-}
-
-macro_rules! from_str {
-    ($($type:ident: $field:literal),+) => {$(
-        impl FromStr for $type {
-            type Err = Error;
-
-            /// The one of this text. What depends on the training's steps must be in it.
-            fn from_str(text: &str) -> Result<Self> {
-                let read = <$type as Value>::read(text, None);
-                read.ok_or_else(|| refused($field, &$type::expected(), &format!("'{text}'")))
-            }
-        }
-    )+};
-}
-
-from_str!(Preset: "preset", Code: "code", Initialization: "initialization");
-from_str!(Corruption: "corruption", LayerPenalty: "penalties", Optimizer: "optimizer");
-from_str!(Schedule: "schedule", Target: "target", Measure: "measure");
+names!(Activation);
+names!(Loss);
 
 #[cfg(test)]
 mod tests {
@@ -432,9 +363,9 @@ mod tests {
                 assert_eq!(value.text(), *text);
             }
         }
-        check(&Preset::ALL.map(|one| (one.name(), one)));
-        check(&Initialization::ALL.map(|one| (one.name(), one)));
-        check(&Measure::ALL.map(|one| (one.name(), one)));
+        check(&[("plain", Preset::Plain), ("sparse", Preset::Sparse)]);
+        check(&[("he", Initialization::He), ("xavier", Initialization::Xavier)]);
+        check(&[("mean-activation", Measure::MeanActivation), ("l0", Measure::L0)]);
         check(&Activation::ALL.map(|one| (one.name(), one)));
         check(&Loss::ALL.map(|one| (one.name(), one)));
         check(&[
@@ -485,6 +416,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said() {
+        let expected = "adam, adamw[:DECAY], momentum[:MOMENTUM] or l-bfgs[:MEMORY]";
+        assert_eq!(Optimizer::expected(), expected);
         let problem = "top-k:3:4".parse::<Code>().unwrap_err().to_string();
         assert!(problem.starts_with("code: expected dense, top-k:K"), "{problem}");
         assert!(problem.ends_with("got 'top-k:3:4'"), "{problem}");

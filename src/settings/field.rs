@@ -1,55 +1,29 @@
 //! What one setting is, and the macro that turns the table of settings into code.
 
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
 
-use super::Settings;
+use super::value::{Kind, Number, Range, refused};
 use crate::error::{Error, Result};
 
-/// One setting: its name, its documentation and the values it takes.
-///
-/// [`Settings::fields`] has all of them; the options of a command or the parameters of a binding
-/// can be made from it.
-pub struct Field {
-    /// The name of the field, as in [`Settings`] and in JSON.
+/// One field of a struct of settings `S`: its name, its documentation and the values it takes.
+pub struct FieldOf<S> {
+    /// The name of the field, as in the struct and in JSON.
     pub name: &'static str,
-    /// Other names that [`Settings::set`] and JSON accept.
+    /// Other names that texts and JSON accept.
     pub aliases: &'static [&'static str],
     /// What kind of value it has.
     pub kind: Kind,
     pub(super) doc: &'static [&'static str],
     pub(super) range: Option<Range>,
     pub(super) values: fn() -> String,
-    pub(super) text: fn(&Settings) -> String,
-    pub(super) number: fn(&Settings) -> f64,
-    pub(super) read: fn(&mut Settings, &str, Option<u64>) -> Option<()>,
+    pub(super) text: fn(&S) -> String,
+    pub(super) number: fn(&S) -> f64,
+    pub(super) read: fn(&mut S, &str, Option<u64>) -> Option<()>,
 }
 
-/// The kinds of settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// `true` or `false`.
-    Flag,
-    /// A number.
-    Number,
-    /// A whole number.
-    Count,
-    /// A name, with numbers behind colons where it has some: `top-k:32`.
-    Choice,
-    /// Values with commas between them, or `none`.
-    List,
-}
-
-impl Field {
-    /// The field of this name or alias, with `-` or `_` between its words.
-    pub(super) fn find(name: &str) -> Option<&'static Field> {
-        let name = name.replace('-', "_");
-        let is_it = |field: &&Field| field.name == name || field.aliases.contains(&&*name);
-        Settings::fields().iter().find(is_it)
-    }
-
+impl<S> FieldOf<S> {
     /// What the setting is, in one line.
+    #[doc(hidden)]
     pub fn doc(&self) -> String {
         let lines = self.doc.iter().map(|line| line.trim());
         let first: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
@@ -57,33 +31,34 @@ impl Field {
     }
 
     /// The values it takes, as they stand behind "expected".
+    #[doc(hidden)]
     pub fn expected(&self) -> String {
         let values = (self.values)();
         self.range.map_or_else(|| values.clone(), |range| format!("{values} {range}"))
     }
 
-    /// The default, as [`Settings::set`] would take it.
-    pub fn default(&self) -> String {
-        self.text(&Settings::default())
+    /// The default, as a text.
+    #[doc(hidden)]
+    pub fn default(&self) -> String
+    where
+        S: Default,
+    {
+        self.text(&S::default())
     }
 
-    /// The value in these settings, as [`Settings::set`] would take it.
-    pub fn text(&self, settings: &Settings) -> String {
+    /// The value in these settings, as a text.
+    #[doc(hidden)]
+    pub fn text(&self, settings: &S) -> String {
         (self.text)(settings)
     }
 
     /// Sets the field; `steps` are those of the training, for what is left out of a text.
-    pub(super) fn set(
-        &self,
-        settings: &mut Settings,
-        text: &str,
-        steps: Option<u64>,
-    ) -> Result<()> {
+    pub(super) fn set(&self, settings: &mut S, text: &str, steps: Option<u64>) -> Result<()> {
         (self.read)(settings, text, steps).ok_or_else(|| self.refused(&format!("'{text}'")))
     }
 
     /// Fails if a number is out of its range.
-    pub(super) fn check(&self, settings: &Settings) -> Result<()> {
+    pub(super) fn check(&self, settings: &S) -> Result<()> {
         let number = (self.number)(settings);
         match self.range {
             Some(range) if !range.contains(number) => {
@@ -99,185 +74,9 @@ impl Field {
     }
 }
 
-/// The error for a value that a setting does not take.
-pub(super) fn refused(field: &'static str, expected: &str, value: &str) -> Error {
-    let short: String = value.chars().take(80).collect();
-    let dots = if short.len() < value.len() { "..." } else { "" };
-    Error::setting(field, format!("expected {expected}, got {short}{dots}"))
-}
-
-impl fmt::Debug for Field {
+impl<S> fmt::Debug for FieldOf<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Field").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// An interval of numbers: `from(0.0).below(1.0)`.
-#[derive(Clone, Copy)]
-pub(super) struct Range {
-    low: Bound<f64>,
-    high: Bound<f64>,
-}
-
-pub(super) const fn from(low: f64) -> Range {
-    Range { low: Bound::Included(low), high: Bound::Unbounded }
-}
-
-pub(super) const fn above(low: f64) -> Range {
-    Range { low: Bound::Excluded(low), high: Bound::Unbounded }
-}
-
-impl Range {
-    pub const fn to(self, high: f64) -> Self {
-        Range { high: Bound::Included(high), ..self }
-    }
-
-    pub const fn below(self, high: f64) -> Self {
-        Range { high: Bound::Excluded(high), ..self }
-    }
-
-    /// Whether a number is in it; a NaN is in none.
-    pub fn contains(self, number: f64) -> bool {
-        (self.low, self.high).contains(&number)
-    }
-
-    /// Fails if a number that belongs to a choice is not in it.
-    pub fn check(self, field: &'static str, what: &str, number: f64) -> Result<()> {
-        match self.contains(number) {
-            true => Ok(()),
-            false => Err(refused(field, &format!("{what} {self}"), &Number(number).to_string())),
-        }
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.low {
-            Bound::Included(low) => write!(f, "from {}", Number(low))?,
-            Bound::Excluded(low) => write!(f, "above {}", Number(low))?,
-            Bound::Unbounded => {}
-        }
-        match self.high {
-            Bound::Included(high) => write!(f, " to {}", Number(high)),
-            Bound::Excluded(high) => write!(f, " to below {}", Number(high)),
-            Bound::Unbounded => Ok(()),
-        }
-    }
-}
-
-/// A number with as many digits as give it back with every bit.
-pub(super) struct Number(pub f64);
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Number(number) = *self;
-        let size = number.abs();
-        if size.is_finite() && size != 0.0 && !(1e-3..1e8).contains(&size) {
-            write!(f, "{number:e}")
-        } else {
-            write!(f, "{number}")
-        }
-    }
-}
-
-/// The type of a setting: how it is written and read.
-pub(super) trait Value: Sized {
-    const KIND: Kind;
-
-    /// The values, as they stand behind "expected".
-    fn expected() -> String;
-
-    /// The values of a list of these.
-    fn expected_list() -> String {
-        format!("none or a comma-separated list of {}", Self::expected())
-    }
-
-    /// The value of a text. `steps` are those of the training, for what is left out of it.
-    fn read(text: &str, steps: Option<u64>) -> Option<Self>;
-
-    fn text(&self) -> String;
-
-    /// What a range is for.
-    fn number(&self) -> f64 {
-        0.0
-    }
-}
-
-macro_rules! value {
-    ($type:ty, $kind:ident, $expected:literal, $text:expr, $number:expr $(, $list:literal)?) => {
-        impl Value for $type {
-            const KIND: Kind = Kind::$kind;
-
-            fn expected() -> String {
-                $expected.to_owned()
-            }
-
-            $(fn expected_list() -> String {
-                $list.to_owned()
-            })?
-
-            fn read(text: &str, _: Option<u64>) -> Option<Self> {
-                text.parse().ok()
-            }
-
-            fn text(&self) -> String {
-                ($text)(*self).to_string()
-            }
-
-            fn number(&self) -> f64 {
-                ($number)(*self)
-            }
-        }
-    };
-}
-
-value!(bool, Flag, "true or false", |flag| flag, |_| 0.0);
-value!(f64, Number, "a number", Number, |number| number);
-value!(u64, Count, "a whole number", |count| count, |count| count as f64);
-value!(
-    usize,
-    Count,
-    "a whole number",
-    |count| count,
-    |count| count as f64,
-    "comma-separated sizes such as 784,300,784"
-);
-
-impl<T: Value> Value for Vec<T> {
-    const KIND: Kind = Kind::List;
-
-    fn expected() -> String {
-        T::expected_list()
-    }
-
-    fn read(text: &str, steps: Option<u64>) -> Option<Self> {
-        if text == "none" {
-            return Some(Vec::new());
-        }
-        text.split(',').map(|one| T::read(one, steps)).collect()
-    }
-
-    fn text(&self) -> String {
-        match &self[..] {
-            [] => "none".to_owned(),
-            all => all.iter().map(Value::text).collect::<Vec<_>>().join(","),
-        }
-    }
-}
-
-impl<T: Value> Value for Option<T> {
-    const KIND: Kind = Kind::Choice;
-
-    fn expected() -> String {
-        format!("none, {}", T::expected())
-    }
-
-    fn read(text: &str, steps: Option<u64>) -> Option<Self> {
-        if text == "none" { Some(None) } else { T::read(text, steps).map(Some) }
-    }
-
-    fn text(&self) -> String {
-        self.as_ref().map_or_else(|| "none".to_owned(), Value::text)
     }
 }
 
@@ -306,7 +105,10 @@ macro_rules! settings {
             }
         }
 
-        static FIELDS: &[Field] = &[$(Field {
+        /// One setting; [`Settings::fields`] has all of them.
+        pub type Field = FieldOf<Settings>;
+
+        static FIELDS: &[Field] = &[$(FieldOf {
             name: stringify!($name),
             aliases: &[$($($alias),+)?],
             kind: <$type as Value>::KIND,
@@ -323,37 +125,19 @@ macro_rules! settings {
 
         impl Settings {
             /// All settings, in the order of their declaration.
+            #[doc(hidden)]
             pub fn fields() -> &'static [Field] {
                 FIELDS
+            }
+
+            /// The field of this name or alias, with `-` or `_` between its words.
+            pub(super) fn field(name: &str) -> Option<&'static Field> {
+                let name = name.replace('-', "_");
+                let is_it = |field: &&Field| field.name == name || field.aliases.contains(&&*name);
+                FIELDS.iter().find(is_it)
             }
         }
     };
 }
 
 pub(super) use settings;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_hold_their_ends_or_do_not() {
-        let (half_open, other) = (from(0.0).below(1.0), above(0.0).to(1e9));
-        assert_eq!(half_open.to_string(), "from 0 to below 1");
-        assert_eq!(other.to_string(), "above 0 to 1e9");
-        assert!(half_open.contains(0.0) && !half_open.contains(1.0));
-        assert!(!other.contains(0.0) && other.contains(1e9) && !other.contains(f64::NAN));
-    }
-
-    #[test]
-    fn numbers_come_back_with_every_bit() {
-        for (number, text) in
-            [(0.0, "0"), (0.02, "0.02"), (7.5e-5, "7.5e-5"), (1e9, "1e9"), (-3.0, "-3")]
-        {
-            assert_eq!(Number(number).to_string(), text);
-        }
-        for number in [0.1 + 0.2, 1e-5 / 3.0, f64::MAX, f64::MIN_POSITIVE / 8.0] {
-            assert_eq!(Number(number).to_string().parse(), Ok(number));
-        }
-    }
-}

@@ -4,7 +4,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::field::{Field, Kind};
+use super::table::Field;
+use super::value::Kind;
 use super::{Settings, unknown};
 use crate::error::{Error, Result};
 
@@ -72,7 +73,7 @@ impl Settings {
     /// value that makes no sense.
     pub fn from_json(text: &str) -> Result<Self> {
         let object = object(text)?;
-        if let Some(name) = object.keys().find(|name| Field::find(name).is_none()) {
+        if let Some(name) = object.keys().find(|name| Settings::field(name).is_none()) {
             return Err(unknown(name));
         }
         let settings = Self::from_object(&object)?;
@@ -86,6 +87,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::Setting`] if it is no object, or a field is unknown or has a value of another kind.
+    #[doc(hidden)]
     pub fn options_of_json(text: &str) -> Result<Vec<(&'static str, String)>> {
         let mut object = object(text)?;
         let mut options = Vec::new();
@@ -95,7 +97,7 @@ impl Settings {
             Some(_) => return Err(Error::setting("preset", "expected a name")),
         }
         for (name, value) in &object {
-            let field = Field::find(name).ok_or_else(|| unknown(name))?;
+            let field = Settings::field(name).ok_or_else(|| unknown(name))?;
             options.push((field.name, text_of(field, value)?));
         }
         Ok(options)
@@ -113,7 +115,7 @@ impl Settings {
         }
         let mut settings = Settings::default();
         for (name, value) in object {
-            if let Some(field) = Field::find(name) {
+            if let Some(field) = Settings::field(name) {
                 field.set(&mut settings, &text_of(field, value)?, None)?;
             }
         }

@@ -5,8 +5,9 @@
 
 use sae_kernels::{Activation, Loss};
 
-use super::field::{Field, Range, Value, above, from, settings};
-use super::{Code, Corruption, Initialization, LayerPenalty, Optimizer, Schedule, Target};
+use super::choices::{Code, Corruption, Initialization, LayerPenalty, Optimizer, Schedule, Target};
+use super::field::{FieldOf, settings};
+use super::value::{Range, Value, above, from};
 
 /// Beyond this, far from any use, `f32` turns a setting into 0, 1 or infinity.
 const MAX: f64 = 1e9;

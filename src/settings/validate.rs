@@ -2,8 +2,8 @@
 
 use sae_kernels::Activation;
 
-use super::field::{Range, above, from};
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
+use super::value::{Range, above, from};
 use super::{Code, Corruption, LayerPenalty, Optimizer, Schedule, Settings, Target};
 use crate::error::{Error, Result};
 
@@ -185,11 +185,12 @@ impl Settings {
     fn check_code(&self) -> Result<()> {
         let units = self.code_units();
         if let Code::TopK(k) | Code::BatchTopK(k) = self.code {
-            from(1.0).to(units as f64).check(
-                "code",
-                &format!("active units of the {units} that the code has (field layers),"),
-                k as f64,
-            )?;
+            check("code", (1..=units).contains(&k), || {
+                format!(
+                    "expected 1 to {units} active units, as many as the code has (field layers), \
+                     got {k}"
+                )
+            })?;
         }
         let activations = self.batch as u128 * units as u128;
         let few = !matches!(self.code, Code::BatchTopK(_)) || activations <= 1 << 32;

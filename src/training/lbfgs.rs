@@ -55,7 +55,7 @@ struct Point {
 }
 
 impl Lbfgs {
-    /// For so many parameters, with the pairs of the last `memory` iterations.
+    /// For `parameters` parameters, keeping the pairs of the last `memory` iterations.
     pub fn new(memory: usize, parameters: usize) -> Self {
         let zeros = || vec![0.0; parameters];
         let pair = || Pair { parameters: zeros(), gradient: zeros(), inverse: 0.0 };

@@ -45,7 +45,7 @@ impl Reduction {
         Self::new(Arc::new(Mutex::new(Box::new(Local))), false, 0)
     }
 
-    /// For a network of so many parameters.
+    /// For a network with `parameters` parameters, this rank's own samples if `sharded`.
     pub fn new(ranks: SharedRanks, sharded: bool, parameters: usize) -> Self {
         let rank = lock(&ranks).rank();
         let count = count(&ranks);

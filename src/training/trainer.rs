@@ -115,11 +115,13 @@ impl Trainer {
     }
 
     /// Which samples of a batch are this rank's: all, where there are no others.
+    #[doc(hidden)]
     pub fn batch_part(&self) -> Range<usize> {
         self.cx.work.part.clone()
     }
 
     /// Time that its steps have spent in sums over ranks, waiting for others included.
+    #[doc(hidden)]
     pub fn communication_time(&self) -> Duration {
         self.ranks.waited
     }
@@ -240,6 +242,7 @@ impl Trainer {
     }
 
     /// Mean activation of every hidden layer over the last batch.
+    #[doc(hidden)]
     pub fn mean_activations(&self) -> impl Iterator<Item = f64> {
         self.cx.work.means.iter().map(|units| mean_activation(units))
     }
@@ -274,6 +277,7 @@ impl Trainer {
 
     /// Whether early stopping has ended the training, as it may have before the checkpoint that
     /// this one was resumed from.
+    #[doc(hidden)]
     pub fn is_over(&self) -> bool {
         self.early_stopping.as_ref().is_some_and(EarlyStopping::is_over)
     }
@@ -287,6 +291,7 @@ impl Trainer {
     }
 
     /// Adam's moments, first and second, or the velocity and zeros; laid out as the parameters.
+    #[doc(hidden)]
     pub fn moments(&self) -> (&[f32], &[f32]) {
         (&self.cx.state.first, &self.cx.state.second)
     }

@@ -137,7 +137,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Before the first step of a network with so many parameters.
+    /// The state before the first step of a network with `parameters` parameters.
     pub fn new(settings: &Settings, parameters: usize) -> Self {
         State {
             first: vec![0.0; parameters],

@@ -10,9 +10,13 @@ const FEATURES: usize = 9;
 const NORM: f32 = 3.0;
 
 fn net(activation: Activation) -> Autoencoder {
-    let mut settings = Settings::default();
-    (settings.layers, settings.beta) = (vec![FEATURES, 7, 5, 7, FEATURES], 0.0);
-    (settings.activation, settings.initialization) = (activation, Initialization::Xavier);
+    let settings = Settings {
+        layers: vec![FEATURES, 7, 5, 7, FEATURES],
+        beta: 0.0,
+        activation,
+        initialization: Initialization::Xavier,
+        ..Settings::default()
+    };
     Autoencoder::new(settings, Scaling::AsIs).unwrap()
 }
 
@@ -90,8 +94,8 @@ fn evaluation(settings: &Settings, samples: &Samples, threads: usize) -> Evaluat
 fn threads_do_not_change_an_evaluation() {
     let (features, count) = (200, 601);
     let samples = Samples::from_values(pixels(5, count, features), features).unwrap();
-    let mut settings = Settings::default();
-    settings.layers = vec![features, 130, 40, 130, features];
+    let settings =
+        Settings { layers: vec![features, 130, 40, 130, features], ..Settings::default() };
     let with = |change: &dyn Fn(&mut Settings)| {
         let mut settings = settings.clone();
         change(&mut settings);
@@ -133,8 +137,7 @@ fn threads_do_not_change_an_evaluation() {
 fn an_evaluation_adds_up_what_the_network_gives() {
     let (features, count) = (200, 601);
     let samples = Samples::from_values(pixels(6, count, features), features).unwrap();
-    let mut settings = Settings::default();
-    settings.layers = vec![features, 40, features];
+    let settings = Settings { layers: vec![features, 40, features], ..Settings::default() };
     let net = Autoencoder::new(settings.clone(), Scaling::AsIs).unwrap();
     let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(3));
     let evaluation = net.evaluate(&mut engine, &samples).unwrap();
@@ -153,4 +156,23 @@ fn an_evaluation_adds_up_what_the_network_gives() {
     }
     let histogram = &layer.histogram;
     assert_eq!(histogram.counts.iter().sum::<u64>() + histogram.zeros, codes.len() as u64);
+}
+
+/// Of samples that are not finite the first is named, whatever thread meets it.
+#[test]
+fn the_first_bad_sample_is_named() {
+    let (features, count) = (200, 240);
+    let mut values = pixels(7, count, features);
+    for row in [230, 110, 30] {
+        values[row * features + 7] = f32::NAN;
+    }
+    let samples = Samples::from_values(values, features).unwrap();
+    let mut settings = Settings::default();
+    settings.layers = vec![features, 5, features];
+    let net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
+    for threads in [1, 2, 3, 7] {
+        let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(threads));
+        let problem = net.encode(&mut engine, &samples).unwrap_err().to_string();
+        assert!(problem.starts_with("sample 30, feature 7 is NaN"), "{problem}");
+    }
 }

@@ -14,14 +14,12 @@ mod analysis;
 mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
-mod examples;
 mod idx;
 #[cfg(target_os = "linux")]
 mod large;
 mod limits;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod memory_bound;
-mod mnist;
 #[cfg(feature = "model")]
 mod model;
 mod pool;
@@ -29,6 +27,8 @@ mod ranks;
 mod same_bits;
 mod settings;
 mod shared;
+#[cfg(feature = "gz")]
+mod shared_data;
 mod step;
 mod toolbox;
 mod trainer;

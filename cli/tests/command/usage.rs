@@ -504,7 +504,7 @@ fn the_toolbox_has_words() {
         good(&["eval", &model, "--data", &digits]);
     }
     for (options, sentence) in [
-        ("--code top-k:13", "from 1 to 12, got 13"),
+        ("--code top-k:13", "expected 1 to 12 active units"),
         ("--tied --layers 784,48,12,40,784", "tied: "),
         ("--l1=-1", "l1: expected a number from 0 to 1e9, got -1"),
         ("--optimizer l-bfgs --checkpoint c", "L-BFGS"),

@@ -1,6 +1,6 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
-use super::{Kernel, Simd, Tile};
+use super::vector::{Kernel, Simd, Tile};
 use core::arch::x86_64::*;
 
 /// Proof that the machine has AVX2 and FMA.
@@ -34,7 +34,7 @@ macro_rules! op {
     };
 }
 
-impl super::sealed::Sealed for Avx2 {}
+impl super::vector::sealed::Sealed for Avx2 {}
 
 impl Simd for Avx2 {
     const LANES: usize = 8;

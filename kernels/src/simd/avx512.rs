@@ -1,6 +1,6 @@
 //! AVX-512 (foundation): 16 lanes, 32 registers, masks.
 
-use super::{Kernel, Simd, Tile};
+use super::vector::{Kernel, Simd, Tile};
 use core::arch::x86_64::*;
 
 /// Proof that the machine has AVX-512F, and AVX2 and FMA.
@@ -28,7 +28,7 @@ macro_rules! op {
     };
 }
 
-impl super::sealed::Sealed for Avx512 {}
+impl super::vector::sealed::Sealed for Avx512 {}
 
 impl Simd for Avx512 {
     const LANES: usize = 16;

@@ -1,6 +1,6 @@
 //! NEON (AArch64): 4 lanes, 32 registers.
 
-use super::{Kernel, Simd, Tile};
+use super::vector::{Kernel, Simd, Tile};
 use core::arch::aarch64::*;
 
 /// Proof that the machine has NEON (every AArch64 with floats has).
@@ -24,7 +24,7 @@ macro_rules! op {
     };
 }
 
-impl super::sealed::Sealed for Neon {}
+impl super::vector::sealed::Sealed for Neon {}
 
 impl Simd for Neon {
     const LANES: usize = 4;

@@ -1,7 +1,7 @@
 //! The crate `wide`: 8 lanes of whatever the target is compiled for. `mul_add` is fused only
 //! where the target is, so this set promises closeness, not the same bits.
 
-use super::{Kernel, Simd, Tile};
+use super::vector::{Kernel, Simd, Tile};
 use bytemuck::cast;
 use wide::{f32x8, i32x8};
 
@@ -15,7 +15,7 @@ impl Portable {
     }
 }
 
-impl super::sealed::Sealed for Portable {}
+impl super::vector::sealed::Sealed for Portable {}
 
 impl Simd for Portable {
     const LANES: usize = 8;

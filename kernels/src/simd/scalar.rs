@@ -1,6 +1,6 @@
 //! One lane, plain Rust: the reference for the same bits, on any machine.
 
-use super::{Kernel, Simd, Tile};
+use super::vector::{Kernel, Simd, Tile};
 
 /// One lane. On x86-64 it notes whether the FMA instruction is there, without which every
 /// `mul_add` is a call of the C library's (the same bits, many times slower).
@@ -46,7 +46,7 @@ fn root(a: f32) -> f32 {
     libm::sqrtf(a)
 }
 
-impl super::sealed::Sealed for Scalar {}
+impl super::vector::sealed::Sealed for Scalar {}
 
 impl Simd for Scalar {
     const LANES: usize = 1;

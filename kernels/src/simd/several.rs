@@ -1,7 +1,7 @@
 //! Several vectors side by side, used as one: what needs many cycles for one vector, as the
 //! exponential does, then works on all of them at once.
 
-use super::{Kernel, Simd};
+use super::vector::{Kernel, Simd};
 
 /// `N` vectors of `S`.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl<S: Simd, const N: usize> Several<S, N> {
     }
 }
 
-impl<S: Simd, const N: usize> super::sealed::Sealed for Several<S, N> {}
+impl<S: Simd, const N: usize> super::vector::sealed::Sealed for Several<S, N> {}
 
 impl<S: Simd, const N: usize> Simd for Several<S, N> {
     const LANES: usize = N * S::LANES;

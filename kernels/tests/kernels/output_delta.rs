@@ -61,7 +61,7 @@ fn run(isa: Isa, whole: OutputDelta<'_>, way: Way, layer: &Layer) {
     });
 }
 
-/// What a layer's output is compared with: delta, losses and bias gradient in `f32` as plain loops
+/// What a layer's output is compared with: delta, losses and bias gradient in `f32` as simple loops
 /// give them, in `f64`, and how far `f32` may be off.
 struct Expected {
     delta: Vec<f32>,

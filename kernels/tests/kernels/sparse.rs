@@ -1,4 +1,4 @@
-//! Sparse codes: what is kept is what the reference keeps, deltas are those of plain loops, and
+//! Sparse codes: what is kept is what the reference keeps, deltas are those of simple loops, and
 //! matrices divide by units and samples in the same bits.
 
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn keep_largest_of_parts(parts: &mut [Vec<f32>], k: usize) -> f32 {
     sparse::from_order_key(known)
 }
 
-/// A sparse layer's delta against plain loops, on every set, all units at once and divided.
+/// A sparse layer's delta against simple loops, on every set, all units at once and divided.
 fn check_open_delta(seed: u64, n: usize, units: usize, activation: Activation, l1: f32) {
     let mut random = Random(seed);
     let mut a = random.numbers(n * units);

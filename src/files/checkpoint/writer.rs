@@ -392,7 +392,7 @@ mod tests {
         Trainer::builder(settings).threads(1).build(&samples(1)).unwrap()
     }
 
-    /// A training's checkpoint after so many steps.
+    /// A training's checkpoint after `steps` steps.
     fn bytes(steps: u64) -> Vec<u8> {
         let mut trainer = trainer();
         trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();

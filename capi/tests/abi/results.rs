@@ -1,7 +1,5 @@
 //! The functions of the C API, called as C calls them, against the results of the library.
 
-mod common;
-
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -12,7 +10,7 @@ use sae::{
 };
 use sae_capi::*;
 
-use common::*;
+use crate::common::*;
 
 fn rust_trainer() -> Trainer {
     let samples = Samples::from_values(values(20), FEATURES).unwrap();

@@ -1,14 +1,12 @@
 //! The functions of the C API with invalid arguments, and while they are in use.
 
-mod common;
-
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use sae::{Preset, Settings};
 use sae_capi::*;
 
-use common::*;
+use crate::common::*;
 
 const NULL: &str = "expected a pointer, got NULL";
 
@@ -72,7 +70,7 @@ fn settings_are_completed_from_a_preset() {
 fn the_choices_in_the_docs_are_accepted() {
     let ticked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let mut accepted = 0;
-    for row in include_str!("../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
+    for row in include_str!("../../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<Vec<String>> = row.split('|').skip(1).take(2).map(ticked).collect();
         let field = &cells[0][0];
         for value in &cells[1] {

@@ -1,0 +1,5 @@
+//! The C API, called as C calls it.
+
+mod common;
+mod refusals;
+mod results;

@@ -1,0 +1,95 @@
+//! Tests that read `../shared`, the data beside the workspace: MNIST, and the article's figures on it. `.ci/run`
+//! runs them where the folder is there.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::folder::Folder;
+use sae::data::{Array, ElementType, write_idx};
+use sae::{Evaluation, Preset, Samples, Settings, Trainer};
+
+fn mnist(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mnist").join(file)
+}
+
+/// The training and the test images.
+fn images() -> [Samples; 2] {
+    ["train", "t10k"]
+        .map(|part| Samples::open(mnist(&format!("{part}-images-idx3-ubyte.gz"))).unwrap())
+}
+
+#[test]
+#[ignore = "reads ../shared/data/mnist"]
+fn files_of_mnist() {
+    for (part, n, first) in [("train", 60_000, [5, 0, 4, 1, 9]), ("t10k", 10_000, [7, 2, 1, 0, 4])]
+    {
+        let images = Array::open(mnist(&format!("{part}-images-idx3-ubyte.gz"))).unwrap();
+        assert_eq!((images.element_type(), images.dims()), (ElementType::U8, &[n, 28, 28][..]));
+        assert_eq!((images.samples(), images.features()), (n, 784));
+        assert_eq!(images.as_u8().unwrap().len(), n * 784);
+        let mut row = vec![-1.0; 784];
+        images.read_row(n - 1, &mut row);
+        assert!(row.iter().all(|v| (0.0..=255.0).contains(v)) && row.iter().sum::<f32>() > 1000.0);
+
+        let labels = Array::read(mnist(&format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
+        assert_eq!((labels.dims(), labels.features()), (&[n][..], 1));
+        assert_eq!(labels.as_u8().unwrap()[..5], first);
+
+        // Decompressed and mapped, it is the same.
+        let own = Folder::new("mnist");
+        let path = own.0.join("images.idx");
+        write_idx(&path, images.dims(), images.as_u8().unwrap()).unwrap();
+        let mapped = Array::open(&path).unwrap();
+        assert!(mapped.as_u8() == images.as_u8());
+    }
+}
+
+fn trained([train, test]: &[Samples; 2], preset: Preset, seed: u64, steps: u64) -> Evaluation {
+    let start = Instant::now();
+    let settings = Settings { seed, ..Settings::preset(preset) };
+    let mut trainer = Trainer::new(settings, train).unwrap();
+    trainer.run(steps, |_, _| ControlFlow::Continue(())).unwrap();
+    let evaluation = trainer.evaluate(test).unwrap();
+    println!(
+        "{preset:?}, seed {seed}, {steps} steps in {:.1?}: objective {:.7}, loss {:.7}, \
+         mean activations {:.5?}",
+        start.elapsed(),
+        evaluation.objective,
+        evaluation.loss,
+        evaluation.mean_activations()
+    );
+    evaluation
+}
+
+/// About two epochs.
+#[test]
+#[ignore = "reads ../shared/data/mnist"]
+fn soon_the_sparse_network_is_sparse() {
+    let evaluation = trained(&images(), Preset::Sparse, 1, 1700);
+    assert!((0.037..0.0415).contains(&evaluation.objective), "{}", evaluation.objective);
+    let mean = evaluation.mean_activations()[0];
+    assert!((0.03..0.08).contains(&mean), "{mean}");
+}
+
+fn median(mut numbers: [f64; 3]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[1]
+}
+
+/// The article reports 0.00885361 for "normal", and 0.0355583 for "sparse" with a mean
+/// activation of 0.0529726 in the first layer.
+#[test]
+#[ignore = "reads ../shared/data/mnist; six trainings of 20 000 steps"]
+fn the_articles_figures() {
+    let data = images();
+    let normal = [1, 2, 3].map(|seed| trained(&data, Preset::Plain, seed, 20_000));
+    let sparse = [1, 2, 3].map(|seed| trained(&data, Preset::Sparse, seed, 20_000));
+    let objective = |evaluation: &Evaluation| evaluation.objective;
+    let normal = median(normal.each_ref().map(objective));
+    assert!(normal <= 0.0095, "normal: median objective {normal}");
+    let mean = median(sparse.each_ref().map(|evaluation| evaluation.mean_activations()[0]));
+    let sparse = median(sparse.each_ref().map(objective));
+    assert!(sparse <= 0.0362, "sparse: median objective {sparse}");
+    assert!((0.045..0.06).contains(&mean), "sparse: median mean activation {mean}");
+}
