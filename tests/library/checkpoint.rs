@@ -334,6 +334,20 @@ fn early_stopping_resumed_anywhere_ends_in_the_same_bits() {
     }
 }
 
+/// The room for the best network stays when it is not needed any more.
+#[test]
+fn a_checkpoint_after_early_stopping_has_ended() {
+    let (folder, samples) = (Folder::new("ended"), samples());
+    let path = folder.0.join("run.ckpt");
+    let mut trainer = Trainer::builder(settings()).patience(1).build(&samples).unwrap();
+    let mut checkpoints = Checkpoints::new(&path, 1, &trainer).unwrap();
+    trainer.observe(1.0);
+    trainer.restore_best().unwrap();
+    checkpoints.save(&mut trainer).unwrap();
+    checkpoints.finish().unwrap();
+    assert_eq!(Checkpoint::load(&path).unwrap().patience(), None);
+}
+
 /// What could not be loaded is not written; the checkpoint before stays.
 #[test]
 fn numbers_that_are_not_finite_are_refused() {

@@ -57,7 +57,7 @@ impl Image {
     }
 
     /// Fills in the state and the numbers of all tensors, one after the other, and returns a
-    /// number among them that is not finite, if there is one.
+    /// number among them that is not finite, if there is one. What is left becomes 0.
     ///
     /// All threads copy and add to the checksum, for none of them trains meanwhile.
     pub fn fill(&mut self, state: &[u8], numbers: &[&[f32]], pool: &mut ThreadPool) -> Option<f32> {
@@ -76,6 +76,8 @@ impl Image {
                 pieces.push(Mutex::new(piece));
             }
         }
+        // The best network is no longer there after early stopping has ended.
+        rest.fill([0; 4]);
         pool.run(pieces.len(), |piece, _| lock(&pieces[piece]).copy());
         let (header, checksum) = start.split_at_mut(start.len() - 4);
         let mut sum = Hasher::new();
@@ -86,6 +88,7 @@ impl Image {
             sum.combine(&piece.checksum);
             not_finite = not_finite.or(piece.not_finite);
         }
+        sum.update(rest.as_flattened());
         sum.update(end);
         checksum.copy_from_slice(&sum.finalize().to_le_bytes());
         not_finite
