@@ -217,11 +217,7 @@ const char *sae_version(void);
 void sae_string_free(char *string);
 
 /**
-<<<<<<< HEAD
- * The settings of a preset, "sparse" or "plain", as one line of JSON: to be freed by
-=======
  * The settings of a preset, "sparse" or "plain", as one line of JSON. Free it with
->>>>>>> refs/heads/python_pkg
  * `sae_string_free`.
  *
  * # Safety
@@ -233,16 +229,10 @@ SaeStatus sae_settings_preset(const char *name, char **json);
  * Checks settings and completes them: all settings as one line of JSON. Free it with
  * `sae_string_free`.
  *
-<<<<<<< HEAD
- * `settings` is an object of those that differ from a preset: `{"preset": "plain", "layers": [64,
- * 16, 64], "batch": 20, "code": "top-k:4"}`. Without `preset` the others are those of "sparse";
- * NULL is that preset itself. (A trainer fits what is not named to its samples; this does not.)
-=======
  * `settings` is a JSON object of the settings that differ from a preset: `{"preset": "plain",
  * "layers": [64, 16, 64], "batch": 20, "code": "top-k:4"}`. The preset is "sparse" if the object
  * names none or is NULL. (`sae_trainer_new` also fits settings that are not named to its samples;
  * this function has no samples.)
->>>>>>> refs/heads/python_pkg
  *
  * # Safety
  * `settings` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
@@ -250,8 +240,8 @@ SaeStatus sae_settings_preset(const char *name, char **json);
 SaeStatus sae_settings_complete(const char *settings, char **json);
 
 /**
- * Maps an IDX file, or reads a gzip-compressed one or a NumPy file. Samples are along the first
- * dimension, features along the others.
+ * Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
+ * the first dimension, features along the others.
  *
  * `scaling` is "byte" (divided by 255), "as-is", "min-max" or "mean-deviation", the last two fitted
  * to the file; NULL is "byte" for a file of bytes and an error for others. A mapped file must not
@@ -358,13 +348,6 @@ SaeStatus sae_draw_digits(size_t count,
                           size_t labels_length);
 
 /**
-<<<<<<< HEAD
- * A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL. What it does not
- * name is fitted to the samples: the ends of `layers` are their features, `output_activation` is
- * "sigmoid" for samples scaled into [0, 1] and "linear" for others, and with L-BFGS `batch` is all
- * samples. `threads` is how many to use, 0 for as many as there are cores (the maximum in any
- * case): the result is the same for any number.
-=======
  * Makes a trainer on samples.
  *
  * `settings` is JSON as for `sae_settings_complete`, or NULL. Settings that it does not name are
@@ -372,7 +355,6 @@ SaeStatus sae_draw_digits(size_t count,
  * "sigmoid" for samples scaled into [0, 1] and "linear" for others, and with L-BFGS `batch` is all
  * samples. `threads` is the number of threads, at most the number of cores; 0 for the number of
  * cores. The results do not depend on it.
->>>>>>> refs/heads/python_pkg
  *
  * # Safety
  * `settings` is NULL or a NUL-terminated string; `samples` is NULL or a valid handle; `trainer` is
