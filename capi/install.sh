@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Builds the C library and lays it out under PREFIX, as `cargo cinstall` (cargo-c) does, with cargo alone:
-# include/sae.h, lib/libsae.so and libsae.a, lib/pkgconfig/sae.pc. Linux; elsewhere use
+# Builds the C library and installs it under PREFIX, as `cargo cinstall` (cargo-c) does, with cargo only:
+# include/sae.h, lib/libsae.so and libsae.a, lib/pkgconfig/sae.pc. Linux only; on other systems use
 # `cargo cinstall --release -p sae-capi --prefix PREFIX`.
 # usage: capi/install.sh PREFIX
 set -euo pipefail
 prefix=$(realpath -m "${1:?usage: capi/install.sh PREFIX}")
 cd "$(dirname "$0")/.."
 if [ "$(uname -s)" != Linux ]; then
-    echo "capi/install.sh is for Linux; here, cargo install cargo-c, then:"
+    echo "capi/install.sh supports Linux only; on other systems run cargo install cargo-c, then:"
     echo "cargo cinstall --release -p sae-capi --prefix $prefix"
     exit 1
 fi
 version=$(cargo pkgid -p sae-capi | sed 's/.*[#@]//')
-# Before version 1 every minor version may be another ABI.
+# Before version 1 every minor version may change the ABI.
 soname=libsae.so.${version%.*}
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT

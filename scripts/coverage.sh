@@ -30,7 +30,7 @@ tests() { cargo test --workspace --lib --bins --tests "$@"; }
 objects=$(tests --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object \1/p' | sort -u)
 # Not run: the allocation tests (for a test of over a minute, the test runner allocates in a thread), and tests that
 # take minutes and cover only lines that others cover.
-tests --quiet -- --skip allocat --skip the_seeds_network --skip small_networks --skip every_activation
+tests --quiet -- --skip allocat --skip the_articles_network --skip small_networks --skip every_activation
 # Processes that tests kill can leave incomplete profiles.
 "$profdata" merge -sparse --failure-mode=all "$profiles" -o "$CARGO_TARGET_DIR/all.profdata"
 ignored='(/registry/|/rustc/|/tests/|/benches/|/examples/)'

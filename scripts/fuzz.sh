@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target, or those named, for SECONDS each: scripts/fuzz.sh [SECONDS [TARGET ...]].
+# Runs every fuzz target, or the given ones, for SECONDS (30) each: scripts/fuzz.sh [SECONDS [TARGET ...]].
 # Needs nightly Rust; installs cargo-fuzz if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,15 +16,15 @@ for target in $targets; do
 done
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-# Runs one target and prints its row of the table; what it found is left in a log of its name.
+# Runs one target and prints its row of the table; if it finds a bug, its log stays as TARGET.failed.
 fuzz() {
-    local target=$1 words=() log=$logs/$1.log executions covered
-    # What it finds on the way goes to a folder of its own: the seeds are those that are checked in.
+    local target=$1 options=() log=$logs/$1.log executions covered
+    # New inputs go to a folder of their own; the corpus keeps the seeds that are checked in.
     local found=fuzz/target/found/$target
     mkdir -p "$found" "fuzz/corpus/$target"
-    [ ! -e "fuzz/dict/$target.dict" ] || words=("-dict=fuzz/dict/$target.dict")
+    [ ! -e "fuzz/dict/$target.dict" ] || options=("-dict=fuzz/dict/$target.dict")
     if cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" \
-        -fork=0 -rss_limit_mb=2048 -timeout=30 -len_control=20 -print_final_stats=1 "${words[@]}" \
+        -fork=0 -rss_limit_mb=2048 -timeout=30 -len_control=20 -print_final_stats=1 "${options[@]}" \
         >"$log" 2>&1; then
         executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         covered=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)
@@ -36,11 +36,11 @@ fuzz() {
 export -f fuzz
 export seconds logs
 printf '| target | seconds | executions | edges covered |\n| --- | --- | --- | --- |\n'
-# Each runs on one core.
+# One target per core at a time.
 printf '%s\n' $targets | xargs -P "$(nproc)" -I TARGET bash -c 'fuzz TARGET'
 for log in "$logs"/*.failed; do
     [ -e "$log" ] || exit 0
     tail -n 40 "$log"
-    echo "found something: $(basename "$log" .failed) (fuzz/artifacts)"
+    echo "bug found by $(basename "$log" .failed) (fuzz/artifacts)"
 done
 exit 1

@@ -146,13 +146,13 @@ class Crate:
         self.references = []
         # File, name, line, lines and parameters.
         self.functions = []
-        # What tests alone are compiled of, without `.rs`.
+        # Modules that only tests are compiled with, without `.rs`.
         self.for_tests = []
         self.names = defaultdict(lambda: defaultdict(int))
         root = next(file for file in (folder / "lib.rs", folder / "main.rs") if file.exists())
         top = Module(self.name(root))
         self.read(root, top, folder)
-        # What a macro declares stands where a module of its name does.
+        # Modules that a macro declares are added by the names of their files.
         for file in sorted(folder.rglob("*.rs")):
             tested = any(path in self.for_tests for path in (file.with_suffix(""), *file.parents))
             if self.name(file) not in self.names and not tested:

@@ -6,7 +6,7 @@
 # usage: scripts/large.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# SAE: the command, where it is built already.
+# SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet --release -p sae-cli
 sae=${SAE:-${CARGO_TARGET_DIR:-target}/release/sae}
 folder=$(mktemp -d)

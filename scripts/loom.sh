@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries the orders of events that the threads of a pool can meet (crate loom).
+# Tests the thread pool under every order of events (crate loom).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/loom

@@ -28,7 +28,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/neon
 export PROPTEST_CASES=${PROPTEST_CASES:-16}
 if [ "${1:-}" = article ]; then
     exec cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --features digits \
-        --test library -- --ignored --nocapture the_seeds_network_in_one_way
+        --test library -- --ignored --nocapture the_articles_network_in_one_way
 fi
 # Skipped: a test that starts itself again, which would need the emulator for that.
 cargo test --release --target aarch64-unknown-linux-gnu -p sae-kernels --lib --tests -- --skip the_environment_chooses

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The Python package as a user meets it: pip builds and installs it in a new virtual environment, then its tests, its
-# types against its stubs, and the wheel's tag (needs python3 and PyPI). PYTHON=python3.9 chooses another Python.
+# Tests the Python package as a user installs it: pip builds and installs it in a new virtual environment, then its
+# tests run, its types are checked against its stubs, and the wheel's tag is checked (needs python3 and PyPI).
+# PYTHON=python3.9 chooses another Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -13,8 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
 bin=$folder/venv/bin
 "$bin/pip" install -q --disable-pip-version-check './python[test]'
-# Its weights are held against the command's.
-# (SAE is the command, where it is built already.)
+# Tests compare its weights with the command's. SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
 SAE=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae} "$bin/pytest" -q -p no:cacheprovider python/tests
 cp python/pyproject.toml "$folder"

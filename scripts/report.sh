@@ -17,7 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q playwright==1.56.0
-# SAE: the command, where it is built already.
+# SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
 sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}

@@ -1,4 +1,4 @@
-/* Trains on drawn digits, looks at what came of it, and goes by way of a file.
+/* Trains on generated digits, evaluates the network, saves it to a file and loads it again.
  *
  *     cc train_digits.c $(pkg-config --cflags --libs sae) -o train_digits
  *     ./train_digits [STEPS [MODEL]]
@@ -18,16 +18,16 @@ static void check(SaeStatus status) {
     }
 }
 
-static void *memory(size_t count, size_t size) {
-    void *room = calloc(count, size);
-    if (room == NULL) {
-        fprintf(stderr, "error: no memory for %zu times %zu bytes\n", count, size);
+static void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    if (memory == NULL) {
+        fprintf(stderr, "error: out of memory for %zu times %zu bytes\n", count, size);
         exit(1);
     }
-    return room;
+    return memory;
 }
 
-/* Prints ten times on the way, and stops where the reconstructions are good enough. */
+/* Prints ten lines in the whole training, and ends it when the loss is small enough. */
 static int after_step(void *user, SaeTrainer *trainer, const SaeStep *step) {
     const uint64_t *every = user;
     if (step->step % *every == 0) {
@@ -40,21 +40,21 @@ static int after_step(void *user, SaeTrainer *trainer, const SaeStep *step) {
     return step->loss < 1e-4;
 }
 
-int main(int count, char **words) {
-    uint64_t steps = count > 1 ? strtoull(words[1], NULL, 10) : 1000;
-    const char *path = count > 2 ? words[2] : "digits.safetensors";
+int main(int argc, char **argv) {
+    uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
+    const char *path = argc > 2 ? argv[2] : "digits.safetensors";
     uint64_t every = steps < 10 ? 1 : steps / 10;
     printf("sae %s\n", sae_version());
 
-    /* Images in this program's own memory: the first are for training, the others for the test. */
-    uint8_t *images = memory(TRAIN + TEST, PIXELS);
+    /* Images in the memory of this program: the first for training, the others for the test. */
+    uint8_t *images = allocate(TRAIN + TEST, PIXELS);
     check(sae_draw_digits(TRAIN + TEST, 1, images, (size_t)(TRAIN + TEST) * PIXELS, NULL, 0));
     SaeSamples *train, *test;
     check(sae_samples_from_u8(images, TRAIN, PIXELS, PIXELS, 1, &train));
     check(sae_samples_from_u8(images + (size_t)TRAIN * PIXELS, TEST, PIXELS, PIXELS, 1, &test));
     free(images);
 
-    /* What is not named is as in the preset "sparse". */
+    /* Settings that are not named are those of the preset "sparse". */
     SaeTrainer *trainer;
     check(sae_trainer_new("{\"layers\": [784, 300, 30, 300, 784], \"batch\": 60, \"seed\": 1}",
                           train, 0, &trainer));
@@ -67,27 +67,27 @@ int main(int count, char **words) {
            evaluation.objective, evaluation.loss, evaluation.penalty,
            evaluation.explained_variance);
     for (int layer = 0; layer < HIDDEN; layer++)
-        printf("hidden layer %d: %zu units, mean activation %.4f, %.1f active in a sample\n",
+        printf("hidden layer %d: %zu units, mean activation %.4f, L0 %.1f\n",
                layer + 1, layers[layer].units, layers[layer].mean_activation, layers[layer].l0);
 
-    float *codes = memory(TEST, CODE * sizeof(float));
+    float *codes = allocate(TEST, CODE * sizeof(float));
     check(sae_trainer_encode(trainer, test, codes, (size_t)TEST * CODE));
     printf("code of the first test image: %.3f %.3f %.3f ...\n", codes[0], codes[1], codes[2]);
 
-    /* The model by way of a file: the same reconstructions, bit for bit, also from the codes. */
-    size_t numbers = (size_t)TEST * PIXELS;
-    float *before = memory(numbers, sizeof(float));
-    float *after = memory(numbers, sizeof(float));
-    float *decoded = memory(numbers, sizeof(float));
-    check(sae_trainer_reconstruct(trainer, test, before, numbers));
+    /* The model that is loaded again has the same reconstructions, bit for bit, also from the codes. */
+    size_t values = (size_t)TEST * PIXELS;
+    float *before = allocate(values, sizeof(float));
+    float *after = allocate(values, sizeof(float));
+    float *decoded = allocate(values, sizeof(float));
+    check(sae_trainer_reconstruct(trainer, test, before, values));
     check(sae_trainer_save(trainer, path));
     sae_trainer_free(trainer);
     SaeAutoencoder *loaded;
     check(sae_autoencoder_load(path, 0, &loaded));
-    check(sae_autoencoder_reconstruct(loaded, test, after, numbers));
-    check(sae_autoencoder_decode(loaded, codes, (size_t)TEST * CODE, decoded, numbers));
-    int same = memcmp(before, after, numbers * sizeof(float)) == 0 &&
-               memcmp(before, decoded, numbers * sizeof(float)) == 0;
+    check(sae_autoencoder_reconstruct(loaded, test, after, values));
+    check(sae_autoencoder_decode(loaded, codes, (size_t)TEST * CODE, decoded, values));
+    int same = memcmp(before, after, values * sizeof(float)) == 0 &&
+               memcmp(before, decoded, values * sizeof(float)) == 0;
     printf("%s: %zu parameters, reconstructions %s\n", path,
            sae_autoencoder_parameter_count(loaded), same ? "the same" : "NOT THE SAME");
 

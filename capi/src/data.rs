@@ -1,4 +1,4 @@
-//! Data sets: from files, from buffers of C's, and drawn digits.
+//! Data sets: from files, from C's memory, and generated digits.
 
 use std::ffi::c_char;
 
@@ -7,87 +7,85 @@ use sae::{
     data::{Array, digits},
 };
 
-use crate::border::{
-    Failure, Result, SaeStatus, Strided, answer, check_room, fill, guard, hand_over, handle, put,
-    take_back, text, text_if_any, wrong,
+use crate::error::{Result, SaeStatus, guard, invalid, invalid_setting, value_or};
+use crate::pointers::{
+    check_length, copy, free_handle, handle, new_handle, optional_text, text, write, write_handle,
 };
+use crate::strided::Strided;
 
-/// A data set: samples, and how they are scaled. It never changes, so several threads may use it at
-/// once. Trainers that were made on it keep what they need: it may be freed before them.
+/// A data set: samples and their scaling. It is immutable, so several threads may use it at once.
+/// A trainer keeps the data it needs: samples may be freed before the trainers made from them.
 pub struct SaeSamples(pub(crate) Samples);
 
-fn fitted(array: Array, scaling: &str) -> Result<Samples> {
+fn scaled(array: Array, scaling: &str) -> Result<Samples> {
     let scaling = match scaling {
         "byte" => Scaling::Byte,
         "as-is" => Scaling::AsIs,
         "min-max" => Scaling::fit_min_max(&array),
         "mean-deviation" => Scaling::fit_mean_deviation(&array),
         _ => {
-            let problem = format!("'{scaling}' is not one of byte, as-is, min-max, mean-deviation");
-            return Err(wrong("scaling", problem));
+            let expected = "byte, as-is, min-max or mean-deviation";
+            return Err(invalid("scaling", format!("expected {expected}, got '{scaling}'")));
         }
     };
     Ok(Samples::new(array, scaling))
 }
 
-/// Maps an IDX file (also packed with gzip) or reads a NumPy file; samples lie along the first
-/// dimension, features along the others. `scaling` is NULL for a file of bytes (then they are
-/// divided by 255), or one of "byte", "as-is", "min-max", "mean-deviation". A mapped file must not
-/// become shorter while it is in use.
+/// Maps an IDX file, or reads a gzip-compressed one or a NumPy file. Samples are along the first
+/// dimension, features along the others.
+///
+/// `scaling` is "byte" (divided by 255), "as-is", "min-max" or "mean-deviation", the last two fitted
+/// to the file; NULL is "byte" for a file of bytes and an error for others. A mapped file must not
+/// be truncated while it is in use.
 ///
 /// # Safety
-/// `path` and `scaling` are NULL or strings that end in 0; `samples` is NULL or to room for a
-/// pointer.
+/// `path` and `scaling` are NULL or NUL-terminated strings; `samples` is NULL or points to memory
+/// for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_open(
     path: *const c_char,
     scaling: *const c_char,
     samples: *mut *mut SaeSamples,
 ) -> SaeStatus {
-    guard(|| {
-        let open = || {
-            // SAFETY: the caller's duties.
-            let (path, scaling) =
-                unsafe { (text("path", path)?, text_if_any("scaling", scaling)?) };
-            Ok(SaeSamples(match scaling {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, || {
+            let path = text("path", path)?;
+            Ok(SaeSamples(match optional_text("scaling", scaling)? {
                 None => Samples::open(path)?,
-                Some(scaling) => fitted(Array::open(path)?, scaling)?,
+                Some(scaling) => scaled(Array::open(path)?, scaling)?,
             }))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("samples", samples, open) }
-    })
+        })
+    }
 }
 
-/// As `sae_samples_open`, scaled as other samples are: test data as its training data.
+/// Opens a file as `sae_samples_open` does, with the scaling of other samples: test data with that
+/// of its training data.
 ///
 /// # Safety
-/// `path` is NULL or a string that ends in 0, `like` NULL or of this library; `samples` is NULL or
-/// to room for a pointer.
+/// `path` is NULL or a NUL-terminated string; `like` is NULL or a valid handle; `samples` is NULL
+/// or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_open_like(
     path: *const c_char,
     like: *const SaeSamples,
     samples: *mut *mut SaeSamples,
 ) -> SaeStatus {
-    guard(|| {
-        let open = || {
-            // SAFETY: the caller's duties.
-            let (path, SaeSamples(like)) = unsafe { (text("path", path)?, handle("like", like)?) };
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, || {
+            let (path, SaeSamples(like)) = (text("path", path)?, handle("like", like)?);
             Ok(SaeSamples(Samples::new(Array::open(path)?, like.scaling())))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("samples", samples, open) }
-    })
+        })
+    }
 }
 
-/// Copies samples from a buffer of numbers, `[rows, cols]`: number (i, j) is `data[i * row_stride +
-/// j * col_stride]`. They are taken as they are: beyond [0, 1] the output layer wants another
-/// activation than the presets' sigmoid, `"output_activation": "linear"`.
+/// Copies samples from memory, `[rows, cols]`: value (i, j) is `data[i * row_stride + j *
+/// col_stride]`. They are used as they are, without scaling.
 ///
 /// # Safety
-/// `data` is NULL or to memory that has all these numbers; `samples` is NULL or to room for a
-/// pointer.
+/// `data` is NULL or points to memory with all these values; `samples` is NULL or points to memory
+/// for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_from_f32(
     data: *const f32,
@@ -97,21 +95,17 @@ pub unsafe extern "C" fn sae_samples_from_f32(
     col_stride: usize,
     samples: *mut *mut SaeSamples,
 ) -> SaeStatus {
-    guard(|| {
-        let copy = || {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-            let mut values = Vec::new();
-            // SAFETY: the caller's duties.
-            unsafe { data.append_to("data", &mut values) }?;
-            Ok(SaeSamples(Samples::from_values(values, cols)?))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("samples", samples, copy) }
-    })
+            Ok(SaeSamples(Samples::from_values(data.to_vec("data")?, cols)?))
+        })
+    }
 }
 
-/// Copies samples from a buffer of bytes, as `sae_samples_from_f32`. They stay bytes, and are
-/// scaled as a file's: divided by 255.
+/// Copies bytes from memory as `sae_samples_from_f32` does. They are stored as bytes, and scaled as
+/// those of a file: divided by 255.
 ///
 /// # Safety
 /// As for `sae_samples_from_f32`.
@@ -124,29 +118,27 @@ pub unsafe extern "C" fn sae_samples_from_u8(
     col_stride: usize,
     samples: *mut *mut SaeSamples,
 ) -> SaeStatus {
-    guard(|| {
-        let copy = || {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, || {
             let data = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-            // No more than an array can have.
-            if let Some(side) = [rows, cols].into_iter().find(|&side| u32::try_from(side).is_err())
-            {
-                return Err(wrong("data", format!("a side of {side}, above 2^32 - 1")));
+            // The limit of an array, checked before the memory is read.
+            if rows.max(cols) > u32::MAX as usize {
+                let problem = "expected at most 4294967295 rows and columns, got";
+                return Err(invalid("data", format!("{problem} {rows} x {cols}")));
             }
-            let mut bytes = Vec::new();
-            // SAFETY: the caller's duties.
-            unsafe { data.append_to("data", &mut bytes) }?;
-            Ok(SaeSamples(Samples::new(Array::from_values::<u8>(bytes, cols)?, Scaling::Byte)))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("samples", samples, copy) }
-    })
+            let array = Array::from_values::<u8>(data.to_vec("data")?, cols)?;
+            Ok(SaeSamples(Samples::new(array, Scaling::Byte)))
+        })
+    }
 }
 
-/// The first `count` samples, and the others. Both parts must have one. The data is shared.
+/// Splits samples: the first `count`, and the others. Neither part may be empty. The data is shared,
+/// not copied.
 ///
 /// # Safety
-/// `samples` is NULL or of this library; `first` and `others` are NULL or to room for a pointer
-/// each.
+/// `samples` is NULL or a valid handle; `first` and `others` are NULL or point to memory for a
+/// pointer each.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_split(
     samples: *const SaeSamples,
@@ -155,64 +147,62 @@ pub unsafe extern "C" fn sae_samples_split(
     others: *mut *mut SaeSamples,
 ) -> SaeStatus {
     guard(|| {
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
-            put("first", first, std::ptr::null_mut())?;
-            hand_over("others", others, || {
+            write("first", first, std::ptr::null_mut())?;
+            write_handle("others", others, || {
                 let SaeSamples(samples) = handle("samples", samples)?;
-                let (before, behind) = samples.split(count).map_err(|error| match error {
-                    // The argument's name here.
-                    Error::Setting { problem, .. } => {
-                        Failure { status: SaeStatus::Setting, text: format!("count: {problem}") }
-                    }
+                let (before, after) = samples.split(count).map_err(|error| match error {
+                    // The name of the argument here.
+                    Error::Setting { problem, .. } => invalid_setting("count", problem),
                     error => error.into(),
                 })?;
-                hand_over("first", first, || Ok(SaeSamples(before)))?;
-                Ok(SaeSamples(behind))
+                write_handle("first", first, || Ok(SaeSamples(before)))?;
+                Ok(SaeSamples(after))
             })
         }
     })
 }
 
-/// How many samples there are; 0 if it is NULL.
+/// The number of samples; 0 if `samples` is NULL.
 ///
 /// # Safety
-/// `samples` is NULL or of this library.
+/// `samples` is NULL or a valid handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_count(samples: *const SaeSamples) -> usize {
-    // SAFETY: the caller's duty.
-    answer(0, || Ok(unsafe { handle("samples", samples) }?.0.len()))
+    // SAFETY: the caller's obligation.
+    value_or(0, || Ok(unsafe { handle("samples", samples) }?.0.len()))
 }
 
-/// Features of a sample; 0 if it is NULL.
+/// The number of features of a sample; 0 if `samples` is NULL.
 ///
 /// # Safety
-/// `samples` is NULL or of this library.
+/// `samples` is NULL or a valid handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_features(samples: *const SaeSamples) -> usize {
-    // SAFETY: the caller's duty.
-    answer(0, || Ok(unsafe { handle("samples", samples) }?.0.features()))
+    // SAFETY: the caller's obligation.
+    value_or(0, || Ok(unsafe { handle("samples", samples) }?.0.features()))
 }
 
-/// Frees samples. NULL is none.
+/// Frees samples. NULL is ignored.
 ///
 /// # Safety
-/// `samples` is NULL or of this library, in no other call, and not used again.
+/// `samples` is NULL or a valid handle, not in use by another call, and not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_samples_free(samples: *mut SaeSamples) {
-    // SAFETY: the caller's duty.
-    unsafe { take_back("samples", samples, |_| false) }
+    // SAFETY: the caller's obligation.
+    unsafe { free_handle("samples", samples, |_| false) }
 }
 
-/// Draws digits, a stand-in for MNIST: `count` images of 28 x 28 bytes, row by row (0 is paper, 255
-/// is ink), and what digit each shows. The same seed gives the same images everywhere; fewer are
-/// the first of more.
+/// Generates images of digits, a substitute for MNIST: `count` images of 28 x 28 bytes, row-major (0
+/// is paper, 255 is ink), and the digit that each shows. A seed gives the same images on every
+/// machine; a smaller `count` gives the first of them.
 ///
-/// `images` has room for `images_length` bytes, 784 an image; `labels` for `labels_length`, one an
-/// image, or it is NULL and its length 0.
+/// `images_length` is 784 times `count`. `labels_length` is `count`, or 0 without labels, and then
+/// `labels` may be NULL.
 ///
 /// # Safety
-/// `images` and `labels` are NULL or to room for so many bytes.
+/// `images` and `labels` are NULL or point to memory for `images_length` and `labels_length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_draw_digits(
     count: usize,
@@ -223,21 +213,20 @@ pub unsafe extern "C" fn sae_draw_digits(
     labels_length: usize,
 ) -> SaeStatus {
     guard(|| {
-        let pixels = count.checked_mul(digits::SIDE * digits::SIDE);
-        let pixels = pixels.ok_or_else(|| wrong("count", format!("{count} images")))?;
-        check_room("images", images_length, pixels)?;
+        let memory = || invalid("count", format!("out of memory for {count} images"));
+        let pixels = count.checked_mul(digits::SIDE * digits::SIDE).ok_or_else(memory)?;
+        check_length("images", images_length, pixels)?;
         if labels_length > 0 {
-            check_room("labels", labels_length, count)?;
+            check_length("labels", labels_length, count)?;
         }
         if Vec::<u8>::new().try_reserve_exact(pixels).is_err() {
-            return Err(wrong("count", format!("{count} images find no memory")));
+            return Err(memory());
         }
         let drawn = digits::draw(count, seed, 1);
-        let labels_drawn = if labels_length > 0 { &drawn.labels[..] } else { &[] };
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
-            fill("images", &drawn.images, images, images_length)?;
-            fill("labels", labels_drawn, labels, labels_length)
+            copy("images", &drawn.images, images, images_length)?;
+            copy("labels", &drawn.labels[..labels_length], labels, labels_length)
         }
     })
 }

@@ -1,51 +1,55 @@
-//! What an evaluation tells C.
+//! The results of an evaluation, as C sees them.
 
-use sae::Evaluation;
+use sae::{Evaluation, analysis::Activity};
 
-use crate::border::{Result, check_room, fill, put};
+use crate::error::Result;
+use crate::pointers::{check_length, copy, write};
 
 /// The objective over a data set, and its terms.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SaeEvaluation {
-    /// loss + penalty + lambda * weight_decay.
+    /// The objective: loss + penalty + lambda * weight_decay.
     pub objective: f64,
-    /// The objective's data term, a mean over samples and features.
+    /// The data term of the objective, a mean over samples and features.
     pub loss: f64,
-    /// The sum of KL over the units of the layers that bear it; 0 where none does.
+    /// The sum of KL(rho || rho_hat) over the units of the layers with a KL penalty; 0 without any.
     pub sparsity: f64,
-    /// The sum of |a| over the units of the layers that bear the L1 penalty, a mean over samples.
+    /// The sum of |a| over the units of the layers with an L1 penalty, a mean over samples.
     pub l1: f64,
-    /// All sparsity penalties, with their weights.
+    /// All sparsity penalties, weighted.
     pub penalty: f64,
     /// Half the sum of the squared weights.
     pub weight_decay: f64,
-    /// Mean squared error over all samples and features, whatever the loss.
+    /// Mean squared error over all samples and features, independent of the setting `loss`.
     pub squared_error: f64,
-    /// Share of the data's variance that the reconstructions have; NaN where the data does not
-    /// vary.
+    /// Share of the variance of the data that the reconstructions explain; NaN if the data is
+    /// constant.
     pub explained_variance: f64,
 }
 
 /// How active a hidden layer is over a data set.
+///
+/// A unit is active in a sample if its |a| is above 0 in a layer with exact zeros (ReLU, saturating
+/// linear, sparse codes), above 0.1 in others.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SaeActivity {
-    /// The layer's units.
+    /// Number of units of the layer.
     pub units: usize,
-    /// Units that are active in no sample.
+    /// Number of units that are active in no sample.
     pub dead_units: usize,
     /// Mean activation, over samples and units.
     pub mean_activation: f64,
-    /// Units active in a sample, a mean over samples. (Active is what is further from 0 than 0
-    /// where the layer has exact zeros, than 0.1 elsewhere.)
+    /// Active units per sample, a mean over samples.
     pub l0: f64,
 }
 
-/// Evaluates, and writes what was asked for.
+/// Evaluates, and writes the results.
 ///
 /// # Safety
-/// `out` is NULL or to room for one, `layers` NULL or to room for `layers_length`.
+/// `out` is NULL or points to memory for one, `layers` is NULL or points to memory for
+/// `layers_length`.
 pub unsafe fn report(
     hidden: usize,
     evaluate: impl FnOnce() -> sae::Result<Evaluation>,
@@ -53,48 +57,35 @@ pub unsafe fn report(
     layers: *mut SaeActivity,
     layers_length: usize,
 ) -> Result<()> {
-    // Before the work, which may take long.
+    // The arguments are checked before the evaluation, which may take long.
     // SAFETY: passed on.
-    unsafe { put("evaluation", out, SaeEvaluation::default()) }?;
+    unsafe { write("evaluation", out, SaeEvaluation::default()) }?;
     if layers_length > 0 {
-        check_room("layers", layers_length, hidden)?;
+        check_length("layers", layers_length, hidden)?;
     }
     let evaluation = evaluate()?;
-    let activities: Vec<_> = evaluation
-        .layers
-        .iter()
-        .zip(evaluation.mean_activations())
-        .map(|(layer, mean_activation)| SaeActivity {
-            units: layer.largest.len(),
-            dead_units: layer.dead_units().count(),
-            mean_activation,
-            l0: layer.l0,
-        })
-        .collect();
-    let activities = if layers_length > 0 { &activities[..] } else { &[] };
-    // SAFETY: passed on.
-    unsafe { fill("layers", activities, layers, layers_length) }?;
-    let Evaluation {
-        objective,
-        loss,
-        sparsity,
-        l1,
-        penalty,
-        weight_decay,
-        squared_error,
-        explained_variance,
-        ..
-    } = evaluation;
-    let numbers = SaeEvaluation {
-        objective,
-        loss,
-        sparsity,
-        l1,
-        penalty,
-        weight_decay,
-        squared_error,
-        explained_variance,
+    let means = evaluation.mean_activations();
+    let activity = |(layer, mean_activation): (&Activity, f64)| SaeActivity {
+        units: layer.largest.len(),
+        dead_units: layer.dead_units().count(),
+        mean_activation,
+        l0: layer.l0,
+    };
+    // All of them, or none.
+    let activities = evaluation.layers.iter().zip(means).take(layers_length).map(activity);
+    let terms = SaeEvaluation {
+        objective: evaluation.objective,
+        loss: evaluation.loss,
+        sparsity: evaluation.sparsity,
+        l1: evaluation.l1,
+        penalty: evaluation.penalty,
+        weight_decay: evaluation.weight_decay,
+        squared_error: evaluation.squared_error,
+        explained_variance: evaluation.explained_variance,
     };
     // SAFETY: passed on.
-    unsafe { put("evaluation", out, numbers) }
+    unsafe {
+        copy("layers", &activities.collect::<Vec<_>>(), layers, layers_length)?;
+        write("evaluation", out, terms)
+    }
 }

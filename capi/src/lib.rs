@@ -1,17 +1,23 @@
-//! The C ABI of `sae`. What C sees, with every function's words, is `include/sae.h`, which cbindgen
-//! makes of this crate (`scripts/capi.sh`); `docs/c.md` is the page for its users.
+//! The C API of `sae`. `include/sae.h` declares and documents it; cbindgen generates that header from
+//! this crate (`scripts/capi.sh`). `docs/c.md` is the guide for its users.
 //!
-//! Every function goes through `border::guard`: an error becomes a status and a text, and so does a
-//! panic. Every handle lets one call in at a time.
+//! The body of every function runs inside `error::guard`, which turns errors and panics into a
+//! status and a message. Every handle accepts one call at a time.
 
 // In the order of the header.
-mod border;
+mod error;
+
+mod pointers;
+
+mod strided;
 
 mod settings;
 
 mod data;
 
 mod evaluation;
+
+mod network;
 
 mod trainer;
 
@@ -20,14 +26,14 @@ mod autoencoder;
 mod kernels;
 
 pub use autoencoder::*;
-pub use border::{SaeStatus, sae_last_error, sae_string_free, sae_version};
 pub use data::*;
+pub use error::{SaeStatus, sae_last_error, sae_string_free, sae_version};
 pub use evaluation::{SaeActivity, SaeEvaluation};
 pub use kernels::*;
 pub use settings::{sae_settings_complete, sae_settings_preset};
 pub use trainer::*;
 
-/// What the header says of threads, for the compiler to check.
+/// What the header says about threads, checked by the compiler.
 const _: () = {
     const fn any_thread<T: Send + Sync>() {}
     any_thread::<SaeSamples>();

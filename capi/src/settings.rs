@@ -1,67 +1,65 @@
-//! Settings as JSON, of which only those that differ from a preset need be named.
+//! Settings as JSON, where only those that differ from a preset need to be named.
 
 use std::ffi::c_char;
 
 use sae::{Preset, Samples, Settings};
 
-use crate::border::{Result, SaeStatus, guard, put_text, text, text_if_any};
+use crate::error::{Result, SaeStatus};
+use crate::pointers::{new_string, optional_text, text};
 
-/// The settings for a training on samples: what JSON does not name is that of its preset, fitted
-/// to the samples.
+/// The settings that JSON names, each with its text.
+fn options(json: Option<&str>) -> Result<Vec<(&'static str, String)>> {
+    Ok(json.map(Settings::options_of_json).transpose()?.unwrap_or_default())
+}
+
+/// The settings of a training on samples: what JSON does not name is the preset's, fitted to the
+/// samples.
 pub fn settings_for(json: Option<&str>, samples: &Samples) -> Result<Settings> {
-    let options = json.map(Settings::options_of_json).transpose()?.unwrap_or_default();
-    Ok(Settings::with_options(None, &options, samples, None)?)
+    Ok(Settings::with_options(None, &options(json)?, samples, None)?)
 }
 
-/// The settings that JSON names, the others those of its preset.
-fn settings(json: Option<&str>) -> Result<Settings> {
-    let mut settings = Settings::default();
-    for (name, text) in json.map(Settings::options_of_json).transpose()?.unwrap_or_default() {
-        settings.set(name, &text, None)?;
-    }
-    settings.validate()?;
-    Ok(settings)
-}
-
-/// The settings of a preset, "sparse" or "plain", as one line of JSON: to be freed by
+/// The settings of a preset, "sparse" or "plain", as one line of JSON. Free it with
 /// `sae_string_free`.
 ///
 /// # Safety
-/// `name` is NULL or a string that ends in 0; `json` is NULL or to room for a pointer.
+/// `name` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_settings_preset(
     name: *const c_char,
     json: *mut *mut c_char,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            put_text("json", json, || {
-                Ok(Settings::preset(text("name", name)?.parse::<Preset>()?).to_json())
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_string("json", json, || {
+            Ok(Settings::preset(text("name", name)?.parse::<Preset>()?).to_json())
+        })
+    }
 }
 
-/// Checks settings, and gives all of them as one line of JSON: to be freed by `sae_string_free`.
+/// Checks settings and completes them: all settings as one line of JSON. Free it with
+/// `sae_string_free`.
 ///
-/// `settings` is an object of those that differ from a preset: `{"preset": "plain", "layers": [64,
-/// 16, 64], "batch": 20, "code": "top-k:4"}`. Without `preset` the others are those of "sparse";
-/// NULL is that preset itself. (A trainer fits what is not named to its samples; this does not.)
+/// `settings` is a JSON object of the settings that differ from a preset: `{"preset": "plain",
+/// "layers": [64, 16, 64], "batch": 20, "code": "top-k:4"}`. The preset is "sparse" if the object
+/// names none or is NULL. (`sae_trainer_new` also fits settings that are not named to its samples;
+/// this function has no samples.)
 ///
 /// # Safety
-/// `settings` is NULL or a string that ends in 0; `json` is NULL or to room for a pointer.
+/// `settings` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_settings_complete(
     settings: *const c_char,
     json: *mut *mut c_char,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            put_text("json", json, || {
-                Ok(self::settings(text_if_any("settings", settings)?)?.to_json())
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_string("json", json, || {
+            let mut complete = Settings::default();
+            for (name, text) in options(optional_text("settings", settings)?)? {
+                complete.set(name, &text, None)?;
+            }
+            complete.validate()?;
+            Ok(complete.to_json())
+        })
+    }
 }

@@ -5,53 +5,70 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use sae::{
-    StepReport, Trainer,
+    Autoencoder, Engine, Samples, StepReport, Trainer, TrainerBuilder,
     files::{Checkpoint, Checkpoints},
 };
 
 use crate::autoencoder::SaeAutoencoder;
-use crate::border::{
-    Result, SaeStatus, Strided, answer, check_room, enter, fill, guard, hand_over, handle, is_busy,
-    numbers, put, put_if_asked, put_text, take_back, text, text_if_any, wrong,
-};
 use crate::data::SaeSamples;
-use crate::evaluation::{SaeActivity, SaeEvaluation, report};
+use crate::error::{Result, SaeStatus, guard, invalid, value_or};
+use crate::evaluation::{SaeActivity, SaeEvaluation};
+use crate::network::{self, Network, call, count, hidden_layers, with};
+use crate::pointers::{
+    check_length, copy, free_handle, handle, is_busy, lock, new_handle, optional_text, slice, text,
+    write, write_optional,
+};
 use crate::settings::settings_for;
+use crate::strided::Strided;
 
 /// A training in progress. Any thread may use it, one at a time.
 pub struct SaeTrainer {
-    at_work: Mutex<AtWork>,
-    /// Held by `sae_trainer_run`, which lets go of the other between steps.
+    state: Mutex<State>,
+    /// Locked by `sae_trainer_run`, which unlocks `state` between steps.
     running: Mutex<()>,
 }
 
-struct AtWork {
+/// What one call at a time may use.
+pub(crate) struct State {
     trainer: Trainer,
-    /// A batch of the caller's whose numbers do not lie one after the other.
+    /// A copy of a batch that is not contiguous.
     batch: Vec<f32>,
 }
 
-/// The objective's terms over a step's batch, as the step met them (before its update).
+impl Network for SaeTrainer {
+    const NAME: &'static str = "trainer";
+    type State = State;
+
+    fn state(&self) -> &Mutex<State> {
+        &self.state
+    }
+
+    fn parts(state: &mut State) -> (&mut Engine, &Autoencoder) {
+        state.trainer.parts()
+    }
+}
+
+/// The terms of the objective over the batch of a step, before its update.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SaeStep {
-    /// Steps done, with this one.
+    /// Steps done, including this one.
     pub step: u64,
-    /// The data term.
+    /// The data term, a mean over samples and features.
     pub loss: f64,
-    /// The sum of KL over the units of the layers that bear it; 0 where none does.
+    /// The sum of KL(rho || rho_hat) over the units of the layers with a KL penalty; 0 without any.
     pub sparsity: f64,
-    /// The sum of |a| over the units of the layers that bear the L1 penalty, a mean over samples.
+    /// The sum of |a| over the units of the layers with an L1 penalty, a mean over samples.
     pub l1: f64,
-    /// Units of a JumpReLU's code that are not 0, a mean over samples.
+    /// Active units per sample of a JumpReLU code, a mean over samples; 0 for other codes.
     pub l0: f64,
-    /// All sparsity penalties, with their weights.
+    /// All sparsity penalties, weighted.
     pub penalty: f64,
 }
 
-/// Called after each step of `sae_trainer_run` with the pointer that was given to it; an answer
-/// other than 0 stops. It may use the trainer, but not run or free it, and must return: no longjmp,
-/// no exception.
+/// A callback that `sae_trainer_run` calls after each step, with the pointer `user` that was passed
+/// to it. A result other than 0 ends the run. The callback may use the trainer, but neither run nor
+/// free it, and must return: no longjmp, no C++ exception.
 pub type SaeAfterStep = Option<
     unsafe extern "C" fn(
         user: *mut c_void,
@@ -61,34 +78,37 @@ pub type SaeAfterStep = Option<
 >;
 
 impl SaeTrainer {
-    fn new(trainer: Trainer) -> Self {
-        let at_work = Mutex::new(AtWork { trainer, batch: Vec::new() });
-        SaeTrainer { at_work, running: Mutex::new(()) }
+    fn new(mut builder: TrainerBuilder, samples: &Samples, threads: usize) -> Result<Self> {
+        if threads > 0 {
+            builder = builder.threads(threads);
+        }
+        let state = State { trainer: builder.build(samples)?, batch: Vec::new() };
+        Ok(SaeTrainer { state: Mutex::new(state), running: Mutex::new(()) })
     }
 }
 
-impl AtWork {
-    fn told(&self, report: StepReport) -> SaeStep {
+impl State {
+    fn step(&self, report: StepReport) -> SaeStep {
         let StepReport { loss, sparsity, l1, l0, penalty, .. } = report;
         SaeStep { step: self.trainer.steps(), loss, sparsity, l1, l0, penalty }
     }
 
-    /// Does something with a batch of the caller's.
+    /// Calls `work` with a batch in C's memory.
     ///
     /// # Safety
-    /// The memory is as `batch` was told, and nobody writes to it meanwhile.
+    /// The memory is as described to `batch`, and nobody writes to it meanwhile.
     unsafe fn with_batch<T>(
         &mut self,
         batch: Strided<f32>,
         rows: usize,
         work: impl FnOnce(&mut Trainer, &[f32]) -> sae::Result<T>,
     ) -> Result<T> {
-        let want = self.trainer.autoencoder().settings().batch;
-        if rows != want {
-            return Err(wrong("batch", format!("{rows} samples; {want} were expected")));
+        let required = self.trainer.autoencoder().settings().batch;
+        if rows != required {
+            return Err(invalid("batch", format!("expected {required} samples, got {rows}")));
         }
         // SAFETY: passed on.
-        if let Some(batch) = unsafe { batch.whole() } {
+        if let Some(batch) = unsafe { batch.contiguous() } {
             return Ok(work(&mut self.trainer, batch)?);
         }
         self.batch.clear();
@@ -98,26 +118,17 @@ impl AtWork {
     }
 }
 
-/// # Safety
-/// `trainer` is NULL or of this library, and not freed meanwhile.
-unsafe fn with<T>(
-    trainer: *const SaeTrainer,
-    work: impl FnOnce(&mut AtWork) -> Result<T>,
-) -> Result<T> {
-    // SAFETY: passed on.
-    let trainer = unsafe { handle("trainer", trainer) }?;
-    work(&mut *enter("trainer", &trainer.at_work)?)
-}
-
-/// A trainer on samples. `settings` is JSON as for `sae_settings_complete`, or NULL. What it does not
-/// name is fitted to the samples: the ends of `layers` are their features, `output_activation` is
+/// Makes a trainer on samples.
+///
+/// `settings` is JSON as for `sae_settings_complete`, or NULL. Settings that it does not name are
+/// fitted to the samples: the first and last of `layers` are the features, `output_activation` is
 /// "sigmoid" for samples scaled into [0, 1] and "linear" for others, and with L-BFGS `batch` is all
-/// samples. `threads` is how many to use, 0 for as many as there are cores (the maximum in any
-/// case): the result is the same for any number.
+/// samples. `threads` is the number of threads, at most the number of cores; 0 for the number of
+/// cores. The results do not depend on it.
 ///
 /// # Safety
-/// `settings` is NULL or a string that ends in 0, `samples` NULL or of this library; `trainer` is
-/// NULL or to room for a pointer.
+/// `settings` is NULL or a NUL-terminated string; `samples` is NULL or a valid handle; `trainer` is
+/// NULL or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_new(
     settings: *const c_char,
@@ -125,27 +136,21 @@ pub unsafe extern "C" fn sae_trainer_new(
     threads: usize,
     trainer: *mut *mut SaeTrainer,
 ) -> SaeStatus {
-    guard(|| {
-        let build = || {
-            // SAFETY: the caller's duties.
-            let (json, SaeSamples(samples)) =
-                unsafe { (text_if_any("settings", settings)?, handle("samples", samples)?) };
-            let mut builder = Trainer::builder(settings_for(json, samples)?);
-            if threads > 0 {
-                builder = builder.threads(threads);
-            }
-            Ok(SaeTrainer::new(builder.build(samples)?))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("trainer", trainer, build) }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("trainer", trainer, || {
+            let json = optional_text("settings", settings)?;
+            let SaeSamples(samples) = handle("samples", samples)?;
+            SaeTrainer::new(Trainer::builder(settings_for(json, samples)?), samples, threads)
+        })
+    }
 }
 
-/// A trainer that goes on from a checkpoint, with its settings, to the same bits as if it had never
-/// stopped. The samples must be those it was on.
+/// Resumes a training from a checkpoint, with its settings: it ends in the same bits as one that was
+/// not interrupted. The samples must be those of the training.
 ///
 /// # Safety
-/// As for `sae_trainer_new`.
+/// `checkpoint` is NULL or a NUL-terminated string; the rest as for `sae_trainer_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_resume(
     checkpoint: *const c_char,
@@ -153,39 +158,33 @@ pub unsafe extern "C" fn sae_trainer_resume(
     threads: usize,
     trainer: *mut *mut SaeTrainer,
 ) -> SaeStatus {
-    guard(|| {
-        let build = || {
-            // SAFETY: the caller's duties.
-            let (path, SaeSamples(samples)) =
-                unsafe { (text("checkpoint", checkpoint)?, handle("samples", samples)?) };
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("trainer", trainer, || {
+            let path = text("checkpoint", checkpoint)?;
+            let SaeSamples(samples) = handle("samples", samples)?;
             let checkpoint = Checkpoint::load(path)?;
-            let settings = checkpoint.settings().clone();
-            let mut builder = Trainer::builder(settings).resume(checkpoint);
-            if threads > 0 {
-                builder = builder.threads(threads);
-            }
-            Ok(SaeTrainer::new(builder.build(samples)?))
-        };
-        // SAFETY: as above.
-        unsafe { hand_over("trainer", trainer, build) }
-    })
+            let builder = Trainer::builder(checkpoint.settings().clone()).resume(checkpoint);
+            SaeTrainer::new(builder, samples, threads)
+        })
+    }
 }
 
-/// Writes a checkpoint, and returns when it is on the disk. Until then a file of that name stays as
-/// it was.
+/// Writes a checkpoint, and returns when it is on the disk. The write is atomic: a file of that name
+/// is replaced at the end, or stays as it was.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library, `path` NULL or a string that ends in 0.
+/// `trainer` is NULL or a valid handle; `path` is NULL or a NUL-terminated string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_checkpoint(
     trainer: *mut SaeTrainer,
     path: *const c_char,
 ) -> SaeStatus {
     guard(|| {
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
             let path = text("path", path)?;
-            with(trainer, |AtWork { trainer, .. }| {
+            with(trainer, |State { trainer, .. }| {
                 let mut checkpoints = Checkpoints::new(path, 1, trainer)?;
                 checkpoints.save(trainer)?;
                 Ok(checkpoints.finish()?)
@@ -194,44 +193,41 @@ pub unsafe extern "C" fn sae_trainer_checkpoint(
     })
 }
 
-/// Frees a trainer, and ends its threads. NULL is none. One that is at work is left alone, and
-/// `sae_last_error` says so.
+/// Frees a trainer and ends its threads. NULL is ignored. One that is in use by another call is not
+/// freed, and `sae_last_error` says so.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library, and not used again unless it was left alone.
+/// `trainer` is NULL or a valid handle, and is not used again unless it was not freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_free(trainer: *mut SaeTrainer) {
-    // SAFETY: the caller's duty.
-    unsafe { take_back("trainer", trainer, |its| is_busy(&its.at_work) || is_busy(&its.running)) }
+    // SAFETY: the caller's obligation.
+    unsafe { free_handle("trainer", trainer, |its| is_busy(&its.state) || is_busy(&its.running)) }
 }
 
-/// One step on the next batch of the samples. `step` may be NULL.
+/// Does one step on the next batch of the samples. `step` may be NULL.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `step` is NULL or to room for one.
+/// `trainer` is NULL or a valid handle; `step` is NULL or points to memory for one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_step(
     trainer: *mut SaeTrainer,
     step: *mut SaeStep,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            with(trainer, |at_work| {
-                let report = at_work.trainer.step()?;
-                put_if_asked("step", step, at_work.told(report))
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        call(trainer, |state| {
+            let report = state.trainer.step()?;
+            write_optional("step", step, state.step(report))
+        })
+    }
 }
 
-/// One step on a batch of the caller's, `[rows, cols]` as for `sae_samples_from_f32`: as many
-/// samples as the setting `batch` says, of as many features as the network has inputs. `step` may
-/// be NULL.
+/// Does one step on a batch in the caller's memory, `[rows, cols]` as for `sae_samples_from_f32`:
+/// `rows` is the setting `batch`, `cols` the features. `step` may be NULL.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library, `data` NULL or to memory that has all these numbers;
-/// `step` is NULL or to room for one.
+/// `trainer` is NULL or a valid handle; `data` is NULL or points to memory with all these values;
+/// `step` is NULL or points to memory for one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_step_on(
     trainer: *mut SaeTrainer,
@@ -244,23 +240,23 @@ pub unsafe extern "C" fn sae_trainer_step_on(
 ) -> SaeStatus {
     guard(|| {
         let batch = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
-            with(trainer, |at_work| {
+            with(trainer, |state| {
                 let report =
-                    at_work.with_batch(batch, rows, |trainer, batch| trainer.step_on(batch))?;
-                put_if_asked("step", step, at_work.told(report))
+                    state.with_batch(batch, rows, |trainer, batch| trainer.step_on(batch))?;
+                write_optional("step", step, state.step(report))
             })
         }
     })
 }
 
-/// The objective's gradient on a batch of the caller's, given as for `sae_trainer_step_on`, laid
-/// out as the parameters (`sae_trainer_parameters`), the weight decay's part in it. Nothing is
-/// trained. `step` may be NULL.
+/// Computes the gradient of the objective, including weight decay, on a batch as for
+/// `sae_trainer_step_on`, in the layout of `sae_trainer_parameters`. Parameters do not change.
+/// `length` is `sae_trainer_parameter_count`; `step` may be NULL.
 ///
 /// # Safety
-/// As for `sae_trainer_step_on`; `gradient` is NULL or to room for `length` numbers.
+/// As for `sae_trainer_step_on`; `gradient` is NULL or points to memory for `length` values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_gradient_on(
     trainer: *mut SaeTrainer,
@@ -275,28 +271,26 @@ pub unsafe extern "C" fn sae_trainer_gradient_on(
 ) -> SaeStatus {
     guard(|| {
         let batch = Strided::new("data", data, (rows, cols), (row_stride, col_stride))?;
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
-            with(trainer, |at_work| {
-                check_room("gradient", length, at_work.trainer.autoencoder().parameters().len())?;
-                let mut filled = Ok(());
-                let report = at_work.with_batch(batch, rows, |trainer, batch| {
+            with(trainer, |state| {
+                check_length("gradient", length, state.trainer.autoencoder().parameters().len())?;
+                let (report, copied) = state.with_batch(batch, rows, |trainer, batch| {
                     let (report, values) = trainer.gradient_on(batch)?;
-                    filled = fill("gradient", values, gradient, length);
-                    Ok(report)
+                    Ok((report, copy("gradient", values, gradient, length)))
                 })?;
-                filled?;
-                put_if_asked("step", step, at_work.told(report))
+                copied?;
+                write_optional("step", step, state.step(report))
             })
         }
     })
 }
 
-/// One step of the optimizer with a gradient of the caller's, for example that of
-/// `sae_trainer_gradient_on` with another penalty's added to it.
+/// Does one step of the optimizer with a gradient from the caller, for example that of
+/// `sae_trainer_gradient_on` plus the gradient of another penalty.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library, `gradient` NULL or to `length` numbers.
+/// `trainer` is NULL or a valid handle; `gradient` is NULL or points to `length` values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_step_with(
     trainer: *mut SaeTrainer,
@@ -304,19 +298,19 @@ pub unsafe extern "C" fn sae_trainer_step_with(
     length: usize,
 ) -> SaeStatus {
     guard(|| {
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
-            let gradient = numbers("gradient", gradient, length)?;
-            with(trainer, |at_work| Ok(at_work.trainer.step_with(gradient)?))
+            let gradient = slice("gradient", gradient, length)?;
+            with(trainer, |state| Ok(state.trainer.step_with(gradient)?))
         }
     })
 }
 
-/// So many steps, or fewer if `after` (NULL for none) says to stop.
+/// Does `steps` steps, or fewer if the callback `after` ends the run. `after` may be NULL.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `after` keeps to what `SaeAfterStep` asks of it, also as
-/// to `user`.
+/// `trainer` is NULL or a valid handle; `after` does what `SaeAfterStep` requires, with the pointer
+/// `user`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_run(
     trainer: *mut SaeTrainer,
@@ -325,24 +319,23 @@ pub unsafe extern "C" fn sae_trainer_run(
     user: *mut c_void,
 ) -> SaeStatus {
     guard(|| {
-        // SAFETY: the caller's duty.
-        let SaeTrainer { at_work, running } = unsafe { handle("trainer", trainer) }?;
-        let _running = enter("trainer", running)?;
+        // SAFETY: the caller's obligation.
+        let SaeTrainer { state, running } = unsafe { handle("trainer", trainer) }?;
+        let _running = lock("trainer", running)?;
         for _ in 0..steps {
-            let done;
+            let step;
             {
-                let mut at_work = enter("trainer", at_work)?;
+                let mut state = lock("trainer", state)?;
                 let mut report = StepReport::default();
-                at_work.trainer.run(1, |_, its| {
+                state.trainer.run(1, |_, its| {
                     report = its;
                     ControlFlow::Continue(())
                 })?;
-                done = at_work.told(report);
+                step = state.step(report);
             }
-            // The trainer is free meanwhile, for the caller to look at.
-            // SAFETY: the caller's duty.
-            let stop = after.is_some_and(|after| unsafe { after(user, trainer, &done) } != 0);
-            if stop {
+            // The state is unlocked here, so that the callback can use the trainer.
+            // SAFETY: the caller's obligation.
+            if after.is_some_and(|after| unsafe { after(user, trainer, &step) } != 0) {
                 break;
             }
         }
@@ -350,21 +343,21 @@ pub unsafe extern "C" fn sae_trainer_run(
     })
 }
 
-/// Steps done; 0 if it is NULL or at work.
+/// The number of steps done; 0 if the trainer is NULL or in use.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library.
+/// `trainer` is NULL or a valid handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_steps(trainer: *const SaeTrainer) -> u64 {
-    // SAFETY: the caller's duty.
-    answer(0, || unsafe { with(trainer, |at_work| Ok(at_work.trainer.steps())) })
+    // SAFETY: the caller's obligation.
+    value_or(0, || unsafe { with(trainer, |state| Ok(state.trainer.steps())) })
 }
 
-/// The objective that a step's numbers make, the weight decay that of now.
+/// Computes the objective from the terms of a step, with the weight decay of the current weights.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `step` is NULL or to one, `objective` NULL or to room for
-/// a number.
+/// `trainer` is NULL or a valid handle; `step` is NULL or points to one; `objective` is NULL or
+/// points to memory for a value.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_objective(
     trainer: *const SaeTrainer,
@@ -372,105 +365,92 @@ pub unsafe extern "C" fn sae_trainer_objective(
     objective: *mut f64,
 ) -> SaeStatus {
     guard(|| {
-        // SAFETY: the caller's duties.
+        // SAFETY: the caller's obligations.
         unsafe {
             let step = handle("step", step)?;
             let mut report = StepReport::default();
             (report.loss, report.penalty) = (step.loss, step.penalty);
-            with(trainer, |at_work| put("objective", objective, at_work.trainer.objective(report)))
+            with(trainer, |state| write("objective", objective, state.trainer.objective(report)))
         }
     })
 }
 
-/// Hidden layers; 0 if it is NULL or at work.
+/// The number of hidden layers; 0 if the trainer is NULL or in use.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library.
+/// `trainer` is NULL or a valid handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_hidden_layers(trainer: *const SaeTrainer) -> usize {
-    // SAFETY: the caller's duty.
-    answer(0, || unsafe { with(trainer, |at_work| Ok(at_work.trainer.rho_hat().len())) })
+    // SAFETY: the caller's obligation.
+    unsafe { count(trainer, hidden_layers) }
 }
 
-/// Mean activation of every hidden layer over the last batch.
+/// Copies the mean activation of every hidden layer over the last batch. `length` is
+/// `sae_trainer_hidden_layers`.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `means` is NULL or to room for `length` numbers.
+/// `trainer` is NULL or a valid handle; `means` is NULL or points to memory for `length` values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_mean_activations(
     trainer: *const SaeTrainer,
     means: *mut f64,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            with(trainer, |at_work| {
-                let values: Vec<f64> = at_work.trainer.mean_activations().collect();
-                fill("means", &values, means, length)
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        call(trainer, |state| {
+            let values: Vec<f64> = state.trainer.mean_activations().collect();
+            copy("means", &values, means, length)
+        })
+    }
 }
 
-/// How many parameters there are; 0 if it is NULL or at work.
+/// The number of parameters; 0 if the trainer is NULL or in use.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library.
+/// `trainer` is NULL or a valid handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_parameter_count(trainer: *const SaeTrainer) -> usize {
-    let count = |at_work: &mut AtWork| Ok(at_work.trainer.autoencoder().parameters().len());
-    // SAFETY: the caller's duty.
-    answer(0, || unsafe { with(trainer, count) })
+    // SAFETY: the caller's obligation.
+    unsafe { count(trainer, |net| net.parameters().len()) }
 }
 
-/// All parameters: layer by layer the weights `[inputs, outputs]`, row by row, then the biases;
-/// behind them the logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k
-/// code.
+/// Copies all parameters: for each layer the weights `[inputs, outputs]`, row-major, and the biases;
+/// at the end the logarithms of the thresholds of a JumpReLU code, or the one threshold of a
+/// batch-top-k code. `length` is `sae_trainer_parameter_count`.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `parameters` is NULL or to room for `length` numbers.
+/// `trainer` is NULL or a valid handle; `parameters` is NULL or points to memory for `length`
+/// values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_parameters(
     trainer: *const SaeTrainer,
     parameters: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            with(trainer, |at_work| {
-                fill("parameters", at_work.trainer.autoencoder().parameters(), parameters, length)
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::parameters(trainer, parameters, length) }
 }
 
-/// All settings, as one line of JSON: to be freed by `sae_string_free`.
+/// All settings as one line of JSON. Free it with `sae_string_free`.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `json` is NULL or to room for a pointer.
+/// `trainer` is NULL or a valid handle; `json` is NULL or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_settings(
     trainer: *const SaeTrainer,
     json: *mut *mut c_char,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            put_text("json", json, || {
-                with(trainer, |at_work| Ok(at_work.trainer.autoencoder().settings().to_json()))
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::settings(trainer, json) }
 }
 
-/// The objective over samples, which count as one batch; and, unless `layers_length` is 0, how
-/// active each hidden layer is (`layers` has room for as many as there are).
+/// Evaluates the objective over samples, as one batch, and how active each hidden layer is.
+/// `layers_length` is the number of hidden layers, or 0 to skip `layers`, which may then be NULL.
 ///
 /// # Safety
-/// `trainer` and `samples` are NULL or of this library; `evaluation` is NULL or to room for one,
-/// `layers` NULL or to room for `layers_length`.
+/// `trainer` and `samples` are NULL or valid handles; `evaluation` is NULL or points to memory for
+/// one, `layers` is NULL or points to memory for `layers_length`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_evaluate(
     trainer: *mut SaeTrainer,
@@ -479,23 +459,16 @@ pub unsafe extern "C" fn sae_trainer_evaluate(
     layers: *mut SaeActivity,
     layers_length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(trainer, |AtWork { trainer, .. }| {
-                let hidden = trainer.rho_hat().len();
-                report(hidden, || trainer.evaluate(samples), evaluation, layers, layers_length)
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::evaluate(trainer, samples, evaluation, layers, layers_length) }
 }
 
-/// Codes of samples, `[samples, code]`, row by row; `length` is the room, in numbers.
+/// Computes the codes of samples, `[samples, code units]`, row-major. `length` is their number of
+/// values.
 ///
 /// # Safety
-/// `trainer` and `samples` are NULL or of this library; `codes` is NULL or to room for `length`
-/// numbers.
+/// `trainer` and `samples` are NULL or valid handles; `codes` is NULL or points to memory for
+/// `length` values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_encode(
     trainer: *mut SaeTrainer,
@@ -503,24 +476,16 @@ pub unsafe extern "C" fn sae_trainer_encode(
     codes: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(trainer, |AtWork { trainer, .. }| {
-                let units = trainer.autoencoder().settings().code_units();
-                check_room("codes", length, samples.len().saturating_mul(units))?;
-                fill("codes", &trainer.encode(samples)?, codes, length)
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::encode(trainer, samples, codes, length) }
 }
 
-/// Reconstructions of samples, `[samples, features]`, row by row; `length` is the room, in numbers.
+/// Computes the reconstructions of samples, `[samples, features]`, row-major. `length` is their
+/// number of values.
 ///
 /// # Safety
-/// `trainer` and `samples` are NULL or of this library; `reconstructions` is NULL or to room for
-/// `length` numbers.
+/// `trainer` and `samples` are NULL or valid handles; `reconstructions` is NULL or points to memory
+/// for `length` values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_reconstruct(
     trainer: *mut SaeTrainer,
@@ -528,64 +493,40 @@ pub unsafe extern "C" fn sae_trainer_reconstruct(
     reconstructions: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(trainer, |AtWork { trainer, .. }| {
-                let count = samples.len().saturating_mul(samples.features());
-                check_room("reconstructions", length, count)?;
-                fill(
-                    "reconstructions",
-                    &{
-                        let (engine, net) = trainer.parts();
-                        net.reconstruct(engine, samples)
-                    }?,
-                    reconstructions,
-                    length,
-                )
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::reconstruct(trainer, samples, reconstructions, length) }
 }
 
-/// Writes the network as it is now to a model file (safetensors). Until it is whole on the disk, a
-/// file of that name stays as it was.
+/// Writes the current network to a model file (safetensors). The write is atomic: a file of that
+/// name is replaced at the end, or stays as it was.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library, `path` NULL or a string that ends in 0.
+/// `trainer` is NULL or a valid handle; `path` is NULL or a NUL-terminated string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_save(
     trainer: *mut SaeTrainer,
     path: *const c_char,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            let path = text("path", path)?;
-            with(trainer, |at_work| Ok(at_work.trainer.autoencoder().save(path)?))
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe { network::save(trainer, path) }
 }
 
-/// A copy of the network as it is now, with threads of its own (0 for as many as there are cores).
+/// Copies the current network to an autoencoder with its own threads. `threads` is their number, at
+/// most the number of cores; 0 for the number of cores.
 ///
 /// # Safety
-/// `trainer` is NULL or of this library; `autoencoder` is NULL or to room for a pointer.
+/// `trainer` is NULL or a valid handle; `autoencoder` is NULL or points to memory for a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_trainer_autoencoder(
     trainer: *const SaeTrainer,
     threads: usize,
     autoencoder: *mut *mut SaeAutoencoder,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's duties.
-        unsafe {
-            hand_over("autoencoder", autoencoder, || {
-                with(trainer, |at_work| {
-                    SaeAutoencoder::new(at_work.trainer.autoencoder().clone(), threads)
-                })
-            })
-        }
-    })
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("autoencoder", autoencoder, || {
+            let net = with(trainer, |state| Ok(state.trainer.autoencoder().clone()))?;
+            SaeAutoencoder::new(net, threads)
+        })
+    }
 }

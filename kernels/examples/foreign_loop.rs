@@ -13,7 +13,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let steps: u64 = std::env::args().nth(1).map_or(Ok(300), |steps| steps.parse())?;
     let isa = Isa::from_environment()?;
     println!("instruction set {}", isa.name());
+    train(isa, steps, |step, loss| {
+        if step == 1 || step % (steps / 10).max(1) == 0 {
+            println!("step {step:5}  loss {loss:.6}");
+        }
+    });
+    Ok(())
+}
 
+/// Trains for `steps` steps and reports the number and the loss of each.
+fn train(isa: Isa, steps: u64, mut report: impl FnMut(u64, f64)) {
     // All memory is the caller's; the kernels allocate nothing and start no threads.
     let (floats, indices) = Scratch::LENGTHS;
     let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
@@ -44,9 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             loss += f64::from(error * error) / (SAMPLES * OUTPUTS) as f64;
             *d = 2.0 * error / (SAMPLES * OUTPUTS) as f32;
         }
-        if step == 1 || step % (steps / 10).max(1) == 0 {
-            println!("step {step:5}  loss {loss:.6}");
-        }
+        report(step, loss);
 
         // weights -= Adam of (x^T delta), block by block in cache; no gradient goes to memory.
         let update = Update {
@@ -60,5 +67,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         update.run(isa, &mut scratch);
     }
-    Ok(())
+}
+
+#[test]
+fn the_loss_falls() {
+    let mut losses = Vec::new();
+    train(Isa::detect(), 100, |step, loss| {
+        if step == 1 || step % 10 == 0 {
+            losses.push(loss);
+        }
+    });
+    assert!(losses.len() == 11 && losses[10] < 0.2 * losses[0], "{losses:?}");
+    assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
 }

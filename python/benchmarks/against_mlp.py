@@ -4,8 +4,9 @@
     against_mlp.py [FOLDER] [--epochs N] [--rounds N] [--threads N]
 
 Both train 784-300-30-300-784, sigmoids, Adam at 0.01, batch 60, without a sparsity penalty (`MLPRegressor` has none),
-in float32, in alternating rounds; medians are printed. FOLDER has MNIST's train-images-idx3-ubyte, packed or not; without
-one, digits are drawn. `MLPRegressor`'s output layer is linear; the one here is a sigmoid, which is more work.
+in float32, in alternating rounds, and the medians are printed. FOLDER contains MNIST's train-images-idx3-ubyte,
+gzip-compressed or not; without FOLDER, digits are generated. The output layer of `MLPRegressor` is linear; that of `sae`
+is a sigmoid, which is more work.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def images(folder):
         if (folder / name).exists():
             with opened(folder / name, "rb") as file:
                 return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
-    raise SystemExit(f"{folder}: no train-images-idx3-ubyte, packed or not")
+    raise SystemExit(f"{folder}: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz")
 
 
 def main():

@@ -1,4 +1,4 @@
-//! What Python gives as data: arrays, read where they lie, and the names of files.
+//! Data from Python: arrays, which are not copied, and paths of files.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -13,8 +13,8 @@ use sae::{
 
 use crate::failure;
 
-/// Data in a call's argument. While it is here, arrays are borrowed: code that asks NumPy's crate
-/// cannot write to them.
+/// Data as an argument of a call. Arrays are borrowed while it exists: code that uses the crate
+/// `numpy` cannot write to them.
 pub enum Data<'py> {
     Bytes(PyReadonlyArray2<'py, u8>),
     Values(PyReadonlyArray2<'py, f32>),
@@ -32,7 +32,7 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
             return Ok(Data::Values(array));
         }
         if object.cast::<PyUntypedArray>().is_ok() {
-            let problem = "an array [samples, features] of uint8 or float32 was expected";
+            let problem = "expected an array [samples, features] of uint8 or float32";
             return Err(PyTypeError::new_err(problem));
         }
         object.extract().map(Data::File)
@@ -40,68 +40,68 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
 }
 
 impl Data<'_> {
-    /// The samples, without a copy. Bytes are brought to [0, 1] and other numbers are taken as they
-    /// stand, unless a model was trained on data of another scaling.
+    /// The samples, without a copy. Bytes are scaled to [0, 1] and other values used as they are,
+    /// unless a model was trained on data with a fitted scaling, which is then used.
     pub fn samples(&self, model: Option<Scaling>) -> PyResult<Samples> {
-        let own = |usual| match model {
-            None | Some(Scaling::Byte | Scaling::AsIs) => usual,
+        let scaling = |default| match model {
+            None | Some(Scaling::Byte | Scaling::AsIs) => default,
             Some(fitted) => fitted,
         };
         match self {
             Data::Bytes(array) => {
                 let features = array.shape()[1];
-                Array::from_values::<u8>(Held::new(array)?, features)
-                    .map(|array| Samples::new(array, own(Scaling::Byte)))
+                Array::from_values::<u8>(Shared::new(array)?, features)
+                    .map(|array| Samples::new(array, scaling(Scaling::Byte)))
             }
             Data::Values(array) => {
                 let features = array.shape()[1];
-                Array::from_values::<f32>(Held::new(array)?, features)
-                    .map(|array| Samples::new(array, own(Scaling::AsIs)))
+                Array::from_values::<f32>(Shared::new(array)?, features)
+                    .map(|array| Samples::new(array, scaling(Scaling::AsIs)))
             }
             Data::File(path) => {
                 let file = Array::open(path).map_err(failure::of)?;
                 if let [count] = *file.dims() {
                     return Err(PyValueError::new_err(format!(
-                        "{}: {count} single numbers, labels perhaps; samples of several features \
-                         were expected",
+                        "{}: expected an array [samples, features], got {count} values of one \
+                         dimension, perhaps labels",
                         path.display()
                     )));
                 }
-                let usual = match file.element_type() {
+                let default = match file.element_type() {
                     ElementType::U8 => Scaling::Byte,
                     _ => Scaling::AsIs,
                 };
-                Ok(Samples::new(file, own(usual)))
+                Ok(Samples::new(file, scaling(default)))
             }
         }
         .map_err(failure::of)
     }
 }
 
-/// An array's numbers, and the reference that keeps them alive.
-struct Held<T> {
+/// The values of an array, and the reference that keeps them alive.
+struct Shared<T> {
     _array: Py<PyArray2<T>>,
     start: AtomicPtr<T>,
     length: usize,
 }
 
-impl<T: Element> Held<T> {
+impl<T: Element> Shared<T> {
     fn new(array: &PyReadonlyArray2<'_, T>) -> PyResult<Self> {
         if !array.is_c_contiguous() {
-            return Err(PyValueError::new_err("a C-ordered array was expected"));
+            return Err(PyValueError::new_err("expected a C-ordered array"));
         }
-        let numbers = array.as_slice()?;
-        let start = AtomicPtr::new(numbers.as_ptr().cast_mut());
-        Ok(Held { length: numbers.len(), start, _array: (**array).clone().unbind() })
+        let values = array.as_slice()?;
+        let start = AtomicPtr::new(values.as_ptr().cast_mut());
+        Ok(Shared { length: values.len(), start, _array: (**array).clone().unbind() })
     }
 }
 
-impl<T> AsRef<[T]> for Held<T> {
+impl<T> AsRef<[T]> for Shared<T> {
     fn as_ref(&self) -> &[T] {
-        // SAFETY: the place and the length are those of a slice of the array, which the reference
-        // keeps alive and in its place (NumPy resizes no array that others refer to). It lives no
-        // longer than the call that borrowed the array for reading; that Python code in another
-        // thread does not write to it meanwhile is asked of the caller, as by all of NumPy.
+        // SAFETY: pointer and length are those of a slice of the array, which the reference keeps
+        // alive and in place (NumPy does not resize an array that has other references). It lives
+        // no longer than the call that borrowed the array for reading; that Python code in another
+        // thread does not write to it meanwhile is the caller's obligation, as everywhere in NumPy.
         unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.length) }
     }
 }

@@ -1,5 +1,5 @@
-//! `sae._sae`: what `sae.SparseAutoencoder` is made of. Arguments are checked in Python for their
-//! types and here for their sense.
+//! `sae._sae`: the compiled part of the package. Types of arguments are checked in Python, values
+//! here.
 
 mod data;
 mod failure;
@@ -11,7 +11,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
-/// Drawn digits: images `[samples, 28, 28]` and labels.
+/// Generates digits: images `[samples, 28, 28]` and labels.
 #[pyfunction]
 #[allow(clippy::type_complexity)]
 fn draw_digits(
@@ -22,7 +22,7 @@ fn draw_digits(
     let side = sae::data::digits::SIDE;
     let pixels = samples.checked_mul(side * side);
     if pixels.is_none_or(|pixels| Vec::<u8>::new().try_reserve_exact(pixels).is_err()) {
-        return Err(PyMemoryError::new_err(format!("samples: {samples} images find no memory")));
+        return Err(PyMemoryError::new_err(format!("samples: out of memory for {samples} images")));
     }
     let threads = sae::compute::available_threads();
     let drawn = py.detach(|| sae::data::digits::draw(samples, seed, threads));
@@ -30,7 +30,7 @@ fn draw_digits(
     Ok((images, drawn.labels.into_pyarray(py)))
 }
 
-/// The library's settings: name, kind (flag, number, count, choice or list) and default of each.
+/// The table of settings: name, kind (flag, number, count, choice or list) and default of each.
 #[pyfunction]
 fn settings_fields() -> Vec<(&'static str, String, String)> {
     let fields = sae::Settings::fields().iter();

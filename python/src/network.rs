@@ -1,4 +1,4 @@
-//! A trained network, and what its training goes on from.
+//! A trained network, and the checkpoint that its training can be resumed from.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use sae::{
-    Autoencoder, Engine, Isa,
+    Autoencoder, Engine, Isa, Samples,
     analysis::Activity,
     compute::{ThreadPool, available_threads},
 };
@@ -17,26 +17,35 @@ use sae::{
 use crate::data::Data;
 use crate::failure;
 
-/// A network that does not change any more, and the checkpoint of its training, if that can go on.
+/// An immutable network, and the checkpoint of its training, if that can be resumed.
 #[pyclass(frozen, module = "sae._sae")]
 pub struct Network {
     pub net: Autoencoder,
     pub training: Option<Vec<u8>>,
 }
 
-/// So many threads, or as many as there are cores.
+/// A pool of this number of threads; `None` is the number of cores.
 pub fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
     match threads {
-        Some(0) => Err(PyValueError::new_err("threads: 0 threads; at least 1 was expected")),
+        Some(0) => Err(PyValueError::new_err("threads: expected at least 1, got 0")),
         threads => Ok(ThreadPool::new(threads.unwrap_or_else(available_threads))),
     }
 }
 
+/// The instruction set that the environment variable `SAE_ISA` names, or the fastest.
 pub fn isa() -> PyResult<Isa> {
     Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
 }
 
 type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
+
+impl Network {
+    /// The samples with the scaling of the network, and an engine for them.
+    fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
+        let samples = data.samples(Some(self.net.scaling()))?;
+        Ok((samples, Engine::new(isa()?, pool(threads)?)))
+    }
+}
 
 #[pymethods]
 impl Network {
@@ -56,7 +65,7 @@ impl Network {
         py.detach(|| self.net.save(path)).map_err(failure::of)
     }
 
-    /// What a model file has.
+    /// The content of a model file.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.net.to_bytes().map_err(failure::of)?))
     }
@@ -81,7 +90,7 @@ impl Network {
         self.net.settings().code_units()
     }
 
-    /// Of each layer: weights `[inputs, outputs]` and biases, copied.
+    /// Copies of the weights `[inputs, outputs]` and biases of each layer.
     #[getter]
     fn layers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Layer<'py>>> {
         let layers = self.net.layers().into_iter().enumerate();
@@ -94,7 +103,7 @@ impl Network {
             .collect()
     }
 
-    /// The first samples `[count, features]`, as the network sees them.
+    /// The first samples `[count, features]`, with the scaling of the network.
     fn first<'py>(
         &self,
         py: Python<'py>,
@@ -110,15 +119,14 @@ impl Network {
         rows.into_pyarray(py).reshape([count, samples.features()])
     }
 
-    /// Codes `[samples, code]`.
+    /// Codes `[samples, code units]`.
     fn encode<'py>(
         &self,
         py: Python<'py>,
         data: Data<'py>,
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let (samples, mut engine) = self.prepare(&data, threads)?;
         let codes = py.detach(|| self.net.encode(&mut engine, &samples)).map_err(failure::of)?;
         codes.into_pyarray(py).reshape([samples.len(), self.code_units()])
     }
@@ -130,13 +138,12 @@ impl Network {
         data: Data<'py>,
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let (samples, mut engine) = self.prepare(&data, threads)?;
         let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
         done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), samples.features()])
     }
 
-    /// Reconstructions `[samples, features]` from codes `[samples, code]`.
+    /// Reconstructions `[samples, features]` from codes `[samples, code units]`.
     fn decode<'py>(
         &self,
         py: Python<'py>,
@@ -144,7 +151,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         if codes.shape()[1] != self.code_units() || !codes.is_c_contiguous() {
-            let problem = format!("C-ordered codes of {} numbers were expected", self.code_units());
+            let problem = format!("expected C-ordered codes [samples, {}]", self.code_units());
             return Err(PyValueError::new_err(problem));
         }
         let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
@@ -153,15 +160,14 @@ impl Network {
         done.into_pyarray(py).reshape([rows, self.net.settings().layers[0]])
     }
 
-    /// The library's evaluation, field by field.
+    /// The fields of an `Evaluation`.
     fn evaluate<'py>(
         &self,
         py: Python<'py>,
         data: Data<'py>,
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let samples = data.samples(Some(self.net.scaling()))?;
-        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let (samples, mut engine) = self.prepare(&data, threads)?;
         let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
         let all = PyDict::new(py);
         for (name, value) in [
@@ -183,7 +189,7 @@ impl Network {
     }
 }
 
-/// How active a hidden layer is.
+/// The fields of an `Activity`, and the mean activations of the units.
 fn layer<'py>(
     py: Python<'py>,
     units: Vec<f32>,

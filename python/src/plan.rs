@@ -1,4 +1,4 @@
-//! What is asked of a training, as Python gives it.
+//! The arguments of a training.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -7,33 +7,35 @@ use sae::{Error, Samples, Settings};
 use crate::data::Data;
 use crate::failure;
 
-/// All but the data. Python has checked that these are numbers, and in their range.
+/// The arguments of a training, except for the data. Python has checked their types.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Plan {
-    /// Hidden layers' sizes, with or without the ends.
+    /// Sizes of the hidden layers, with or without input and output.
     pub layers: Vec<usize>,
-    /// Other settings: field and text.
+    /// The other settings: name and text.
     pub options: Vec<(String, String)>,
-    /// Those from now.
+    /// Steps to do.
     pub steps: u64,
-    /// As many as it takes to see all the data, instead.
+    /// Whether to do one pass over the data instead of `steps` steps.
     pub one_pass: bool,
-    /// Steps in which each layer is trained by itself before.
+    /// Steps of greedy pretraining per layer; 0 for none.
     pub pretrain: u64,
-    /// Steps from one revival of dead units to the next; 0 for none.
+    /// Steps between revivals of dead units; 0 for none.
     pub revive: u64,
-    /// Evaluations that may be no better than the best; 0 for any number.
+    /// Evaluations without improvement after which the training ends; 0 for no early stopping.
     pub patience: u64,
-    /// Steps from one of these to the next.
+    /// Steps between evaluations.
     pub evaluate_every: u64,
+    /// Samples to hold out; `None` for a seventh.
     pub holdout: Option<Holdout>,
+    /// Threads; `None` for the number of cores.
     pub threads: Option<usize>,
-    /// Steps from one report to the next, at most.
+    /// Steps between reports.
     pub report_every: u64,
 }
 
-/// How many samples, the last ones, are held out.
+/// The number or share of samples, the last ones, to hold out.
 #[derive(FromPyObject)]
 pub enum Holdout {
     Count(usize),
@@ -41,8 +43,8 @@ pub enum Holdout {
 }
 
 impl Holdout {
-    /// Of so many; a seventh, as the command, where nothing is said.
-    fn of(chosen: Option<&Self>, samples: usize) -> PyResult<usize> {
+    /// The number to hold out of `samples`; a seventh, as in the command, by default.
+    fn count(chosen: Option<&Self>, samples: usize) -> PyResult<usize> {
         match chosen {
             None => Ok(samples / 7),
             Some(&Holdout::Count(count)) => Ok(count),
@@ -51,7 +53,7 @@ impl Holdout {
             }
             Some(Holdout::Share(share)) => {
                 let problem = format!(
-                    "holdout: {share:?}; a number of samples or a share between 0 and 1 was expected"
+                    "holdout: expected a number of samples or a share between 0 and 1, got {share:?}"
                 );
                 Err(PyValueError::new_err(problem))
             }
@@ -60,8 +62,8 @@ impl Holdout {
 }
 
 impl Plan {
-    /// What is trained on, and what is evaluated on the way, if anything is.
-    pub fn parts(
+    /// The samples to train on, and the held-out samples to evaluate on, if any.
+    pub fn split(
         &self,
         samples: Samples,
         validation: Option<Data<'_>>,
@@ -72,7 +74,7 @@ impl Plan {
                 (samples, validation)
             }
             None if self.patience == 0 => return Ok((samples, None)),
-            None => match Holdout::of(self.holdout.as_ref(), samples.len())? {
+            None => match Holdout::count(self.holdout.as_ref(), samples.len())? {
                 0 => (samples.clone(), samples),
                 held_out => {
                     let kept = samples.len().saturating_sub(held_out);
@@ -82,25 +84,25 @@ impl Plan {
         };
         let (here, there) = (train.features(), validation.features());
         if here != there {
-            let problem = format!("X has {here} features a sample and X_val {there}");
+            let problem = format!("X_val: expected {here} features, as in X, got {there}");
             return Err(PyValueError::new_err(problem));
         }
         let (every, steps) = (self.evaluate_every, self.steps);
         if every == 0 || every > steps {
             let problem = format!(
-                "evaluate_every: {every}; the training has {steps} steps, so 1 to {steps} was \
-                 expected"
+                "evaluate_every: expected 1 to {steps}, the steps of the training, got {every}"
             );
             return Err(PyValueError::new_err(problem));
         }
         Ok((train, Some(validation)))
     }
 
+    /// `patience` in the type of the library.
     pub fn patience(&self) -> u32 {
         u32::try_from(self.patience).unwrap_or(u32::MAX)
     }
 
-    /// The settings, by the rules of `sae train`.
+    /// The settings, with the defaults of `sae train` for these samples.
     pub fn settings(&self, samples: &Samples) -> PyResult<Settings> {
         let (features, mut layers) = (samples.features(), self.layers.clone());
         let has_ends = layers.len() > 2 && layers.first() == layers.last();
@@ -112,7 +114,7 @@ impl Plan {
         let mut options = self.options.clone();
         options.push(("layers".to_owned(), sizes.join(",")));
         Settings::with_options(None, &options, samples, self.steps).map_err(|error| match error {
-            // Parameters of other names.
+            // Two parameters have other names in Python.
             Error::Setting { field: "lambda", problem } => {
                 PyValueError::new_err(format!("lambda_: {problem}"))
             }

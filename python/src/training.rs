@@ -1,4 +1,4 @@
-//! Training, without the lock of the interpreter, that Ctrl-C ends.
+//! Training, without holding the interpreter's lock, until Ctrl-C.
 
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use crate::failure;
 use crate::network::{Network, isa, pool};
 use crate::plan::Plan;
 
-/// Longest time from one look at signals to the next, but for one step.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Maximum time between checks for signals, if a step takes no longer.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A trainer that begins, or goes on from a network's training, or from its weights alone.
+/// A new trainer, or one that resumes the training of a network, or starts with its weights.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
     let (isa, pool) = (isa()?, pool(plan.threads)?);
     let builder =
@@ -27,8 +27,8 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
     };
     if samples.scaling() != net.scaling() {
         return Err(PyValueError::new_err(
-            "the training began with uint8 and goes on with other numbers, or the other way round; \
-             data of the same kind was expected",
+            "expected data of the same kind as before: the training began with uint8 and now got \
+             other values, or the other way round",
         ));
     }
     match training {
@@ -46,7 +46,7 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
     .map_err(failure::of)
 }
 
-/// Each layer by itself. Returns what ended it early.
+/// Pretrains each layer by itself. Returns the exception that ended it early, if any.
 fn pretrain(
     trainer: &mut Trainer,
     samples: &Samples,
@@ -55,24 +55,25 @@ fn pretrain(
 ) -> PyResult<Option<PyErr>> {
     let (py, report) = (report.py(), report.clone().unbind());
     let stopped = Mutex::new(None);
-    let note = |result: PyResult<()>| {
+    let unless_stopped = |result: PyResult<()>| {
         let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         *stopped = stopped.take().or(result.err());
         if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let mut looked = Instant::now();
+    let mut checked = Instant::now();
     let each = |_: &mut Trainer, _: StepReport| {
-        if looked.elapsed() < PATIENCE {
-            return note(Ok(()));
+        if checked.elapsed() < SIGNAL_INTERVAL {
+            return unless_stopped(Ok(()));
         }
-        looked = Instant::now();
-        note(Python::attach(|py| py.check_signals()))
+        checked = Instant::now();
+        unless_stopped(Python::attach(|py| py.check_signals()))
     };
     let after = |layer: usize, shallow: &mut Trainer, inputs: &Samples| {
         let loss = shallow.evaluate(inputs)?.loss;
-        let told = Python::attach(|py| report.call_method1(py, "pretrained", (layer + 1, loss)));
-        // If it failed, the next layer's first step ends it.
-        let _ = note(told.map(drop));
+        let reported =
+            Python::attach(|py| report.call_method1(py, "pretrained", (layer + 1, loss)));
+        // After an exception the first step of the next layer ends the pretraining.
+        let _ = unless_stopped(reported.map(drop));
         Ok(())
     };
     let done = py.detach(|| trainer.pretrain(samples, steps, each, after));
@@ -80,20 +81,20 @@ fn pretrain(
     Ok(stopped.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What Python is told of a step.
+/// What to report to Python after a step.
 #[derive(Default)]
-struct Told {
-    /// The batch's objective, and the mean activations of the hidden layers.
+struct Event {
+    /// The objective of the batch, and the mean activations of the hidden layers.
     batch: Option<(f64, Vec<f64>)>,
-    /// The objective on what was held out.
+    /// The objective on the held-out samples.
     validation: Option<f64>,
-    /// Whether it was no better for too long.
+    /// Whether early stopping ends the training.
     is_last: bool,
 }
 
-impl Told {
-    /// Tells it. Whether to stop.
-    fn tell(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
+impl Event {
+    /// Reports it; returns whether the training ends.
+    fn send(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
         let mut stop = self.is_last;
         if let Some((objective, mean_activations)) = self.batch {
             stop |= report.call1((step, objective, mean_activations))?.is_truthy()?;
@@ -105,20 +106,20 @@ impl Told {
     }
 }
 
-/// What is done now and then between steps, in the order of `sae train`.
-struct Watch<'a> {
+/// What is done between steps, in the order of `sae train`.
+struct Monitor<'a> {
     plan: &'a Plan,
     train: &'a Samples,
     validation: Option<&'a Samples>,
     end: u64,
 }
 
-impl Watch<'_> {
-    fn after(&mut self, trainer: &mut Trainer, report: StepReport) -> sae::Result<Told> {
+impl Monitor<'_> {
+    fn after(&mut self, trainer: &mut Trainer, report: StepReport) -> sae::Result<Event> {
         let (step, plan) = (trainer.steps(), self.plan);
-        let mut told = Told::default();
+        let mut event = Event::default();
         if step.is_multiple_of(plan.report_every) || step == self.end {
-            told.batch = Some((trainer.objective(report), trainer.mean_activations().collect()));
+            event.batch = Some((trainer.objective(report), trainer.mean_activations().collect()));
         }
         if plan.revive > 0 && step.is_multiple_of(plan.revive) && step < self.end {
             trainer.revive(self.train)?;
@@ -127,19 +128,20 @@ impl Watch<'_> {
             && step.is_multiple_of(plan.evaluate_every)
         {
             let objective = trainer.evaluate(validation)?.objective;
-            told.validation = Some(objective);
-            told.is_last = trainer.observe(objective);
+            event.validation = Some(objective);
+            event.is_last = trainer.observe(objective);
         }
-        Ok(told)
+        Ok(event)
     }
 }
 
-/// Trains; returns the network, the steps done, the step of the best network if that was kept, and
-/// what ended the training early: an exception of `report` or of a signal's handler.
+/// Trains. Returns the network, the steps done, the step of the best network if early stopping
+/// restored one, and the exception that ended the training early: from `report` or a signal handler.
 ///
-/// Of every `report_every` steps, and of the last, `report(step, objective, mean_activations)` is
-/// told, and ends the training if it returns true; `report.validated(step, objective)` of what was
-/// held out, or is `validation`; `report.pretrained(layer, loss)` of layers trained by themselves.
+/// Every `report_every` steps, and after the last, it calls `report(step, objective,
+/// mean_activations)`, and ends if that returns true. It calls `report.validated(step, objective)`
+/// after each evaluation on held-out samples (`validation`, or those that the plan holds out), and
+/// `report.pretrained(layer, loss)` after the pretraining of each layer.
 #[pyfunction]
 pub fn train<'py>(
     py: Python<'py>,
@@ -150,7 +152,7 @@ pub fn train<'py>(
     report: Bound<'py, PyAny>,
 ) -> PyResult<(Network, u64, Option<u64>, Option<PyErr>)> {
     let samples = data.samples(previous.map(|network| network.net.scaling()))?;
-    let (train, validation) = plan.parts(samples, validation)?;
+    let (train, validation) = plan.split(samples, validation)?;
     let mut trainer = trainer(&train, &plan, previous)?;
     let batch = trainer.autoencoder().settings().batch;
     let steps = if plan.one_pass { train.len().div_ceil(batch) as u64 } else { plan.steps };
@@ -158,28 +160,28 @@ pub fn train<'py>(
     if plan.pretrain > 0 && previous.is_none() {
         stopped = pretrain(&mut trainer, &train, plan.pretrain, &report)?;
     }
-    let mut watch = Watch {
+    let mut monitor = Monitor {
         train: &train,
         validation: validation.as_ref(),
         end: trainer.steps().saturating_add(steps),
         plan: &plan,
     };
-    while trainer.steps() < watch.end && stopped.is_none() {
+    while trainer.steps() < monitor.end && stopped.is_none() {
         let start = Instant::now();
-        let mut told = Ok(Told::default());
-        let left = watch.end - trainer.steps();
+        let mut event = Ok(Event::default());
+        let left = monitor.end - trainer.steps();
         py.detach(|| {
             trainer.run(left, |trainer, report| {
-                told = watch.after(trainer, report);
-                let is_quiet = matches!(&told, Ok(Told { batch: None, validation: None, .. }));
-                if is_quiet && start.elapsed() < PATIENCE {
+                event = monitor.after(trainer, report);
+                let is_empty = matches!(&event, Ok(Event { batch: None, validation: None, .. }));
+                if is_empty && start.elapsed() < SIGNAL_INTERVAL {
                     return ControlFlow::Continue(());
                 }
                 ControlFlow::Break(())
             })
         })
         .map_err(failure::of)?;
-        match told.map_err(failure::of)?.tell(trainer.steps(), &report) {
+        match event.map_err(failure::of)?.send(trainer.steps(), &report) {
             Ok(false) => {}
             Ok(true) => break,
             Err(error) => stopped = Some(error),
@@ -191,7 +193,7 @@ pub fn train<'py>(
     Ok((network(trainer)?, done, best, stopped))
 }
 
-/// What is kept of a training.
+/// The network of a trainer, with a checkpoint of the training.
 fn network(mut trainer: Trainer) -> PyResult<Network> {
     let training = match trainer.autoencoder().settings().optimizer {
         Optimizer::Lbfgs { .. } => None,

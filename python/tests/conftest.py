@@ -14,14 +14,14 @@ matplotlib.use("Agg")
 
 @pytest.fixture(scope="session")
 def digits():
-    """Drawn digits as bytes [400, 784], and what they show."""
+    """Generated digits as bytes [400, 784], and their labels."""
     images, labels = sae.draw_digits(400, seed=3)
     return images.reshape(400, -1), labels
 
 
 @pytest.fixture
 def small():
-    """Floats that a sigmoid does not reach."""
+    """Floats beyond the range of a sigmoid."""
     return np.random.RandomState(0).normal(size=(60, 6)).astype(np.float32)
 
 
@@ -40,10 +40,10 @@ def write_idx(tmp_path):
 
 @pytest.fixture(scope="session")
 def command():
-    """Runs the command `sae`, whose path is in the environment variable SAE."""
+    """Run the command `sae`, whose path is in the environment variable SAE."""
     program = os.environ.get("SAE")
     if not program or not Path(program).exists():
-        pytest.skip("SAE names no command to hold the weights against")
+        pytest.skip("the environment variable SAE has no path of the command to compare with")
 
     def run(*arguments):
         done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Pictures, what a notebook shows, and the examples of the docs."""
+"""Plots, the HTML for notebooks, and the examples of the documentation."""
 
 import base64
 import doctest
@@ -40,16 +40,16 @@ def test_features_are_the_weights(fitted):
     unit = fitted.coefs_[0][:, 4].reshape(28, 28)
     assert np.allclose(picture[30:58, 30:58], unit / abs(unit).max())
     assert fitted.plot_features(shape=(16, 49)).images[0].get_array().shape == (4 * 17 + 1, 251)
-    with pytest.raises(ValueError, match="shape 7 x 7 is not that of 784 features"):
+    with pytest.raises(ValueError, match="shape: expected the rows and columns of 784 features, got 7 x 7"):
         fitted.plot_features(shape=(7, 7))
-    with pytest.raises(TypeError, match=r"shape: 28; \(rows, columns\) was expected"):
+    with pytest.raises(TypeError, match=r"shape: expected \(rows, columns\), got 28"):
         fitted.plot_features(shape=28)
-    with pytest.raises(ValueError, match="count: 0; at least 1"):
+    with pytest.raises(ValueError, match="count: expected at least 1, got 0"):
         fitted.plot_features(0)
 
 
-def test_a_picture_of_no_sample_is_refused(fitted, digits):
-    with pytest.raises(ValueError, match="count: 0; at least 1"):
+def test_a_plot_of_no_sample_is_refused(fitted, digits):
+    with pytest.raises(ValueError, match="count: expected at least 1, got 0"):
         fitted.plot_reconstructions(digits[0], 0)
 
 
@@ -62,8 +62,8 @@ def test_reconstructions_are_below_their_samples(fitted, digits, write_idx):
         picture = np.asarray(ax.images[0].get_array())
         assert picture.shape == (2 * 29 + 1, 3 * 29 + 1)
         assert np.allclose(picture[1:29, 30:58], X[1].reshape(28, 28) / 255)
-        again = fitted.reconstruct(X[1:2]).reshape(28, 28)
-        assert np.allclose(picture[30:58, 30:58], again, atol=1e-6)
+        reconstructed = fitted.reconstruct(X[1:2]).reshape(28, 28)
+        assert np.allclose(picture[30:58, 30:58], reconstructed, atol=1e-6)
 
 
 def test_history_and_activations(fitted, digits):
@@ -84,11 +84,11 @@ def test_a_loaded_model_has_no_history(fitted, tmp_path):
     assert "objective" not in loaded._repr_html_()
 
 
-def test_what_a_notebook_shows(fitted):
+def test_html_for_notebooks(fitted):
     fresh = SparseAutoencoder()._repr_html_()
     assert "SparseAutoencoder" in fresh and "sae-figures" not in fresh
     shown = fitted._repr_html_()
-    # What Jupyter asks first.
+    # Jupyter uses this first.
     assert "sae-figures" in fitted._repr_mimebundle_()["text/html"]
     assert "784-20-5-20-784" in shown
     assert f"{fitted.history_['objective'][-1]:.6g}" in shown
@@ -101,35 +101,35 @@ def test_what_a_notebook_shows(fitted):
 def test_without_matplotlib_and_without_squares(fitted, small, monkeypatch):
     odd = SparseAutoencoder((3,), steps=5).fit(small)
     assert "<img" not in odd._repr_html_() and "6-3-6" in odd._repr_html_()
-    with pytest.raises(ValueError, match="6 features are no square image"):
+    with pytest.raises(ValueError, match="shape: expected .*, because 6 features are not a square image"):
         odd.plot_features()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.image", None)
     shown = fitted._repr_html_()
     assert "<img" not in shown and "784-20-5-20-784" in shown
-    with pytest.raises(ImportError, match="pictures need matplotlib"):
+    with pytest.raises(ImportError, match="plots require matplotlib"):
         fitted.plot_features()
 
 
-def test_drawn_digits():
+def test_generated_digits():
     images, labels = sae.draw_digits(20, seed=5)
     assert images.shape == (20, 28, 28) and images.dtype == np.uint8 and images.any()
     assert set(labels) <= set(range(10))
     assert np.array_equal(images[:10], sae.draw_digits(10, seed=5)[0])
     for many in [10**15, 10**18]:
-        with pytest.raises(MemoryError, match=f"samples: {many} images find no memory"):
+        with pytest.raises(MemoryError, match=f"samples: out of memory for {many} images"):
             sae.draw_digits(many)
-    with pytest.raises(ValueError, match="samples: -1"):
+    with pytest.raises(ValueError, match="samples: expected a whole number from 0 to .*, got -1"):
         sae.draw_digits(-1)
 
 
-def test_the_docstrings_examples():
+def test_examples_in_docstrings():
     for module in [sae._estimator, sae._digits]:
         done = doctest.testmod(module)
         assert done.failed == 0 and done.attempted > 3
 
 
-def test_the_page_s_examples(tmp_path, monkeypatch, capsys):
+def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "python.md"
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)

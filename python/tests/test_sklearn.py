@@ -1,6 +1,7 @@
-"""scikit-learn's manners."""
+"""The scikit-learn API."""
 
 import inspect
+import json
 
 import numpy as np
 import pandas as pd
@@ -44,16 +45,28 @@ def test_defaults_are_those_of_the_command(write_idx, command, tmp_path):
 
 
 def test_parameters_are_the_table_of_settings():
-    """Each setting has its parameter, with the library's default."""
-    parameters = inspect.signature(SparseAutoencoder).parameters
-    for field, kind, default in _sae.settings_fields():
-        name = {"lambda": "lambda_", "seed": "random_state"}.get(field, field)
-        value = parameters[name].default
-        if kind == "number":
-            assert value == float(default), name
-        elif value is not None and name != "layers":
-            assert _settings.text(name, value) == default, name
+    """Each setting of the library's table is a parameter with the same default, and vice versa."""
+    parameters = {
+        name: parameter.default
+        for name, parameter in inspect.signature(SparseAutoencoder).parameters.items()
+    }
+    for name in parameters:
         assert f"    {name} : " in SparseAutoencoder.__doc__
+    for field, kind, default in _sae.settings_fields():
+        value = parameters.pop(_settings.NAMES.get(field, field))
+        if field == "layers":
+            assert list(value) == json.loads(f"[{default}]")[1:-1]
+        elif value is None:
+            # The library's default: "none", or one that depends on the data or the seed.
+            assert default == "none" or field in {"output_activation", "batch", "seed"}, field
+        elif kind == "number":
+            assert value == float(default), field
+        else:
+            assert _settings.text(field, value) == default, field
+    assert set(parameters) == {
+        *("steps", "pretrain", "revive", "patience", "evaluate_every", "holdout"),
+        *("threads", "verbose", "callback", "initialisation"),
+    }
 
 
 def test_the_old_spelling_of_initialization(small):
@@ -73,7 +86,7 @@ def test_pipeline_and_grid_search(digits):
     }
     search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2, error_score="raise")
     search.fit(X[:300], labels[:300])
-    # One unit cannot tell ten digits from each other.
+    # One unit cannot distinguish ten digits.
     assert search.best_params_["sparseautoencoder__layers"] == (40,)
     assert search.score(X[300:], labels[300:]) > 0.5
 

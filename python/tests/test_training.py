@@ -1,4 +1,4 @@
-"""Training: the command's bits, data without a copy, one pass after another, and its end."""
+"""Training: the same bits as the command, data without copies, partial fits, and interruption."""
 
 import os
 import pickle
@@ -22,7 +22,7 @@ def model(**params):
 
 
 def same(one, other):
-    """Whether two have the same weights, bit for bit."""
+    """Whether two models have the same weights, bit for bit."""
     return one._network.to_bytes() == other._network.to_bytes()
 
 
@@ -37,7 +37,7 @@ CASES = [
     ),
     ({"layers": (784, 20, 5, 20, 784)}, ""),
     (
-        # So fast that there are dead units at the last step, too.
+        # A learning rate so high that there are dead units at the last step, too.
         {"layers": [16], "code": "top-k:1", **RELU, "learning_rate": 0.3, "revive": 10},
         "--layers 784,16,784 --code top-k:1 --activation relu --beta 0 --init he --lr 0.3 "
         "--revive 10",
@@ -79,15 +79,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("params", "words"), CASES)
-def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, words):
+@pytest.mark.parametrize(("params", "options"), CASES)
+def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, options):
     X, _ = digits
     data = write_idx(X.reshape(-1, 28, 28))
     theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.safetensors"
-    layers = [] if "--layers" in words else ["--layers", "784,20,5,20,784"]
+    layers = [] if "--layers" in options else ["--layers", "784,20,5,20,784"]
     command(
         *["train", "--images", data, "--holdout", 0, "--seed", 4, "--steps", STEPS, "--quiet"],
-        *["--out", theirs, *layers, *words.split()],
+        *["--out", theirs, *layers, *options.split()],
     )
     for source in [X, data, str(data)]:
         for threads in [1, None]:
@@ -107,7 +107,7 @@ def test_model_files_of_the_command(digits, command, write_idx, tmp_path):
     assert (loaded.layers, loaded.code, loaded.random_state) == ((9,), "top-k:4", 9)
     command("encode", path, "--images", data, "--out", tmp_path / "codes.npy")
     codes = np.load(tmp_path / "codes.npy")
-    # The model's own scaling, for the same numbers of any type.
+    # The scaling of the model, for the same values of any type.
     for source in [data, X, X.astype(np.float32)]:
         assert np.array_equal(loaded.transform(source), codes)
 
@@ -144,7 +144,7 @@ def test_partial_fits_are_one_training(small):
     assert parts.n_iter_ == whole.n_iter_ == 18
     assert same(parts, whole)
     assert list(parts.history_["step"]) == [6, 12, 18]
-    # Through a pickle, and after a fit, with what the optimizer remembers.
+    # From a pickle, and after a fit, with the state of the optimizer.
     begun = pickle.loads(pickle.dumps(model(batch=10, steps=6).fit(small)))
     assert same(deepcopy(begun.partial_fit(small)).partial_fit(small), whole)
 
@@ -157,9 +157,9 @@ def test_partial_fit_takes_other_data(small):
     assert trained._network.to_bytes() != before
     with pytest.raises(ValueError, match="X has 5 features, but SparseAutoencoder is expecting 6"):
         trained.partial_fit(small[:, :5])
-    with pytest.raises(ValueError, match="began with uint8 and goes on with other"):
+    with pytest.raises(ValueError, match="data of the same kind as before: the training began with uint8"):
         trained.partial_fit(np.ones((10, 6), np.uint8))
-    with pytest.raises(ValueError, match="L-BFGS takes all samples at once"):
+    with pytest.raises(ValueError, match="L-BFGS requires all samples at once"):
         model(optimizer="l-bfgs").partial_fit(small)
     with pytest.raises(ValueError, match="L-BFGS works on all"):
         model(optimizer="l-bfgs").fit(small).set_params(optimizer="adam").partial_fit(small[:9])
@@ -176,14 +176,14 @@ def test_partial_fit_after_load(small, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_arrays_are_read_where_they_lie(dtype):
+def test_arrays_are_not_copied(dtype):
     X = np.zeros((100, 6), dtype)
 
     def ones(*_):
         X[:] = 1
 
     untouched = model().fit(np.zeros((100, 6), dtype))
-    # A copy would not see what is written during the training.
+    # A copy would not change during the training.
     assert not same(model(callback=ones).fit(X), untouched)
     X[:] = 0
     assert same(model(callback=lambda *_: None).fit(X), untouched)
@@ -223,7 +223,7 @@ def test_files(digits, write_idx, tmp_path):
         model().fit(tmp_path / "none")
     assert problem.value.filename == str(tmp_path / "none")
     assert "os error" not in str(problem.value)
-    with pytest.raises(ValueError, match="labels perhaps"):
+    with pytest.raises(ValueError, match="of one dimension, perhaps labels"):
         model().fit(write_idx(X[:, 0].copy()))
     (tmp_path / "text").write_text("no data")
     with pytest.raises(ValueError, match="begins with 00 00"):
@@ -235,12 +235,12 @@ def test_files(digits, write_idx, tmp_path):
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"layers": (3, 2)}, "layers: 2 sizes; an odd number"),
-        ({"layers": (-3,)}, "layers: -3; a number of 0 or more"),
-        ({"layers": (2**70,)}, "layers: 11805"),
-        ({"steps": -1}, "steps: -1"),
-        ({"revive": -1}, "revive: -1"),
-        ({"pretrain": -1}, "pretrain: -1"),
+        ({"layers": (3, 2)}, "layers: expected an odd number of sizes .*, got 2"),
+        ({"layers": (-3,)}, "layers: expected a whole number from 0 to .*, got -3"),
+        ({"layers": (2**70,)}, r"layers: expected a whole number from 0 to 2\*\*63 - 1, got 11805"),
+        ({"steps": -1}, "steps: expected .*, got -1"),
+        ({"revive": -1}, "revive: expected .*, got -1"),
+        ({"pretrain": -1}, "pretrain: expected .*, got -1"),
         ({"warm_up": 2.5}, "^warm_up: expected a whole number, got '2.5'"),
         ({"initialization": "glorot"}, "^initialization: expected truncated-normal, .*, got 'glorot'"),
         ({"penalties": ["x"]}, "^penalties: expected none or a comma-separated list of LAYER.*, got 'x'"),
@@ -258,7 +258,7 @@ def test_files(digits, write_idx, tmp_path):
         ({"learning_rate": float("nan")}, "learning_rate"),
     ],
 )
-def test_parameters_that_make_no_sense(small, params, sentence):
+def test_invalid_parameters(small, params, sentence):
     with pytest.raises(ValueError, match=sentence):
         model(**params).fit(small)
 
@@ -269,27 +269,27 @@ def test_parameters_that_make_no_sense(small, params, sentence):
         ({"code": {"top-k": 3}}, "code: expected a text or a number, got {'top-k': 3}"),
         ({"rho": None}, "rho: expected a text or a number, got None"),
         ({"lambda_": [1]}, r"lambda_: expected a text or a number, got \[1\]"),
-        ({"layers": 3}, r"layers: 3; a sequence of sizes was expected, as in \(300"),
-        ({"layers": "30"}, "layers: '30'; a sequence"),
-        ({"layers": (3.7,)}, "layers: 3.7; a whole number was expected"),
-        ({"steps": 1e3}, "steps: 1000.0; a whole number was expected"),
-        ({"revive": True}, "revive: True; a whole number was expected"),
-        ({"threads": "all"}, "threads: 'all'; a whole number was expected"),
-        ({"callback": 3}, "callback: 3; a function was expected"),
+        ({"layers": 3}, r"layers: expected a sequence of sizes such as \(300, 30, 300\), got 3"),
+        ({"layers": "30"}, "layers: expected a sequence of sizes .*, got '30'"),
+        ({"layers": (3.7,)}, "layers: expected a whole number, got 3.7"),
+        ({"steps": 1e3}, "steps: expected a whole number, got 1000.0"),
+        ({"revive": True}, "revive: expected a whole number, got True"),
+        ({"threads": "all"}, "threads: expected a whole number, got 'all'"),
+        ({"callback": 3}, "callback: expected a function, got 3"),
     ],
 )
-def test_a_parameter_of_the_wrong_type(small, params, sentence):
+def test_parameters_of_the_wrong_type(small, params, sentence):
     with pytest.raises(TypeError, match=f"^{sentence}"):
         model(**params).fit(small)
 
 
-def test_images_that_are_no_rows(digits):
+def test_images_must_be_reshaped(digits):
     images = digits[0].reshape(-1, 28, 28)
-    with pytest.raises(ValueError, match=r"shape \(400, 28, 28\).*X.reshape\(len\(X\), -1\)"):
+    with pytest.raises(ValueError, match=r"X.reshape\(len\(X\), -1\), got \(400, 28, 28\)"):
         model().fit(images)
 
 
-def test_numbers_that_are_not_finite(small):
+def test_values_that_are_not_finite(small):
     small[3, 2] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         model().fit(small)
@@ -305,17 +305,17 @@ def test_codes_and_reconstructions(digits):
     codes = trained.transform(X)
     assert codes.dtype == np.float32 and codes.shape == (400, 30)
     weights, biases = trained.coefs_, trained.intercepts_
-    by_hand = 1 / (1 + np.exp(-(X / 255 @ weights[0] + biases[0])))
-    assert np.allclose(codes, by_hand, atol=1e-5)
-    again = trained.inverse_transform(codes)
-    assert np.allclose(again, 1 / (1 + np.exp(-(by_hand @ weights[1] + biases[1]))), atol=1e-5)
-    assert np.array_equal(again, trained.reconstruct(X))
-    # Bytes are what floats in [0, 1] are.
+    expected = 1 / (1 + np.exp(-(X / 255 @ weights[0] + biases[0])))
+    assert np.allclose(codes, expected, atol=1e-5)
+    reconstructed = trained.inverse_transform(codes)
+    assert np.allclose(reconstructed, 1 / (1 + np.exp(-(expected @ weights[1] + biases[1]))), atol=1e-5)
+    assert np.array_equal(reconstructed, trained.reconstruct(X))
+    # Bytes are scaled to [0, 1].
     assert np.allclose(trained.transform(X / 255), codes, atol=1e-6)
     with pytest.raises(ValueError, match="X has 29 features, but the code of"):
         trained.inverse_transform(codes[:, 1:])
     evaluation = trained.evaluate(X)
-    assert evaluation["squared_error"] == pytest.approx(np.mean((again - X / 255) ** 2), rel=1e-4)
+    assert evaluation["squared_error"] == pytest.approx(np.mean((reconstructed - X / 255) ** 2), rel=1e-4)
     (layer,) = evaluation["layers"]
     assert np.allclose(layer["mean_activations"], codes.mean(axis=0), atol=1e-5)
     assert layer["l0"] == pytest.approx((codes > 0.1).sum(axis=1).mean())
@@ -358,7 +358,7 @@ def test_lines_and_bar(small, capsys, monkeypatch):
     assert len(lines) == 50 and lines[-1].startswith("step 200  objective ")
 
 
-def test_other_threads_go_on_meanwhile(digits):
+def test_other_threads_run_meanwhile(digits):
     trained, ticks = model(layers=(300, 30, 300), steps=300, threads=1), []
     thread = threading.Thread(target=trained.fit, args=(digits[0],))
     thread.start()
@@ -367,16 +367,16 @@ def test_other_threads_go_on_meanwhile(digits):
         time.sleep(0.001)
     thread.join()
     assert trained.n_iter_ == 300
-    # With the lock held there would be a tick for each of the 50 reports at most.
+    # If the lock were held, there would be at most one tick for each of the 50 reports.
     assert len(ticks) > 60
 
 
-def test_layers_trained_by_themselves(small, capsys, monkeypatch):
+def test_pretraining(small, capsys, monkeypatch):
     params = {"layers": (8, 3, 8), "pretrain": 300, "beta": 0.0}
     begun = model(steps=0, **params).fit(small)
     assert begun.n_iter_ == 0
     assert begun.score(small) > model(**{**params, "steps": 0, "pretrain": 0}).fit(small).score(small)
-    # One that goes on is not begun again.
+    # A training that continues is not pretrained again.
     trained = model(**params, batch=60).partial_fit(small).partial_fit(small)
     assert same(trained, model(**params, batch=60, steps=2).fit(small))
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
@@ -390,9 +390,9 @@ def test_layers_trained_by_themselves(small, capsys, monkeypatch):
 INTERRUPTED = """
 import numpy, sae
 X = sae.draw_digits(300)[0].reshape(300, -1)
-def told(step, *_):
+def report(step, *_):
     if step == 100: print("training", flush=True)
-model = sae.SparseAutoencoder(steps=10**9, random_state=1, callback=told)
+model = sae.SparseAutoencoder(steps=10**9, random_state=1, callback=report)
 try:
     model.fit(X)
 except KeyboardInterrupt:

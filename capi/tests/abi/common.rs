@@ -1,4 +1,4 @@
-//! What the tests call the C ABI with.
+//! Helpers of the tests of the C API.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::null_mut;
@@ -13,7 +13,7 @@ pub fn values(samples: usize) -> Vec<f32> {
 }
 
 pub fn last_error() -> String {
-    // SAFETY: the text stays until this thread's next error.
+    // SAFETY: the text stays valid until this thread's next error.
     unsafe { CStr::from_ptr(sae_last_error()) }.to_str().unwrap().to_owned()
 }
 
@@ -23,10 +23,10 @@ pub fn fine(status: SaeStatus) {
 }
 
 #[track_caller]
-pub fn refused(status: SaeStatus, expected: SaeStatus, words: &str) {
+pub fn refused(status: SaeStatus, expected: SaeStatus, sentence: &str) {
     let text = last_error();
     assert_eq!(status, expected, "{text}");
-    assert!(text.contains(words), "{words:?} is not in: {text}");
+    assert!(text.contains(sentence), "{sentence:?} is not in: {text}");
     assert!(!text.contains('\n') && text.len() < 600, "{text}");
 }
 
@@ -34,7 +34,7 @@ pub fn c(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
-/// What `make` hands over.
+/// The handle that `make` writes.
 #[track_caller]
 pub fn made<T>(make: impl FnOnce(*mut *mut T) -> SaeStatus) -> *mut T {
     let mut handle = null_mut();
@@ -43,10 +43,10 @@ pub fn made<T>(make: impl FnOnce(*mut *mut T) -> SaeStatus) -> *mut T {
     handle
 }
 
-/// The text that `make` hands over, freed.
+/// The string that `make` writes, which is freed.
 pub fn told(make: impl FnOnce(*mut *mut c_char) -> SaeStatus) -> String {
     let text = made(make);
-    // SAFETY: the library made it.
+    // SAFETY: the library allocated it.
     unsafe {
         let copy = CStr::from_ptr(text).to_str().unwrap().to_owned();
         sae_string_free(text);
@@ -56,16 +56,16 @@ pub fn told(make: impl FnOnce(*mut *mut c_char) -> SaeStatus) -> String {
 
 pub fn samples_of(values: &[f32]) -> *mut SaeSamples {
     let rows = values.len() / FEATURES;
-    // SAFETY: the numbers are there.
+    // SAFETY: the values are there.
     made(|place| unsafe {
         sae_samples_from_f32(values.as_ptr(), rows, FEATURES, FEATURES, 1, place)
     })
 }
 
-/// The trainer that `rust_trainer` is, too.
+/// A trainer with the settings and data of `rust_trainer`.
 pub fn trainer() -> *mut SaeTrainer {
     let (samples, json) = (samples_of(&values(20)), c(JSON));
-    // SAFETY: handles and texts are there.
+    // SAFETY: handles and texts are valid.
     unsafe {
         let trainer = made(|place| sae_trainer_new(json.as_ptr(), samples, 2, place));
         sae_samples_free(samples);

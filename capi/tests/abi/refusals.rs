@@ -1,4 +1,4 @@
-//! The functions of the C ABI with arguments that make no sense, and while they are at work.
+//! The functions of the C API with invalid arguments, and while they are in use.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
@@ -8,19 +8,19 @@ use sae_capi::*;
 
 use crate::common::*;
 
-const NULL: &str = "NULL; a pointer was expected";
+const NULL: &str = "expected a pointer, got NULL";
 
-/// Refused for an argument.
+/// Fails unless a call was refused for an argument.
 #[track_caller]
-fn refuse(status: SaeStatus, words: &str) {
-    refused(status, SaeStatus::Argument, words);
+fn refuse(status: SaeStatus, expected: &str) {
+    refused(status, SaeStatus::Argument, expected);
 }
 
 #[test]
-fn settings_name_what_differs_from_a_preset() {
+fn settings_are_completed_from_a_preset() {
     let complete = |json: &str| {
         let json = c(json);
-        // SAFETY: the text is there.
+        // SAFETY: the text is valid.
         told(|place| unsafe { sae_settings_complete(json.as_ptr(), place) })
     };
     let expected = Settings {
@@ -35,7 +35,7 @@ fn settings_name_what_differs_from_a_preset() {
     assert_eq!(complete(json), expected.to_json());
     assert_eq!(complete(&expected.to_json()), expected.to_json());
     assert_eq!(complete("{}"), Settings::default().to_json());
-    // SAFETY: NULL is the preset; the name is there.
+    // SAFETY: NULL is the preset; the name is valid.
     unsafe {
         assert_eq!(
             told(|place| sae_settings_complete(null(), place)),
@@ -45,7 +45,7 @@ fn settings_name_what_differs_from_a_preset() {
         let preset = told(|place| sae_settings_preset(name.as_ptr(), place));
         assert_eq!(preset, Settings::preset(Preset::Plain).to_json());
     }
-    for (json, words) in [
+    for (json, sentence) in [
         ("", "settings: EOF"),
         ("{", "settings: EOF"),
         ("7", "settings: expected an object of settings"),
@@ -59,32 +59,32 @@ fn settings_name_what_differs_from_a_preset() {
         (r#"{"rho": 2}"#, "rho: expected a number from 1e-6 to 0.999999, got 2"),
     ] {
         let (json, mut place) = (c(json), null_mut());
-        // SAFETY: the text and the place are there.
+        // SAFETY: the text and the place are valid.
         let status = unsafe { sae_settings_complete(json.as_ptr(), &mut place) };
-        refused(status, SaeStatus::Setting, words);
+        refused(status, SaeStatus::Setting, sentence);
         assert!(place.is_null());
     }
 }
 
 #[test]
-fn the_page_s_choices_are_taken() {
+fn the_choices_in_the_docs_are_accepted() {
     let ticked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-    let mut taken = 0;
+    let mut accepted = 0;
     for row in include_str!("../../../docs/c.md").lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<Vec<String>> = row.split('|').skip(1).take(2).map(ticked).collect();
         let field = &cells[0][0];
         for value in &cells[1] {
             let json = c(&format!(r#"{{"preset": "normal", "l1": 1, "{field}": {value}}}"#));
-            // SAFETY: the text is there.
+            // SAFETY: the text is valid.
             told(|place| unsafe { sae_settings_complete(json.as_ptr(), place) });
-            taken += 1;
+            accepted += 1;
         }
     }
-    assert_eq!(taken, 33);
+    assert_eq!(accepted, 33);
 }
 
 #[test]
-fn null_is_answered_everywhere() {
+fn every_function_checks_for_null() {
     let (zero, z) = (null_mut::<f32>(), null::<f32>());
     let t = null_mut::<SaeTrainer>();
     let a = null_mut::<SaeAutoencoder>();
@@ -143,7 +143,7 @@ fn null_is_answered_everywhere() {
         sae_autoencoder_free(a);
         sae_kernels_free(k);
 
-        // With all else in order, each of the arguments that may not be NULL.
+        // Each argument that may not be NULL, the others being valid.
         let (ours, samples) = (trainer(), samples_of(&values(20)));
         let net = made(|place| sae_trainer_autoencoder(ours, 1, place));
         let kernels = made(|place| sae_kernels_new(null(), place));
@@ -151,30 +151,66 @@ fn null_is_answered_everywhere() {
         let (json, batch) = (c(JSON), values(5));
         let b = batch.as_ptr();
         let mut none = null_mut();
-        refuse(sae_trainer_new(json.as_ptr(), s, 1, &mut none), "samples: NULL");
-        refuse(sae_trainer_new(json.as_ptr(), samples, 1, null_mut()), "trainer: NULL");
-        refuse(sae_trainer_checkpoint(ours, null()), "path: NULL");
-        refuse(sae_trainer_step_on(ours, z, 5, 12, 12, 1, null_mut()), "data: NULL");
+        refuse(
+            sae_trainer_new(json.as_ptr(), s, 1, &mut none),
+            "samples: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_trainer_new(json.as_ptr(), samples, 1, null_mut()),
+            "trainer: expected a pointer, got NULL",
+        );
+        refuse(sae_trainer_checkpoint(ours, null()), "path: expected a pointer, got NULL");
+        refuse(
+            sae_trainer_step_on(ours, z, 5, 12, 12, 1, null_mut()),
+            "data: expected a pointer, got NULL",
+        );
         refuse(
             sae_trainer_gradient_on(ours, b, 5, 12, 12, 1, zero, count, null_mut()),
-            "gradient: NULL",
+            "gradient: expected a pointer, got NULL",
         );
-        refuse(sae_trainer_step_with(ours, z, count), "gradient: NULL");
-        refuse(sae_trainer_objective(ours, &step, null_mut()), "objective: NULL");
-        refuse(sae_trainer_mean_activations(ours, null_mut(), 3), "means: NULL");
-        refuse(sae_trainer_parameters(ours, zero, count), "parameters: NULL");
-        refuse(sae_trainer_evaluate(ours, samples, null_mut(), null_mut(), 0), "evaluation: NULL");
-        refuse(sae_trainer_encode(ours, s, zero, 60), "samples: NULL");
-        refuse(sae_trainer_encode(ours, samples, zero, 60), "codes: NULL");
-        refuse(sae_trainer_reconstruct(ours, samples, zero, 240), "reconstructions: NULL");
-        refuse(sae_trainer_save(ours, null()), "path: NULL");
-        refuse(sae_autoencoder_save(net, null()), "path: NULL");
-        refuse(sae_autoencoder_decode(net, z, 3, zero, 12), "codes: NULL");
-        refuse(sae_autoencoder_decode(net, b, 3, zero, 12), "reconstructions: NULL");
-        refuse(sae_autoencoder_encode(net, samples, zero, 60), "codes: NULL");
-        refuse(sae_autoencoder_reconstruct(net, s, zero, 240), "samples: NULL");
-        refuse(sae_kernels_map(kernels, null(), zero, 0), "function: NULL");
-        refuse(sae_kernels_gemm(kernels, 1, 1, 1, z, 1, 1, b, 1, 1, zero, 1), "a: NULL");
+        refuse(sae_trainer_step_with(ours, z, count), "gradient: expected a pointer, got NULL");
+        refuse(
+            sae_trainer_objective(ours, &step, null_mut()),
+            "objective: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_trainer_mean_activations(ours, null_mut(), 3),
+            "means: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_trainer_parameters(ours, zero, count),
+            "parameters: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_trainer_evaluate(ours, samples, null_mut(), null_mut(), 0),
+            "evaluation: expected a pointer, got NULL",
+        );
+        refuse(sae_trainer_encode(ours, s, zero, 60), "samples: expected a pointer, got NULL");
+        refuse(sae_trainer_encode(ours, samples, zero, 60), "codes: expected a pointer, got NULL");
+        refuse(
+            sae_trainer_reconstruct(ours, samples, zero, 240),
+            "reconstructions: expected a pointer, got NULL",
+        );
+        refuse(sae_trainer_save(ours, null()), "path: expected a pointer, got NULL");
+        refuse(sae_autoencoder_save(net, null()), "path: expected a pointer, got NULL");
+        refuse(sae_autoencoder_decode(net, z, 3, zero, 12), "codes: expected a pointer, got NULL");
+        refuse(
+            sae_autoencoder_decode(net, b, 3, zero, 12),
+            "reconstructions: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_autoencoder_encode(net, samples, zero, 60),
+            "codes: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_autoencoder_reconstruct(net, s, zero, 240),
+            "samples: expected a pointer, got NULL",
+        );
+        refuse(sae_kernels_map(kernels, null(), zero, 0), "function: expected a pointer, got NULL");
+        refuse(
+            sae_kernels_gemm(kernels, 1, 1, 1, z, 1, 1, b, 1, 1, zero, 1),
+            "a: expected a pointer, got NULL",
+        );
         sae_samples_free(samples);
         sae_trainer_free(ours);
         sae_autoencoder_free(net);
@@ -183,54 +219,70 @@ fn null_is_answered_everywhere() {
 }
 
 #[test]
-fn a_set_that_does_not_exist_is_named_with_those_that_do() {
+fn an_unknown_instruction_set_is_reported_with_the_known_ones() {
     let (name, mut place) = (c("sse"), null_mut());
-    // SAFETY: the text and the place are there.
+    // SAFETY: the text and the place are valid.
     let status = unsafe { sae_kernels_new(name.as_ptr(), &mut place) };
-    let words = "name: 'sse': expected one of avx512, avx2, neon, portable, scalar";
-    refused(status, SaeStatus::Setting, words);
-    assert!(last_error().ends_with(words) && place.is_null());
+    let sentence = "name: 'sse': expected one of avx512, avx2, neon, portable, scalar";
+    refused(status, SaeStatus::Setting, sentence);
+    assert!(last_error().ends_with(sentence) && place.is_null());
 }
 
 #[test]
-fn a_wrong_length_is_told_with_the_right_one() {
+fn a_wrong_length_is_reported_with_the_expected_one() {
     let (ours, samples) = (trainer(), samples_of(&values(20)));
     let mut room = vec![7.0; 1000];
     let at = room.as_mut_ptr();
     let mut layers = [SaeActivity::default(); 4];
     let mut evaluation = SaeEvaluation::default();
-    // SAFETY: handles are there, and more room than is named.
+    // SAFETY: handles are valid, and buffers longer than their lengths.
     unsafe {
         let net = made(|place| sae_trainer_autoencoder(ours, 1, place));
         let count = sae_trainer_parameter_count(ours);
-        refuse(sae_trainer_encode(ours, samples, at, 59), "codes: room for 59 numbers; 60 were");
-        refuse(sae_trainer_encode(ours, samples, at, 61), "codes: room for 61");
-        refuse(sae_trainer_reconstruct(ours, samples, at, 60), "room for 60 numbers; 240 were");
-        refuse(sae_trainer_parameters(ours, at, count + 1), "parameters: room for");
+        refuse(sae_trainer_encode(ours, samples, at, 59), "codes: expected a length of 60, got 59");
+        refuse(sae_trainer_encode(ours, samples, at, 61), "codes: expected a length of 60, got 61");
+        refuse(sae_trainer_reconstruct(ours, samples, at, 60), "expected a length of 240, got 60");
+        refuse(sae_trainer_parameters(ours, at, count + 1), "parameters: expected a length of");
         refuse(
             sae_trainer_mean_activations(ours, at.cast(), 2),
-            "means: room for 2 numbers; 3 were",
+            "means: expected a length of 3, got 2",
         );
         refuse(
             sae_trainer_gradient_on(ours, at, 5, 12, 12, 1, at.add(100), 5, null_mut()),
-            "gradient: room for 5",
+            "gradient: expected a length of",
         );
-        refuse(sae_trainer_step_on(ours, at, 6, 12, 12, 1, null_mut()), "batch: 6 samples; 5 were");
+        refuse(
+            sae_trainer_step_on(ours, at, 6, 12, 12, 1, null_mut()),
+            "batch: expected 5 samples, got 6",
+        );
         refuse(
             sae_trainer_evaluate(ours, samples, &mut evaluation, layers.as_mut_ptr(), 4),
-            "layers: room for 4",
+            "layers: expected a length of 3, got 4",
         );
-        refuse(sae_autoencoder_encode(net, samples, at, 0), "codes: room for 0");
-        refuse(sae_autoencoder_reconstruct(net, samples, at, 1), "room for 1 numbers; 240");
-        refuse(sae_autoencoder_decode(net, at, 6, at.add(100), 23), "room for 23 numbers; 24");
-        refuse(sae_autoencoder_parameters(net, at, 1), "parameters: room for 1");
+        refuse(
+            sae_autoencoder_encode(net, samples, at, 0),
+            "codes: expected a length of 60, got 0",
+        );
+        refuse(sae_autoencoder_reconstruct(net, samples, at, 1), "expected a length of 240, got 1");
+        refuse(
+            sae_autoencoder_decode(net, at, 6, at.add(100), 23),
+            "expected a length of 24, got 23",
+        );
+        refuse(sae_autoencoder_parameters(net, at, 1), "parameters: expected a length of");
         refuse(
             sae_autoencoder_evaluate(net, samples, &mut evaluation, layers.as_mut_ptr(), 2),
-            "layers: room for 2",
+            "layers: expected a length of 3, got 2",
         );
-        refuse(sae_trainer_step_with(ours, at, usize::MAX / 2), "more than the address space");
-        refused(sae_trainer_step_with(ours, at, 3), SaeStatus::Shape, "got 3");
-        assert!(room.iter().all(|&number| number == 7.0), "a call that was refused has written");
+        refuse(sae_trainer_step_with(ours, at, usize::MAX / 2), "exceed the address space");
+        refused(
+            sae_trainer_step_with(ours, at, 3),
+            SaeStatus::Shape,
+            "expected a gradient of 207 numbers",
+        );
+        assert!(
+            room.iter().all(|&number| number == 7.0),
+            "a call that was refused wrote to the buffer"
+        );
         sae_autoencoder_free(net);
         sae_samples_free(samples);
         sae_trainer_free(ours);
@@ -238,21 +290,21 @@ fn a_wrong_length_is_told_with_the_right_one() {
 }
 
 #[test]
-fn a_side_that_no_file_can_have_is_refused_before_memory_is_read() {
+fn too_many_rows_are_refused_before_memory_is_read() {
     let mut place = null_mut();
     for (rows, cols) in [(1 << 32, 1), (1, 1 << 32)] {
-        // SAFETY: of the memory that is not there nothing is read.
+        // SAFETY: it is refused before the memory is read.
         let status = unsafe { sae_samples_from_u8(&7, rows, cols, cols, 1, &mut place) };
-        refuse(status, "data: a side of 4294967296, above 2^32 - 1");
+        refuse(status, "data: expected at most 4294967295 rows and columns, got");
         assert!(place.is_null());
     }
 }
 
 #[test]
-fn a_training_that_diverges_says_so() {
+fn a_training_that_diverges_fails() {
     let (ours, mut batch) = (trainer(), values(5));
     batch[7] = f32::MAX;
-    // SAFETY: the handle and the batch are there.
+    // SAFETY: the handle and the batch are valid.
     unsafe {
         let status =
             sae_trainer_step_on(ours, batch.as_ptr(), 5, FEATURES, FEATURES, 1, null_mut());
@@ -262,8 +314,8 @@ fn a_training_that_diverges_says_so() {
     }
 }
 
-/// Holds the trainer while another thread asks for it.
-unsafe extern "C" fn ask_elsewhere(
+/// Uses the trainer from another thread while it runs.
+unsafe extern "C" fn use_elsewhere(
     user: *mut c_void,
     trainer: *mut SaeTrainer,
     _: *const SaeStep,
@@ -271,35 +323,35 @@ unsafe extern "C" fn ask_elsewhere(
     let (user, trainer) = (user.addr(), trainer.expose_provenance());
     assert_eq!(user, 0);
     let thread = std::thread::spawn(move || {
-        // SAFETY: the handle is there, for it is not freed while it runs.
+        // SAFETY: the handle is valid: it is not freed while it runs.
         unsafe {
             let trainer = std::ptr::with_exposed_provenance_mut(trainer);
             let status = sae_trainer_run(trainer, 1, None, null_mut());
-            refused(status, SaeStatus::Busy, "trainer: at work in another call");
+            refused(status, SaeStatus::Busy, "trainer: in use by another call");
             sae_trainer_free(trainer);
-            assert_eq!(last_error(), "trainer: at work in another call, so not freed");
+            assert_eq!(last_error(), "trainer: in use by another call, so not freed");
         }
     });
     c_int::from(thread.join().is_err())
 }
 
 #[test]
-fn what_is_at_work_lets_nobody_in() {
+fn a_handle_in_use_refuses_calls() {
     let ours = trainer();
-    // SAFETY: the handle is there.
+    // SAFETY: the handle is valid.
     unsafe {
-        fine(sae_trainer_run(ours, 3, Some(ask_elsewhere), null_mut()));
+        fine(sae_trainer_run(ours, 3, Some(use_elsewhere), null_mut()));
         assert_eq!(sae_trainer_steps(ours), 3);
         sae_trainer_free(ours);
     }
 }
 
 #[test]
-fn a_path_that_is_no_utf_8_is_refused() {
+fn a_path_that_is_not_utf_8_is_refused() {
     let (mut none, path) = (null_mut(), [b'a', 0xff, 0]);
-    // SAFETY: the text ends in 0.
+    // SAFETY: the text is NUL-terminated.
     let status = unsafe { sae_autoencoder_load(path.as_ptr().cast(), 1, &mut none) };
-    refused(status, SaeStatus::Argument, "path: not UTF-8 after 1 bytes");
-    // SAFETY: the text is the library's.
+    refused(status, SaeStatus::Argument, "path: expected UTF-8, got an invalid byte at 1");
+    // SAFETY: the text belongs to the library.
     assert_eq!(unsafe { CStr::from_ptr(sae_version()) }.to_str(), Ok(env!("CARGO_PKG_VERSION")));
 }

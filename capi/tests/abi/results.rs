@@ -1,11 +1,11 @@
-//! The functions of the C ABI, called as C calls them, against the library's own answers.
+//! The functions of the C API, called as C calls them, against the results of the library.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use sae::{
-    Autoencoder, Samples, Scaling, Settings, Trainer,
+    Activation, Autoencoder, Samples, Scaling, Settings, Trainer,
     data::{Array, digits, write_idx},
 };
 use sae_capi::*;
@@ -20,14 +20,13 @@ fn rust_trainer() -> Trainer {
         seed: 9,
         beta: 0.001,
         ..Settings::default()
-    };
-    // As C's settings: what is not named is fitted to the samples.
-    let settings = settings.fitted_to(&samples);
+    }
+    .fitted_to(&samples);
     Trainer::builder(settings).threads(1).build(&samples).unwrap()
 }
 
 fn parameters(trainer: *mut SaeTrainer) -> Vec<u32> {
-    // SAFETY: the handle is there, and so is the room.
+    // SAFETY: the handle and the buffer are valid.
     unsafe {
         let mut numbers = vec![0.0; sae_trainer_parameter_count(trainer)];
         fine(sae_trainer_parameters(trainer, numbers.as_mut_ptr(), numbers.len()));
@@ -64,9 +63,9 @@ fn path(name: &CString) -> &Path {
 }
 
 #[test]
-fn every_way_of_training_has_the_library_s_bits() {
+fn every_kind_of_step_has_the_bits_of_the_library() {
     let (mut rust, ours) = (rust_trainer(), trainer());
-    // SAFETY: handles, buffers and places are there.
+    // SAFETY: handles, buffers and pointers are valid.
     unsafe {
         let mut step = SaeStep::default();
         for _ in 0..7 {
@@ -80,7 +79,7 @@ fn every_way_of_training_has_the_library_s_bits() {
         }
         assert_eq!(step.step, 7);
 
-        // A batch in one piece, one in columns, one with gaps between rows, and one between columns, too.
+        // A batch that is contiguous, column-major, with gaps between rows, and with gaps between columns.
         let batch = &values(5)[..];
         let mut columns = vec![0.0; batch.len()];
         let mut apart = vec![f32::NAN; 5 * 15];
@@ -122,25 +121,43 @@ fn every_way_of_training_has_the_library_s_bits() {
     }
 }
 
-/// Counts its calls, and says to stop after the third.
+#[test]
+fn settings_that_are_not_named_are_fitted_to_the_samples() {
+    let (numbers, samples) = (values(20), samples_of(&values(20)));
+    let fitted = Settings::default().fitted_to(&Samples::from_values(numbers, FEATURES).unwrap());
+    assert_eq!(fitted.output_activation, Activation::Linear);
+    let sigmoid = Settings { output_activation: Activation::Sigmoid, ..fitted.clone() };
+    let named = c(r#"{"output_activation": "sigmoid"}"#);
+    // SAFETY: handles and texts are valid.
+    unsafe {
+        for (json, expected) in [(null(), fitted), (named.as_ptr(), sigmoid)] {
+            let trainer = made(|place| sae_trainer_new(json, samples, 1, place));
+            assert_eq!(told(|place| sae_trainer_settings(trainer, place)), expected.to_json());
+            sae_trainer_free(trainer);
+        }
+        sae_samples_free(samples);
+    }
+}
+
+/// Counts its calls, and ends the run after the third.
 unsafe extern "C" fn count(
     user: *mut c_void,
     trainer: *mut SaeTrainer,
     step: *const SaeStep,
 ) -> c_int {
-    // SAFETY: as `sae_trainer_run` was given it.
+    // SAFETY: `sae_trainer_run` was called with these.
     let (calls, step) = unsafe { (&mut *user.cast::<u64>(), &*step) };
     *calls += 1;
-    // SAFETY: the handle is there.
+    // SAFETY: the handle is valid.
     let steps = unsafe { sae_trainer_steps(trainer) };
     assert_eq!((step.step, steps), (*calls, *calls));
     c_int::from(*calls == 3)
 }
 
 #[test]
-fn a_callback_stops_a_run() {
+fn a_callback_ends_a_run() {
     let (ours, mut calls) = (trainer(), 0_u64);
-    // SAFETY: the handle and what the callback is given are there.
+    // SAFETY: the handle and what the callback is given are valid.
     unsafe {
         fine(sae_trainer_run(ours, 100, Some(count), (&raw mut calls).cast()));
         assert_eq!((calls, sae_trainer_steps(ours)), (3, 3));
@@ -149,14 +166,14 @@ fn a_callback_stops_a_run() {
 }
 
 #[test]
-fn results_are_the_library_s() {
+fn results_are_those_of_the_library() {
     let (mut rust, ours) = (rust_trainer(), trainer());
     let folder = Folder::new("results");
     let (model, copy) = (folder.file("m.safetensors"), folder.file("c.safetensors"));
     let test = values(7);
     let (samples, rust_samples) =
         (samples_of(&test), Samples::from_values(test.clone(), FEATURES).unwrap());
-    // SAFETY: handles, buffers and places are there.
+    // SAFETY: handles, buffers and pointers are valid.
     unsafe {
         fine(sae_trainer_run(ours, 30, None, null_mut()));
         rust.run(30, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
@@ -216,7 +233,11 @@ fn results_are_the_library_s() {
         fine(sae_autoencoder_decode(loaded, kept.as_ptr(), kept.len(), at, length));
         assert_eq!(bits(&room), reconstructions);
         let status = sae_autoencoder_decode(loaded, kept.as_ptr(), 20, at, length);
-        refused(status, SaeStatus::Argument, "20 numbers are not whole codes of 3");
+        refused(
+            status,
+            SaeStatus::Argument,
+            "codes: expected a length that is a multiple of 3, got 20",
+        );
 
         assert_eq!(sae_autoencoder_features(loaded), FEATURES);
         assert_eq!(
@@ -230,7 +251,7 @@ fn results_are_the_library_s() {
         assert_eq!(told(|place| sae_trainer_settings(ours, place)), settings);
         assert_eq!(told(|place| sae_autoencoder_settings(loaded, place)), settings);
 
-        // Samples of another width.
+        // Samples with another number of features.
         let wide = samples_of(&values(FEATURES)[..FEATURES * 2]);
         let narrow = made(|place| sae_samples_from_f32(test.as_ptr(), 2, 5, 5, 1, place));
         let mut room = [0.0; 6];
@@ -249,11 +270,11 @@ fn results_are_the_library_s() {
 
 #[test]
 fn dead_units_are_counted() {
-    // One unit of the code is kept of each of two samples: of three units one or two are dead.
+    // One unit is active in each of two samples: one or two of the three units are dead.
     let json = c(r#"{"layers": [12, 3, 12], "batch": 5, "beta": 0, "code": {"top-k": 1}}"#);
     let (all, two) = (samples_of(&values(20)), samples_of(&values(2)));
     let (mut evaluation, mut layer) = (SaeEvaluation::default(), SaeActivity::default());
-    // SAFETY: handles, texts and places are there.
+    // SAFETY: handles, texts and pointers are valid.
     unsafe {
         let trainer = made(|place| sae_trainer_new(json.as_ptr(), all, 1, place));
         fine(sae_trainer_evaluate(trainer, two, &mut evaluation, &mut layer, 1));
@@ -267,11 +288,11 @@ fn dead_units_are_counted() {
 }
 
 #[test]
-fn a_training_goes_on_from_a_checkpoint() {
+fn a_training_is_resumed_from_a_checkpoint() {
     let folder = Folder::new("checkpoint");
     let (file, missing) = (folder.file("run.ckpt"), folder.file("missing.ckpt"));
     let (ours, samples) = (trainer(), samples_of(&values(20)));
-    // SAFETY: handles and texts are there.
+    // SAFETY: handles and texts are valid.
     unsafe {
         fine(sae_trainer_run(ours, 6, None, null_mut()));
         fine(sae_trainer_checkpoint(ours, file.as_ptr()));
@@ -298,9 +319,9 @@ fn a_training_goes_on_from_a_checkpoint() {
     }
 }
 
-/// Samples as the library sees them: what a trainer on them makes of its first steps.
+/// A fingerprint of samples: the parameters after three steps on them.
 fn fingerprint(samples: *mut SaeSamples) -> Vec<u32> {
-    // SAFETY: handles and texts are there.
+    // SAFETY: handles and texts are valid.
     unsafe {
         let features = sae_samples_features(samples);
         let json = c(&format!(r#"{{"layers": [{features}, 4, {features}], "batch": 4}}"#));
@@ -314,16 +335,14 @@ fn fingerprint(samples: *mut SaeSamples) -> Vec<u32> {
 }
 
 fn rust_fingerprint(samples: &Samples) -> Vec<u32> {
-    let features = samples.features();
-    let settings =
-        Settings { layers: vec![features, 4, features], batch: 4, ..Settings::default() };
+    let settings = Settings { layers: vec![0, 4, 0], batch: 4, ..Settings::default() };
     let mut trainer = Trainer::new(settings.fitted_to(samples), samples).unwrap();
     trainer.run(3, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     bits(trainer.autoencoder().parameters())
 }
 
 #[test]
-fn data_sets_are_the_library_s() {
+fn data_sets_are_those_of_the_library() {
     let folder = Folder::new("data");
     let (bytes_file, floats_file) = (folder.file("bytes.idx"), folder.file("floats.idx"));
     let bytes: Vec<u8> = (0..20 * 10).map(|i| (i * 7 % 256) as u8).collect();
@@ -331,7 +350,7 @@ fn data_sets_are_the_library_s() {
     write_idx(path(&bytes_file), &[20, 10], &bytes).unwrap();
     write_idx(path(&floats_file), &[20, 10], &floats).unwrap();
     let expected = rust_fingerprint(&Samples::open(path(&bytes_file)).unwrap());
-    // SAFETY: handles, texts and buffers are there.
+    // SAFETY: handles, texts and buffers are valid.
     unsafe {
         let open = |file: &CString, scaling: &str| {
             let (file, scaling) = (file.clone(), c(scaling));
@@ -340,7 +359,7 @@ fn data_sets_are_the_library_s() {
         let opened = made(|place| sae_samples_open(bytes_file.as_ptr(), null(), place));
         assert_eq!((sae_samples_count(opened), sae_samples_features(opened)), (20, 10));
         assert_eq!(fingerprint(opened), expected);
-        // The same bytes in memory, in rows and in columns with a gap.
+        // The same bytes in memory, row-major, and column-major with gaps.
         let copied = made(|place| sae_samples_from_u8(bytes.as_ptr(), 20, 10, 10, 1, place));
         assert_eq!(fingerprint(copied), expected);
         let mut columns = vec![99; 10 * 24];
@@ -360,7 +379,7 @@ fn data_sets_are_the_library_s() {
             let expected = rust_fingerprint(&Samples::new(idx(), scaling));
             let opened = open(&floats_file, name);
             let like = made(|place| sae_samples_open_like(floats_file.as_ptr(), opened, place));
-            // By way of a model, which knows its data's scaling.
+            // By a model, which has the scaling of its data.
             let json = c(r#"{"layers": [10, 4, 10], "batch": 4}"#);
             let trainer = made(|place| sae_trainer_new(json.as_ptr(), opened, 1, place));
             let net = made(|place| sae_trainer_autoencoder(trainer, 1, place));
@@ -376,7 +395,11 @@ fn data_sets_are_the_library_s() {
         refused(status, SaeStatus::Format, "choose one: as is, min-max");
         let unknown = c("max-min");
         let status = sae_samples_open(floats_file.as_ptr(), unknown.as_ptr(), &mut none);
-        refused(status, SaeStatus::Argument, "scaling: 'max-min' is not one of byte, as-is");
+        refused(
+            status,
+            SaeStatus::Argument,
+            "scaling: expected byte, as-is, min-max or mean-deviation, got 'max-min'",
+        );
 
         let whole = open(&bytes_file, "byte");
         let (mut first, mut others) = (null_mut(), null_mut());
@@ -388,7 +411,7 @@ fn data_sets_are_the_library_s() {
         refused(
             sae_samples_split(whole, 20, &mut first, &mut others),
             SaeStatus::Setting,
-            "count: 20 of 20 samples leave one part empty",
+            "count: 20 of 20 samples leave one side empty",
         );
         assert!(first.is_null() && others.is_null());
         sae_samples_free(whole);
@@ -396,37 +419,37 @@ fn data_sets_are_the_library_s() {
 }
 
 #[test]
-fn digits_are_the_library_s() {
+fn digits_are_those_of_the_library() {
     let expected = digits::draw(12, 3, 1);
     let (mut images, mut labels) = (vec![0; 12 * 784], vec![0; 12]);
     let (at, length) = (images.as_mut_ptr(), images.len());
-    // SAFETY: there is room.
+    // SAFETY: the buffers have their lengths.
     unsafe {
         fine(sae_draw_digits(12, 3, at, length, labels.as_mut_ptr(), 12));
         assert_eq!((&images, &labels), (&expected.images, &expected.labels));
         refused(
             sae_draw_digits(12, 3, at, length, labels.as_mut_ptr(), 11),
             SaeStatus::Argument,
-            "labels: room for 11 numbers; 12 were expected",
+            "labels: expected a length of 12, got 11",
         );
         refused(
             sae_draw_digits(usize::MAX, 3, at, length, null_mut(), 0),
             SaeStatus::Argument,
-            "count",
+            "count: out of memory for 18446744073709551615 images",
         );
     }
 }
 
 #[test]
-fn products_have_the_kernels_bits() {
+fn products_have_the_bits_of_the_kernels() {
     let (m, k, n) = (7, 19, 23);
     let a: Vec<f32> = (0..m * k).map(|i| (i * i % 17) as f32 - 8.0).collect();
     let b: Vec<f32> = (0..k * n).map(|i| (i * 5 % 13) as f32 / 7.0).collect();
-    let turned: Vec<f32> = (0..k * m).map(|i| a[i % m * k + i / m]).collect();
+    let transposed: Vec<f32> = (0..k * m).map(|i| a[i % m * k + i / m]).collect();
     let (mut one, mut other, mut scalar) =
         (vec![f32::NAN; m * n], vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
     let name = c("scalar");
-    // SAFETY: the numbers are there.
+    // SAFETY: the values are there.
     unsafe {
         let fast = made(|place| sae_kernels_new(null(), place));
         let slow = made(|place| sae_kernels_new(name.as_ptr(), place));
@@ -445,7 +468,7 @@ fn products_have_the_kernels_bits() {
             one.as_mut_ptr(),
             n,
         ));
-        let (at, out) = (turned.as_ptr(), other.as_mut_ptr());
+        let (at, out) = (transposed.as_ptr(), other.as_mut_ptr());
         fine(sae_kernels_gemm(fast, m, k, n, at, 1, m, b.as_ptr(), n, 1, out, n));
         let out = scalar.as_mut_ptr();
         fine(sae_kernels_gemm(slow, m, k, n, a.as_ptr(), k, 1, b.as_ptr(), n, 1, out, n));
@@ -458,7 +481,7 @@ fn products_have_the_kernels_bits() {
         if set != c"portable" {
             assert_eq!(bits(&one), bits(&scalar));
         }
-        // A column and a row, whose other stride says nothing.
+        // A column and a row, whose other stride is irrelevant.
         let mut dot = [f32::NAN];
         fine(sae_kernels_gemm(
             fast,

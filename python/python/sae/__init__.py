@@ -1,4 +1,4 @@
-"""Sparse autoencoders on the CPU, with scikit-learn's manners.
+"""Sparse autoencoders on the CPU, with the scikit-learn API.
 
 `SparseAutoencoder` is a transformer: it learns a code of the samples from which they can be
 reconstructed. The same seed, data and settings give the same weights, bit for bit, as the

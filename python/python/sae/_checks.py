@@ -1,4 +1,4 @@
-"""What is said of arguments of the wrong kind."""
+"""Checks of the types of arguments."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ from typing import Any, Optional
 
 
 def count(name: str, value: Any) -> int:
-    """A number of things."""
+    """A whole number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: {value!r}; a whole number was expected")
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
     number = int(value)
     if not 0 <= number < 2**63:
-        raise ValueError(f"{name}: {number}; a number of 0 or more was expected")
+        raise ValueError(f"{name}: expected a whole number from 0 to 2**63 - 1, got {number}")
     return number
 
 
 def sizes(layers: Any) -> list[int]:
     """Sizes of layers."""
     if isinstance(layers, str) or not isinstance(layers, Iterable):
-        raise TypeError(f"layers: {layers!r}; a sequence of sizes was expected, as in (300, 30, 300)")
+        problem = f"expected a sequence of sizes such as (300, 30, 300), got {layers!r}"
+        raise TypeError(f"layers: {problem}")
     found = [count("layers", size) for size in layers]
     if len(found) % 2 == 0:
         raise ValueError(
-            f"layers: {len(found)} sizes; an odd number of them was expected, the one in the middle "
-            "being the code, as in (300, 30, 300)"
+            "layers: expected an odd number of sizes such as (300, 30, 300), with the code in the "
+            f"middle, got {len(found)}"
         )
     return found
 
 
 def count_or_share(name: str, value: Any) -> Optional[float]:
-    """A number of samples, or a share of them; None is left to the compiled part."""
+    """A number of samples, or a share of them; the compiled part has the default for None."""
     if value is None:
         return None
     if isinstance(value, Real) and not isinstance(value, Integral):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, Integral):
-        problem = f"{name}: {value!r}; a number of samples or a share between 0 and 1 was expected"
+        problem = f"{name}: expected a number of samples or a share between 0 and 1, got {value!r}"
         raise TypeError(problem)
     return count(name, value)
 
 
 def two_dimensional(X: Any) -> None:
-    """Refuses images that are not yet rows, in words that say how they become such."""
+    """Refuses arrays of more dimensions, with a message that says how to reshape them."""
     shape = getattr(X, "shape", ())
     if len(shape) > 2:
         raise ValueError(
-            f"X has the shape {tuple(shape)}; [samples, features] was expected, "
-            "which X.reshape(len(X), -1) has"
+            "X: expected the shape (n_samples, n_features), as of X.reshape(len(X), -1), got "
+            f"{tuple(shape)}"
         )

@@ -1,4 +1,4 @@
-"""Data to play with."""
+"""Generated example data."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 def draw_digits(samples: int, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Drawn digits, a stand-in for MNIST. The same seed draws the same ones everywhere.
+    """Generate images of digits, a substitute for MNIST. A seed gives the same ones everywhere.
 
     Parameters
     ----------
     samples : int
-        How many. Fewer are the first of more.
+        Number of images. Fewer are the first of more.
     seed : int, default=1
-        From which they are drawn.
+        Seed of the random numbers.
 
     Returns
     -------
     images : ndarray of shape (samples, 28, 28)
         Bytes: 0 is paper, 255 is ink.
     labels : ndarray of shape (samples,)
-        What digit each shows.
+        The digit that each shows.
 
     Examples
     --------

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sae._pictures import Data
 
-# Steps from one record of the history to the next, at most.
-EVERY = 100
+# Maximum number of steps between records of the history.
+REPORT_EVERY = 100
 
 
 class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictures):
@@ -35,16 +35,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     the same weights, bit for bit, on any number of threads.
 
     Wherever samples are taken, `X` is an array of shape (n_samples, n_features), or the path of
-    an IDX or ``.npy`` file, which is mapped. C-ordered arrays of uint8 or float32 are read where
-    they lie; others are converted to C-ordered float32. Bytes (uint8) become features in [0, 1],
-    divided by 255; all other numbers are taken as they stand.
+    an IDX (mapped) or ``.npy`` file. C-ordered arrays of uint8 or float32 are not copied; others
+    are converted to C-ordered float32. Bytes (uint8) are divided by 255, which gives features in
+    [0, 1]; all other values are used as they are.
 
     Parameters
     ----------
     layers : sequence of int, default=(300, 30, 300)
-        Sizes of the hidden layers, an odd number of them; the one in the middle is the code. The
-        two ends, which have the features of the data, may be written, too: where the first and
-        the last of three or more sizes are both the number of features, they are the ends.
+        Sizes of the hidden layers, an odd number; the one in the middle is the code. Sizes of
+        input and output may be included: if the first and the last of three or more sizes are the
+        number of features, they are input and output.
     rho : float, default=0.02
         Target activation of the KL penalty, in (0, 1).
     beta : float, default=7.5e-5
@@ -52,19 +52,19 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     lambda_ : float, default=5e-6
         Weight of the weight decay; 0 for none.
     l1 : float, default=0.0
-        Weight of the L1 penalty, the sum of the activations' magnitudes in a sample.
+        Weight of the L1 penalty, the sum of |activation| per sample.
     penalties : sequence of str, default=None
-        Penalties of single hidden layers, in place of those above:
+        Penalties of single hidden layers, instead of those above:
         ``"LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]"``, the first layer being 1.
     activation : str, default="sigmoid"
-        Of the hidden layers: "sigmoid", "tanh", "relu", "leaky-relu", "linear" or
-        "saturating-linear". All but sigmoid need ``beta=0``.
+        Activation of the hidden layers: "sigmoid", "tanh", "relu", "leaky-relu", "linear" or
+        "saturating-linear". All but sigmoid require ``beta=0``.
     activations : sequence of str, default=None
-        One activation for each hidden layer, instead.
+        Activation of each hidden layer, instead of one for all.
     output_activation : str, default=None
-        Of the output layer; None is "sigmoid" for bytes and "linear" for other numbers.
+        Activation of the output layer; None is "sigmoid" for uint8, "linear" for other values.
     loss : str, default="squared-error"
-        "squared-error" or "cross-entropy".
+        The data term of the objective: "squared-error" or "cross-entropy".
     code : str, default="dense"
         Which of the code's activations are kept: "dense", "top-k:K", "batch-top-k:K" or
         "jump-relu:L0[:BANDWIDTH]".
@@ -80,14 +80,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     rho_momentum : float, default=0.0
         Share of the previous steps in the mean activations that the KL penalty sees.
     target : str, default=None
-        Steers the penalties' weights until it holds: "mean-activation:VALUE[:LAYER]" or
-        "l0:VALUE[:LAYER]", the first layer being 1.
+        Sparsity of a hidden layer that the weights of the penalties are steered to:
+        "mean-activation:VALUE[:LAYER[:STEPS]]" or "l0:VALUE[:LAYER[:STEPS]]", the first layer
+        being 1.
     optimizer : str, default="adam"
-        "adam", "adamw:DECAY", "momentum:SHARE" or "l-bfgs[:MEMORY]".
+        "adam", "adamw[:DECAY]", "momentum[:SHARE]" or "l-bfgs[:MEMORY]".
     learning_rate : float, default=0.01
-        Before its schedule.
+        Learning rate, before its schedule.
     schedule : str, default="constant"
-        Of the learning rate: "constant", "cosine" or "step:EVERY:FACTOR".
+        Schedule of the learning rate: "constant", "cosine[:STEPS]" or "step:EVERY:FACTOR".
     warm_up : int, default=0
         Steps in which the learning rate rises from 0 to its full value.
     clip : float, default=0.0
@@ -99,55 +100,54 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     epsilon : float, default=1e-8
         Adam's epsilon, above 0.
     batch : int, default=None
-        Samples in a batch; None is 60, or all samples with L-BFGS. A batch longer than the data
-        goes through it as often as it takes.
+        Samples in a batch; None is 60, or all samples with L-BFGS. A batch larger than the data
+        contains samples several times.
     steps : int, default=20_000
-        Steps of the optimizer in `fit`.
+        Number of steps in `fit`.
     pretrain : int, default=0
-        Steps in which each layer is trained by itself before, from the outside in; 0 for none.
+        Steps of greedy layer-wise pretraining, per layer, from the outer layers in; 0 for none.
     revive : int, default=0
-        Gives units that are never active a new start after every so many steps; 0 for never.
+        Steps between revivals of dead units, which get new weights; 0 for none.
     patience : int, default=0
-        Ends `fit` when the objective on held-out samples has not fallen for so many evaluations
-        one after the other, and keeps the best network; 0 for never.
+        Early stopping: `fit` ends after this number of consecutive evaluations on held-out samples
+        without improvement, and keeps the best network; 0 for none.
     evaluate_every : int, default=500
-        Steps from one of these evaluations to the next.
+        Steps between evaluations on held-out samples.
     holdout : int or float, default=None
-        Which samples are held out, where there is a patience and `fit` is given none: so many, or
-        such a share, the last ones of `X`; None is a seventh, and 0 none: the objective is then
-        that on all of `X`.
+        Number or share of samples, the last ones of `X`, to hold out for early stopping without
+        `X_val`; None is a seventh. With 0 the evaluations are on all of `X`.
     random_state : int, RandomState instance or None, default=None
-        An int is the seed, as that of the command; from the others a seed is drawn.
+        The seed, an int as in the command; from other values a seed is drawn.
     threads : int, default=None
-        Threads; None is as many as there are cores. The result does not depend on them.
+        Number of threads; None is the number of cores. The result does not depend on it.
     verbose : bool or int, default=0
-        Whether to show progress: a bar where tqdm is installed, or else lines.
+        Whether to show progress: a progress bar if tqdm is installed, lines otherwise.
     callback : callable, default=None
-        ``callback(step, objective, mean_activations)``, called every 100 steps or more often;
-        true ends the training.
+        ``callback(step, objective, mean_activations)``, called every 100 steps or more often; a
+        true result ends the training.
     initialisation : str, default=None
         Deprecated spelling of `initialization`.
 
     Attributes
     ----------
     n_features_in_ : int
-        Features of a sample.
+        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if `X` has names that are all strings.
+        Names of the features, if `X` has names that are all strings.
     n_iter_ : int
-        Steps done.
+        Number of steps done.
     best_step_ : int or None
-        The step of the network that `patience` kept, the best; None if it kept none.
+        The step of the best network, which early stopping kept; None without early stopping.
     seed_ : int
         The seed.
     history_ : dict of ndarray
-        "step", "objective" and "mean_activations" (a column for each hidden layer) of batches on
-        the way; "validation_step" and "validation_objective" of the evaluations on held-out
+        "step", "objective" and "mean_activations" (a column for each hidden layer) of some
+        batches; "validation_step" and "validation_objective" of the evaluations on held-out
         samples.
     coefs_ : list of ndarray of shape (inputs, outputs)
-        Weights of each layer, a copy.
+        Copies of the weights of each layer.
     intercepts_ : list of ndarray of shape (outputs,)
-        Biases of each layer, a copy.
+        Copies of the biases of each layer.
 
     Examples
     --------
@@ -243,10 +243,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     # Training
 
     def fit(self, X: Data, y: Any = None, *, X_val: Optional[Data] = None) -> SparseAutoencoder:
-        """Train from the start, `steps` steps, or as long as `patience` lasts.
+        """Train a new network for `steps` steps, or until early stopping.
 
         Ctrl-C ends the training after the current step: `KeyboardInterrupt` is raised, and the
-        estimator is fitted with what was reached.
+        estimator is fitted with the current network.
 
         Parameters
         ----------
@@ -254,8 +254,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             The samples.
         y : ignored
         X_val : array of shape (n_samples, n_features) or path, default=None
-            Held-out samples, in place of those that `holdout` takes from `X`. The objective on
-            them is in `history_`; without a `patience` it ends nothing.
+            Held-out samples, instead of those that `holdout` takes from `X`. The objective on
+            them is in `history_`, even without early stopping.
 
         Returns
         -------
@@ -264,12 +264,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return self._train(X, X_val, None, one_pass=False)
 
     def partial_fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
-        """Go on training with one pass over the samples.
+        """Continue the training with one pass over the samples.
 
-        That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples once
-        more. The first call begins as `fit` does, with `pretrain`; later ones keep its settings,
-        whatever parameters have become since, and its optimizer's state (after `load` that begins
-        anew). There is no `patience` in it.
+        That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples of the
+        next epoch. The first call begins as `fit` does, with `pretrain`; later ones keep its
+        settings, even if parameters have changed, and the state of the optimizer (a new one after
+        `load`). There is no early stopping.
 
         Parameters
         ----------
@@ -282,9 +282,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self : SparseAutoencoder
         """
         if self.patience:
-            raise ValueError("patience: partial_fit has none; use fit, or patience=0")
+            raise ValueError("patience: partial_fit has no early stopping; use fit, or patience=0")
         if str(self.optimizer).startswith("l-bfgs"):
-            raise ValueError("optimizer: L-BFGS takes all samples at once; use fit, or 'adam'")
+            raise ValueError("optimizer: L-BFGS requires all samples at once; use fit, or 'adam'")
         return self._train(X, None, getattr(self, "_network", None), one_pass=True)
 
     def _train(
@@ -296,7 +296,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     ) -> SparseAutoencoder:
         first = previous is None
         if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback: {self.callback!r}; a function was expected")
+            raise TypeError(f"callback: expected a function, got {self.callback!r}")
         data = self._data(X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
         seed = self._seed() if first else self.seed_
@@ -313,7 +313,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             "evaluate_every": _checks.count("evaluate_every", self.evaluate_every),
             "holdout": _checks.count_or_share("holdout", self.holdout),
             "threads": self._threads,
-            "report_every": EVERY if one_pass else max(1, min(EVERY, steps // 50)),
+            "report_every": REPORT_EVERY if one_pass else max(1, min(REPORT_EVERY, steps // 50)),
         }
         before = 0 if first else self.n_iter_
         progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
@@ -344,7 +344,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _data(self, X: Data, reset: bool) -> Any:
-        """Samples as the compiled part takes them: without a copy where that can be."""
+        """Samples as the compiled part takes them, without a copy if possible."""
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
         _checks.two_dimensional(X)
@@ -352,7 +352,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return np.require(X, requirements=["C", "A"])
 
     def _validation(self, X: Data, data: Any) -> Any:
-        """Held-out samples; whether they have the features of a file is seen when that is open."""
+        """Held-out samples; the compiled part compares their features with those of a file."""
         if isinstance(X, (str, os.PathLike)) or not isinstance(data, str):
             return self._data(X, reset=False)
         X = check_array(X, dtype=[np.float32, np.uint8], order="C", input_name="X_val")
@@ -366,7 +366,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     # Results
 
     def transform(self, X: Data) -> NDArray[np.float32]:
-        """Codes of samples.
+        """Compute the codes of samples.
 
         Parameters
         ----------
@@ -381,7 +381,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return self._network.encode(self._data(X, reset=False), self._threads)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Reconstructions from codes.
+        """Compute reconstructions from codes.
 
         Parameters
         ----------
@@ -391,7 +391,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features)
-            Features; for bytes they are in [0, 1].
+            Features; in [0, 1] for uint8.
         """
         check_is_fitted(self)
         codes = np.require(check_array(X, dtype=np.float32, order="C"), requirements=["C", "A"])
@@ -403,7 +403,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return self._network.decode(codes, self._threads)
 
     def reconstruct(self, X: Data) -> NDArray[np.float32]:
-        """Reconstructions of samples: both of the above, without a way through Python.
+        """Compute the reconstructions of samples: `transform` and `inverse_transform` in one.
 
         Parameters
         ----------
@@ -418,7 +418,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return self._network.reconstruct(self._data(X, reset=False), self._threads)
 
     def evaluate(self, X: Data) -> dict[str, Any]:
-        """The objective over samples, which count as one batch, and how active the layers are.
+        """Evaluate the objective over samples, as one batch, and how active the layers are.
 
         Parameters
         ----------
@@ -429,17 +429,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         -------
         evaluation : dict
             "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
-            "squared_error", "explained_variance", and "layers": of each hidden layer
-            "mean_activations" (of each unit), "l0" (units active in a sample, on average),
+            "squared_error", "explained_variance", and "layers": for each hidden layer
+            "mean_activations" (of each unit), "l0" (mean number of active units per sample),
             "dead_units", and a histogram of activations ("low", "high", "counts", "zeros").
         """
         check_is_fitted(self)
         return self._network.evaluate(self._data(X, reset=False), self._threads)
 
     def score(self, X: Data, y: Any = None) -> float:
-        """Share of the variance of `X` that the reconstructions explain; 1 is best.
+        """Compute the share of the variance of `X` that the reconstructions explain; 1 is best.
 
-        It is R squared over all features together, each weighted by its variance.
+        It is R squared over all features, each weighted by its variance.
 
         Parameters
         ----------
@@ -450,7 +450,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Returns
         -------
         score : float
-            Where `X` does not vary: 1 if the reconstructions are exact, or else 0.
+            For a constant `X`: 1 if the reconstructions are exact, 0 otherwise.
         """
         evaluation = self.evaluate(X)
         explained: float = evaluation["explained_variance"]
@@ -483,19 +483,19 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     # Files
 
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
-        """Write a model file, as ``sae train`` does; PyTorch can read it, too.
+        """Write a model file (safetensors), as ``sae train`` does.
 
         Parameters
         ----------
         path : str or path
-            The file, replaced once the new one is whole.
+            The file. The write is atomic.
         """
         check_is_fitted(self)
         self._network.save(path)
 
     @classmethod
     def load(cls, path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
-        """Read a model file, one of ``sae train`` perhaps.
+        """Read a model file, of `save` or of ``sae train``.
 
         Parameters
         ----------
@@ -505,7 +505,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Returns
         -------
         model : SparseAutoencoder
-            Fitted, with the parameters that the file tells. It does not tell the steps.
+            Fitted, with the parameters that the file contains (`steps`, for example, is not one).
         """
         network = _sae.Network.load(path)
         settings = json.loads(network.settings)

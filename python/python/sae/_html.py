@@ -1,28 +1,27 @@
-"""A fitted estimator in a notebook: its figures, and tiles of its features."""
+"""A fitted estimator as HTML for notebooks: a table, and tiles of its features."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 from html import escape
 from typing import TYPE_CHECKING
 
 from sae import _plots
 
 if TYPE_CHECKING:
-    from sae._pictures import Pictures
+    import numpy as np
+    from numpy.typing import NDArray
 
 TILES = 36
 
 
-def picture(model: Pictures) -> str:
-    """Some features as an image, or nothing where there is no matplotlib or no square."""
+def picture(weights: NDArray[np.float32]) -> str:
+    """The first features as an image; empty without matplotlib or if they are not squares."""
     try:
         from matplotlib.image import imsave
     except ImportError:
         return ""
-    weights = model._network.layers[0][0]
     try:
         tiles = _plots.feature_mosaic(weights, TILES, None)
     except ValueError:
@@ -30,7 +29,7 @@ def picture(model: Pictures) -> str:
     png = io.BytesIO()
     imsave(png, tiles, cmap="gray", vmin=-1.0, vmax=1.0, format="png")
     encoded = base64.b64encode(png.getvalue()).decode()
-    # Small images are drawn larger, each pixel whole.
+    # Small images are enlarged without interpolation.
     style = f"width:{max(180, tiles.shape[1])}px;image-rendering:pixelated"
     shown = min(TILES, weights.shape[1])
     title = f"weights of the first {shown} of {weights.shape[1]} units"
@@ -40,26 +39,11 @@ def picture(model: Pictures) -> str:
     )
 
 
-def summary(model: Pictures) -> str:
-    """A table, and the picture."""
-    settings = json.loads(model._network.settings)
-    rows = {
-        "layers": "-".join(map(str, settings["layers"])),
-        "steps": str(model.n_iter_),
-        "seed": str(model.seed_),
-    }
-    if model.best_step_ is not None:
-        history = model.history_
-        best = history["validation_objective"][history["validation_step"] == model.best_step_]
-        rows["steps"] += f", the best being {model.best_step_}"
-        rows["objective of held-out samples"] = f"{best[0]:.6g}"
-    if len(model.history_["step"]):
-        rows["objective of the last batch"] = f"{model.history_['objective'][-1]:.6g}"
-        means = model.history_["mean_activations"][-1]
-        rows["mean activations"] = ", ".join(f"{mean:.4f}" for mean in means)
+def summary(rows: dict[str, str], weights: NDArray[np.float32]) -> str:
+    """A table of these rows, and the picture of these weights (features, units)."""
     left = 'style="text-align:left"'
     cells = "".join(
         f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(text)}</td></tr>"
         for name, text in rows.items()
     )
-    return f'<table class="sae-figures">{cells}</table>{picture(model)}'
+    return f'<table class="sae-figures">{cells}</table>{picture(weights)}'

@@ -1,7 +1,8 @@
-"""The estimator's pictures, and what a notebook shows."""
+"""The plots of the estimator, and its HTML for notebooks."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Pictures(BaseEstimator):
-    """What a fitted estimator can draw."""
+    """The plots of a fitted estimator."""
 
     n_iter_: int
     best_step_: Optional[int]
@@ -41,16 +42,16 @@ class Pictures(BaseEstimator):
         shape: Optional[tuple[int, int]] = None,
         ax: Optional[Axes] = None,
     ) -> Axes:
-        """Tiles of the first layer's weights, one for each unit; middle grey is 0.
+        """Plot the weights of the first layer as tiles, one for each unit; middle gray is 0.
 
         Parameters
         ----------
         count : int, default=None
-            Tiles, at most; None for all.
+            Maximum number of tiles; None for all.
         shape : (int, int), default=None
-            Rows and columns of a sample; None is a square.
+            Rows and columns of a sample; None for a square.
         ax : matplotlib Axes, default=None
-            Where to draw.
+            The axes to draw on; None for new ones.
 
         Returns
         -------
@@ -67,18 +68,18 @@ class Pictures(BaseEstimator):
         shape: Optional[tuple[int, int]] = None,
         ax: Optional[Axes] = None,
     ) -> Axes:
-        """The first samples above their reconstructions.
+        """Plot the first samples above their reconstructions.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features) or path
             The samples.
         count : int, default=10
-            How many.
+            Number of samples.
         shape : (int, int), default=None
-            Rows and columns of a sample; None is a square.
+            Rows and columns of a sample; None for a square.
         ax : matplotlib Axes, default=None
-            Where to draw.
+            The axes to draw on; None for new ones.
 
         Returns
         -------
@@ -88,13 +89,13 @@ class Pictures(BaseEstimator):
         _plots.at_least_1(count)
         data = self._data(X, reset=False)
         samples = self._network.first(data, count)
-        # What the network sees of a model's own scaling is not what it is given.
+        # `samples` are scaled already if the model has a fitted scaling.
         given = samples if isinstance(data, str) else data[:count]
         again = self._network.reconstruct(given, self._threads)
         return _plots.reconstructions(samples, again, shape, ax)
 
     def plot_history(self) -> Figure:
-        """Objective and mean activations of batches, and the objective of held-out samples.
+        """Plot the objective of batches and of held-out samples, and the mean activations.
 
         Returns
         -------
@@ -104,7 +105,7 @@ class Pictures(BaseEstimator):
         return _plots.history(self.history_)
 
     def plot_activations(self, X: Data) -> Figure:
-        """How often which activation is met, in each hidden layer up to the code.
+        """Plot a histogram of the activations of each hidden layer up to the code.
 
         Parameters
         ----------
@@ -120,8 +121,28 @@ class Pictures(BaseEstimator):
 
     def _repr_html_(self) -> str:
         diagram: str = super()._repr_mimebundle_().get("text/html", "")
-        return diagram + (_html.summary(self) if hasattr(self, "_network") else "")
+        if not hasattr(self, "_network"):
+            return diagram
+        return diagram + _html.summary(self._figures(), self._network.layers[0][0])
+
+    def _figures(self) -> dict[str, str]:
+        """Figures of the training, for the table in a notebook."""
+        rows = {
+            "layers": "-".join(map(str, json.loads(self._network.settings)["layers"])),
+            "steps": str(self.n_iter_),
+            "seed": str(self.seed_),
+        }
+        history = self.history_
+        if self.best_step_ is not None:
+            best = history["validation_objective"][history["validation_step"] == self.best_step_]
+            rows["steps"] += f", best {self.best_step_}"
+            rows["objective of held-out samples"] = f"{best[0]:.6g}"
+        if len(history["step"]):
+            rows["objective of the last batch"] = f"{history['objective'][-1]:.6g}"
+            means = history["mean_activations"][-1]
+            rows["mean activations"] = ", ".join(f"{mean:.4f}" for mean in means)
+        return rows
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        # What notebooks ask first.
+        # Notebooks use this before `_repr_html_`.
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

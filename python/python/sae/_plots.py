@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib, which is looked for when the first is drawn."""
+"""Plots with matplotlib, which is imported for the first of them."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ def _pyplot() -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install matplotlib") from error
+        raise ImportError("plots require matplotlib: pip install matplotlib") from error
     return pyplot
 
 
 def at_least_1(number: Optional[int]) -> Optional[int]:
-    """How many tiles; None is all."""
+    """A number of tiles; None for all."""
     if number is not None and _checks.count("count", number) == 0:
-        raise ValueError("count: 0; at least 1 was expected")
+        raise ValueError("count: expected at least 1, got 0")
     return number
 
 
 def image_shape(features: int, shape: Optional[tuple[int, int]]) -> tuple[int, int]:
-    """Rows and columns of a sample; a square's if none are given."""
+    """Rows and columns of a sample; by default those of a square."""
     if shape is not None:
         if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-            raise TypeError(f"shape: {shape!r}; (rows, columns) was expected")
+            raise TypeError(f"shape: expected (rows, columns), got {shape!r}")
         shape = (_checks.count("shape", shape[0]), _checks.count("shape", shape[1]))
     else:
         side = math.isqrt(features)
         shape = (side, side)
         if side * side != features:
-            raise ValueError(f"{features} features are no square image; shape=(rows, columns) was expected")
+            raise ValueError(f"shape: expected (rows, columns), because {features} features are not a square image")
     if shape[0] * shape[1] != features:
-        raise ValueError(f"shape {shape[0]} x {shape[1]} is not that of {features} features")
+        raise ValueError(f"shape: expected the rows and columns of {features} features, got {shape[0]} x {shape[1]}")
     return shape
 
 
-def mosaic(tiles: NDArray[np.float32], columns: int, ground: float) -> NDArray[np.float32]:
-    """Tiles (count, rows, cols) as one picture, `columns` side by side, with a margin of 1."""
+def mosaic(tiles: NDArray[np.float32], columns: int, background: float) -> NDArray[np.float32]:
+    """Arrange tiles (count, rows, cols) in one picture, `columns` in a row, with margins of 1."""
     count, height, width = tiles.shape
     rows = -(-count // columns)
-    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), ground, np.float32)
+    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), background, np.float32)
     for at, tile in enumerate(tiles):
         top, left = at // columns * (height + 1) + 1, at % columns * (width + 1) + 1
         picture[top : top + height, left : left + width] = tile
@@ -60,11 +60,11 @@ def mosaic(tiles: NDArray[np.float32], columns: int, ground: float) -> NDArray[n
 def feature_mosaic(
     weights: NDArray[np.float32], count: Optional[int], shape: Optional[tuple[int, int]]
 ) -> NDArray[np.float32]:
-    """Weights (features, units) as tiles, the largest of each, either sign, being 1 or -1."""
+    """Arrange weights (features, units) as tiles, each scaled to a maximum magnitude of 1."""
     rows, columns = image_shape(len(weights), shape)
     units = weights.T[: at_least_1(count)]
-    most = np.abs(units).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
-    tiles = (units / most).reshape(-1, rows, columns)
+    largest = np.abs(units).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
+    tiles = (units / largest).reshape(-1, rows, columns)
     return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
 
 
@@ -88,22 +88,22 @@ def features(
 
 def reconstructions(
     samples: NDArray[np.float32],
-    again: NDArray[np.float32],
+    reconstructed: NDArray[np.float32],
     shape: Optional[tuple[int, int]],
     ax: Optional[Axes],
 ) -> Axes:
     rows, columns = image_shape(samples.shape[1], shape)
     low, high = float(samples.min()), float(samples.max())
-    tiles = np.concatenate([samples, again]).reshape(-1, rows, columns)
+    tiles = np.concatenate([samples, reconstructed]).reshape(-1, rows, columns)
     return _show(mosaic(tiles, len(samples), (low + high) / 2), low, high, ax)
 
 
 def history(records: dict[str, Any]) -> Figure:
     figure, (objective, means) = _pyplot().subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-    objective.plot(records["step"], records["objective"], label="of the batch")
+    objective.plot(records["step"], records["objective"], label="batch")
     if len(records["validation_step"]):
         held_out = records["validation_objective"]
-        objective.plot(records["validation_step"], held_out, label="of held-out samples")
+        objective.plot(records["validation_step"], held_out, label="held-out samples")
     if len(records["objective"]) and min(records["objective"]) > 0:
         objective.set_yscale("log")
     objective.set(xlabel="step", ylabel="objective")
@@ -129,7 +129,7 @@ def activations(layers: list[dict[str, Any]]) -> Figure:
             ax.set_yscale("log")
         ax.set(
             xlabel=f"activation (exactly 0: {layer['zeros']})",
-            ylabel="how often",
+            ylabel="count",
             title=f"layer {number}: mean {layer['mean_activations'].mean():.3f}, L0 {layer['l0']:.1f} "
             f"of {len(layer['mean_activations'])}",
         )

@@ -1,4 +1,4 @@
-"""What is told of a training while it runs."""
+"""Progress of a training: its history, the progress bar and the callback."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def _bar(steps: Optional[int]) -> Any:
 
 
 class Progress:
-    """Called every so many steps: keeps the figures, shows them, asks the callback.
+    """Records the reports of a training, shows them, and calls the callback.
 
     Parameters
     ----------
     before : int
         Steps done before this training.
     steps : int or None
-        Steps to do, if that is known.
+        Steps to do, if known.
     verbose : bool
-        Whether to show a bar (with tqdm) or lines.
+        Whether to show a progress bar (with tqdm) or lines.
     callback : callable or None
         ``callback(step, objective, mean_activations)``; true ends the training.
     """
@@ -49,40 +49,40 @@ class Progress:
         means = " ".join(f"{mean:.4f}" for mean in mean_activations)
         if self._bar is not None:
             held_out = f", held out {self.validations[-1][1]:.4g}" if self.validations else ""
-            told = f"objective {objective:.4g}{held_out}, active {means}"
-            self._bar.set_postfix_str(told, refresh=False)
+            text = f"objective {objective:.4g}{held_out}, active {means}"
+            self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._before - self._bar.n)
         elif self._verbose:
             print(f"step {step}  objective {objective:.6g}  mean activations {means}", flush=True)
         return self._callback is not None and bool(self._callback(step, objective, mean_activations))
 
     def validated(self, step: int, objective: float) -> None:
-        """Called with the objective on what is held out."""
+        """Record the objective on held-out samples."""
         self.validations.append((step, objective))
         if self._bar is None:
-            self._say(f"step {step}  held out: objective {objective:.6g}")
+            self._print(f"step {step}  held out: objective {objective:.6g}")
 
     def pretrained(self, layer: int, loss: float) -> None:
-        """Called with the loss of a layer that was trained by itself."""
-        self._say(f"pretrained layer {layer}: loss {loss:.6g}")
+        """Report the loss of a layer after its pretraining."""
+        self._print(f"pretrained layer {layer}: loss {loss:.6g}")
 
     def best(self, step: int) -> None:
-        """Called at the end, if the network of an earlier step is kept."""
-        self._say(f"best: step {step}, held out: objective {dict(self.validations)[step]:.6g}")
+        """Report the step of the best network at the end."""
+        self._print(f"best: step {step}, held out: objective {dict(self.validations)[step]:.6g}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._bar is not None:
             self._bar.write(text)
         elif self._verbose:
             print(text, flush=True)
 
     def close(self) -> None:
-        """Ends the bar."""
+        """Close the progress bar."""
         if self._bar is not None:
             self._bar.close()
 
     def history(self, earlier: Optional[dict[str, Any]]) -> dict[str, Any]:
-        """The records, after those of an earlier training."""
+        """The records, appended to those of an earlier training."""
         new = {
             "step": np.array([step for step, _, _ in self.records], dtype=np.int64),
             "objective": np.array([objective for _, objective, _ in self.records]),

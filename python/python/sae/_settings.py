@@ -1,4 +1,4 @@
-"""Parameters as settings of the library, and a model's settings as parameters."""
+"""Parameters of the estimator as settings of the library, and back."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import numpy as np
 
 from sae import _sae
 
-# Fields whose parameters have another name or are made in another way.
-NAMES = {"lambda": "lambda_"}
-OTHERS = {"layers", "seed"}
+# Settings whose parameters have another name.
+NAMES = {"lambda": "lambda_", "seed": "random_state"}
+# Settings whose parameters have other values.
+SPECIAL = {"layers", "seed"}
 
-# The parameter of each field, and the kind of its value.
+# Name and kind of the parameter of each setting. A setting of the library's table that is not a
+# parameter of the estimator fails a test.
 FIELDS = {
     name: (NAMES.get(name, name), kind)
     for name, kind, _ in _sae.settings_fields()
-    if name not in OTHERS
+    if name not in SPECIAL
 }
 
-# Those that may be None.
+# Parameters that may be None: the default of the library, which may depend on the data.
 OPTIONAL = {"activations", "output_activation", "penalties", "target", "batch"}
 
 
 def text(name: str, value: Any) -> str:
-    """What the command would be given."""
+    """The text of a value, as the command takes it."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
@@ -36,9 +38,9 @@ def text(name: str, value: Any) -> str:
 
 
 def options(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """All fields that are given, each with its text."""
+    """The settings that are not None, each with its text."""
     if params["initialisation"] is not None:
-        warnings.warn("initialisation is now initialization", FutureWarning, stacklevel=4)
+        warnings.warn("initialisation was renamed to initialization", FutureWarning, stacklevel=4)
         params = {**params, "initialization": params["initialisation"]}
     found = []
     for field, (name, kind) in FIELDS.items():
@@ -52,18 +54,18 @@ def options(params: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of an estimator that would train with these settings."""
+    """The parameters of an estimator with these settings."""
     sizes = settings["layers"]
     hidden = sizes[1:-1]
-    # Hidden layers that look like the ends need the ends.
-    alike = len(hidden) > 2 and hidden[0] == hidden[-1] == sizes[0]
+    # With input and output, if the hidden layers could be mistaken for all layers.
+    ambiguous = len(hidden) > 2 and hidden[0] == hidden[-1] == sizes[0]
     found = {
         name: (tuple(settings[field]) or None) if kind == "list" else settings[field]
         for field, (name, kind) in FIELDS.items()
     }
-    # The steps of a target are those of the next training.
+    # Without the steps of the target, which depend on the next training.
     target = settings["target"]
     found["target"] = None if target == "none" else target.rsplit(":", 1)[0]
-    found["layers"] = tuple(sizes if alike else hidden)
+    found["layers"] = tuple(sizes if ambiguous else hidden)
     found["random_state"] = settings["seed"]
     return found
