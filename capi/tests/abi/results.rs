@@ -388,7 +388,7 @@ fn data_sets_are_the_library_s() {
         refused(
             sae_samples_split(whole, 20, &mut first, &mut others),
             SaeStatus::Setting,
-            "count: 20 of 20 samples leave one part empty",
+            "count: 20 of 20 samples leave one side empty",
         );
         assert!(first.is_null() && others.is_null());
         sae_samples_free(whole);
