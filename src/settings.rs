@@ -128,6 +128,7 @@ impl Settings {
     }
 
     /// The first setting in which two differ, and its two values.
+    #[cfg(feature = "model")]
     pub(crate) fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let mut both = Self::fields().iter().map(|f| (f.name, f.text(self), f.text(other)));
         both.find(|(_, here, there)| here != there)

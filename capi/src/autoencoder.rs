@@ -231,24 +231,21 @@ pub unsafe extern "C" fn sae_autoencoder_decode(
     reconstructions: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let codes = slice("codes", codes, codes_length)?;
-            with(autoencoder, |(engine, net)| {
-                let settings = net.settings();
-                let (units, features) = (settings.code_units(), settings.layers[0]);
-                if !codes_length.is_multiple_of(units) {
-                    let problem = format!(
-                        "expected a length that is a multiple of {units}, got {codes_length}"
-                    );
-                    return Err(invalid("codes", problem));
-                }
-                let required = (codes_length / units).saturating_mul(features);
-                check_length("reconstructions", length, required)?;
-                copy("reconstructions", &net.decode(engine, codes)?, reconstructions, length)
-            })
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let codes = slice("codes", codes, codes_length)?;
+        with(autoencoder, |(engine, net)| {
+            let settings = net.settings();
+            let (units, features) = (settings.code_units(), settings.layers[0]);
+            if !codes_length.is_multiple_of(units) {
+                let problem =
+                    format!("expected a length that is a multiple of {units}, got {codes_length}");
+                return Err(invalid("codes", problem));
+            }
+            let required = (codes_length / units).saturating_mul(features);
+            check_length("reconstructions", length, required)?;
+            copy("reconstructions", &net.decode(engine, codes)?, reconstructions, length)
+        })
     })
 }
 

@@ -146,21 +146,19 @@ pub unsafe extern "C" fn sae_samples_split(
     first: *mut *mut SaeSamples,
     others: *mut *mut SaeSamples,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            write("first", first, std::ptr::null_mut())?;
-            write_handle("others", others, || {
-                let SaeSamples(samples) = handle("samples", samples)?;
-                let (before, after) = samples.split(count).map_err(|error| match error {
-                    // The name of the argument here.
-                    Error::Setting { problem, .. } => invalid_setting("count", problem),
-                    error => error.into(),
-                })?;
-                write_handle("first", first, || Ok(SaeSamples(before)))?;
-                Ok(SaeSamples(after))
-            })
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        write("first", first, std::ptr::null_mut())?;
+        write_handle("others", others, || {
+            let SaeSamples(samples) = handle("samples", samples)?;
+            let (before, after) = samples.split(count).map_err(|error| match error {
+                // The name of the argument here.
+                Error::Setting { problem, .. } => invalid_setting("count", problem),
+                error => error.into(),
+            })?;
+            write_handle("first", first, || Ok(SaeSamples(before)))?;
+            Ok(SaeSamples(after))
+        })
     })
 }
 

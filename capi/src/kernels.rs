@@ -121,29 +121,27 @@ pub unsafe extern "C" fn sae_kernels_gemm(
     c: *mut f32,
     c_row_stride: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let kernels = handle("kernels", kernels)?;
-            let (a, a_ends) = matrix("a", a, (m, k), (a_row_stride, a_col_stride))?;
-            let (b, b_ends) = matrix("b", b, (k, n), (b_row_stride, b_col_stride))?;
-            let view = Strided::new("c", c.cast_const(), (m, n), (c_row_stride, 1))?;
-            if c_row_stride < n {
-                let problem = format!("expected a row stride of at least {n}, got {c_row_stride}");
-                return Err(invalid("c", problem));
-            }
-            let (start, end) = (c.addr(), c.addr().saturating_add(4 * view.span()));
-            if [a_ends, b_ends].into_iter().any(|[from, to]| start < to && from < end) {
-                return Err(invalid("c", "expected memory that does not overlap a and b"));
-            }
-            let c = slice_mut("c", c, view.span())?;
-            let mut scratch = lock("kernels", &kernels.scratch)?;
-            let (floats, indices) = &mut *scratch;
-            let mut scratch = Scratch::new(floats, indices);
-            let c = MatrixMut::strided(c, m, n, c_row_stride);
-            gemm(kernels.isa, a, b, c, &mut scratch);
-            Ok(())
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let kernels = handle("kernels", kernels)?;
+        let (a, a_ends) = matrix("a", a, (m, k), (a_row_stride, a_col_stride))?;
+        let (b, b_ends) = matrix("b", b, (k, n), (b_row_stride, b_col_stride))?;
+        let view = Strided::new("c", c.cast_const(), (m, n), (c_row_stride, 1))?;
+        if c_row_stride < n {
+            let problem = format!("expected a row stride of at least {n}, got {c_row_stride}");
+            return Err(invalid("c", problem));
         }
+        let (start, end) = (c.addr(), c.addr().saturating_add(4 * view.span()));
+        if [a_ends, b_ends].into_iter().any(|[from, to]| start < to && from < end) {
+            return Err(invalid("c", "expected memory that does not overlap a and b"));
+        }
+        let c = slice_mut("c", c, view.span())?;
+        let mut scratch = lock("kernels", &kernels.scratch)?;
+        let (floats, indices) = &mut *scratch;
+        let mut scratch = Scratch::new(floats, indices);
+        let c = MatrixMut::strided(c, m, n, c_row_stride);
+        gemm(kernels.isa, a, b, c, &mut scratch);
+        Ok(())
     })
 }
 
@@ -159,22 +157,20 @@ pub unsafe extern "C" fn sae_kernels_map(
     values: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let kernels = handle("kernels", kernels)?;
-            let function = match text("function", function)? {
-                "exp" => Function::Exp,
-                "ln" => Function::Ln,
-                "sigmoid" => Function::Sigmoid,
-                "tanh" => Function::Tanh,
-                other => {
-                    let problem = format!("expected exp, ln, sigmoid or tanh, got '{other}'");
-                    return Err(invalid("function", problem));
-                }
-            };
-            math::map(kernels.isa, function, slice_mut("values", values, length)?);
-            Ok(())
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let kernels = handle("kernels", kernels)?;
+        let function = match text("function", function)? {
+            "exp" => Function::Exp,
+            "ln" => Function::Ln,
+            "sigmoid" => Function::Sigmoid,
+            "tanh" => Function::Tanh,
+            other => {
+                let problem = format!("expected exp, ln, sigmoid or tanh, got '{other}'");
+                return Err(invalid("function", problem));
+            }
+        };
+        math::map(kernels.isa, function, slice_mut("values", values, length)?);
+        Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::sync::Mutex;
 
-use sae::{Autoencoder, Engine};
+use sae::{Autoencoder, Engine, Samples};
 
 use crate::data::SaeSamples;
 use crate::error::{Result, SaeStatus, guard, value_or};
@@ -47,6 +47,38 @@ pub unsafe fn call<N: Network>(
     guard(|| unsafe { with(network, work) })
 }
 
+/// Calls `work` with the network of a handle, and an engine for it.
+///
+/// # Safety
+/// As for [`with`].
+unsafe fn with_net<N: Network, T>(
+    network: *const N,
+    work: impl FnOnce(&mut Engine, &Autoencoder) -> Result<T>,
+) -> Result<T> {
+    let work = |state: &mut N::State| {
+        let (engine, net) = N::parts(state);
+        work(engine, net)
+    };
+    // SAFETY: passed on.
+    unsafe { with(network, work) }
+}
+
+/// [`with_net`] and samples as the whole body of a function.
+///
+/// # Safety
+/// As for [`with`]; `samples` is NULL or a valid handle.
+unsafe fn call_on<N: Network>(
+    network: *const N,
+    samples: *const SaeSamples,
+    work: impl FnOnce(&mut Engine, &Autoencoder, &Samples) -> Result<()>,
+) -> SaeStatus {
+    // SAFETY: passed on.
+    guard(|| unsafe {
+        let SaeSamples(samples) = handle("samples", samples)?;
+        with_net(network, |engine, net| work(engine, net, samples))
+    })
+}
+
 /// A property of the network; 0 if the handle is NULL or in use.
 ///
 /// # Safety
@@ -56,12 +88,7 @@ pub unsafe fn count<N: Network>(
     count: impl FnOnce(&Autoencoder) -> usize,
 ) -> usize {
     // SAFETY: passed on.
-    value_or(0, || unsafe { with(network, |state| Ok(count(N::parts(state).1))) })
-}
-
-/// The number of hidden layers of a network.
-pub fn hidden_layers(net: &Autoencoder) -> usize {
-    net.settings().layers.len() - 2
+    value_or(0, || unsafe { with_net(network, |_, net| Ok(count(net))) })
 }
 
 /// Writes a model file.
@@ -69,12 +96,10 @@ pub fn hidden_layers(net: &Autoencoder) -> usize {
 /// # Safety
 /// As for [`with`]; `path` is NULL or a NUL-terminated string.
 pub unsafe fn save<N: Network>(network: *const N, path: *const c_char) -> SaeStatus {
-    guard(|| {
-        // SAFETY: passed on.
-        unsafe {
-            let path = text("path", path)?;
-            with(network, |state| Ok(N::parts(state).1.save(path)?))
-        }
+    // SAFETY: passed on.
+    guard(|| unsafe {
+        let path = text("path", path)?;
+        with_net(network, |_, net| Ok(net.save(path)?))
     })
 }
 
@@ -84,100 +109,81 @@ pub unsafe fn save<N: Network>(network: *const N, path: *const c_char) -> SaeSta
 /// As for [`with`]; `json` is NULL or points to memory for a pointer.
 pub unsafe fn settings<N: Network>(network: *const N, json: *mut *mut c_char) -> SaeStatus {
     // SAFETY: passed on.
-    unsafe {
-        new_string("json", json, || {
-            with(network, |state| Ok(N::parts(state).1.settings().to_json()))
-        })
-    }
+    unsafe { new_string("json", json, || with_net(network, |_, net| Ok(net.settings().to_json()))) }
 }
 
 /// Copies the parameters.
 ///
 /// # Safety
-/// As for [`with`]; `parameters` is NULL or points to memory for `length` values.
-pub unsafe fn parameters<N: Network>(
-    network: *const N,
-    parameters: *mut f32,
-    length: usize,
-) -> SaeStatus {
+/// As for [`with`]; `out` is NULL or points to memory for `length` values.
+pub unsafe fn parameters<N: Network>(network: *const N, out: *mut f32, length: usize) -> SaeStatus {
     // SAFETY: passed on.
-    unsafe {
-        call(network, |state| {
-            copy("parameters", N::parts(state).1.parameters(), parameters, length)
-        })
-    }
+    guard(|| unsafe {
+        with_net(network, |_, net| copy("parameters", net.parameters(), out, length))
+    })
 }
 
 /// Evaluates the network over samples.
 ///
 /// # Safety
-/// As for [`with`] and [`report`]; `samples` is NULL or a valid handle.
+/// As for [`call_on`] and [`report`].
 pub unsafe fn evaluate<N: Network>(
     network: *const N,
     samples: *const SaeSamples,
     out: *mut SaeEvaluation,
     layers: *mut SaeActivity,
-    layers_length: usize,
+    length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: passed on.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(network, |state| {
-                let (engine, net) = N::parts(state);
-                let evaluate = || net.evaluate(engine, samples);
-                report(hidden_layers(net), evaluate, out, layers, layers_length)
-            })
-        }
-    })
+    // SAFETY: passed on.
+    unsafe {
+        call_on(network, samples, |engine, net, samples| {
+            let evaluate = || net.evaluate(engine, samples);
+            report(hidden_layers(net), evaluate, out, layers, length)
+        })
+    }
 }
 
 /// Writes the codes of samples.
 ///
 /// # Safety
-/// As for [`with`]; `samples` is NULL or a valid handle, `codes` is NULL or points to memory for
-/// `length` values.
+/// As for [`call_on`]; `codes` is NULL or points to memory for `length` values.
 pub unsafe fn encode<N: Network>(
     network: *const N,
     samples: *const SaeSamples,
     codes: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: passed on.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(network, |state| {
-                let (engine, net) = N::parts(state);
-                let required = samples.len().saturating_mul(net.settings().code_units());
-                check_length("codes", length, required)?;
-                copy("codes", &net.encode(engine, samples)?, codes, length)
-            })
-        }
-    })
+    // SAFETY: passed on.
+    unsafe {
+        call_on(network, samples, |engine, net, samples| {
+            let required = samples.len().saturating_mul(net.settings().code_units());
+            check_length("codes", length, required)?;
+            copy("codes", &net.encode(engine, samples)?, codes, length)
+        })
+    }
 }
 
 /// Writes the reconstructions of samples.
 ///
 /// # Safety
-/// As for [`encode`].
+/// As for [`call_on`]; `out` is NULL or points to memory for `length` values.
 pub unsafe fn reconstruct<N: Network>(
     network: *const N,
     samples: *const SaeSamples,
-    reconstructions: *mut f32,
+    out: *mut f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: passed on.
-        unsafe {
-            let SaeSamples(samples) = handle("samples", samples)?;
-            with(network, |state| {
-                let (engine, net) = N::parts(state);
-                let required = samples.len().saturating_mul(samples.features());
-                check_length("reconstructions", length, required)?;
-                let values = net.reconstruct(engine, samples)?;
-                copy("reconstructions", &values, reconstructions, length)
-            })
-        }
-    })
+    // SAFETY: passed on.
+    unsafe {
+        call_on(network, samples, |engine, net, samples| {
+            let required = samples.len().saturating_mul(samples.features());
+            check_length("reconstructions", length, required)?;
+            copy("reconstructions", &net.reconstruct(engine, samples)?, out, length)
+        })
+    }
+}
+
+/// The number of hidden layers of a network.
+pub fn hidden_layers(net: &Autoencoder) -> usize {
+    net.settings().layers.len() - 2
 }

@@ -33,7 +33,7 @@ pub fn check<T>(name: &str, pointer: *const T) -> Result<()> {
     Ok(())
 }
 
-/// Fails if so many values cannot be in memory.
+/// Fails if `length` values exceed the address space.
 pub fn check_size<T>(name: &str, length: usize) -> Result<()> {
     match length.checked_mul(size_of::<T>()) {
         Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),

@@ -180,16 +180,14 @@ pub unsafe extern "C" fn sae_trainer_checkpoint(
     trainer: *mut SaeTrainer,
     path: *const c_char,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let path = text("path", path)?;
-            with(trainer, |State { trainer, .. }| {
-                let mut checkpoints = Checkpoints::new(path, 1, trainer)?;
-                checkpoints.save(trainer)?;
-                Ok(checkpoints.finish()?)
-            })
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let path = text("path", path)?;
+        with(trainer, |State { trainer, .. }| {
+            let mut checkpoints = Checkpoints::new(path, 1, trainer)?;
+            checkpoints.save(trainer)?;
+            Ok(checkpoints.finish()?)
+        })
     })
 }
 
@@ -297,12 +295,10 @@ pub unsafe extern "C" fn sae_trainer_step_with(
     gradient: *const f32,
     length: usize,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let gradient = slice("gradient", gradient, length)?;
-            with(trainer, |state| Ok(state.trainer.step_with(gradient)?))
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let gradient = slice("gradient", gradient, length)?;
+        with(trainer, |state| Ok(state.trainer.step_with(gradient)?))
     })
 }
 
@@ -364,14 +360,12 @@ pub unsafe extern "C" fn sae_trainer_objective(
     step: *const SaeStep,
     objective: *mut f64,
 ) -> SaeStatus {
-    guard(|| {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            let step = handle("step", step)?;
-            let mut report = StepReport::default();
-            (report.loss, report.penalty) = (step.loss, step.penalty);
-            with(trainer, |state| write("objective", objective, state.trainer.objective(report)))
-        }
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let step = handle("step", step)?;
+        let mut report = StepReport::default();
+        (report.loss, report.penalty) = (step.loss, step.penalty);
+        with(trainer, |state| write("objective", objective, state.trainer.objective(report)))
     })
 }
 

@@ -97,15 +97,14 @@ fn scalar() -> Isa {
 }
 
 fn settings(layers: &[usize], batch: usize, sparse: bool) -> Settings {
-    let settings = Settings {
+    Settings {
         layers: layers.to_vec(),
         batch,
         rho: 0.1,
         beta: if sparse { 0.01 } else { 0.0 },
         lambda: if sparse { 1e-4 } else { 0.0 },
         ..Settings::default()
-    };
-    settings
+    }
 }
 
 /// Sizes around those of vectors, tiles and blocks, some with work enough for several threads.

@@ -16,14 +16,7 @@ fn samples(count: usize) -> Samples {
 }
 
 fn settings(layers: &[usize]) -> Settings {
-    let settings = Settings {
-        layers: layers.to_vec(),
-        batch: 20,
-        beta: 0.0,
-        lambda: 0.0,
-        ..Settings::default()
-    };
-    settings
+    Settings { layers: layers.to_vec(), batch: 20, beta: 0.0, lambda: 0.0, ..Settings::default() }
 }
 
 fn trainer(settings: &Settings, samples: &Samples) -> Trainer {
