@@ -256,7 +256,7 @@ mod digits {
     }
 
     /// Printed by this test on x86-64 with AVX2 and with the scalar set, where all ways agreed; a
-    /// change of the drawn digits, the first weights, the order of the samples or the arithmetic
+    /// change of the drawn digits, the initial weights, the order of the samples or the arithmetic
     /// changes it.
     const RECORDED: [(Preset, u64); 2] =
         [(Preset::Sparse, 0xf2e8_3dea_aaae_72cc), (Preset::Plain, 0xb8eb_9f7e_fae0_3fa8)];
