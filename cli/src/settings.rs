@@ -13,7 +13,7 @@ pub struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The settings for a training of so many steps on these samples, on top of those of a
+    /// The settings for a training of `steps` steps on these samples, on top of those of a
     /// checkpoint that is resumed.
     pub fn settings(
         &self,

@@ -19,7 +19,7 @@ use crate::ranks::{Ranks, Sums, lock};
 /// A failure within MPI, such as a rank that is gone, ends all ranks at once.
 ///
 /// ```no_run
-/// use sae::{Samples, Trainer, ranks::{Mpi, Ranks}};
+/// use sae::{Samples, Settings, Trainer, ranks::{Mpi, Ranks}};
 ///
 /// # fn main() -> sae::Result<()> {
 /// // Before MPI starts: a rank that ends without the others must `abort`, or they wait for it.

@@ -245,14 +245,14 @@ pub struct LayerPenalty {
 /// The sparsity that the penalties are steered to: `mean-activation:0.05:1:18000`.
 ///
 /// The weights of all sparsity penalties are multiplied by one factor, which a controller changes
-/// until the layer has the wanted sparsity.
+/// until the layer has the target sparsity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
     /// The hidden layer, counted from 0; in text from 1, and the first if it is left out.
     pub layer: usize,
     /// What is measured.
     pub of: Measure,
-    /// The wanted value.
+    /// The target value.
     pub value: f64,
     /// Steps after which the factor is frozen; nine tenths of the training's if a text leaves it
     /// out.

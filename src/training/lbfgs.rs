@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::training::objective::StepReport;
 use crate::training::update::dot;
 
-/// Wolfe's first condition: the objective falls by this share of what its slope promises,
+/// Wolfe's first condition: the objective falls by this share of what its slope promises.
 const SUFFICIENT_DECREASE: f64 = 1e-4;
-/// and his second: the slope falls to this share of what it was.
+/// Wolfe's second condition: the slope falls to this share of what it was.
 const CURVATURE: f64 = 0.9;
 /// Evaluations in one line search.
 const MAX_EVALUATIONS: usize = 25;
@@ -68,6 +68,12 @@ impl Lbfgs {
             alphas: vec![0.0; memory],
             value: None,
         }
+    }
+
+    /// Begins anew, the parameters having been changed from outside.
+    pub fn forget(&mut self) {
+        self.value = None;
+        self.used = 0;
     }
 
     /// One iteration. Returns the terms before it. Where the objective cannot be made smaller, the
@@ -198,7 +204,7 @@ fn line_search(
         } else if point.slope >= 0.0 {
             (low, high) = (point, Some(low));
         } else {
-            // With no far end yet, go on; else nearer to it.
+            // With no far end yet, look further; else nearer to it.
             low = point;
         }
         at = match high {

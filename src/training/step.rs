@@ -21,9 +21,8 @@ use crate::training::workspace::{Context, Workspace};
 /// Trains on the batch in the workspace, this rank's part of the whole batch.
 pub(crate) fn step(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
     let report = observe(cx, ranks)?;
-    update(cx, ranks)?;
+    update(cx, ranks).inspect_err(|_| cx.work.uncommitted = false)?;
     commit(cx);
-    control(cx);
     Ok(report)
 }
 
@@ -40,12 +39,13 @@ pub(crate) fn step_with_gradient(cx: &mut Context) -> Result<()> {
     apply_gradient(cx)?;
     constrain(cx);
     commit(cx);
-    control(cx);
     Ok(())
 }
 
 /// Forward, sums over all ranks, the objective's terms, and the KL penalty's gradient.
 fn observe(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
+    // Until this batch is known to be good, a step has none to take over.
+    cx.work.uncommitted = false;
     forward(cx, ranks);
     ranks.reduce(&mut cx.work.sums)?;
     take_means(cx);
@@ -95,10 +95,12 @@ fn penalty_gradients(cx: &mut Context) {
     cx.work.penalties = penalties;
 }
 
-/// Takes over what the batch changes besides parameters and moments.
+/// Counts the step, takes over what its batch changes besides parameters and moments, and lets the
+/// controller see it. A step with a gradient from outside may have no batch.
 fn commit(cx: &mut Context) {
     let Context { net, state, work, .. } = cx;
-    if mem::take(&mut work.uncommitted) {
+    let has_batch = mem::take(&mut work.uncommitted);
+    if has_batch {
         mem::swap(&mut state.running_means, &mut work.running_means);
         if let Some(smallest) = work.smallest_kept.take() {
             let threshold = &mut net.parameters[end(&work.layers)];
@@ -107,4 +109,7 @@ fn commit(cx: &mut Context) {
         }
     }
     state.step += 1;
+    if has_batch {
+        control(cx);
+    }
 }

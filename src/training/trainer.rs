@@ -84,7 +84,7 @@ impl Trainer {
     /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
     /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
     /// the weight decay is expected in it, and that of tied weights to be the sum of both.
-    /// [`Settings::target`] is steered by the last batch that [`Trainer::gradient_on`] saw; its
+    /// [`Settings::target`] is steered by the batch of the [`Trainer::gradient_on`] before this call, if it succeeded; its
     /// running means ([`Settings::rho_momentum`]) and its threshold of a batch-top-k code are
     /// followed. Several ranks must each give the same gradient, and an error is a rank's own.
     ///
@@ -223,6 +223,7 @@ impl Trainer {
 
     /// Gives parameters new values, and their moments 0.
     pub(crate) fn overwrite(&mut self, places: &[usize], values: &[f32]) {
+        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
         for (&at, &value) in places.iter().zip(values) {
             self.cx.net.parameters[at] = value;
             self.cx.state.first[at] = 0.0;
@@ -253,8 +254,9 @@ impl Trainer {
     }
 
     /// The network as it is now, to change its weights, as [`Autoencoder::parameters_mut`] gives them.
-    /// Moments stay as they are; under L-BFGS, which remembers value and gradient, leave it alone.
+    /// Moments stay as they are; the inverse-Hessian approximation of L-BFGS begins anew.
     pub fn autoencoder_mut(&mut self) -> &mut Autoencoder {
+        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
         &mut self.cx.net
     }
 
@@ -287,6 +289,7 @@ impl Trainer {
     ///
     /// `None`, and the network as it is, without patience or before the first evaluation.
     pub fn restore_best(&mut self) -> Option<(f64, u64)> {
+        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
         self.early_stopping.take()?.restore_best(&mut self.cx.net)
     }
 

@@ -326,7 +326,8 @@ fn a_failed_step_leaves_no_trace() {
             change(&mut settings);
             let build = || Trainer::new(settings.clone(), &samples).unwrap();
             let (mut clean, mut trainer) = (build(), build());
-            let mut batch = uniform(3, 60);
+            let good = uniform(3, 60);
+            let mut batch = good.clone();
             batch[7] = bad;
             for step in 0..6 {
                 if step % 2 == 1 {
@@ -336,6 +337,13 @@ fn a_failed_step_leaves_no_trace() {
                         "{kind} {bad}: {failed}"
                     );
                     assert!(trainer.gradient_on(&batch).is_err());
+                    // Nor does it wait for a step with a gradient from outside.
+                    let gradient = clean.gradient_on(&good).unwrap().1.to_vec();
+                    assert_eq!(trainer.gradient_on(&good).unwrap().1, gradient);
+                    assert!(trainer.gradient_on(&batch).is_err());
+                    assert!(clean.gradient_on(&batch).is_err());
+                    clean.step_with(&gradient).unwrap();
+                    trainer.step_with(&gradient).unwrap();
                 }
                 let (report, other) = (clean.step().unwrap(), trainer.step().unwrap());
                 assert_eq!(report, other, "kind {kind}, {bad}, step {step}");

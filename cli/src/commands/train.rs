@@ -330,7 +330,7 @@ impl<'a> Run<'a> {
                 self.progress.note(&format!("step {step}: {count} dead units revived"));
             }
         }
-        let evaluates = args.patience.is_some() && self.is_rank_0;
+        let evaluates = args.patience.is_some() && self.is_rank_0 && !trainer.is_over();
         if evaluates && step.is_multiple_of(args.evaluate_every) {
             let objective = trainer.evaluate(self.test.unwrap_or(self.train))?.objective;
             if trainer.observe(objective) {
