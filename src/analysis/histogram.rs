@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn the_order_of_numbers_does_not_matter() {
         for activation in [Activation::Relu, Activation::Linear] {
-            let sign = |at: usize| if activation.is_signed() && at.is_multiple_of(3) { -1.0 } else { 1.0 };
+            let sign =
+                |at: usize| if activation.is_signed() && at.is_multiple_of(3) { -1.0 } else { 1.0 };
             let values: Vec<f32> = (0..3000)
                 .map(|at| sign(at) * (at * at % 1009) as f32 * 2f32.powi(at as i32 % 9 - 12))
                 .chain([1.0, -1.0, 0.5, -0.5, 64.0, 0.0, f32::INFINITY, f32::MIN_POSITIVE])
