@@ -26,11 +26,12 @@ export RUSTFLAGS="-C instrument-coverage" PROPTEST_CASES=${PROPTEST_CASES:-64} S
 profiles=$CARGO_TARGET_DIR/profiles
 rm -rf "$profiles"
 export LLVM_PROFILE_FILE="$profiles/%m-%p.profraw"
-tests() { cargo test --workspace --lib --bins --tests "$@"; }
+# Not the allocation tests (for a test of over a minute, the test runner allocates in a thread), nor those of examples,
+# which are not built here.
+tests() { cargo test --workspace --lib --bins --test library --test command --test kernels --test abi "$@"; }
 objects=$(tests --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object \1/p' | sort -u)
-# Not run: the allocation tests (for a test of over a minute, the test runner allocates in a thread), and tests that
-# take minutes and cover only lines that others cover.
-tests --quiet -- --skip allocat --skip the_articles_network --skip small_networks --skip every_activation
+# Not run: tests that take minutes and cover only lines that others cover.
+tests --quiet -- --skip the_articles_network --skip small_networks --skip every_activation
 # Processes that tests kill can leave incomplete profiles.
 "$profdata" merge -sparse --failure-mode=all "$profiles" -o "$CARGO_TARGET_DIR/all.profdata"
 ignored='(/registry/|/rustc/|/tests/|/benches/|/examples/)'

@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// A setting has a value that makes no sense.
     Setting {
-        /// The setting's name, as in the builder.
+        /// The name of the setting.
         field: &'static str,
         /// What is wrong and what was expected.
         problem: String,

@@ -240,8 +240,8 @@ SaeStatus sae_settings_preset(const char *name, char **json);
 SaeStatus sae_settings_complete(const char *settings, char **json);
 
 /**
- * Maps an IDX file, or reads a gzip-compressed one or a NumPy file. Samples are along the first
- * dimension, features along the others.
+ * Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
+ * the first dimension, features along the others.
  *
  * `scaling` is "byte" (divided by 255), "as-is", "min-max" or "mean-deviation", the last two fitted
  * to the file; NULL is "byte" for a file of bytes and an error for others. A mapped file must not

@@ -79,7 +79,6 @@ impl ThreadPool {
 
     /// Makes a pool of `threads` threads, even where they are more than the cores. If the system
     /// refuses some, there are fewer.
-    #[doc(hidden)]
     pub fn exactly(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),

@@ -63,7 +63,6 @@ impl Autoencoder {
 
     /// The factor of the weights of all sparsity penalties: 1, or what the controller found for
     /// [`Settings::target`].
-    #[doc(hidden)]
     pub fn penalty_factor(&self) -> f64 {
         self.penalty_factor
     }
@@ -77,7 +76,6 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
-    #[doc(hidden)]
     pub fn weights(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].weights()]
     }
@@ -86,7 +84,6 @@ impl Autoencoder {
     ///
     /// # Panics
     /// There is no such layer.
-    #[doc(hidden)]
     pub fn biases(&self, layer: usize) -> &[f32] {
         &self.parameters[self.layers()[layer].biases()]
     }

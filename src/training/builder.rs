@@ -78,7 +78,6 @@ impl TrainerBuilder {
     }
 
     /// The pool to use, instead of a number of threads.
-    #[doc(hidden)]
     pub fn pool(mut self, pool: ThreadPool) -> Self {
         self.pool = Some(pool);
         self
@@ -93,7 +92,6 @@ impl TrainerBuilder {
     /// Whether inputs that are 0 are skipped where that saves work, as they are by default.
     ///
     /// The result is the same.
-    #[doc(hidden)]
     pub fn skip_zeros(mut self, skip: bool) -> Self {
         self.dense = !skip;
         self

@@ -167,8 +167,7 @@ fn the_first_bad_sample_is_named() {
         values[row * features + 7] = f32::NAN;
     }
     let samples = Samples::from_values(values, features).unwrap();
-    let mut settings = Settings::default();
-    settings.layers = vec![features, 5, features];
+    let settings = Settings { layers: vec![features, 5, features], ..Settings::default() };
     let net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
     for threads in [1, 2, 3, 7] {
         let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(threads));

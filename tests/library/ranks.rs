@@ -17,14 +17,13 @@ fn samples() -> Samples {
 }
 
 fn settings() -> Settings {
-    let settings = Settings {
+    Settings {
         layers: vec![FEATURES, 20, 6, 20, FEATURES],
         batch: 22,
         beta: 1e-3,
         lambda: 1e-4,
         ..Settings::default()
-    };
-    settings
+    }
 }
 
 fn builder(settings: &Settings) -> TrainerBuilder {

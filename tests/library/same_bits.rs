@@ -97,15 +97,14 @@ fn scalar() -> Isa {
 }
 
 fn settings(layers: &[usize], batch: usize, sparse: bool) -> Settings {
-    let settings = Settings {
+    Settings {
         layers: layers.to_vec(),
         batch,
         rho: 0.1,
         beta: if sparse { 0.01 } else { 0.0 },
         lambda: if sparse { 1e-4 } else { 0.0 },
         ..Settings::default()
-    };
-    settings
+    }
 }
 
 /// Sizes around those of vectors, tiles and blocks, some with work enough for several threads.
@@ -257,7 +256,7 @@ mod digits {
     }
 
     /// Printed by this test on x86-64 with AVX2 and with the scalar set, where all ways agreed; a
-    /// change of the drawn digits, the first weights, the order of the samples or the arithmetic
+    /// change of the drawn digits, the initial weights, the order of the samples or the arithmetic
     /// changes it.
     const RECORDED: [(Preset, u64); 2] =
         [(Preset::Sparse, 0xf2e8_3dea_aaae_72cc), (Preset::Plain, 0xb8eb_9f7e_fae0_3fa8)];

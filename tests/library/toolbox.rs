@@ -16,14 +16,7 @@ fn samples(count: usize) -> Samples {
 }
 
 fn settings(layers: &[usize]) -> Settings {
-    let settings = Settings {
-        layers: layers.to_vec(),
-        batch: 20,
-        beta: 0.0,
-        lambda: 0.0,
-        ..Settings::default()
-    };
-    settings
+    Settings { layers: layers.to_vec(), batch: 20, beta: 0.0, lambda: 0.0, ..Settings::default() }
 }
 
 fn trainer(settings: &Settings, samples: &Samples) -> Trainer {
@@ -35,7 +28,7 @@ fn trainer(settings: &Settings, samples: &Samples) -> Trainer {
 fn assert_gradient(name: &str, settings: &Settings, most: f64) {
     let samples = samples(40);
     let mut trainer = trainer(settings, &samples);
-    // Away from the first weights, where units are alike.
+    // Away from the initial weights, where units are alike.
     if !matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
         for _ in 0..5 {
             trainer.step().unwrap();

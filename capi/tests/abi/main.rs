@@ -1,4 +1,4 @@
-//! The C ABI, called as C calls it.
+//! The C API, called as C calls it.
 
 mod common;
 mod refusals;

@@ -35,9 +35,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     the same weights, bit for bit, on any number of threads.
 
     Wherever samples are taken, `X` is an array of shape (n_samples, n_features), or the path of
-    an IDX (mapped) or ``.npy`` file. C-ordered arrays of uint8 or float32 are not copied; others
-    are converted to C-ordered float32. Bytes (uint8) are divided by 255, which gives features in
-    [0, 1]; all other values are used as they are.
+    an IDX or ``.npy`` file, which is mapped. C-ordered arrays of uint8 or float32 are not copied;
+    others are converted to C-ordered float32. Bytes (uint8) are divided by 255, which gives
+    features in [0, 1]; all other values are used as they are.
 
     Parameters
     ----------
