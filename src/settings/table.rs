@@ -32,7 +32,7 @@ settings! {
     activation: Activation = Activation::Sigmoid;
     /// Activation of each hidden layer, instead of one for all.
     activations: Vec<Activation> = Vec::new();
-    /// Activation of the output layer.
+    /// Activation of the output layer; the default is linear for features not scaled into [0, 1].
     ///
     /// [`Settings::fitted_to`] chooses sigmoid for features in [0, 1] and linear for others.
     output_activation: Activation = Activation::Sigmoid;
@@ -89,7 +89,7 @@ settings! {
     beta2: f64 = 0.999, BELOW_ONE;
     /// Adam's epsilon, which is added to the root of the second moment.
     epsilon: f64 = 1e-8, above(1e-30).below(1.0);
-    /// Samples in a batch.
+    /// Samples in a batch; the default is all samples with L-BFGS.
     ///
     /// A batch longer than the data goes through them as often as it takes; an epoch ends within it.
     /// [`Settings::fitted_to`] makes it all samples where the optimizer is L-BFGS.
