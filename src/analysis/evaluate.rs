@@ -85,11 +85,14 @@ struct Layer {
 
 impl Layer {
     fn add(&mut self, activations: &[f32]) {
+        // Two loops, so that the first is vectorized.
+        let mut active = 0u32;
         for (largest, &a) in self.largest.iter_mut().zip(activations) {
             *largest = largest.max(a.abs());
-            self.active += u64::from(a.abs() > self.threshold);
-            self.histogram.add(a);
+            active += u32::from(a.abs() > self.threshold);
         }
+        self.active += u64::from(active);
+        activations.iter().for_each(|&a| self.histogram.add(a));
     }
 
     fn merge(&mut self, other: Layer) {

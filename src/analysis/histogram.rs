@@ -41,11 +41,12 @@ impl Histogram {
         while size > self.high && self.high < f32::MAX / 4.0 {
             self.grow();
         }
-        let width = (self.high - self.low) / BINS as f32;
-        // The first bin behind 0 is bin 0 of its side.
-        let bin = ((size / width).ceil() as usize).saturating_sub(1);
+        let scale = BINS as f32 / (self.high - self.low);
+        // The next smaller number: so the upper end of a bin is in it. (`ceil` would be a call.)
+        let below = f32::from_bits(size.to_bits() - 1);
         let (middle, last) = if self.low < 0.0 { (BINS / 2, BINS / 2 - 1) } else { (0, BINS - 1) };
-        let bin = bin.min(last);
+        // Bin 0 of a side is the one at 0.
+        let bin = ((below * scale) as i32 as usize).min(last);
         let at = if value < 0.0 && middle > 0 { middle - 1 - bin } else { middle + bin };
         self.counts[at] += 1;
     }

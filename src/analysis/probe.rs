@@ -129,7 +129,7 @@ fn solve(mut a: Vec<f64>, b: &[f32], n: usize, columns: usize) -> Vec<f32> {
     x.into_iter().map(|x| x as f32).collect()
 }
 
-/// The label of the training sample at the least distance, the first of equal ones: the largest of
+/// The label of the nearest training sample, the first of equally near ones: the one with the largest
 /// c y - |y|^2 / 2.
 fn nearest(engine: &mut Engine, units: usize, training: Labeled<'_>, test: &[f32]) -> Vec<u8> {
     let n = training.labels.len();

@@ -35,7 +35,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
-    /// rank whose samples are its own share.
+    /// rank whose samples are its own shard.
     pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
         let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
         if self.is_sharded() {

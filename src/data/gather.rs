@@ -37,7 +37,7 @@ pub(crate) fn gather(
             if let Some(&later) = rows.get(at + AHEAD) {
                 samples.prefetch(later as usize);
             }
-            if let Err(error) = samples.gather_on(*isa, sample as usize, out.row_mut(at)) {
+            if let Err(error) = samples.gather_on(|| Ok(*isa), sample as usize, out.row_mut(at)) {
                 let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
                 let row = range.start + at;
                 if first.as_ref().is_none_or(|&(before, _)| row < before) {

@@ -200,16 +200,22 @@ impl Samples {
     /// # Panics
     /// There is no such sample, or `out` has another length.
     pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
-        let isa = Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
+        let isa = || Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()));
         self.gather_on(isa, sample, out)
     }
 
-    /// As [`Samples::gather`], with an instruction set. Every set gives the same bits.
-    pub(crate) fn gather_on(&self, isa: Isa, sample: usize, out: &mut [f32]) -> Result<()> {
+    /// As [`Samples::gather`], with this instruction set, which scales bytes. Every set gives the same
+    /// bits.
+    pub(crate) fn gather_on(
+        &self,
+        isa: impl FnOnce() -> Result<Isa>,
+        sample: usize,
+        out: &mut [f32],
+    ) -> Result<()> {
         let row = self.row_of(sample);
         let (subtract, divide) = self.scaling.constants();
         if self.array.element_type() == ElementType::U8 && divide != 0.0 {
-            convert::scale_bytes(isa, self.array.row_bytes(row), subtract, divide, out);
+            convert::scale_bytes(isa()?, self.array.row_bytes(row), subtract, divide, out);
             return Ok(());
         }
         self.array.read_row(row, out);
