@@ -223,6 +223,9 @@ impl Array {
     ) -> Error {
         let number = self.number(sample, feature);
         let shown = match number.abs() {
+            _ if matches!(self.element_type(), ElementType::F16 | ElementType::F32) => {
+                format!("{:?}", number as f32)
+            }
             size if (1e-5..1e16).contains(&size) || !size.is_normal() => format!("{number}"),
             _ => format!("{number:e}"),
         };

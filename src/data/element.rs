@@ -76,6 +76,13 @@ impl ElementType {
         !matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
+    /// Whether an IDX file may have it.
+    #[doc(hidden)]
+    pub fn is_idx(self) -> bool {
+        use ElementType::*;
+        matches!(self, U8 | I8 | I16 | I32 | F32 | F64)
+    }
+
     /// Converts `out.len()` elements to the nearest `f32` (beyond its range: infinity).
     pub(crate) fn convert(self, bytes: &[u8], big_endian: bool, out: &mut [f32]) {
         macro_rules! nearest {

@@ -7,7 +7,7 @@ use sae_kernels::{Isa, convert};
 
 use crate::data::array::Array;
 use crate::data::element::ElementType;
-use crate::data::scaling::Scaling;
+use crate::data::scaling::{Line, Scaling};
 use crate::error::{Error, Result};
 
 /// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
@@ -31,7 +31,7 @@ impl Samples {
                 "elements are {}, and only u8 has a usual scaling; choose one: as-is, min-max or mean-deviation, or one of these for each feature",
                 array.element_type()
             );
-            return Err(Error::format(array.path(), Some(2), problem));
+            return Err(Error::format(array.path(), None, problem));
         }
         Ok(Self::new(array, Scaling::Byte))
     }
@@ -146,6 +146,7 @@ impl Samples {
         let (row, array) = (self.row_of(sample), &*self.array);
         let is_bytes = array.element_type() == ElementType::U8;
         assert_eq!(out.len(), array.features(), "out must hold one sample's features");
+        self.scaling.check_features(out.len()).map_err(|problem| array.wrong(problem))?;
         match &self.scaling {
             Scaling::Byte | Scaling::AsIs if is_bytes => {
                 let divide = if self.scaling == Scaling::Byte { 255.0 } else { 1.0 };
@@ -162,9 +163,13 @@ impl Samples {
                 let line = self.scaling.line(0);
                 array.map_row(row, out, |_, number| line.scale(number));
             }
-            scaling => {
-                scaling.check_features(array.features()).map_err(|problem| array.wrong(problem))?;
-                array.map_row(row, out, |feature, number| scaling.line(feature).scale(number));
+            Scaling::MinMaxByFeature { min, max } => {
+                let line = |feature: usize| Line::min_max(min[feature], max[feature]);
+                array.map_row(row, out, |feature, number| line(feature).scale(number));
+            }
+            Scaling::MeanDeviationByFeature { mean, deviation } => {
+                let line = |feature: usize| Line::mean_deviation(mean[feature], deviation[feature]);
+                array.map_row(row, out, |feature, number| line(feature).scale(number));
             }
         }
         match first_not_finite(out) {
@@ -178,7 +183,7 @@ impl Samples {
         const BEYOND: &str = "beyond the range of f32 (3.4e38)";
         self.array.refused(row, feature, |number| match self.scaling {
             _ if !number.is_finite() => "; finite numbers were expected".to_owned(),
-            Scaling::Byte => "; the scaling is that of a model trained on bytes, and takes whole \
+            Scaling::Byte => "; the scaling is byte, that of a model trained on bytes, and takes whole \
                               numbers from 0 to 255: multiply numbers from 0 to 1 by 255 and round \
                               them, or use a model trained on such numbers"
                 .to_owned(),

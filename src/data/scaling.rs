@@ -212,14 +212,11 @@ impl Scaling {
     /// How feature `at` of `constants` is scaled.
     pub(crate) fn line(&self, at: usize) -> Line {
         let (first, second) = self.constants();
-        let (subtract, other) = (first[at], second[at]);
-        match self {
-            Scaling::MeanDeviation { .. } | Scaling::MeanDeviationByFeature { .. } => {
-                Line::new(subtract, other, 1.0)
+        match self.kind() {
+            ScalingKind::MeanDeviation | ScalingKind::MeanDeviationByFeature => {
+                Line::mean_deviation(first[at], second[at])
             }
-            _ if (other - subtract).is_finite() => Line::new(subtract, other - subtract, 1.0),
-            // The range is beyond `f64`, its half is not.
-            _ => Line::new(subtract, 0.5 * other - 0.5 * subtract, 0.5),
+            _ => Line::min_max(first[at], second[at]),
         }
     }
 
@@ -260,13 +257,22 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// `subtract` is whole, `divide` has been multiplied by `factor`.
-    fn new(subtract: f64, divide: f64, factor: f64) -> Self {
-        /// Less than half the distance between the largest numbers.
+    #[inline(always)]
+    pub fn min_max(min: f64, max: f64) -> Self {
+        let range = max - min;
+        match range.is_finite() {
+            true => Self::mean_deviation(min, range),
+            // Its half is finite.
+            false => Line { factor: 0.5, subtract: 0.5 * min, divide: 0.5 * max - 0.5 * min },
+        }
+    }
+
+    #[inline(always)]
+    pub fn mean_deviation(mean: f64, deviation: f64) -> Self {
+        /// Less than half the distance between the largest numbers: a difference does not overflow.
         const SAFE: f64 = 1e290;
-        let halved = factor < 1.0 || subtract.abs() <= SAFE;
-        let (divide, factor) = if halved { (divide, factor) } else { (0.5 * divide, 0.5) };
-        Line { factor, subtract: factor * subtract, divide }
+        let factor = if mean.abs() <= SAFE { 1.0 } else { 0.5 };
+        Line { factor, subtract: factor * mean, divide: factor * deviation }
     }
 
     /// The feature that a number becomes; not finite if the number is not.

@@ -142,6 +142,13 @@ fn model(args: &Args) -> Result<Done> {
 fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
     let array = open_any(&args.from, false)?;
+    let element_type = array.element_type();
+    if kind == Kind::Idx && !element_type.is_idx() {
+        let problem = format!("IDX has no elements of type {element_type}");
+        return Err(
+            Failure::at(&args.to, problem).hint("write a NumPy file, its name ending in .npy")
+        );
+    }
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, array.element_type(), array.dims())?;
         for row in 0..array.samples() {
