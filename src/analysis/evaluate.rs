@@ -66,8 +66,11 @@ struct Tally {
     samples: Vec<f64>,
 }
 
+/// Sums of a feature's differences from its first number: the squares of numbers with a large offset
+/// would say nothing of their variance.
 #[derive(Clone, Default)]
 struct Feature {
+    first: Option<f64>,
     sum: f64,
     squares: f64,
 }
@@ -170,11 +173,14 @@ impl Tally {
         let parts = divided(&mut self.features, 1, division);
         engine.pool.run(division.parts(), |part, _| {
             let mut features = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            for (feature, &x) in features.iter_mut().zip(&inputs[division.range(part)]) {
+                feature.first.get_or_insert(f64::from(x));
+            }
             for row in inputs.chunks(d) {
                 for (feature, &x) in features.iter_mut().zip(&row[division.range(part)]) {
-                    let x = f64::from(x);
-                    feature.sum += x;
-                    feature.squares += x * x;
+                    let difference = f64::from(x) - feature.first.unwrap_or(0.0);
+                    feature.sum += difference;
+                    feature.squares += difference * difference;
                 }
             }
         });
