@@ -14,7 +14,8 @@ use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::settings::Settings;
 
 /// Samples that pass through the network at a time outside of training. The same for any number of
-/// threads, for sums of activations are taken chunk by chunk.
+/// threads, for sums of activations are taken chunk by chunk: in `f32` within a chunk, which is short
+/// enough for that, and in `f64` over the chunks.
 const CHUNK: usize = 250;
 
 /// An autoencoder: its settings, its parameters and the scaling of its data.
@@ -172,7 +173,7 @@ impl Autoencoder {
         samples: &Samples,
         depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Vec<f64>>> {
         self.check_features(samples)?;
         let mut pass = Pass::new(self, engine);
         let (mut rows, mut inputs) = (Vec::with_capacity(CHUNK), Vec::new());
@@ -214,9 +215,10 @@ struct Pass<'a> {
     /// Of each layer, `[n, out]`.
     outputs: Vec<Vec<f32>>,
     /// Of each layer: the sum of each unit's activations over all chunks.
-    sums: Vec<Vec<f32>>,
+    sums: Vec<Vec<f64>>,
     gate: Gate,
-    code_sums: Vec<f32>,
+    /// Of each unit of a layer: the sum of its activations in a chunk.
+    chunk_sums: Vec<f32>,
 }
 
 impl<'a> Pass<'a> {
@@ -227,7 +229,7 @@ impl<'a> Pass<'a> {
             outputs: vec![Vec::new(); layers.len()],
             sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
             gate: Gate::new(&net.settings, CHUNK, engine.threads()),
-            code_sums: vec![0.0; net.settings.code_units()],
+            chunk_sums: Vec::new(),
             layers,
         }
     }
@@ -248,15 +250,16 @@ impl<'a> Pass<'a> {
             }
             rest[0].resize(n * layer.outputs, 0.0);
             let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
-            if !settings.is_gated(l) {
-                forward(engine, input, view, output, &mut self.sums[l]);
-                continue;
+            self.chunk_sums.clear();
+            self.chunk_sums.resize(layer.outputs, 0.0);
+            forward(engine, input, view, output, &mut self.chunk_sums);
+            if settings.is_gated(l) {
+                let parameters = &parameters[end(&self.layers)..];
+                let (codes, sums) = (&mut rest[0], &mut self.chunk_sums);
+                self.gate.select(engine, parameters, Selection::Inference, codes, sums);
             }
-            forward(engine, input, view, output, &mut self.code_sums);
-            let parameters = &parameters[end(&self.layers)..];
-            let (codes, sums) = (&mut rest[0], &mut self.code_sums);
-            self.gate.select(engine, parameters, Selection::Inference, codes, sums);
-            self.sums[l].iter_mut().zip(sums).for_each(|(all, sum)| *all += *sum);
+            let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
+            sums.for_each(|(all, &sum)| *all += f64::from(sum));
         }
     }
 }
