@@ -40,23 +40,31 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
 }
 
 impl Data<'_> {
-    /// The samples, without a copy. Bytes are scaled to [0, 1] and other values used as they are,
-    /// unless a model was trained on data with a fitted scaling, which is then used.
+    /// Features of a sample, if they are known without opening a file.
+    pub fn features(&self) -> Option<usize> {
+        match self {
+            Data::Bytes(array) => Some(array.shape()[1]),
+            Data::Values(array) => Some(array.shape()[1]),
+            Data::File(_) => None,
+        }
+    }
+
+    /// The samples, without a copy, scaled as those that a model was trained on. Without a model bytes
+    /// are scaled to [0, 1] and other values used as they are.
     pub fn samples(&self, model: Option<Scaling>) -> PyResult<Samples> {
-        let scaling = |default| match model {
-            None | Some(Scaling::Byte | Scaling::AsIs) => default,
-            Some(fitted) => fitted,
-        };
         match self {
             Data::Bytes(array) => {
                 let features = array.shape()[1];
                 Array::from_values::<u8>(Shared::new(array)?, features)
-                    .map(|array| Samples::new(array, scaling(Scaling::Byte)))
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::Byte)))
             }
             Data::Values(array) => {
                 let features = array.shape()[1];
+                if model == Some(Scaling::Byte) {
+                    check_bytes(array)?;
+                }
                 Array::from_values::<f32>(Shared::new(array)?, features)
-                    .map(|array| Samples::new(array, scaling(Scaling::AsIs)))
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::AsIs)))
             }
             Data::File(path) => {
                 let file = Array::open(path).map_err(failure::of)?;
@@ -71,11 +79,26 @@ impl Data<'_> {
                     ElementType::U8 => Scaling::Byte,
                     _ => Scaling::AsIs,
                 };
-                Ok(Samples::new(file, scaling(default)))
+                Ok(Samples::new(file, model.unwrap_or(default)))
             }
         }
         .map_err(failure::of)
     }
+}
+
+/// Fails unless all values are bytes, as a model of bytes takes them.
+fn check_bytes(array: &PyReadonlyArray2<'_, f32>) -> PyResult<()> {
+    let is_byte = |value: &f32| (0.0..=255.0).contains(value) && value.fract() == 0.0;
+    let values = array.as_slice()?;
+    let Some(at) = values.iter().position(|value| !is_byte(value)) else { return Ok(()) };
+    let features = array.shape()[1];
+    Err(PyValueError::new_err(format!(
+        "expected whole numbers from 0 to 255, because the model is one of bytes (uint8) and divides \
+         them by 255, got {} in sample {}, feature {}",
+        values[at],
+        at / features,
+        at % features
+    )))
 }
 
 /// The values of an array, and the reference that keeps them alive.

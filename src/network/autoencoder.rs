@@ -46,6 +46,18 @@ impl Autoencoder {
         &self.settings
     }
 
+    /// The same network with other settings, for a new training of it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting that the parameters depend on, such as the layers, and those of
+    /// [`Settings::validate`].
+    #[doc(hidden)]
+    pub fn with_settings(self, settings: Settings) -> Result<Self> {
+        self.settings.check_continues(&settings)?;
+        settings.validate()?;
+        Ok(Autoencoder { settings, ..self })
+    }
+
     /// The scaling of its data.
     pub fn scaling(&self) -> Scaling {
         self.scaling
