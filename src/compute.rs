@@ -6,6 +6,13 @@ mod environment;
 mod pool;
 pub(crate) mod random;
 
-pub(crate) use engine::{Engine, divided, row_parts};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use engine::{Engine, Largest, divided, row_parts};
 pub use environment::threads_from_environment;
 pub use pool::{ThreadPool, available_threads};
+
+/// Locks a mutex whose content stays valid if its user panics.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -36,7 +36,7 @@ pub enum Error {
     Shape(String),
     /// Another rank of the training failed; what is wrong is known there.
     OtherRank,
-    /// The objective is no longer a finite number.
+    /// The objective, a gradient or its square is not a finite number; nothing has changed.
     Diverged {
         /// The step at which it was noticed.
         step: u64,
@@ -77,7 +77,8 @@ impl fmt::Display for Error {
             Error::OtherRank => f.write_str("another rank failed, and has the reason"),
             Error::Diverged { step } => write!(
                 f,
-                "the objective is not finite at step {step}; a lower learning rate usually helps"
+                "the objective or a gradient's square is not finite at step {step}; scale the data, \
+                 lower the learning rate, or clip the gradient"
             ),
         }
     }

@@ -8,8 +8,9 @@ mod mpi;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::compute::lock;
 use crate::error::{Error, Result};
 
 pub(crate) use local::Local;
@@ -63,10 +64,6 @@ pub trait Sums<'a> {
 
 /// The ranks, shared by the trainers of one process.
 pub(crate) type SharedRanks = Arc<Mutex<Box<dyn Ranks>>>;
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Number of ranks.
 pub(crate) fn count(ranks: &SharedRanks) -> usize {

@@ -1,6 +1,7 @@
 //! Training: the step, and what drives it.
 
 pub(crate) mod backward;
+mod bounds;
 pub(crate) mod builder;
 pub(crate) mod controller;
 mod corruption;

@@ -140,6 +140,41 @@ pub enum Function {
     Tanh,
 }
 
+/// The largest magnitude among these numbers: 0 without any, infinity if one is NaN or infinite.
+pub fn largest_magnitude(isa: Isa, values: &[f32]) -> f32 {
+    struct Largest<'a>(&'a [f32]);
+    impl Kernel for Largest<'_> {
+        type Output = f32;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> f32 {
+            self.in_vectors(Several::<S, 4>(s))
+        }
+    }
+    impl Largest<'_> {
+        #[inline(always)]
+        fn in_vectors<S: Simd>(self, s: S) -> f32 {
+            const { assert!(S::LANES <= 64) };
+            // x - x is 0, but NaN for what is not finite.
+            let (mut largest, mut zeros) = (s.splat(0.0), s.splat(0.0));
+            for chunk in self.0.chunks(S::LANES) {
+                // SAFETY: the chunk has `chunk.len()` floats.
+                let x = unsafe { s.load_upto(chunk.as_ptr(), chunk.len()) };
+                largest = s.max(s.abs(x), largest);
+                zeros = s.add(zeros, s.sub(x, x));
+            }
+            let (mut all, mut lanes) = ([0.0; 64], [0.0; 64]);
+            // SAFETY: there is room for the vectors.
+            unsafe {
+                s.store(all.as_mut_ptr(), largest);
+                s.store(lanes.as_mut_ptr(), zeros);
+            }
+            let is_finite = lanes.iter().all(|&zero| zero == 0.0);
+            if is_finite { all.into_iter().fold(0.0, f32::max) } else { f32::INFINITY }
+        }
+    }
+    isa.run(Largest(values))
+}
+
 /// `values[i] = function(values[i])`.
 pub fn map(isa: Isa, function: Function, values: &mut [f32]) {
     struct Map<'a>(Function, &'a mut [f32]);

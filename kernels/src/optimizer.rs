@@ -116,6 +116,9 @@ impl Rule {
     ///
     /// Momentum neither reads nor writes the second moment, which may then have any shape.
     ///
+    /// Returns the largest magnitude of the new weights, those that are NaN left out: with it a
+    /// caller bounds the next step's gradient without reading the weights again.
+    ///
     /// # Panics
     /// The shapes differ, or the gradient's rows are not contiguous.
     pub fn update_rows(
@@ -125,12 +128,12 @@ impl Rule {
         first_moment: MatrixMut<'_>,
         second_moment: MatrixMut<'_>,
         gradient: Matrix<'_>,
-    ) {
+    ) -> f32 {
         let shape = weights.shape();
         assert_eq!(gradient.shape(), shape, "the gradient has another shape than the weights");
         assert!(gradient.col_stride == 1, "the gradient's rows are contiguous");
         self.check_moments(shape, &first_moment, &second_moment);
-        isa.run(UpdateRows { rule: *self, weights, first_moment, second_moment, gradient });
+        isa.run(UpdateRows { rule: *self, weights, first_moment, second_moment, gradient })
     }
 
     /// Panics unless the moments that the rule uses have this shape.
@@ -159,9 +162,10 @@ struct UpdateRows<'a> {
 }
 
 impl Kernel for UpdateRows<'_> {
-    type Output = ();
+    /// The largest magnitude of the new weights.
+    type Output = f32;
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S) -> f32 {
         match self.rule {
             Rule::Adam(adam) => self.sweep(s, AdamLanes::new(s, &adam)),
             Rule::Momentum(momentum) => self.sweep(s, MomentumLanes::new(s, &momentum)),
@@ -171,7 +175,7 @@ impl Kernel for UpdateRows<'_> {
 
 impl UpdateRows<'_> {
     #[inline(always)]
-    fn sweep<S: Simd, L: Lanes<S>>(self, s: S, rule: L) {
+    fn sweep<S: Simd, L: Lanes<S>>(self, s: S, rule: L) -> f32 {
         let UpdateRows { weights, first_moment, second_moment, gradient, .. } = self;
         let (mut rows, mut cols) = weights.shape();
         // Rows without gaps are one long row: no short vector at the end of each.
@@ -180,6 +184,7 @@ impl UpdateRows<'_> {
         if strides == [cols; 3] && no_gap_in_second {
             (rows, cols) = (1, rows * cols);
         }
+        let mut largest = s.splat(0.0);
         for row in 0..rows {
             let mut place = Place {
                 weights: weights.at(row, 0),
@@ -190,15 +195,22 @@ impl UpdateRows<'_> {
             let whole = cols / S::LANES;
             for _ in 0..whole {
                 // SAFETY: the matrices have these rows and columns.
-                unsafe { rule.update(s, S::LANES, place) };
+                let weight = unsafe { rule.update(s, S::LANES, place) };
+                largest = s.max(s.abs(weight), largest);
                 place = place.next(S::LANES);
             }
             let rest = cols - whole * S::LANES;
             if rest > 0 {
                 // SAFETY: as above.
-                unsafe { rule.update(s, rest, place) };
+                let weight = unsafe { rule.update(s, rest, place) };
+                largest = s.max(s.abs(weight), largest);
             }
         }
+        const { assert!(S::LANES <= 16) };
+        let mut lanes = [0.0; 16];
+        // SAFETY: there is room for a vector.
+        unsafe { s.store(lanes.as_mut_ptr(), largest) };
+        lanes.into_iter().fold(0.0, f32::max)
     }
 }
 
@@ -227,12 +239,12 @@ impl Place {
 trait Lanes<S: Simd>: Copy {
     const USES_SECOND_MOMENT: bool;
 
-    /// Updates `lanes` weights.
+    /// Updates `lanes` weights and returns them, 0 in the other lanes.
     ///
     /// # Safety
     /// `lanes` gradients are readable; `lanes` weights, and as many of each moment that the rule
     /// uses, are readable and writable.
-    unsafe fn update(self, s: S, lanes: usize, place: Place);
+    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V;
 }
 
 #[derive(Clone, Copy)]
@@ -267,7 +279,7 @@ impl<S: Simd> Lanes<S> for AdamLanes<S> {
     const USES_SECOND_MOMENT: bool = true;
 
     #[inline(always)]
-    unsafe fn update(self, s: S, lanes: usize, place: Place) {
+    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V {
         // SAFETY: the caller vouches for the addresses.
         unsafe {
             let weight = s.load_upto(place.weights, lanes);
@@ -284,6 +296,7 @@ impl<S: Simd> Lanes<S> for AdamLanes<S> {
             s.store_upto(place.weights, lanes, weight);
             s.store_upto(place.first, lanes, first);
             s.store_upto(place.second, lanes, second);
+            weight
         }
     }
 }
@@ -310,7 +323,7 @@ impl<S: Simd> Lanes<S> for MomentumLanes<S> {
     const USES_SECOND_MOMENT: bool = false;
 
     #[inline(always)]
-    unsafe fn update(self, s: S, lanes: usize, place: Place) {
+    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V {
         // SAFETY: the caller vouches for the addresses.
         unsafe {
             let weight = s.load_upto(place.weights, lanes);
@@ -318,7 +331,9 @@ impl<S: Simd> Lanes<S> for MomentumLanes<S> {
             let g = s.mul_add(self.weight_decay, weight, gradient);
             let velocity = flush(s, s.mul_add(self.momentum, s.load_upto(place.first, lanes), g));
             s.store_upto(place.first, lanes, velocity);
-            s.store_upto(place.weights, lanes, s.sub(weight, s.mul(self.rate, velocity)));
+            let weight = s.sub(weight, s.mul(self.rate, velocity));
+            s.store_upto(place.weights, lanes, weight);
+            weight
         }
     }
 }

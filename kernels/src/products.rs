@@ -230,11 +230,12 @@ const BLOCK_ROWS: usize = 96;
 const ROW_UNIT: usize = 12;
 
 impl Update<'_> {
-    /// Updates the weights and their moments.
+    /// Updates the weights and their moments; returns the largest magnitude of the new weights, as
+    /// [`Rule::update_rows`] does.
     ///
     /// # Panics
     /// The shapes do not fit.
-    pub fn run(self, isa: Isa, scratch: &mut Scratch<'_>) {
+    pub fn run(self, isa: Isa, scratch: &mut Scratch<'_>) -> f32 {
         let Update { rule, input, skip_zeros, delta, .. } = self;
         let (mut weights, mut first, mut second) =
             (self.weights, self.first_moment, self.second_moment);
@@ -245,6 +246,7 @@ impl Update<'_> {
 
         let (mut scratch, buffer) = scratch.split_gradient();
         let width = if outputs <= WIDE_BLOCK { outputs } else { NARROW_BLOCK };
+        let mut largest = 0f32;
         let height = (buffer.len() / width.max(1)).min(BLOCK_ROWS) / ROW_UNIT * ROW_UNIT;
         for row in (0..inputs).step_by(height) {
             let rows = row..inputs.min(row + height);
@@ -258,9 +260,11 @@ impl Update<'_> {
                 Gemm { a, b, c, skip_zeros }.run(isa, &mut scratch);
                 let [weights, first, second] = [&mut weights, &mut first, &mut second]
                     .map(|matrix| matrix.block(rows.clone(), cols.clone()));
-                rule.update_rows(isa, weights, first, second, Matrix::new(gradient, m, n));
+                let gradient = Matrix::new(gradient, m, n);
+                largest = largest.max(rule.update_rows(isa, weights, first, second, gradient));
             }
         }
+        largest
     }
 }
 

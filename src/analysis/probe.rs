@@ -1,10 +1,8 @@
 //! Probes: how many labels simple classifiers read from codes.
 
-use std::sync::PoisonError;
-
 use sae_kernels::{Isa, Matrix, MatrixMut, Scratch, gemm};
 
-use crate::compute::{Engine, divided};
+use crate::compute::{Engine, divided, lock};
 use crate::error::{Error, Result};
 
 /// The shares of the test samples whose labels are found from their codes, from 0 to 1.
@@ -219,7 +217,7 @@ fn nearest(engine: &mut Engine, units: usize, training: Labeled<'_>, test: &[f32
     let parts = divided(&mut labels, 1, division);
     let Engine { isa, pool, scratch } = engine;
     pool.run(division.parts(), |part, thread| {
-        let mut labels = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut labels = lock(&parts[part]);
         let range = division.range(part);
         let codes = &test[range.start * units..range.end * units];
         // Enough rows for a product to be fast; at some 16 MB of scores, they are few.

@@ -1,16 +1,13 @@
 //! Revival of dead units (Bricken et al., *Towards monosemanticity*, 2023).
 
-use std::sync::PoisonError;
-
 use rand_pcg::rand_core::Rng;
 
-use crate::compute::divided;
 use crate::compute::random::{Stream, generator};
+use crate::compute::{divided, lock};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Depth;
 use crate::network::layers::{end, log_threshold, tie};
-use crate::ranks::lock;
 use crate::settings::Code;
 use crate::training::trainer::Trainer;
 
@@ -93,7 +90,7 @@ impl Trainer {
             let division = engine.divide(errors.len() - start, WORK * d);
             let parts = divided(&mut errors[start..], 1, division);
             engine.pool.run(division.parts(), |part, _| {
-                let mut errors = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+                let mut errors = lock(&parts[part]);
                 for (sample, error) in division.range(part).zip(errors.iter_mut()) {
                     let row = sample * d..(sample + 1) * d;
                     let pairs = chunk.inputs[row.clone()].iter().zip(&outputs[row]);

@@ -3,12 +3,14 @@
 
 use std::mem;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use sae_kernels::math::largest_magnitude;
 use sae_kernels::matrix::MAX_PARTS;
 use sae_kernels::{Division, Isa, MatrixMut, Parts, Scratch};
 
+use crate::compute::lock;
 use crate::compute::pool::ThreadPool;
 
 /// The minimum of multiply-adds that is worth the hand-over to a thread (some 0.3 us, the time of
@@ -31,7 +33,7 @@ impl Scratches {
     /// Calls `f` with the scratch of a thread.
     pub fn with<T>(&self, thread: usize, f: impl FnOnce(&mut Scratch<'_>) -> T) -> T {
         // A scratch holds nothing between products, so one whose user panicked serves too.
-        let mut memory = self.0[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = lock(&self.0[thread]);
         let (floats, indices) = &mut *memory;
         f(&mut Scratch::new(floats, indices))
     }
@@ -75,6 +77,35 @@ impl Engine {
         });
         let sums = &sums[..blocks.parts()];
         sums.iter().map(|sum| f64::from_bits(sum.load(Ordering::Relaxed))).sum()
+    }
+
+    /// The largest magnitude among these numbers; infinity if one is NaN or infinite.
+    pub(crate) fn largest_magnitude(&mut self, values: &[f32]) -> f32 {
+        let (isa, division, largest) = (self.isa, self.divide(values.len(), 4), Largest::default());
+        self.pool.run(division.parts(), |part, _| {
+            largest.raise(largest_magnitude(isa, &values[division.range(part)]));
+        });
+        largest.get()
+    }
+}
+
+/// The largest of numbers from several threads, none of them negative.
+#[derive(Debug, Default)]
+pub(crate) struct Largest(AtomicU32);
+
+impl Largest {
+    pub fn get(&self) -> f32 {
+        f32::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    pub fn set(&mut self, value: f32) {
+        *self.0.get_mut() = value.to_bits();
+    }
+
+    /// Replaces it by a larger number.
+    pub fn raise(&self, value: f32) {
+        // The bits of numbers that are not negative have the numbers' order.
+        self.0.fetch_max(value.to_bits(), Ordering::Relaxed);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Exactly sparse codes: which of the code layer's activations are kept, and their delta.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sae_kernels::math::{self, Function};
 use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
-use crate::compute::{Engine, row_parts};
+use crate::compute::{Engine, lock, row_parts};
 use crate::settings::{Code, Settings};
 
 /// How a selection among a batch's activations is made where several ranks have samples of it.
@@ -259,9 +259,4 @@ fn add_columns(engine: &mut Engine, activations: &[f32], sums: &mut [f32]) {
         let activations = activations.columns(division.range(part));
         sparse::add_columns(activations, sums.take(part).into_row());
     });
-}
-
-/// What a mutex guards holds nothing between selections, so one whose user panicked serves too.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,8 +10,9 @@ use ::mpi::request::{LocalScope, Request, scope};
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
+use crate::compute::lock;
 use crate::error::{Error, Result};
-use crate::ranks::{Ranks, Sums, lock};
+use crate::ranks::{Ranks, Sums};
 
 /// The processes that `mpirun`, or another MPI launcher, started together. Clones stand for the same
 /// processes; MPI is finalized with the last of them.

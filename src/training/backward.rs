@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sae_kernels::{Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Parts, Penalty, Rule, Update};
 
-use crate::compute::{Engine, row_parts};
+use crate::compute::{Engine, Largest, row_parts};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::CodeLayer;
 use crate::network::layers::{Layer, end};
@@ -58,7 +58,15 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
     let Context { engine, net, state, work, skip_zeros } = cx;
     let settings = &net.settings;
     let Workspace {
-        layers, batch, corrupted, activations, deltas, penalties, bias_gradients, ..
+        layers,
+        batch,
+        corrupted,
+        activations,
+        deltas,
+        penalties,
+        bias_gradients,
+        largest_weights,
+        ..
     } = work;
     let layer = layers[index];
     let (below, delta) = deltas.split_at_mut(index);
@@ -95,7 +103,8 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
             let (second, second_biases) = layer.split_mut(&mut state.second);
             let plain = rule.without_weight_decay();
             update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
-            let to = RowSink::Update { rule: *rule, moments: [first, second].map(matrix) };
+            let (moments, largest) = ([first, second].map(matrix), largest_weights.of(index));
+            let to = RowSink::Update { rule: *rule, moments, largest };
             propagate(engine, rows, below, to);
         }
         Sink::Buffer(gradient) => {
@@ -145,15 +154,22 @@ struct Below<'a> {
 }
 
 /// Where the gradient of some rows goes.
-enum RowSink<M> {
-    Update { rule: Rule, moments: [M; 2] },
+enum RowSink<'a, M> {
+    /// To the weights, of which the largest is noted.
+    Update {
+        rule: Rule,
+        moments: [M; 2],
+        largest: &'a Largest,
+    },
     Store(M),
 }
 
-impl<M> RowSink<M> {
-    fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<N> {
+impl<'a, M> RowSink<'a, M> {
+    fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<'a, N> {
         match self {
-            RowSink::Update { rule, moments } => RowSink::Update { rule, moments: moments.map(f) },
+            RowSink::Update { rule, moments, largest } => {
+                RowSink::Update { rule, moments: moments.map(f), largest }
+            }
             RowSink::Store(gradient) => RowSink::Store(f(gradient)),
         }
     }
@@ -165,7 +181,7 @@ fn propagate(
     engine: &mut Engine,
     rows: Rows<'_>,
     below: Option<Below<'_>>,
-    to: RowSink<MatrixMut<'_>>,
+    to: RowSink<'_, MatrixMut<'_>>,
 ) {
     let Rows { delta, input, skip_zeros, weights } = rows;
     let (n, outputs) = delta.shape();
@@ -195,7 +211,7 @@ fn propagate(
                 hidden_delta.run(*isa, scratch);
             }
             match &to {
-                RowSink::Update { rule, moments: [first, second] } => {
+                RowSink::Update { rule, moments: [first, second], largest } => {
                     let (first_moment, second_moment) = (first.take(part), second.take(part));
                     let rule = *rule;
                     let update = Update {
@@ -207,7 +223,7 @@ fn propagate(
                         first_moment,
                         second_moment,
                     };
-                    update.run(*isa, scratch);
+                    largest.raise(update.run(*isa, scratch));
                 }
                 RowSink::Store(gradient) => {
                     let (a, c) = (input.transposed(), gradient.take(part));

@@ -8,6 +8,7 @@ use crate::network::codes::{Counts, Selection};
 use crate::network::forward::{Input, LayerView, forward as layer_forward};
 use crate::network::layers::end;
 use crate::settings::{Code, Settings};
+use crate::training::bounds::may_overflow;
 use crate::training::controller;
 use crate::training::corruption::corrupt;
 use crate::training::workspace::{Context, Workspace, seen};
@@ -21,6 +22,7 @@ pub(crate) fn forward(cx: &mut Context, counts: &mut dyn Counts) {
     }
     output_layer(cx);
     sum_up(cx);
+    cx.work.sums.may_overflow = f64::from(u8::from(may_overflow(cx)));
 }
 
 /// A hidden layer's activations, and the sum of those of each unit.

@@ -37,6 +37,8 @@ pub(crate) struct BatchSums {
     pub code_active: f64,
     /// Active units of the layer whose L0 is steered.
     pub steered_active: f64,
+    /// Number of ranks with a gradient that may overflow in the update.
+    pub may_overflow: f64,
     /// Of every hidden layer: |a|, where the layer is signed and the sum is needed; else 0.
     pub magnitudes: Vec<f64>,
     /// Of every hidden layer: each unit's activations, `[units]`.

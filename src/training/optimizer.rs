@@ -2,7 +2,7 @@
 
 use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Momentum, Rule};
 
-use crate::compute::row_parts;
+use crate::compute::{Largest, row_parts};
 use crate::network::layers::end;
 use crate::settings::{Code, Optimizer, Settings};
 use crate::training::workspace::Context;
@@ -26,10 +26,13 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
 pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient: &[f32]) {
     let Context { engine, net, state, work, .. } = cx;
     let plain = rule.without_weight_decay();
-    let weights = work.layers.iter().map(|layer| (layer.weights(), rule));
-    let biases = work.layers.iter().map(|layer| (layer.biases(), &plain));
+    // Nobody asks for the largest bias or threshold.
+    let others = Largest::default();
+    let weights = work.layers.iter().enumerate();
+    let weights = weights.map(|(l, layer)| (layer.weights(), rule, work.largest_weights.of(l)));
+    let biases = work.layers.iter().map(|layer| (layer.biases(), &plain, &others));
     let thresholds = end(&work.layers)..learned(&net.settings, net.parameters.len());
-    for (range, rule) in weights.chain(biases).chain([(thresholds, &plain)]) {
+    for (range, rule, largest) in weights.chain(biases).chain([(thresholds, &plain, &others)]) {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {
             continue;
@@ -41,15 +44,16 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         let isa = engine.isa;
         engine.pool.run(division.parts(), |part, _| {
             let numbers = [w.take(part), m.take(part), v.take(part)].map(MatrixMut::into_row);
-            update_row(isa, rule, numbers, &gradient[division.range(part)]);
+            largest.raise(update_row(isa, rule, numbers, &gradient[division.range(part)]));
         });
     }
 }
 
-/// Takes a rule's step for a run of parameters and their two moments, with their gradient.
-pub(crate) fn update_row(isa: Isa, rule: &Rule, numbers: [&mut [f32]; 3], gradient: &[f32]) {
+/// Takes a rule's step for a run of parameters and their two moments, with their gradient; returns the
+/// largest magnitude of the new parameters.
+pub(crate) fn update_row(isa: Isa, rule: &Rule, numbers: [&mut [f32]; 3], gradient: &[f32]) -> f32 {
     let [weights, first, second] = numbers.map(MatrixMut::from_row);
-    rule.update_rows(isa, weights, first, second, Matrix::from_row(gradient));
+    rule.update_rows(isa, weights, first, second, Matrix::from_row(gradient))
 }
 
 /// How many of the parameters, from the first, are learned by gradients.

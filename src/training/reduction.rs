@@ -5,14 +5,13 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::compute::Engine;
+use crate::compute::{Engine, lock};
 use crate::error::{Error, Result};
 use crate::network::codes::Counts;
-use crate::ranks::{Local, SharedRanks, count, lock};
+use crate::ranks::{Local, SharedRanks, count};
 use crate::training::gradient::{Gradient, timed};
 use crate::training::objective::BatchSums;
-use crate::training::workspace::Control;
-use crate::training::workspace::{Context, Workspace};
+use crate::training::workspace::{Context, Control, Workspace};
 
 /// The ranks of a training, and the memory in which they make sums.
 #[derive(Debug)]
@@ -140,8 +139,9 @@ impl Reduction {
         if self.is_alone() {
             return Ok(());
         }
-        let BatchSums { loss, code_active, steered_active, magnitudes, activations } = sums;
-        let scalars = [loss, code_active, steered_active];
+        let BatchSums { loss, code_active, steered_active, may_overflow, magnitudes, activations } =
+            sums;
+        let scalars = [loss, code_active, steered_active, may_overflow];
         let [part, sum] = &mut self.message;
         part.clear();
         part.extend([failed, self.stop].map(|flag| f64::from(u8::from(flag))));

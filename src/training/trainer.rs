@@ -111,6 +111,7 @@ impl Trainer {
         let work = &mut self.cx.work;
         work.allocate_gradient(&self.cx.net.settings);
         work.gradient.copy_from_slice(gradient);
+        self.cx.work.sums.may_overflow = 1.0;
         step_with_gradient(&mut self.cx)
     }
 
@@ -154,6 +155,7 @@ impl Trainer {
 
     /// Gives every rank what rank 0 has. Returns the place of that in the order of its samples.
     pub(crate) fn follow(&mut self) -> (u64, usize) {
+        self.forget();
         let place = self.order.position();
         self.ranks.broadcast(&mut self.cx, place)
     }
@@ -221,9 +223,15 @@ impl Trainer {
         (&mut self.cx.engine, &self.cx.net)
     }
 
+    /// Forgets what is known of the parameters, which are about to be changed from outside.
+    fn forget(&mut self) {
+        self.cx.work.largest_weights.forget();
+        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
+    }
+
     /// Gives parameters new values, and their moments 0.
     pub(crate) fn overwrite(&mut self, places: &[usize], values: &[f32]) {
-        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
+        self.forget();
         for (&at, &value) in places.iter().zip(values) {
             self.cx.net.parameters[at] = value;
             self.cx.state.first[at] = 0.0;
@@ -256,7 +264,7 @@ impl Trainer {
     /// The network as it is now, to change its weights, as [`Autoencoder::parameters_mut`] gives them.
     /// Moments stay as they are; the inverse-Hessian approximation of L-BFGS begins anew.
     pub fn autoencoder_mut(&mut self) -> &mut Autoencoder {
-        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
+        self.forget();
         &mut self.cx.net
     }
 
@@ -289,7 +297,7 @@ impl Trainer {
     ///
     /// `None`, and the network as it is, without patience or before the first evaluation.
     pub fn restore_best(&mut self) -> Option<(f64, u64)> {
-        self.lbfgs.iter_mut().for_each(Lbfgs::forget);
+        self.forget();
         self.early_stopping.take()?.restore_best(&mut self.cx.net)
     }
 
@@ -321,6 +329,9 @@ impl Problem for Batch<'_> {
 
     fn evaluate(&mut self) -> Result<(f64, StepReport)> {
         let report = value_and_gradient(self.cx, self.ranks)?;
+        if !self.cx.engine.largest_magnitude(&self.cx.work.gradient).is_finite() {
+            return Err(Error::Diverged { step: self.cx.state.step + 1 });
+        }
         Ok((self.cx.net.objective(report), report))
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::layers::{Layer, end, normalize_row};
 use crate::settings::Settings;
 use crate::training::backward::{Sink, backward};
+use crate::training::bounds::largest_gradient;
 use crate::training::optimizer::{rule, update_span};
 use crate::training::reduction::Reduction;
 use crate::training::workspace::Context;
@@ -17,16 +18,18 @@ use crate::training::workspace::Context;
 /// From the output layer's delta to new parameters.
 ///
 /// # Errors
-/// [`Error::Diverged`] where gradients are clipped and are not finite; nothing has changed then.
+/// [`Error::Diverged`] if the gradient is too large for an update; nothing has changed then.
 pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
     let settings = &cx.net.settings;
     let rule = rule(settings, settings.lambda, cx.state.step + 1);
-    if needs_whole_gradient(settings) {
+    if needs_whole_gradient(settings) || cx.work.sums.may_overflow > 0.0 {
         gradient(cx, ranks);
         apply_gradient(cx)?;
     } else if ranks.is_alone() {
+        cx.work.largest_weights.begin_update();
         backward(cx, &mut Sink::Update(rule));
     } else {
+        cx.work.largest_weights.begin_update();
         let layers_end = end(&cx.work.layers);
         ranks.sum_gradient(layers_end, None, |gradient| {
             backward(cx, &mut Sink::Buffer(gradient));
@@ -74,9 +77,16 @@ pub(crate) fn gradient(cx: &mut Context, ranks: &mut Reduction) {
 /// Clips the gradient in the workspace and takes the optimizer's step with it.
 ///
 /// # Errors
-/// [`Error::Diverged`] if it is to be clipped and is not finite.
+/// [`Error::Diverged`] if it is not finite, or too large for the update where it is not clipped.
 pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
     clip(cx)?;
+    if cx.work.sums.may_overflow > 0.0 {
+        let largest = f64::from(cx.engine.largest_magnitude(&cx.work.gradient));
+        if largest > largest_gradient(&cx.net.settings) {
+            return Err(Error::Diverged { step: cx.state.step + 1 });
+        }
+    }
+    cx.work.largest_weights.begin_update();
     let all = mem::take(&mut cx.work.gradient);
     // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
     let rule = rule(&cx.net.settings, 0.0, cx.state.step + 1);
@@ -101,6 +111,8 @@ pub(crate) fn constrain(cx: &mut Context) {
             let mut rows = rows.take(part);
             (0..rows.shape().0).for_each(|row| normalize_row(rows.row_mut(row)));
         });
+        // Short rows have grown; a length is rounded.
+        work.largest_weights.of(net.settings.encoder_layers()).raise(1.001);
     }
 }
 

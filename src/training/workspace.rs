@@ -9,6 +9,7 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Gate;
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
+use crate::training::bounds::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
 
 /// All that a step reads and changes, on this rank.
@@ -63,6 +64,7 @@ pub(crate) struct Workspace {
     /// Of every feature.
     pub losses: Vec<f32>,
     pub gate: Gate,
+    pub largest_weights: LargestWeights,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
     pub gradient: Vec<f32>,
 }
@@ -91,6 +93,7 @@ impl Workspace {
             bias_gradients: zeros(units, 1),
             losses: vec![0.0; layers[0].inputs],
             gate: Gate::new(settings, n, threads),
+            largest_weights: LargestWeights::new(layers.len()),
             gradient: Vec::new(),
             layers,
         }

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
-use sae::{Activation, Error, Samples, Settings, Trainer, compute::ThreadPool, data::Order};
+use sae::{
+    Activation, Error, Optimizer, Samples, Settings, Trainer, compute::ThreadPool, data::Order,
+};
 
 fn next(batches: &mut Order, batch: usize) -> Vec<u32> {
     let mut rows = vec![u32::MAX; batch];
@@ -366,4 +368,76 @@ fn a_network_larger_than_memory_is_refused() {
         refused.starts_with("layers: out of memory: these sizes and this batch take"),
         "{refused}"
     );
+}
+
+/// Features so large that the square of a gradient overflows: the step says so and changes nothing.
+/// Adam would otherwise freeze the weights without a word.
+#[test]
+fn gradients_whose_squares_overflow_diverge() {
+    let kinds: [fn(&mut Settings); 4] = [
+        |_| {},
+        |settings| settings.optimizer = Optimizer::Momentum { momentum: 0.9 },
+        |settings| settings.code = sae::Code::TopK(2),
+        |settings| settings.tied = true,
+    ];
+    for (kind, change) in kinds.into_iter().enumerate() {
+        for (scale, threads) in [(1e9, 1), (1e11, 2), (1e12, 1), (1e17, 3)] {
+            let values: Vec<f32> = uniform(1, 30 * 6).iter().map(|x| scale * x).collect();
+            let samples = Samples::from_values(values, 6).unwrap();
+            let mut settings = Settings {
+                layers: vec![6, 9, 6],
+                batch: 10,
+                beta: 0.0,
+                activation: Activation::Linear,
+                output_activation: Activation::Linear,
+                learning_rate: 1e-3,
+                ..Settings::default()
+            };
+            change(&mut settings);
+            let build = |settings| {
+                let pool = ThreadPool::exactly(threads);
+                Trainer::builder(settings).pool(pool).build(&samples).unwrap()
+            };
+            // Momentum moves by its gradient, and so flies off soon after.
+            let within = if kind == 1 { 5 } else { 1 };
+            if scale > 1e10 {
+                assert_diverges(&mut build(settings.clone()), within);
+                if kind != 1 {
+                    let clipped = Settings { clip: 1.0, ..settings };
+                    build(clipped).run(5, |_, _| ControlFlow::Continue(())).unwrap();
+                }
+            } else if kind != 1 {
+                let mut trainer = build(settings);
+                let before = trainer.autoencoder().parameters().to_vec();
+                trainer.run(5, |_, _| ControlFlow::Continue(())).unwrap();
+                let changed = before.iter().zip(trainer.autoencoder().parameters());
+                assert!(changed.filter(|(a, b)| a == b).count() < 10, "weights are frozen");
+            }
+        }
+    }
+}
+
+/// One sample that is far too large fails its step alone.
+#[test]
+fn a_huge_sample_does_not_freeze_a_training() {
+    let mut values = uniform(1, 30 * 6);
+    values[17 * 6..18 * 6].fill(1e13);
+    let samples = Samples::from_values(values, 6).unwrap();
+    let settings = Settings {
+        layers: vec![6, 9, 6],
+        batch: 10,
+        beta: 0.0,
+        activation: Activation::Linear,
+        output_activation: Activation::Linear,
+        ..Settings::default()
+    };
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
+    let failed = (0..9).filter(|_| trainer.step().is_err()).count();
+    assert_eq!(failed, 3, "one batch of each epoch");
+    let before = bits(&trainer);
+    trainer.step_on(&uniform(5, 60)).unwrap();
+    let same = before.iter().zip(bits(&trainer)).filter(|(a, b)| **a == *b).count();
+    assert!(same < 10, "weights are frozen");
+    let problem = trainer.step_on(&[1e13; 60]).unwrap_err().to_string();
+    assert!(problem.contains("scale the data"), "{problem}");
 }

@@ -2,7 +2,7 @@
 //! the same bits on every fused set.
 
 use sae_kernels::Isa;
-use sae_kernels::math::{Function, map};
+use sae_kernels::math::{Function, largest_magnitude, map};
 
 use crate::common;
 
@@ -291,6 +291,28 @@ fn slices_of_every_length() {
                     map(isa, function, &mut alone);
                     let same = got.to_bits() == alone[0].to_bits();
                     assert!(same || got.is_nan() && alone[0].is_nan());
+                }
+            }
+        }
+    }
+}
+
+/// The largest magnitude, wherever it stands; what is not finite counts as infinite.
+#[test]
+fn the_largest_magnitude_on_every_set() {
+    for isa in Isa::all() {
+        assert_eq!(largest_magnitude(isa, &[]), 0.0);
+        for len in [1, 7, 16, 63, 64, 65, 300] {
+            for at in 0..len {
+                let mut numbers = vec![0.25f32; len];
+                for (number, largest) in [
+                    (-3.5, 3.5),
+                    (f32::MAX, f32::MAX),
+                    (f32::NAN, f32::INFINITY),
+                    (f32::NEG_INFINITY, f32::INFINITY),
+                ] {
+                    numbers[at] = number;
+                    assert_eq!(largest_magnitude(isa, &numbers), largest, "{}", isa.name());
                 }
             }
         }

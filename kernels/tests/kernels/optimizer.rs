@@ -19,10 +19,12 @@ pub fn options_of(settings: &reference::Adam) -> AdamOptions {
     }
 }
 
-/// One step of a rule over slices: weights and both moments.
+/// One step of a rule over slices: weights and both moments. Checks what it returns.
 pub fn update_slices(isa: Isa, rule: Rule, numbers: &mut [Vec<f32>; 3], gradient: &[f32]) {
     let [w, m, v] = numbers.each_mut().map(|flat| MatrixMut::from_row(flat));
-    rule.update_rows(isa, w, m, v, Matrix::from_row(gradient));
+    let largest = rule.update_rows(isa, w, m, v, Matrix::from_row(gradient));
+    let expected = numbers[0].iter().map(|w| w.abs()).fold(0.0, f32::max);
+    assert_eq!(largest, expected, "{}: the largest new weight", isa.name());
 }
 
 /// A sweep is the reference's step in `f32` within roundings, through many steps and at the

@@ -49,8 +49,8 @@ fn adam_f64(
     [(w, w_error), (m, m_error), (v, v_error)]
 }
 
-/// Runs the product whole, or part by part.
-fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) {
+/// Runs the product whole, or part by part; the largest magnitude of the new weights.
+fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) -> f32 {
     let (_, inputs, units) = layer.shape;
     let Update { weights, first_moment, second_moment, input, delta, .. } = whole;
     let numbers = [weights, first_moment, second_moment];
@@ -64,6 +64,7 @@ fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) {
         Way::Rows => numbers.map(|whole| Parts::rows(whole, division)),
         Way::Columns => numbers.map(|whole| Parts::columns(whole, division)),
     };
+    let mut largest = 0f32;
     for part in (0..division.parts()).rev() {
         let [weights, first_moment, second_moment] = parts.each_ref().map(|parts| parts.take(part));
         let (input, delta) = match way {
@@ -71,8 +72,9 @@ fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) {
             _ => (input.columns(division.range(part)), delta),
         };
         let part = Update { input, delta, weights, first_moment, second_moment, ..whole };
-        common::with_scratch(|scratch| part.run(isa, scratch));
+        largest = largest.max(common::with_scratch(|scratch| part.run(isa, scratch)));
     }
+    largest
 }
 
 /// Here the product's rows are inputs, its columns units, and its sums run over the samples.
@@ -113,7 +115,9 @@ fn check(layer: &Layer) {
         let (input, delta) = (x.view(), delta.view());
         let [weights, first_moment, second_moment] = blocks.each_mut().map(Block::view_mut);
         let whole = Update { rule, input, skip_zeros, delta, weights, first_moment, second_moment };
-        run(isa, whole, way, layer);
+        let largest = run(isa, whole, way, layer);
+        let expected = blocks[0].numbers().iter().map(|w| w.abs()).fold(0.0, f32::max);
+        assert_eq!(largest, expected, "{}: the largest new weight, {layer:?}", isa.name());
         let what = format!("{} with skip_zeros {skip_zeros}, {way:?}, {layer:?}", isa.name());
         for (i, name) in ["weights", "first moment", "second moment"].into_iter().enumerate() {
             let (what, got) = (format!("{name}, {what}"), blocks[i].numbers());

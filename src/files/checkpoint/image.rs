@@ -7,8 +7,8 @@ use crc32fast::Hasher;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::compute::ThreadPool;
+use crate::compute::lock;
 use crate::files::atomic::BLOCK;
-use crate::ranks::lock;
 
 /// The checksum of a file: of all its bytes but those of the checksum itself.
 pub(super) fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::image::Image;
 use super::{BEST, Checkpoint, NUMBERS, VERSION, check};
+use crate::compute::lock;
 use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
@@ -16,8 +17,7 @@ use crate::settings::{Optimizer, json};
 use crate::training::early_stopping::{Best, Record};
 use crate::training::snapshot::Progress;
 use crate::training::trainer::Trainer;
-use crate::training::workspace::Context;
-use crate::training::workspace::Control;
+use crate::training::workspace::{Context, Control};
 
 /// Replaces the newest checkpoint and renames the earlier ones, `path` to `path.1` and so on. The
 /// newest is valid after a crash at any moment.
@@ -69,7 +69,7 @@ struct Images {
 
 impl Shared {
     fn images(&self) -> MutexGuard<'_, Images> {
-        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.images)
     }
 
     fn wait<'a>(&self, images: MutexGuard<'a, Images>) -> MutexGuard<'a, Images> {

@@ -1,0 +1,133 @@
+//! Bounds on a step's gradients, known before its first update.
+//!
+//! A fused update changes weights before the last gradient is known, so nothing may overflow in it:
+//! each layer's gradient g is bounded beforehand by what the forward pass has summed up.
+//!
+//! With n samples, a the activations below a layer, w its weights and d its delta:
+//! |g| <= n max|a| max|d| + lambda max|w|, and the delta below is at most outputs max|w| max|d| plus the
+//! penalties', for no activation is steeper than 1. The output layer's delta is at most its scale times
+//! the root of its largest sum of squared errors. Such a bound is many times too high, and still far
+//! below what overflows: only data of some 1e9 or more exceed it, and then the gradient is computed
+//! as a whole and its own largest number decides.
+
+use sae_kernels::{Activation, Loss};
+
+use crate::compute::{Engine, Largest};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::layers::Layer;
+use crate::settings::{Optimizer, Settings};
+use crate::training::objective::BatchSums;
+use crate::training::workspace::{Context, Workspace};
+
+/// The largest magnitudes of each layer's weights, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct LargestWeights {
+    layers: Vec<Largest>,
+    known: bool,
+}
+
+impl LargestWeights {
+    pub fn new(layers: usize) -> Self {
+        LargestWeights { layers: (0..layers).map(|_| Largest::default()).collect(), known: false }
+    }
+
+    /// Forgets them, the weights having been changed from outside.
+    pub fn forget(&mut self) {
+        self.known = false;
+    }
+
+    /// Begins an update of all weights, in which each layer's are raised.
+    pub fn begin_update(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.set(0.0));
+    }
+
+    pub fn of(&self, layer: usize) -> &Largest {
+        &self.layers[layer]
+    }
+
+    /// Reads the weights unless their largest are known.
+    fn measure(&mut self, engine: &mut Engine, layers: &[Layer], parameters: &[f32]) {
+        if !self.known {
+            for (largest, layer) in self.layers.iter_mut().zip(layers) {
+                largest.set(engine.largest_magnitude(&parameters[layer.weights()]));
+            }
+            self.known = true;
+        }
+    }
+}
+
+/// The largest gradient that an update takes without overflow: of its square in Adam, of the velocity
+/// and the change of a weight with momentum.
+pub(crate) fn largest_gradient(settings: &Settings) -> f64 {
+    // A quarter, for roundings.
+    let max = f64::from(f32::MAX) / 4.0;
+    match settings.optimizer {
+        Optimizer::Momentum { momentum } => {
+            max * (1.0 - momentum) / settings.learning_rate.max(1.0)
+        }
+        _ => (max / (1.0 - settings.beta2).max(f64::from(f32::EPSILON))).sqrt(),
+    }
+}
+
+/// Whether the bound on some gradient of this rank is beyond what an update takes; after the forward
+/// pass, from this rank's sums.
+pub(crate) fn may_overflow(cx: &mut Context) -> bool {
+    let Context { engine, net, work, .. } = cx;
+    let settings = &net.settings;
+    let Workspace { layers, batch, corrupted, activations, sums, losses, largest_weights, .. } =
+        work;
+    largest_weights.measure(engine, layers, &net.parameters);
+    let limit = largest_gradient(settings);
+    let samples = settings.batch as f64;
+    let mut delta = largest_output_delta(settings, losses);
+    for index in (0..layers.len()).rev() {
+        let weight = f64::from(largest_weights.of(index).get());
+        let input = match index.checked_sub(1) {
+            None if corrupted.is_empty() => engine.largest_magnitude(batch),
+            None => engine.largest_magnitude(corrupted),
+            Some(below) => largest_activation(engine, settings, sums, activations, below),
+        };
+        let gradient = samples * f64::from(input).max(1.0) * delta + settings.lambda * weight;
+        if !(gradient <= limit && weight <= limit) {
+            return true;
+        }
+        if let Some(below) = index.checked_sub(1) {
+            delta = layers[index].outputs as f64 * weight * delta + largest_penalty(net, below);
+        }
+    }
+    false
+}
+
+/// Of the output layer's delta, from the sums of each feature's losses.
+fn largest_output_delta(settings: &Settings, losses: &[f32]) -> f64 {
+    let features = settings.layers[0] as f64;
+    let scale = settings.loss.gradient_factor() / (settings.batch as f64 * features);
+    match settings.loss {
+        // Activation and feature are in [0, 1].
+        Loss::CrossEntropy => scale,
+        _ => scale * f64::from(losses.iter().copied().fold(0.0, f32::max)).sqrt(),
+    }
+}
+
+/// Of a hidden layer's activations, or of their sums over the batch, which bound those without sign.
+fn largest_activation(
+    engine: &mut Engine,
+    settings: &Settings,
+    sums: &BatchSums,
+    activations: &[Vec<f32>],
+    layer: usize,
+) -> f32 {
+    match settings.activation_of(layer) {
+        Activation::Sigmoid | Activation::Tanh | Activation::SaturatingLinear => 1.0,
+        Activation::Relu => sums.activations[layer].iter().copied().fold(0.0, f32::max),
+        _ => engine.largest_magnitude(&activations[layer]),
+    }
+}
+
+/// Of what the penalties add to the gradient of a hidden layer's activations.
+fn largest_penalty(net: &Autoencoder, layer: usize) -> f64 {
+    /// Of KL's derivative: rho_hat is clamped to this distance from 0 and 1.
+    const KL: f64 = 1e6;
+    let weights = net.settings.penalty_of(layer).map_or(0.0, |p| KL * p.beta + p.l1);
+    net.penalty_factor * weights / net.settings.batch as f64
+}
