@@ -8,17 +8,23 @@ mod element;
 #[cfg(feature = "model")]
 pub(crate) mod fingerprint;
 mod fitted;
+mod fortran;
 mod gather;
 mod idx;
 mod npy;
 mod open;
 mod order;
+mod recognize;
 pub(crate) mod samples;
+pub(crate) mod scaling;
 mod source;
+mod statistics;
 mod writer;
 
 pub use array::Array;
 pub use element::{Element, ElementType};
 pub(crate) use gather::gather;
 pub use order::Order;
+pub use scaling::ScalingKind;
+pub use statistics::Statistics;
 pub use writer::{RowWriter, write_idx, write_npy};

@@ -95,7 +95,8 @@ mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::engine::Engine;
-pub use data::samples::{Samples, Scaling};
+pub use data::samples::Samples;
+pub use data::scaling::Scaling;
 pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};

@@ -90,7 +90,7 @@ fn steps_allocate_nothing() {
     let numbers = std::env::temp_dir().join(format!("sae-allocation-f-{}", std::process::id()));
     write_idx(&numbers, &[rows, side * side], &pixels).unwrap();
     let floats = Array::open(&numbers).unwrap();
-    let scaling = Scaling::fit_min_max(&floats);
+    let scaling = Scaling::fit_min_max(&floats).unwrap();
     let floats = Samples::new(floats, scaling);
     let memory = Samples::from_values(pixels, side * side).unwrap();
     let (part, _) = mapped.split(100).unwrap();

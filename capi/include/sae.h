@@ -243,8 +243,9 @@ SaeStatus sae_settings_complete(const char *settings, char **json);
  * Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
  * the first dimension, features along the others.
  *
- * `scaling` is "byte" (divided by 255), "as-is", "min-max" or "mean-deviation", the last two fitted
- * to the file; NULL is "byte" for a file of bytes and an error for others. A mapped file must not
+ * `scaling` is "byte" (divided by 255), "as-is", or one that is fitted to the file: "min-max" or
+ * "mean-deviation" of all numbers together, "min-max:feature" or "mean-deviation:feature" of each
+ * feature. NULL is "byte" for a file of bytes and an error for others. A mapped file must not
  * be truncated while it is in use.
  *
  * # Safety

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use sae::{
     Error, Samples, Scaling,
-    data::{Array, digits},
+    data::{Array, ScalingKind, digits},
 };
 
 use crate::error::{Result, SaeStatus, guard, invalid, invalid_setting, value_or};
@@ -18,24 +18,16 @@ use crate::strided::Strided;
 pub struct SaeSamples(pub(crate) Samples);
 
 fn scaled(array: Array, scaling: &str) -> Result<Samples> {
-    let scaling = match scaling {
-        "byte" => Scaling::Byte,
-        "as-is" => Scaling::AsIs,
-        "min-max" => Scaling::fit_min_max(&array),
-        "mean-deviation" => Scaling::fit_mean_deviation(&array),
-        _ => {
-            let expected = "byte, as-is, min-max or mean-deviation";
-            return Err(invalid("scaling", format!("expected {expected}, got '{scaling}'")));
-        }
-    };
+    let scaling = scaling.parse::<ScalingKind>()?.fit(&array)?;
     Ok(Samples::new(array, scaling))
 }
 
 /// Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
 /// the first dimension, features along the others.
 ///
-/// `scaling` is "byte" (divided by 255), "as-is", "min-max" or "mean-deviation", the last two fitted
-/// to the file; NULL is "byte" for a file of bytes and an error for others. A mapped file must not
+/// `scaling` is "byte" (divided by 255), "as-is", or one that is fitted to the file: "min-max" or
+/// "mean-deviation" of all numbers together, "min-max:feature" or "mean-deviation:feature" of each
+/// feature. NULL is "byte" for a file of bytes and an error for others. A mapped file must not
 /// be truncated while it is in use.
 ///
 /// # Safety

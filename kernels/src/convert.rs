@@ -1,4 +1,4 @@
-//! Conversion of bytes, as images hold them, to numbers.
+//! Conversion of bytes, as images hold them, and of half precision to numbers.
 
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -33,4 +33,19 @@ pub fn prefetch(bytes: &[u8]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bytes;
+}
+
+/// Converts half precision (IEEE 754 binary16), given as its bits, to the same number. A NaN stays one,
+/// with its sign and payload.
+pub const fn f16_to_f32(bits: u16) -> f32 {
+    const INFINITY: u32 = 0x7c00;
+    /// The difference of the exponents' biases, as a factor: 2^112.
+    const REBIAS: f32 = f32::from_bits((127 + 112) << 23);
+    let (sign, rest) = ((bits as u32 & 0x8000) << 16, bits as u32 & 0x7fff);
+    let magnitude = match rest < INFINITY {
+        // Exact, for subnormal numbers too, which are normal ones in single precision.
+        true => (f32::from_bits(rest << 13) * REBIAS).to_bits(),
+        false => 0x7f80_0000 | (rest & 0x3ff) << 13,
+    };
+    f32::from_bits(sign | magnitude)
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::data::element::{Element, ElementType};
+use crate::data::fortran;
 use crate::data::source::{Header, shape};
 use crate::error::{Error, Result};
 
@@ -21,13 +22,14 @@ pub struct Array {
     path: PathBuf,
     header: Header,
     bytes: Bytes,
+    followed: bool,
 }
 
 enum Bytes {
     /// They are asked for once a row, not once a number.
     Memory(Box<dyn Memory>),
-    /// The length is that of the header, which was also the file's.
-    Mapped { map: Mmap, file: Locked, modified: Option<SystemTime> },
+    /// The map is as long as the header says, the file at least.
+    Mapped { map: Mmap, file: Locked, length: u64, modified: Option<SystemTime> },
 }
 
 /// Bytes in memory, whoever owns them.
@@ -78,24 +80,42 @@ impl Array {
             element_type: T::TYPE,
             big_endian: cfg!(target_endian = "big"),
             dims: vec![samples, features],
+            fortran_order: false,
             start: 0,
         };
         let values: Values<_, T> = Values(values, PhantomData);
-        Ok(Array { path: PathBuf::new(), header, bytes: Bytes::Memory(Box::new(values)) })
+        Ok(Array {
+            path: PathBuf::new(),
+            header,
+            bytes: Bytes::Memory(Box::new(values)),
+            followed: false,
+        })
     }
 
-    /// A file's whole content, which is as long as its header says.
-    pub(crate) fn in_memory(path: PathBuf, header: Header, bytes: Vec<u8>) -> Self {
+    /// A file's content, which has at least the elements that the header says. Elements in Fortran
+    /// order are copied to C order.
+    pub(crate) fn in_memory(
+        path: PathBuf,
+        mut header: Header,
+        mut bytes: Vec<u8>,
+        followed: bool,
+    ) -> Result<Self> {
+        if header.fortran_order {
+            bytes = fortran::reordered(&path, &header, &bytes)?;
+            (header.fortran_order, header.start) = (false, 0);
+        }
         let bytes: Values<_, u8> = Values(bytes, PhantomData);
-        Array { path, header, bytes: Bytes::Memory(Box::new(bytes)) }
+        Ok(Array { path, header, bytes: Bytes::Memory(Box::new(bytes)), followed })
     }
 
-    /// Maps a file, which is as long as its header says.
+    /// Maps a file, which is at least as long as its header says. Elements in Fortran order are copied
+    /// to C order, in memory.
     pub(crate) fn map(
         path: &Path,
         header: Header,
         file: File,
         metadata: &Metadata,
+        followed: bool,
     ) -> Result<Self> {
         // SAFETY: the map is read-only and its length was checked against the file's; any bytes
         // are valid `u8`. That nobody truncates or rewrites the file meanwhile cannot be checked:
@@ -103,10 +123,16 @@ impl Array {
         #[allow(unsafe_code)]
         let map = unsafe { MmapOptions::new().len(header.end()).map(&file) };
         let map = map.map_err(|e| Error::io("map", path, e))?;
+        if header.fortran_order {
+            let bytes = fortran::reordered(path, &header, &map)?;
+            let header = Header { fortran_order: false, start: 0, ..header };
+            return Self::in_memory(path.to_owned(), header, bytes, followed);
+        }
         // Where the system has no locks, there is none.
         let _ = file.try_lock_shared();
-        let bytes = Bytes::Mapped { map, file: Locked(file), modified: metadata.modified().ok() };
-        Ok(Array { path: path.to_owned(), header, bytes })
+        let (length, modified) = (metadata.len(), metadata.modified().ok());
+        let bytes = Bytes::Mapped { map, file: Locked(file), length, modified };
+        Ok(Array { path: path.to_owned(), header, bytes, followed })
     }
 
     /// The type of the elements.
@@ -143,8 +169,15 @@ impl Array {
         (self.element_type() == ElementType::U8).then(|| self.elements())
     }
 
-    /// Converts sample `row`, flattened, to `f32`, unscaled; `i32` and `f64` are rounded to the
-    /// nearest `f32` (beyond its range: infinity).
+    /// Whether another NumPy array follows this one in its file, as after `np.save` twice to one
+    /// handle. Only the first is taken.
+    #[doc(hidden)]
+    pub fn is_followed(&self) -> bool {
+        self.followed
+    }
+
+    /// Converts sample `row`, flattened, to `f32`, unscaled; integers of four or eight bytes and `f64`
+    /// are rounded to the nearest `f32` (beyond its range: infinity).
     ///
     /// # Panics
     /// If `row >= samples()` or `out.len() != features()`.
@@ -153,6 +186,82 @@ impl Array {
         let bytes = self.row_bytes(row);
         assert_eq!(out.len(), self.features(), "out must hold one sample's features");
         self.element_type().convert(bytes, self.header.big_endian, out);
+    }
+
+    /// Converts sample `row`, flattened, to `f64`, unscaled; integers beyond 2^53 are rounded to the
+    /// nearest `f64`.
+    ///
+    /// # Panics
+    /// If `row >= samples()` or `out.len() != features()`.
+    #[doc(hidden)]
+    pub fn read_row_f64(&self, row: usize, out: &mut [f64]) {
+        assert_eq!(out.len(), self.features(), "out must hold one sample's features");
+        self.map_row(row, out, |_, number| number);
+    }
+
+    /// Sets each `out[i]` to `f(i, number i of sample row)`.
+    #[inline]
+    pub(crate) fn map_row<T>(&self, row: usize, out: &mut [T], f: impl Fn(usize, f64) -> T) {
+        self.element_type().map(self.row_bytes(row), self.header.big_endian, out, f);
+    }
+
+    /// One number.
+    fn number(&self, sample: usize, feature: usize) -> f64 {
+        let size = self.element_type().size();
+        let bytes = &self.row_bytes(sample)[feature * size..][..size];
+        let mut number = [0.0];
+        self.element_type().map(bytes, self.header.big_endian, &mut number, |_, number| number);
+        number[0]
+    }
+
+    /// The error for a number that is not what was expected.
+    pub(crate) fn refused(
+        &self,
+        sample: usize,
+        feature: usize,
+        problem: impl FnOnce(f64) -> String,
+    ) -> Error {
+        let number = self.number(sample, feature);
+        let shown = match number.abs() {
+            _ if matches!(self.element_type(), ElementType::F16 | ElementType::F32) => {
+                format!("{:?}", number as f32)
+            }
+            size if (1e-5..1e16).contains(&size) || !size.is_normal() => format!("{number}"),
+            _ => format!("{number:e}"),
+        };
+        self.wrong(format!("sample {sample}, feature {feature} is {shown}{}", problem(number)))
+    }
+
+    /// The error for a number that is infinite or NaN.
+    pub(crate) fn not_finite(&self, sample: usize, feature: usize) -> Error {
+        self.refused(sample, feature, |_| "; finite numbers were expected".to_owned())
+    }
+
+    /// Fails if one of these features is an integer that no `f64` is.
+    pub(crate) fn check_exact(&self, is_checked: impl Fn(usize) -> bool) -> Result<()> {
+        let size = self.element_type().size();
+        for sample in 0..self.samples() {
+            let elements = self.row_bytes(sample).chunks_exact(size).enumerate();
+            for (feature, bytes) in elements.filter(|(feature, _)| is_checked(*feature)) {
+                let inexact = self.element_type().inexact(bytes, self.header.big_endian);
+                if let Some(number) = inexact {
+                    return Err(self.wrong(format!(
+                        "sample {sample}, feature {feature} is {number}, and these integers beyond \
+                         2^53 are too close to each other for f64 to tell them apart; subtract an \
+                         offset from them, such as the smallest"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An error that names the file, if there is one.
+    pub(crate) fn wrong(&self, problem: String) -> Error {
+        match self.path.as_os_str().is_empty() {
+            true => Error::Shape(problem),
+            false => Error::format(&self.path, None, problem),
+        }
     }
 
     /// The bytes of sample `row`, in the array's byte order.
@@ -169,10 +278,12 @@ impl Array {
 
     /// Checks that a mapped file is still as it was opened; always `Ok` for one in memory.
     pub(crate) fn unchanged(&self) -> Result<()> {
-        let Bytes::Mapped { file: Locked(file), modified, .. } = &self.bytes else { return Ok(()) };
+        let Bytes::Mapped { file: Locked(file), length, modified, .. } = &self.bytes else {
+            return Ok(());
+        };
         let now = file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
-        let problem = if now.len() != self.header.end() as u64 {
-            format!("changed while mapped: {} bytes became {}", self.header.end(), now.len())
+        let problem = if now.len() != *length {
+            format!("changed while mapped: {length} bytes became {}", now.len())
         } else if now.modified().ok() != *modified {
             "changed while mapped: it was written to since it was opened".to_owned()
         } else {
@@ -187,7 +298,7 @@ impl Array {
             Bytes::Memory(memory) => memory.bytes(),
             Bytes::Mapped { map, .. } => &map[..],
         };
-        &bytes[self.header.start..]
+        &bytes[self.header.start..self.header.end()]
     }
 }
 

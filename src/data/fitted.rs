@@ -2,7 +2,7 @@
 
 use sae_kernels::Activation;
 
-use crate::data::samples::{Samples, Scaling};
+use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::settings::{Optimizer, Settings};
 
@@ -18,9 +18,9 @@ impl Settings {
             *first = samples.features();
             *last = samples.features();
         }
-        settings.output_activation = match samples.scaling() {
-            Scaling::Byte | Scaling::MinMax { .. } => Activation::Sigmoid,
-            _ => Activation::Linear,
+        settings.output_activation = match samples.scaling().is_unit() {
+            true => Activation::Sigmoid,
+            false => Activation::Linear,
         };
         if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
             settings.batch = samples.len();
@@ -73,6 +73,7 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::data::array::Array;
+    use crate::data::scaling::Scaling;
 
     fn numbers() -> Samples {
         Samples::from_values(vec![0.5; 40], 4).unwrap()

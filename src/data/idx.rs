@@ -12,14 +12,15 @@ use crate::error::{Error, Result};
 
 const TYPES: &str = "0x08 u8, 0x09 i8, 0x0B i16, 0x0C i32, 0x0D f32, 0x0E f64";
 
-fn code(element_type: ElementType) -> u8 {
+fn code(element_type: ElementType) -> Option<u8> {
     match element_type {
-        ElementType::U8 => 0x08,
-        ElementType::I8 => 0x09,
-        ElementType::I16 => 0x0B,
-        ElementType::I32 => 0x0C,
-        ElementType::F32 => 0x0D,
-        ElementType::F64 => 0x0E,
+        ElementType::U8 => Some(0x08),
+        ElementType::I8 => Some(0x09),
+        ElementType::I16 => Some(0x0B),
+        ElementType::I32 => Some(0x0C),
+        ElementType::F32 => Some(0x0D),
+        ElementType::F64 => Some(0x0E),
+        _ => None,
     }
 }
 
@@ -38,17 +39,13 @@ pub(crate) fn read_header(
         return Err(source.error(bytes.len(), problem));
     };
     if (zero0, zero1) != (0, 0) {
-        let hint = match [zero0, zero1, type_code, rank] {
-            [0x89, b'P', b'N', b'G'] => "; this looks like a PNG image",
-            [b'P', b'K', ..] => "; this looks like a zip archive, unpack it first",
-            [0x1f, 0x8b, ..] => "; this looks compressed with gzip twice",
-            _ => "",
-        };
-        let problem =
-            format!("an IDX file begins with 00 00, this one with {zero0:02x} {zero1:02x}{hint}");
+        let problem = format!(
+            "an IDX file begins with 00 00 and a NumPy file with 93 4e, this one with {zero0:02x} \
+             {zero1:02x}; give a file of one of these formats"
+        );
         return Err(source.error(0, problem));
     }
-    let element_type = ElementType::ALL.into_iter().find(|&one| code(one) == type_code);
+    let element_type = ElementType::ALL.into_iter().find(|&one| code(one) == Some(type_code));
     let element_type = element_type.ok_or_else(|| {
         source.error(2, format!("element type 0x{type_code:02X} is not one of IDX's ({TYPES})"))
     })?;
@@ -68,20 +65,25 @@ pub(crate) fn read_header(
         let problem = format!("dimension {} of {rank} is 0, 1 or more was expected", at + 1);
         return Err(source.error(4 + 4 * at, problem));
     }
-    let header = Header { element_type, big_endian: true, dims, start };
+    let header = Header { element_type, big_endian: true, fortran_order: false, dims, start };
     header.checked().map_err(|problem| source.error(4, problem))
 }
 
 /// A header's bytes; `path` is what errors call the file.
 ///
 /// # Errors
-/// [`Error::Shape`] unless `dims` are 1 to 255 numbers from 1 to 2^32 - 1.
+/// [`Error::Shape`] unless `dims` are 1 to 255 numbers from 1 to 2^32 - 1 and IDX has the type.
 pub(crate) fn header(path: &Path, element_type: ElementType, dims: &[usize]) -> Result<Vec<u8>> {
     let wrong = |what: String| Err(Error::Shape(format!("{}: {what}", path.display())));
     if !(1..=255).contains(&dims.len()) {
         return wrong(format!("{} dimensions, an IDX file has 1 to 255", dims.len()));
     }
-    let mut header = vec![0, 0, code(element_type), dims.len() as u8];
+    let Some(code) = code(element_type) else {
+        return wrong(format!(
+            "an IDX file cannot have elements of type {element_type}; write a NumPy file (.npy)"
+        ));
+    };
+    let mut header = vec![0, 0, code, dims.len() as u8];
     for &dim in dims {
         match u32::try_from(dim) {
             Ok(dim @ 1..) => header.extend(dim.to_be_bytes()),

@@ -1,4 +1,5 @@
-//! NumPy's files (`.npy`), C-ordered, of the element types that IDX files have
+//! NumPy's files (`.npy`) of booleans, integers, and floating-point numbers of 16, 32 or 64 bits, as
+//! Python 2 and 3 write them
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
 use std::io::Read;
@@ -9,6 +10,9 @@ use crate::error::{Error, Result};
 
 /// How such a file begins, as far as other files do not.
 pub(crate) const START: [u8; 4] = *b"\x93NUM";
+
+/// How such a file begins.
+pub(crate) const MAGIC: [u8; 6] = *b"\x93NUMPY";
 
 /// The longest header that is read; NumPy's own bound is lower.
 const MAX_HEADER: usize = 1 << 16;
@@ -72,6 +76,13 @@ fn parse(text: &str, start: usize) -> std::result::Result<Header, String> {
         rest = after.trim_start().strip_prefix(':').ok_or("a header without ':'")?.trim_start();
         match key {
             "descr" => {
+                if rest.starts_with(['[', '(']) {
+                    return Err(
+                        "elements are structured, of several fields; save each field as an \
+                                array of its own, with np.save(file, array['field'])"
+                            .to_owned(),
+                    );
+                }
                 let (name, after) = quoted(rest)?;
                 element_type = Some(parse_type(name)?);
                 rest = after;
@@ -87,7 +98,9 @@ fn parse(text: &str, start: usize) -> std::result::Result<Header, String> {
                     .and_then(|rest| rest.split_once(')'))
                     .ok_or("a shape without parentheses")?;
                 let numbers = list.trim().trim_end_matches(',').split(',').map(str::trim);
-                let numbers = numbers.filter(|_| !list.trim().is_empty()).map(str::parse);
+                // Python 2 wrote long integers as 60L.
+                let number = |text: &str| text.strip_suffix('L').unwrap_or(text).parse();
+                let numbers = numbers.filter(|_| !list.trim().is_empty()).map(number);
                 let numbers = numbers.collect::<std::result::Result<Vec<usize>, _>>();
                 dims = Some(numbers.map_err(|_| format!("shape ({list}) is no list of sizes"))?);
                 rest = after;
@@ -101,16 +114,15 @@ fn parse(text: &str, start: usize) -> std::result::Result<Header, String> {
             None => return Err("a header without ','".to_owned()),
         }
     }
-    if fortran_order.ok_or("a header without fortran_order")? {
-        return Err("an array in Fortran's order; np.ascontiguousarray reorders it".to_owned());
-    }
+    let fortran_order = fortran_order.ok_or("a header without fortran_order")?;
     let (element_type, big_endian) = element_type.ok_or("a header without descr")?;
     let dims = dims.ok_or("a header without shape")?;
-    Ok(Header { element_type, big_endian, dims, start })
+    Ok(Header { element_type, big_endian, fortran_order, dims, start })
 }
 
-/// Splits off a text in quotes at the beginning.
+/// Splits off a text in quotes at the beginning; Python 2 wrote `u` before some.
 fn quoted(text: &str) -> std::result::Result<(&str, &str), String> {
+    let text = text.strip_prefix(['u', 'b']).unwrap_or(text);
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'));
     let inner = quote.and_then(|quote| text[1..].split_once(quote));
     inner.ok_or_else(|| "a header without quotes where they belong".to_owned())
@@ -118,32 +130,54 @@ fn quoted(text: &str) -> std::result::Result<(&str, &str), String> {
 
 /// The type of NumPy's name for it, such as `<f4`, and whether its high byte comes first.
 fn parse_type(name: &str) -> std::result::Result<(ElementType, bool), String> {
-    let unknown = || format!("elements are '{name}'; u1, i1, i2, i4, f4 or f8 were expected");
-    let (order, name) = name.split_at_checked(1).ok_or_else(unknown)?;
-    let element_type = match name {
-        "u1" => ElementType::U8,
-        "i1" => ElementType::I8,
-        "i2" => ElementType::I16,
-        "i4" => ElementType::I32,
-        "f4" => ElementType::F32,
-        "f8" => ElementType::F64,
-        _ => return Err(unknown()),
+    let (order, kind) = match name.chars().next() {
+        Some(order @ ('<' | '>' | '|' | '=')) => (Some(order), &name[1..]),
+        _ => (None, name),
     };
-    match order {
-        "<" => Ok((element_type, false)),
-        ">" => Ok((element_type, true)),
-        "|" if element_type.size() == 1 => Ok((element_type, false)),
-        _ => Err(unknown()),
+    let element_type = ElementType::ALL.into_iter().find(|&one| self::name(one)[1..] == *kind);
+    let element_type = if kind == "?" { Some(ElementType::Bool) } else { element_type };
+    match (element_type, order) {
+        (Some(one), Some('<')) => Ok((one, false)),
+        (Some(one), Some('>')) => Ok((one, true)),
+        (Some(one), _) if one.size() == 1 => Ok((one, false)),
+        // The machine's own order.
+        (Some(one), Some('=') | None) => Ok((one, cfg!(target_endian = "big"))),
+        _ => Err(unknown_type(name, kind)),
     }
+}
+
+/// What is wrong with a type, and what to do.
+fn unknown_type(name: &str, kind: &str) -> String {
+    let advice = match kind.chars().next() {
+        Some('c' | 'F' | 'D' | 'G') => {
+            "complex numbers; save real and imaginary parts as features of their own, or np.abs of them"
+        }
+        Some('O') => "Python objects; make numbers of them, with np.stack or .astype(np.float32)",
+        Some('M' | 'm') => "dates or times; save them as numbers, with .astype(np.int64)",
+        Some('U' | 'S' | 'a') => "text; make numbers of it, with .astype(np.float32)",
+        Some('V') => "raw bytes or records; save the numbers in them, with .view or array['field']",
+        Some('f' | 'g') if kind != "f4" => "floats of unusual size; save .astype(np.float64)",
+        _ => {
+            "and b1, u1, i1, u2, i2, u4, i4, u8, i8, f2, f4 or f8 with a byte order were expected; \
+             save .astype(np.float32)"
+        }
+    };
+    format!("elements are '{name}', {advice}")
 }
 
 /// NumPy's name for a type, little-endian.
 fn name(element_type: ElementType) -> &'static str {
     match element_type {
+        ElementType::Bool => "|b1",
         ElementType::U8 => "|u1",
         ElementType::I8 => "|i1",
+        ElementType::U16 => "<u2",
         ElementType::I16 => "<i2",
+        ElementType::U32 => "<u4",
         ElementType::I32 => "<i4",
+        ElementType::U64 => "<u8",
+        ElementType::I64 => "<i8",
+        ElementType::F16 => "<f2",
         ElementType::F32 => "<f4",
         ElementType::F64 => "<f8",
     }
@@ -190,7 +224,8 @@ mod tests {
             assert_eq!(have.trim_end(), text);
             assert!(have.ends_with('\n'));
             let (element_type, start) = (ElementType::F32, bytes.len());
-            let want = Header { element_type, big_endian: false, dims: dims.to_vec(), start };
+            let (big_endian, fortran_order, dims) = (false, false, dims.to_vec());
+            let want = Header { element_type, big_endian, fortran_order, dims, start };
             assert_eq!(parse(have, start).unwrap(), want);
         }
     }

@@ -3,17 +3,19 @@
 //! A file is checked whole, against its true length, before a byte of it is given out.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::data::array::Array;
 use crate::data::source::{GZIP, Header, Source, gunzip, open_file};
-use crate::data::{idx, npy};
-use crate::error::Result;
+use crate::data::{idx, npy, recognize};
+use crate::error::{Error, Result};
 
 impl Array {
     /// Maps an IDX or NumPy file read-only. One that is gzip-compressed, whatever its name, is
-    /// decompressed into memory, and what cannot be mapped, such as a pipe, is read.
+    /// decompressed into memory, and what cannot be mapped, such as a pipe, is read. A NumPy array in
+    /// Fortran order is copied into memory, in C order. Of several arrays in a NumPy file, the first
+    /// is taken.
     ///
     /// A mapped file should stay as it is. While it is open it bears a shared advisory lock, which
     /// [`write_idx`](crate::data::write_idx), [`write_npy`](crate::data::write_npy) and
@@ -39,8 +41,20 @@ impl Array {
         }
         // The header comes through ordinary reads, so the map is made only of a proven length.
         let header = read_header(source, &mut file, &mut start)?;
-        source.check_length(&header, metadata.len(), "")?;
-        Array::map(path, header, file, &metadata)
+        let mut followed = false;
+        if metadata.len() > header.end() as u64
+            && let Some(next) = next_array(&start)
+        {
+            let mut more = Vec::new();
+            file.seek(SeekFrom::Start(header.end() as u64))
+                .map_err(|e| Error::io("read", path, e))?;
+            source.fill(&mut file, &mut more, next.len(), 0)?;
+            followed = more == next;
+        }
+        if !followed {
+            source.check_length(&header, metadata.len(), "")?;
+        }
+        Array::map(path, header, file, &metadata, followed)
     }
 
     /// Loads an IDX or NumPy file into memory, decompressing gzip: for files that may change under
@@ -71,8 +85,12 @@ impl Array {
         }
         let source = Source { path: &path, compressed: false };
         let header = read_header(source, &mut &bytes[..], &mut Vec::new())?;
-        source.check_length(&header, bytes.len() as u64, "")?;
-        Ok(Array::in_memory(path, header, bytes))
+        let rest = bytes.get(header.end()..).unwrap_or_default();
+        let followed = next_array(&bytes).is_some_and(|next| rest.starts_with(next));
+        if !followed {
+            source.check_length(&header, bytes.len() as u64, "")?;
+        }
+        Array::in_memory(path, header, bytes, followed)
     }
 }
 
@@ -83,11 +101,15 @@ fn load(path: &Path, mut start: Vec<u8>, mut file: File, length: Option<u64>) ->
     }
     let source = Source { path, compressed: false };
     let header = read_header(source, &mut file, &mut start)?;
+    let (next, end) = (next_array(&start), header.end());
+    // What is longer may be followed by another array.
+    if let Some(length) = length.filter(|&length| next.is_none() || length < end as u64) {
+        source.check_length(&header, length, "")?;
+    }
     // Data that the file's length proves gets its memory in one piece.
-    let step = length.map_or(0, |_| header.end());
-    source.check_length(&header, length.unwrap_or(header.end() as u64), "")?;
-    source.read_elements(&header, &mut file, &mut start, step)?;
-    Ok(Array::in_memory(path.to_owned(), header, start))
+    let step = length.map_or(0, |_| end);
+    let followed = source.read_elements(&header, next, &mut file, &mut start, step)?;
+    Array::in_memory(path.to_owned(), header, start, followed)
 }
 
 fn decompress(path: &Path, compressed: impl std::io::BufRead) -> Result<Array> {
@@ -95,16 +117,31 @@ fn decompress(path: &Path, compressed: impl std::io::BufRead) -> Result<Array> {
     let mut from = gunzip(path, compressed)?;
     let mut bytes = Vec::new();
     let header = read_header(source, &mut from, &mut bytes)?;
-    source.read_elements(&header, &mut from, &mut bytes, 0)?;
-    Ok(Array::in_memory(path.to_owned(), header, bytes))
+    let next = next_array(&bytes);
+    let followed = source.read_elements(&header, next, &mut from, &mut bytes, 0)?;
+    Array::in_memory(path.to_owned(), header, bytes, followed)
+}
+
+/// How another array in a file begins, after one of which these are the first bytes.
+fn next_array(bytes: &[u8]) -> Option<&'static [u8]> {
+    bytes.starts_with(&npy::START).then_some(&npy::MAGIC)
 }
 
 /// Reads the header of either format into `bytes`, which may hold its first four already.
 fn read_header(source: Source<'_>, from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<Header> {
     source.fill(from, bytes, 4, 0)?;
     if bytes.starts_with(&npy::START) {
-        npy::read_header(source, from, bytes)
-    } else {
-        idx::read_header(source, from, bytes)
+        return npy::read_header(source, from, bytes);
     }
+    idx::read_header(source, from, bytes).map_err(|error| {
+        // Damaged gzip, for one, has its own sentence.
+        if !matches!(error, Error::Format { offset: Some(_), .. }) {
+            return error;
+        }
+        let _ = source.fill(from, bytes, recognize::LENGTH, 0);
+        match recognize::problem(bytes) {
+            Some(problem) => source.error(0, problem),
+            None => error,
+        }
+    })
 }

@@ -7,82 +7,8 @@ use sae_kernels::{Isa, convert};
 
 use crate::data::array::Array;
 use crate::data::element::ElementType;
+use crate::data::scaling::{Line, Scaling};
 use crate::error::{Error, Result};
-
-/// How an array's numbers become features: `(value - subtract) / divide`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum Scaling {
-    /// Bytes divided by 255: [0, 1].
-    Byte,
-    /// Numbers as they are.
-    AsIs,
-    /// The smallest number of all the data becomes 0, the largest 1.
-    MinMax {
-        /// The smallest number.
-        min: f32,
-        /// The largest number.
-        max: f32,
-    },
-    /// Mean 0 and standard deviation 1 over all the data.
-    MeanDeviation {
-        /// The mean.
-        mean: f32,
-        /// The standard deviation.
-        deviation: f32,
-    },
-}
-
-impl Scaling {
-    /// Fits min-max scaling to an array.
-    pub fn fit_min_max(array: &Array) -> Self {
-        let (mut min, mut max) = (f32::INFINITY, f32::NEG_INFINITY);
-        each_number(array, |value| {
-            min = min.min(value);
-            max = max.max(value);
-        });
-        Scaling::MinMax { min, max }
-    }
-
-    /// Fits mean-deviation scaling to an array.
-    pub fn fit_mean_deviation(array: &Array) -> Self {
-        let (mut sum, mut squares) = (0.0, 0.0);
-        each_number(array, |value| {
-            sum += f64::from(value);
-            squares += f64::from(value) * f64::from(value);
-        });
-        let count = (array.samples() * array.features()) as f64;
-        let mean = sum / count;
-        let deviation = (squares / count - mean * mean).max(0.0).sqrt();
-        Scaling::MeanDeviation { mean: mean as f32, deviation: deviation as f32 }
-    }
-
-    fn constants(self) -> (f32, f32) {
-        match self {
-            Scaling::Byte => (0.0, 255.0),
-            Scaling::AsIs => (0.0, 1.0),
-            Scaling::MinMax { min, max } => (min, max - min),
-            Scaling::MeanDeviation { mean, deviation } => (mean, deviation),
-        }
-    }
-
-    /// Whether its constants are finite, as those from a model file may not be.
-    #[cfg(feature = "model")]
-    pub(crate) fn is_finite(self) -> bool {
-        let (subtract, divide) = self.constants();
-        subtract.is_finite() && divide.is_finite()
-    }
-}
-
-fn each_number(array: &Array, mut f: impl FnMut(f32)) {
-    let mut row = vec![0.0; array.features()];
-    for sample in 0..array.samples() {
-        array.read_row(sample, &mut row);
-        row.iter().for_each(|&value| f(value));
-    }
-}
 
 /// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
 #[derive(Clone, Debug)]
@@ -102,15 +28,19 @@ impl Samples {
         let array = Array::open(path)?;
         if array.element_type() != ElementType::U8 {
             let problem = format!(
-                "elements are {}, and only u8 has a usual scaling; choose one: as is, min-max or mean-deviation",
+                "elements are {}, and only u8 has a usual scaling; choose one: as-is, min-max or mean-deviation, or one of these for each feature",
                 array.element_type()
             );
-            return Err(Error::format(array.path(), Some(2), problem));
+            return Err(Error::format(array.path(), None, problem));
         }
         Ok(Self::new(array, Scaling::Byte))
     }
 
-    /// The samples of an array under a scaling.
+    /// The samples of an array under a scaling, which may be that of a model whose data had numbers of
+    /// another type: what it takes from an array decides, not the type. [`Scaling::Byte`] takes whole
+    /// numbers from 0 to 255 of any type, all others take any numbers.
+    ///
+    /// What a scaling does not take is refused where a sample is gathered.
     pub fn new(array: Array, scaling: Scaling) -> Self {
         Samples { array: Arc::new(array), scaling, rows: None }
     }
@@ -150,7 +80,7 @@ impl Samples {
 
     /// How the numbers are scaled.
     pub fn scaling(&self) -> Scaling {
-        self.scaling
+        self.scaling.clone()
     }
 
     /// The first `samples` of these, and the rest held out.
@@ -194,7 +124,8 @@ impl Samples {
     /// Copies a sample, scaled, to `out[features]`.
     ///
     /// # Errors
-    /// A feature is not finite, or the environment variable `SAE_ISA` names a set that there is
+    /// A number or a feature is not finite, or the scaling does not take it; the scaling has constants
+    /// for another number of features; or the environment variable `SAE_ISA` names a set that there is
     /// not.
     ///
     /// # Panics
@@ -212,54 +143,70 @@ impl Samples {
         sample: usize,
         out: &mut [f32],
     ) -> Result<()> {
-        let row = self.row_of(sample);
-        let (subtract, divide) = self.scaling.constants();
-        if self.array.element_type() == ElementType::U8 && divide != 0.0 {
-            convert::scale_bytes(isa()?, self.array.row_bytes(row), subtract, divide, out);
-            return Ok(());
+        let (row, array) = (self.row_of(sample), &*self.array);
+        let is_bytes = array.element_type() == ElementType::U8;
+        assert_eq!(out.len(), array.features(), "out must hold one sample's features");
+        self.scaling.check_features(out.len()).map_err(|problem| array.wrong(problem))?;
+        match &self.scaling {
+            Scaling::Byte | Scaling::AsIs if is_bytes => {
+                let divide = if self.scaling == Scaling::Byte { 255.0 } else { 1.0 };
+                convert::scale_bytes(isa()?, array.row_bytes(row), 0.0, divide, out);
+                return Ok(());
+            }
+            Scaling::AsIs => array.read_row(row, out),
+            // The same bits as from bytes; NaN for what is no byte.
+            Scaling::Byte => array.map_row(row, out, |_, number| {
+                let byte = number as u8;
+                if f64::from(byte) == number { f32::from(byte) / 255.0 } else { f32::NAN }
+            }),
+            Scaling::MinMax { .. } | Scaling::MeanDeviation { .. } => {
+                let line = self.scaling.line(0);
+                array.map_row(row, out, |_, number| line.scale(number));
+            }
+            Scaling::MinMaxByFeature { min, max } => {
+                let line = |feature: usize| Line::min_max(min[feature], max[feature]);
+                array.map_row(row, out, |feature, number| line(feature).scale(number));
+            }
+            Scaling::MeanDeviationByFeature { mean, deviation } => {
+                let line = |feature: usize| Line::mean_deviation(mean[feature], deviation[feature]);
+                array.map_row(row, out, |feature, number| line(feature).scale(number));
+            }
         }
-        self.array.read_row(row, out);
-        if self.scaling != Scaling::AsIs {
-            // Constant data, with nothing to divide by, becomes 0.
-            let scale = |value| if divide == 0.0 { 0.0 } else { (value - subtract) / divide };
-            out.iter_mut().for_each(|value| *value = scale(*value));
+        match first_not_finite(out) {
+            None => Ok(()),
+            Some(feature) => Err(self.refused(row, feature, out[feature])),
         }
-        check_finite(row, out)
+    }
+
+    /// The error for a number that became no finite feature.
+    fn refused(&self, row: usize, feature: usize, became: f32) -> Error {
+        const BEYOND: &str = "beyond the range of f32 (3.4e38)";
+        self.array.refused(row, feature, |number| match self.scaling {
+            _ if !number.is_finite() => "; finite numbers were expected".to_owned(),
+            Scaling::Byte => "; the scaling is byte, that of a model trained on bytes, and takes whole \
+                              numbers from 0 to 255: multiply numbers from 0 to 1 by 255 and round \
+                              them, or use a model trained on such numbers"
+                .to_owned(),
+            Scaling::AsIs => format!(
+                ", {BEYOND}, and the scaling as-is keeps it; scale the numbers, by min-max or \
+                 mean-deviation for example"
+            ),
+            _ => format!(
+                ", which the scaling {} makes {became}, {BEYOND}; use samples like those that it was \
+                 fitted to",
+                self.scaling.kind()
+            ),
+        })
     }
 }
 
-fn check_finite(row: usize, values: &[f32]) -> Result<()> {
+/// The first number that is infinite or NaN.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
     // Without a branch for each number, this is vectorized.
     let infinite = f32::INFINITY.to_bits();
     let beyond = |value: &f32| value.to_bits() & infinite == infinite;
     if !values.iter().fold(false, |any, value| any | beyond(value)) {
-        return Ok(());
+        return None;
     }
-    let feature = values.iter().position(beyond).expect("one of them is not finite");
-    Err(Error::Shape(format!(
-        "sample {row}, feature {feature} is {}; finite numbers were expected",
-        values[feature]
-    )))
-}
-
-#[cfg(all(test, feature = "model"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scalings_come_back_from_json_with_every_bit() {
-        for (scaling, start) in [
-            (Scaling::Byte, "\"byte\""),
-            (Scaling::AsIs, "\"as-is\""),
-            (Scaling::MinMax { min: -0.1, max: 1.0 / 3.0 }, "{\"min-max\":{\"min\":-0.1,"),
-            (
-                Scaling::MeanDeviation { mean: f32::MIN_POSITIVE / 8.0, deviation: f32::MAX },
-                "{\"mean-deviation\":{\"mean\":",
-            ),
-        ] {
-            let text = serde_json::to_string(&scaling).unwrap();
-            assert!(text.starts_with(start), "{text}");
-            assert_eq!(serde_json::from_str::<Scaling>(&text).unwrap(), scaling, "{text}");
-        }
-    }
+    values.iter().position(beyond)
 }

@@ -17,6 +17,8 @@ pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(crate) struct Header {
     pub element_type: ElementType,
     pub big_endian: bool,
+    /// The index of the first dimension changes fastest, that of the last one otherwise.
+    pub fortran_order: bool,
     /// From 1 to 255 numbers from 1 to 2^32 - 1.
     pub dims: Vec<usize>,
     /// Where the elements begin, in bytes.
@@ -114,17 +116,31 @@ impl Source<'_> {
         Error::format(self.path, None, format!("{problem} (after {arrived} uncompressed bytes)"))
     }
 
-    /// Reads the elements, and at most a byte after them, into `bytes`, which hold the header.
+    /// Reads the elements into `bytes`, which hold the header, and checks that the content ends there,
+    /// or that what follows begins as `next` says. Returns whether something follows, which is read, too.
     pub fn read_elements(
         self,
         header: &Header,
+        next: Option<&[u8]>,
         from: &mut impl Read,
         bytes: &mut Vec<u8>,
         step: usize,
-    ) -> Result<()> {
-        self.fill(from, bytes, header.end() + 1, step)?;
-        let more = if bytes.len() > header.end() { " or more" } else { "" };
-        self.check_length(header, bytes.len() as u64, more)
+    ) -> Result<bool> {
+        let end = header.end();
+        self.fill(from, bytes, end + 1, step)?;
+        let length = bytes.len();
+        if let Some(next) = next.filter(|_| length > end) {
+            self.fill(from, bytes, end + next.len(), 0)?;
+            if bytes[end..].starts_with(next) {
+                bytes.truncate(end);
+                // A pipe's writer ends well, and damaged gzip is noticed.
+                io::copy(from, &mut io::sink()).map_err(|e| self.read_error(e, end))?;
+                return Ok(true);
+            }
+        }
+        let more = if length > end { " or more" } else { "" };
+        self.check_length(header, length as u64, more)?;
+        Ok(false)
     }
 
     /// Checks that the content is as long as its header says.
@@ -151,8 +167,9 @@ pub(crate) fn gunzip(path: &Path, _: impl BufRead) -> Result<impl Read> {
     Err::<io::Empty, _>(Error::format(path, Some(0), problem))
 }
 
-/// A gzip file's members, one after another, and nothing after them: flate2's own
-/// `MultiGzDecoder` does not tell a tail of other bytes from a member cut off.
+/// A gzip file's members, one after another, with zeros after them, as tapes and some mirrors add, and
+/// nothing else: flate2's own `MultiGzDecoder` does not tell a tail of other bytes from a member cut
+/// off.
 #[cfg(feature = "gz")]
 struct Members<R>(Option<flate2::bufread::GzDecoder<R>>);
 
@@ -164,12 +181,19 @@ impl<R: BufRead> Read for Members<R> {
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            let rest = member.get_mut().fill_buf()?;
+            let rest = loop {
+                let rest = member.get_mut().fill_buf()?;
+                let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
+                if zeros == 0 {
+                    break rest;
+                }
+                member.get_mut().consume(zeros);
+            };
             if rest.is_empty() {
                 break;
             }
             if rest[0] != GZIP[0] {
-                let problem = "bytes that are not gzip's follow its end";
+                let problem = "bytes that are neither gzip's nor zeros follow its end";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
             }
             self.0 = self.0.take().map(|m| flate2::bufread::GzDecoder::new(m.into_inner()));

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Shape`] if `dims` are not 1 to 255 numbers from 1 to 2^32 - 1 with the product
-/// `values.len()` (nothing is written then); [`Error::Io`] if the file cannot be written, or is
+/// `values.len()`, or IDX has no such type (nothing is written then); [`Error::Io`] if the file cannot be written, or is
 /// mapped.
 pub fn write_idx<T: Element>(path: impl AsRef<Path>, dims: &[usize], values: &[T]) -> Result<()> {
     let path = path.as_ref();
@@ -65,7 +65,7 @@ impl RowWriter {
     ///
     /// # Errors
     /// [`Error::Shape`] if `dims` are not 1 to 255 numbers from 1 to 2^32 - 1, or more than memory
-    /// can address; [`Error::Io`] if the file cannot be written, or is mapped.
+    /// can address, or IDX has no such type; [`Error::Io`] if the file cannot be written, or is mapped.
     pub fn idx(path: impl AsRef<Path>, element_type: ElementType, dims: &[usize]) -> Result<Self> {
         let path = path.as_ref();
         let header = idx::header(path, element_type, dims)?;
@@ -78,7 +78,8 @@ impl RowWriter {
     /// As for [`RowWriter::idx`]: what is written can be read again.
     pub fn npy(path: impl AsRef<Path>, element_type: ElementType, dims: &[usize]) -> Result<Self> {
         let path = path.as_ref();
-        idx::header(path, element_type, dims)?;
+        // The dimensions alone are checked: a NumPy file may have any type.
+        idx::header(path, ElementType::U8, dims)?;
         Self::begin(path, element_type, dims, &npy::header(element_type, dims), false)
     }
 

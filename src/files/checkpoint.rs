@@ -3,7 +3,8 @@
 //! A checkpoint is a safetensors file of these tensors: `parameters`, `first_moment` and
 //! `second_moment` (`F32`, laid out as [`Autoencoder::parameters`](crate::Autoencoder::parameters)),
 //! `running_means` (`F32`, of the layers whose KL penalty follows them, one after the other),
-//! `best_parameters` (`F32`, those of the best network so far, where there is early stopping),
+//! `best_parameters` (`F32`, those of the best network so far, where there is early stopping), those of a
+//! scaling for each feature (`F64`, as in a model file),
 //! `state` (`U8`: JSON, padded with spaces) and `checksum` (`U32`: CRC-32 of all the file's other
 //! bytes). The order of the samples needs no more than the settings' seed, the epoch and the
 //! position in it.
@@ -20,7 +21,8 @@ use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
 use crate::data::fingerprint::Fingerprint;
-use crate::data::samples::{Samples, Scaling};
+use crate::data::samples::Samples;
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
@@ -85,8 +87,12 @@ impl Checkpoint {
                 "checkpoint of version {version}; this program knows versions 2 and {VERSION}"
             )));
         }
-        let progress: Progress = json::parse(json).map_err(bad)?;
+        let mut progress: Progress = json::parse(json).map_err(bad)?;
         check(&progress).map_err(bad)?;
+        let features = progress.settings.layers[0];
+        let scaling = header.scaling(bytes, &progress.scaling, features).map_err(wrong)?;
+        progress.scaling = if version < 3 { scaling.rounded() } else { scaling };
+        progress.scaling.check_finite().map_err(bad)?;
         let settings = &progress.settings;
         let count = end(&layout(&settings.layers)) + settings.gate_parameters();
         let numbers = |name: &str, count: usize| {
@@ -130,7 +136,7 @@ impl Checkpoint {
     /// The scaling of the data.
     #[doc(hidden)]
     pub fn scaling(&self) -> Scaling {
-        self.0.progress.scaling
+        self.0.progress.scaling.clone()
     }
 
     /// Number of steps done.

@@ -5,21 +5,24 @@
 //! ones: `encoder.0.weight`, `encoder.0.bias`, `encoder.2.weight`, ..., `decoder.0.weight`, ...
 //! A weight is `[outputs, inputs]`, as `nn.Linear` has it: the transpose of what
 //! [`Autoencoder::weights`] gives. A gated code adds `code.log_threshold` (JumpReLU: the logarithm
-//! for each unit) or `code.threshold` (batch-top-k: one number). The metadata has one key, `sae`,
-//! whose value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`.
-//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), and
-//! version 1 has no gates, fewer settings and no `penalty_factor`.
+//! for each unit) or `code.threshold` (batch-top-k: one number). A scaling for each feature adds the
+//! `F64` tensors `scaling.min` and `scaling.max`, or `scaling.mean` and `scaling.deviation`, of as many
+//! numbers. The metadata has one key, `sae`, whose value is JSON:
+//! `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`; lists of a scaling for
+//! each feature are empty there.
+//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
+//! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
 
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::data::samples::Scaling;
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::tensors::{Header, not_finite, read_file};
-use crate::network::autoencoder::Autoencoder;
+use crate::network::autoencoder::{Autoencoder, check_scaling};
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Code, Settings, json};
 
@@ -91,6 +94,7 @@ impl Autoencoder {
 
     fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
         check_finite(&self.settings, &self.parameters)?;
+        check_scaling(&self.scaling, &self.settings)?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (l, layer) in self.layers().into_iter().enumerate() {
             let name = layer_name(l, self.settings.encoder_layers());
@@ -103,11 +107,22 @@ impl Autoencoder {
             let numbers = &self.parameters[end(&self.layers())..];
             tensors.push((name.to_owned(), vec![numbers.len()], little_endian(numbers)));
         }
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
+        let layers = tensors.len();
+        let (first, second) = self.scaling.constants();
+        for (name, numbers) in
+            self.scaling.constant_names().into_iter().flatten().zip([first, second])
+        {
+            let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            tensors.push((name.to_owned(), vec![numbers.len()], bytes));
+        }
+        let views = tensors.iter().enumerate().map(|(at, (name, shape, bytes))| {
+            let dtype = if at < layers { Dtype::F32 } else { Dtype::F64 };
+            TensorView::new(dtype, shape.clone(), bytes).map(|view| (name, view))
         });
         let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
-        let metadata = [(KEY.to_owned(), self.metadata())].into_iter().collect();
+        let metadata = [(KEY.to_owned(), self.description(self.scaling.without_constants()))]
+            .into_iter()
+            .collect();
         safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
     }
 
@@ -123,12 +138,17 @@ impl Autoencoder {
         transposed
     }
 
-    /// The JSON of its metadata.
+    /// The JSON that describes it, with all constants of the scaling.
+    #[cfg(feature = "onnx")]
     pub(crate) fn metadata(&self) -> String {
+        self.description(self.scaling.clone())
+    }
+
+    fn description(&self, scaling: Scaling) -> String {
         let description = Description {
             version: VERSION,
             settings: self.settings.clone(),
-            scaling: self.scaling,
+            scaling,
             penalty_factor: self.penalty_factor,
         };
         serde_json::to_string(&description).expect("maps of strings, and numbers")
@@ -167,6 +187,9 @@ impl Autoencoder {
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
         description.check().map_err(bad)?;
         let Description { settings, scaling, penalty_factor, .. } = description;
+        let scaling = header.scaling(bytes, &scaling, settings.layers[0]).map_err(wrong)?;
+        let scaling = if version < 3 { scaling.rounded() } else { scaling };
+        scaling.check_finite().map_err(bad)?;
         let parameters = parameters(&settings, &header, bytes).map_err(wrong)?;
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
     }
@@ -178,9 +201,6 @@ impl Description {
         self.settings.validate().map_err(|e| e.to_string())?;
         if self.penalty_factor < 0.0 {
             return Err(format!("penalty_factor is {}", self.penalty_factor));
-        }
-        if !self.scaling.is_finite() {
-            return Err("scaling is not of finite numbers".to_owned());
         }
         Ok(())
     }
@@ -344,7 +364,7 @@ mod tests {
                 "batch: expected a whole number from 1 to 16777216, got 0",
             ),
             (r#"\"batch\":60"#, r#"\"batch\":1e999"#, "metadata 'sae'"),
-            (r#"\"min\":-0.1"#, r#"\"min\":1e60"#, "metadata 'sae'"),
+            (r#"\"min\":-0.1"#, r#"\"min\":1e999"#, "metadata 'sae'"),
             (r#"factor\":1.0"#, r#"factor\":-1.0"#, "metadata 'sae': penalty_factor is -1"),
             (r#"decoder.2.bias"#, r#"decoder.4.bias"#, "'decoder.2.bias', [6], is missing"),
             (r#""F32","shape":[6]"#, r#""U32","shape":[6]"#, "is U32; F32"),

@@ -5,7 +5,12 @@
 //! which is after the scaling ([`Autoencoder::scaling`]). An encoder gives `code`, `[samples,
 //! units]`; a decoder takes `code` and gives `reconstruction`, `[samples, features]`, scaled as the
 //! features are; an autoencoder gives `reconstruction` and `code`. All are `f32`, of any number of
-//! samples. Weights and biases are named and shaped as in a model file, and the metadata are the
+//! samples.
+//!
+//! A scaling for each feature is part of the encoder: its input, and that of a whole autoencoder, is then
+//! `unscaled_features`, `[samples, features]` of `f64`, the numbers of the data as they are.
+//!
+//! Weights and biases are named and shaped as in a model file, and the metadata are the
 //! same: the key `sae`, whose value is JSON with the settings and the scaling.
 //!
 //! Outputs equal those of [`Autoencoder::encode`] and [`Autoencoder::decode`] but for the rounding of
@@ -21,6 +26,7 @@ use sae_kernels::activation::LEAK;
 use sae_kernels::math::{self, Function};
 use sae_kernels::{Activation, Isa};
 
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::model::{KEY, layer_name, little_endian};
@@ -36,6 +42,7 @@ const OPSET: i64 = 13;
 const MAX_BYTES: usize = i32::MAX as usize;
 
 const FEATURES: &str = "features";
+const UNSCALED: &str = "unscaled_features";
 const CODE: &str = "code";
 const RECONSTRUCTION: &str = "reconstruction";
 
@@ -71,7 +78,8 @@ impl Autoencoder {
     ///
     /// The input `features` is `[samples, features]`, scaled as [`Autoencoder::scaling`] says; the
     /// outputs are `code`, `[samples, units]`, and `reconstruction`, `[samples, features]`. A
-    /// decoder's input is `code`.
+    /// decoder's input is `code`. With a scaling for each feature the input is `unscaled_features`, of
+    /// `f64`, and the file scales it.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; those of [`Autoencoder::to_onnx`].
@@ -96,12 +104,19 @@ impl Autoencoder {
         };
         check_size(&layers[chosen.clone()])?;
         let mut graph = GraphProto { name: part.name().to_owned(), ..GraphProto::default() };
+        let scales = part != Part::Decoder && self.scaling.kind().is_by_feature();
+        if scales {
+            add_scaling(&mut graph, &self.scaling, settings.layers[0]);
+        }
         for l in chosen {
             add_layer(&mut graph, self, l)?;
         }
-        let features = || value(FEATURES, settings.layers[0]);
-        let code = || value(CODE, settings.code_units());
-        let reconstruction = || value(RECONSTRUCTION, settings.layers[0]);
+        let features = || match scales {
+            true => value(UNSCALED, wire::DOUBLE, settings.layers[0]),
+            false => value(FEATURES, wire::FLOAT, settings.layers[0]),
+        };
+        let code = || value(CODE, wire::FLOAT, settings.code_units());
+        let reconstruction = || value(RECONSTRUCTION, wire::FLOAT, settings.layers[0]);
         (graph.input, graph.output) = match part {
             Part::Encoder => (vec![features()], vec![code()]),
             Part::Decoder => (vec![code()], vec![reconstruction()]),
@@ -136,11 +151,11 @@ fn check_size(layers: &[Layer]) -> Result<()> {
 }
 
 /// An input or an output, `[samples, width]`.
-fn value(name: &str, width: usize) -> ValueInfoProto {
+fn value(name: &str, elem_type: i32, width: usize) -> ValueInfoProto {
     let samples = wire::Dimension { dim_param: Some("samples".to_owned()), dim_value: None };
     let width = wire::Dimension { dim_param: None, dim_value: Some(width as i64) };
     let shape = wire::TensorShapeProto { dim: vec![samples, width] };
-    let tensor = wire::TypeTensor { elem_type: wire::FLOAT, shape: Some(shape) };
+    let tensor = wire::TypeTensor { elem_type, shape: Some(shape) };
     let kind = wire::TypeProto { tensor_type: Some(tensor) };
     ValueInfoProto { name: name.to_owned(), r#type: Some(kind) }
 }
@@ -159,6 +174,23 @@ fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) 
         op_type: op.to_owned(),
         attribute,
     }
+}
+
+/// Adds what makes features of the numbers of the data, in `f64`.
+fn add_scaling(graph: &mut GraphProto, scaling: &Scaling, features: usize) {
+    let terms = (0..features).map(|feature| scaling.line(feature).terms());
+    let (subtract, divide): (Vec<f64>, Vec<f64>) = terms.unzip();
+    for (name, numbers) in [("scaling.subtract", subtract), ("scaling.divide", divide)] {
+        let raw_data = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let (dims, name) = (vec![features as i64], name.to_owned());
+        graph.initializer.push(TensorProto { dims, data_type: wire::DOUBLE, name, raw_data });
+    }
+    let to_float = AttributeProto::int("to", wire::FLOAT.into());
+    graph.node.extend([
+        node("Sub", &[UNSCALED, "scaling.subtract"], "scaling.difference", vec![]),
+        node("Div", &["scaling.difference", "scaling.divide"], "scaling.quotient", vec![]),
+        node("Cast", &["scaling.quotient"], FEATURES, vec![to_float]),
+    ]);
 }
 
 /// Adds the sums, the activation and the gate of a layer.
@@ -271,7 +303,6 @@ fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::samples::Scaling;
     use crate::settings::Settings;
 
     fn net(code: Code) -> Autoencoder {
@@ -323,6 +354,37 @@ mod tests {
                 assert!(outputs.iter().all(|output| known.iter().any(|name| name == output.0)));
             }
         }
+    }
+
+    /// With a scaling for each feature, the file takes numbers of the data.
+    #[test]
+    fn a_scaling_for_each_feature_is_part_of_the_file() {
+        let (min, max) = ([-1e6, 0.0, 5.0, -2e308, 1.0, 2.0], [1e6, 1e-3, 5.0, 2e308, 2.0, 4.0]);
+        let limit = |numbers: [f64; 6]| numbers.map(|n| n.clamp(f64::MIN, f64::MAX));
+        let net = net(Code::Dense);
+        let scaling = Scaling::MinMaxByFeature { min: limit(min).into(), max: limit(max).into() };
+        let net = Autoencoder::new(net.settings().clone(), scaling.clone()).unwrap();
+        for part in [Part::Encoder, Part::Autoencoder] {
+            let graph = model(&net, part).graph.unwrap();
+            let tensor = graph.input[0].r#type.as_ref().unwrap().tensor_type.as_ref().unwrap();
+            let input = (graph.input[0].name.as_str(), tensor.elem_type);
+            assert_eq!(input, (UNSCALED, wire::DOUBLE));
+            let operators: Vec<_> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+            assert_eq!(operators[..4], ["Sub", "Div", "Cast", "Gemm"]);
+            let numbers = |at: usize| -> Vec<f64> {
+                let bytes = graph.initializer[at].raw_data.as_chunks().0;
+                bytes.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()
+            };
+            let (subtract, divide) = (numbers(0), numbers(1));
+            assert_eq!(divide[2], f64::INFINITY);
+            for feature in [0, 1, 2, 4, 5] {
+                let number = 0.3 * min[feature] + 0.7 * max[feature];
+                let scaled = ((number - subtract[feature]) / divide[feature]) as f32;
+                assert_eq!(scaled, scaling.line(feature).scale(number), "{feature}");
+            }
+        }
+        let decoder = model(&net, Part::Decoder).graph.unwrap();
+        assert_eq!(widths(&decoder.input), [("code", 4)]);
     }
 
     #[test]

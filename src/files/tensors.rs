@@ -10,6 +10,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata};
 
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::settings::json::check_memory;
 
@@ -60,14 +61,14 @@ impl Header {
         Some(self.data + start..self.data + end)
     }
 
-    /// The numbers of a tensor whose numbers have four bytes each.
-    pub fn numbers<'a>(
+    /// The numbers of a tensor whose numbers have `N` bytes each.
+    pub fn numbers<'a, const N: usize>(
         &self,
         bytes: &'a [u8],
         name: &str,
         dtype: Dtype,
         shape: &[usize],
-    ) -> std::result::Result<&'a [[u8; 4]], String> {
+    ) -> std::result::Result<&'a [[u8; N]], String> {
         let found = self.metadata.info(name).zip(self.range(name));
         let (found, range) =
             found.ok_or_else(|| format!("tensor '{name}', {shape:?}, is missing"))?;
@@ -78,6 +79,22 @@ impl Header {
             return Err(format!("tensor '{name}' is {:?}; {shape:?} was expected", found.shape));
         }
         Ok(bytes[range].as_chunks().0)
+    }
+
+    /// A scaling with its constants for each feature, if it is of such a kind.
+    pub fn scaling(
+        &self,
+        bytes: &[u8],
+        scaling: &Scaling,
+        features: usize,
+    ) -> std::result::Result<Scaling, String> {
+        let Some(names) = scaling.constant_names() else { return Ok(scaling.clone()) };
+        let constants = |name| -> std::result::Result<Vec<f64>, String> {
+            let numbers = self.numbers(bytes, name, Dtype::F64, &[features])?;
+            Ok(numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
+        };
+        let [first, second] = names.map(constants);
+        Ok(scaling.with_constants(first?, second?))
     }
 }
 
@@ -159,7 +176,7 @@ mod tests {
             ("a", Dtype::F32, &[1], "tensor 'a' is U32; F32 was expected"),
             ("a", Dtype::U32, &[1, 1], "tensor 'a' is [1]; [1, 1] was expected"),
         ] {
-            assert_eq!(header.numbers(&bytes, name, dtype, shape).unwrap_err(), sentence);
+            assert_eq!(header.numbers::<4>(&bytes, name, dtype, shape).unwrap_err(), sentence);
         }
     }
 

@@ -6,7 +6,8 @@ use sae_kernels::{Activation, Matrix, MatrixMut};
 
 use crate::compute::Engine;
 use crate::data::gather;
-use crate::data::samples::{Samples, Scaling};
+use crate::data::samples::Samples;
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::network::codes::{Gate, Selection};
 use crate::network::forward::{Input, LayerView, forward};
@@ -17,6 +18,15 @@ use crate::settings::Settings;
 /// threads, for sums of activations are taken chunk by chunk: in `f32` within a chunk, which is short
 /// enough for that, and in `f64` over the chunks.
 const CHUNK: usize = 250;
+
+/// Fails unless a network of these settings can have this scaling.
+pub(crate) fn check_scaling(
+    scaling: &Scaling,
+    settings: &Settings,
+) -> std::result::Result<(), String> {
+    scaling.check_features(settings.layers[0])?;
+    scaling.check_finite()
+}
 
 /// An autoencoder: its settings, its parameters and the scaling of its data.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +43,12 @@ impl Autoencoder {
     /// Makes a network with initial weights, drawn from the settings' seed.
     ///
     /// # Errors
-    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that do not fit in memory.
+    /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that do not fit in memory, and
+    /// for a scaling that is not finite or for another number of features.
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
         settings.validate()?;
         settings.check_memory()?;
+        check_scaling(&scaling, &settings).map_err(|e| Error::setting("scaling", e))?;
         let parameters = initial_parameters(&settings);
         Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
     }
@@ -60,7 +72,7 @@ impl Autoencoder {
 
     /// The scaling of its data.
     pub fn scaling(&self) -> Scaling {
-        self.scaling
+        self.scaling.clone()
     }
 
     /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the

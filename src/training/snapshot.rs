@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Order;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::samples::{Samples, Scaling};
+use crate::data::samples::Samples;
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::training::early_stopping::{EarlyStopping, Record};
@@ -65,7 +66,11 @@ impl Snapshot {
             ));
         }
         if self.progress.scaling != samples.scaling() {
-            return wrong("checkpoint of a training on data with another scaling".to_owned());
+            return wrong(format!(
+                "checkpoint of a training on data with another scaling: {}, not {}",
+                self.progress.scaling,
+                samples.scaling()
+            ));
         }
         if *data != Fingerprint::of(samples)? {
             return wrong(format!("checkpoint of a training on {count} other samples"));

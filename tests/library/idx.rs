@@ -69,7 +69,7 @@ fn bad_files_are_refused() {
         ("one", vec![0], &["ends after 1 bytes", "magic"]),
         ("three", vec![0, 0, 8], &["byte 3", "ends after 3 bytes", "magic"]),
         ("magic", with(1, 7), &["byte 0", "begins with 00 00", "with 00 07"]),
-        ("text", b"label,p0,p1\n".to_vec(), &["byte 0", "begins with 00 00"]),
+        ("text", b"label,p0,p1\n".to_vec(), &["byte 0", "a CSV file", "np.loadtxt"]),
         ("png", b"\x89PNG\r\n\x1a\n".to_vec(), &["byte 0", "PNG"]),
         ("zip", b"PK\x03\x04....".to_vec(), &["byte 0", "zip"]),
         ("type", with(2, 0x0A), &["byte 2", "element type 0x0A", "0x08 u8", "0x0E f64"]),
@@ -115,7 +115,7 @@ fn bad_gzip_is_refused() {
         ("no-gzip", b"\x1f\x8bnothing of the kind".to_vec(), &["bad gzip data"]),
         ("tail", [&packed[..], b"xyz"].concat(), &["bad gzip data", "follow its end"]),
         ("tail-1f", [&packed[..], &[0x1f, 0x8b]].concat(), &["cut off"]),
-        ("zeros", [&packed[..], &[0; 64]].concat(), &["bad gzip data", "follow its end"]),
+        ("zeros-x", [&packed[..], &[0; 64], b"x"].concat(), &["bad gzip data", "follow its end"]),
         (
             "long",
             gz(&[&good[..], &[0]].concat()),
@@ -438,7 +438,18 @@ fn bad_numpy_files_are_refused() {
         refused(&good[..end]);
     }
     for (text, sentence) in [
-        (entry("<f4", "True", "(1, 1)"), "np.ascontiguousarray"),
+        (entry("<c16", "False", "(1, 1)"), "complex numbers; save real and imaginary parts"),
+        (entry("<M8[ns]", "False", "(1, 1)"), "'<M8[ns]', dates or times"),
+        (entry("<m8[s]", "False", "(1, 1)"), "dates or times; save them as numbers"),
+        (entry("<U5", "False", "(1, 1)"), "elements are '<U5', text; make numbers of it"),
+        (entry("|S3", "False", "(1, 1)"), "elements are '|S3', text"),
+        (entry("|V8", "False", "(1, 1)"), "raw bytes or records"),
+        (entry("<f16", "False", "(1, 1)"), "floats of unusual size; save .astype(np.float64)"),
+        (entry("<i3", "False", "(1, 1)"), "i8, f2, f4 or f8 with a byte order were expected"),
+        (
+            "{'descr': [('a', '<f4'), ('b', '<i4')], 'fortran_order': False, 'shape': (1,)}".into(),
+            "elements are structured, of several fields; save each field",
+        ),
         (entry("<c8", "False", "(1, 1)"), "elements are '<c8'"),
         (entry("|f4", "False", "(1, 1)"), "elements are '|f4'"),
         (entry("|O", "False", "(1, 1)"), "elements are '|O'"),

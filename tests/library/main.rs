@@ -14,6 +14,7 @@ mod analysis;
 mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
+mod data;
 mod idx;
 #[cfg(target_os = "linux")]
 mod large;

@@ -46,10 +46,10 @@ fn bytes_train_as_those_of_a_file() {
     let folder = Folder::new("shared");
     let path = folder.0.join("bytes-idx2-ubyte");
     write_idx(&path, &[50, FEATURES], &bytes()).unwrap();
-    let least = Scaling::fit_min_max(&Array::open(&path).unwrap());
+    let least = Scaling::fit_min_max(&Array::open(&path).unwrap()).unwrap();
     for scaling in [Scaling::Byte, Scaling::AsIs, least] {
-        let file = Samples::new(Array::open(&path).unwrap(), scaling);
-        let memory = shared(bytes(), scaling).unwrap();
+        let file = Samples::new(Array::open(&path).unwrap(), scaling.clone());
+        let memory = shared(bytes(), scaling.clone()).unwrap();
         assert_eq!((memory.len(), memory.features()), (50, FEATURES));
         assert!(trained(&file) == trained(&memory), "{scaling:?}");
     }

@@ -373,8 +373,8 @@ fn data_sets_are_those_of_the_library() {
         for (name, scaling) in [
             ("as-is", Scaling::AsIs),
             ("byte", Scaling::Byte),
-            ("min-max", Scaling::fit_min_max(&idx())),
-            ("mean-deviation", Scaling::fit_mean_deviation(&idx())),
+            ("min-max", Scaling::fit_min_max(&idx()).unwrap()),
+            ("mean-deviation", Scaling::fit_mean_deviation(&idx()).unwrap()),
         ] {
             let expected = rust_fingerprint(&Samples::new(idx(), scaling));
             let opened = open(&floats_file, name);
@@ -398,7 +398,8 @@ fn data_sets_are_those_of_the_library() {
         refused(
             status,
             SaeStatus::Argument,
-            "scaling: expected byte, as-is, min-max or mean-deviation, got 'max-min'",
+            "scaling: expected byte, as-is, min-max, min-max:feature, mean-deviation or \
+             mean-deviation:feature, got 'max-min'",
         );
 
         let whole = open(&bytes_file, "byte");

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sae::{
     Autoencoder,
-    data::{Array, ElementType},
+    data::ElementType,
     files::{self, Part},
 };
 use serde_json::{Value, json};
 
+use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::output::{join, note, print};
@@ -46,7 +47,8 @@ pub struct Args {
     #[arg(long = "to", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
     /// Part of a model to write (default: autoencoder). An encoder maps `features`, scaled as in
-    /// training, to `code`, a decoder `code` to `reconstruction`, an autoencoder `features` to both
+    /// training, to `code`, a decoder `code` to `reconstruction`, an autoencoder `features` to both.
+    /// With a scaling for each feature, `unscaled_features` (f64) take the place of `features`
     #[arg(long, value_name = "PART", value_parser = part_parser())]
     part: Option<Part>,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
@@ -116,10 +118,14 @@ fn model(args: &Args) -> Result<Done> {
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());
     let features = |name| (name, net.settings().layers[0]);
+    let input = match net.scaling().kind().is_by_feature() {
+        true => "unscaled_features",
+        false => "features",
+    };
     let (input, outputs) = match part {
-        Part::Encoder => (features("features"), vec![code]),
+        Part::Encoder => (features(input), vec![code]),
         Part::Decoder => (code, vec![features("reconstruction")]),
-        Part::Autoencoder => (features("features"), vec![features("reconstruction"), code]),
+        Part::Autoencoder => (features(input), vec![features("reconstruction"), code]),
     };
     let shape = |(name, width): &(&str, usize)| format!("{name} [samples, {width}]");
     let shapes: Vec<_> = outputs.iter().map(shape).collect();
@@ -135,7 +141,14 @@ fn model(args: &Args) -> Result<Done> {
 
 fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
     files::check_writable(&args.to)?;
-    let array = Array::open(&args.from)?;
+    let array = open_any(&args.from, false)?;
+    let element_type = array.element_type();
+    if kind == Kind::Idx && !element_type.is_idx() {
+        let problem = format!("IDX has no elements of type {element_type}");
+        return Err(
+            Failure::at(&args.to, problem).hint("write a NumPy file, its name ending in .npy")
+        );
+    }
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, array.element_type(), array.dims())?;
         for row in 0..array.samples() {
@@ -149,7 +162,7 @@ fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
 }
 
 fn file_to_pngs(args: &Args) -> Result<Done> {
-    let array = Array::open(&args.from)?;
+    let array = open_any(&args.from, false)?;
     let (rows, cols) = png_folder::write(&args.to, &array)?;
     let (count, to) = (array.samples(), args.to.display());
     Ok(Done {

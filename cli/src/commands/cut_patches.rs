@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use sae::{Scaling, data::write_idx, files};
+use sae::{Samples, Scaling, data::write_idx, files};
 use serde_json::json;
 
-use crate::data::{DataArgs, open, scaled};
+use crate::data::{DataArgs, open};
 use crate::failure::{Failure, Result};
 use crate::output::print;
 
@@ -51,7 +51,7 @@ const MAX_REFUSED: usize = 100_000;
 
 pub fn run(args: Args) -> Result<()> {
     let (path, _) = args.data.files(None, false)?;
-    let samples = scaled(open(&path, args.data.copy)?, Scaling::Byte)?;
+    let samples = Samples::new(open(&path, args.data.copy)?, Scaling::Byte);
     let (count, side) = (args.count as usize, usize::from(args.side));
     let (rows, cols) = samples
         .image()

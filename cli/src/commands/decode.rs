@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use sae::{
     Error,
-    data::{Array, write_idx, write_npy},
+    data::{write_idx, write_npy},
     files,
 };
 use serde_json::json;
 
+use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
@@ -36,7 +37,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
     }
     files::check_writable(&args.out)?;
-    let codes = Array::open(&args.codes)?;
+    let codes = open_any(&args.codes, false)?;
     let units = net.settings().code_units();
     if codes.features() != units {
         let problem = format!(

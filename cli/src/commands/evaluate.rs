@@ -1,5 +1,7 @@
 //! `sae eval`
 
+use std::path::PathBuf;
+
 use sae::{
     Autoencoder, Engine,
     analysis::{Labeled, Probe},
@@ -26,9 +28,13 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     /// Also measure how well labels can be predicted from codes, by a linear classifier and by the
-    /// nearest training sample; needs the labels of a folder with MNIST's files
+    /// nearest training sample; needs the labels of a folder with MNIST's files, or --labels
     #[arg(long)]
     probe: bool,
+    /// Labels of --samples for --probe, which takes the last seventh as its test samples: an IDX or
+    /// NumPy file of any type of whole number
+    #[arg(long, value_name = "FILE", requires = "samples", requires = "probe")]
+    labels: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -42,7 +48,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut text = format!("{} samples of {}\n", samples.len(), path.display());
     text += &evaluation_text("objective", &net, &evaluation, true);
     if args.probe {
-        let Probe { linear, nearest, .. } = probe(&args.data, &net, &mut engine)?;
+        let Probe { linear, nearest, .. } = probe(&args, &net, &mut engine)?;
         value["probe"] = json!({"linear": linear, "nearest": nearest});
         let [linear, nearest] = [linear, nearest].map(|share| 100.0 * share);
         text += &format!(
@@ -53,8 +59,8 @@ pub fn run(args: Args) -> Result<()> {
     print(args.model.run.json, &value, &text)
 }
 
-fn probe(data: &DataArgs, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
-    let [train, test] = data.labeled(net.scaling())?;
+fn probe(args: &Args, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
+    let [train, test] = args.data.labeled(args.labels.as_deref(), &net.scaling())?;
     let codes = [net.encode(engine, &train.0)?, net.encode(engine, &test.0)?];
     let [training, test] = [(&codes[0], &train.1), (&codes[1], &test.1)]
         .map(|(codes, labels)| Labeled { codes, labels });

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use sae::{Autoencoder, Settings, data::Array};
+use sae::{
+    Autoencoder, Scaling, Settings,
+    data::{Array, ElementType, Statistics},
+};
 use serde_json::{Value, json};
 
+use crate::data::open_any;
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
 use crate::failure::{Failure, Result};
 use crate::models::looks_like_a_model;
@@ -47,7 +51,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let Facts { mut text, mut value, images } = match looks_like_a_model(&args.file) {
         true => model(&Autoencoder::load(&args.file)?),
-        false => data(&Array::open(&args.file)?),
+        false => data(&open_any(&args.file, false)?),
     };
     if let Some((tile, images)) = &images {
         text += &thumbnail(*tile, images);
@@ -65,24 +69,13 @@ pub fn run(args: Args) -> Result<()> {
 fn data(array: &Array) -> Facts {
     let (kind, dims) = (array.element_type().to_string(), array.dims());
     let (samples, features) = (array.samples(), array.features());
-    let mut text = format!("IDX file of {kind}: {}\n", join(dims, " x "));
+    let format = match array.path().to_string_lossy().to_lowercase() {
+        name if name.ends_with(".npy") || name.ends_with(".npy.gz") => "NumPy",
+        _ => "IDX",
+    };
+    let mut text = format!("{format} file of {kind}: {}\n", join(dims, " x "));
     text += &format!("{samples} samples of {features} features\n");
-    let mut row = vec![0.0; features];
-    let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
-    let (mut zeros, mut not_finite) = (0u64, 0u64);
-    for sample in 0..samples {
-        array.read_row(sample, &mut row);
-        for &value in &row {
-            if value.is_finite() {
-                (low, high) = (low.min(value), high.max(value));
-                sum += f64::from(value);
-            } else {
-                not_finite += 1;
-            }
-            zeros += u64::from(value == 0.0);
-        }
-    }
-    let count = samples as u64 * features as u64;
+    let Statistics { count, not_finite, zeros, min, max, mean, deviation, .. } = array.statistics();
     let mut value = json!({
         "kind": "idx", "type": kind, "dims": dims, "samples": samples, "features": features,
         "not_finite": not_finite,
@@ -93,26 +86,72 @@ fn data(array: &Array) -> Facts {
     if not_finite == count {
         return Facts { text, value, images: None };
     }
-    let mean = sum / (count - not_finite) as f64;
     let zeros = zeros as f64 / count as f64;
-    text += &format!("from {low} to {high}, mean {}, {:.1} % zeros\n", short(mean), 100.0 * zeros);
-    for (name, number) in [("low", low.into()), ("high", high.into()), ("mean", mean)] {
+    let has_short = matches!(array.element_type(), ElementType::F16 | ElementType::F32);
+    let shown = |number: f64| match has_short {
+        true => format!("{}", number as f32),
+        false => format!("{number}"),
+    };
+    text += &format!(
+        "from {} to {}, mean {}, standard deviation {}, {:.1} % zeros\n",
+        shown(min),
+        shown(max),
+        mean_text(mean, deviation),
+        short(deviation),
+        100.0 * zeros
+    );
+    for (name, number) in [("low", min), ("high", max), ("mean", mean), ("deviation", deviation)] {
         value[name] = json!(number);
     }
     value["zeros"] = json!(zeros);
     let images = image_of_dims(dims).map(|tile| {
+        let mut row = vec![0.0; features];
+        // Halves, because the range may be beyond `f64`.
+        let unit = |number: f64| (0.5 * number - 0.5 * min) / (0.5 * max - 0.5 * min);
         let image = |sample| {
-            array.read_row(sample, &mut row);
-            row.iter().map(|&v| gray(v, low, high)).collect()
+            array.read_row_f64(sample, &mut row);
+            row.iter().map(|&number| gray(unit(number) as f32, 0.0, 1.0)).collect()
         };
         (tile, (0..samples.min(MAX_IMAGES)).map(image).collect())
     });
     Facts { text, value, images }
 }
 
+/// A scaling, as it is named for the command, with its constants.
+fn scaling_json(scaling: &Scaling) -> Value {
+    match scaling {
+        Scaling::MinMax { min, max } => json!({"min-max": {"min": min, "max": max}}),
+        Scaling::MeanDeviation { mean, deviation } => {
+            json!({"mean-deviation": {"mean": mean, "deviation": deviation}})
+        }
+        Scaling::MinMaxByFeature { min, max } => {
+            json!({"min-max:feature": {"min": &min[..], "max": &max[..]}})
+        }
+        Scaling::MeanDeviationByFeature { mean, deviation } => {
+            json!({"mean-deviation:feature": {"mean": &mean[..], "deviation": &deviation[..]}})
+        }
+        other => json!(other.kind().name()),
+    }
+}
+
+/// A mean, with as many digits as tell it from others within the data: about five below the deviation.
+fn mean_text(mean: f64, deviation: f64) -> String {
+    let digits = 5.0 - deviation.log10().floor();
+    let is_large = mean.abs() >= 1e5 && mean.abs() < 1e15;
+    match is_large && (0.0..=9.0).contains(&digits) {
+        true => {
+            let text = format!("{mean:.*}", digits as usize);
+            let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
+            text.trim_end_matches('.').to_owned()
+        }
+        false if deviation == 0.0 => format!("{mean}"),
+        false => short(mean),
+    }
+}
+
 fn model(net: &Autoencoder) -> Facts {
     let (settings, parameters) = (net.settings(), net.parameters().len());
-    let scaling = format!("{:?}", net.scaling());
+    let scaling = net.scaling();
     let Settings { rho, beta, lambda, learning_rate, batch, seed, .. } = settings;
     let mut text = format!(
         "model {}, {parameters} parameters\n\
@@ -136,7 +175,7 @@ fn model(net: &Autoencoder) -> Facts {
         }));
     }
     let value = json!({
-        "kind": "model", "parameters": parameters, "scaling": scaling,
+        "kind": "model", "parameters": parameters, "scaling": scaling_json(&scaling),
         "settings": settings_json(settings), "layers": layers,
     });
     let (weights, units) = (net.weights(0), settings.layers[1]);

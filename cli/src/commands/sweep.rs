@@ -89,7 +89,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let measure = args.sparsity;
-    let (train, test) = args.data.samples(args.quiet)?;
+    let (train, test) = args.data.samples(args.quiet, true)?;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;

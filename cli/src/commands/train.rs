@@ -120,8 +120,9 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
         return job.agree(Err(Failure::input(problem)));
     }
     let data = args.data.of_rank(args.sharded.then(|| job.rank()));
-    let quiet = args.quiet || !job.is_rank_0();
-    let (train, test) = job.rank_0_first(|| data?.samples(quiet))?;
+    let is_rank_0 = job.is_rank_0();
+    let quiet = args.quiet || !is_rank_0;
+    let (train, test) = job.rank_0_first(|| data?.samples(quiet, is_rank_0))?;
     check_same_steps(&args, job)?;
     let (mut trainer, paths) = build(&args, job, &train)?;
     let mut run = Run::new(&args, job, &train, test.as_ref(), &trainer)?;

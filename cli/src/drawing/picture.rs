@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use sae::{Autoencoder, Engine, Samples, Scaling};
+use sae::{Autoencoder, Engine, Samples};
 
 use crate::failure::{Failure, Result, io_error};
 use crate::output::write_file;
@@ -125,10 +125,8 @@ impl Reconstructions {
                 few.gather(sample, out)?;
             }
             // Black and white are the ends of the data's range.
-            let (low, high) = match few.scaling() {
-                Scaling::Byte | Scaling::MinMax { .. } => (0.0, 1.0),
-                _ => range(&originals),
-            };
+            let is_unit = few.scaling().is_unit();
+            let (low, high) = if is_unit { (0.0, 1.0) } else { range(&originals) };
             let tiles = |values: &[f32]| -> Vec<Vec<u8>> {
                 let gray = |values: &[f32]| values.iter().map(|&v| gray(v, low, high)).collect();
                 values.chunks(features).map(gray).collect()

@@ -4,6 +4,7 @@
 mod folder;
 
 mod convert;
+mod data;
 #[cfg(unix)]
 mod help;
 #[cfg(unix)]

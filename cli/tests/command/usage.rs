@@ -313,7 +313,7 @@ fn the_other_subcommands_do_their_work() {
     let args = ["train", "--images", &codes, "--scaling", "mean-deviation", "--steps", "10"];
     let text = good(&[&args[..], &["--out", &other]].concat());
     assert!(text.contains("no picture") && text.contains("test objective"), "{text}");
-    assert!(refused(&["eval", &model, "--images", &codes]).contains("needs u8"));
+    assert!(refused(&["eval", &model, "--images", &codes]).contains("has 12 features"));
     assert!(refused(&["eval", &other, "--images", &images]).contains("784 features"));
     good(&["eval", &other, "--images", &codes]);
     assert!(refused(&["encode", &model, "--images", &images, "--out", "x.txt"]).contains(".csv"));

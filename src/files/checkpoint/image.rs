@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::compute::ThreadPool;
 use crate::compute::lock;
+use crate::data::scaling::Scaling;
 use crate::files::atomic::BLOCK;
 
 /// The checksum of a file: of all its bytes but those of the checksum itself.
@@ -18,7 +19,7 @@ pub(super) fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {
     sum.finalize()
 }
 
-/// The bytes of a checkpoint: header, checksum, numbers, state.
+/// The bytes of a checkpoint: header, constants of the scaling, checksum, numbers, state.
 pub(super) struct Image {
     /// The file, after as many bytes as bring it to a multiple of [`BLOCK`].
     memory: Vec<u8>,
@@ -28,14 +29,22 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Makes room for tensors of these names and lengths, and for `state` bytes of JSON.
-    pub fn new(tensors: &[(&str, usize)], state: usize) -> std::result::Result<Self, String> {
+    /// Makes room for tensors of these names and lengths, and for `state` bytes of JSON, and fills in
+    /// the constants of a scaling for each feature.
+    pub fn new(
+        scaling: &Scaling,
+        tensors: &[(&str, usize)],
+        state: usize,
+    ) -> std::result::Result<Self, String> {
+        let (first, second) = scaling.constants();
+        let constants = scaling.constant_names().into_iter().flatten().zip([first, second]);
+        let fixed = constants.clone().map(|(name, numbers)| (name, Dtype::F64, numbers.len()));
         let numbers = tensors.iter().map(|&(name, count)| (name, Dtype::F32, count));
         let state = ("state", Dtype::U8, state);
         let mut infos = Vec::new();
         let mut end = 0;
         for (name, dtype, count) in
-            [("checksum", Dtype::U32, 1)].into_iter().chain(numbers).chain([state])
+            fixed.chain([("checksum", Dtype::U32, 1)]).chain(numbers).chain([state])
         {
             let start = end;
             end += count * dtype.bitsize() / 8;
@@ -52,7 +61,12 @@ impl Image {
         memory[start..start + 8].copy_from_slice(&(header.len() as u64).to_le_bytes());
         memory[start + 8..start + data].copy_from_slice(&header);
         let count: usize = tensors.iter().map(|&(_, count)| count).sum();
-        let numbers = data + 4..data + 4 + 4 * count;
+        let mut start = data;
+        for number in constants.flat_map(|(_, numbers)| numbers) {
+            memory[file.start + start..][..8].copy_from_slice(&number.to_le_bytes());
+            start += 8;
+        }
+        let numbers = start + 4..start + 4 + 4 * count;
         Ok(Image { memory, file, numbers })
     }
 

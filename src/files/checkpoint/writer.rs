@@ -248,7 +248,7 @@ fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
     let (epoch, position) = trainer.order.position();
     Progress {
         settings: net.settings.clone(),
-        scaling: net.scaling,
+        scaling: net.scaling.without_constants(),
         data: data.clone(),
         step: state.step,
         epoch,
@@ -282,7 +282,8 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
     let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
     let mut tensors: Vec<_> = NUMBERS.into_iter().zip([count, count, count, means]).collect();
     tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, count)));
-    let image = state(&longest).and_then(|state| Image::new(&tensors, state.len()));
+    let scaling = &trainer.cx.net.scaling;
+    let image = state(&longest).and_then(|state| Image::new(scaling, &tensors, state.len()));
     image.map_err(|e| Error::setting("checkpoint", e))
 }
 
@@ -324,6 +325,7 @@ mod tests {
     use super::*;
     use crate::compute::ThreadPool;
     use crate::data::samples::Samples;
+    use crate::data::scaling::Scaling;
     use crate::settings::Settings;
 
     /// A file system of which one operation fails, and with it all later ones, as when the process is
@@ -477,7 +479,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let mut image = Image::new(&[], 100).unwrap();
+        let mut image = Image::new(&Scaling::AsIs, &[], 100).unwrap();
         image.fill(br#"{"version":4}"#, &[], &mut ThreadPool::new(1));
         let problem = Checkpoint::from_bytes("c", image.bytes()).unwrap_err().to_string();
         assert_eq!(problem, "c: checkpoint of version 4; this program knows versions 2 and 3");

@@ -6,6 +6,7 @@ use prost::Message;
 /// TensorProto.DataType.
 pub const FLOAT: i32 = 1;
 pub const INT64: i32 = 7;
+pub const DOUBLE: i32 = 11;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
