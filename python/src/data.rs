@@ -18,6 +18,7 @@ use crate::failure;
 pub enum Data<'py> {
     Bytes(PyReadonlyArray2<'py, u8>),
     Values(PyReadonlyArray2<'py, f32>),
+    Doubles(PyReadonlyArray2<'py, f64>),
     File(PathBuf),
 }
 
@@ -31,8 +32,11 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
         if let Ok(array) = object.extract() {
             return Ok(Data::Values(array));
         }
+        if let Ok(array) = object.extract() {
+            return Ok(Data::Doubles(array));
+        }
         if object.cast::<PyUntypedArray>().is_ok() {
-            let problem = "expected an array [samples, features] of uint8 or float32";
+            let problem = "expected an array [samples, features] of uint8, float32 or float64";
             return Err(PyTypeError::new_err(problem));
         }
         object.extract().map(Data::File)
@@ -45,6 +49,7 @@ impl Data<'_> {
         match self {
             Data::Bytes(array) => Some(array.shape()[1]),
             Data::Values(array) => Some(array.shape()[1]),
+            Data::Doubles(array) => Some(array.shape()[1]),
             Data::File(_) => None,
         }
     }
@@ -60,10 +65,12 @@ impl Data<'_> {
             }
             Data::Values(array) => {
                 let features = array.shape()[1];
-                if model == Some(Scaling::Byte) {
-                    check_bytes(array)?;
-                }
                 Array::from_values::<f32>(Shared::new(array)?, features)
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::AsIs)))
+            }
+            Data::Doubles(array) => {
+                let features = array.shape()[1];
+                Array::from_values::<f64>(Shared::new(array)?, features)
                     .map(|array| Samples::new(array, model.unwrap_or(Scaling::AsIs)))
             }
             Data::File(path) => {
@@ -84,21 +91,6 @@ impl Data<'_> {
         }
         .map_err(failure::of)
     }
-}
-
-/// Fails unless all values are bytes, as a model of bytes takes them.
-fn check_bytes(array: &PyReadonlyArray2<'_, f32>) -> PyResult<()> {
-    let is_byte = |value: &f32| (0.0..=255.0).contains(value) && value.fract() == 0.0;
-    let values = array.as_slice()?;
-    let Some(at) = values.iter().position(|value| !is_byte(value)) else { return Ok(()) };
-    let features = array.shape()[1];
-    Err(PyValueError::new_err(format!(
-        "expected whole numbers from 0 to 255, because the model is one of bytes (uint8) and divides \
-         them by 255, got {} in sample {}, feature {}",
-        values[at],
-        at / features,
-        at % features
-    )))
 }
 
 /// The values of an array, and the reference that keeps them alive.

@@ -81,7 +81,7 @@ def test_what_is_no_byte_is_refused(bytes_model, digits, value, tmp_path, write_
     with pytest.raises(ValueError, match="^X_val: expected whole numbers from 0 to 255"):
         SparseAutoencoder((3,), steps=500).fit(digits[0], X_val=X)
     if value != 254.99999999:
-        with pytest.raises(ValueError, match="expected .*(255|bytes)"):
+        with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
             SparseAutoencoder((3,), steps=500).fit(write_idx(digits[0]), X_val=X)
 
 

@@ -407,7 +407,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             X = validate_data(self, X, reset=False, dtype="numeric", order="C")
             return _data.aligned(_data.to_bytes(X, "X"))
         is_integer = reset and _data.is_integer(X)
-        X = validate_data(self, X, reset=reset, dtype=[np.float32, np.uint8], order="C")
+        types: list[Any] = [np.float32, np.uint8]
+        if not reset and self._network.scaling == "fitted":
+            # Its constants are float64: other numbers are rounded once they are scaled.
+            types = [np.float64, np.float32, np.uint8]
+        X = validate_data(self, X, reset=reset, dtype=types, order="C")
         if is_integer:
             _data.warn_of_bytes(X, "X")
         return _data.aligned(X)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Network", "draw_digits", "settings_fields", "threads_from_environment", "train"]
 
-_Data = Union[NDArray[np.uint8], NDArray[np.float32], str, PathLike[str]]
+_Data = Union[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64], str, PathLike[str]]
 
 @final
 class Network:
