@@ -228,7 +228,7 @@ def test_files(digits, write_idx, tmp_path):
     with pytest.raises(ValueError, match="of one dimension, perhaps labels"):
         model().fit(write_idx(X[:, 0].copy()))
     (tmp_path / "text").write_text("no data")
-    with pytest.raises(ValueError, match="begins with 00 00"):
+    with pytest.raises(ValueError, match="an IDX or NumPy file was expected"):
         model().fit(tmp_path / "text")
     with pytest.raises(OSError, match="cannot"):
         trained.save(tmp_path / "none" / "model")
@@ -295,7 +295,7 @@ def test_values_that_are_not_finite(small):
     small[3, 2] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         model().fit(small)
-    with pytest.raises(ValueError, match="objective is not finite"):
+    with pytest.raises(ValueError, match="objective .*is not finite"):
         model(layers=(5,), learning_rate=1e9, beta=0.0, activation="linear", steps=400).fit(
             np.ones((9, 6))
         )

@@ -54,6 +54,33 @@ def test_frames_lists_and_files_of_bytes(bytes_model, digits, write_idx, tmp_pat
     assert np.array_equal(model.transform(tmp_path / "x.npy"), model.transform(X))
 
 
+def test_files_of_other_types(bytes_model, digits, write_idx, tmp_path):
+    X = digits[0][:50]
+    codes = bytes_model.transform(X)
+    for dtype in ["float32", "float64", "int64"]:
+        np.save(tmp_path / "x.npy", X.astype(dtype))
+        assert np.array_equal(bytes_model.transform(tmp_path / "x.npy"), codes)
+    assert np.array_equal(bytes_model.transform(write_idx(X.astype(np.int16))), codes)
+    np.save(tmp_path / "x.npy", X / 255)
+    with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
+        bytes_model.transform(tmp_path / "x.npy")
+
+
+def test_a_fitted_scaling_scales_doubles(write_idx, command, tmp_path):
+    # Numbers that float32 cannot tell apart.
+    X = 1e9 + np.random.RandomState(0).rand(60, 6)
+    np.save(tmp_path / "x.npy", X)
+    model = tmp_path / "m.safetensors"
+    options = ["--scaling", "min-max", "--holdout", 0, "--layers", "6,3,6", "--steps", 9, "--quiet"]
+    command("train", "--samples", tmp_path / "x.npy", *options, "--out", model)
+    command("encode", model, "--samples", tmp_path / "x.npy", "--out", tmp_path / "codes.npy")
+    loaded = SparseAutoencoder.load(model)
+    codes = np.load(tmp_path / "codes.npy")
+    for source in [X, X.tolist(), tmp_path / "x.npy", pd.DataFrame(X).to_numpy()]:
+        assert np.array_equal(loaded.transform(source), codes)
+    loaded.partial_fit(X)
+
+
 def test_booleans_are_bytes(bytes_model):
     X = np.arange(784 * 3).reshape(3, 784) % 2
     assert same_results(bytes_model, X.astype(np.uint8), X.astype(bool))

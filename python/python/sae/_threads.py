@@ -50,7 +50,7 @@ def register() -> None:
         # Before threadpoolctl 3.2 there are no libraries but its own.
         return
 
-    class Controller(LibController):  # type: ignore[misc]
+    class Controller(LibController):
         user_api = "sae"
         internal_api = "sae"
         filename_prefixes = ("_sae",)
