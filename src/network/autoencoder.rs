@@ -76,7 +76,8 @@ impl Autoencoder {
     }
 
     /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
-    /// logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k code.
+    /// thresholds of a JumpReLU code and the scale that they are multiples of, or the one threshold of
+    /// a batch-top-k code.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }

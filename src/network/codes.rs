@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use sae_kernels::math::{self, Function};
 use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
@@ -46,7 +45,9 @@ pub(crate) struct Gate {
     pre: Vec<f32>,
     /// JumpReLU, and batch-top-k in inference: of each unit.
     thresholds: Vec<f32>,
-    /// Of the logarithms of JumpReLU's thresholds.
+    /// What JumpReLU's parameters are multiplied by to give thresholds.
+    scale: f32,
+    /// Of JumpReLU's thresholds, as parameters.
     pub threshold_gradient: Vec<f32>,
     /// Top-k: memory of a selection, for each thread.
     keys: Vec<Mutex<Vec<u64>>>,
@@ -72,6 +73,7 @@ impl Gate {
             batch: settings.batch,
             pre: zeros(jumps, samples * units),
             thresholds: zeros(jumps, units),
+            scale: 1.0,
             threshold_gradient: zeros(learned, units),
             keys: (0..keys).map(|_| Mutex::new(vec![0; units])).collect(),
             counts: (0..counts).map(|_| Mutex::new([0; 256])).collect(),
@@ -101,8 +103,9 @@ impl Gate {
                 self.jump(engine, activations);
             }
             (Code::JumpRelu { .. }, _) => {
-                self.thresholds.copy_from_slice(parameters);
-                math::map(engine.isa, Function::Exp, &mut self.thresholds);
+                self.scale = parameters[self.units];
+                let thresholds = self.thresholds.iter_mut().zip(parameters);
+                thresholds.for_each(|(threshold, &multiple)| *threshold = multiple * self.scale);
                 self.jump(engine, activations);
             }
         }
@@ -218,7 +221,8 @@ impl Gate {
         let (n, units) = (activations.len() / self.units, self.units);
         let division = engine.divide(units, 8 * n);
         if let Code::JumpRelu { bandwidth, .. } = self.code {
-            let jump = Jump { bandwidth: bandwidth as f32, l0: l0_weight };
+            let scale = self.scale;
+            let jump = Jump { bandwidth: bandwidth as f32 * scale, l0: l0_weight };
             let (pre, gradient) = (Matrix::new(&self.pre, n, units), Matrix::new(delta, n, units));
             let of_thresholds = row_parts(&mut self.threshold_gradient, division);
             let thresholds = &self.thresholds;
@@ -227,6 +231,7 @@ impl Gate {
                 let (pre, gradient) = (pre.columns(units.clone()), gradient.columns(units.clone()));
                 let out = of_thresholds.take(part).into_row();
                 sparse::threshold_gradient(jump, pre, gradient, &thresholds[units], out);
+                out.iter_mut().for_each(|gradient| *gradient *= scale);
             });
         }
         let deltas = Parts::columns(MatrixMut::new(delta, n, units), division);

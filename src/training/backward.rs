@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use sae_kernels::{Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Parts, Penalty, Rule, Update};
+use sae_kernels::{
+    Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Outer, Parts, Penalty, Rule, Update,
+};
 
 use crate::compute::{Engine, Largest, row_parts};
 use crate::network::autoencoder::Autoencoder;
@@ -57,25 +59,14 @@ pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
 fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, skip_zeros } = cx;
     let settings = &net.settings;
-    let Workspace {
-        layers,
-        batch,
-        corrupted,
-        activations,
-        deltas,
-        penalties,
-        bias_gradients,
-        largest_weights,
-        ..
-    } = work;
-    let layer = layers[index];
-    let (below, delta) = deltas.split_at_mut(index);
+    let layer = work.layers[index];
+    let (below, delta) = work.deltas.split_at_mut(index);
     let n = delta[0].len() / layer.outputs;
-    let (biases_below, bias_gradient) = bias_gradients.split_at_mut(index);
+    let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
     let bias_gradient = &bias_gradient[0];
     let input = match index {
-        0 => seen(batch, corrupted, layer.inputs),
-        _ => Matrix::new(&activations[index - 1], n, layer.inputs),
+        0 => seen(&work.batch, &work.corrupted, layer.inputs),
+        _ => Matrix::new(&work.activations[index - 1], n, layer.inputs),
     };
     let gated = index > 0 && settings.is_gated(index - 1);
     let below = below.last_mut().zip(biases_below.last_mut()).map(|(delta, bias_gradient)| Below {
@@ -83,7 +74,7 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
         activation: if gated { Activation::Linear } else { settings.activation_of(index - 1) },
         penalty: match gated {
             true => Penalty::default(),
-            false => of_units(penalty(net, penalties, index - 1), &units),
+            false => of_units(penalty(net, &work.penalties, index - 1), &units),
         },
         delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
         bias_gradient: &mut bias_gradient[units.clone()],
@@ -101,10 +92,12 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
         Sink::Update(rule) => {
             let (first, first_biases) = layer.split_mut(&mut state.first);
             let (second, second_biases) = layer.split_mut(&mut state.second);
-            let plain = rule.without_weight_decay();
+            let plain = work.centering.of_biases(settings, *rule, index);
+            let rule = work.centering.of_weights(*rule);
+            let correction = work.centering.correction(index, bias_gradient);
             update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
-            let (moments, largest) = ([first, second].map(matrix), largest_weights.of(index));
-            let to = RowSink::Update { rule: *rule, moments, largest };
+            let (moments, largest) = ([first, second].map(matrix), work.largest_weights.of(index));
+            let to = RowSink::Update { rule, moments, correction, largest };
             propagate(engine, rows, below, to);
         }
         Sink::Buffer(gradient) => {
@@ -159,6 +152,7 @@ enum RowSink<'a, M> {
     Update {
         rule: Rule,
         moments: [M; 2],
+        correction: Option<Outer<'a>>,
         largest: &'a Largest,
     },
     Store(M),
@@ -167,8 +161,8 @@ enum RowSink<'a, M> {
 impl<'a, M> RowSink<'a, M> {
     fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<'a, N> {
         match self {
-            RowSink::Update { rule, moments, largest } => {
-                RowSink::Update { rule, moments: moments.map(f), largest }
+            RowSink::Update { rule, moments, correction, largest } => {
+                RowSink::Update { rule, moments: moments.map(f), correction, largest }
             }
             RowSink::Store(gradient) => RowSink::Store(f(gradient)),
         }
@@ -211,9 +205,10 @@ fn propagate(
                 hidden_delta.run(*isa, scratch);
             }
             match &to {
-                RowSink::Update { rule, moments: [first, second], largest } => {
+                RowSink::Update { rule, moments: [first, second], correction, largest } => {
                     let (first_moment, second_moment) = (first.take(part), second.take(part));
                     let rule = *rule;
+                    let correction = correction.map(|whole| whole.block(units.clone(), 0..outputs));
                     let update = Update {
                         rule,
                         input,
@@ -222,6 +217,7 @@ fn propagate(
                         weights,
                         first_moment,
                         second_moment,
+                        correction,
                     };
                     largest.raise(update.run(*isa, scratch));
                 }
@@ -259,7 +255,8 @@ fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
             let start = end(&work.layers);
             let all = [&mut net.parameters, &mut state.first, &mut state.second];
             let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);
-            update_row(engine.isa, &rule.without_weight_decay(), numbers, gradient);
+            let rule = work.centering.of_weights(rule.without_weight_decay());
+            update_row(engine.isa, &rule, numbers, gradient);
         }
         Sink::Buffer(buffer) => buffer.finish(gradient),
     }

@@ -9,7 +9,8 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Gate;
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
-use crate::training::bounds::LargestWeights;
+use crate::training::centering::Centering;
+use crate::training::largest_weights::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
 
 /// All that a step reads and changes, on this rank.
@@ -65,6 +66,7 @@ pub(crate) struct Workspace {
     pub losses: Vec<f32>,
     pub gate: Gate,
     pub largest_weights: LargestWeights,
+    pub centering: Centering,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
     pub gradient: Vec<f32>,
 }
@@ -94,6 +96,7 @@ impl Workspace {
             losses: vec![0.0; layers[0].inputs],
             gate: Gate::new(settings, n, threads),
             largest_weights: LargestWeights::new(layers.len()),
+            centering: Centering::none(),
             gradient: Vec::new(),
             layers,
         }
