@@ -14,7 +14,7 @@ mod idx;
 mod npy;
 mod open;
 mod order;
-mod recognize;
+pub(crate) mod recognize;
 pub(crate) mod samples;
 pub(crate) mod scaling;
 mod source;

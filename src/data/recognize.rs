@@ -50,17 +50,17 @@ const BINARY: [(&[u8], &str, &str); 33] = [
 
 /// A sentence without its beginning about what a file is, if its first bytes tell.
 pub(crate) fn problem(start: &[u8]) -> Option<String> {
-    let (what, advice) = binary(start).or_else(|| text(start))?;
+    let (what, advice) = kind(start)?;
     Some(format!("this looks like {what}, an IDX or NumPy file was expected; {advice}"))
 }
 
+/// What a file is by its first bytes, and what to do where data was expected.
+pub(crate) fn kind(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    binary(start).or_else(|| text(start))
+}
+
 fn binary(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    if start.starts_with(b"PK")
-        && start
-            .get(..LENGTH.min(start.len()))?
-            .windows(5)
-            .any(|w| w == b".npy\0" || w.starts_with(b".npy"))
-    {
+    if start.starts_with(b"PK") && start.windows(4).any(|window| window == b".npy") {
         let advice = "unzip it, or save the array in it alone with np.save, not np.savez";
         return Some(("an .npz archive of NumPy arrays", advice));
     }

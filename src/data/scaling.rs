@@ -285,11 +285,12 @@ impl Line {
         ((number * self.factor - self.subtract) / self.divide) as f32
     }
 
-    /// What to subtract from numbers and then to divide by; infinity where that gives 0.
+    /// What to subtract from numbers and then to divide by; infinity where that gives 0. None if such a
+    /// difference could overflow.
     #[cfg(feature = "onnx")]
-    pub fn terms(self) -> (f64, f64) {
-        let divide = if self.divide == 0.0 { f64::INFINITY } else { self.divide / self.factor };
-        (self.subtract / self.factor, divide)
+    pub fn terms(self) -> Option<(f64, f64)> {
+        let divide = if self.divide == 0.0 { f64::INFINITY } else { self.divide };
+        (self.factor == 1.0).then_some((self.subtract, divide))
     }
 }
 

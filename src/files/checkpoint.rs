@@ -111,7 +111,7 @@ impl Checkpoint {
         // Older ones have the logarithms of a JumpReLU's thresholds, and no scale.
         let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let has_logarithms =
-            jumps && header.numbers(bytes, parameters, Dtype::F32, &[count - 1]).is_ok();
+            jumps && header.numbers::<4>(bytes, parameters, Dtype::F32, &[count - 1]).is_ok();
         let count = count - usize::from(has_logarithms);
         let has_best = progress.early_stopping.is_some_and(|record| record.best.is_some());
         let means = State::new(settings, 0).running_means.iter().map(Vec::len).sum();

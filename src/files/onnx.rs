@@ -91,7 +91,8 @@ impl Autoencoder {
     /// The bytes of an ONNX file of a part of the network.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the part takes more than the 2 GiB that readers of ONNX allow.
+    /// [`Error::Shape`] if the part takes more than the 2 GiB that readers of ONNX allow;
+    /// [`Error::Setting`] if numbers that a scaling for each feature takes are too large.
     #[doc(hidden)]
     pub fn to_onnx(&self, part: Part) -> Result<Vec<u8>> {
         let settings = self.settings();
@@ -105,7 +106,7 @@ impl Autoencoder {
         let mut graph = GraphProto { name: part.name().to_owned(), ..GraphProto::default() };
         let scales = part != Part::Decoder && self.scaling.kind().is_by_feature();
         if scales {
-            add_scaling(&mut graph, &self.scaling, settings.layers[0]);
+            add_scaling(&mut graph, &self.scaling, settings.layers[0])?;
         }
         for l in chosen {
             add_layer(&mut graph, self, l)?;
@@ -176,9 +177,14 @@ fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) 
 }
 
 /// Adds what makes features of the numbers of the data, in `f64`.
-fn add_scaling(graph: &mut GraphProto, scaling: &Scaling, features: usize) {
-    let terms = (0..features).map(|feature| scaling.line(feature).terms());
-    let (subtract, divide): (Vec<f64>, Vec<f64>) = terms.unzip();
+fn add_scaling(graph: &mut GraphProto, scaling: &Scaling, features: usize) -> Result<()> {
+    let terms = (0..features).map(|feature| {
+        let problem = "the numbers are too large to be scaled by an ONNX file; divide them by 2^64";
+        let terms = scaling.line(feature).terms();
+        terms.ok_or_else(|| Error::setting("scaling", format!("feature {feature}: {problem}")))
+    });
+    let terms = terms.collect::<Result<Vec<_>>>()?;
+    let (subtract, divide): (Vec<f64>, Vec<f64>) = terms.into_iter().unzip();
     for (name, numbers) in [("scaling.subtract", subtract), ("scaling.divide", divide)] {
         let raw_data = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let (dims, name) = (vec![features as i64], name.to_owned());
@@ -190,6 +196,7 @@ fn add_scaling(graph: &mut GraphProto, scaling: &Scaling, features: usize) {
         node("Div", &["scaling.difference", "scaling.divide"], "scaling.quotient", vec![]),
         node("Cast", &["scaling.quotient"], FEATURES, vec![to_float]),
     ]);
+    Ok(())
 }
 
 /// Adds the sums, the activation and the gate of a layer.
@@ -359,10 +366,9 @@ mod tests {
     /// With a scaling for each feature, the file takes numbers of the data.
     #[test]
     fn a_scaling_for_each_feature_is_part_of_the_file() {
-        let (min, max) = ([-1e6, 0.0, 5.0, -2e308, 1.0, 2.0], [1e6, 1e-3, 5.0, 2e308, 2.0, 4.0]);
-        let limit = |numbers: [f64; 6]| numbers.map(|n| n.clamp(f64::MIN, f64::MAX));
+        let (min, max) = ([-1e6, 0.0, 5.0, -2e280, 1.0, 2.0], [1e6, 1e-3, 5.0, 2e280, 2.0, 4.0]);
         let net = net(Code::Dense);
-        let scaling = Scaling::MinMaxByFeature { min: limit(min).into(), max: limit(max).into() };
+        let scaling = Scaling::MinMaxByFeature { min: min.into(), max: max.into() };
         let net = Autoencoder::new(net.settings().clone(), scaling.clone()).unwrap();
         for part in [Part::Encoder, Part::Autoencoder] {
             let graph = model(&net, part).graph.unwrap();
@@ -377,7 +383,7 @@ mod tests {
             };
             let (subtract, divide) = (numbers(0), numbers(1));
             assert_eq!(divide[2], f64::INFINITY);
-            for feature in [0, 1, 2, 4, 5] {
+            for feature in 0..6 {
                 let number = 0.3 * min[feature] + 0.7 * max[feature];
                 let scaled = ((number - subtract[feature]) / divide[feature]) as f32;
                 assert_eq!(scaled, scaling.line(feature).scale(number), "{feature}");
@@ -385,6 +391,10 @@ mod tests {
         }
         let decoder = model(&net, Part::Decoder).graph.unwrap();
         assert_eq!(widths(&decoder.input), [("code", 4)]);
+        let huge = Scaling::MinMaxByFeature { min: [-1e308; 6].into(), max: [1e308; 6].into() };
+        let net = Autoencoder::new(net.settings().clone(), huge).unwrap();
+        let problem = net.to_onnx(Part::Encoder).unwrap_err().to_string();
+        assert!(problem.starts_with("scaling: feature 0: the numbers are too large"), "{problem}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata};
 
+use crate::data::recognize;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::settings::json::check_memory;
@@ -137,7 +138,13 @@ pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
         _ if bytes.starts_with(&[0, 0]) => {
             return wrong(format!("not {expected} (safetensors); this looks like an IDX file"));
         }
-        _ => return wrong(format!("not {expected} (safetensors)")),
+        _ => {
+            let more = (&mut file).take(recognize::LENGTH as u64 - 9).read_to_end(&mut bytes);
+            more.map_err(|e| Error::io("read", path, e))?;
+            let what = recognize::kind(&bytes)
+                .map_or(String::new(), |(what, _)| format!("; this looks like {what}"));
+            return wrong(format!("not {expected} (safetensors){what}"));
+        }
     }
     file.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     Ok(bytes)

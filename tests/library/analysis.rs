@@ -90,6 +90,27 @@ fn evaluation(settings: &Settings, samples: &Samples, threads: usize) -> Evaluat
     net.evaluate(&mut engine, samples).unwrap()
 }
 
+/// Explained variance is right for numbers with a large offset, too.
+#[test]
+fn explained_variance_has_no_offset() {
+    for offset in [0.0f32, 1e6] {
+        let values: Vec<f32> = (0..900).map(|i| offset + 0.125 * (i * i % 7) as f32).collect();
+        let samples = Samples::from_values(values.clone(), 3).unwrap();
+        let settings = Settings { layers: vec![3, 2, 3], ..Settings::default() };
+        let settings = settings.fitted_to(&samples);
+        let have = evaluation(&settings, &samples, 2);
+        let mut spread = 0.0;
+        for feature in 0..3 {
+            let column = || values.iter().skip(feature).step_by(3).map(|&x| f64::from(x));
+            let mean = column().sum::<f64>() / 300.0;
+            spread += column().map(|x| (x - mean) * (x - mean)).sum::<f64>();
+        }
+        let want = 1.0 - 900.0 * have.squared_error / spread;
+        let error = (have.explained_variance / want - 1.0).abs();
+        assert!(error < 1e-9, "{offset}: {} and {want}", have.explained_variance);
+    }
+}
+
 /// Every number of an evaluation has the same bits for any number of threads, also where the last
 /// chunk of samples is short.
 #[test]
