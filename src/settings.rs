@@ -140,7 +140,7 @@ impl Settings {
         let same_code = mem::discriminant(&self.code) == mem::discriminant(&other.code);
         let fixed = |name: &str| match name {
             "layers" | "activation" | "activations" | "output_activation" => true,
-            "tied" | "unit_norm" | "initialization" | "seed" | "target" => true,
+            "tied" | "unit_norm" | "initialization" | "output_bias" | "seed" | "target" => true,
             "code" => !same_code,
             _ => false,
         };

@@ -45,6 +45,7 @@ REFUSED = {
     "unit_norm": True,
     "initialization": "xavier",
     "initialisation": "xavier",
+    "output_bias": "zero",
     "rho_momentum": 0.5,
     "target": "mean-activation:0.2",
     "steps": 10,

@@ -117,7 +117,7 @@ def test_score_is_r2_far_from_0():
         assert np.isnan(evaluation["explained_variance_per_feature"]).all()
         assert model.score(constant) == 0.0
     X = np.float32(1e8) + np.float32(8) * (np.arange(1000) % 2).astype(np.float32).reshape(-1, 1)
-    model = SparseAutoencoder((1,), beta=0.0, steps=0, random_state=0).fit(X)
+    model = SparseAutoencoder((1,), beta=0.0, steps=0, random_state=0, output_bias="zero").fit(X)
     expected = r2_score(X.astype(float), model.reconstruct(X).astype(float))
     assert model.score(X) == pytest.approx(expected, rel=1e-9)
     assert expected < -1e13

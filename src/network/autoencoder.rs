@@ -242,7 +242,7 @@ struct Pass<'a> {
     /// Of each layer: the sum of each unit's activations over all chunks.
     sums: Vec<Vec<f64>>,
     gate: Gate,
-    /// Of each unit of a layer: the sum of its activations in a chunk.
+    /// Of each unit of a layer: the sum of its activations in a chunk, which is one block of sums.
     chunk_sums: Vec<f32>,
 }
 
@@ -277,7 +277,8 @@ impl<'a> Pass<'a> {
             let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
             self.chunk_sums.clear();
             self.chunk_sums.resize(layer.outputs, 0.0);
-            forward(engine, input, view, output, &mut self.chunk_sums);
+            let sums = MatrixMut::from_row(&mut self.chunk_sums);
+            forward(engine, input, view, output, sums);
             if settings.is_gated(l) {
                 let parameters = &parameters[end(&self.layers)..];
                 let (codes, sums) = (&mut rest[0], &mut self.chunk_sums);

@@ -6,7 +6,7 @@ use sae_kernels::{
     Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Outer, Parts, Penalty, Rule, Update,
 };
 
-use crate::compute::{Engine, Largest, row_parts};
+use crate::compute::{Engine, Largest, add_blocks, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::CodeLayer;
 use crate::network::layers::{Layer, end};
@@ -38,9 +38,6 @@ impl Sink<'_, '_, '_> {
 pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     for index in (0..cx.work.layers.len()).rev() {
         let layer = cx.work.layers[index];
-        if let Some(below) = index.checked_sub(1) {
-            cx.work.bias_gradients[below].fill(0.0);
-        }
         let mut rows = layer.inputs;
         while rows > 0 {
             let units = sink.last_rows(layer, rows);
@@ -78,6 +75,7 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
         },
         delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
         bias_gradient: &mut bias_gradient[units.clone()],
+        partial_sums: &mut work.partial_sums,
     });
     let (weights, biases) = layer.split_mut(&mut net.parameters);
     let flat = units.start * layer.outputs..units.end * layer.outputs;
@@ -144,6 +142,8 @@ struct Below<'a> {
     delta: MatrixMut<'a>,
     /// `[rows]`
     bias_gradient: &'a mut [f32],
+    /// Memory for sums over blocks of samples.
+    partial_sums: &'a mut [f32],
 }
 
 /// Where the gradient of some rows goes.
@@ -169,12 +169,28 @@ impl<'a, M> RowSink<'a, M> {
     }
 }
 
-/// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
-/// which are in its cache by then. No row is read after it changed.
+/// [`on_threads`], with the sums of the units' deltas over the samples.
 fn propagate(
     engine: &mut Engine,
     rows: Rows<'_>,
     below: Option<Below<'_>>,
+    to: RowSink<'_, MatrixMut<'_>>,
+) {
+    let Some(Below { activation, penalty, delta, bias_gradient, partial_sums }) = below else {
+        return on_threads(engine, rows, None, to);
+    };
+    add_blocks(delta.shape().0, partial_sums, bias_gradient, |sums| {
+        on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
+    });
+}
+
+/// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
+/// which are in its cache by then. No row is read after it changed. Of the units below: activation,
+/// penalty, delta and its sums over blocks of samples, `[n, rows]` and `[blocks, rows]`.
+fn on_threads(
+    engine: &mut Engine,
+    rows: Rows<'_>,
+    below: Option<(Activation, Penalty<'_>, MatrixMut<'_>, MatrixMut<'_>)>,
     to: RowSink<'_, MatrixMut<'_>>,
 ) {
     let Rows { delta, input, skip_zeros, weights } = rows;
@@ -182,9 +198,8 @@ fn propagate(
     let division = engine.divide(input.shape().1, n * outputs);
     let weights = Parts::rows(weights, division);
     let to = to.map(|matrix| Parts::rows(matrix, division));
-    let below = below.map(|Below { activation, penalty, delta, bias_gradient }| {
-        let bias_gradient = row_parts(bias_gradient, division);
-        (activation, penalty, Parts::columns(delta, division), bias_gradient)
+    let below = below.map(|(activation, penalty, delta, sums)| {
+        (activation, penalty, [delta, sums].map(|matrix| Parts::columns(matrix, division)))
     });
     let Engine { isa, pool, scratch } = engine;
     pool.run(division.parts(), |part, thread| {
@@ -192,17 +207,20 @@ fn propagate(
         let input = input.columns(units.clone());
         let weights = weights.take(part);
         scratch.with(thread, |scratch| {
-            if let Some((activation, penalty, deltas, bias_gradient)) = &below {
-                let hidden_delta = HiddenDelta {
-                    next: delta,
-                    weights: weights.as_ref(),
-                    activations: input,
-                    activation: *activation,
-                    penalty: of_units(*penalty, &units),
-                    delta: deltas.take(part),
-                    bias_gradient: bias_gradient.take(part).into_row(),
-                };
-                hidden_delta.run(*isa, scratch);
+            if let Some((activation, penalty, [deltas, sums])) = &below {
+                let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
+                for (block, samples) in sum_blocks(n).enumerate() {
+                    let hidden_delta = HiddenDelta {
+                        next: delta.rows(samples.clone()),
+                        weights: weights.as_ref(),
+                        activations: input.rows(samples.clone()),
+                        activation: *activation,
+                        penalty: of_units(*penalty, &units),
+                        delta: deltas.rows_mut(samples),
+                        bias_gradient: sums.row_mut(block),
+                    };
+                    hidden_delta.run(*isa, scratch);
+                }
             }
             match &to {
                 RowSink::Update { rule, moments: [first, second], correction, largest } => {
@@ -242,7 +260,6 @@ fn code_delta(cx: &mut Context, layer: usize) {
         penalty: penalty(net, penalties, layer),
         l0_weight: (net.penalty_factor * l0 / settings.batch as f64) as f32,
     };
-    bias_gradients[layer].fill(0.0);
     gate.backward(engine, code, &mut deltas[layer], &mut bias_gradients[layer]);
 }
 

@@ -118,7 +118,8 @@ fn scale(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f3
         outputs.resize(n * layer.outputs, 0.0);
         let matrix = Matrix::new(inputs, n, layer.inputs);
         let input = Input { matrix, skip_zeros: net.settings.has_zeros(index) };
-        forward(engine, input, view, MatrixMut::new(&mut outputs, n, layer.outputs), &mut sums);
+        let output = MatrixMut::new(&mut outputs, n, layer.outputs);
+        forward(engine, input, view, output, MatrixMut::from_row(&mut sums));
         squares += engine.sum(outputs.len(), |block| {
             outputs[block].iter().map(|&a| f64::from(a) * f64::from(a)).sum()
         });

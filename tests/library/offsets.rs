@@ -171,3 +171,38 @@ fn biases_begin_with_the_mean() {
         "{problem}"
     );
 }
+
+/// Sums over long batches lose no digits: mean activations, losses and the gradient of biases of a unit
+/// that is 0.1 for every sample.
+#[test]
+fn long_batches_are_summed_exactly() {
+    const SAMPLES: usize = 1_000_000;
+    let samples = Samples::from_values(vec![1.0; SAMPLES], 1).unwrap();
+    for code in ["dense", "top-k:1", "jump-relu:0"] {
+        let settings = Settings {
+            layers: vec![1, 1, 1],
+            activation: Activation::Linear,
+            output_activation: Activation::Linear,
+            output_bias: OutputBias::Zero,
+            code: code.parse().unwrap(),
+            batch: SAMPLES,
+            beta: 0.0,
+            lambda: 0.0,
+            learning_rate: 1e-9,
+            ..Settings::default()
+        };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        let parameters = trainer.autoencoder_mut().parameters_mut();
+        // 0.1 in the code, 0.3 at the output.
+        parameters[..4].copy_from_slice(&[0.0, 0.1, 0.0, 0.3]);
+        if let [threshold, scale] = &mut parameters[4..] {
+            (*threshold, *scale) = (0.5, 0.1);
+        }
+        let batch = vec![1.0; SAMPLES];
+        let (report, gradient) = trainer.gradient_on(&batch).unwrap();
+        assert!((report.loss - 0.49).abs() < 1e-6, "{code}: {}", report.loss);
+        assert!((gradient[3] + 1.4).abs() < 3e-6, "{code}: {}", gradient[3]);
+        let mean = trainer.rho_hat()[0][0];
+        assert!((mean - 0.1).abs() < 1e-6, "{code}: {mean}");
+    }
+}

@@ -86,6 +86,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Whether the weights from each unit of the code are kept at length 1.
     initialization : str, default="truncated-normal"
         How weights are initialized: "truncated-normal", "xavier", "he" or "by-activation".
+    output_bias : str, default="auto"
+        What the output layer's biases begin with: "zero", the "mean" of the data, or "auto", which
+        is the mean with a linear output.
     corruption : str, default="none"
         Corruption of the inputs, which the network learns to undo: "none", "masking:SHARE" or
         "gaussian:DEVIATION".
@@ -194,6 +197,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         tied: bool = False,
         unit_norm: bool = False,
         initialization: str = "truncated-normal",
+        output_bias: str = "auto",
         corruption: str = "none",
         rho_momentum: float = 0.0,
         target: Optional[str] = None,
@@ -232,6 +236,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.tied = tied
         self.unit_norm = unit_norm
         self.initialization = initialization
+        self.output_bias = output_bias
         self.corruption = corruption
         self.rho_momentum = rho_momentum
         self.target = target
@@ -288,7 +293,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         A parameter that was changed after the last training or `load` takes effect, or the call is
         refused: what the weights depend on cannot change (`layers`, the activations, the kind of
-        `code`, `tied`, `unit_norm`, `initialization`, `random_state`), nor `target`, nor, after a
+        `code`, `tied`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
         training, the optimizer, except between "adam" and "adamw" and in its numbers, nor what only
         `fit` uses (`steps`, `pretrain`, `evaluate_every`, `holdout`).
 
