@@ -2,6 +2,7 @@
 
 mod evaluate;
 pub(crate) mod evaluation;
+mod feature;
 mod gradient_check;
 mod histogram;
 mod preferred_inputs;

@@ -2,12 +2,14 @@
 //! streams.
 
 pub(crate) mod engine;
+mod environment;
 mod pool;
 pub(crate) mod random;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use engine::{Engine, Largest, add_blocks, divided, row_parts, sum_blocks};
+pub use environment::threads_from_environment;
 pub use pool::{ThreadPool, available_threads};
 
 /// Locks a mutex whose content stays valid if its user panics.

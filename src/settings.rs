@@ -11,6 +11,8 @@ mod table;
 mod validate;
 mod value;
 
+use std::mem;
+
 use sae_kernels::Activation;
 
 pub use choices::{
@@ -127,6 +129,36 @@ impl Settings {
             }
         };
         self.learning_rate * factor
+    }
+
+    /// Checks that a network or a training of these settings may continue with others: those that its
+    /// parameters depend on have to be the same.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first that differs.
+    pub(crate) fn check_continues(&self, other: &Self) -> Result<()> {
+        let same_code = mem::discriminant(&self.code) == mem::discriminant(&other.code);
+        let fixed = |name: &str| match name {
+            "layers" | "activation" | "activations" | "output_activation" => true,
+            "tied" | "unit_norm" | "initialization" | "output_bias" | "seed" | "target" => true,
+            "code" => !same_code,
+            _ => false,
+        };
+        self.check_unchanged(other, fixed)
+    }
+
+    /// Fails for the first of some settings that differs.
+    pub(crate) fn check_unchanged(&self, other: &Self, fixed: impl Fn(&str) -> bool) -> Result<()> {
+        for field in Self::fields().iter().filter(|field| fixed(field.name)) {
+            let (here, there) = (field.text(self), field.text(other));
+            if here != there {
+                let problem = format!(
+                    "expected {here}, which cannot change after the training began, got {there}"
+                );
+                return Err(Error::setting(field.name, problem));
+            }
+        }
+        Ok(())
     }
 
     /// The first setting in which two differ, and its two values.

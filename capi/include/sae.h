@@ -753,7 +753,11 @@ const char *sae_kernels_name(const SaeKernels *kernels);
  *
  * Strides count values. One stride of `a` and one of `b` must be 1; the transpose of a matrix is
  * the matrix with its strides swapped. The rows of `c` are contiguous, `c_row_stride` apart. `c`
- * must not overlap `a` or `b`, and its previous content is ignored.
+ * must not overlap `a` or `b`, and its previous content is ignored. The stride along a side of 1 is
+ * irrelevant.
+ *
+ * As in BLAS, sizes may be 0: with k = 0, `c` becomes 0; with m = 0 or n = 0 nothing is written. The
+ * pointer and the strides of a matrix without values are ignored, so it may be NULL.
  *
  * # Safety
  * `kernels` is NULL or a valid handle; `a`, `b` and `c` are NULL or point to memory from their

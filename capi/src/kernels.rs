@@ -67,7 +67,8 @@ pub unsafe extern "C" fn sae_kernels_name(kernels: *const SaeKernels) -> *const 
     value_or(std::ptr::null(), || Ok(unsafe { handle("kernels", kernels) }?.name.as_ptr()))
 }
 
-/// Values of C's as a matrix with contiguous rows or columns; also its first and last address.
+/// Values of C's as a matrix with contiguous rows or columns; also its first and last address. The
+/// pointer and the strides of a matrix without values are not looked at.
 ///
 /// # Safety
 /// The memory has all these values, and nobody writes to it through `'a`.
@@ -77,11 +78,16 @@ unsafe fn matrix<'a>(
     (rows, cols): (usize, usize),
     (row_stride, col_stride): (usize, usize),
 ) -> Result<(Matrix<'a>, [usize; 2])> {
+    if rows == 0 || cols == 0 {
+        return Ok((Matrix::new(&[], rows, cols), [0; 2]));
+    }
+    // The stride along a side of 1 is irrelevant.
+    let row_stride = if rows == 1 { row_stride.max(1) } else { row_stride };
+    let col_stride = if cols == 1 { col_stride.max(1) } else { col_stride };
     let view = Strided::new(name, data, (rows, cols), (row_stride, col_stride))?;
     let ends = [data.addr(), data.addr().saturating_add(4 * view.span())];
     // SAFETY: `new` has checked the pointer and the length; the rest is passed on.
     let values = unsafe { std::slice::from_raw_parts(data, view.span()) };
-    // The stride along a side of 1 is irrelevant.
     if (col_stride == 1 || cols == 1) && (row_stride >= cols || rows == 1) {
         return Ok((Matrix::strided(values, rows, cols, row_stride.max(cols)), ends));
     }
@@ -101,7 +107,11 @@ unsafe fn matrix<'a>(
 ///
 /// Strides count values. One stride of `a` and one of `b` must be 1; the transpose of a matrix is
 /// the matrix with its strides swapped. The rows of `c` are contiguous, `c_row_stride` apart. `c`
-/// must not overlap `a` or `b`, and its previous content is ignored.
+/// must not overlap `a` or `b`, and its previous content is ignored. The stride along a side of 1 is
+/// irrelevant.
+///
+/// As in BLAS, sizes may be 0: with k = 0, `c` becomes 0; with m = 0 or n = 0 nothing is written. The
+/// pointer and the strides of a matrix without values are ignored, so it may be NULL.
 ///
 /// # Safety
 /// `kernels` is NULL or a valid handle; `a`, `b` and `c` are NULL or point to memory from their
@@ -126,6 +136,10 @@ pub unsafe extern "C" fn sae_kernels_gemm(
         let kernels = handle("kernels", kernels)?;
         let (a, a_ends) = matrix("a", a, (m, k), (a_row_stride, a_col_stride))?;
         let (b, b_ends) = matrix("b", b, (k, n), (b_row_stride, b_col_stride))?;
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        let c_row_stride = if m == 1 { c_row_stride.max(n) } else { c_row_stride };
         let view = Strided::new("c", c.cast_const(), (m, n), (c_row_stride, 1))?;
         if c_row_stride < n {
             let problem = format!("expected a row stride of at least {n}, got {c_row_stride}");

@@ -14,9 +14,10 @@ use crate::output::note;
 /// Writes the four files.
 pub fn write(folder: &Path, train: usize, test: usize, seed: u64) -> Result<()> {
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+    let threads = sae::compute::threads_from_environment()?;
     // The inverted seed: no small seed's test digits are another's training digits.
     for (name, samples, seed) in [("train", train, seed), ("t10k", test, !seed)] {
-        let drawn = digits::draw(samples, seed, sae::compute::available_threads());
+        let drawn = digits::draw(samples, seed, threads);
         let images = folder.join(format!("{name}-images-idx3-ubyte"));
         let dims = [samples, digits::SIDE, digits::SIDE];
         files::replace(&images, |path| write_idx(path, &dims, &drawn.images))?;

@@ -9,12 +9,12 @@ use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
-use crate::output::{join, short};
+use crate::output::{hidden_feature, join, short};
 
 /// The options of every command that runs a model.
 #[derive(Args)]
 pub struct EngineArgs {
-    /// Threads (default: all cores)
+    /// Threads (default: SAE_NUM_THREADS or OMP_NUM_THREADS if set, all cores otherwise)
     #[arg(long, value_name = "N", display_order = 900)]
     threads: Option<usize>,
     /// Print one JSON object instead of text
@@ -29,7 +29,7 @@ impl EngineArgs {
             return Err(setting("threads", "expected at least 1, got 0".into()).into());
         }
         let isa = Isa::from_environment().map_err(|e| setting("SAE_ISA", e.to_string()))?;
-        let threads = self.threads.unwrap_or_else(compute::available_threads);
+        let threads = self.threads.map_or_else(compute::threads_from_environment, Ok)?;
         Ok(Engine::new(isa, compute::ThreadPool::new(threads)))
     }
 }
@@ -128,6 +128,10 @@ pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
     row("weight decay", &|m| positive(m.net.settings().lambda * m.evaluation.weight_decay));
     row("mean squared error", &|m| number(m.evaluation.squared_error));
     row("explained variance", &|m| number(m.evaluation.explained_variance));
+    row("its worst feature's, where hidden", &|m| {
+        hidden_feature(&m.evaluation)
+            .map(|(feature, share)| format!("{} ({feature})", short(share)))
+    });
     let hidden_layers = models.iter().map(|model| model.evaluation.layers.len()).max();
     for l in 0..hidden_layers.unwrap_or(0) {
         let nth = l + 1;

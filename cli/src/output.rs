@@ -79,6 +79,10 @@ pub fn evaluation_text(
     if evaluation.explained_variance.is_finite() {
         text += &format!("explained variance: {}\n", short(evaluation.explained_variance));
     }
+    if let Some((feature, share)) = hidden_feature(evaluation) {
+        let share = short(share);
+        text += &format!("explained variance of the worst feature, {feature} (from 0): {share}\n");
+    }
     let layers = if all_layers { evaluation.layers.len() } else { settings.encoder_layers() };
     let means = evaluation.mean_activations().into_iter().zip(&evaluation.layers);
     for (l, (mean, activity)) in means.take(layers).enumerate() {
@@ -91,6 +95,13 @@ pub fn evaluation_text(
         text.push('\n');
     }
     text
+}
+
+/// The feature of the smallest explained variance, if features of a wider range hide in the total that
+/// its mean would be a better reconstruction.
+pub fn hidden_feature(evaluation: &Evaluation) -> Option<(usize, f64)> {
+    let worst = evaluation.worst_feature();
+    worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
 }
 
 /// 0.1, but 7.5e-5; six digits where a controller has steered it.

@@ -18,6 +18,7 @@ use crate::failure;
 pub enum Data<'py> {
     Bytes(PyReadonlyArray2<'py, u8>),
     Values(PyReadonlyArray2<'py, f32>),
+    Doubles(PyReadonlyArray2<'py, f64>),
     File(PathBuf),
 }
 
@@ -31,8 +32,11 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
         if let Ok(array) = object.extract() {
             return Ok(Data::Values(array));
         }
+        if let Ok(array) = object.extract() {
+            return Ok(Data::Doubles(array));
+        }
         if object.cast::<PyUntypedArray>().is_ok() {
-            let problem = "expected an array [samples, features] of uint8 or float32";
+            let problem = "expected an array [samples, features] of uint8, float32 or float64";
             return Err(PyTypeError::new_err(problem));
         }
         object.extract().map(Data::File)
@@ -40,23 +44,34 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
 }
 
 impl Data<'_> {
-    /// The samples, without a copy. Bytes are scaled to [0, 1] and other values used as they are,
-    /// unless a model was trained on data with a fitted scaling, which is then used.
+    /// Features of a sample, if they are known without opening a file.
+    pub fn features(&self) -> Option<usize> {
+        match self {
+            Data::Bytes(array) => Some(array.shape()[1]),
+            Data::Values(array) => Some(array.shape()[1]),
+            Data::Doubles(array) => Some(array.shape()[1]),
+            Data::File(_) => None,
+        }
+    }
+
+    /// The samples, without a copy, scaled as those that a model was trained on. Without a model bytes
+    /// are scaled to [0, 1] and other values used as they are.
     pub fn samples(&self, model: Option<Scaling>) -> PyResult<Samples> {
-        let scaling = |default| match model {
-            None | Some(Scaling::Byte | Scaling::AsIs) => default,
-            Some(fitted) => fitted,
-        };
         match self {
             Data::Bytes(array) => {
                 let features = array.shape()[1];
                 Array::from_values::<u8>(Shared::new(array)?, features)
-                    .map(|array| Samples::new(array, scaling(Scaling::Byte)))
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::Byte)))
             }
             Data::Values(array) => {
                 let features = array.shape()[1];
                 Array::from_values::<f32>(Shared::new(array)?, features)
-                    .map(|array| Samples::new(array, scaling(Scaling::AsIs)))
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::AsIs)))
+            }
+            Data::Doubles(array) => {
+                let features = array.shape()[1];
+                Array::from_values::<f64>(Shared::new(array)?, features)
+                    .map(|array| Samples::new(array, model.unwrap_or(Scaling::AsIs)))
             }
             Data::File(path) => {
                 let file = Array::open(path).map_err(failure::of)?;
@@ -71,7 +86,7 @@ impl Data<'_> {
                     ElementType::U8 => Scaling::Byte,
                     _ => Scaling::AsIs,
                 };
-                Ok(Samples::new(file, scaling(default)))
+                Ok(Samples::new(file, model.unwrap_or(default)))
             }
         }
         .map_err(failure::of)

@@ -18,13 +18,14 @@ fn draw_digits(
     py: Python<'_>,
     samples: usize,
     seed: u64,
+    threads: Option<usize>,
 ) -> PyResult<(Bound<'_, PyArray3<u8>>, Bound<'_, PyArray1<u8>>)> {
     let side = sae::data::digits::SIDE;
     let pixels = samples.checked_mul(side * side);
     if pixels.is_none_or(|pixels| Vec::<u8>::new().try_reserve_exact(pixels).is_err()) {
         return Err(PyMemoryError::new_err(format!("samples: out of memory for {samples} images")));
     }
-    let threads = sae::compute::available_threads();
+    let threads = network::threads(threads)?.min(sae::compute::available_threads());
     let drawn = py.detach(|| sae::data::digits::draw(samples, seed, threads));
     let images = drawn.images.into_pyarray(py).reshape([samples, side, side])?;
     Ok((images, drawn.labels.into_pyarray(py)))
@@ -39,10 +40,17 @@ fn settings_fields() -> Vec<(&'static str, String, String)> {
         .collect()
 }
 
+/// The number of threads that the environment asks for, or that of the cores.
+#[pyfunction]
+fn threads_from_environment() -> PyResult<usize> {
+    sae::compute::threads_from_environment().map_err(failure::of)
+}
+
 #[pymodule]
 fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network::Network>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(threads_from_environment, module)?)?;
     module.add_function(wrap_pyfunction!(draw_digits, module)?)
 }

@@ -9,9 +9,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use sae::{
-    Autoencoder, Engine, Isa, Samples,
+    Autoencoder, Engine, Isa, Samples, Scaling,
     analysis::Activity,
-    compute::{ThreadPool, available_threads},
+    compute::{ThreadPool, threads_from_environment},
 };
 
 use crate::data::Data;
@@ -24,12 +24,18 @@ pub struct Network {
     pub training: Option<Vec<u8>>,
 }
 
-/// A pool of this number of threads; `None` is the number of cores.
-pub fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
+/// A number of threads; `None` is what the environment asks for, or the number of cores.
+pub fn threads(threads: Option<usize>) -> PyResult<usize> {
     match threads {
         Some(0) => Err(PyValueError::new_err("threads: expected at least 1, got 0")),
-        threads => Ok(ThreadPool::new(threads.unwrap_or_else(available_threads))),
+        Some(threads) => Ok(threads),
+        None => threads_from_environment().map_err(failure::of),
     }
+}
+
+/// A pool of a number of threads.
+pub fn pool(count: Option<usize>) -> PyResult<ThreadPool> {
+    Ok(ThreadPool::new(threads(count)?))
 }
 
 /// The instruction set that the environment variable `SAE_ISA` names, or the fastest.
@@ -85,6 +91,16 @@ impl Network {
         self.net.settings().to_json()
     }
 
+    /// The kind of the scaling of the data.
+    #[getter]
+    fn scaling(&self) -> &'static str {
+        match self.net.scaling() {
+            Scaling::Byte => "byte",
+            Scaling::AsIs => "as-is",
+            _ => "fitted",
+        }
+    }
+
     #[getter]
     fn code_units(&self) -> usize {
         self.net.settings().code_units()
@@ -103,20 +119,27 @@ impl Network {
             .collect()
     }
 
-    /// The first samples `[count, features]`, with the scaling of the network.
+    /// The first samples `[count, features]`, with the scaling of the network, and their
+    /// reconstructions.
+    #[allow(clippy::type_complexity)]
     fn first<'py>(
         &self,
         py: Python<'py>,
         data: Data<'py>,
         count: usize,
-    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let samples = data.samples(Some(self.net.scaling()))?;
-        let count = count.min(samples.len());
-        let mut rows = vec![0.0; count * samples.features()];
-        for (at, row) in rows.chunks_mut(samples.features()).enumerate() {
+        threads: Option<usize>,
+    ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<f32>>)> {
+        let (mut samples, mut engine) = self.prepare(&data, threads)?;
+        if count < samples.len() {
+            samples = samples.split(count).map_err(failure::of)?.0;
+        }
+        let shape = [samples.len(), samples.features()];
+        let mut rows = vec![0.0; shape[0] * shape[1]];
+        for (at, row) in rows.chunks_mut(shape[1]).enumerate() {
             samples.gather(at, row).map_err(failure::of)?;
         }
-        rows.into_pyarray(py).reshape([count, samples.features()])
+        let done = self.net.reconstruct(&mut engine, &samples).map_err(failure::of)?;
+        Ok((rows.into_pyarray(py).reshape(shape)?, done.into_pyarray(py).reshape(shape)?))
     }
 
     /// Codes `[samples, code units]`.
@@ -182,6 +205,8 @@ impl Network {
         ] {
             all.set_item(name, value)?;
         }
+        let features = done.explained_variance_per_feature;
+        all.set_item("explained_variance_per_feature", features.into_pyarray(py))?;
         let units = done.units.into_iter().zip(&done.layers);
         let layers = units.map(|(units, activity)| layer(py, units, activity));
         all.set_item("layers", layers.collect::<PyResult<Vec<_>>>()?)?;

@@ -61,6 +61,19 @@ impl Holdout {
     }
 }
 
+/// The exception for an error that may be about a parameter; two have other names in Python.
+pub fn of_parameter(error: Error) -> PyErr {
+    match error {
+        Error::Setting { field: "lambda", problem } => {
+            PyValueError::new_err(format!("lambda_: {problem}"))
+        }
+        Error::Setting { field: "seed", problem } => {
+            PyValueError::new_err(format!("random_state: {problem}"))
+        }
+        error => failure::of(error),
+    }
+}
+
 impl Plan {
     /// The samples to train on, and the held-out samples to evaluate on, if any.
     pub fn split(
@@ -68,8 +81,16 @@ impl Plan {
         samples: Samples,
         validation: Option<Data<'_>>,
     ) -> PyResult<(Samples, Option<Samples>)> {
+        let check = |here: usize, there: usize| {
+            if here == there {
+                return Ok(());
+            }
+            let problem = format!("X_val: expected {here} features, as in X, got {there}");
+            Err(PyValueError::new_err(problem))
+        };
         let (train, validation) = match validation {
             Some(data) => {
+                check(samples.features(), data.features().unwrap_or(samples.features()))?;
                 let validation = data.samples(Some(samples.scaling()))?;
                 (samples, validation)
             }
@@ -82,11 +103,7 @@ impl Plan {
                 }
             },
         };
-        let (here, there) = (train.features(), validation.features());
-        if here != there {
-            let problem = format!("X_val: expected {here} features, as in X, got {there}");
-            return Err(PyValueError::new_err(problem));
-        }
+        check(train.features(), validation.features())?;
         let (every, steps) = (self.evaluate_every, self.steps);
         if every == 0 || every > steps {
             let problem = format!(
@@ -113,15 +130,19 @@ impl Plan {
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
         let mut options = self.options.clone();
         options.push(("layers".to_owned(), sizes.join(",")));
-        Settings::with_options(None, &options, samples, self.steps).map_err(|error| match error {
-            // Two parameters have other names in Python.
-            Error::Setting { field: "lambda", problem } => {
-                PyValueError::new_err(format!("lambda_: {problem}"))
-            }
-            Error::Setting { field: "seed", problem } => {
-                PyValueError::new_err(format!("random_state: {problem}"))
-            }
-            error => failure::of(error),
-        })
+        Settings::with_options(None, &options, samples, self.steps).map_err(of_parameter)
+    }
+
+    /// The settings to continue a training with whose settings were `before`.
+    pub fn settings_after(&self, before: &Settings, samples: &Samples) -> PyResult<Settings> {
+        let mut settings = self.settings(samples)?;
+        // `"l0:3:1"` leaves the steps open: those of the training that began with it.
+        let text = self.options.iter().find(|(name, _)| name == "target").map(|(_, text)| text);
+        let has_steps = text.is_some_and(|text| text.matches(':').count() > 2);
+        if let (Some(target), Some(before), false) = (&mut settings.target, before.target, has_steps)
+        {
+            target.steps = before.steps;
+        }
+        Ok(settings)
     }
 }

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint};
 
 use crate::data::Data;
 use crate::failure;
 use crate::network::{Network, isa, pool};
-use crate::plan::Plan;
+use crate::plan::{Plan, of_parameter};
 
 /// Maximum time between checks for signals, if a step takes no longer.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -23,27 +22,26 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         |settings| Trainer::builder(settings).isa(isa).pool(pool).patience(plan.patience());
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
-        return builder(settings).build(samples).map_err(failure::of);
+        return builder(settings).build(samples).map_err(of_parameter);
     };
-    if samples.scaling() != net.scaling() {
-        return Err(PyValueError::new_err(
-            "expected data of the same kind as before: the training began with uint8 and now got \
-             other values, or the other way round",
-        ));
-    }
+    let settings = plan.settings_after(net.settings(), samples)?;
     match training {
         Some(bytes) => {
             let checkpoint = Checkpoint::from_bytes("training", bytes);
             let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.with_samples(samples));
-            let checkpoint = checkpoint.map_err(failure::of)?;
-            builder(checkpoint.settings().clone()).resume(checkpoint).build(samples)
+            let checkpoint =
+                checkpoint.and_then(|checkpoint| checkpoint.with_settings(settings.clone()));
+            builder(settings).resume(checkpoint.map_err(of_parameter)?).build(samples)
         }
-        None => builder(net.settings().clone()).build(samples).map(|mut trainer| {
-            *trainer.autoencoder_mut() = net.clone();
-            trainer
-        }),
+        None => {
+            let net = net.clone().with_settings(settings.clone()).map_err(of_parameter)?;
+            builder(settings).build(samples).map(|mut trainer| {
+                *trainer.autoencoder_mut() = net;
+                trainer
+            })
+        }
     }
-    .map_err(failure::of)
+    .map_err(of_parameter)
 }
 
 /// Pretrains each layer by itself. Returns the exception that ended it early, if any.

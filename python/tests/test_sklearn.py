@@ -107,6 +107,35 @@ def test_score_is_r2(small):
     assert model.score(constant) == 0.0
 
 
+def test_score_is_r2_far_from_0():
+    """The variance is not what remains of large numbers that cancel."""
+    for value in [14.62, 1e8, -1e-30]:
+        constant = np.full((7, 1), value, np.float32)
+        model = SparseAutoencoder((1,), beta=0.0, steps=1, random_state=0).fit(constant)
+        evaluation = model.evaluate(constant)
+        assert np.isnan(evaluation["explained_variance"])
+        assert np.isnan(evaluation["explained_variance_per_feature"]).all()
+        assert model.score(constant) == 0.0
+    X = np.float32(1e8) + np.float32(8) * (np.arange(1000) % 2).astype(np.float32).reshape(-1, 1)
+    model = SparseAutoencoder((1,), beta=0.0, steps=0, random_state=0, output_bias="zero").fit(X)
+    expected = r2_score(X.astype(float), model.reconstruct(X).astype(float))
+    assert model.score(X) == pytest.approx(expected, rel=1e-9)
+    assert expected < -1e13
+
+
+def test_each_feature_has_a_score(small):
+    X = small * np.array([1, 10, 1, 1e-3, 1, 0], np.float32)
+    X[:, 3] += 1
+    linear = {"activation": "linear", "initialization": "xavier", "beta": 0.0}
+    model = SparseAutoencoder((4,), steps=200, random_state=0, **linear).fit(X)
+    found = model.evaluate(X)["explained_variance_per_feature"]
+    expected = r2_score(X[:, :5], model.reconstruct(X)[:, :5], multioutput="raw_values")
+    assert found.shape == (6,) and np.isnan(found[5])
+    assert np.allclose(found[:5], expected, rtol=1e-4, atol=1e-4)
+    # The wide column hides the narrow one in the score of all.
+    assert model.score(X) > 0.5 and found[3] < 0
+
+
 def test_names_of_features_and_output():
     frame = pd.DataFrame(np.eye(6), columns=list("abcdef"))
     model = SparseAutoencoder(layers=(2,), steps=5).set_output(transform="pandas").fit(frame)

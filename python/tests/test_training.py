@@ -157,12 +157,14 @@ def test_partial_fit_takes_other_data(small):
     assert trained._network.to_bytes() != before
     with pytest.raises(ValueError, match="X has 5 features, but SparseAutoencoder is expecting 6"):
         trained.partial_fit(small[:, :5])
-    with pytest.raises(ValueError, match="data of the same kind as before: the training began with uint8"):
-        trained.partial_fit(np.ones((10, 6), np.uint8))
+    # Bytes are the same numbers in another type.
+    again = deepcopy(trained).partial_fit(np.ones((10, 6), np.float32))
+    assert same(trained.partial_fit(np.ones((10, 6), np.uint8)), again)
     with pytest.raises(ValueError, match="L-BFGS requires all samples at once"):
         model(optimizer="l-bfgs").partial_fit(small)
-    with pytest.raises(ValueError, match="L-BFGS works on all"):
-        model(optimizer="l-bfgs").fit(small).set_params(optimizer="adam").partial_fit(small[:9])
+    # L-BFGS leaves no state that another optimizer would have to take over.
+    other = model(optimizer="l-bfgs").fit(small).set_params(optimizer="adam", batch=9)
+    assert other.partial_fit(small[:9]).n_iter_ == 1
 
 
 def test_partial_fit_after_load(small, tmp_path):
@@ -226,7 +228,7 @@ def test_files(digits, write_idx, tmp_path):
     with pytest.raises(ValueError, match="of one dimension, perhaps labels"):
         model().fit(write_idx(X[:, 0].copy()))
     (tmp_path / "text").write_text("no data")
-    with pytest.raises(ValueError, match="begins with 00 00"):
+    with pytest.raises(ValueError, match="an IDX or NumPy file was expected"):
         model().fit(tmp_path / "text")
     with pytest.raises(OSError, match="cannot"):
         trained.save(tmp_path / "none" / "model")
@@ -293,7 +295,7 @@ def test_values_that_are_not_finite(small):
     small[3, 2] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         model().fit(small)
-    with pytest.raises(ValueError, match="objective is not finite"):
+    with pytest.raises(ValueError, match="objective .*is not finite"):
         model(layers=(5,), learning_rate=1e9, beta=0.0, activation="linear", steps=400).fit(
             np.ones((9, 6))
         )
@@ -310,8 +312,6 @@ def test_codes_and_reconstructions(digits):
     reconstructed = trained.inverse_transform(codes)
     assert np.allclose(reconstructed, 1 / (1 + np.exp(-(expected @ weights[1] + biases[1]))), atol=1e-5)
     assert np.array_equal(reconstructed, trained.reconstruct(X))
-    # Bytes are scaled to [0, 1].
-    assert np.allclose(trained.transform(X / 255), codes, atol=1e-6)
     with pytest.raises(ValueError, match="X has 29 features, but the code of"):
         trained.inverse_transform(codes[:, 1:])
     evaluation = trained.evaluate(X)

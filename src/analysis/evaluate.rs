@@ -1,14 +1,15 @@
 //! Evaluation of a network over a data set, on all threads.
 //!
 //! Sums over samples are the same bits for any number of threads: a number per sample is computed
-//! in parallel and added in the samples' order, features are summed down their columns, and counts
+//! in parallel and added in the samples' order, each feature is summed down its column, and counts
 //! and maxima, which do not depend on an order, are merged at the end.
 
 use std::sync::{Mutex, PoisonError};
 
-use sae_kernels::{Isa, Loss, sparsity};
+use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation};
+use crate::analysis::feature::{Feature, add_columns};
 use crate::analysis::histogram::Histogram;
 use crate::compute::{Engine, divided};
 use crate::data::samples::Samples;
@@ -34,7 +35,7 @@ impl Autoencoder {
         let depth = Depth { layers: self.layers().len(), logits };
         let sums = self.for_chunks(engine, samples, depth, |engine, chunk| {
             tally.add_samples(engine, chunk);
-            tally.add_features(engine, chunk.inputs);
+            tally.add_features(engine, chunk);
         })?;
         Ok(tally.evaluation(self, engine.isa(), samples.len(), sums))
     }
@@ -64,15 +65,6 @@ struct Tally {
     /// Of each sample of a chunk: the cross-entropy, the squared error, then the sum of |a| of each
     /// hidden layer.
     samples: Vec<f64>,
-}
-
-/// Sums of a feature's differences from its first number: the squares of numbers with a large offset
-/// would say nothing of their variance.
-#[derive(Clone, Default)]
-struct Feature {
-    first: Option<f64>,
-    sum: f64,
-    squares: f64,
 }
 
 /// How active a hidden layer is in the samples that one thread has seen.
@@ -167,21 +159,21 @@ impl Tally {
     }
 
     /// Adds each feature's sums over the samples; features are divided among the threads.
-    fn add_features(&mut self, engine: &mut Engine, inputs: &[f32]) {
+    fn add_features(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let d = self.features.len();
-        let division = engine.divide(d, WORK / 2 * (inputs.len() / d));
+        let outputs = &chunk.outputs[self.magnitudes.len()][..];
+        let n = chunk.inputs.len() / d;
+        let division = engine.divide(d, WORK * n);
         let parts = divided(&mut self.features, 1, division);
+        let loss = self.loss;
         engine.pool.run(division.parts(), |part, _| {
             let mut features = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
-            for (feature, &x) in features.iter_mut().zip(&inputs[division.range(part)]) {
-                feature.first.get_or_insert(f64::from(x));
-            }
-            for row in inputs.chunks(d) {
-                for (feature, &x) in features.iter_mut().zip(&row[division.range(part)]) {
-                    let difference = f64::from(x) - feature.first.unwrap_or(0.0);
-                    feature.sum += difference;
-                    feature.squares += difference * difference;
-                }
+            let columns = division.range(part);
+            let (x, output) = (Matrix::new(chunk.inputs, n, d), Matrix::new(outputs, n, d));
+            let (x, output) = (x.columns(columns.clone()), output.columns(columns));
+            match loss {
+                Loss::CrossEntropy => add_columns(&mut features, x, output, sigmoid),
+                _ => add_columns(&mut features, x, output, f64::from),
             }
         });
     }
@@ -192,14 +184,14 @@ impl Tally {
         net: &Autoencoder,
         isa: Isa,
         samples: usize,
-        mut sums: Vec<Vec<f32>>,
+        mut sums: Vec<Vec<f64>>,
     ) -> Evaluation {
         let n = samples as f64;
         let settings = net.settings();
+        // The output layer's.
         sums.pop();
-        for units in &mut sums {
-            sparsity::mean(isa, samples, units);
-        }
+        let mean = |units: Vec<f64>| units.into_iter().map(|sum| (sum / n) as f32).collect();
+        let means: Vec<Vec<f32>> = sums.into_iter().map(mean).collect();
         let layers = merged(self.layers);
         let batch = BatchSums {
             loss: if self.loss == Loss::CrossEntropy { self.losses } else { self.squared_errors },
@@ -207,11 +199,10 @@ impl Tally {
             magnitudes: self.magnitudes,
             ..BatchSums::default()
         };
-        let observed = Observed { samples, sums: &batch, means: &sums, running_means: &[] };
+        let observed = Observed { samples, sums: &batch, means: &means, running_means: &[] };
         let terms = objective(isa, settings, net.penalty_factor(), &observed);
-        let spread = self.features.iter().map(|of| of.squares - of.sum * of.sum / n).sum::<f64>();
-        let explained_variance =
-            if spread > 0.0 { 1.0 - self.squared_errors / spread } else { f64::NAN };
+        let spread = self.features.iter().map(|feature| feature.spread).sum();
+        let per_feature = |of: &Feature| explained(of.squared_error, of.spread);
         let weight_decay = net.weight_decay();
         let activity = |layer: Layer| Activity {
             threshold: layer.threshold,
@@ -227,11 +218,21 @@ impl Tally {
             penalty: terms.penalty,
             weight_decay,
             squared_error: self.squared_errors / (n * self.features.len() as f64),
-            explained_variance,
-            units: sums,
+            explained_variance: explained(self.squared_errors, spread),
+            explained_variance_per_feature: self.features.iter().map(per_feature).collect(),
+            units: means,
             layers: layers.into_iter().map(activity).collect(),
         }
     }
+}
+
+/// The explained share of a variance; NaN where there is none.
+fn explained(squared_error: f64, spread: f64) -> f64 {
+    if spread > 0.0 { 1.0 - squared_error / spread } else { f64::NAN }
+}
+
+fn sigmoid(z: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(z)).exp())
 }
 
 /// The hidden layers' activity, from what each thread has seen of it.
@@ -262,9 +263,9 @@ fn squared_error(x: &[f32], a: &[f32]) -> f64 {
 fn cross_entropy(x: &[f32], logits: &[f32]) -> (f64, f64) {
     let (mut losses, mut squares) = (0.0, 0.0);
     for (&x, &z) in x.iter().zip(logits) {
+        let a = sigmoid(z);
         let (x, z) = (f64::from(x), f64::from(z));
         losses += z.max(0.0) - x * z + (-z.abs()).exp().ln_1p();
-        let a = 1.0 / (1.0 + (-z).exp());
         squares += (a - x) * (a - x);
     }
     (losses, squares)

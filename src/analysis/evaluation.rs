@@ -24,6 +24,12 @@ pub struct Evaluation {
     /// Explained share of the data's variance: 1 - sum (a - x)^2 / sum (x - mean of the feature)^2.
     /// NaN where the data does not vary.
     pub explained_variance: f64,
+    /// The same of each feature by itself: 1 - sum (a - x)^2 / sum (x - mean)^2 over its samples. NaN for
+    /// a feature that does not vary.
+    ///
+    /// `explained_variance` weighs each feature by its variance, so features of a wide range hide how
+    /// badly those of a narrow one are reconstructed; these numbers show it.
+    pub explained_variance_per_feature: Vec<f64>,
     /// Mean activation over the data set of every unit of every hidden layer.
     pub units: Vec<Vec<f32>>,
     /// How active each hidden layer is.
@@ -31,6 +37,13 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// The feature of the smallest explained variance and that number, of the features that vary;
+    /// `None` if none does.
+    pub fn worst_feature(&self) -> Option<(usize, f64)> {
+        let features = self.explained_variance_per_feature.iter().copied().enumerate();
+        features.filter(|(_, share)| !share.is_nan()).min_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
     /// Mean activation of every hidden layer.
     pub fn mean_activations(&self) -> Vec<f64> {
         self.units.iter().map(|units| mean_activation(units)).collect()

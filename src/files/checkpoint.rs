@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::files::model::from_logarithms;
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
-use crate::settings::{Code, Settings, json};
+use crate::settings::{Code, Optimizer, Settings, json};
 use crate::training::builder::TrainerBuilder;
 use crate::training::snapshot::{Progress, Snapshot};
 use crate::training::workspace::State;
@@ -158,6 +158,35 @@ impl Checkpoint {
     #[doc(hidden)]
     pub fn patience(&self) -> Option<u32> {
         self.0.progress.early_stopping.map(|record| record.patience)
+    }
+
+    /// The same training, to continue with other settings from now on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting that cannot change: what the parameters depend on, such as the
+    /// layers; the optimizer, except between Adam and AdamW and in its numbers; and whether a layer's
+    /// KL penalty follows running means. Also those of [`Settings::validate`].
+    #[doc(hidden)]
+    pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
+        let now = &self.0.progress.settings;
+        now.check_continues(&settings)?;
+        settings.validate()?;
+        let rule = |settings: &Settings| match settings.optimizer {
+            Optimizer::Adam | Optimizer::AdamW { .. } => 0,
+            Optimizer::Momentum { .. } => 1,
+            Optimizer::Lbfgs { .. } => 2,
+        };
+        if rule(now) != rule(&settings) {
+            now.check_unchanged(&settings, |name| name == "optimizer")?;
+        }
+        let kept = |settings| State::new(settings, 0).running_means;
+        if kept(now) != kept(&settings) {
+            now.check_unchanged(&settings, |name| {
+                ["rho_momentum", "penalties", "beta"].contains(&name)
+            })?;
+        }
+        self.0.progress.settings = settings;
+        Ok(self)
     }
 
     /// The same training, to continue with other samples from their next epoch. (It then ends in

@@ -16,7 +16,8 @@ use crate::network::reach::Reach;
 use crate::settings::Settings;
 
 /// Samples that pass through the network at a time outside of training. The same for any number of
-/// threads, for sums of activations are taken chunk by chunk.
+/// threads, for sums of activations are taken chunk by chunk: in `f32` within a chunk, which is short
+/// enough for that, and in `f64` over the chunks.
 const CHUNK: usize = 250;
 
 /// Fails unless a network of these settings can have this scaling.
@@ -56,6 +57,18 @@ impl Autoencoder {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The same network with other settings, for a new training of it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting that the parameters depend on, such as the layers, and those of
+    /// [`Settings::validate`].
+    #[doc(hidden)]
+    pub fn with_settings(self, settings: Settings) -> Result<Self> {
+        self.settings.check_continues(&settings)?;
+        settings.validate()?;
+        Ok(Autoencoder { settings, ..self })
     }
 
     /// The scaling of its data.
@@ -186,7 +199,7 @@ impl Autoencoder {
         samples: &Samples,
         depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Vec<f64>>> {
         self.check_features(samples)?;
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
@@ -235,9 +248,10 @@ struct Pass<'a> {
     /// Of each layer, `[n, out]`.
     outputs: Vec<Vec<f32>>,
     /// Of each layer: the sum of each unit's activations over all chunks.
-    sums: Vec<Vec<f32>>,
+    sums: Vec<Vec<f64>>,
     gate: Gate,
-    code_sums: Vec<f32>,
+    /// Of each unit of a layer: the sum of its activations in a chunk, which is one block of sums.
+    chunk_sums: Vec<f32>,
 }
 
 impl<'a> Pass<'a> {
@@ -248,7 +262,7 @@ impl<'a> Pass<'a> {
             outputs: vec![Vec::new(); layers.len()],
             sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
             gate: Gate::new(&net.settings, CHUNK, engine.threads()),
-            code_sums: vec![0.0; net.settings.code_units()],
+            chunk_sums: Vec::new(),
             layers,
         }
     }
@@ -269,16 +283,17 @@ impl<'a> Pass<'a> {
             }
             rest[0].resize(n * layer.outputs, 0.0);
             let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
-            if !settings.is_gated(l) {
-                let sums = MatrixMut::from_row(&mut self.sums[l]);
-                forward(engine, input, view, output, sums);
-                continue;
+            self.chunk_sums.clear();
+            self.chunk_sums.resize(layer.outputs, 0.0);
+            let sums = MatrixMut::from_row(&mut self.chunk_sums);
+            forward(engine, input, view, output, sums);
+            if settings.is_gated(l) {
+                let parameters = &parameters[end(&self.layers)..];
+                let (codes, sums) = (&mut rest[0], &mut self.chunk_sums);
+                self.gate.select(engine, parameters, Selection::Inference, codes, sums);
             }
-            forward(engine, input, view, output, MatrixMut::from_row(&mut self.code_sums));
-            let parameters = &parameters[end(&self.layers)..];
-            let (codes, sums) = (&mut rest[0], &mut self.code_sums);
-            self.gate.select(engine, parameters, Selection::Inference, codes, sums);
-            self.sums[l].iter_mut().zip(sums).for_each(|(all, sum)| *all += *sum);
+            let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
+            sums.for_each(|(all, &sum)| *all += f64::from(sum));
         }
     }
 }

@@ -514,3 +514,122 @@ fn products_have_the_bits_of_the_kernels() {
         sae_kernels_free(slow);
     }
 }
+
+/// Sizes of 0 and 1: sums of nothing are 0, as in BLAS, and what has no values may be NULL.
+#[test]
+fn products_of_degenerate_sizes() {
+    // SAFETY: handles and memory as promised.
+    unsafe {
+        let mut kernels = null_mut();
+        fine(sae_kernels_new(null(), &mut kernels));
+        let gemm = |[m, k, n]: [usize; 3], [a, ar, ac]: [usize; 3], [b, br, bc]: [usize; 3], cr| {
+            let (x, y) = ([2.0f32; 40], [3.0f32; 40]);
+            let mut c = [7.0f32; 40];
+            let at = |values: &[f32], given: usize| {
+                if given == 0 { null() } else { values.as_ptr() }
+            };
+            let status = sae_kernels_gemm(
+                kernels,
+                m,
+                k,
+                n,
+                at(&x, a),
+                ar,
+                ac,
+                at(&y, b),
+                br,
+                bc,
+                c.as_mut_ptr(),
+                cr,
+            );
+            (status, c)
+        };
+        let written = |c: &[f32; 40], rows: usize, cols: usize, stride: usize, value: f32| {
+            for (at, &number) in c.iter().enumerate() {
+                let inside = stride > 0 && at / stride < rows && at % stride < cols;
+                assert_eq!(number, if inside { value } else { 7.0 }, "{at} of {rows} x {cols}");
+            }
+        };
+        // k = 0, with and without gaps in c, memory and strides for a and b.
+        for given in [0, 1] {
+            for strides in [[given, 0, 0], [given, 1, 1], [given, 9, 9]] {
+                for (m, n, stride) in [(3, 4, 4), (3, 4, 6), (1, 5, 5), (5, 1, 1), (1, 1, 1)] {
+                    let (status, c) = gemm([m, 0, n], strides, strides, stride);
+                    fine(status);
+                    written(&c, m, n, stride, 0.0);
+                }
+            }
+        }
+        // m = 0, n = 0: nothing is written, and no pointer is needed.
+        for sizes in [[0, 3, 4], [3, 2, 0], [0, 0, 0], [0, 3, 0], [0, 0, 5], [5, 0, 0]] {
+            let (status, c) = gemm(sizes, [1, 4, 1], [1, 5, 1], 0);
+            fine(status);
+            written(&c, 0, 0, 1, 0.0);
+            let [m, k, n] = sizes;
+            let (null, zero) = (null(), null_mut());
+            let (a, b) = ([1.0f32; 20], [1.0f32; 20]);
+            let a = if m * k == 0 { null } else { a.as_ptr() };
+            let b = if k * n == 0 { null } else { b.as_ptr() };
+            fine(sae_kernels_gemm(kernels, m, k, n, a, 5, 1, b, 5, 1, zero, 0));
+        }
+        // Sides of 1, whose stride is irrelevant, 0 included.
+        for stride in [0, 1, 3, 50, usize::MAX] {
+            let (status, c) = gemm([1, 3, 1], [1, stride, 1], [1, 1, stride], stride);
+            fine(status);
+            written(&c, 1, 1, 1, 18.0);
+            let (status, c) = gemm([1, 3, 2], [1, stride, 1], [1, 2, 1], stride);
+            fine(status);
+            written(&c, 1, 2, 2, 18.0);
+            let (status, c) = gemm([4, 1, 2], [1, 1, stride], [1, stride, 1], 3);
+            fine(status);
+            written(&c, 4, 2, 3, 6.0);
+        }
+        // What is there is checked as before: memory of c for k = 0, strides of real sides.
+        fine(sae_kernels_gemm(
+            kernels,
+            0,
+            3,
+            4,
+            null(),
+            3,
+            1,
+            [1.0f32; 12].as_ptr(),
+            4,
+            1,
+            null_mut(),
+            4,
+        ));
+        let refused = |status, sentence| refused(status, SaeStatus::Argument, sentence);
+        let none = null();
+        refused(
+            sae_kernels_gemm(kernels, 2, 0, 2, none, 0, 0, none, 0, 0, null_mut(), 2),
+            "c: expected a pointer, got NULL",
+        );
+        refused(
+            gemm([2, 0, 3], [0; 3], [0; 3], 2).0,
+            "c: expected a row stride of at least 3, got 2",
+        );
+        refused(gemm([2, 3, 2], [1, 0, 1], [1, 2, 1], 2).0, "a: expected strides of at least 1");
+        refused(gemm([1, 3, 2], [1, 0, 0], [1, 2, 1], 2).0, "a: expected strides of at least 1");
+        refused(gemm([2, 3, 2], [1, 3, 1], [0, 2, 1], 2).0, "b: expected a pointer, got NULL");
+        let huge = usize::MAX / 2;
+        refused(
+            sae_kernels_gemm(
+                kernels,
+                huge,
+                0,
+                huge,
+                none,
+                0,
+                0,
+                none,
+                0,
+                0,
+                [0.0f32].as_mut_ptr(),
+                huge,
+            ),
+            "exceed the address space",
+        );
+        sae_kernels_free(kernels);
+    }
+}

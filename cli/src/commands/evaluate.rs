@@ -42,6 +42,7 @@ pub fn run(args: Args) -> Result<()> {
     let (samples, path) = args.data.evaluation_samples(net.scaling())?;
     let evaluation = net.evaluate(&mut engine, &samples)?;
     let mut value = evaluation_json(&net, &evaluation);
+    value["explained_variance_per_feature"] = json!(evaluation.explained_variance_per_feature);
     value["samples"] = json!(samples.len());
     value["images"] = json!(path);
     let mut text = format!("{} samples of {}\n", samples.len(), path.display());

@@ -66,7 +66,8 @@ pub struct Args {
     /// The hidden layer whose sparsity is measured, from 1 (default: the code)
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
-    /// Trials that are trained at the same time, each with one thread (default: all cores)
+    /// Trials that are trained at the same time, each with one thread (default: as many as
+    /// SAE_NUM_THREADS or OMP_NUM_THREADS says if set, all cores otherwise)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// First point of the sequence of settings
@@ -103,7 +104,10 @@ pub fn run(args: Args) -> Result<()> {
     let trials =
         Trials { list, train, test, layer, measure, folder, quiet: args.quiet || args.json };
     let mut journal = Journal::open(&journal, &trials.definition(args.steps, args.halvings))?;
-    let jobs = args.jobs.map_or_else(sae::compute::available_threads, usize::from);
+    let jobs = match args.jobs {
+        Some(jobs) => usize::from(jobs),
+        None => sae::compute::threads_from_environment()?,
+    };
 
     interrupt::begin();
     let mut alive: Vec<usize> = (0..trials.list.len()).collect();

@@ -66,7 +66,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 500, requires = "patience",
         value_parser = clap::value_parser!(u64).range(1..))]
     evaluate_every: u64,
-    /// Threads of each process; the model does not depend on them (default: all cores)
+    /// Threads of each process; the model does not depend on them (default: SAE_NUM_THREADS or
+    /// OMP_NUM_THREADS if set, all cores otherwise)
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// With several ranks: each trains on its own shard of the data; {rank} in --data or --samples is
@@ -216,10 +217,9 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     // Rank 0 evaluates for all.
     let patience = args.patience.filter(|_| job.is_rank_0()).unwrap_or(0);
     builder = builder.patience(patience);
-    if let Some(threads) = args.threads {
-        builder = builder.threads(threads);
-    }
-    Ok((job.agree(builder.build(train).map_err(Failure::from))?, paths))
+    let threads = args.threads.map_or_else(sae::compute::threads_from_environment, Ok);
+    let build = |threads| builder.threads(threads).build(train);
+    Ok((job.agree(threads.and_then(build).map_err(Failure::from))?, paths))
 }
 
 /// Loads a checkpoint, with a hint if it is damaged.

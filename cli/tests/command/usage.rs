@@ -12,7 +12,8 @@ fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     // No test may read or write the user's own drawn digits.
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
-    command.env_remove("SAE_ISA").stdin(Stdio::null());
+    command.env_remove("SAE_ISA").env_remove("SAE_NUM_THREADS").env_remove("OMP_NUM_THREADS");
+    command.stdin(Stdio::null());
     command
 }
 
@@ -532,4 +533,102 @@ fn a_command_for_one_process_is_no_rank() {
     // Commands other than train do not care.
     let (code, error) = started(&["make-digits", "--help"], "PMI_SIZE");
     assert_eq!((code, error.as_str()), (Some(0), ""));
+}
+
+/// What `eval` prints of a model trained on these numbers, as text and as JSON.
+fn evaluated(
+    folder: &Folder,
+    numbers: &[f32],
+    features: usize,
+    more: &[&str],
+) -> (String, serde_json::Value) {
+    let [samples, model] = ["numbers.npy", "m.safetensors"].map(|name| folder.path(name));
+    sae::data::write_npy(&samples, &[numbers.len() / features, features], numbers).unwrap();
+    let mut train = vec!["train", "--samples", &samples, "--scaling", "as-is", "--holdout", "0"];
+    train.extend(["--out", &model, "--quiet", "--beta", "0"]);
+    train.extend(more);
+    good(&train);
+    let text = good(&["eval", &model, "--samples", &samples]);
+    let json = good(&["eval", &model, "--samples", &samples, "--json"]);
+    (text, serde_json::from_str(&json).unwrap())
+}
+
+/// The variance of constant data is 0, and that of data far from 0 is not negative.
+#[test]
+fn the_explained_variance_is_right_far_from_0() {
+    let folder = Folder::new("cli-variance");
+    let untrained = ["--layers", "1,1,1", "--steps", "1", "--activation", "linear"];
+    let (text, value) = evaluated(&folder, &[14.62; 7], 1, &untrained);
+    assert!(!text.contains("explained variance"), "{text}");
+    assert!(value["explained_variance"].is_null(), "{value}");
+    assert!(value["explained_variance_per_feature"][0].is_null(), "{value}");
+    let far: Vec<f32> = (0..1000).map(|at| if at % 2 == 0 { 1e8 } else { 1e8 + 8.0 }).collect();
+    // Biases that begin with the mean would reconstruct them well.
+    let more = ["--lr", "1e-9", "--output-bias", "zero"];
+    let (text, value) = evaluated(&folder, &far, 1, &[&untrained[..], &more].concat());
+    let explained = value["explained_variance"].as_f64().unwrap();
+    let error = value["squared_error"].as_f64().unwrap();
+    assert!((explained / (1.0 - error / 16.0) - 1.0).abs() < 1e-12, "{explained} {error}");
+    assert!(explained < -1e13, "{explained}");
+    assert!(number(&text, "explained variance: ") < -1e13, "{text}");
+}
+
+/// A column that columns of a wider range hide is named.
+#[test]
+fn a_feature_that_is_hidden_in_the_total_is_named() {
+    let folder = Folder::new("cli-hidden");
+    // The first column is wide; the second has hardly any variance against its distance from 0.
+    let numbers = |at: usize| [10.0 * (at % 5) as f32, 1.0 + 1e-3 * (at % 2) as f32];
+    let numbers: Vec<f32> = (0..500).flat_map(numbers).collect();
+    let layers = ["--layers", "2,1,2", "--activation", "linear", "--init", "xavier"];
+    let steps = ["--steps", "600", "--lr", "0.01"];
+    let (text, value) = evaluated(&folder, &numbers, 2, &[&layers[..], &steps].concat());
+    let shares: Vec<f64> = value["explained_variance_per_feature"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| share.as_f64().unwrap())
+        .collect();
+    assert_eq!(shares.len(), 2);
+    assert!(value["explained_variance"].as_f64().unwrap() > 0.5, "{value}");
+    assert!(shares[0] > 0.5 && shares[1] < 0.0, "{shares:?}");
+    let named = number(&text, "explained variance of the worst feature, 1 (from 0): ");
+    assert!((named / shares[1] - 1.0).abs() < 1e-4, "{text}");
+    // A table of models says it, too.
+    let [samples, model] = ["numbers.npy", "m.safetensors"].map(|name| folder.path(name));
+    let picture = folder.path("compare.png");
+    let text = good(&["compare", &model, "--samples", &samples, "--out", &picture]);
+    assert!(text.contains("its worst feature's, where hidden"), "{text}");
+}
+
+/// The environment's number of threads, where no option gives one.
+#[test]
+fn the_environment_has_a_number_of_threads() {
+    let (folder, digits) = (Folder::new("cli-threads"), digits());
+    let model = folder.path("m.safetensors");
+    let run = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut args = train(&digits, &model, &["--steps", "3", "--json"]);
+        args.extend(more);
+        let output = sae().args(args).envs(variables.iter().copied()).output().unwrap();
+        let (out, error) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+        let out: Option<serde_json::Value> = serde_json::from_slice(&out).ok();
+        (output.status.code(), out.map(|value| value["threads"].as_u64().unwrap()), error)
+    };
+    let all = run(&[], &[]).1;
+    for (variables, threads) in [
+        (&[("SAE_NUM_THREADS", "1")][..], Some(1)),
+        (&[("OMP_NUM_THREADS", "1")], Some(1)),
+        (&[("SAE_NUM_THREADS", ""), ("OMP_NUM_THREADS", "1,4")], Some(1)),
+        (&[("SAE_NUM_THREADS", "1000000"), ("OMP_NUM_THREADS", "1")], all),
+        (&[("OMP_NUM_THREADS", "many")], all),
+    ] {
+        assert_eq!(run(variables, &[]).1, threads, "{variables:?}");
+    }
+    let (code, _, error) = run(&[("SAE_NUM_THREADS", "many")], &[]);
+    assert_eq!(code, Some(2));
+    let sentence = "SAE_NUM_THREADS: expected a number of threads, at least 1, got 'many'";
+    assert!(error.contains(sentence), "{error}");
+    // An option is stronger, and nobody asks the environment.
+    let (code, threads, error) = run(&[("SAE_NUM_THREADS", "many")], &["--threads", "1"]);
+    assert_eq!((code, threads), (Some(0), Some(1)), "{error}");
 }

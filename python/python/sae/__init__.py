@@ -7,5 +7,8 @@ command `sae train`.
 
 from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
+from sae._threads import register as _register
+
+_register()
 
 __all__ = ["SparseAutoencoder", "draw_digits"]

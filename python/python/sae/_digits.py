@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sae import _checks, _sae
+from sae import _checks, _sae, _threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,4 +36,5 @@ def draw_digits(samples: int, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray
     >>> X.shape
     (100, 784)
     """
-    return _sae.draw_digits(_checks.count("samples", samples), _checks.count("seed", seed))
+    samples, seed = _checks.count("samples", samples), _checks.count("seed", seed)
+    return _sae.draw_digits(samples, seed, _threads.count(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
@@ -11,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sae import _checks, _sae, _settings
+from sae import _checks, _data, _sae, _settings, _threads
 from sae._pictures import Pictures
 from sae._progress import Progress
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 # Maximum number of steps between records of the history.
 REPORT_EVERY = 100
 
+# Version of the state in a pickle. Those of version 0.1 have none.
+PICKLE_VERSION = 2
+
+# Parameters that only `fit` uses: it is said if they change before a `partial_fit`.
+OF_FIT = ("steps", "pretrain", "evaluate_every", "holdout")
+
 
 class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictures):
     """Sparse autoencoder: a code of the samples from which they can be reconstructed.
@@ -36,8 +43,13 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
     Wherever samples are taken, `X` is an array of shape (n_samples, n_features), or the path of
     an IDX or ``.npy`` file, which is mapped. C-ordered arrays of uint8 or float32 are not copied;
-    others are converted to C-ordered float32. Bytes (uint8) are divided by 255, which gives
-    features in [0, 1]; all other values are used as they are.
+    others are converted to C-ordered float32.
+
+    The scaling is chosen when a training begins and belongs to the model: bytes (uint8; a data frame
+    of only such columns, nullable or not) are divided by 255, which gives features in [0, 1]; all
+    other values are used as they are, with a warning for integers of another type that lie within 0
+    to 255. From then on, data of any type are scaled as the model's were: a model of bytes takes
+    whole numbers from 0 to 255 of any type, with the same results bit for bit, and refuses others.
 
     Parameters
     ----------
@@ -74,6 +86,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Whether the weights from each unit of the code are kept at length 1.
     initialization : str, default="truncated-normal"
         How weights are initialized: "truncated-normal", "xavier", "he" or "by-activation".
+    output_bias : str, default="auto"
+        What the output layer's biases begin with: "zero", the "mean" of the data, or "auto", which
+        is the mean with a linear output.
     corruption : str, default="none"
         Corruption of the inputs, which the network learns to undo: "none", "masking:SHARE" or
         "gaussian:DEVIATION".
@@ -119,7 +134,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     random_state : int, RandomState instance or None, default=None
         The seed, an int as in the command; from other values a seed is drawn.
     threads : int, default=None
-        Number of threads; None is the number of cores. The result does not depend on it.
+        Number of threads; the result does not depend on it. None is the limit that
+        ``threadpoolctl.threadpool_limits`` sets, or else the environment variable
+        SAE_NUM_THREADS, or else OMP_NUM_THREADS, which joblib sets in its worker processes
+        (``GridSearchCV(n_jobs=2)``, ``inner_max_num_threads``), or else the number of cores; the
+        worker threads of joblib's backend "threading" share the cores.
     verbose : bool or int, default=0
         Whether to show progress: a progress bar if tqdm is installed, lines otherwise.
     callback : callable, default=None
@@ -178,6 +197,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         tied: bool = False,
         unit_norm: bool = False,
         initialization: str = "truncated-normal",
+        output_bias: str = "auto",
         corruption: str = "none",
         rho_momentum: float = 0.0,
         target: Optional[str] = None,
@@ -216,6 +236,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.tied = tied
         self.unit_norm = unit_norm
         self.initialization = initialization
+        self.output_bias = output_bias
         self.corruption = corruption
         self.rho_momentum = rho_momentum
         self.target = target
@@ -267,9 +288,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         """Continue the training with one pass over the samples.
 
         That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples of the
-        next epoch. The first call begins as `fit` does, with `pretrain`; later ones keep its
-        settings, even if parameters have changed, and the state of the optimizer (a new one after
-        `load`). There is no early stopping.
+        next epoch. The first call begins as `fit` does, with `pretrain`; later ones keep the state
+        of the optimizer (a new one after `load`). There is no early stopping.
+
+        A parameter that was changed after the last training or `load` takes effect, or the call is
+        refused: what the weights depend on cannot change (`layers`, the activations, the kind of
+        `code`, `tied`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
+        training, the optimizer, except between "adam" and "adamw" and in its numbers, nor what only
+        `fit` uses (`steps`, `pretrain`, `evaluate_every`, `holdout`).
 
         Parameters
         ----------
@@ -280,6 +306,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Returns
         -------
         self : SparseAutoencoder
+
+        Raises
+        ------
+        ValueError
+            A parameter has changed that cannot.
         """
         if self.patience:
             raise ValueError("patience: partial_fit has no early stopping; use fit, or patience=0")
@@ -295,6 +326,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         one_pass: bool,
     ) -> SparseAutoencoder:
         first = previous is None
+        if not first:
+            self._check_unchanged()
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback: expected a function, got {self.callback!r}")
         data = self._data(X, reset=first)
@@ -324,6 +357,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         finally:
             progress.close()
         self._network = network
+        self._trained_with = self._fixed()
         self.n_iter_ = done
         self.best_step_ = best
         self.seed_ = seed
@@ -335,8 +369,33 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return self
 
     @property
-    def _threads(self) -> Optional[int]:
-        return None if self.threads is None else _checks.count("threads", self.threads)
+    def _threads(self) -> int:
+        return _threads.count(self.threads)
+
+    def _fixed(self) -> dict[str, Any]:
+        """Parameters that cannot change between trainings of one network, besides settings."""
+        fixed = {name: getattr(self, name) for name in OF_FIT}
+        # None, and an instance, from which a seed was drawn once.
+        is_seed = isinstance(self.random_state, (int, np.integer))
+        fixed["random_state"] = int(self.random_state) if is_seed else None
+        fixed["initialisation"] = self.initialisation
+        return fixed
+
+    def _check_unchanged(self) -> None:
+        for name, now in self._fixed().items():
+            before = getattr(self, "_trained_with", {}).get(name, now)
+            if now == before or (name == "random_state" and now == self.seed_):
+                continue
+            if name in OF_FIT:
+                raise ValueError(
+                    f"{name}: expected {before!r} as before, because partial_fit does not use it, "
+                    f"got {now!r}; use fit"
+                )
+            before = self.seed_ if name == "random_state" else before
+            now = getattr(self, name)
+            raise ValueError(
+                f"{name}: expected {before!r}, which cannot change after the training began, got {now!r}"
+            )
 
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):
@@ -348,15 +407,35 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
         _checks.two_dimensional(X)
-        X = validate_data(self, X, reset=reset, dtype=[np.float32, np.uint8], order="C")
-        return np.require(X, requirements=["C", "A"])
+        X = _data.bytes_if_all(X)
+        if not reset and self._network.scaling == "byte":
+            X = validate_data(self, X, reset=False, dtype="numeric", order="C")
+            return _data.aligned(_data.to_bytes(X, "X"))
+        is_integer = reset and _data.is_integer(X)
+        types: list[Any] = [np.float32, np.uint8]
+        if not reset and self._network.scaling == "fitted":
+            # Its constants are float64: other numbers are rounded once they are scaled.
+            types = [np.float64, np.float32, np.uint8]
+        X = validate_data(self, X, reset=reset, dtype=types, order="C")
+        if is_integer:
+            _data.warn_of_bytes(X, "X")
+        return _data.aligned(X)
 
     def _validation(self, X: Data, data: Any) -> Any:
-        """Held-out samples; the compiled part compares their features with those of a file."""
-        if isinstance(X, (str, os.PathLike)) or not isinstance(data, str):
-            return self._data(X, reset=False)
-        X = check_array(X, dtype=[np.float32, np.uint8], order="C", input_name="X_val")
-        return np.require(X, requirements=["C", "A"])
+        """Held-out samples in the type of the others; the compiled part compares their features with
+        those of a file."""
+        if isinstance(X, (str, os.PathLike)):
+            return os.fspath(X)
+        _checks.two_dimensional(X)
+        X = _data.bytes_if_all(X)
+        if isinstance(data, str):
+            X = check_array(X, dtype=[np.float32, np.uint8], order="C", input_name="X_val")
+        elif data.dtype == np.uint8:
+            X = validate_data(self, X, reset=False, dtype="numeric", order="C")
+            X = _data.to_bytes(X, "X_val")
+        else:
+            X = validate_data(self, X, reset=False, dtype=[np.float32, np.uint8], order="C")
+        return _data.aligned(X)
 
     def _take_features_of_file(self, first: bool) -> None:
         self.n_features_in_ = json.loads(self._network.settings)["layers"][0]
@@ -429,7 +508,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         -------
         evaluation : dict
             "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
-            "squared_error", "explained_variance", and "layers": for each hidden layer
+            "squared_error", "explained_variance", "explained_variance_per_feature" (an array; NaN
+            for features that do not vary), and "layers": for each hidden layer
             "mean_activations" (of each unit), "l0" (mean number of active units per sample),
             "dead_units", and a histogram of activations ("low", "high", "counts", "zeros").
         """
@@ -439,7 +519,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     def score(self, X: Data, y: Any = None) -> float:
         """Compute the share of the variance of `X` that the reconstructions explain; 1 is best.
 
-        It is R squared over all features, each weighted by its variance.
+        It is R squared over all features, each weighted by its variance: features of a wide range
+        hide how badly those of a narrow one are reconstructed, which
+        ``evaluate(X)["explained_variance_per_feature"]`` shows.
 
         Parameters
         ----------
@@ -454,8 +536,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         """
         evaluation = self.evaluate(X)
         explained: float = evaluation["explained_variance"]
-        if np.isnan(explained):
-            return 1.0 if evaluation["squared_error"] == 0 else 0.0
+        error: float = evaluation["squared_error"]
+        # A network with parameters so large that its outputs are not numbers has no score.
+        if np.isnan(explained) and not np.isnan(error):
+            return 1.0 if error == 0 else 0.0
         return explained
 
     @property
@@ -481,6 +565,22 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         return tags
 
     # Files
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_pickle_version": PICKLE_VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        version = state.pop("_pickle_version", 1)
+        if not isinstance(version, int) or version > PICKLE_VERSION:
+            raise ValueError(
+                f"pickle: expected a state of version {PICKLE_VERSION} or earlier, got version "
+                f"{version!r}; a newer release of sae wrote it, so load it with that, or install it"
+            )
+        # Parameters that were added since.
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        defaults = {of.name: of.default for of in parameters if of.default is not of.empty}
+        super().__setstate__({**defaults, **state})
 
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
         """Write a model file (safetensors), as ``sae train`` does.
@@ -515,5 +615,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         model.n_iter_ = 0
         model.best_step_ = None
         model.seed_ = settings["seed"]
+        model._trained_with = model._fixed()
         model.history_ = Progress(0, None, False, None).history(None)
         return model

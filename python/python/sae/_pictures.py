@@ -31,7 +31,7 @@ class Pictures(BaseEstimator):
     if TYPE_CHECKING:
 
         @property
-        def _threads(self) -> Optional[int]: ...
+        def _threads(self) -> int: ...
         def _data(self, X: Data, reset: bool) -> Any: ...
         def evaluate(self, X: Data) -> dict[str, Any]: ...
 
@@ -88,10 +88,7 @@ class Pictures(BaseEstimator):
         check_is_fitted(self)
         _plots.at_least_1(count)
         data = self._data(X, reset=False)
-        samples = self._network.first(data, count)
-        # `samples` are scaled already if the model has a fitted scaling.
-        given = samples if isinstance(data, str) else data[:count]
-        again = self._network.reconstruct(given, self._threads)
+        samples, again = self._network.first(data, count, self._threads)
         return _plots.reconstructions(samples, again, shape, ax)
 
     def plot_history(self) -> Figure:
