@@ -179,6 +179,7 @@ impl Net {
                     weights: MatrixMut::new(weights, inputs, outputs),
                     first_moment: MatrixMut::new(first, inputs, outputs),
                     second_moment: MatrixMut::new(second, inputs, outputs),
+                    correction: None,
                 };
                 update.run(isa, scratch);
             }

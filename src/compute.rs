@@ -7,7 +7,7 @@ pub(crate) mod random;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use engine::{Engine, Largest, divided, row_parts};
+pub(crate) use engine::{Engine, Largest, add_blocks, divided, row_parts, sum_blocks};
 pub use pool::{ThreadPool, available_threads};
 
 /// Locks a mutex whose content stays valid if its user panics.

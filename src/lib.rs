@@ -101,8 +101,8 @@ pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
-    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Settings,
-    Target,
+    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias, Preset,
+    Schedule, Settings, Target,
 };
 /// For the command and the bindings, which make options of the table of settings.
 #[doc(hidden)]

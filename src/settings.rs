@@ -14,7 +14,8 @@ mod value;
 use sae_kernels::Activation;
 
 pub use choices::{
-    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, Preset, Schedule, Target,
+    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias, Preset,
+    Schedule, Target,
 };
 pub use table::{Field, Settings};
 pub use value::Kind;
@@ -102,7 +103,8 @@ impl Settings {
         match self.code {
             Code::Dense | Code::TopK(_) => 0,
             Code::BatchTopK(_) => 1,
-            Code::JumpRelu { .. } => self.code_units(),
+            // The thresholds, and the scale that they are multiples of.
+            Code::JumpRelu { .. } => self.code_units() + 1,
         }
     }
 
@@ -175,6 +177,7 @@ mod tests {
             ("tied", "true"),
             ("unit_norm", "true"),
             ("initialization", "he"),
+            ("output_bias", "zero"),
             ("corruption", "gaussian:0.1"),
             ("penalties", "1:rho=0.02:beta=2:l1=0,2:rho=0.5:beta=0:l1=1"),
             ("target", "l0:3:1:9"),

@@ -3,11 +3,13 @@
 pub(crate) mod backward;
 mod bounds;
 pub(crate) mod builder;
+mod centering;
 pub(crate) mod controller;
 mod corruption;
 pub(crate) mod early_stopping;
 mod forward;
 pub(crate) mod gradient;
+mod largest_weights;
 pub(crate) mod lbfgs;
 pub(crate) mod objective;
 mod optimizer;
@@ -15,6 +17,7 @@ mod pretraining;
 pub(crate) mod reduction;
 #[cfg(feature = "model")]
 pub(crate) mod snapshot;
+mod start;
 pub(crate) mod step;
 pub(crate) mod trainer;
 pub(crate) mod update;

@@ -49,7 +49,7 @@ fn toolbox() -> [(&'static str, Change); 6] {
             s.corruption = Corruption::Gaussian(0.1);
         }),
         ("JumpReLU, unit norm", |s| {
-            s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 };
+            s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1, threshold: 0.1 };
             s.activation = Activation::Relu;
             s.unit_norm = true;
         }),

@@ -64,6 +64,7 @@ fn train(isa: Isa, steps: u64, mut report: impl FnMut(u64, f64)) {
             weights: MatrixMut::new(&mut weights, INPUTS, OUTPUTS),
             first_moment: MatrixMut::new(&mut first_moment, INPUTS, OUTPUTS),
             second_moment: MatrixMut::new(&mut second_moment, INPUTS, OUTPUTS),
+            correction: None,
         };
         update.run(isa, &mut scratch);
     }

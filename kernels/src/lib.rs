@@ -40,6 +40,7 @@
 //!         weights: MatrixMut::new(&mut weights, 2, 1),
 //!         first_moment: MatrixMut::new(&mut first, 2, 1),
 //!         second_moment: MatrixMut::new(&mut second, 2, 1),
+//!         correction: None,
 //!     };
 //!     update.run(isa, &mut scratch); // weights -= Adam of x^T delta
 //! }
@@ -75,7 +76,7 @@ pub use activation::Activation;
 pub use gemm::Scratch;
 pub use loss::Loss;
 pub use matrix::{Division, Matrix, MatrixMut, Parts};
-pub use optimizer::{AdamOptions, Momentum, Rule, add_weight_decay};
+pub use optimizer::{AdamOptions, Momentum, Outer, Rule, add_weight_decay};
 pub use products::{Forward, Gemm, HiddenDelta, OutputDelta, Update, gemm};
 pub use simd::{Isa, IsaError};
 pub use sparsity::Penalty;

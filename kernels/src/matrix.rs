@@ -209,6 +209,15 @@ impl<'a> MatrixMut<'a> {
         (self.rows, self.cols)
     }
 
+    /// Some rows of the view, which is borrowed meanwhile.
+    ///
+    /// # Panics
+    /// There are no such rows.
+    pub fn rows_mut(&mut self, range: Range<usize>) -> MatrixMut<'_> {
+        assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of a matrix");
+        self.block(range, 0..self.cols)
+    }
+
     /// A block of the view, which is borrowed meanwhile.
     #[inline]
     pub(crate) fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {

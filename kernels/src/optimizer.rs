@@ -5,6 +5,8 @@
 //! memory; [`crate::products::Update`] applies the same function to a gradient block by block,
 //! while the block is in the L2 cache.
 
+use core::ops::Range;
+
 use crate::matrix::{Matrix, MatrixMut};
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -108,6 +110,19 @@ impl Rule {
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam { weight_decay: 0.0, keep: 1.0, ..adam }),
             Rule::Momentum(momentum) => Rule::Momentum(Momentum { weight_decay: 0.0, ..momentum }),
+        }
+    }
+
+    /// The same step with Adam's learning rate and epsilon multiplied by these factors; that of momentum
+    /// is the same.
+    pub fn scaled(self, rate: f64, epsilon: f64) -> Rule {
+        match self {
+            Rule::Adam(adam) => Rule::Adam(Adam {
+                rate: (f64::from(adam.rate) * rate) as f32,
+                epsilon: (f64::from(adam.epsilon) * epsilon) as f32,
+                ..adam
+            }),
+            Rule::Momentum(_) => self,
         }
     }
 
@@ -366,6 +381,51 @@ pub fn add_weight_decay(isa: Isa, weight_decay: f32, weights: &[f32], gradient: 
     }
     assert_eq!(weights.len(), gradient.len(), "a gradient for each weight");
     isa.run(Add(weight_decay, weights, gradient));
+}
+
+/// The product of a column and a row: a matrix of rank one.
+#[derive(Clone, Copy, Debug)]
+pub struct Outer<'a> {
+    /// A number for each row.
+    pub rows: &'a [f32],
+    /// A number for each column.
+    pub cols: &'a [f32],
+}
+
+impl<'a> Outer<'a> {
+    /// A block of it.
+    pub fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        Outer { rows: &self.rows[rows], cols: &self.cols[cols] }
+    }
+
+    /// Subtracts it from a matrix of its shape, each product fused with its subtraction.
+    ///
+    /// # Panics
+    /// The shapes differ.
+    pub fn subtract_from(self, isa: Isa, matrix: MatrixMut<'_>) {
+        struct Subtract<'a>(Outer<'a>, MatrixMut<'a>);
+        impl Kernel for Subtract<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(mut self, s: S) {
+                for (row, &number) in self.0.rows.iter().enumerate() {
+                    let minus = s.splat(-number);
+                    let numbers = self.1.row_mut(row).chunks_mut(S::LANES);
+                    for (to, by) in numbers.zip(self.0.cols.chunks(S::LANES)) {
+                        // SAFETY: both chunks have one length.
+                        unsafe {
+                            let (lanes, old) = (to.len(), s.load_upto(to.as_ptr(), to.len()));
+                            let by = s.load_upto(by.as_ptr(), lanes);
+                            s.store_upto(to.as_mut_ptr(), lanes, s.mul_add(minus, by, old));
+                        }
+                    }
+                }
+            }
+        }
+        let shape = (self.rows.len(), self.cols.len());
+        assert_eq!(matrix.shape(), shape, "a row and a column for each number");
+        isa.run(Subtract(self, matrix));
+    }
 }
 
 /// See [`FLUSH`]. (Two additions, which wait for nothing: multiplications, divisions and stores

@@ -10,7 +10,7 @@ use crate::activation::Activation;
 use crate::gemm::{Operands, Place, Product, Scratch, Store};
 use crate::loss::Loss;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::optimizer::Rule;
+use crate::optimizer::{Outer, Rule};
 use crate::simd::Isa;
 use crate::sparsity::Penalty;
 
@@ -218,6 +218,9 @@ pub struct Update<'a> {
     pub first_moment: MatrixMut<'a>,
     /// Adam's second moment, `[inputs, outputs]`; of any shape where the rule has none.
     pub second_moment: MatrixMut<'a>,
+    /// Subtracted from the gradient: with the inputs' means and the bias gradient, the update is
+    /// that for inputs from which their means are subtracted.
+    pub correction: Option<Outer<'a>>,
 }
 
 /// Up to this width a block of the gradient has whole rows.
@@ -236,13 +239,16 @@ impl Update<'_> {
     /// # Panics
     /// The shapes do not fit.
     pub fn run(self, isa: Isa, scratch: &mut Scratch<'_>) -> f32 {
-        let Update { rule, input, skip_zeros, delta, .. } = self;
+        let Update { rule, input, skip_zeros, delta, correction, .. } = self;
         let (mut weights, mut first, mut second) =
             (self.weights, self.first_moment, self.second_moment);
         assert_eq!(input.rows, delta.rows, "input and delta have other samples");
         let (inputs, outputs) = (input.cols, delta.cols);
         check("the weights", weights.shape(), (inputs, outputs));
         rule.check_moments((inputs, outputs), &first, &second);
+        if let Some(Outer { rows, cols }) = correction {
+            check("the correction", (rows.len(), cols.len()), (inputs, outputs));
+        }
 
         let (mut scratch, buffer) = scratch.split_gradient();
         let width = if outputs <= WIDE_BLOCK { outputs } else { NARROW_BLOCK };
@@ -258,6 +264,10 @@ impl Update<'_> {
                 let b = delta.columns(cols.clone());
                 let c = MatrixMut::new(gradient, m, n);
                 Gemm { a, b, c, skip_zeros }.run(isa, &mut scratch);
+                if let Some(correction) = correction {
+                    let block = correction.block(rows.clone(), cols.clone());
+                    block.subtract_from(isa, MatrixMut::new(gradient, m, n));
+                }
                 let [weights, first, second] = [&mut weights, &mut first, &mut second]
                     .map(|matrix| matrix.block(rows.clone(), cols.clone()));
                 let gradient = Matrix::new(gradient, m, n);

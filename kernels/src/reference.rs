@@ -243,8 +243,8 @@ pub enum Gate {
     TopK(usize),
     /// The largest of a batch: their number.
     BatchTopK(usize),
-    /// Those above the unit's threshold, whose logarithm is a parameter, behind those of the
-    /// layers.
+    /// Those above the unit's threshold. The thresholds are parameters behind those of the layers, and
+    /// behind them stands the scale that they and the bandwidth are multiples of.
     Jump {
         /// Width of the band in which the threshold has a gradient.
         bandwidth: f64,
@@ -256,7 +256,7 @@ pub enum Gate {
 /// A net and its objective, in `f64`.
 ///
 /// The parameters are one flat slice: for each layer l its weights `[sizes[l], sizes[l + 1]]`, then
-/// its biases `[sizes[l + 1]]`; then the logarithms of thresholds, if there are. A batch x is `[n,
+/// its biases `[sizes[l + 1]]`; then thresholds and their scale, if there are. A batch x is `[n,
 /// sizes[0]]`, and the last size equals the first.
 #[derive(Clone, Copy, Debug)]
 pub struct Net<'a> {
@@ -322,7 +322,8 @@ impl Net<'_> {
     }
 
     fn thresholds(&self, params: &[f64]) -> Vec<f64> {
-        params[self.parameters()..].iter().map(|log| log.exp()).collect()
+        let (scale, thresholds) = params[self.parameters()..].split_last().expect("a scale");
+        thresholds.iter().map(|multiple| multiple * scale).collect()
     }
 
     fn gated(&self, params: &[f64], pre: &[f64], units: usize) -> Vec<f64> {
@@ -424,12 +425,13 @@ impl Net<'_> {
                 && let Gate::Jump { bandwidth, l0 } = self.gate
             {
                 let thresholds = self.thresholds(params);
-                of_thresholds = vec![0.0; units];
+                let scale = params[params.len() - 1];
+                of_thresholds = vec![0.0; units + 1];
                 for (i, (&z, g)) in pre.iter().zip(&delta).enumerate() {
                     let threshold = thresholds[i % units];
-                    if (z - threshold).abs() < bandwidth / 2.0 {
+                    if (z - threshold).abs() < scale * bandwidth / 2.0 {
                         let inside = threshold * g + l0 / n as f64;
-                        of_thresholds[i % units] -= threshold / bandwidth * inside;
+                        of_thresholds[i % units] -= inside / bandwidth;
                     }
                 }
             }

@@ -117,7 +117,7 @@ pub struct Jump {
     pub l0: f32,
 }
 
-/// The gradient of the logarithms of a JumpReLU's thresholds, straight through.
+/// The gradient of a JumpReLU's thresholds, straight through.
 ///
 /// Of a = z H(z - threshold) and of H itself the derivatives by the threshold are -threshold /
 /// bandwidth and -1 / bandwidth inside the band, 0 outside (Rajamanoharan et al. 2024, equations 11
@@ -144,9 +144,7 @@ pub fn threshold_gradient(
             *out -= if (z - threshold).abs() < half { inside } else { 0.0 };
         }
     }
-    for (out, threshold) in out.iter_mut().zip(thresholds) {
-        *out *= threshold / jump.bandwidth;
-    }
+    out.iter_mut().for_each(|out| *out /= jump.bandwidth);
 }
 
 /// The delta of a layer whose code is sparse from the gradient of its activations, in place.

@@ -122,7 +122,7 @@ impl Objective {
                 Code::Dense => Gate::Open,
                 Code::TopK(k) => Gate::TopK(k),
                 Code::BatchTopK(k) => Gate::BatchTopK(n * k),
-                Code::JumpRelu { l0, bandwidth } => Gate::Jump { bandwidth, l0: factor * l0 },
+                Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump { bandwidth, l0: factor * l0 },
             },
             lambda: settings.lambda,
             batch: batch.iter().map(|&x| x.into()).collect(),

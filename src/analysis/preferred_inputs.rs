@@ -4,7 +4,7 @@
 
 use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
 
-use crate::compute::Engine;
+use crate::compute::{Engine, sum_blocks};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::forward::{Input, LayerView, forward};
@@ -99,13 +99,10 @@ impl Ascent<'_> {
                 view.activation = Activation::Linear;
             }
             let whole = MatrixMut::new(&mut output, units, layer.outputs);
-            forward(
-                self.engine,
-                Input { matrix: input, skip_zeros: false },
-                view,
-                whole,
-                &mut vec![0.0; layer.outputs],
-            );
+            let blocks = sum_blocks(units).len();
+            let mut sums = vec![0.0; blocks * layer.outputs];
+            let sums = MatrixMut::new(&mut sums, blocks, layer.outputs);
+            forward(self.engine, Input { matrix: input, skip_zeros: false }, view, whole, sums);
             self.outputs.push(output);
         }
         self.outputs[self.layers.len() - 1].iter().step_by(units + 1).copied().collect()

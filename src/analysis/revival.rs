@@ -7,7 +7,7 @@ use crate::compute::{divided, lock};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Depth;
-use crate::network::layers::{end, log_threshold, tie};
+use crate::network::layers::{end, tie};
 use crate::settings::Code;
 use crate::training::trainer::Trainer;
 
@@ -141,26 +141,35 @@ impl Trainer {
         let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
         let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
         let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
+        // Where data are centered, the unit sees what is left without their mean.
+        let mean = self.mean().filter(|_| l == 0).unwrap_or(&[]);
         let mut changed = incoming;
-        let mut values = scaled(input, length);
+        let mut values = scaled(&without(input, mean), length);
+        let shift: f32 = values.iter().zip(mean).map(|(w, mean)| w * mean).sum();
         changed.push(layer.biases().start + unit);
-        values.push(0.0);
+        values.push(-shift);
         if l + 2 == layers.len() && !settings.tied {
             let next = layers[l + 1];
             let row = next.start + unit * next.outputs..next.start + (unit + 1) * next.outputs;
             let mean = (next.weights().map(square).sum::<f64>() / next.inputs as f64).sqrt();
             let length = if settings.unit_norm { 1.0 } else { mean };
             changed.extend(row);
-            values.extend(scaled(sample, length));
+            values.extend(scaled(&without(sample, self.mean().unwrap_or(&[])), length));
         }
-        if let Code::JumpRelu { bandwidth, .. } = settings.code
+        if let Code::JumpRelu { threshold, .. } = settings.code
             && l + 1 == settings.encoder_layers()
         {
             changed.push(end(&layers) + unit);
-            values.push(log_threshold(bandwidth));
+            values.push(threshold as f32);
         }
         self.overwrite(&changed, &values);
     }
+}
+
+/// Numbers less others, or as they are where there are no others.
+fn without(numbers: &[f32], others: &[f32]) -> Vec<f32> {
+    let others = others.iter().chain(std::iter::repeat(&0.0));
+    numbers.iter().zip(others).map(|(x, other)| x - other).collect()
 }
 
 /// Numbers scaled to this length; zeros stay zeros.

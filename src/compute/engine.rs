@@ -109,6 +109,38 @@ impl Largest {
     }
 }
 
+/// Samples whose numbers are added in `f32`; sums over more add such blocks in `f64`.
+const SUM_BLOCK: usize = 256;
+
+/// The blocks of a number of samples over which sums are taken in `f32`.
+pub(crate) fn sum_blocks(samples: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
+    let block = move |index| index * SUM_BLOCK..samples.min((index + 1) * SUM_BLOCK);
+    (0..samples.div_ceil(SUM_BLOCK)).map(block)
+}
+
+/// Calls `run` with zeros, `[blocks, units]`, to which it adds a sum over each block of the samples, and
+/// stores their sums over the blocks. `partial` has room for them if there is more than one block.
+pub(crate) fn add_blocks(
+    samples: usize,
+    partial: &mut [f32],
+    sums: &mut [f32],
+    run: impl FnOnce(MatrixMut<'_>),
+) {
+    let (blocks, units) = (sum_blocks(samples).len(), sums.len());
+    if blocks <= 1 {
+        sums.fill(0.0);
+        run(MatrixMut::new(sums, 1, units));
+        return;
+    }
+    let partial = &mut partial[..blocks * units];
+    partial.fill(0.0);
+    run(MatrixMut::new(partial, blocks, units));
+    for (unit, sum) in sums.iter_mut().enumerate() {
+        let parts = partial[unit..].iter().step_by(units);
+        *sum = parts.map(|&part| f64::from(part)).sum::<f64>() as f32;
+    }
+}
+
 /// Divides a slice that has `width` elements for each of the divided rows or columns.
 pub(crate) fn divided<T>(
     slice: &mut [T],

@@ -94,10 +94,15 @@ impl Samples {
             return Err(Error::setting("holdout", problem));
         }
         let subset = |range: std::ops::Range<usize>| {
-            let rows = range.map(|sample| self.row_of(sample) as u32).collect();
-            Samples { rows: Some(rows), ..self.clone() }
+            self.subset(range.map(|sample| sample as u32).collect())
         };
         Ok((subset(0..samples), subset(samples..self.len())))
+    }
+
+    /// These of the samples, in this order.
+    pub(crate) fn subset(&self, samples: Vec<u32>) -> Self {
+        let rows = samples.into_iter().map(|sample| self.row_of(sample as usize) as u32);
+        Samples { rows: Some(rows.collect()), ..self.clone() }
     }
 
     /// Checks that a mapped file is still as it was opened.

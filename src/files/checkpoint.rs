@@ -24,9 +24,10 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
+use crate::files::model::from_logarithms;
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
-use crate::settings::{Settings, json};
+use crate::settings::{Code, Settings, json};
 use crate::training::builder::TrainerBuilder;
 use crate::training::snapshot::{Progress, Snapshot};
 use crate::training::workspace::State;
@@ -107,9 +108,14 @@ impl Checkpoint {
             }
         };
         let [parameters, first_moment, second_moment, running_means] = NUMBERS;
+        // Older ones have the logarithms of a JumpReLU's thresholds, and no scale.
+        let jumps = matches!(settings.code, Code::JumpRelu { .. });
+        let has_logarithms =
+            jumps && header.numbers::<4>(bytes, parameters, Dtype::F32, &[count - 1]).is_ok();
+        let count = count - usize::from(has_logarithms);
         let has_best = progress.early_stopping.is_some_and(|record| record.best.is_some());
         let means = State::new(settings, 0).running_means.iter().map(Vec::len).sum();
-        Ok(Checkpoint(Snapshot {
+        let mut snapshot = Snapshot {
             path: path.to_owned(),
             parameters: numbers(parameters, count)?,
             first_moment: numbers(first_moment, count)?,
@@ -117,7 +123,11 @@ impl Checkpoint {
             running_means: numbers(running_means, means)?,
             best_parameters: if has_best { numbers(BEST, count)? } else { Vec::new() },
             progress,
-        }))
+        };
+        if has_logarithms {
+            thresholds_of_logarithms(&mut snapshot);
+        }
+        Ok(Checkpoint(snapshot))
     }
 
     /// Path of the `n`-th checkpoint before the newest, which is at `path`.
@@ -163,6 +173,24 @@ impl Checkpoint {
             (progress.epoch, progress.position) = (progress.epoch + 1, 0);
         }
         Ok(self)
+    }
+}
+
+/// Makes thresholds of their logarithms, and the moments of their gradients likewise: the gradient by a
+/// threshold is that by its logarithm, divided by the threshold.
+fn thresholds_of_logarithms(snapshot: &mut Snapshot) {
+    let start = snapshot.parameters.len() - snapshot.progress.settings.code_units();
+    for parameters in [&mut snapshot.parameters, &mut snapshot.best_parameters] {
+        if !parameters.is_empty() {
+            let logarithms = parameters.split_off(start);
+            parameters.extend(from_logarithms(logarithms));
+        }
+    }
+    let thresholds = &snapshot.parameters[start..];
+    for (moment, power) in [(&mut snapshot.first_moment, 1), (&mut snapshot.second_moment, 2)] {
+        let moments = moment[start..].iter_mut().zip(thresholds);
+        moments.for_each(|(moment, threshold)| *moment /= threshold.powi(power));
+        moment.push(0.0);
     }
 }
 

@@ -4,17 +4,20 @@
 //! `decoder` are `nn.Sequential`s of `nn.Linear`s at the even positions and activations at the odd
 //! ones: `encoder.0.weight`, `encoder.0.bias`, `encoder.2.weight`, ..., `decoder.0.weight`, ...
 //! A weight is `[outputs, inputs]`, as `nn.Linear` has it: the transpose of what
-//! [`Autoencoder::weights`] gives. A gated code adds `code.log_threshold` (JumpReLU: the logarithm
-//! for each unit) or `code.threshold` (batch-top-k: one number). A scaling for each feature adds the
-//! `F64` tensors `scaling.min` and `scaling.max`, or `scaling.mean` and `scaling.deviation`, of as many
-//! numbers. The metadata has one key, `sae`, whose value is JSON:
-//! `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`; lists of a scaling for
-//! each feature are empty there.
-//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
-//! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
+//! [`Autoencoder::weights`] gives. A gated code adds `code.relative_threshold` (JumpReLU: of
+//! each unit, as multiples of the one number `code.scale`) or `code.threshold` (batch-top-k: one
+//! number). A scaling for each feature adds the `F64` tensors `scaling.min` and `scaling.max`, or
+//! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`,
+//! whose value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`;
+//! lists of a scaling for each feature are empty there.
+//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), their
+//! scaling has numbers of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
+//! In version 2 a JumpReLU has `code.log_threshold`: the logarithms of thresholds of scale 1.
 
 use std::path::Path;
 
+use sae_kernels::Isa;
+use sae_kernels::math::{self, Function};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +53,25 @@ struct Versioned {
     version: u64,
 }
 
-/// Name of the tensor of the code's thresholds, if it has any.
-fn gate_name(settings: &Settings) -> Option<&'static str> {
+/// Names and lengths of the tensors of the code's thresholds, in the order of the parameters.
+fn gate_tensors(settings: &Settings) -> Vec<(&'static str, usize)> {
     match settings.code {
-        Code::Dense | Code::TopK(_) => None,
-        Code::BatchTopK(_) => Some("code.threshold"),
-        Code::JumpRelu { .. } => Some("code.log_threshold"),
+        Code::Dense | Code::TopK(_) => Vec::new(),
+        Code::BatchTopK(_) => vec![("code.threshold", 1)],
+        Code::JumpRelu { .. } => {
+            vec![("code.relative_threshold", settings.code_units()), ("code.scale", 1)]
+        }
     }
+}
+
+/// The parameters of a JumpReLU that an older version has: logarithms of thresholds.
+pub(crate) fn from_logarithms(logarithms: impl IntoIterator<Item = f32>) -> Vec<f32> {
+    let mut parameters: Vec<f32> = logarithms.into_iter().collect();
+    // The scalar instruction set on any machine, for the same bits.
+    let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
+    math::map(isa, Function::Exp, &mut parameters);
+    parameters.push(1.0);
+    parameters
 }
 
 /// Name of the tensors of a layer, without `.weight` or `.bias`.
@@ -103,9 +118,11 @@ impl Autoencoder {
             tensors.push((format!("{name}.weight"), vec![layer.outputs, layer.inputs], weights));
             tensors.push((format!("{name}.bias"), vec![layer.outputs], biases));
         }
-        if let Some(name) = gate_name(&self.settings) {
-            let numbers = &self.parameters[end(&self.layers())..];
-            tensors.push((name.to_owned(), vec![numbers.len()], little_endian(numbers)));
+        let mut rest = &self.parameters[end(&self.layers())..];
+        for (name, length) in gate_tensors(&self.settings) {
+            let (numbers, others) = rest.split_at(length);
+            tensors.push((name.to_owned(), vec![length], little_endian(numbers)));
+            rest = others;
         }
         let layers = tensors.len();
         let (first, second) = self.scaling.constants();
@@ -227,8 +244,17 @@ fn parameters(
         }
         parameters.extend(biases.iter().map(number));
     }
-    if let Some(name) = gate_name(settings) {
-        parameters.extend(numbers(name, &[settings.gate_parameters()])?.iter().map(number));
+    const LOGARITHMS: &str = "code.log_threshold";
+    match settings.code {
+        Code::JumpRelu { .. } if header.range(LOGARITHMS).is_some() => {
+            let logarithms = numbers(LOGARITHMS, &[settings.code_units()])?;
+            parameters.extend(from_logarithms(logarithms.iter().map(number)));
+        }
+        _ => {
+            for (name, length) in gate_tensors(settings) {
+                parameters.extend(numbers(name, &[length])?.iter().map(number));
+            }
+        }
     }
     let expected = 2 * (settings.layers.len() - 1);
     let layer = |name: &&String| name.starts_with("encoder.") || name.starts_with("decoder.");
@@ -247,9 +273,9 @@ fn check_finite(settings: &Settings, parameters: &[f32]) -> std::result::Result<
     let Some((at, number)) = not_finite(parameters) else { return Ok(()) };
     let layers = layout(&settings.layers);
     let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
-    let name = match gate_name(settings).filter(|_| l == layers.len()) {
-        Some(name) => name.to_owned(),
-        None => layer_name(l, settings.encoder_layers()),
+    let name = match gate_tensors(settings).first() {
+        Some((name, _)) if l == layers.len() => (*name).to_owned(),
+        _ => layer_name(l, settings.encoder_layers()),
     };
     Err(format!("{name} has the number {number}; a model file has finite ones only"))
 }

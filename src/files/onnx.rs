@@ -22,9 +22,8 @@ mod wire;
 use std::path::Path;
 
 use prost::Message;
+use sae_kernels::Activation;
 use sae_kernels::activation::LEAK;
-use sae_kernels::math::{self, Function};
-use sae_kernels::{Activation, Isa};
 
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
@@ -291,11 +290,8 @@ fn add_gate(graph: &mut GraphProto, net: &Autoencoder, activations: &str, code: 
         }
         Code::BatchTopK(_) => parameters.to_vec(),
         Code::JumpRelu { .. } => {
-            // The scalar instruction set on any machine, so that the file has the same bytes.
-            let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
-            let mut thresholds = parameters.to_vec();
-            math::map(isa, Function::Exp, &mut thresholds);
-            thresholds
+            let (scale, thresholds) = parameters.split_last().expect("a scale");
+            thresholds.iter().map(|threshold| threshold * scale).collect()
         }
     };
     graph.node.extend([
@@ -339,7 +335,11 @@ mod tests {
 
     #[test]
     fn parts_take_and_give_what_is_said() {
-        for code in [Code::Dense, Code::TopK(2), Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 }] {
+        for code in [
+            Code::Dense,
+            Code::TopK(2),
+            Code::JumpRelu { l0: 1e-3, bandwidth: 0.1, threshold: 0.1 },
+        ] {
             let net = net(code);
             for (part, input, outputs) in [
                 (Part::Encoder, ("features", 6), &[("code", 4)][..]),

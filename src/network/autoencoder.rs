@@ -63,7 +63,8 @@ impl Autoencoder {
     }
 
     /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
-    /// logarithms of a JumpReLU's thresholds, or the one threshold of a batch-top-k code.
+    /// thresholds of a JumpReLU code and the scale that they are multiples of, or the one threshold of
+    /// a batch-top-k code.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
@@ -261,10 +262,11 @@ impl<'a> Pass<'a> {
             rest[0].resize(n * layer.outputs, 0.0);
             let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
             if !settings.is_gated(l) {
-                forward(engine, input, view, output, &mut self.sums[l]);
+                let sums = MatrixMut::from_row(&mut self.sums[l]);
+                forward(engine, input, view, output, sums);
                 continue;
             }
-            forward(engine, input, view, output, &mut self.code_sums);
+            forward(engine, input, view, output, MatrixMut::from_row(&mut self.code_sums));
             let parameters = &parameters[end(&self.layers)..];
             let (codes, sums) = (&mut rest[0], &mut self.code_sums);
             self.gate.select(engine, parameters, Selection::Inference, codes, sums);

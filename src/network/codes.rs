@@ -2,11 +2,10 @@
 
 use std::sync::Mutex;
 
-use sae_kernels::math::{self, Function};
 use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
-use crate::compute::{Engine, lock, row_parts};
+use crate::compute::{Engine, add_blocks, lock, sum_blocks};
 use crate::settings::{Code, Settings};
 
 /// How a selection among a batch's activations is made where several ranks have samples of it.
@@ -46,10 +45,14 @@ pub(crate) struct Gate {
     pre: Vec<f32>,
     /// JumpReLU, and batch-top-k in inference: of each unit.
     thresholds: Vec<f32>,
-    /// Of the logarithms of JumpReLU's thresholds.
+    /// What JumpReLU's parameters are multiplied by to give thresholds.
+    scale: f32,
+    /// Of JumpReLU's thresholds, as parameters.
     pub threshold_gradient: Vec<f32>,
     /// Top-k: memory of a selection, for each thread.
     keys: Vec<Mutex<Vec<u64>>>,
+    /// Sums over blocks of samples, before they are added.
+    partial: Vec<f32>,
     /// Batch-top-k: the histogram of each thread's samples.
     counts: Vec<Mutex<[u32; 256]>>,
 }
@@ -72,7 +75,9 @@ impl Gate {
             batch: settings.batch,
             pre: zeros(jumps, samples * units),
             thresholds: zeros(jumps, units),
+            scale: 1.0,
             threshold_gradient: zeros(learned, units),
+            partial: zeros(sum_blocks(samples).len() > 1, sum_blocks(samples).len() * units),
             keys: (0..keys).map(|_| Mutex::new(vec![0; units])).collect(),
             counts: (0..counts).map(|_| Mutex::new([0; 256])).collect(),
         }
@@ -101,12 +106,13 @@ impl Gate {
                 self.jump(engine, activations);
             }
             (Code::JumpRelu { .. }, _) => {
-                self.thresholds.copy_from_slice(parameters);
-                math::map(engine.isa, Function::Exp, &mut self.thresholds);
+                self.scale = parameters[self.units];
+                let thresholds = self.thresholds.iter_mut().zip(parameters);
+                thresholds.for_each(|(threshold, &multiple)| *threshold = multiple * self.scale);
                 self.jump(engine, activations);
             }
         }
-        add_columns(engine, activations, sums);
+        add_columns(engine, &mut self.partial, activations, sums);
         smallest
     }
 
@@ -218,45 +224,65 @@ impl Gate {
         let (n, units) = (activations.len() / self.units, self.units);
         let division = engine.divide(units, 8 * n);
         if let Code::JumpRelu { bandwidth, .. } = self.code {
-            let jump = Jump { bandwidth: bandwidth as f32, l0: l0_weight };
+            let scale = self.scale;
+            let jump = Jump { bandwidth: bandwidth as f32 * scale, l0: l0_weight };
             let (pre, gradient) = (Matrix::new(&self.pre, n, units), Matrix::new(delta, n, units));
-            let of_thresholds = row_parts(&mut self.threshold_gradient, division);
             let thresholds = &self.thresholds;
-            engine.pool.run(division.parts(), |part, _| {
-                let units = division.range(part);
-                let (pre, gradient) = (pre.columns(units.clone()), gradient.columns(units.clone()));
-                let out = of_thresholds.take(part).into_row();
-                sparse::threshold_gradient(jump, pre, gradient, &thresholds[units], out);
+            add_blocks(n, &mut self.partial, &mut self.threshold_gradient, |sums| {
+                let sums = Parts::columns(sums, division);
+                engine.pool.run(division.parts(), |part, _| {
+                    let units = division.range(part);
+                    let (pre, gradient) =
+                        (pre.columns(units.clone()), gradient.columns(units.clone()));
+                    let mut sums = sums.take(part);
+                    for (block, rows) in sum_blocks(n).enumerate() {
+                        let (pre, gradient) = (pre.rows(rows.clone()), gradient.rows(rows));
+                        let (out, thresholds) = (sums.row_mut(block), &thresholds[units.clone()]);
+                        sparse::threshold_gradient(jump, pre, gradient, thresholds, out);
+                    }
+                });
             });
+            self.threshold_gradient.iter_mut().for_each(|gradient| *gradient *= scale);
         }
         let deltas = Parts::columns(MatrixMut::new(delta, n, units), division);
-        let bias_gradient = row_parts(bias_gradient, division);
         let activations = Matrix::new(activations, n, units);
         let isa = engine.isa;
-        engine.pool.run(division.parts(), |part, _| {
-            let range = division.range(part);
-            let of_units = penalty.units.map(|units| &units[range.clone()]);
-            sparse::open_delta(
-                isa,
-                activations.columns(range),
-                activation,
-                Penalty { units: of_units, ..penalty },
-                deltas.take(part),
-                bias_gradient.take(part).into_row(),
-            );
+        add_blocks(n, &mut self.partial, bias_gradient, |sums| {
+            let sums = Parts::columns(sums, division);
+            engine.pool.run(division.parts(), |part, _| {
+                let range = division.range(part);
+                let of_units = penalty.units.map(|units| &units[range.clone()]);
+                let penalty = Penalty { units: of_units, ..penalty };
+                let activations = activations.columns(range);
+                let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
+                for (block, rows) in sum_blocks(n).enumerate() {
+                    sparse::open_delta(
+                        isa,
+                        activations.rows(rows.clone()),
+                        activation,
+                        penalty,
+                        deltas.rows_mut(rows),
+                        sums.row_mut(block),
+                    );
+                }
+            });
         });
     }
 }
 
 /// Sums activations `[samples, units]` down the samples; units divided among the threads.
-fn add_columns(engine: &mut Engine, activations: &[f32], sums: &mut [f32]) {
+fn add_columns(engine: &mut Engine, partial: &mut [f32], activations: &[f32], sums: &mut [f32]) {
     let (n, units) = (activations.len() / sums.len(), sums.len());
     let division = engine.divide(units, n);
     let activations = Matrix::new(activations, n, units);
-    sums.fill(0.0);
-    let sums = row_parts(sums, division);
-    engine.pool.run(division.parts(), |part, _| {
-        let activations = activations.columns(division.range(part));
-        sparse::add_columns(activations, sums.take(part).into_row());
+    add_blocks(n, partial, sums, |sums| {
+        let sums = Parts::columns(sums, division);
+        engine.pool.run(division.parts(), |part, _| {
+            let activations = activations.columns(division.range(part));
+            let mut sums = sums.take(part);
+            for (block, rows) in sum_blocks(n).enumerate() {
+                sparse::add_columns(activations.rows(rows), sums.row_mut(block));
+            }
+        });
     });
 }

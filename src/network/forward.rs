@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sae_kernels::{Activation, Forward, Matrix, MatrixMut, Parts};
 
-use crate::compute::{Engine, row_parts};
+use crate::compute::{Engine, sum_blocks};
 use crate::network::layers::Layer;
 use crate::settings::Settings;
 
@@ -42,30 +42,36 @@ pub(crate) struct Input<'a> {
     pub skip_zeros: bool,
 }
 
-/// Computes a layer's activations `[samples, units]`; adds those of each unit to `sums`, `[units]`.
+/// Computes a layer's activations `[samples, units]`; adds those of each unit to `sums`, which has a row
+/// for each of the [`sum_blocks`], `[blocks, units]`.
 pub(crate) fn forward(
     engine: &mut Engine,
     input: Input<'_>,
     layer: LayerView<'_>,
     output: MatrixMut<'_>,
-    sums: &mut [f32],
+    sums: MatrixMut<'_>,
 ) {
     let (samples, units) = output.shape();
     let division = engine.divide(units, samples * layer.weights.shape().0);
     let outputs = Parts::columns(output, division);
-    let sums = row_parts(sums, division);
+    let sums = Parts::columns(sums, division);
     let Engine { isa, pool, scratch } = engine;
     pool.run(division.parts(), |part, thread| {
         let layer = layer.units(division.range(part));
-        let forward = Forward {
-            input: input.matrix,
-            skip_zeros: input.skip_zeros,
-            weights: layer.weights,
-            biases: layer.biases,
-            activation: layer.activation,
-            output: outputs.take(part),
-            sums: sums.take(part).into_row(),
-        };
-        scratch.with(thread, |scratch| forward.run(*isa, scratch));
+        let (mut output, mut sums) = (outputs.take(part), sums.take(part));
+        scratch.with(thread, |scratch| {
+            for (block, rows) in sum_blocks(samples).enumerate() {
+                let forward = Forward {
+                    input: input.matrix.rows(rows.clone()),
+                    skip_zeros: input.skip_zeros,
+                    weights: layer.weights,
+                    biases: layer.biases,
+                    activation: layer.activation,
+                    output: output.rows_mut(rows),
+                    sums: sums.row_mut(block),
+                };
+                forward.run(*isa, scratch);
+            }
+        });
     });
 }

@@ -56,8 +56,8 @@ pub(crate) fn end(layers: &[Layer]) -> usize {
     layers.last().map_or(0, |layer| layer.biases().end)
 }
 
-/// Initial weights and biases by the settings; then the code's parameters: the logarithms of
-/// JumpReLU's thresholds, or batch-top-k's one threshold.
+/// Initial weights and biases by the settings; then the code's parameters: JumpReLU's thresholds and
+/// their scale, or batch-top-k's one threshold.
 ///
 /// A normal number cut at two deviations is a uniform x in [-2, 2], kept with probability
 /// e^(-x^2 / 2): only our own exp is needed, so the bits are the same everywhere.
@@ -90,18 +90,11 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     if settings.unit_norm {
         normalize_rows(&layers[settings.encoder_layers()], &mut parameters);
     }
-    if let Code::JumpRelu { bandwidth, .. } = settings.code {
-        parameters[end..].fill(log_threshold(bandwidth));
+    if let Code::JumpRelu { threshold, .. } = settings.code {
+        parameters[end..].fill(threshold as f32);
+        parameters[end + settings.code_units()] = 1.0;
     }
     parameters
-}
-
-/// The logarithm of a JumpReLU's initial thresholds.
-pub(crate) fn log_threshold(bandwidth: f64) -> f32 {
-    let isa = Isa::forced("scalar").unwrap_or_else(|_| Isa::detect());
-    let mut log = [bandwidth as f32];
-    math::map(isa, Function::Ln, &mut log);
-    log[0]
 }
 
 /// The factor that makes a layer's weights of cut normal numbers, and the value of its biases.

@@ -136,13 +136,18 @@ choices! {
         /// that was kept in a batch.
         BatchTopK(k: usize) = "batch-top-k",
         /// Those above the unit's learned threshold (Rajamanoharan et al. 2024):
-        /// `jump-relu:0.01:0.1`.
+        /// `jump-relu:0.01:0.1:0.1`.
+        ///
+        /// Thresholds and bandwidth are relative to the scale of the code: the root mean square of
+        /// its activations before the first step.
         JumpRelu {
             /// Weight of L0, the number of active units in a sample.
             l0: f64,
-            /// Width of the band around a threshold in which samples teach it; also the initial
-            /// thresholds. 0.1 if a text leaves it out.
+            /// Width of the band around a threshold in which samples teach it. 0.1 if a text
+            /// leaves it out.
             bandwidth: f64 = Some(0.1),
+            /// Initial thresholds. 0.1 if a text leaves it out.
+            threshold: f64 = Some(0.1),
         } = "jump-relu",
     }
 
@@ -158,6 +163,19 @@ choices! {
         He = "he",
         /// He for the ReLUs, Xavier for the others.
         ByActivation = "by-activation",
+    }
+
+    /// What the output layer's biases are before the first step.
+    #[derive(Default, Eq)]
+    OutputBias("output_bias", steps) {
+        /// The data's mean where the output is linear, otherwise as for `zero`.
+        #[default]
+        Auto = "auto",
+        /// What [`Initialization`] gives biases, mostly 0.
+        Zero = "zero",
+        /// The data's mean, and the first layer's biases such that its units see the data as if
+        /// the mean were subtracted from them. Needs a linear output.
+        Mean = "mean",
     }
 
     /// What is done to the inputs of a training step; the reconstruction is compared with the
@@ -372,7 +390,7 @@ mod tests {
             ("dense", Code::Dense),
             ("top-k:32", Code::TopK(32)),
             ("batch-top-k:4", Code::BatchTopK(4)),
-            ("jump-relu:0.01:0.1", Code::JumpRelu { l0: 0.01, bandwidth: 0.1 }),
+            ("jump-relu:0.01:0.1:0.2", Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.2 }),
         ]);
         check(&[
             ("none", Corruption::None),
@@ -408,7 +426,7 @@ mod tests {
         assert_eq!(Target::read("l0:12:2", Some(1000)), Some(Target { layer: 1, ..target }));
         assert_eq!("adamw".parse::<Optimizer>().unwrap(), Optimizer::AdamW { decay: 0.01 });
         let code: Code = "jump-relu:0.01".parse().unwrap();
-        assert_eq!(code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1 });
+        assert_eq!(code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.1 });
         let penalty: LayerPenalty = "2:l1=1e-4".parse().unwrap();
         assert_eq!(penalty, LayerPenalty { layer: 1, rho: 0.02, beta: 0.0, l1: 1e-4 });
         assert_eq!("normal".parse::<Preset>().unwrap(), Preset::Plain);

@@ -284,7 +284,7 @@ mod tests {
         for text in [
             "top-k:3",
             "batch-top-k:4",
-            "jump-relu:3.333333333333333e-4:0.30000000000000004",
+            "jump-relu:3.333333333333333e-4:0.30000000000000004:0.1",
             "xavier",
             "masking:0.25",
             "gaussian:3.3333333333333334e-8",

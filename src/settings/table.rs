@@ -5,7 +5,9 @@
 
 use sae_kernels::{Activation, Loss};
 
-use super::choices::{Code, Corruption, Initialization, LayerPenalty, Optimizer, Schedule, Target};
+use super::choices::{
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Schedule, Target,
+};
 use super::field::{FieldOf, settings};
 use super::value::{Range, Value, above, from};
 
@@ -48,6 +50,8 @@ settings! {
     unit_norm: bool = false;
     /// How weights are initialized.
     initialization ["init", "initialisation"]: Initialization = Initialization::TruncatedNormal;
+    /// What the output layer's biases begin with.
+    output_bias: OutputBias = OutputBias::Auto;
     /// Corruption of the inputs, which the network learns to undo.
     corruption ["corrupt"]: Corruption = Corruption::None;
     /// Target activation of the KL penalty.

@@ -4,7 +4,7 @@ use sae_kernels::Activation;
 
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
 use super::value::{Range, above, from};
-use super::{Code, Corruption, LayerPenalty, Optimizer, Schedule, Settings, Target};
+use super::{Code, Corruption, LayerPenalty, Optimizer, OutputBias, Schedule, Settings, Target};
 use crate::error::{Error, Result};
 
 /// Maximum number of sizes in `layers`: what a model file's header has room for.
@@ -96,9 +96,10 @@ impl Settings {
         }
         match self.code {
             Code::Dense | Code::TopK(_) | Code::BatchTopK(_) => {}
-            Code::JumpRelu { l0, bandwidth } => {
+            Code::JumpRelu { l0, bandwidth, threshold } => {
                 WEIGHT.check("code", "a weight of L0", l0)?;
                 above(1e-9).to(1e9).check("code", "a bandwidth", bandwidth)?;
+                WEIGHT.check("code", "a threshold", threshold)?;
             }
         }
         match self.schedule {
@@ -177,6 +178,14 @@ impl Settings {
             format!(
                 "the cross-entropy needs a sigmoid at the output, and the field \
                  output_activation is {}",
+                self.output_activation.name()
+            )
+        })?;
+        let linear = self.output_activation == Activation::Linear;
+        check("output_bias", linear || self.output_bias != OutputBias::Mean, || {
+            format!(
+                "the data's mean is the bias of a linear output, and the field output_activation is \
+                 {}; use zero or auto",
                 self.output_activation.name()
             )
         })

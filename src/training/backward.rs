@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use sae_kernels::{Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Parts, Penalty, Rule, Update};
+use sae_kernels::{
+    Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Outer, Parts, Penalty, Rule, Update,
+};
 
-use crate::compute::{Engine, Largest, row_parts};
+use crate::compute::{Engine, Largest, add_blocks, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::CodeLayer;
 use crate::network::layers::{Layer, end};
@@ -36,9 +38,6 @@ impl Sink<'_, '_, '_> {
 pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     for index in (0..cx.work.layers.len()).rev() {
         let layer = cx.work.layers[index];
-        if let Some(below) = index.checked_sub(1) {
-            cx.work.bias_gradients[below].fill(0.0);
-        }
         let mut rows = layer.inputs;
         while rows > 0 {
             let units = sink.last_rows(layer, rows);
@@ -57,25 +56,14 @@ pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
 fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, skip_zeros } = cx;
     let settings = &net.settings;
-    let Workspace {
-        layers,
-        batch,
-        corrupted,
-        activations,
-        deltas,
-        penalties,
-        bias_gradients,
-        largest_weights,
-        ..
-    } = work;
-    let layer = layers[index];
-    let (below, delta) = deltas.split_at_mut(index);
+    let layer = work.layers[index];
+    let (below, delta) = work.deltas.split_at_mut(index);
     let n = delta[0].len() / layer.outputs;
-    let (biases_below, bias_gradient) = bias_gradients.split_at_mut(index);
+    let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
     let bias_gradient = &bias_gradient[0];
     let input = match index {
-        0 => seen(batch, corrupted, layer.inputs),
-        _ => Matrix::new(&activations[index - 1], n, layer.inputs),
+        0 => seen(&work.batch, &work.corrupted, layer.inputs),
+        _ => Matrix::new(&work.activations[index - 1], n, layer.inputs),
     };
     let gated = index > 0 && settings.is_gated(index - 1);
     let below = below.last_mut().zip(biases_below.last_mut()).map(|(delta, bias_gradient)| Below {
@@ -83,10 +71,11 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
         activation: if gated { Activation::Linear } else { settings.activation_of(index - 1) },
         penalty: match gated {
             true => Penalty::default(),
-            false => of_units(penalty(net, penalties, index - 1), &units),
+            false => of_units(penalty(net, &work.penalties, index - 1), &units),
         },
         delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
         bias_gradient: &mut bias_gradient[units.clone()],
+        partial_sums: &mut work.partial_sums,
     });
     let (weights, biases) = layer.split_mut(&mut net.parameters);
     let flat = units.start * layer.outputs..units.end * layer.outputs;
@@ -101,10 +90,12 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
         Sink::Update(rule) => {
             let (first, first_biases) = layer.split_mut(&mut state.first);
             let (second, second_biases) = layer.split_mut(&mut state.second);
-            let plain = rule.without_weight_decay();
+            let plain = work.centering.of_biases(settings, *rule, index);
+            let rule = work.centering.of_weights(*rule);
+            let correction = work.centering.correction(index, bias_gradient);
             update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
-            let (moments, largest) = ([first, second].map(matrix), largest_weights.of(index));
-            let to = RowSink::Update { rule: *rule, moments, largest };
+            let (moments, largest) = ([first, second].map(matrix), work.largest_weights.of(index));
+            let to = RowSink::Update { rule, moments, correction, largest };
             propagate(engine, rows, below, to);
         }
         Sink::Buffer(gradient) => {
@@ -151,6 +142,8 @@ struct Below<'a> {
     delta: MatrixMut<'a>,
     /// `[rows]`
     bias_gradient: &'a mut [f32],
+    /// Memory for sums over blocks of samples.
+    partial_sums: &'a mut [f32],
 }
 
 /// Where the gradient of some rows goes.
@@ -159,6 +152,7 @@ enum RowSink<'a, M> {
     Update {
         rule: Rule,
         moments: [M; 2],
+        correction: Option<Outer<'a>>,
         largest: &'a Largest,
     },
     Store(M),
@@ -167,20 +161,36 @@ enum RowSink<'a, M> {
 impl<'a, M> RowSink<'a, M> {
     fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<'a, N> {
         match self {
-            RowSink::Update { rule, moments, largest } => {
-                RowSink::Update { rule, moments: moments.map(f), largest }
+            RowSink::Update { rule, moments, correction, largest } => {
+                RowSink::Update { rule, moments: moments.map(f), correction, largest }
             }
             RowSink::Store(gradient) => RowSink::Store(f(gradient)),
         }
     }
 }
 
-/// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
-/// which are in its cache by then. No row is read after it changed.
+/// [`on_threads`], with the sums of the units' deltas over the samples.
 fn propagate(
     engine: &mut Engine,
     rows: Rows<'_>,
     below: Option<Below<'_>>,
+    to: RowSink<'_, MatrixMut<'_>>,
+) {
+    let Some(Below { activation, penalty, delta, bias_gradient, partial_sums }) = below else {
+        return on_threads(engine, rows, None, to);
+    };
+    add_blocks(delta.shape().0, partial_sums, bias_gradient, |sums| {
+        on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
+    });
+}
+
+/// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
+/// which are in its cache by then. No row is read after it changed. Of the units below: activation,
+/// penalty, delta and its sums over blocks of samples, `[n, rows]` and `[blocks, rows]`.
+fn on_threads(
+    engine: &mut Engine,
+    rows: Rows<'_>,
+    below: Option<(Activation, Penalty<'_>, MatrixMut<'_>, MatrixMut<'_>)>,
     to: RowSink<'_, MatrixMut<'_>>,
 ) {
     let Rows { delta, input, skip_zeros, weights } = rows;
@@ -188,9 +198,8 @@ fn propagate(
     let division = engine.divide(input.shape().1, n * outputs);
     let weights = Parts::rows(weights, division);
     let to = to.map(|matrix| Parts::rows(matrix, division));
-    let below = below.map(|Below { activation, penalty, delta, bias_gradient }| {
-        let bias_gradient = row_parts(bias_gradient, division);
-        (activation, penalty, Parts::columns(delta, division), bias_gradient)
+    let below = below.map(|(activation, penalty, delta, sums)| {
+        (activation, penalty, [delta, sums].map(|matrix| Parts::columns(matrix, division)))
     });
     let Engine { isa, pool, scratch } = engine;
     pool.run(division.parts(), |part, thread| {
@@ -198,22 +207,26 @@ fn propagate(
         let input = input.columns(units.clone());
         let weights = weights.take(part);
         scratch.with(thread, |scratch| {
-            if let Some((activation, penalty, deltas, bias_gradient)) = &below {
-                let hidden_delta = HiddenDelta {
-                    next: delta,
-                    weights: weights.as_ref(),
-                    activations: input,
-                    activation: *activation,
-                    penalty: of_units(*penalty, &units),
-                    delta: deltas.take(part),
-                    bias_gradient: bias_gradient.take(part).into_row(),
-                };
-                hidden_delta.run(*isa, scratch);
+            if let Some((activation, penalty, [deltas, sums])) = &below {
+                let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
+                for (block, samples) in sum_blocks(n).enumerate() {
+                    let hidden_delta = HiddenDelta {
+                        next: delta.rows(samples.clone()),
+                        weights: weights.as_ref(),
+                        activations: input.rows(samples.clone()),
+                        activation: *activation,
+                        penalty: of_units(*penalty, &units),
+                        delta: deltas.rows_mut(samples),
+                        bias_gradient: sums.row_mut(block),
+                    };
+                    hidden_delta.run(*isa, scratch);
+                }
             }
             match &to {
-                RowSink::Update { rule, moments: [first, second], largest } => {
+                RowSink::Update { rule, moments: [first, second], correction, largest } => {
                     let (first_moment, second_moment) = (first.take(part), second.take(part));
                     let rule = *rule;
+                    let correction = correction.map(|whole| whole.block(units.clone(), 0..outputs));
                     let update = Update {
                         rule,
                         input,
@@ -222,6 +235,7 @@ fn propagate(
                         weights,
                         first_moment,
                         second_moment,
+                        correction,
                     };
                     largest.raise(update.run(*isa, scratch));
                 }
@@ -246,7 +260,6 @@ fn code_delta(cx: &mut Context, layer: usize) {
         penalty: penalty(net, penalties, layer),
         l0_weight: (net.penalty_factor * l0 / settings.batch as f64) as f32,
     };
-    bias_gradients[layer].fill(0.0);
     gate.backward(engine, code, &mut deltas[layer], &mut bias_gradients[layer]);
 }
 
@@ -259,7 +272,8 @@ fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
             let start = end(&work.layers);
             let all = [&mut net.parameters, &mut state.first, &mut state.second];
             let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);
-            update_row(engine.isa, &rule.without_weight_decay(), numbers, gradient);
+            let rule = work.centering.of_weights(rule.without_weight_decay());
+            update_row(engine.isa, &rule, numbers, gradient);
         }
         Sink::Buffer(buffer) => buffer.finish(gradient),
     }

@@ -12,49 +12,12 @@
 
 use sae_kernels::{Activation, Loss};
 
-use crate::compute::{Engine, Largest};
+use crate::compute::Engine;
 use crate::network::autoencoder::Autoencoder;
-use crate::network::layers::Layer;
-use crate::settings::{Optimizer, Settings};
+use crate::network::layers::{Layer, end};
+use crate::settings::{Code, Optimizer, Settings};
 use crate::training::objective::BatchSums;
 use crate::training::workspace::{Context, Workspace};
-
-/// The largest magnitudes of each layer's weights, as far as they are known.
-#[derive(Debug)]
-pub(crate) struct LargestWeights {
-    layers: Vec<Largest>,
-    known: bool,
-}
-
-impl LargestWeights {
-    pub fn new(layers: usize) -> Self {
-        LargestWeights { layers: (0..layers).map(|_| Largest::default()).collect(), known: false }
-    }
-
-    /// Forgets them, the weights having been changed from outside.
-    pub fn forget(&mut self) {
-        self.known = false;
-    }
-
-    /// Begins an update of all weights, in which each layer's are raised.
-    pub fn begin_update(&mut self) {
-        self.layers.iter_mut().for_each(|layer| layer.set(0.0));
-    }
-
-    pub fn of(&self, layer: usize) -> &Largest {
-        &self.layers[layer]
-    }
-
-    /// Reads the weights unless their largest are known.
-    fn measure(&mut self, engine: &mut Engine, layers: &[Layer], parameters: &[f32]) {
-        if !self.known {
-            for (largest, layer) in self.layers.iter_mut().zip(layers) {
-                largest.set(engine.largest_magnitude(&parameters[layer.weights()]));
-            }
-            self.known = true;
-        }
-    }
-}
 
 /// The largest gradient that an update takes without overflow: of its square in Adam, of the velocity
 /// and the change of a weight with momentum.
@@ -92,7 +55,11 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
             return true;
         }
         if let Some(below) = index.checked_sub(1) {
-            delta = layers[index].outputs as f64 * weight * delta + largest_penalty(net, below);
+            delta *= layers[index].outputs as f64 * weight;
+            if settings.is_gated(below) && threshold_gradient(net, layers, delta) > limit {
+                return true;
+            }
+            delta += largest_penalty(net, below);
         }
     }
     false
@@ -122,6 +89,14 @@ fn largest_activation(
         Activation::Relu => sums.activations[layer].iter().copied().fold(0.0, f32::max),
         _ => engine.largest_magnitude(&activations[layer]),
     }
+}
+
+/// Of a JumpReLU's thresholds as parameters, from the gradient of the code's activations.
+fn threshold_gradient(net: &Autoencoder, layers: &[Layer], gradient: f64) -> f64 {
+    let Code::JumpRelu { l0, bandwidth, .. } = net.settings.code else { return 0.0 };
+    let (scale, thresholds) = net.parameters[end(layers)..].split_last().expect("a scale");
+    let threshold = f64::from(scale * thresholds.iter().copied().fold(0.0, f32::max));
+    (net.settings.batch as f64 * threshold * gradient + net.penalty_factor * l0) / bandwidth
 }
 
 /// Of what the penalties add to the gradient of a hidden layer's activations.

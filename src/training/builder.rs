@@ -16,6 +16,7 @@ use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
 use crate::training::snapshot::Snapshot;
+use crate::training::start::fit;
 use crate::training::trainer::Trainer;
 use crate::training::update::needs_whole_gradient;
 use crate::training::workspace::{Context, State, Workspace};
@@ -174,6 +175,10 @@ impl TrainerBuilder {
 
     fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
         self.check(samples, ranks.is_some())?;
+        #[cfg(feature = "model")]
+        let is_resumed = self.snapshot.is_some();
+        #[cfg(not(feature = "model"))]
+        let is_resumed = false;
         let isa = self.isa.map_or_else(Isa::from_environment, Ok);
         let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
         let threads = self.threads.unwrap_or_else(available_threads);
@@ -200,6 +205,7 @@ impl TrainerBuilder {
             samples: samples.clone(),
             early_stopping: None,
         };
+        fit(&mut trainer.cx, samples, &trainer.order, !is_resumed)?;
         #[cfg(feature = "model")]
         if let Some(snapshot) = self.snapshot {
             let Trainer { cx, order, early_stopping, .. } = &mut trainer;

@@ -3,7 +3,7 @@
 
 use sae_kernels::{Matrix, MatrixMut, OutputDelta, Parts, sparsity};
 
-use crate::compute::{Engine, row_parts};
+use crate::compute::{Engine, add_blocks, sum_blocks};
 use crate::network::codes::{Counts, Selection};
 use crate::network::forward::{Input, LayerView, forward as layer_forward};
 use crate::network::layers::end;
@@ -29,7 +29,7 @@ pub(crate) fn forward(cx: &mut Context, counts: &mut dyn Counts) {
 fn hidden_layer(cx: &mut Context, index: usize, counts: &mut dyn Counts) {
     let Context { engine, net, work, skip_zeros, .. } = cx;
     let (settings, parameters) = (&net.settings, &net.parameters);
-    let Workspace { layers, batch, corrupted, activations, sums, gate, .. } = work;
+    let Workspace { layers, batch, corrupted, activations, sums, gate, partial_sums, .. } = work;
     let layer = layers[index];
     let (below, rest) = activations.split_at_mut(index);
     let (activations, sums) = (&mut rest[0], &mut sums.activations[index]);
@@ -40,8 +40,10 @@ fn hidden_layer(cx: &mut Context, index: usize, counts: &mut dyn Counts) {
     };
     let input = Input { matrix, skip_zeros: *skip_zeros && settings.has_zeros(index) };
     let view = LayerView::new(settings, parameters, index, layer);
-    sums.fill(0.0);
-    layer_forward(engine, input, view, MatrixMut::new(activations, n, layer.outputs), sums);
+    add_blocks(n, partial_sums, sums, |sums| {
+        let output = MatrixMut::new(activations, n, layer.outputs);
+        layer_forward(engine, input, view, output, sums);
+    });
     if settings.is_gated(index) {
         let thresholds = &parameters[end(layers)..];
         let selection = Selection::Training(counts);
@@ -54,7 +56,9 @@ fn hidden_layer(cx: &mut Context, index: usize, counts: &mut dyn Counts) {
 fn output_layer(cx: &mut Context) {
     let Context { engine, net, work, skip_zeros, .. } = cx;
     let settings = &net.settings;
-    let Workspace { layers, batch, activations, deltas, losses, bias_gradients, .. } = work;
+    let Workspace {
+        layers, batch, activations, deltas, losses, bias_gradients, partial_sums, ..
+    } = work;
     let last = layers.len() - 1;
     let (inputs, units) = (layers[last].inputs, layers[last].outputs);
     let n = batch.len() / units;
@@ -64,30 +68,41 @@ fn output_layer(cx: &mut Context) {
     let skip_zeros = *skip_zeros && settings.has_zeros(last);
     // A mean over the whole batch, of which these samples may be a part.
     let scale = (settings.loss.gradient_factor() / (settings.batch as f64 * units as f64)) as f32;
-    losses.fill(0.0);
-    bias_gradients[last].fill(0.0);
     let division = engine.divide(units, n * inputs);
     let deltas = Parts::columns(MatrixMut::new(&mut deltas[last], n, units), division);
-    let losses = row_parts(losses, division);
-    let bias_gradient = row_parts(&mut bias_gradients[last], division);
     let Engine { isa, pool, scratch } = engine;
-    pool.run(division.parts(), |part, thread| {
-        let units = division.range(part);
-        let layer = layer.units(units.clone());
-        let output_delta = OutputDelta {
-            input,
-            skip_zeros,
-            weights: layer.weights,
-            biases: layer.biases,
-            activation: layer.activation,
-            loss: settings.loss,
-            target: target.columns(units),
-            scale,
-            delta: deltas.take(part),
-            losses: losses.take(part).into_row(),
-            bias_gradient: bias_gradient.take(part).into_row(),
-        };
-        scratch.with(thread, |scratch| output_delta.run(*isa, scratch));
+    let mut run = |losses: MatrixMut<'_>, bias_gradients: MatrixMut<'_>| {
+        let (losses, bias_gradients) =
+            (Parts::columns(losses, division), Parts::columns(bias_gradients, division));
+        pool.run(division.parts(), |part, thread| {
+            let (layer, target) =
+                (layer.units(division.range(part)), target.columns(division.range(part)));
+            let (mut delta, mut losses, mut bias_gradients) =
+                (deltas.take(part), losses.take(part), bias_gradients.take(part));
+            scratch.with(thread, |scratch| {
+                for (block, rows) in sum_blocks(n).enumerate() {
+                    let output_delta = OutputDelta {
+                        input: input.rows(rows.clone()),
+                        skip_zeros,
+                        weights: layer.weights,
+                        biases: layer.biases,
+                        activation: layer.activation,
+                        loss: settings.loss,
+                        target: target.rows(rows.clone()),
+                        scale,
+                        delta: delta.rows_mut(rows),
+                        losses: losses.row_mut(block),
+                        bias_gradient: bias_gradients.row_mut(block),
+                    };
+                    output_delta.run(*isa, scratch);
+                }
+            });
+        });
+    };
+    let half = partial_sums.len() / 2;
+    let (of_losses, of_biases) = partial_sums.split_at_mut(half);
+    add_blocks(n, of_losses, losses, |losses| {
+        add_blocks(n, of_biases, &mut bias_gradients[last], |biases| run(losses, biases));
     });
 }
 

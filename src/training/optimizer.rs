@@ -25,14 +25,19 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
 /// Takes a rule's step for the parameters from `start` on, of which this is the gradient.
 pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient: &[f32]) {
     let Context { engine, net, state, work, .. } = cx;
-    let plain = rule.without_weight_decay();
+    let plain = work.centering.of_weights(rule.without_weight_decay());
+    let of_weights = work.centering.of_weights(*rule);
     // Nobody asks for the largest bias or threshold.
     let others = Largest::default();
     let weights = work.layers.iter().enumerate();
-    let weights = weights.map(|(l, layer)| (layer.weights(), rule, work.largest_weights.of(l)));
-    let biases = work.layers.iter().map(|layer| (layer.biases(), &plain, &others));
+    let weights =
+        weights.map(|(l, layer)| (layer.weights(), of_weights, work.largest_weights.of(l)));
+    let biases = work.layers.iter().enumerate();
+    let biases = biases.map(|(l, layer)| {
+        (layer.biases(), work.centering.of_biases(&net.settings, *rule, l), &others)
+    });
     let thresholds = end(&work.layers)..learned(&net.settings, net.parameters.len());
-    for (range, rule, largest) in weights.chain(biases).chain([(thresholds, &plain, &others)]) {
+    for (range, rule, largest) in weights.chain(biases).chain([(thresholds, plain, &others)]) {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {
             continue;
@@ -44,7 +49,7 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         let isa = engine.isa;
         engine.pool.run(division.parts(), |part, _| {
             let numbers = [w.take(part), m.take(part), v.take(part)].map(MatrixMut::into_row);
-            largest.raise(update_row(isa, rule, numbers, &gradient[division.range(part)]));
+            largest.raise(update_row(isa, &rule, numbers, &gradient[division.range(part)]));
         });
     }
 }
@@ -59,8 +64,8 @@ pub(crate) fn update_row(isa: Isa, rule: &Rule, numbers: [&mut [f32]; 3], gradie
 /// How many of the parameters, from the first, are learned by gradients.
 fn learned(settings: &Settings, parameters: usize) -> usize {
     match settings.code {
-        // Its threshold is a running mean.
-        Code::BatchTopK(_) => parameters - 1,
+        // The threshold is a running mean, the scale fixed.
+        Code::BatchTopK(_) | Code::JumpRelu { .. } => parameters - 1,
         _ => parameters,
     }
 }

@@ -99,6 +99,7 @@ impl Reduction {
             }
         };
         share(&mut cx.net.parameters);
+        share(&mut cx.work.centering.mean);
         let moments = [&mut state.first, &mut state.second];
         let remembered = moments.into_iter().chain(&mut state.running_means);
         if counts[0] > 0 {
@@ -107,9 +108,11 @@ impl Reduction {
             remembered.for_each(|numbers| numbers.fill(0.0));
         }
         let Control { smoothed, log_factor, speed, sum } = state.control;
-        let mut numbers = [smoothed, log_factor, speed, sum, cx.net.penalty_factor];
+        let scale = cx.work.centering.scale;
+        let mut numbers = [smoothed, log_factor, speed, sum, cx.net.penalty_factor, scale];
         ranks.broadcast(bytemuck::cast_slice_mut(&mut numbers));
-        let [smoothed, log_factor, speed, sum, penalty_factor] = numbers;
+        let [smoothed, log_factor, speed, sum, penalty_factor, scale] = numbers;
+        cx.work.centering.scale = scale;
         state.control = Control { smoothed, log_factor, speed, sum };
         cx.net.penalty_factor = penalty_factor;
         (counts[1], counts[2] as usize)

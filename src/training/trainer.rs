@@ -226,6 +226,7 @@ impl Trainer {
     /// Forgets what is known of the parameters, which are about to be changed from outside.
     fn forget(&mut self) {
         self.cx.work.largest_weights.forget();
+        self.cx.work.centering.forget();
         self.lbfgs.iter_mut().for_each(Lbfgs::forget);
     }
 
@@ -237,6 +238,12 @@ impl Trainer {
             self.cx.state.first[at] = 0.0;
             self.cx.state.second[at] = 0.0;
         }
+    }
+
+    /// The mean of each feature, where training is centered.
+    pub(crate) fn mean(&self) -> Option<&[f32]> {
+        let centering = &self.cx.work.centering;
+        centering.is_active().then_some(&centering.mean)
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.

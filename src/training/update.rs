@@ -8,7 +8,7 @@ use sae_kernels::{MatrixMut, Parts, add_weight_decay};
 use crate::compute::{Engine, row_parts};
 use crate::error::{Error, Result};
 use crate::network::layers::{Layer, end, normalize_row};
-use crate::settings::Settings;
+use crate::settings::{Code, Settings};
 use crate::training::backward::{Sink, backward};
 use crate::training::bounds::largest_gradient;
 use crate::training::optimizer::{rule, update_span};
@@ -22,14 +22,16 @@ use crate::training::workspace::Context;
 pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
     let settings = &cx.net.settings;
     let rule = rule(settings, settings.lambda, cx.state.step + 1);
-    if needs_whole_gradient(settings) || cx.work.sums.may_overflow > 0.0 {
+    // (The sums of ranks arrive piece by piece, the rows of weights before their biases.)
+    let is_centered = cx.work.centering.is_active() && !ranks.is_alone();
+    if needs_whole_gradient(settings) || is_centered || cx.work.sums.may_overflow > 0.0 {
         gradient(cx, ranks);
         apply_gradient(cx)?;
     } else if ranks.is_alone() {
-        cx.work.largest_weights.begin_update();
+        begin_update(cx);
         backward(cx, &mut Sink::Update(rule));
     } else {
-        cx.work.largest_weights.begin_update();
+        begin_update(cx);
         let layers_end = end(&cx.work.layers);
         ranks.sum_gradient(layers_end, None, |gradient| {
             backward(cx, &mut Sink::Buffer(gradient));
@@ -40,6 +42,13 @@ pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
     }
     constrain(cx);
     Ok(())
+}
+
+/// Prepares what an update of all weights keeps account of.
+fn begin_update(cx: &mut Context) {
+    let Context { engine, net, work, .. } = cx;
+    work.centering.begin(engine, work.layers[0], &net.parameters);
+    work.largest_weights.begin_update();
 }
 
 /// Whether no parameter may change before the last gradient is known.
@@ -86,8 +95,9 @@ pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
             return Err(Error::Diverged { step: cx.state.step + 1 });
         }
     }
-    cx.work.largest_weights.begin_update();
-    let all = mem::take(&mut cx.work.gradient);
+    begin_update(cx);
+    let mut all = mem::take(&mut cx.work.gradient);
+    cx.work.centering.correct(&mut cx.engine, cx.work.layers[0], &mut all);
     // The weight decay is in the gradient; what AdamW takes away is taken from weights alone.
     let rule = rule(&cx.net.settings, 0.0, cx.state.step + 1);
     update_span(cx, &rule, 0, &all);
@@ -95,12 +105,16 @@ pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// Ties what is tied and brings to length 1 what has length 1.
+/// Ties what is tied, brings to length 1 what has length 1, and keeps thresholds from falling below 0.
 pub(crate) fn constrain(cx: &mut Context) {
     let Context { engine, net, work, .. } = cx;
     if net.settings.tied {
         let copy = |here: &mut f32, there: &mut f32| *there = *here;
         for_each_twin(engine, &work.layers, &mut net.parameters, copy);
+    }
+    if let Code::JumpRelu { .. } = net.settings.code {
+        let thresholds = &mut net.parameters[end(&work.layers)..];
+        thresholds.iter_mut().for_each(|threshold| *threshold = threshold.max(0.0));
     }
     if net.settings.unit_norm {
         let layer = work.layers[net.settings.encoder_layers()];
@@ -114,6 +128,7 @@ pub(crate) fn constrain(cx: &mut Context) {
         // Short rows have grown; a length is rounded.
         work.largest_weights.of(net.settings.encoder_layers()).raise(1.001);
     }
+    work.centering.finish(engine, work.layers[0], &mut net.parameters);
 }
 
 /// Scales a gradient that is longer than the settings allow to that length.

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use sae_kernels::Matrix;
 
-use crate::compute::Engine;
+use crate::compute::{Engine, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Gate;
 use crate::network::layers::{Layer, end, layout};
 use crate::settings::{Corruption, Settings};
-use crate::training::bounds::LargestWeights;
+use crate::training::centering::Centering;
+use crate::training::largest_weights::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
 
 /// All that a step reads and changes, on this rank.
@@ -63,8 +64,12 @@ pub(crate) struct Workspace {
     pub bias_gradients: Vec<Vec<f32>>,
     /// Of every feature.
     pub losses: Vec<f32>,
+    /// Two sums over each block of samples for every unit of the widest layer, where there is more than
+    /// one block.
+    pub partial_sums: Vec<f32>,
     pub gate: Gate,
     pub largest_weights: LargestWeights,
+    pub centering: Centering,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
     pub gradient: Vec<f32>,
 }
@@ -76,6 +81,8 @@ impl Workspace {
         let layers = layout(&settings.layers);
         let hidden = &settings.layers[1..settings.layers.len() - 1];
         let units = &settings.layers[1..];
+        let (blocks, widest) = (sum_blocks(n).len(), units.iter().max().map_or(0, |&units| units));
+        let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
         let corrupts = settings.corruption != Corruption::None;
         Workspace {
             rows: vec![0; settings.batch],
@@ -92,8 +99,10 @@ impl Workspace {
             penalties: zeros(hidden, 1),
             bias_gradients: zeros(units, 1),
             losses: vec![0.0; layers[0].inputs],
+            partial_sums: vec![0.0; partial_sums],
             gate: Gate::new(settings, n, threads),
             largest_weights: LargestWeights::new(layers.len()),
+            centering: Centering::none(),
             gradient: Vec::new(),
             layers,
         }

@@ -142,7 +142,7 @@ fn threads_do_not_change_an_evaluation() {
         }),
         with(&|settings| {
             relu(settings);
-            settings.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1 };
+            settings.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.1, threshold: 0.1 };
         }),
     ] {
         let one = evaluation(&settings, &samples, 1);

@@ -117,7 +117,7 @@ fn what_the_toolbox_remembers_is_kept() {
     let of = Measure::MeanActivation;
     let target = Some(Target { layer: 0, of, value: 0.2, steps: 30 });
     let (code, corruption) = (Code::BatchTopK(2), Corruption::Gaussian(0.2));
-    let jump = Code::JumpRelu { l0: 1e-2, bandwidth: 0.3 };
+    let jump = Code::JumpRelu { l0: 1e-2, bandwidth: 0.3, threshold: 0.3 };
     let momentum = Settings {
         optimizer: Optimizer::Momentum { momentum: 0.9 },
         tied: true,
@@ -129,6 +129,7 @@ fn what_the_toolbox_remembers_is_kept() {
         ("steered, running means", Settings { rho_momentum: 0.9, target, ..base() }),
         ("batch-top-k, noise", Settings { code, corruption, ..base() }),
         ("JumpReLU", Settings { code: jump, ..base() }),
+        ("centered", Settings { output_activation: sae::Activation::Linear, ..base() }),
         ("momentum, tied, clipped, masked", momentum),
     ] {
         let mut unbroken = Trainer::new(settings.clone(), &samples).unwrap();

@@ -23,6 +23,7 @@ mod limits;
 mod memory_bound;
 #[cfg(feature = "model")]
 mod model;
+mod offsets;
 mod pool;
 mod ranks;
 mod same_bits;

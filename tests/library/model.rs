@@ -31,14 +31,15 @@ const HASH: u64 = 0x916b_81a7_856b_dd2c;
 fn a_file_of_version_2_loads() {
     let net = Autoencoder::load(recorded("model-v2.safetensors")).unwrap();
     let settings = net.settings();
-    assert_eq!(settings.code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1 });
+    assert_eq!(settings.code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.1 });
     assert_eq!(settings.penalties, [LayerPenalty { layer: 0, rho: 0.1, beta: 0.0, l1: 0.01 }]);
     assert_eq!(settings.schedule, Schedule::Step { every: 3, factor: 0.5 });
     assert_eq!(settings.optimizer, Optimizer::AdamW { decay: 0.1 });
-    // Weights and biases, then the logarithms of the thresholds.
+    // Weights and biases, then the thresholds, of which the file has the logarithms, and their scale.
     let parameters = net.parameters();
-    assert_eq!(parameters.len(), 6 * 4 + 4 + 4 * 6 + 6 + 4);
-    assert!(parameters[58..].iter().all(|log| (log - 0.1f32.ln()).abs() < 0.5), "{parameters:?}");
+    assert_eq!(parameters.len(), 6 * 4 + 4 + 4 * 6 + 6 + 4 + 1);
+    assert!(parameters[58..62].iter().all(|t| (t / 0.1).ln().abs() < 0.5), "{parameters:?}");
+    assert_eq!(parameters[62], 1.0);
 }
 
 #[test]

@@ -148,8 +148,9 @@ fn the_objective_of_every_part_of_the_toolbox() {
     check("JumpReLU", |s| {
         s.activation = Activation::Relu;
         s.beta = 0.0;
-        s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.05 };
+        s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.05, threshold: 0.05 };
     });
+    check("centered", |s| s.output_activation = Activation::Linear);
     check("cross-entropy", |s| s.loss = Loss::CrossEntropy);
     check("tied", |s| s.tied = true);
     check("unit norm", |s| s.unit_norm = true);

@@ -211,10 +211,10 @@ fn distance_to_kink(net: &Net<'_>, parameters: &[f64], x: &[f64], n: usize) -> f
         Gate::TopK(k) => pre.chunks(units).map(|row| gap(row, k)).fold(f64::INFINITY, f64::min),
         Gate::BatchTopK(k) => gap(pre, k),
         Gate::Jump { bandwidth, .. } => {
-            let logs = &parameters[net.parameters()..];
+            let (scale, thresholds) = parameters[net.parameters()..].split_last().unwrap();
             let distances = pre.iter().enumerate().map(|(at, &z)| {
-                let off = (z - logs[at % units].exp()).abs();
-                off.min((off - bandwidth / 2.0).abs())
+                let off = (z - scale * thresholds[at % units]).abs();
+                off.min((off - scale * bandwidth / 2.0).abs())
             });
             distances.fold(f64::INFINITY, f64::min)
         }
@@ -240,6 +240,11 @@ fn check(case: &Case) -> Option<()> {
     for (parameter, random) in parameters.iter_mut().zip(random) {
         *parameter = 2.0 * random - 1.0;
     }
+    if let Code::JumpRelu { .. } = settings.code {
+        let start = layers.last().unwrap().biases().end;
+        parameters[start..].iter_mut().for_each(|threshold| *threshold = threshold.abs());
+        *parameters.last_mut().unwrap() = 0.7;
+    }
     // Units that many inputs shut or open for good would leave no digits to compare.
     for layer in layers {
         let scale = (2.0 / (layer.inputs as f32).sqrt()).min(1.0);
@@ -254,7 +259,7 @@ fn check(case: &Case) -> Option<()> {
     let gate = match settings.code {
         Code::TopK(k) => Gate::TopK(k),
         Code::BatchTopK(k) => Gate::BatchTopK(k * n),
-        Code::JumpRelu { l0, bandwidth } => Gate::Jump { bandwidth, l0 },
+        Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump { bandwidth, l0 },
         _ => Gate::Open,
     };
     let net = Net { sizes, activations: &activations, penalties: &penalties, loss, gate, lambda };
@@ -315,7 +320,9 @@ fn cases() -> impl Strategy<Value = Case> {
             let (isa, threads, skip_zeros) = machine;
             let (rho, beta, lambda, beta1, seed) = numbers;
             layers.push(layers[0]);
-            let mut settings = Settings::default();
+            // The gradient itself, which the update of centered data is not made of.
+            let mut settings =
+                Settings { output_bias: sae::OutputBias::Zero, ..Settings::default() };
             let activation = if beta > 0.0 { Activation::Sigmoid } else { activation };
             settings.layers = layers;
             settings.batch = batch;
@@ -335,7 +342,7 @@ fn cases() -> impl Strategy<Value = Case> {
             settings.code = match code {
                 1 => Code::TopK(units.div_ceil(3)),
                 2 => Code::BatchTopK(units.div_ceil(4)),
-                3 => Code::JumpRelu { l0: 0.01, bandwidth: 0.5 },
+                3 => Code::JumpRelu { l0: 0.01, bandwidth: 0.5, threshold: 0.5 },
                 _ => Code::Dense,
             };
             Case { settings, isa, threads, skip_zeros, seed }

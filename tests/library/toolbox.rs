@@ -114,7 +114,7 @@ fn every_part_has_the_gradient_of_its_objective() {
             "JumpReLU",
             with(&|s| {
                 relu(s);
-                s.code = Code::JumpRelu { l0: 0.01, bandwidth: 0.01 };
+                s.code = Code::JumpRelu { l0: 0.01, bandwidth: 0.01, threshold: 0.01 };
             }),
         ),
         ("ReLU", with(&relu)),
@@ -208,7 +208,7 @@ fn threads_share_the_work_and_change_no_bit() {
         },
         |s| s.code = Code::TopK(20),
         |s| s.code = Code::BatchTopK(20),
-        |s| s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.3 },
+        |s| s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.3, threshold: 0.3 },
         |s| {
             s.optimizer = Optimizer::Momentum { momentum: 0.9 };
             s.clip = 0.1;
@@ -311,7 +311,7 @@ fn thresholds_rise_with_the_weight_of_l0() {
         let mut settings = settings(&[FEATURES, 10, FEATURES]);
         settings.activation = Activation::Relu;
         settings.initialization = Initialization::He;
-        settings.code = Code::JumpRelu { l0: weight, bandwidth: 0.3 };
+        settings.code = Code::JumpRelu { l0: weight, bandwidth: 0.3, threshold: 0.3 };
         let mut trainer = trainer(&settings, &samples);
         for _ in 0..400 {
             trainer.step().unwrap();
@@ -394,7 +394,7 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
     settings.optimizer = Optimizer::Lbfgs { memory: 10 };
     let mut trainer = trainer(&settings, &samples);
     let mut before = f64::INFINITY;
-    for step in 0..120 {
+    for step in 0..250 {
         let report = trainer.step().unwrap();
         assert!(report.loss <= before * (1.0 + 1e-6), "step {step}: {} {before}", report.loss);
         before = report.loss;
@@ -404,7 +404,7 @@ fn lbfgs_finds_the_optimum_of_a_linear_network() {
     // Another pool takes the same steps.
     let mut again = Trainer::builder(settings).pool(ThreadPool::exactly(3)).build(&samples);
     let again = again.as_mut().unwrap();
-    for _ in 0..120 {
+    for _ in 0..250 {
         again.step().unwrap();
     }
     assert_eq!(again.autoencoder().parameters(), trainer.autoencoder().parameters());
@@ -563,7 +563,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
         settings.code = match code {
             1 => Code::TopK(code_units.div_ceil(2)),
             2 => Code::BatchTopK(1),
-            3 => Code::JumpRelu { l0: 1e-2, bandwidth: 0.1 },
+            3 => Code::JumpRelu { l0: 1e-2, bandwidth: 0.1, threshold: 0.1 },
             _ => Code::Dense,
         };
         if entropy {
@@ -725,8 +725,8 @@ fn nonsense_names_both_fields() {
         |s| s.optimizer = Optimizer::Lbfgs { memory: 0 },
         |s| s.schedule = Schedule::Step { every: 0, factor: 0.5 },
         |s| s.schedule = Schedule::Step { every: 5, factor: 0.0 },
-        |s| s.code = Code::JumpRelu { l0: -1.0, bandwidth: 0.1 },
-        |s| s.code = Code::JumpRelu { l0: 0.1, bandwidth: 0.0 },
+        |s| s.code = Code::JumpRelu { l0: -1.0, bandwidth: 0.1, threshold: 0.1 },
+        |s| s.code = Code::JumpRelu { l0: 0.1, bandwidth: 0.0, threshold: 0.0 },
     ] {
         let mut settings = base.clone();
         change(&mut settings);

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
 use sae::{
-    Activation, Error, Optimizer, Samples, Settings, Trainer, compute::ThreadPool, data::Order,
+    Activation, Error, Optimizer, OutputBias, Samples, Settings, Trainer, compute::ThreadPool,
+    data::Order,
 };
 
 fn next(batches: &mut Order, batch: usize) -> Vec<u32> {
@@ -313,7 +314,7 @@ fn a_failed_step_leaves_no_trace() {
     let kinds: [fn(&mut Settings); 6] = [
         |settings| settings.rho_momentum = 0.9,
         |settings| settings.code = sae::Code::BatchTopK(2),
-        |settings| settings.code = sae::Code::JumpRelu { l0: 0.01, bandwidth: 0.1 },
+        |settings| settings.code = sae::Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.1 },
         |settings| settings.clip = 0.1,
         |settings| settings.tied = true,
         |settings| {
@@ -390,6 +391,7 @@ fn gradients_whose_squares_overflow_diverge() {
                 beta: 0.0,
                 activation: Activation::Linear,
                 output_activation: Activation::Linear,
+                output_bias: OutputBias::Zero,
                 learning_rate: 1e-3,
                 ..Settings::default()
             };
@@ -408,9 +410,9 @@ fn gradients_whose_squares_overflow_diverge() {
                 }
             } else if kind != 1 {
                 let mut trainer = build(settings);
-                let before = trainer.autoencoder().parameters().to_vec();
+                let before = trainer.autoencoder().weights(1).to_vec();
                 trainer.run(5, |_, _| ControlFlow::Continue(())).unwrap();
-                let changed = before.iter().zip(trainer.autoencoder().parameters());
+                let changed = before.iter().zip(trainer.autoencoder().weights(1));
                 assert!(changed.filter(|(a, b)| a == b).count() < 10, "weights are frozen");
             }
         }
@@ -429,6 +431,8 @@ fn a_huge_sample_does_not_freeze_a_training() {
         beta: 0.0,
         activation: Activation::Linear,
         output_activation: Activation::Linear,
+        // The huge sample would be most of the mean.
+        output_bias: OutputBias::Zero,
         ..Settings::default()
     };
     let mut trainer = Trainer::new(settings, &samples).unwrap();

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sae_kernels::{
-    Activation, AdamOptions, Isa, Matrix, MatrixMut, Momentum, Parts, Rule, Update, gemm, reference,
+    Activation, AdamOptions, Isa, Matrix, MatrixMut, Momentum, Outer, Parts, Rule, Update, gemm,
+    reference,
 };
 
 use crate::common::{self, Block, Layout, Random, Zeros, wide};
@@ -114,7 +115,16 @@ fn check(layer: &Layer) {
         let mut blocks = [0, 1, 2].map(|i| Block::holding(&before[i], inputs, units, layouts[i]));
         let (input, delta) = (x.view(), delta.view());
         let [weights, first_moment, second_moment] = blocks.each_mut().map(Block::view_mut);
-        let whole = Update { rule, input, skip_zeros, delta, weights, first_moment, second_moment };
+        let whole = Update {
+            rule,
+            input,
+            skip_zeros,
+            delta,
+            weights,
+            first_moment,
+            second_moment,
+            correction: None,
+        };
         let largest = run(isa, whole, way, layer);
         let expected = blocks[0].numbers().iter().map(|w| w.abs()).fold(0.0, f32::max);
         assert_eq!(largest, expected, "{}: the largest new weight, {layer:?}", isa.name());
@@ -190,7 +200,12 @@ fn is_gemm_and_update_rows_on_every_set() {
         let (x, delta) = (Matrix::new(&x, n, inputs), Matrix::new(&delta, n, units));
         let squares = random.numbers(inputs * units).iter().map(|x| x * x).collect();
         let start = [random.numbers(inputs * units), random.numbers(inputs * units), squares];
-        for (isa, rule) in Isa::all().flat_map(|isa| rules.map(|rule| (isa, rule))) {
+        let (rows, cols) = (random.numbers(inputs), random.numbers(units));
+        let outer = Outer { rows: &rows, cols: &cols };
+        let cases = rules.into_iter().flat_map(|rule| [(rule, None), (rule, Some(outer))]);
+        for (isa, (rule, correction)) in
+            Isa::all().flat_map(|isa| cases.clone().map(move |case| (isa, case)))
+        {
             let (mut one, mut two, mut gradient) =
                 (start.clone(), start.clone(), vec![0.0; inputs * units]);
             let [weights, first_moment, second_moment] =
@@ -203,12 +218,19 @@ fn is_gemm_and_update_rows_on_every_set() {
                 weights,
                 first_moment,
                 second_moment,
+                correction,
             };
             common::with_scratch(|scratch| {
                 update.run(isa, scratch);
                 let out = MatrixMut::new(&mut gradient, inputs, units);
                 gemm(isa, x.transposed(), delta, out, scratch);
             });
+            if correction.is_some() {
+                for (at, g) in gradient.iter_mut().enumerate() {
+                    let (row, col) = (rows[at / units], cols[at % units]);
+                    *g = if isa.is_fused() { (-row).mul_add(col, *g) } else { *g - row * col };
+                }
+            }
             update_slices(isa, rule, &mut two, &gradient);
             for (one, two) in one.iter().zip(&two) {
                 common::assert_bits(&format!("{} {rule:?}", isa.name()), one, two);
@@ -234,6 +256,7 @@ fn momentum_without_a_second_moment() {
             weights: MatrixMut::new(&mut weights, 3, 2),
             first_moment: MatrixMut::new(&mut velocity, 3, 2),
             second_moment: MatrixMut::new(&mut [], 0, 0),
+            correction: None,
         };
         common::with_scratch(|scratch| update.run(isa, scratch));
         assert_eq!(velocity, [1.0, 0.0, 1.5, -0.5, 2.0, -1.0], "{}", isa.name());
@@ -273,6 +296,7 @@ fn threads_write_the_same_bits() {
                             weights,
                             first_moment,
                             second_moment,
+                            correction: None,
                         };
                         common::with_scratch(|scratch| update.run(isa, scratch));
                     });
@@ -299,6 +323,7 @@ fn a_moment_of_another_shape() {
         weights: MatrixMut::new(&mut w, 3, 3),
         first_moment: MatrixMut::new(&mut m[..6], 3, 2),
         second_moment: MatrixMut::new(&mut v, 3, 3),
+        correction: None,
     };
     common::with_scratch(|scratch| update.run(common::scalar(), scratch));
 }

@@ -1,0 +1,125 @@
+//! Training on data with an offset and a scale as on data without.
+//!
+//! A network with a linear output sees features x of any mean c and size s. Written for x - c, its first
+//! layer is z = (x - c) W + (b + c W), so training the weights with b + c W held fixed is training on
+//! centered data; without, each step of W would move z by c times as much. Two changes to a step do
+//! that, and no parameter is added: the gradient of W is that of x - c, which is the gradient of x minus
+//! the outer product of c and the bias gradient; and b is moved by -c dW when W is moved by dW.
+//!
+//! Biases of layers whose output grows with the data are s times as large as for data of size 1, and so
+//! is Adam's step for them. Its epsilon shrinks with the gradients.
+
+use sae_kernels::{Activation, Gemm, Matrix, MatrixMut, Outer, Parts, Rule};
+
+use crate::compute::{Engine, row_parts};
+use crate::network::layers::Layer;
+use crate::settings::Settings;
+
+/// The offset and the scale of the data, where a training takes account of them.
+#[derive(Debug)]
+pub(crate) struct Centering {
+    /// c: of each feature; empty where nothing is centered.
+    pub mean: Vec<f32>,
+    /// s: the root mean square of x - c; 1 where nothing is centered.
+    pub scale: f64,
+    /// c W, as far as it is known, and memory for the next.
+    products: [Vec<f32>; 2],
+    known: bool,
+}
+
+impl Centering {
+    /// None.
+    pub fn none() -> Self {
+        Centering { mean: Vec::new(), scale: 1.0, products: Default::default(), known: false }
+    }
+
+    /// For a first layer of this many units.
+    pub fn new(mean: Vec<f32>, scale: f64, units: usize) -> Self {
+        Centering { mean, scale, products: [vec![0.0; units], vec![0.0; units]], known: false }
+    }
+
+    pub fn is_active(&self) -> bool {
+        !self.mean.is_empty()
+    }
+
+    /// Forgets what is known of the weights, which were changed from outside.
+    pub fn forget(&mut self) {
+        self.known = false;
+    }
+
+    /// What is subtracted from the gradient of some rows of a layer's weights.
+    pub fn correction<'a>(&'a self, layer: usize, bias_gradient: &'a [f32]) -> Option<Outer<'a>> {
+        (layer == 0 && self.is_active()).then_some(Outer { rows: &self.mean, cols: bias_gradient })
+    }
+
+    /// The rule for weights.
+    pub fn of_weights(&self, rule: Rule) -> Rule {
+        let small = self.scale.min(1.0);
+        if self.is_active() { rule.scaled(1.0, small * small) } else { rule }
+    }
+
+    /// The rule for a layer's biases.
+    pub fn of_biases(&self, settings: &Settings, rule: Rule, layer: usize) -> Rule {
+        let plain = rule.without_weight_decay();
+        match self.is_active() && grows(settings, layer) {
+            true => plain.scaled(self.scale, self.scale.min(1.0)),
+            false => plain,
+        }
+    }
+
+    /// Before an update: what the first layer's weights make of the mean.
+    pub fn begin(&mut self, engine: &mut Engine, first: Layer, parameters: &[f32]) {
+        if self.is_active() && !self.known {
+            self.product(engine, first, parameters);
+            self.known = true;
+        }
+    }
+
+    /// After an update: moves the first layer's biases against what its weights make of the mean now.
+    pub fn finish(&mut self, engine: &mut Engine, first: Layer, parameters: &mut [f32]) {
+        if self.is_active() {
+            self.product(engine, first, parameters);
+            let [now, before] = &self.products;
+            let biases = parameters[first.biases()].iter_mut();
+            biases.zip(now).zip(before).for_each(|((b, now), before)| *b += before - now);
+        }
+    }
+
+    /// Makes a gradient that of centered data.
+    pub fn correct(&self, engine: &mut Engine, first: Layer, gradient: &mut [f32]) {
+        let (weights, biases) = first.split_mut(gradient);
+        let Some(correction) = self.correction(0, biases) else { return };
+        let division = engine.divide(first.inputs, 4 * first.outputs);
+        let weights = MatrixMut::new(weights, first.inputs, first.outputs);
+        let (rows, isa) = (Parts::rows(weights, division), engine.isa);
+        engine.pool.run(division.parts(), |part, _| {
+            let correction = correction.block(division.range(part), 0..first.outputs);
+            correction.subtract_from(isa, rows.take(part));
+        });
+    }
+
+    /// c W.
+    fn product(&mut self, engine: &mut Engine, layer: Layer, parameters: &[f32]) {
+        let weights = Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs);
+        let division = engine.divide(layer.outputs, layer.inputs);
+        let products = row_parts(&mut self.products[1], division);
+        let mean = Matrix::from_row(&self.mean);
+        let Engine { isa, pool, scratch } = engine;
+        pool.run(division.parts(), |part, thread| {
+            let b = weights.columns(division.range(part));
+            let gemm = Gemm { a: mean, b, c: products.take(part), skip_zeros: false };
+            scratch.with(thread, |scratch| gemm.run(*isa, scratch));
+        });
+        self.products.swap(0, 1);
+    }
+}
+
+/// Whether a layer's output grows in proportion to the data: the output layer's, and those of hidden
+/// layers up to the first that saturates.
+fn grows(settings: &Settings, layer: usize) -> bool {
+    let is_linear = |layer| {
+        let f = settings.activation_of(layer);
+        matches!(f, Activation::Relu | Activation::LeakyRelu | Activation::Linear)
+    };
+    layer + 2 == settings.layers.len() || (0..=layer).all(is_linear)
+}

@@ -1,0 +1,130 @@
+//! What the parameters before the first step take from the data: the output's biases and the scale of a
+//! JumpReLU code.
+
+use sae_kernels::{Activation, Matrix, MatrixMut};
+
+use crate::compute::Engine;
+use crate::data::Order;
+use crate::data::samples::Samples;
+use crate::error::Result;
+use crate::network::autoencoder::{Autoencoder, Depth};
+use crate::network::forward::{Input, LayerView, forward};
+use crate::settings::{Code, Optimizer, OutputBias, Settings};
+use crate::training::centering::Centering;
+use crate::training::workspace::Context;
+
+/// Samples that are looked at: all, or as many of the first in the training's order.
+const MAX_SAMPLES: usize = 1 << 14;
+
+/// Fits a training to the samples, and a `new` network's biases and scale with it.
+///
+/// # Errors
+/// A feature of a sample that is looked at is not finite.
+pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool) -> Result<()> {
+    let Context { engine, net, work, .. } = cx;
+    let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
+    let centers = centers(&net.settings);
+    if !jumps && !centers {
+        return Ok(());
+    }
+    let mut rows = vec![0; samples.len().min(MAX_SAMPLES)];
+    let mut order = order.clone();
+    order.seek(0, 0);
+    order.next(&mut rows);
+    let samples = samples.subset(rows);
+    if centers {
+        let mean = mean(net, engine, &samples)?;
+        let scale = deviation(net, engine, &samples, &mean)?;
+        if new {
+            center(net, &mean);
+        }
+        // L-BFGS chooses its own coordinates.
+        if !matches!(net.settings.optimizer, Optimizer::Lbfgs { .. }) {
+            let mean = mean.iter().map(|&mean| mean as f32).collect();
+            work.centering = Centering::new(mean, scale, net.settings.layers[1]);
+        }
+    }
+    if jumps {
+        let scale = scale(net, engine, &samples)?;
+        *net.parameters.last_mut().expect("a scale") = scale;
+    }
+    Ok(())
+}
+
+/// Whether the output's biases begin as the data's mean.
+fn centers(settings: &Settings) -> bool {
+    match settings.output_bias {
+        OutputBias::Auto => settings.output_activation == Activation::Linear,
+        OutputBias::Zero => false,
+        OutputBias::Mean => true,
+    }
+}
+
+/// The mean of each feature.
+fn mean(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<Vec<f64>> {
+    let mut mean = vec![0.0; samples.features()];
+    net.for_chunks(engine, samples, Depth { layers: 0, logits: false }, |_, chunk| {
+        for sample in chunk.inputs.chunks(mean.len()) {
+            mean.iter_mut().zip(sample).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+    })?;
+    mean.iter_mut().for_each(|sum| *sum /= samples.len() as f64);
+    Ok(mean)
+}
+
+/// The root mean square of all features from their means; 1 if they are constant.
+fn deviation(
+    net: &Autoencoder,
+    engine: &mut Engine,
+    samples: &Samples,
+    mean: &[f64],
+) -> Result<f64> {
+    let mut squares = 0.0;
+    net.for_chunks(engine, samples, Depth { layers: 0, logits: false }, |_, chunk| {
+        for sample in chunk.inputs.chunks(mean.len()) {
+            let off = sample.iter().zip(mean).map(|(&x, mean)| f64::from(x) - mean);
+            squares += off.map(|off| off * off).sum::<f64>();
+        }
+    })?;
+    let deviation = (squares / (samples.len() * mean.len()) as f64).sqrt();
+    Ok(if deviation > 0.0 { deviation } else { 1.0 })
+}
+
+/// Makes the output's biases the mean, and takes from the first layer's what its weights make of it:
+/// (x - mean) W + b = x W + (b - mean W).
+fn center(net: &mut Autoencoder, mean: &[f64]) {
+    let layers = net.layers();
+    let (first, last) = (layers[0], layers[layers.len() - 1]);
+    let (weights, biases) = first.split_mut(&mut net.parameters);
+    let mut shifts = vec![0.0; first.outputs];
+    for (row, mean) in weights.chunks(first.outputs).zip(mean) {
+        shifts.iter_mut().zip(row).for_each(|(shift, &w)| *shift += mean * f64::from(w));
+    }
+    biases.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
+    let outputs = net.parameters[last.biases()].iter_mut();
+    outputs.zip(mean).for_each(|(b, &mean)| *b = mean as f32);
+}
+
+/// The root mean square of the code's activations before they are selected; 1 if they are all 0.
+fn scale(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f32> {
+    let index = net.settings.encoder_layers() - 1;
+    let layer = net.layers()[index];
+    let view = LayerView::new(&net.settings, &net.parameters, index, layer);
+    let (mut outputs, mut sums) = (Vec::new(), vec![0.0; layer.outputs]);
+    let mut squares = 0.0;
+    net.for_chunks(engine, samples, Depth { layers: index, logits: false }, |engine, chunk| {
+        let inputs = if index == 0 { chunk.inputs } else { &chunk.outputs[index - 1] };
+        let n = inputs.len() / layer.inputs;
+        outputs.resize(n * layer.outputs, 0.0);
+        let matrix = Matrix::new(inputs, n, layer.inputs);
+        let input = Input { matrix, skip_zeros: net.settings.has_zeros(index) };
+        let output = MatrixMut::new(&mut outputs, n, layer.outputs);
+        forward(engine, input, view, output, MatrixMut::from_row(&mut sums));
+        squares += engine.sum(outputs.len(), |block| {
+            outputs[block].iter().map(|&a| f64::from(a) * f64::from(a)).sum()
+        });
+    })?;
+    let mean = squares / (samples.len() * layer.outputs) as f64;
+    let scale = mean.sqrt() as f32;
+    Ok(if scale.is_normal() { scale } else { 1.0 })
+}

@@ -1,0 +1,208 @@
+//! Data whose features have an offset or another scale than 1: the same code is found.
+
+use std::ops::ControlFlow;
+
+use sae::compute::ThreadPool;
+use sae::data::Order;
+use sae::{Activation, Initialization, OutputBias, Samples, Settings, Trainer};
+
+use crate::common::uniform;
+
+const FEATURES: usize = 20;
+
+/// 2 000 samples of three of 32 directions each, by a factor, with something added to every feature.
+fn directions(scale: f32, offset: f32) -> Samples {
+    let random = uniform(1, 32 * FEATURES);
+    let directions: Vec<f32> = random.iter().map(|x| 2.0 * x - 1.0).collect();
+    let choices = uniform(2, 6 * 2000);
+    let mut values = vec![offset; 2000 * FEATURES];
+    for (sample, choices) in values.chunks_mut(FEATURES).zip(choices.chunks(6)) {
+        for choice in choices.chunks(2) {
+            let (which, factor) = ((choice[0] * 32.0) as usize, 0.5 + choice[1]);
+            let direction = &directions[which.min(31) * FEATURES..][..FEATURES];
+            for (x, d) in sample.iter_mut().zip(direction) {
+                *x += scale * factor * d;
+            }
+        }
+    }
+    Samples::from_values(values, FEATURES).unwrap()
+}
+
+fn trainer(samples: &Samples, code: &str, threads: usize) -> Trainer {
+    let settings = Settings {
+        layers: vec![FEATURES, 64, FEATURES],
+        activation: Activation::Relu,
+        initialization: Initialization::He,
+        code: code.parse().unwrap(),
+        batch: 100,
+        beta: 0.0,
+        lambda: 0.0,
+        learning_rate: 3e-3,
+        ..Settings::default()
+    };
+    let settings = settings.fitted_to(samples);
+    Trainer::builder(settings).pool(ThreadPool::exactly(threads)).build(samples).unwrap()
+}
+
+/// Explained variance and number of dead units.
+fn quality(trainer: &mut Trainer, samples: &Samples) -> (f64, usize) {
+    let evaluation = trainer.evaluate(samples).unwrap();
+    (evaluation.explained_variance, evaluation.layers[0].dead_units().count())
+}
+
+fn train(samples: &Samples, code: &str) -> (f64, usize) {
+    let mut trainer = trainer(samples, code, 2);
+    trainer.run(2000, |_, _| ControlFlow::Continue(())).unwrap();
+    quality(&mut trainer, samples)
+}
+
+/// An offset of a hundred times the deviation changes hardly anything, with any code and also where the
+/// gradient is needed as a whole.
+#[test]
+fn an_offset_kills_no_units() {
+    for code in ["top-k:3", "batch-top-k:3", "jump-relu:0.01", "dense"] {
+        let (variance, dead) = train(&directions(1.0, 0.0), code);
+        assert!(variance > 0.9, "{code}: {variance}");
+        for offset in [10.0, -100.0] {
+            let (offset_variance, offset_dead) = train(&directions(1.0, offset), code);
+            let what =
+                format!("{code} {offset}: {offset_variance} {variance}, {offset_dead} {dead}");
+            assert!((variance - offset_variance).abs() < 0.02, "{what}");
+            assert!(offset_dead <= dead + 6, "{what}");
+        }
+    }
+}
+
+/// Data of another scale are learned as fast, step for step.
+#[test]
+fn the_scale_of_the_data_does_not_matter() {
+    for code in ["top-k:3", "batch-top-k:3", "jump-relu:0"] {
+        let (variance, dead) = train(&directions(1.0, 1.0), code);
+        for scale in [1e-3, 1e3] {
+            let (scaled_variance, scaled_dead) = train(&directions(scale, scale), code);
+            let what = format!("{code} {scale}: {scaled_variance} {variance}");
+            assert!((variance - scaled_variance).abs() < 1e-3, "{what}");
+            assert!(scaled_dead.abs_diff(dead) <= 1, "{what}: {scaled_dead} {dead}");
+        }
+    }
+}
+
+/// Thresholds begin, and have a band, that fit the code: units are alive at the first step and stay so.
+#[test]
+fn thresholds_fit_the_scale_of_the_data() {
+    for scale in [1e-4, 1.0, 1e4] {
+        let samples = directions(scale, 0.0);
+        // The weight of L0 is measured against the loss, which grows with the square.
+        let mut trainer = trainer(&samples, &format!("jump-relu:{}", 0.01 * scale * scale), 1);
+        for steps in [1, 1999] {
+            trainer.run(steps, |_, _| ControlFlow::Continue(())).unwrap();
+            let (variance, dead) = quality(&mut trainer, &samples);
+            assert!(dead < 16, "scale {scale}: {dead} units are dead");
+            assert!(steps == 1 || variance > 0.9, "scale {scale}: {variance}");
+        }
+    }
+}
+
+/// The update of centered data is one update: clipped at infinity, in pieces by a gradient from outside,
+/// or on other threads.
+#[test]
+fn every_way_to_an_update_centers() {
+    let samples = directions(0.5, 10.0);
+    let parameters = |clip: f64, threads: usize| {
+        let mut settings = trainer(&samples, "top-k:3", 1).autoencoder().settings().clone();
+        settings.clip = clip;
+        let pool = ThreadPool::exactly(threads);
+        let mut trainer = Trainer::builder(settings).pool(pool).build(&samples).unwrap();
+        trainer.run(20, |_, _| ControlFlow::Continue(())).unwrap();
+        trainer.autoencoder().parameters().to_vec()
+    };
+    let expected = parameters(0.0, 1);
+    assert_eq!(parameters(0.0, 3), expected);
+    assert_eq!(parameters(1e9, 2), expected);
+    let mut outside = trainer(&samples, "top-k:3", 2);
+    let mut order = Order::new(samples.len(), outside.autoencoder().settings().seed);
+    let (mut rows, mut batch) = (vec![0; 100], vec![0.0; 100 * FEATURES]);
+    for _ in 0..20 {
+        order.next(&mut rows);
+        for (&row, out) in rows.iter().zip(batch.chunks_mut(FEATURES)) {
+            samples.gather(row as usize, out).unwrap();
+        }
+        let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
+        outside.step_with(&gradient).unwrap();
+    }
+    assert_eq!(outside.autoencoder().parameters(), expected);
+}
+
+/// The output's biases are the data's mean, and the first layer sees what it would see without it.
+#[test]
+fn biases_begin_with_the_mean() {
+    let samples = directions(1.0, 7.0);
+    let begin = |output_bias| {
+        let settings = trainer(&samples, "top-k:3", 1).autoencoder().settings().clone();
+        let trainer = Trainer::new(Settings { output_bias, ..settings }, &samples).unwrap();
+        trainer.autoencoder().clone()
+    };
+    let (zero, mean) = (begin(OutputBias::Zero), begin(OutputBias::Mean));
+    assert!(zero.biases(0).iter().chain(zero.biases(1)).all(|&b| b == 0.0));
+    assert_eq!(zero.weights(0), mean.weights(0));
+    assert_eq!(begin(OutputBias::Auto).parameters(), mean.parameters());
+    let mut row = vec![0.0; FEATURES];
+    let mut means = vec![0.0; FEATURES];
+    for sample in 0..samples.len() {
+        samples.gather(sample, &mut row).unwrap();
+        means.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x) / 2000.0);
+    }
+    for (b, mean) in mean.biases(1).iter().zip(&means) {
+        assert!((f64::from(*b) - mean).abs() < 1e-5, "{b} {mean}");
+    }
+    for (unit, &b) in mean.biases(0).iter().enumerate() {
+        let column = mean.weights(0).iter().skip(unit).step_by(64);
+        let shift: f64 = column.zip(&means).map(|(&w, mean)| f64::from(w) * mean).sum();
+        assert!((f64::from(b) + shift).abs() < 1e-5, "{b} {shift}");
+    }
+    let sigmoid = Settings {
+        output_activation: Activation::Sigmoid,
+        output_bias: OutputBias::Mean,
+        ..zero.settings().clone()
+    };
+    let problem = sigmoid.validate().unwrap_err().to_string();
+    assert!(
+        problem.starts_with("output_bias: the data's mean is the bias of a linear"),
+        "{problem}"
+    );
+}
+
+/// Sums over long batches lose no digits: mean activations, losses and the gradient of biases of a unit
+/// that is 0.1 for every sample.
+#[test]
+fn long_batches_are_summed_exactly() {
+    const SAMPLES: usize = 1_000_000;
+    let samples = Samples::from_values(vec![1.0; SAMPLES], 1).unwrap();
+    for code in ["dense", "top-k:1", "jump-relu:0"] {
+        let settings = Settings {
+            layers: vec![1, 1, 1],
+            activation: Activation::Linear,
+            output_activation: Activation::Linear,
+            output_bias: OutputBias::Zero,
+            code: code.parse().unwrap(),
+            batch: SAMPLES,
+            beta: 0.0,
+            lambda: 0.0,
+            learning_rate: 1e-9,
+            ..Settings::default()
+        };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        let parameters = trainer.autoencoder_mut().parameters_mut();
+        // 0.1 in the code, 0.3 at the output.
+        parameters[..4].copy_from_slice(&[0.0, 0.1, 0.0, 0.3]);
+        if let [threshold, scale] = &mut parameters[4..] {
+            (*threshold, *scale) = (0.5, 0.1);
+        }
+        let batch = vec![1.0; SAMPLES];
+        let (report, gradient) = trainer.gradient_on(&batch).unwrap();
+        assert!((report.loss - 0.49).abs() < 1e-6, "{code}: {}", report.loss);
+        assert!((gradient[3] + 1.4).abs() < 3e-6, "{code}: {}", gradient[3]);
+        let mean = trainer.rho_hat()[0][0];
+        assert!((mean - 0.1).abs() < 1e-6, "{code}: {mean}");
+    }
+}
