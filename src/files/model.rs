@@ -7,11 +7,11 @@
 //! [`Autoencoder::weights`] gives. A gated code adds `code.relative_threshold` (JumpReLU: of
 //! each unit, as multiples of the one number `code.scale`) or `code.threshold` (batch-top-k: one
 //! number). A scaling for each feature adds the `F64` tensors `scaling.min` and `scaling.max`, or
-//! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`,
-//! whose value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`;
-//! lists of a scaling for each feature are empty there.
-//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), their
-//! scaling has numbers of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
+//! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`, whose
+//! value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`; lists of
+//! a scaling for each feature are empty there.
+//! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
+//! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
 //! In version 2 a JumpReLU has `code.log_threshold`: the logarithms of thresholds of scale 1.
 
 use std::path::Path;

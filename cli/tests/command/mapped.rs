@@ -187,7 +187,7 @@ fn a_diverging_run_keeps_its_last_checkpoint() {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("is not finite at step"), "{stderr}");
+    assert!(stderr.contains("the objective is not finite at step"), "{stderr}");
     assert!(!folder.0.join("m.safetensors").exists());
     let kept = sae::files::Checkpoint::load(&checkpoint).unwrap();
     assert!(kept.steps() > 0);
