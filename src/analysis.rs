@@ -8,6 +8,7 @@ mod histogram;
 mod preferred_inputs;
 mod probe;
 mod revival;
+mod warnings;
 
 pub use evaluation::Activity;
 pub use gradient_check::BlockError;

@@ -94,6 +94,9 @@ pub fn evaluation_text(
         }
         text.push('\n');
     }
+    for warning in evaluation.warnings(settings) {
+        text += &format!("warning: {warning}\n");
+    }
     text
 }
 
@@ -143,6 +146,7 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
         "penalty": evaluation.penalty,
         "penalty_factor": net.penalty_factor(),
         "weight_decay": evaluation.weight_decay,
+        "warnings": evaluation.warnings(net.settings()),
         "hidden_layers": layers.collect::<Vec<_>>(),
     })
 }

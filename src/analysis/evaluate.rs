@@ -4,17 +4,17 @@
 //! in parallel and added in the samples' order, each feature is summed down its column, and counts
 //! and maxima, which do not depend on an order, are merged at the end.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation};
 use crate::analysis::feature::{Feature, add_columns};
 use crate::analysis::histogram::Histogram;
-use crate::compute::{Engine, divided};
+use crate::compute::{Engine, divided, lock};
 use crate::data::samples::Samples;
 use crate::error::Result;
-use crate::network::activity::active_threshold;
+use crate::network::activity::{active_threshold, is_dead};
 use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
 use crate::settings::Settings;
 use crate::training::objective::{BatchSums, Observed, objective};
@@ -74,7 +74,9 @@ struct Layer {
     /// Whether the objective needs the sum of |a|.
     sums_magnitudes: bool,
     active: u64,
-    largest: Vec<f32>,
+    /// Smallest and largest activation of each unit.
+    low: Vec<f32>,
+    high: Vec<f32>,
     histogram: Histogram,
 }
 
@@ -82,8 +84,9 @@ impl Layer {
     fn add(&mut self, activations: &[f32]) {
         // Two loops, so that the first is vectorized.
         let mut active = 0u32;
-        for (largest, &a) in self.largest.iter_mut().zip(activations) {
-            *largest = largest.max(a.abs());
+        for ((low, high), &a) in self.low.iter_mut().zip(&mut self.high).zip(activations) {
+            *low = low.min(a);
+            *high = high.max(a);
             active += u32::from(a.abs() > self.threshold);
         }
         self.active += u64::from(active);
@@ -92,8 +95,10 @@ impl Layer {
 
     fn merge(&mut self, other: Layer) {
         self.active += other.active;
-        let pairs = self.largest.iter_mut().zip(other.largest);
-        pairs.for_each(|(largest, other)| *largest = largest.max(other));
+        let pairs = self.low.iter_mut().zip(other.low);
+        pairs.for_each(|(low, other)| *low = low.min(other));
+        let pairs = self.high.iter_mut().zip(other.high);
+        pairs.for_each(|(high, other)| *high = high.max(other));
         self.histogram.merge(other.histogram);
     }
 }
@@ -106,7 +111,8 @@ impl Tally {
             threshold: active_threshold(settings, l),
             sums_magnitudes: penalized(l) && settings.activation_of(l).is_signed(),
             active: 0,
-            largest: vec![0.0; settings.layers[l + 1]],
+            low: vec![f32::INFINITY; settings.layers[l + 1]],
+            high: vec![f32::NEG_INFINITY; settings.layers[l + 1]],
             histogram: Histogram::new(settings.activation_of(l)),
         };
         let layers: Vec<Layer> = (0..hidden).map(layer).collect();
@@ -132,8 +138,8 @@ impl Tally {
         let parts = divided(&mut self.samples, width, division);
         let Tally { loss, layers, .. } = self;
         engine.pool.run(division.parts(), |part, thread| {
-            let mut layers = layers[thread].lock().unwrap_or_else(PoisonError::into_inner);
-            let mut sums = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut layers = lock(&layers[thread]);
+            let mut sums = lock(&parts[part]);
             for (sample, sums) in division.range(part).zip(sums.chunks_mut(width)) {
                 let row = |width: usize| sample * width..(sample + 1) * width;
                 let (x, output) = (&chunk.inputs[row(d)], &chunk.outputs[hidden][row(d)]);
@@ -142,7 +148,7 @@ impl Tally {
                     _ => (0.0, squared_error(x, output)),
                 };
                 for (l, layer) in layers.iter_mut().enumerate() {
-                    let activations = &chunk.outputs[l][row(layer.largest.len())];
+                    let activations = &chunk.outputs[l][row(layer.low.len())];
                     layer.add(activations);
                     if layer.sums_magnitudes {
                         sums[2 + l] = sparsity::l1_value(activations);
@@ -167,7 +173,7 @@ impl Tally {
         let parts = divided(&mut self.features, 1, division);
         let loss = self.loss;
         engine.pool.run(division.parts(), |part, _| {
-            let mut features = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut features = lock(&parts[part]);
             let columns = division.range(part);
             let (x, output) = (Matrix::new(chunk.inputs, n, d), Matrix::new(outputs, n, d));
             let (x, output) = (x.columns(columns.clone()), output.columns(columns));
@@ -204,11 +210,16 @@ impl Tally {
         let spread = self.features.iter().map(|feature| feature.spread).sum();
         let per_feature = |of: &Feature| explained(of.squared_error, of.spread);
         let weight_decay = net.weight_decay();
-        let activity = |layer: Layer| Activity {
-            threshold: layer.threshold,
-            l0: layer.active as f64 / n,
-            largest: layer.largest,
-            histogram: layer.histogram,
+        let activity = |(l, layer): (usize, Layer)| {
+            let units = || layer.low.iter().zip(&layer.high);
+            let dead = units().map(|(&low, &high)| is_dead(settings, l, low, high));
+            Activity {
+                threshold: layer.threshold,
+                l0: layer.active as f64 / n,
+                largest: units().map(|(low, high)| low.abs().max(high.abs())).collect(),
+                dead: (0..).zip(dead).filter_map(|(unit, dead)| dead.then_some(unit)).collect(),
+                histogram: layer.histogram,
+            }
         };
         Evaluation {
             objective: terms.loss + terms.penalty + settings.lambda * weight_decay,
@@ -221,7 +232,7 @@ impl Tally {
             explained_variance: explained(self.squared_errors, spread),
             explained_variance_per_feature: self.features.iter().map(per_feature).collect(),
             units: means,
-            layers: layers.into_iter().map(activity).collect(),
+            layers: layers.into_iter().enumerate().map(activity).collect(),
         }
     }
 }
@@ -237,8 +248,7 @@ fn sigmoid(z: f32) -> f64 {
 
 /// The hidden layers' activity, from what each thread has seen of it.
 fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
-    let of_thread =
-        |layers: Mutex<Vec<Layer>>| layers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let of_thread = |layers: Mutex<Vec<Layer>>| std::mem::take(&mut *lock(&layers));
     let merge = |mut all: Vec<Layer>, layers: Vec<Layer>| {
         all.iter_mut().zip(layers).for_each(|(layer, other)| layer.merge(other));
         all

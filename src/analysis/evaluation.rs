@@ -52,8 +52,10 @@ impl Evaluation {
 
 /// How active a hidden layer is over a data set.
 ///
-/// A unit is active in a sample if its |a| is above a threshold: 0 where the layer has exact zeros
-/// (ReLU, saturating linear, exactly sparse codes), 0.1 elsewhere.
+/// A unit is active in a sample if its |a| is above a threshold:
+/// [`Settings::active_above`](crate::Settings) for sigmoids, which are never 0, and 0 for all others.
+/// A unit is dead if it is active in no sample, or, with tanh, leaky ReLU or linear activations, if its
+/// activation never varies.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Activity {
@@ -63,14 +65,14 @@ pub struct Activity {
     pub l0: f64,
     /// Largest |a| of each unit.
     pub largest: Vec<f32>,
+    pub(crate) dead: Vec<usize>,
     /// How many activations have which value.
     pub histogram: Histogram,
 }
 
 impl Activity {
-    /// Units that are active in no sample.
+    /// Units that are dead, in ascending order.
     pub fn dead_units(&self) -> impl Iterator<Item = usize> {
-        let units = self.largest.iter().enumerate();
-        units.filter(|&(_, &largest)| largest <= self.threshold).map(|(unit, _)| unit)
+        self.dead.iter().copied()
     }
 }

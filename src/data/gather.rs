@@ -1,10 +1,10 @@
 //! Gathering samples on all threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sae_kernels::{MatrixMut, Parts};
 
-use crate::compute::Engine;
+use crate::compute::{Engine, lock};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 
@@ -38,7 +38,7 @@ pub(crate) fn gather(
                 samples.prefetch(later as usize);
             }
             if let Err(error) = samples.gather_on(|| Ok(*isa), sample as usize, out.row_mut(at)) {
-                let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut first = lock(&first);
                 let row = range.start + at;
                 if first.as_ref().is_none_or(|&(before, _)| row < before) {
                     *first = Some((row, error));
@@ -47,7 +47,7 @@ pub(crate) fn gather(
             }
         }
     });
-    match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match lock(&first).take() {
         Some((_, error)) => Err(error),
         None => Ok(()),
     }

@@ -79,6 +79,11 @@ settings! {
     rho_momentum: f64 = 0.0, BELOW_ONE;
     /// Sparsity of a hidden layer (the first is 1) that the penalties' weights are steered to.
     target: Option<Target> = None;
+    /// Activation above which a sigmoid unit counts as active, for L0 and dead units.
+    ///
+    /// Units with exact zeros are active where they are not 0. Tanh, leaky ReLU and linear units count as
+    /// active likewise, and as dead if their activation never varies.
+    active_above: f64 = 0.1, BELOW_ONE;
     /// Weight of the weight decay, half the sum of the squared weights; 0 for none.
     lambda: f64 = 5e-6, WEIGHT;
     /// The optimizer.

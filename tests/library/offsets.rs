@@ -206,3 +206,77 @@ fn long_batches_are_summed_exactly() {
         assert!((mean - 0.1).abs() < 1e-6, "{code}: {mean}");
     }
 }
+
+/// What is small is not dead: units of data of scale 0.01 with leaky ReLU, tanh or linear activations.
+#[test]
+fn small_activations_are_not_dead() {
+    let samples = directions(0.01, 0.0);
+    for activation in [Activation::LeakyRelu, Activation::Linear, Activation::Tanh] {
+        let settings = Settings {
+            activation,
+            ..trainer(&samples, "dense", 1).autoencoder().settings().clone()
+        };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        trainer.run(200, |_, _| ControlFlow::Continue(())).unwrap();
+        let evaluation = trainer.evaluate(&samples).unwrap();
+        assert_eq!(evaluation.layers[0].dead_units().count(), 0, "{activation:?}");
+        assert!(evaluation.layers[0].l0 > 63.0, "{activation:?}: {}", evaluation.layers[0].l0);
+        assert_eq!(trainer.revive(&samples).unwrap(), 0);
+        // A unit without weights says nothing.
+        let places: Vec<usize> = (0..FEATURES).map(|input| input * 64 + 5).collect();
+        let parameters = trainer.autoencoder_mut().parameters_mut();
+        places.iter().for_each(|&at| parameters[at] = 0.0);
+        let dead: Vec<usize> = trainer.evaluate(&samples).unwrap().layers[0].dead_units().collect();
+        assert_eq!(dead, [5], "{activation:?}");
+    }
+}
+
+/// The activation above which a sigmoid counts as active is a setting.
+#[test]
+fn sigmoids_are_active_above_a_setting() {
+    let samples = directions(0.01, 0.0);
+    let evaluation = |active_above: f64| {
+        let settings = Settings {
+            active_above,
+            activation: Activation::Sigmoid,
+            ..trainer(&samples, "dense", 1).autoencoder().settings().clone()
+        };
+        Trainer::new(settings, &samples).unwrap().evaluate(&samples).unwrap()
+    };
+    // All are near 0.5.
+    for (threshold, l0, dead) in [(0.1, 64.0, 0), (0.9, 0.0, 64)] {
+        let evaluation = evaluation(threshold);
+        assert_eq!(evaluation.layers[0].l0, l0);
+        assert_eq!(evaluation.layers[0].dead_units().count(), dead);
+    }
+}
+
+/// A training whose result is of no use says so.
+#[test]
+fn useless_results_are_told() {
+    let samples = directions(1.0, 0.0);
+    let warnings = |change: fn(&mut Settings)| {
+        let mut settings = trainer(&samples, "top-k:3", 1).autoencoder().settings().clone();
+        change(&mut settings);
+        let mut trainer = Trainer::new(settings.clone(), &samples).unwrap();
+        trainer.run(300, |_, _| ControlFlow::Continue(())).unwrap();
+        trainer.evaluate(&samples).unwrap().warnings(&settings)
+    };
+    assert_eq!(warnings(|_| {}), [""; 0]);
+    let [dead, worse] = &warnings(|settings| {
+        settings.learning_rate = 30.0;
+        settings.code = sae::Code::Dense;
+    })[..] else {
+        panic!("two warnings");
+    };
+    assert!(dead.contains("of the 64 units of layer 1 are dead"), "{dead}");
+    assert!(worse.contains("worse than the mean of the data"), "{worse}");
+    let [missed] = &warnings(|settings| {
+        settings.code = sae::Code::Dense;
+        settings.l1 = 1e-12;
+        settings.target = Some("l0:1:1:200".parse().unwrap());
+    })[..] else {
+        panic!("one warning");
+    };
+    assert!(missed.starts_with("the target was not met: l0 of layer 1 is "), "{missed}");
+}

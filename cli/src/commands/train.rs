@@ -262,6 +262,12 @@ impl<'a> Run<'a> {
         let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
         let data = format!("{} samples{of_rank}", train.len());
         job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
+        if let (Some(_), Some(target)) = (args.patience, trainer.autoencoder().settings().target) {
+            progress.note(&format!(
+                "early stopping counts from step {}, where the penalties' weights are frozen",
+                target.steps
+            ));
+        }
         let recorder = None;
         Ok(Run { args, train, test, is_rank_0, progress, recorder, checkpoints })
     }

@@ -39,6 +39,12 @@ pub fn page(
          <title>{title}</title>\n<style>{colors}{STYLE}</style>\n</head>\n<body>\n\
          <h1>{title}</h1>\n<p class=\"soft\">Evaluated on {count} samples of {data}.</p>\n"
     );
+    for Subject { model, .. } in subjects {
+        for warning in model.evaluation.warnings(model.net.settings()) {
+            let (name, warning) = (escape(&model.name), escape(&warning));
+            let _ = writeln!(page, "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>");
+        }
+    }
     section(&mut page, "figures", "Figures", &figures_table(subjects));
     if let Some(pictures) = pictures {
         let strips = strips(pictures, subjects)?;

@@ -1,0 +1,55 @@
+//! What makes the result of a training useless, in sentences.
+
+use crate::analysis::evaluation::Evaluation;
+use crate::network::activity::mean_activation;
+use crate::settings::{Measure, Settings, Target};
+
+impl Evaluation {
+    /// A sentence for each sign that a network of these settings is of little use: most units of a layer
+    /// are dead, reconstructions are worse than the data's mean, or a target was not met.
+    pub fn warnings(&self, settings: &Settings) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (dead, units) = (layer.dead_units().count(), layer.largest.len());
+            if 2 * dead > units {
+                warnings.push(format!(
+                    "{dead} of the {units} units of layer {} are dead: revive them during training, or \
+                     use a weaker penalty or a lower learning rate",
+                    l + 1
+                ));
+            }
+        }
+        if self.explained_variance < 0.0 {
+            warnings.push(format!(
+                "reconstructions are worse than the mean of the data (explained variance {:.3}): train \
+                 for more steps, or with another learning rate, scaling or output activation",
+                self.explained_variance
+            ));
+        }
+        warnings.extend(settings.target.and_then(|target| self.missed(settings, target)));
+        warnings
+    }
+
+    /// The sentence about a target that was not met.
+    fn missed(&self, settings: &Settings, target: Target) -> Option<String> {
+        /// As a factor.
+        const TOLERANCE: f64 = 1.25;
+        let Target { layer, of, value, .. } = target;
+        let have = match of {
+            Measure::L0 => self.layers[layer].l0,
+            // (Of activations of both signs, |a| is measured in training alone.)
+            Measure::MeanActivation if !settings.activation_of(layer).is_signed() => {
+                mean_activation(&self.units[layer])
+            }
+            Measure::MeanActivation => return None,
+        };
+        let off = (have / value).max(value / have);
+        (off > TOLERANCE).then(|| {
+            format!(
+                "the target was not met: {of} of layer {} is {have:.4}, not {value}; give the controller \
+                 more steps, or another weight of the penalties to begin with",
+                layer + 1
+            )
+        })
+    }
+}
