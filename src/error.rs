@@ -77,8 +77,8 @@ impl fmt::Display for Error {
             Error::OtherRank => f.write_str("another rank failed, and has the reason"),
             Error::Diverged { step } => write!(
                 f,
-                "the objective or a gradient's square is not finite at step {step}; scale the data, \
-                 lower the learning rate, or clip the gradient"
+                "the objective is not finite at step {step}, or the square of a gradient is not; \
+                 scale the data, lower the learning rate, or clip the gradient"
             ),
         }
     }

@@ -5,5 +5,6 @@ pub(crate) mod autoencoder;
 pub(crate) mod codes;
 pub(crate) mod forward;
 pub(crate) mod layers;
+pub(crate) mod reach;
 
 pub use layers::Layer;

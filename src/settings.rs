@@ -207,6 +207,7 @@ mod tests {
             ("loss", "cross-entropy"),
             ("code", "batch-top-k:4"),
             ("tied", "true"),
+            ("allow_unreachable", "true"),
             ("unit_norm", "true"),
             ("initialization", "he"),
             ("output_bias", "zero"),

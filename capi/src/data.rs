@@ -18,7 +18,11 @@ use crate::strided::Strided;
 pub struct SaeSamples(pub(crate) Samples);
 
 fn scaled(array: Array, scaling: &str) -> Result<Samples> {
-    let scaling = scaling.parse::<ScalingKind>()?.fit(&array)?;
+    let kind = scaling.parse::<ScalingKind>().map_err(|error| match error {
+        Error::Setting { field, problem } => invalid(field, problem),
+        error => error.into(),
+    })?;
+    let scaling = kind.fit(&array)?;
     Ok(Samples::new(array, scaling))
 }
 

@@ -140,6 +140,42 @@ pub enum Function {
     Tanh,
 }
 
+/// The smallest and the largest of these numbers, those that are NaN left out; infinity and -infinity
+/// without any.
+pub fn range(isa: Isa, values: &[f32]) -> (f32, f32) {
+    struct Range<'a>(&'a [f32]);
+    impl Kernel for Range<'_> {
+        type Output = (f32, f32);
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> (f32, f32) {
+            self.in_vectors(Several::<S, 4>(s))
+        }
+    }
+    impl Range<'_> {
+        #[inline(always)]
+        fn in_vectors<S: Simd>(self, s: S) -> (f32, f32) {
+            const { assert!(S::LANES <= 64) };
+            let (mut low, mut high) = (s.splat(f32::INFINITY), s.splat(f32::NEG_INFINITY));
+            let (whole, rest) = self.0.split_at(self.0.len() / S::LANES * S::LANES);
+            for chunk in whole.chunks(S::LANES) {
+                // SAFETY: the chunk has a vector's floats.
+                let x = unsafe { s.load(chunk.as_ptr()) };
+                low = s.min(x, low);
+                high = s.max(x, high);
+            }
+            let (mut lows, mut highs) = ([f32::INFINITY; 64], [f32::NEG_INFINITY; 64]);
+            // SAFETY: there is room for the vectors.
+            unsafe {
+                s.store(lows.as_mut_ptr(), low);
+                s.store(highs.as_mut_ptr(), high);
+            }
+            let low = lows.iter().chain(rest).copied().fold(f32::INFINITY, f32::min);
+            (low, highs.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max))
+        }
+    }
+    isa.run(Range(values))
+}
+
 /// The largest magnitude among these numbers: 0 without any, infinity if one is NaN or infinite.
 pub fn largest_magnitude(isa: Isa, values: &[f32]) -> f32 {
     struct Largest<'a>(&'a [f32]);

@@ -222,12 +222,14 @@ impl Array {
         problem: impl FnOnce(f64) -> String,
     ) -> Error {
         let number = self.number(sample, feature);
+        let is_short = matches!(self.element_type(), ElementType::F16 | ElementType::F32);
         let shown = match number.abs() {
-            _ if matches!(self.element_type(), ElementType::F16 | ElementType::F32) => {
-                format!("{:?}", number as f32)
-            }
-            size if (1e-5..1e16).contains(&size) || !size.is_normal() => format!("{number}"),
-            _ => format!("{number:e}"),
+            size if size.is_normal() && !(1e-5..1e16).contains(&size) => match is_short {
+                true => format!("{:e}", number as f32),
+                false => format!("{number:e}"),
+            },
+            _ if is_short => format!("{}", number as f32),
+            _ => format!("{number}"),
         };
         self.wrong(format!("sample {sample}, feature {feature} is {shown}{}", problem(number)))
     }

@@ -28,7 +28,8 @@ impl Samples {
         let array = Array::open(path)?;
         if array.element_type() != ElementType::U8 {
             let problem = format!(
-                "elements are {}, and only u8 has a usual scaling; choose one: as-is, min-max or mean-deviation, or one of these for each feature",
+                "elements are {}, and only u8 has a usual scaling; choose one: as is, min-max or \
+                 mean-deviation, or min-max:feature or mean-deviation:feature",
                 array.element_type()
             );
             return Err(Error::format(array.path(), None, problem));

@@ -154,9 +154,13 @@ impl FromStr for ScalingKind {
             .filter(|&name| name == Self::MinMax.name() || name == Self::MeanDeviation.name());
         let name = short.unwrap_or(text);
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let expected = "expected byte, as-is, min-max, min-max:feature, mean-deviation or \
-                            mean-deviation:feature";
-            Error::setting("scaling", format!("{expected}, got '{text}'"))
+            Error::setting(
+                "scaling",
+                format!(
+                    "expected byte, as-is, min-max or mean-deviation, got '{text}'; min-max:feature \
+                     and mean-deviation:feature scale each feature by itself"
+                ),
+            )
         })
     }
 }
@@ -400,10 +404,7 @@ mod tests {
         assert_eq!(long, ScalingKind::MeanDeviation);
         for text in ["", "max-min", "byte:all", "min-max:", "min-max:rows", "min-max:feature:all"] {
             let problem = text.parse::<ScalingKind>().unwrap_err().to_string();
-            assert!(
-                problem.ends_with(&format!("mean-deviation:feature, got '{text}'")),
-                "{problem}"
-            );
+            assert!(problem.contains(&format!("mean-deviation, got '{text}'; ")), "{problem}");
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::codes::{Gate, Selection};
 use crate::network::forward::{Input, LayerView, forward};
 use crate::network::layers::{Layer, end, initial_parameters, layout};
+use crate::network::reach::Reach;
 use crate::settings::Settings;
 
 /// Samples that pass through the network at a time outside of training. The same for any number of
@@ -200,6 +201,8 @@ impl Autoencoder {
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
     ) -> Result<Vec<Vec<f64>>> {
         self.check_features(samples)?;
+        // The cross-entropy is taken from logits.
+        let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
         let mut pass = Pass::new(self, engine);
         let (mut rows, mut inputs) = (Vec::with_capacity(CHUNK), Vec::new());
         for start in (0..samples.len()).step_by(CHUNK) {
@@ -208,6 +211,11 @@ impl Autoencoder {
             rows.extend((start..end).map(|sample| sample as u32));
             inputs.resize(rows.len() * samples.features(), 0.0);
             gather(engine, samples, &rows, &mut inputs)?;
+            if let Some(reach) = reach {
+                let name = |row: usize| format!("sample {}", start + row);
+                let checked = reach.check(engine.isa, &inputs, samples.features(), name);
+                checked.map_err(Error::Shape)?;
+            }
             pass.forward(engine, 0..depth.layers, &inputs, depth.logits);
             visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs });
         }

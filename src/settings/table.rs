@@ -38,6 +38,10 @@ settings! {
     ///
     /// [`Settings::fitted_to`] chooses sigmoid for features in [0, 1] and linear for others.
     output_activation: Activation = Activation::Sigmoid;
+    /// Whether features may be outside of what the output activation gives.
+    ///
+    /// Otherwise training refuses such features, which a sigmoid for one cannot reconstruct.
+    allow_unreachable: bool = false;
     /// The objective's data term.
     loss: Loss = Loss::SquaredError;
     /// Which of the code's activations are kept.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crate::compute::Engine;
 use crate::data::samples::Samples;
+use crate::data::scaling::Scaling;
 use crate::data::{Order, gather};
 use crate::error::{Error, Result};
 use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
+use crate::network::reach::Reach;
 use crate::ranks::{SharedRanks, agree};
 #[cfg(doc)]
 use crate::settings::Settings;
+use crate::settings::Target;
 use crate::training::early_stopping::EarlyStopping;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
@@ -50,6 +53,7 @@ impl Trainer {
         }
         let rows = &work.rows[work.part.clone()];
         let gathered = gather(&mut self.cx.engine, &self.samples, rows, &mut work.batch);
+        let gathered = gathered.and_then(|()| self.check_reach(Some(&self.samples)));
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -169,7 +173,23 @@ impl Trainer {
             )));
         }
         self.cx.work.batch.copy_from_slice(batch);
-        Ok(())
+        self.check_reach(None)
+    }
+
+    /// Fails if the batch has a feature that the output cannot reach; `samples` are what it was gathered
+    /// from.
+    fn check_reach(&self, samples: Option<&Samples>) -> Result<()> {
+        let Context { engine, net, work, .. } = &self.cx;
+        let Some(reach) = Reach::of_training(&net.settings) else { return Ok(()) };
+        if samples.is_some_and(|samples| samples.scaling() == Scaling::Byte) {
+            return Ok(());
+        }
+        let name = |row: usize| match samples {
+            Some(_) => format!("sample {}", work.rows[work.part.start + row]),
+            None => format!("sample {row} of the batch"),
+        };
+        let checked = reach.check(engine.isa, &work.batch, net.settings.layers[0], name);
+        checked.map_err(Error::Shape)
     }
 
     /// Trains on the batch in the workspace.
@@ -285,8 +305,13 @@ impl Trainer {
     /// the best one.
     ///
     /// Keeps the network if it is the best so far. An objective that is not finite is never the
-    /// best. Always `false` without patience.
+    /// best. Always `false` without patience. Until the penalties' weights are frozen, where a
+    /// [target](crate::Target) steers them, objectives are of different weights, and none counts.
     pub fn observe(&mut self, objective: f64) -> bool {
+        let steers = |target: Target| self.cx.state.step < target.steps;
+        if self.cx.net.settings.target.is_some_and(steers) {
+            return self.is_over();
+        }
         let (step, net) = (self.cx.state.step, &self.cx.net);
         let stopping = self.early_stopping.as_mut();
         stopping.is_some_and(|stopping| stopping.observe(objective, step, net))

@@ -27,8 +27,8 @@ fn shared<T: Element>(values: Vec<T>, scaling: Scaling) -> sae::Result<Samples> 
 }
 
 fn trained(samples: &Samples) -> Vec<f32> {
-    let settings =
-        Settings { layers: vec![FEATURES, 5, FEATURES], batch: 7, ..Settings::default() };
+    let layers = vec![FEATURES, 5, FEATURES];
+    let settings = Settings { layers, batch: 7, allow_unreachable: true, ..Settings::default() };
     let mut trainer = Trainer::new(settings, samples).unwrap();
     for _ in 0..30 {
         trainer.step().unwrap();

@@ -326,6 +326,7 @@ fn a_failed_step_leaves_no_trace() {
         for bad in [f32::NAN, f32::INFINITY, 3e38] {
             let mut settings =
                 Settings { layers: vec![6, 9, 6], batch: 10, beta: 0.01, ..Settings::default() };
+            settings.allow_unreachable = true;
             change(&mut settings);
             let build = || Trainer::new(settings.clone(), &samples).unwrap();
             let (mut clean, mut trainer) = (build(), build());
@@ -444,4 +445,73 @@ fn a_huge_sample_does_not_freeze_a_training() {
     assert!(same < 10, "weights are frozen");
     let problem = trainer.step_on(&[1e13; 60]).unwrap_err().to_string();
     assert!(problem.contains("scale the data"), "{problem}");
+}
+
+/// Features that the output or the loss cannot reach are named, in files, in memory and in batches from
+/// outside, and change nothing.
+#[test]
+fn features_out_of_reach_are_refused() {
+    let settings = |output_activation, loss| Settings {
+        layers: vec![4, 3, 4],
+        batch: 5,
+        beta: 0.0,
+        output_activation,
+        loss,
+        ..Settings::default()
+    };
+    let (squared, entropy) = (sae::Loss::SquaredError, sae::Loss::CrossEntropy);
+    for (output, loss, bad) in [
+        (Activation::Sigmoid, squared, &[-0.25, 1.5][..]),
+        (Activation::SaturatingLinear, squared, &[-0.25, 1.5]),
+        (Activation::Tanh, squared, &[-1.25, 1.5]),
+        (Activation::Relu, squared, &[-0.25]),
+        (Activation::Linear, squared, &[]),
+        (Activation::LeakyRelu, squared, &[]),
+        (Activation::Sigmoid, entropy, &[-0.25, 1.5]),
+    ] {
+        let settings = settings(output, loss);
+        for &bad in bad {
+            let mut values = uniform(1, 20);
+            values[2 * 4 + 3] = bad;
+            let samples = Samples::from_values(values.clone(), 4).unwrap();
+            let mut trainer = Trainer::new(settings.clone(), &samples).unwrap();
+            let before = bits(&trainer);
+            let outside = trainer.step_on(&values).unwrap_err().to_string();
+            let place = format!("sample 2 of the batch, feature 3 is {bad}; the ");
+            assert!(outside.starts_with(&place), "{outside}");
+            assert!(trainer.gradient_on(&values).is_err());
+            let own = trainer.step().unwrap_err().to_string();
+            assert!(own.starts_with(&format!("sample 2, feature 3 is {bad}; the ")), "{own}");
+            assert!(bits(&trainer) == before);
+            // Only the cross-entropy is not defined there.
+            let evaluated = trainer.evaluate(&samples);
+            assert_eq!(evaluated.is_err(), loss == entropy, "{evaluated:?}");
+            let allowed = Settings { allow_unreachable: true, ..settings.clone() };
+            let mut trainer = Trainer::new(allowed, &samples).unwrap();
+            assert_eq!(trainer.step().is_ok(), loss == squared);
+        }
+        let good = Samples::from_values(vec![0.0, 1.0, 0.5, 1.0], 4).unwrap();
+        let mut trainer = Trainer::new(settings, &good).unwrap();
+        trainer.step().unwrap();
+        let linear = matches!(output, Activation::Linear | Activation::LeakyRelu);
+        assert_eq!(trainer.step_on(&[-3.0; 20]).is_ok(), linear);
+    }
+}
+
+/// Objectives under different weights of the penalties are not compared.
+#[test]
+fn early_stopping_counts_from_where_the_weights_are_frozen() {
+    let samples = Samples::from_values(uniform(1, 30 * 6), 6).unwrap();
+    let of = sae::Measure::MeanActivation;
+    let target = Some(sae::Target { layer: 0, of, value: 0.05, steps: 20 });
+    let settings =
+        Settings { layers: vec![6, 9, 6], batch: 10, beta: 1e-3, target, ..Settings::default() };
+    let mut trainer = Trainer::builder(settings).patience(2).build(&samples).unwrap();
+    for step in 1..=25 {
+        trainer.step().unwrap();
+        // The best objective comes first, and would end the training.
+        let is_over = trainer.observe(f64::from(step));
+        assert_eq!(is_over, step >= 22, "step {step}");
+    }
+    assert_eq!(trainer.restore_best().unwrap(), (20.0, 20));
 }

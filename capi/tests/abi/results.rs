@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 
 use sae::{
     Activation, Autoencoder, Samples, Scaling, Settings, Trainer,
-    data::{Array, digits, write_idx},
+    data::{Array, ScalingKind, digits, write_idx},
 };
 use sae_capi::*;
 
@@ -369,10 +369,14 @@ fn data_sets_are_those_of_the_library() {
         let copied = made(|place| sae_samples_from_u8(columns.as_ptr(), 20, 10, 1, 24, place));
         assert_eq!(fingerprint(copied), expected);
 
+        let bytes_expected = expected;
         let idx = || Array::open(path(&floats_file)).unwrap();
         for (name, scaling) in [
             ("as-is", Scaling::AsIs),
-            ("byte", Scaling::Byte),
+            (
+                "min-max:feature",
+                "min-max:feature".parse::<ScalingKind>().unwrap().fit(&idx()).unwrap(),
+            ),
             ("min-max", Scaling::fit_min_max(&idx()).unwrap()),
             ("mean-deviation", Scaling::fit_mean_deviation(&idx()).unwrap()),
         ] {
@@ -390,6 +394,14 @@ fn data_sets_are_those_of_the_library() {
                 assert_eq!(fingerprint(samples), expected, "{name}");
             }
         }
+        // Bytes of another type are bytes; others are not.
+        let whole: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte)).collect();
+        let whole_file = folder.file("whole.idx");
+        write_idx(path(&whole_file), &[20, 10], &whole).unwrap();
+        assert_eq!(fingerprint(open(&whole_file, "byte")), bytes_expected);
+        let mut row = [0.0; 10];
+        let others = Samples::new(idx(), Scaling::Byte).gather(0, &mut row).unwrap_err();
+        assert!(others.to_string().contains("sample 0, feature 0 is -1; "), "{others}");
         let mut none = null_mut();
         let status = sae_samples_open(floats_file.as_ptr(), null(), &mut none);
         refused(status, SaeStatus::Format, "choose one: as is, min-max");
@@ -398,8 +410,7 @@ fn data_sets_are_those_of_the_library() {
         refused(
             status,
             SaeStatus::Argument,
-            "scaling: expected byte, as-is, min-max, min-max:feature, mean-deviation or \
-             mean-deviation:feature, got 'max-min'",
+            "scaling: expected byte, as-is, min-max or mean-deviation, got 'max-min'; min-max:feature",
         );
 
         let whole = open(&bytes_file, "byte");
