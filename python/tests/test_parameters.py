@@ -33,8 +33,8 @@ HONORED = {
     "callback": lambda *_: True,
     "threads": 2,
 }
-# Honored, in a test of its own: it takes dead units.
-OTHERS = {"revive"}
+# Honored, in tests of their own: they take dead units, and other data.
+OTHERS = {"revive", "allow_unreachable"}
 REFUSED = {
     "layers": (4, 2, 4),
     "activation": "tanh",
@@ -166,6 +166,13 @@ def test_revivals_can_begin(X):
     assert len(plain.evaluate(X)["layers"][0]["dead_units"]) > 0
     revived = model.set_params(revive=1).partial_fit(X)
     assert not np.array_equal(weights(revived), weights(plain))
+
+
+def test_what_the_output_cannot_reach(X):
+    model = SparseAutoencoder(**BASE, output_activation="sigmoid").fit(X)
+    with pytest.raises(ValueError, match="allow_unreachable"):
+        model.partial_fit(3 * X)
+    model.set_params(allow_unreachable=True).partial_fit(3 * X)
 
 
 def test_a_target_that_leaves_its_steps_open(X, tmp_path):

@@ -115,6 +115,10 @@ def test_score_is_r2_far_from_0():
         evaluation = model.evaluate(constant)
         assert np.isnan(evaluation["explained_variance"])
         assert np.isnan(evaluation["explained_variance_per_feature"]).all()
+        is_exact = np.array_equal(model.reconstruct(constant), constant)
+        assert model.score(constant) == (1.0 if is_exact else 0.0)
+        # Biases that begin with 0 are far from all of these.
+        model.set_params(output_bias="zero").fit(constant)
         assert model.score(constant) == 0.0
     X = np.float32(1e8) + np.float32(8) * (np.arange(1000) % 2).astype(np.float32).reshape(-1, 1)
     model = SparseAutoencoder((1,), beta=0.0, steps=0, random_state=0, output_bias="zero").fit(X)

@@ -75,6 +75,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Activation of each hidden layer, instead of one for all.
     output_activation : str, default=None
         Activation of the output layer; None is "sigmoid" for uint8, "linear" for other values.
+    allow_unreachable : bool, default=False
+        Whether features may be outside of what the output activation gives; otherwise they are
+        refused.
     loss : str, default="squared-error"
         The data term of the objective: "squared-error" or "cross-entropy".
     code : str, default="dense"
@@ -192,6 +195,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         activation: str = "sigmoid",
         activations: Optional[Sequence[str]] = None,
         output_activation: Optional[str] = None,
+        allow_unreachable: bool = False,
         loss: str = "squared-error",
         code: str = "dense",
         tied: bool = False,
@@ -231,6 +235,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.activation = activation
         self.activations = activations
         self.output_activation = output_activation
+        self.allow_unreachable = allow_unreachable
         self.loss = loss
         self.code = code
         self.tied = tied
