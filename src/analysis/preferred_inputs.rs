@@ -4,7 +4,7 @@
 
 use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
 
-use crate::compute::{Engine, sum_blocks};
+use crate::compute::Engine;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::forward::{Input, LayerView, forward};
@@ -99,9 +99,8 @@ impl Ascent<'_> {
                 view.activation = Activation::Linear;
             }
             let whole = MatrixMut::new(&mut output, units, layer.outputs);
-            let blocks = sum_blocks(units).len();
-            let mut sums = vec![0.0; blocks * layer.outputs];
-            let sums = MatrixMut::new(&mut sums, blocks, layer.outputs);
+            let mut sums = vec![0.0; layer.outputs];
+            let sums = MatrixMut::from_row(&mut sums);
             forward(self.engine, Input { matrix: input, skip_zeros: false }, view, whole, sums);
             self.outputs.push(output);
         }

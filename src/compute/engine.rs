@@ -81,7 +81,8 @@ impl Engine {
 
     /// The largest magnitude among these numbers; infinity if one is NaN or infinite.
     pub(crate) fn largest_magnitude(&mut self, values: &[f32]) -> f32 {
-        let (isa, division, largest) = (self.isa, self.divide(values.len(), 4), Largest::default());
+        // Some 16 numbers a cycle.
+        let (isa, division, largest) = (self.isa, self.divide(values.len(), 1), Largest::default());
         self.pool.run(division.parts(), |part, _| {
             largest.raise(largest_magnitude(isa, &values[division.range(part)]));
         });
@@ -116,6 +117,17 @@ const SUM_BLOCK: usize = 256;
 pub(crate) fn sum_blocks(samples: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
     let block = move |index| index * SUM_BLOCK..samples.min((index + 1) * SUM_BLOCK);
     (0..samples.div_ceil(SUM_BLOCK)).map(block)
+}
+
+/// The blocks of samples whose sums are the rows of `sums`; all samples are one block where there is one
+/// row, for sums that are not needed.
+pub(crate) fn blocks_of(
+    sums: &MatrixMut<'_>,
+    samples: usize,
+) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+    let whole = (sums.shape().0 == 1).then_some((0, 0..samples));
+    let blocks = if whole.is_some() { 0 } else { samples };
+    whole.into_iter().chain(sum_blocks(blocks).enumerate())
 }
 
 /// Calls `run` with zeros, `[blocks, units]`, to which it adds a sum over each block of the samples, and

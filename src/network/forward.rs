@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sae_kernels::{Activation, Forward, Matrix, MatrixMut, Parts};
 
-use crate::compute::{Engine, sum_blocks};
+use crate::compute::{Engine, blocks_of};
 use crate::network::layers::Layer;
 use crate::settings::Settings;
 
@@ -43,7 +43,7 @@ pub(crate) struct Input<'a> {
 }
 
 /// Computes a layer's activations `[samples, units]`; adds those of each unit to `sums`, which has a row
-/// for each of the [`sum_blocks`], `[blocks, units]`.
+/// for each block of samples, `[blocks, units]`: see [`blocks_of`].
 pub(crate) fn forward(
     engine: &mut Engine,
     input: Input<'_>,
@@ -60,7 +60,7 @@ pub(crate) fn forward(
         let layer = layer.units(division.range(part));
         let (mut output, mut sums) = (outputs.take(part), sums.take(part));
         scratch.with(thread, |scratch| {
-            for (block, rows) in sum_blocks(samples).enumerate() {
+            for (block, rows) in blocks_of(&sums, samples) {
                 let forward = Forward {
                     input: input.matrix.rows(rows.clone()),
                     skip_zeros: input.skip_zeros,

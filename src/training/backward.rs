@@ -6,7 +6,7 @@ use sae_kernels::{
     Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Outer, Parts, Penalty, Rule, Update,
 };
 
-use crate::compute::{Engine, Largest, add_blocks, sum_blocks};
+use crate::compute::{Engine, Largest, add_blocks, blocks_of};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::CodeLayer;
 use crate::network::layers::{Layer, end};
@@ -67,7 +67,7 @@ fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Si
     };
     let gated = index > 0 && settings.is_gated(index - 1);
     let below = below.last_mut().zip(biases_below.last_mut()).map(|(delta, bias_gradient)| Below {
-        // An exactly sparse code's own part follows in `code_delta`.
+        gated,
         activation: if gated { Activation::Linear } else { settings.activation_of(index - 1) },
         penalty: match gated {
             true => Penalty::default(),
@@ -138,6 +138,8 @@ struct Rows<'a> {
 struct Below<'a> {
     activation: Activation,
     penalty: Penalty<'a>,
+    /// They are an exactly sparse code's, whose own part follows in `code_delta`.
+    gated: bool,
     /// `[n, rows]`
     delta: MatrixMut<'a>,
     /// `[rows]`
@@ -176,9 +178,15 @@ fn propagate(
     below: Option<Below<'_>>,
     to: RowSink<'_, MatrixMut<'_>>,
 ) {
-    let Some(Below { activation, penalty, delta, bias_gradient, partial_sums }) = below else {
+    let Some(Below { activation, penalty, gated, delta, bias_gradient, partial_sums }) = below
+    else {
         return on_threads(engine, rows, None, to);
     };
+    if gated {
+        // `code_delta` sums up what it keeps.
+        let sums = MatrixMut::from_row(bias_gradient);
+        return on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
+    }
     add_blocks(delta.shape().0, partial_sums, bias_gradient, |sums| {
         on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
     });
@@ -209,7 +217,7 @@ fn on_threads(
         scratch.with(thread, |scratch| {
             if let Some((activation, penalty, [deltas, sums])) = &below {
                 let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
-                for (block, samples) in sum_blocks(n).enumerate() {
+                for (block, samples) in blocks_of(&sums, n) {
                     let hidden_delta = HiddenDelta {
                         next: delta.rows(samples.clone()),
                         weights: weights.as_ref(),

@@ -40,11 +40,15 @@ fn hidden_layer(cx: &mut Context, index: usize, counts: &mut dyn Counts) {
     };
     let input = Input { matrix, skip_zeros: *skip_zeros && settings.has_zeros(index) };
     let view = LayerView::new(settings, parameters, index, layer);
-    add_blocks(n, partial_sums, sums, |sums| {
+    if !settings.is_gated(index) {
+        add_blocks(n, partial_sums, sums, |sums| {
+            let output = MatrixMut::new(activations, n, layer.outputs);
+            layer_forward(engine, input, view, output, sums);
+        });
+    } else {
+        // The selection sums up what it keeps.
         let output = MatrixMut::new(activations, n, layer.outputs);
-        layer_forward(engine, input, view, output, sums);
-    });
-    if settings.is_gated(index) {
+        layer_forward(engine, input, view, output, MatrixMut::from_row(sums));
         let thresholds = &parameters[end(layers)..];
         let selection = Selection::Training(counts);
         work.smallest_kept = gate.select(engine, thresholds, selection, activations, sums);
