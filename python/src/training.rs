@@ -133,8 +133,15 @@ impl Monitor<'_> {
     }
 }
 
-/// Trains. Returns the network, the steps done, the step of the best network if early stopping
-/// restored one, and the exception that ended the training early: from `report` or a signal handler.
+/// What `train` returns: the network, the steps done, the step of the best network if early stopping
+/// restored one, sentences about what makes the result useless, and the exception that ended the
+/// training early: from `report` or a signal handler.
+type Trained = (Network, u64, Option<u64>, Vec<String>, Option<PyErr>);
+
+/// Samples of the training data that a new network is evaluated on for its warnings.
+const LOOKED_AT: usize = 10_000;
+
+/// Trains.
 ///
 /// Every `report_every` steps, and after the last, it calls `report(step, objective,
 /// mean_activations)`, and ends if that returns true. It calls `report.validated(step, objective)`
@@ -148,7 +155,7 @@ pub fn train<'py>(
     plan: Plan,
     previous: Option<&Network>,
     report: Bound<'py, PyAny>,
-) -> PyResult<(Network, u64, Option<u64>, Option<PyErr>)> {
+) -> PyResult<Trained> {
     let samples = data.samples(previous.map(|network| network.net.scaling()))?;
     let (train, validation) = plan.split(samples, validation)?;
     let mut trainer = trainer(&train, &plan, previous)?;
@@ -188,7 +195,22 @@ pub fn train<'py>(
     }
     let done = trainer.steps();
     let best = trainer.restore_best().map(|(_, step)| step);
-    Ok((network(trainer)?, done, best, stopped))
+    let warnings = if stopped.is_none() && !plan.one_pass {
+        py.detach(|| warnings(&mut trainer, &train)).map_err(failure::of)?
+    } else {
+        Vec::new()
+    };
+    Ok((network(trainer)?, done, best, warnings, stopped))
+}
+
+/// What makes the network useless on the first samples.
+fn warnings(trainer: &mut Trainer, samples: &Samples) -> sae::Result<Vec<String>> {
+    let first = match samples.len() > LOOKED_AT {
+        true => samples.split(LOOKED_AT)?.0,
+        false => samples.clone(),
+    };
+    let evaluation = trainer.evaluate(&first)?;
+    Ok(evaluation.warnings(trainer.autoencoder().settings()))
 }
 
 /// The network of a trainer, with a checkpoint of the training.

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ HONORED = {
     "threads": 2,
 }
 # Honored, in tests of their own: they take dead units, and other data.
-OTHERS = {"revive", "allow_unreachable"}
+OTHERS = {"revive", "allow_unreachable", "active_above"}
 REFUSED = {
     "layers": (4, 2, 4),
     "activation": "tanh",
@@ -200,3 +201,19 @@ def test_pickles_have_a_version(X):
     assert np.array_equal(again.transform(X), model.transform(X))
     assert np.array_equal(weights(again.partial_fit(X)), weights(model.partial_fit(X)))
     assert not hasattr(pickle.loads(pickle.dumps(model)), "_pickle_version")
+
+
+def test_the_activation_that_counts_is_a_setting(X):
+    model = SparseAutoencoder((6, 4, 6), steps=3, beta=0.0).fit(X)
+    assert model.evaluate(X)["layers"][0]["l0"] == 4
+    model.set_params(active_above=0.999).partial_fit(X)
+    assert model.evaluate(X)["layers"][0]["l0"] == 0
+
+
+def test_results_of_no_use_are_told(X):
+    model = SparseAutoencoder((6, 40, 6), steps=300, beta=0.0, activation="relu", learning_rate=30.0)
+    with pytest.warns(UserWarning, match="of the 40 units of layer 1 are dead"):
+        model.fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SparseAutoencoder((6, 4, 6), steps=300, beta=0.0).fit(X)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
@@ -82,7 +83,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         The data term of the objective: "squared-error" or "cross-entropy".
     code : str, default="dense"
         Which of the code's activations are kept: "dense", "top-k:K", "batch-top-k:K" or
-        "jump-relu:L0[:BANDWIDTH]".
+        "jump-relu:L0[:BANDWIDTH[:THRESHOLD]]".
     tied : bool, default=False
         Whether the decoder has the encoder's weights, transposed.
     unit_norm : bool, default=False
@@ -95,6 +96,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     corruption : str, default="none"
         Corruption of the inputs, which the network learns to undo: "none", "masking:SHARE" or
         "gaussian:DEVIATION".
+    active_above : float, default=0.1
+        Activation above which a sigmoid unit counts as active, for L0 and dead units.
     rho_momentum : float, default=0.0
         Share of the previous steps in the mean activations that the KL penalty sees.
     target : str, default=None
@@ -203,6 +206,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         initialization: str = "truncated-normal",
         output_bias: str = "auto",
         corruption: str = "none",
+        active_above: float = 0.1,
         rho_momentum: float = 0.0,
         target: Optional[str] = None,
         optimizer: str = "adam",
@@ -243,6 +247,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.initialization = initialization
         self.output_bias = output_bias
         self.corruption = corruption
+        self.active_above = active_above
         self.rho_momentum = rho_momentum
         self.target = target
         self.optimizer = optimizer
@@ -356,7 +361,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         before = 0 if first else self.n_iter_
         progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
         try:
-            network, done, best, stopped = _sae.train(data, validation, plan, previous, progress)
+            trained = _sae.train(data, validation, plan, previous, progress)
+            network, done, best, useless, stopped = trained
             if best is not None:
                 progress.best(best)
         finally:
@@ -371,6 +377,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             self._take_features_of_file(first)
         if stopped is not None:
             raise stopped
+        for sentence in useless:
+            warnings.warn(sentence, UserWarning, stacklevel=3)
         return self
 
     @property
