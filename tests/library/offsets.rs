@@ -280,3 +280,24 @@ fn useless_results_are_told() {
     };
     assert!(missed.starts_with("the target was not met: l0 of layer 1 is "), "{missed}");
 }
+
+/// Units of a JumpReLU that have died come back, whatever the data's offset and scale.
+#[test]
+fn revived_units_of_a_jump_relu_live() {
+    for (scale, offset) in [(1.0, 0.0), (1e-3, 1e-2), (1e3, 1e5)] {
+        let samples = directions(scale, offset);
+        let code = format!("jump-relu:{}", 0.01 * f64::from(scale).powi(2));
+        let mut trainer = trainer(&samples, &code, 2);
+        trainer.run(500, |_, _| ControlFlow::Continue(())).unwrap();
+        // Thresholds that nothing reaches.
+        let end = trainer.autoencoder().layers()[1].biases().end;
+        trainer.autoencoder_mut().parameters_mut()[end..end + 20].fill(1e6);
+        let (before, dead) = quality(&mut trainer, &samples);
+        assert!(dead >= 20, "{dead}");
+        assert_eq!(trainer.revive(&samples).unwrap(), dead);
+        trainer.run(500, |_, _| ControlFlow::Continue(())).unwrap();
+        let (after, left) = quality(&mut trainer, &samples);
+        assert!(left < 10, "scale {scale}, offset {offset}: {left} of {dead}");
+        assert!(after > before && after > 0.9, "scale {scale}, offset {offset}: {before} {after}");
+    }
+}

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use crate::folder::Folder;
 use sae::data::{Array, ElementType, write_idx};
-use sae::{Evaluation, Preset, Samples, Settings, Trainer};
+use sae::{
+    Activation, Code, Evaluation, Initialization, Preset, Samples, Scaling, Settings, Trainer,
+};
 
 fn mnist(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mnist").join(file)
@@ -92,4 +94,46 @@ fn the_articles_figures() {
     let sparse = median(sparse.each_ref().map(objective));
     assert!(sparse <= 0.0362, "sparse: median objective {sparse}");
     assert!((0.045..0.06).contains(&mean), "sparse: median mean activation {mean}");
+}
+
+/// Real activations, whose mean is not 0: subtracting it beforehand changes hardly anything.
+#[test]
+#[ignore = "reads ../shared/data/minilm"]
+fn an_offset_of_real_activations_does_not_matter() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/minilm");
+    let array = Array::open(folder.join("train-0.npy")).unwrap();
+    let (n, d) = (array.samples(), array.features());
+    let raw = Samples::new(array, Scaling::AsIs);
+    let mut values = vec![0.0; n * d];
+    values.chunks_mut(d).enumerate().for_each(|(at, row)| raw.gather(at, row).unwrap());
+    let mut means = vec![0.0; d];
+    for row in values.chunks(d) {
+        means.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x) / n as f64);
+    }
+    for row in values.chunks_mut(d) {
+        row.iter_mut().zip(&means).for_each(|(x, &mean)| *x -= mean as f32);
+    }
+    let centered = Samples::from_values(values, d).unwrap();
+    let quality = |samples: &Samples| {
+        let settings = Settings {
+            layers: vec![d, 1024, d],
+            activation: Activation::Relu,
+            initialization: Initialization::He,
+            code: Code::TopK(32),
+            beta: 0.0,
+            lambda: 0.0,
+            learning_rate: 1e-3,
+            batch: 256,
+            ..Settings::default()
+        };
+        let settings = settings.fitted_to(samples);
+        let mut trainer = Trainer::new(settings, samples).unwrap();
+        trainer.run(1000, |_, _| ControlFlow::Continue(())).unwrap();
+        let evaluation = trainer.evaluate(samples).unwrap();
+        (evaluation.explained_variance, evaluation.layers[0].dead_units().count())
+    };
+    let ((raw, raw_dead), (own, own_dead)) = (quality(&raw), quality(&centered));
+    println!("explained variance {raw:.4} and {own:.4}, dead {raw_dead} and {own_dead} of 1024");
+    assert!((raw - own).abs() < 0.01 && raw > 0.6, "{raw} {own}");
+    assert!(raw_dead.abs_diff(own_dead) < 50, "{raw_dead} {own_dead}");
 }
