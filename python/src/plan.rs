@@ -139,7 +139,8 @@ impl Plan {
         // `"l0:3:1"` leaves the steps open: those of the training that began with it.
         let text = self.options.iter().find(|(name, _)| name == "target").map(|(_, text)| text);
         let has_steps = text.is_some_and(|text| text.matches(':').count() > 2);
-        if let (Some(target), Some(before), false) = (&mut settings.target, before.target, has_steps)
+        if let (Some(target), Some(before), false) =
+            (&mut settings.target, before.target, has_steps)
         {
             target.steps = before.steps;
         }
