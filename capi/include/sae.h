@@ -500,8 +500,8 @@ size_t sae_trainer_parameter_count(const SaeTrainer *trainer);
 
 /**
  * Copies all parameters: for each layer the weights `[inputs, outputs]`, row-major, and the biases;
- * at the end the logarithms of the thresholds of a JumpReLU code, or the one threshold of a
- * batch-top-k code. `length` is `sae_trainer_parameter_count`.
+ * at the end the thresholds of a JumpReLU code and the scale that they are multiples of, or the one
+ * threshold of a batch-top-k code. `length` is `sae_trainer_parameter_count`.
  *
  * # Safety
  * `trainer` is NULL or a valid handle; `parameters` is NULL or points to memory for `length`
