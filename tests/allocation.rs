@@ -10,35 +10,96 @@ use std::sync::atomic::Ordering;
 use counting::ALLOCATIONS;
 use sae::{
     Activation, Code, Corruption, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples, Scaling,
-    Settings, Target, Trainer,
+    Settings, Target, Trainer, TrainerBuilder,
     compute::ThreadPool,
     data::{Array, write_idx},
+    ranks::{Ranks, Sums},
 };
 
 /// Fails if one of 50 steps, or one on a batch of the caller's, allocates after the first step.
 fn check(what: &str, settings: Settings, samples: &Samples, threads: usize) {
     let pool = ThreadPool::exactly(threads);
     assert_eq!(pool.threads(), threads);
-    let batch = vec![0.5; settings.batch * samples.features()];
-    let mut trainer = Trainer::builder(settings).pool(pool).build(samples).unwrap();
+    check_trainer(what, Trainer::builder(settings).pool(pool), samples, threads);
+}
+
+/// As one of two ranks.
+fn check_rank(what: &str, settings: Settings, samples: &Samples, threads: usize) {
+    let builder = Trainer::builder(settings).pool(ThreadPool::exactly(threads)).ranks(Twin);
+    check_trainer(&format!("{what}, a rank"), builder, samples, threads);
+}
+
+fn check_trainer(what: &str, builder: TrainerBuilder, samples: &Samples, threads: usize) {
+    let mut trainer = builder.build(samples).unwrap();
+    let batch = vec![0.5; trainer.batch_part().len() * samples.features()];
     trainer.step().unwrap();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!(before > 0, "nothing is counted");
     for _ in 0..25 {
         trainer.step().unwrap();
     }
-    trainer.run(25, |_, _| ControlFlow::Continue(())).unwrap();
+    let is_alone = trainer.batch_part().len() == trainer.autoencoder().settings().batch;
+    if is_alone {
+        trainer.run(25, |_, _| ControlFlow::Continue(())).unwrap();
+    } else {
+        // Ranks agree at the end of a run, and there allocate.
+        (0..25).for_each(|_| drop(trainer.step().unwrap()));
+    }
     trainer.step_on(&batch).unwrap();
     let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
     assert_eq!(count, 0, "{what}, {threads} threads: allocations in 51 steps");
     assert_eq!(trainer.steps(), 52);
 }
 
+/// A rank whose only other one always brings the same numbers.
+#[derive(Debug)]
+struct Twin;
+
+impl Ranks for Twin {
+    fn rank(&self) -> usize {
+        0
+    }
+    fn count(&self) -> usize {
+        2
+    }
+    fn beside<'a>(&'a mut self, work: &mut dyn FnMut(&mut dyn Sums<'a>)) {
+        work(&mut Doubled { made: [&[]; 64], begun: 0, taken: 0 });
+    }
+    fn sum(&mut self, part: &[f64], sum: &mut [f64]) {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum = 2.0 * part);
+    }
+    fn broadcast(&mut self, _: &mut [u8]) {}
+}
+
+struct Doubled<'a> {
+    made: [&'a [f32]; 64],
+    begun: usize,
+    taken: usize,
+}
+
+impl<'a> Sums<'a> for Doubled<'a> {
+    fn begin(&mut self, part: &'a [f32], sum: &'a mut [f32]) {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum = 2.0 * part);
+        self.made[self.begun] = sum;
+        self.begun += 1;
+    }
+    fn next(&mut self) -> &'a [f32] {
+        self.taken += 1;
+        self.made[self.taken - 1]
+    }
+}
+
 type Change = fn(&mut Settings);
 
 /// Every part of the toolbox that has memory of its own.
-fn toolbox() -> [(&'static str, Change); 6] {
+fn toolbox() -> [(&'static str, Change); 8] {
     [
+        ("centered", |s| s.output_activation = Activation::Linear),
+        ("centered, top-k, a long batch", |s| {
+            s.output_activation = Activation::Linear;
+            s.code = Code::TopK(4);
+            s.batch = 600;
+        }),
         ("top-k, masked", |s| {
             s.code = Code::TopK(4);
             s.corruption = Corruption::Masking(0.3);
@@ -112,6 +173,10 @@ fn steps_allocate_nothing() {
                 ..Settings::preset(Preset::Plain)
             };
             change(&mut settings);
+            let is_lbfgs = matches!(settings.optimizer, Optimizer::Lbfgs { .. });
+            if !is_lbfgs {
+                check_rank(what, settings.clone(), &memory, threads);
+            }
             check(what, settings, &memory, threads);
         }
     }

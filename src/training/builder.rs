@@ -159,7 +159,7 @@ impl TrainerBuilder {
             format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
         })?;
         let parameters = trainer.cx.net.parameters.len();
-        trainer.ranks = Reduction::new(ranks, sharded, parameters);
+        trainer.ranks = Reduction::new(ranks, sharded, &trainer.cx.work, parameters);
         let (mut epoch, mut position) = trainer.follow();
         if sharded && trainer.ranks.rank() > 0 {
             // Its own place: after as many parts of batches.
@@ -198,8 +198,8 @@ impl TrainerBuilder {
         let order = Order::new(samples.len(), net.settings.seed);
         let engine = Engine::new(isa, pool);
         let mut trainer = Trainer {
+            ranks: Reduction::local(&work),
             cx: Context { engine, net, state, work, skip_zeros: !self.dense },
-            ranks: Reduction::local(),
             lbfgs,
             order,
             samples: samples.clone(),

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::network::layers::Layer;
 use crate::ranks::Sums;
 
-/// Bytes of a piece, about: enough for a network's full speed, and few beside a large layer, so that
+/// Numbers of a piece, about: enough for a network's full speed, and few beside a large layer, so that
 /// some are being summed while others are computed.
-const PIECE_BYTES: usize = 2 << 20;
+const PIECE: usize = 1 << 19;
 /// Rows of a piece at least, so that its product is more than overhead.
 const MIN_ROWS: usize = 64;
 
@@ -32,6 +32,17 @@ struct Summed<'a, 's> {
     /// Where the pieces begin whose sums are not taken yet, in their order.
     starts: &'s mut VecDeque<usize>,
     waited: &'s mut Duration,
+}
+
+/// Maximum number of pieces of a network with these layers.
+pub(crate) fn pieces(layers: &[Layer]) -> usize {
+    // And one of what stands behind the layers.
+    layers.iter().map(|layer| layer.inputs.div_ceil(rows_of_piece(*layer))).sum::<usize>() + 1
+}
+
+/// Rows of a layer's weights that make a piece.
+fn rows_of_piece(layer: Layer) -> usize {
+    (PIECE / layer.outputs).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS
 }
 
 impl<'a, 's> Gradient<'a, 's> {
@@ -60,7 +71,7 @@ impl<'a, 's> Gradient<'a, 's> {
         if self.summed.is_none() {
             return 0..rows;
         }
-        let max = (PIECE_BYTES / 4 / layer.outputs).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS;
+        let max = rows_of_piece(layer);
         (rows - 1) / max * max..rows
     }
 

@@ -9,9 +9,13 @@ use crate::compute::{Engine, lock};
 use crate::error::{Error, Result};
 use crate::network::codes::Counts;
 use crate::ranks::{Local, SharedRanks, count};
-use crate::training::gradient::{Gradient, timed};
+use crate::training::gradient::{Gradient, pieces, timed};
 use crate::training::objective::BatchSums;
 use crate::training::workspace::{Context, Control, Workspace};
+
+/// Flags and scalars at the beginning of a message.
+const FLAGS: usize = 2;
+const SCALARS: usize = 4;
 
 /// The ranks of a training, and the memory in which they make sums.
 #[derive(Debug)]
@@ -40,14 +44,18 @@ pub(crate) struct Reduction {
 
 impl Reduction {
     /// One process alone: nothing is summed, and no memory taken.
-    pub fn local() -> Self {
-        Self::new(Arc::new(Mutex::new(Box::new(Local))), false, 0)
+    pub fn local(work: &Workspace) -> Self {
+        Self::new(Arc::new(Mutex::new(Box::new(Local))), false, work, 0)
     }
 
-    /// For a network with `parameters` parameters, this rank's own samples if `sharded`.
-    pub fn new(ranks: SharedRanks, sharded: bool, parameters: usize) -> Self {
+    /// For the sums and the layers of this workspace and as many parameters, this rank's own samples if
+    /// `sharded`.
+    pub fn new(ranks: SharedRanks, sharded: bool, work: &Workspace, parameters: usize) -> Self {
+        let sums = &work.sums;
         let rank = lock(&ranks).rank();
         let count = count(&ranks);
+        let units: usize = sums.activations.iter().map(Vec::len).sum();
+        let numbers = FLAGS + SCALARS + sums.magnitudes.len() + units;
         Reduction {
             ranks,
             rank,
@@ -57,9 +65,9 @@ impl Reduction {
             stopped: false,
             part: vec![0.0; parameters],
             sum: vec![0.0; parameters],
-            starts: VecDeque::new(),
+            starts: VecDeque::with_capacity(pieces(&work.layers)),
             waited: Duration::ZERO,
-            message: Default::default(),
+            message: [(); 2].map(|()| Vec::with_capacity(numbers)),
             gathered: [vec![0.0; count], vec![0.0; count]],
         }
     }
@@ -144,10 +152,11 @@ impl Reduction {
         }
         let BatchSums { loss, code_active, steered_active, may_overflow, magnitudes, activations } =
             sums;
-        let scalars = [loss, code_active, steered_active, may_overflow];
+        let scalars: [_; SCALARS] = [loss, code_active, steered_active, may_overflow];
         let [part, sum] = &mut self.message;
         part.clear();
-        part.extend([failed, self.stop].map(|flag| f64::from(u8::from(flag))));
+        let flags: [_; FLAGS] = [failed, self.stop];
+        part.extend(flags.map(|flag| f64::from(u8::from(flag))));
         part.extend(scalars.iter().map(|scalar| **scalar));
         part.extend(&*magnitudes);
         part.extend(activations.iter().flatten().map(|&sum| f64::from(sum)));
@@ -158,7 +167,7 @@ impl Reduction {
             return Err(Error::OtherRank);
         }
         self.stopped = stops > 0.0;
-        let mut sum = sum[2..].iter();
+        let mut sum = sum[FLAGS..].iter();
         scalars.into_iter().chain(magnitudes).zip(&mut sum).for_each(|(to, &sum)| *to = sum);
         activations.iter_mut().flatten().zip(sum).for_each(|(to, &sum)| *to = sum as f32);
         Ok(())

@@ -13,6 +13,7 @@ use crate::compute::lock;
 use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
+use crate::files::tensors::not_finite;
 use crate::settings::{Optimizer, json};
 use crate::training::early_stopping::{Best, Record};
 use crate::training::snapshot::Progress;
@@ -163,6 +164,10 @@ impl Checkpoints {
     /// [`Error::Format`] if a number is not finite, so that this one could not be loaded: it is not
     /// written.
     pub fn save(&mut self, trainer: &mut Trainer) -> Result<()> {
+        if self.shared.images().free.is_empty() {
+            // One that waits is not given up for one that cannot be written.
+            check_numbers(trainer).map_err(|e| Error::format(&self.path, None, e))?;
+        }
         let mut images = self.shared.images();
         let failure = images.failure.take();
         let taken = images.free.pop().or_else(|| images.full.take());
@@ -306,10 +311,20 @@ fn fill(
     }
     match image.fill(&state, &numbers, &mut engine.pool) {
         None => Ok(()),
-        Some(number) => Err(format!(
-            "not written: a parameter or moment is {number}; a checkpoint has finite numbers only"
-        )),
+        Some(number) => Err(beyond(number)),
     }
+}
+
+/// Fails if [`fill`] would, for a number.
+fn check_numbers(trainer: &Trainer) -> std::result::Result<(), String> {
+    let Context { net, state, .. } = &trainer.cx;
+    let mut all = [&net.parameters, &state.first, &state.second].into_iter();
+    let found = all.find_map(|numbers| not_finite(numbers));
+    found.map_or(Ok(()), |(_, number)| Err(beyond(number)))
+}
+
+fn beyond(number: f32) -> String {
+    format!("not written: a parameter or moment is {number}; a checkpoint has finite numbers only")
 }
 
 #[cfg(test)]
@@ -399,6 +414,56 @@ mod tests {
         let mut trainer = trainer();
         trainer.run(steps, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
         trainer.checkpoint().unwrap()
+    }
+
+    /// A file system that writes when it is let.
+    struct Slow(std::sync::mpsc::Receiver<()>);
+
+    impl Disk for Slow {
+        fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+            let _ = self.0.recv();
+            System.write_new(path, bytes)
+        }
+        fn sync(&self, path: &Path) -> io::Result<()> {
+            System.sync(path)
+        }
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            System.link(from, to)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            System.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            System.remove(path)
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            System.sync_folder(path)
+        }
+    }
+
+    /// A checkpoint that waits for the disk is not lost to one that cannot be written.
+    #[test]
+    fn a_waiting_checkpoint_is_kept() {
+        let folder = Folder::new("waiting");
+        let path = folder.0.join("run.ckpt");
+        let mut trainer = trainer();
+        let (lets, disk) = std::sync::mpsc::channel();
+        let mut checkpoints = Checkpoints::on(Slow(disk), &path, 1, &trainer).unwrap();
+        for step in 1..=3 {
+            trainer.step().unwrap();
+            checkpoints.save(&mut trainer).unwrap();
+            while step == 1 && !checkpoints.shared.images().writing {
+                thread::yield_now();
+            }
+        }
+        trainer.step().unwrap();
+        trainer.cx.state.second[3] = f32::INFINITY;
+        let problem = checkpoints.save(&mut trainer).unwrap_err().to_string();
+        assert!(problem.contains("a parameter or moment is inf"), "{problem}");
+        lets.send(()).unwrap();
+        lets.send(()).unwrap();
+        checkpoints.finish().unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap().steps(), 3);
     }
 
     #[test]
