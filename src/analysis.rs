@@ -3,6 +3,7 @@
 mod evaluate;
 pub(crate) mod evaluation;
 mod feature;
+#[cfg(feature = "gradient-check")]
 mod gradient_check;
 mod histogram;
 mod preferred_inputs;
@@ -11,6 +12,7 @@ mod revival;
 mod warnings;
 
 pub use evaluation::Activity;
+#[cfg(feature = "gradient-check")]
 pub use gradient_check::BlockError;
 pub use histogram::Histogram;
 pub use probe::{Labeled, Probe, probe};

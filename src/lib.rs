@@ -63,6 +63,7 @@
 //! | --- | --- | --- |
 //! | `model` | model files and checkpoints | yes |
 //! | `gz` | gzip-compressed IDX and NumPy files | yes |
+//! | `gradient-check` | `Trainer::gradient_check`: gradients against finite differences | |
 //! | `digits` | drawn digits, for use without data | |
 //! | `onnx` | ONNX files of models | |
 //! | `mpi` | training with several processes by MPI: `ranks::Mpi` | |

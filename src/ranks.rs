@@ -40,6 +40,7 @@ pub trait Ranks: Send + std::fmt::Debug {
     fn broadcast(&mut self, bytes: &mut [u8]);
 
     /// Collects one number of each rank, in the order of the ranks, at every rank.
+    #[doc(hidden)]
     fn gather(&mut self, own: f64) -> Vec<f64> {
         let mut part = vec![0.0; self.count()];
         part[self.rank()] = own;

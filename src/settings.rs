@@ -64,6 +64,7 @@ impl Settings {
     ///
     /// # Panics
     /// There are no layers.
+    #[doc(hidden)]
     pub fn code_units(&self) -> usize {
         self.layers[self.encoder_layers()]
     }

@@ -43,7 +43,9 @@ fn check_trainer(what: &str, builder: TrainerBuilder, samples: &Samples, threads
         trainer.run(25, |_, _| ControlFlow::Continue(())).unwrap();
     } else {
         // Ranks agree at the end of a run, and there allocate.
-        (0..25).for_each(|_| drop(trainer.step().unwrap()));
+        for _ in 0..25 {
+            trainer.step().unwrap();
+        }
     }
     trainer.step_on(&batch).unwrap();
     let count = ALLOCATIONS.load(Ordering::Relaxed) - before;

@@ -39,6 +39,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The feature of the smallest explained variance and that number, of the features that vary;
     /// `None` if none does.
+    #[doc(hidden)]
     pub fn worst_feature(&self) -> Option<(usize, f64)> {
         let features = self.explained_variance_per_feature.iter().copied().enumerate();
         features.filter(|(_, share)| !share.is_nan()).min_by(|(_, a), (_, b)| a.total_cmp(b))

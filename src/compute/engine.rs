@@ -49,11 +49,13 @@ impl Engine {
     }
 
     /// The instruction set.
+    #[doc(hidden)]
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
     /// Number of threads, the caller's included.
+    #[doc(hidden)]
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }

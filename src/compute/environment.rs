@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Setting`] if `SAE_NUM_THREADS` is not a number of 1 or more. (An `OMP_NUM_THREADS` that is
 /// not is ignored, as OpenMP does.)
+#[doc(hidden)]
 pub fn threads_from_environment() -> Result<usize> {
     let variable = |name| env::var_os(name).map(|text| text.to_string_lossy().into_owned());
     let asked = asked(variable("SAE_NUM_THREADS"), variable("OMP_NUM_THREADS"))?;

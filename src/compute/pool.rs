@@ -79,6 +79,7 @@ impl ThreadPool {
 
     /// Makes a pool of `threads` threads, even where they are more than the cores. If the system
     /// refuses some, there are fewer.
+    #[doc(hidden)]
     pub fn exactly(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -110,6 +111,7 @@ impl ThreadPool {
     }
 
     /// Number of threads, the caller's included.
+    #[doc(hidden)]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }

@@ -154,6 +154,7 @@ fn convert<const N: usize, T>(
 /// `f32` or `f64`. (Files may also hold [`ElementType::F16`], which Rust has no stable type for.)
 pub trait Element: sealed::Element {
     /// The name of the type.
+    #[doc(hidden)]
     const TYPE: ElementType;
 }
 

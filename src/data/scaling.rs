@@ -76,6 +76,7 @@ pub enum ScalingKind {
 
 impl ScalingKind {
     /// All of them.
+    #[doc(hidden)]
     pub const ALL: [Self; 6] = [
         Self::Byte,
         Self::AsIs,
@@ -86,6 +87,7 @@ impl ScalingKind {
     ];
 
     /// Its text.
+    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Self::Byte => "byte",
@@ -98,11 +100,13 @@ impl ScalingKind {
     }
 
     /// Whether its constants are taken from the data.
+    #[doc(hidden)]
     pub fn is_fitted(self) -> bool {
         !matches!(self, Self::Byte | Self::AsIs)
     }
 
     /// Whether it has constants for each feature.
+    #[doc(hidden)]
     pub fn is_by_feature(self) -> bool {
         matches!(self, Self::MinMaxByFeature | Self::MeanDeviationByFeature)
     }
@@ -170,6 +174,7 @@ impl Scaling {
     ///
     /// # Errors
     /// As for [`ScalingKind::fit`].
+    #[doc(hidden)]
     pub fn fit_min_max(array: &Array) -> Result<Self> {
         ScalingKind::MinMax.fit(array)
     }
@@ -178,11 +183,13 @@ impl Scaling {
     ///
     /// # Errors
     /// As for [`ScalingKind::fit`].
+    #[doc(hidden)]
     pub fn fit_mean_deviation(array: &Array) -> Result<Self> {
         ScalingKind::MeanDeviation.fit(array)
     }
 
     /// Its kind.
+    #[doc(hidden)]
     pub fn kind(&self) -> ScalingKind {
         match self {
             Scaling::Byte => ScalingKind::Byte,

@@ -14,6 +14,7 @@ const BLOCK: usize = 256;
 /// What the finite numbers of an array are like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
+#[doc(hidden)]
 pub struct Statistics {
     /// How many numbers there are, whether finite or not.
     pub count: u64,
@@ -34,6 +35,7 @@ pub struct Statistics {
 impl Array {
     /// Statistics of all finite numbers, computed in `f64` from the numbers themselves; without a
     /// finite number `min`, `max`, `mean` and `deviation` are NaN.
+    #[doc(hidden)]
     pub fn statistics(&self) -> Statistics {
         let extremes = Extremes::of(self, false);
         let count = self.samples() as u64 * self.features() as u64;

@@ -44,6 +44,7 @@ macro_rules! choices {
 
         impl $type {
             /// The name in text and files, without the numbers behind it.
+            #[doc(hidden)]
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $name,)+

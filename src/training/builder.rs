@@ -93,6 +93,7 @@ impl TrainerBuilder {
     /// Whether inputs that are 0 are skipped where that saves work, as they are by default.
     ///
     /// The result is the same.
+    #[doc(hidden)]
     pub fn skip_zeros(mut self, skip: bool) -> Self {
         self.dense = !skip;
         self

@@ -273,6 +273,7 @@ impl Trainer {
 
     /// Mean activation of each unit of every hidden layer over the last batch: a list a layer, a number
     /// a unit, 0 before the first batch.
+    #[doc(hidden)]
     pub fn rho_hat(&self) -> &[Vec<f32>] {
         &self.cx.work.means
     }

@@ -222,6 +222,7 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Setting`] if the optimizer is L-BFGS; [`Error::Shape`] if a number is not finite.
+    #[doc(hidden)]
     pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
         check_optimizer(self)?;
         let data = Fingerprint::of(&self.samples)?;
