@@ -87,6 +87,21 @@ fn the_scale_of_the_data_does_not_matter() {
     }
 }
 
+/// Gradients of tiny data, whose squares Adam's moments do not hold, do not make steps of any length.
+#[test]
+fn tiny_data_do_not_diverge() {
+    for scale in [1e-7, 1e-9, 1e-12, 1e-20, 1e-30] {
+        for code in ["dense", "top-k:3", "batch-top-k:3", "jump-relu:0"] {
+            let samples = directions(scale, 0.0);
+            let mut trainer = trainer(&samples, code, 2);
+            let before = quality(&mut trainer, &samples).0;
+            trainer.run(200, |_, _| ControlFlow::Continue(())).unwrap();
+            let after = quality(&mut trainer, &samples).0;
+            assert!(after > before.min(0.0) - 0.5, "{code} {scale}: {before} {after}");
+        }
+    }
+}
+
 /// Thresholds begin, and have a band, that fit the code: units are alive at the first step and stay so.
 #[test]
 fn thresholds_fit_the_scale_of_the_data() {
