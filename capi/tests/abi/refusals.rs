@@ -80,7 +80,7 @@ fn the_choices_in_the_docs_are_accepted() {
             accepted += 1;
         }
     }
-    assert_eq!(accepted, 33);
+    assert_eq!(accepted, 35);
 }
 
 #[test]
