@@ -76,6 +76,7 @@ impl TrainingDataArgs {
         let scaling = fit(&array, self.scaling)?;
         if warns {
             warn_of_spread(&array, &scaling)?;
+            warn_of_rounding(&array, &scaling)?;
         }
         let train = Samples::new(array, scaling.clone());
         let Some(test) = &test else {
@@ -317,6 +318,33 @@ fn warn_of_spread(array: &Array, scaling: &Scaling) -> Result<()> {
             "warning: the {what} of the features differ by a factor of up to {ratio} (features \
              {wide} and {narrow}), and {kind} scales all numbers together, which leaves little of \
              the narrow ones; --scaling {by_feature} scales each feature by itself"
+        ));
+    }
+    Ok(())
+}
+
+/// Numbers of `f32` that a feature's range should at least hold.
+const FEW_NUMBERS: f64 = 256.0;
+
+/// Warns where numbers of more than 24 bits, kept as they are, become the same features.
+fn warn_of_rounding(array: &Array, scaling: &Scaling) -> Result<()> {
+    use ElementType::{F64, I32, I64, U32, U64};
+    let is_wide = matches!(array.element_type(), F64 | I32 | I64 | U32 | U64);
+    if !is_wide || *scaling != Scaling::AsIs {
+        return Ok(());
+    }
+    let Scaling::MinMaxByFeature { min, max } = ScalingKind::MinMaxByFeature.fit(array)? else {
+        return Ok(());
+    };
+    let spacing = |low: f64, high: f64| low.abs().max(high.abs()) * f64::from(f32::EPSILON);
+    let rounded = |(_, (low, high)): &(usize, (&f64, &f64))| {
+        high > low && *high - *low < FEW_NUMBERS * spacing(**low, **high)
+    };
+    if let Some((feature, (low, high))) = min.iter().zip(&*max).enumerate().find(rounded) {
+        note(&format!(
+            "warning: feature {feature} is from {low} to {high}, where the numbers of f32 are some {} \
+             apart, and as-is keeps it; --scaling min-max:feature subtracts the minimum first",
+            short(spacing(*low, *high))
         ));
     }
     Ok(())

@@ -199,3 +199,16 @@ def test_integers_that_look_like_bytes_get_a_warning(digits):
         ]:
             model.fit(other)
             model.transform(other)
+
+
+def test_numbers_that_float32_does_not_tell_apart_get_a_warning():
+    seconds = 1.7e9 + np.arange(100.0)
+    model = SparseAutoencoder((2,), steps=2, beta=0.0)
+    for X in [seconds, seconds.astype(np.int64), seconds.astype(np.int32)]:
+        X = np.column_stack([np.arange(100), X])
+        with pytest.warns(UserWarning, match="feature 1 is from 1700000000.0 to 1700000099.0"):
+            model.fit(pd.DataFrame(X, columns=["a", "b"]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", message="reconstructions are worse")
+            model.fit((X - X.min(axis=0)).astype(float))

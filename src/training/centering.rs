@@ -98,6 +98,43 @@ impl Centering {
         });
     }
 
+    /// Makes a gradient one by W and (b + c W) / s, for an optimizer that sees no more than a gradient.
+    pub fn to_coordinates(
+        &self,
+        engine: &mut Engine,
+        settings: &Settings,
+        layers: &[Layer],
+        gradient: &mut [f32],
+    ) {
+        if self.is_active() {
+            self.correct(engine, layers[0], gradient);
+            self.scale_biases(settings, layers, gradient);
+        }
+    }
+
+    /// Makes a change of W and (b + c W) / s one of the parameters.
+    pub fn to_parameters(
+        &mut self,
+        engine: &mut Engine,
+        settings: &Settings,
+        layers: &[Layer],
+        change: &mut [f32],
+    ) {
+        if self.is_active() {
+            self.scale_biases(settings, layers, change);
+            self.product(engine, layers[0], change);
+            let biases = change[layers[0].biases()].iter_mut();
+            biases.zip(&self.products[0]).for_each(|(b, product)| *b -= product);
+        }
+    }
+
+    fn scale_biases(&self, settings: &Settings, layers: &[Layer], numbers: &mut [f32]) {
+        let scale = self.scale as f32;
+        for (_, layer) in layers.iter().enumerate().filter(|&(l, _)| grows(settings, l)) {
+            numbers[layer.biases()].iter_mut().for_each(|b| *b *= scale);
+        }
+    }
+
     /// c W.
     fn product(&mut self, engine: &mut Engine, layer: Layer, parameters: &[f32]) {
         let weights = Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs);

@@ -12,14 +12,19 @@ const CURVATURE: f64 = 0.9;
 /// Evaluations in one line search.
 const MAX_EVALUATIONS: usize = 25;
 
-/// What is minimized.
+/// What is minimized. Gradients and directions are in coordinates that depend on the parameters
+/// linearly.
 pub(crate) trait Problem {
     /// The point.
     fn parameters(&mut self) -> &mut [f32];
     /// The objective at the point, with its terms; and the gradient, for [`Problem::gradient`].
     fn evaluate(&mut self) -> Result<(f64, StepReport)>;
-    /// The gradient where it was evaluated last.
+    /// The gradient by the coordinates, where it was evaluated last.
     fn gradient(&self) -> &[f32];
+    /// Makes a change of the coordinates one of the parameters.
+    fn to_parameters(&mut self, change: &mut [f32]);
+    /// The size of the data, with whose square the objective and its gradient grow.
+    fn size(&self) -> f64;
 }
 
 /// What L-BFGS keeps between iterations, all of it allocated once.
@@ -32,15 +37,17 @@ pub(crate) struct Lbfgs {
     origin: Vec<f32>,
     gradient: Vec<f32>,
     direction: Vec<f32>,
+    /// The direction as a change of the parameters.
+    change: Vec<f32>,
     alphas: Vec<f64>,
     /// The objective at the point and its terms, after the first iteration.
     value: Option<(f64, StepReport)>,
 }
 
-/// What parameters and gradient changed by in an iteration, and 1 over the product of both.
+/// What coordinates and gradient changed by in an iteration, and 1 over the product of both.
 #[derive(Debug)]
 struct Pair {
-    parameters: Vec<f32>,
+    coordinates: Vec<f32>,
     gradient: Vec<f32>,
     inverse: f64,
 }
@@ -58,13 +65,14 @@ impl Lbfgs {
     /// For `parameters` parameters, keeping the pairs of the last `memory` iterations.
     pub fn new(memory: usize, parameters: usize) -> Self {
         let zeros = || vec![0.0; parameters];
-        let pair = || Pair { parameters: zeros(), gradient: zeros(), inverse: 0.0 };
+        let pair = || Pair { coordinates: zeros(), gradient: zeros(), inverse: 0.0 };
         Lbfgs {
             pairs: (0..memory).map(|_| pair()).collect(),
             used: 0,
             origin: zeros(),
             gradient: zeros(),
             direction: zeros(),
+            change: zeros(),
             alphas: vec![0.0; memory],
             value: None,
         }
@@ -92,14 +100,17 @@ impl Lbfgs {
         };
         self.origin.copy_from_slice(problem.parameters());
         let slope = self.choose_direction();
+        self.change.copy_from_slice(&self.direction);
+        problem.to_parameters(&mut self.change);
         let length = dot(&self.gradient, &self.gradient).sqrt();
-        let first = if self.used == 0 { (1.0 / length).min(1.0) } else { 1.0 };
+        let longest = problem.size().powi(-2);
+        let first = if self.used == 0 { (1.0 / length).min(longest) } else { 1.0 };
         let start = Point { at: 0.0, value, slope, report };
         let found = line_search(start, first, |at| self.evaluate(problem, at, report));
         let found = found.inspect_err(|_| problem.parameters().copy_from_slice(&self.origin))?;
         match found {
             Some(point) => {
-                self.remember(problem);
+                self.remember(problem, point.at);
                 self.value = Some((point.value, point.report));
             }
             None => {
@@ -113,7 +124,7 @@ impl Lbfgs {
 
     /// The objective and its slope at a point of the line search.
     fn evaluate(&self, problem: &mut impl Problem, at: f64, report: StepReport) -> Result<Point> {
-        let line = self.origin.iter().zip(&self.direction);
+        let line = self.origin.iter().zip(&self.change);
         for (w, (&from, &along)) in problem.parameters().iter_mut().zip(line) {
             *w = from + at as f32 * along;
         }
@@ -150,7 +161,7 @@ impl Lbfgs {
         }
         let pairs = &self.pairs[..self.used];
         for (pair, alpha) in pairs.iter().zip(&mut self.alphas) {
-            *alpha = pair.inverse * dot(&pair.parameters, direction);
+            *alpha = pair.inverse * dot(&pair.coordinates, direction);
             add(direction, -*alpha, &pair.gradient);
         }
         if let Some(newest) = pairs.first() {
@@ -159,20 +170,22 @@ impl Lbfgs {
         }
         for (pair, alpha) in pairs.iter().zip(&self.alphas).rev() {
             let beta = pair.inverse * dot(&pair.gradient, direction);
-            add(direction, alpha - beta, &pair.parameters);
+            add(direction, alpha - beta, &pair.coordinates);
         }
     }
 
     /// Keeps what the iteration changed; the new gradient becomes the old one.
-    fn remember(&mut self, problem: &mut impl Problem) {
+    fn remember(&mut self, problem: &mut impl Problem, at: f64) {
         self.pairs.rotate_right(1);
         let newest = &mut self.pairs[0];
-        difference(&mut newest.parameters, problem.parameters(), &self.origin);
+        let along = newest.coordinates.iter_mut().zip(&self.direction);
+        along.for_each(|(to, direction)| *to = at as f32 * direction);
         let gradient = problem.gradient();
         difference(&mut newest.gradient, gradient, &self.gradient);
         self.gradient.copy_from_slice(gradient);
-        let product = dot(&newest.parameters, &newest.gradient);
-        if product > 1e-12 * dot(&newest.gradient, &newest.gradient) {
+        let product = dot(&newest.coordinates, &newest.gradient);
+        let smallest = 1e-12 * problem.size().powi(-2);
+        if product > smallest * dot(&newest.gradient, &newest.gradient) {
             newest.inverse = 1.0 / product;
             self.used = (self.used + 1).min(self.pairs.len());
         } else {

@@ -9,7 +9,7 @@ use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::autoencoder::{Autoencoder, Depth};
 use crate::network::forward::{Input, LayerView, forward};
-use crate::settings::{Code, Optimizer, OutputBias, Settings};
+use crate::settings::{Code, OutputBias, Settings};
 use crate::training::centering::Centering;
 use crate::training::workspace::Context;
 
@@ -38,11 +38,8 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool)
         if new {
             center(net, &mean);
         }
-        // L-BFGS chooses its own coordinates.
-        if !matches!(net.settings.optimizer, Optimizer::Lbfgs { .. }) {
-            let mean = mean.iter().map(|&mean| mean as f32).collect();
-            work.centering = Centering::new(mean, scale, net.settings.layers[1]);
-        }
+        let mean = mean.iter().map(|&mean| mean as f32).collect();
+        work.centering = Centering::new(mean, scale, net.settings.layers[1]);
     }
     if jumps {
         let scale = scale(net, engine, &samples)?;

@@ -365,10 +365,22 @@ impl Problem for Batch<'_> {
         if !self.cx.engine.largest_magnitude(&self.cx.work.gradient).is_finite() {
             return Err(Error::Diverged { step: self.cx.state.step + 1 });
         }
-        Ok((self.cx.net.objective(report), report))
+        let Context { engine, net, work, .. } = &mut *self.cx;
+        let gradient = &mut work.gradient;
+        work.centering.to_coordinates(engine, &net.settings, &work.layers, gradient);
+        Ok((net.objective(report), report))
     }
 
     fn gradient(&self) -> &[f32] {
         &self.cx.work.gradient
+    }
+
+    fn to_parameters(&mut self, change: &mut [f32]) {
+        let Context { engine, net, work, .. } = &mut *self.cx;
+        work.centering.to_parameters(engine, &net.settings, &work.layers, change);
+    }
+
+    fn size(&self) -> f64 {
+        self.cx.work.centering.scale
     }
 }

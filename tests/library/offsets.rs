@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sae::compute::ThreadPool;
 use sae::data::Order;
-use sae::{Activation, Initialization, OutputBias, Samples, Settings, Trainer};
+use sae::{Activation, Initialization, Optimizer, OutputBias, Samples, Settings, Trainer};
 
 use crate::common::uniform;
 
@@ -84,6 +84,26 @@ fn the_scale_of_the_data_does_not_matter() {
             assert!((variance - scaled_variance).abs() < 1e-3, "{what}");
             assert!(scaled_dead.abs_diff(dead) <= 1, "{what}: {scaled_dead} {dead}");
         }
+    }
+}
+
+/// L-BFGS takes account of both, too.
+#[test]
+fn a_line_search_does_not_depend_on_offset_or_scale() {
+    let quality = |scale: f32, offset: f32| {
+        let samples = directions(scale, offset);
+        let mut settings = trainer(&samples, "top-k:3", 1).autoencoder().settings().clone();
+        settings.optimizer = Optimizer::Lbfgs { memory: 10 };
+        settings.batch = samples.len();
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        trainer.run(60, |_, _| ControlFlow::Continue(())).unwrap();
+        quality(&mut trainer, &samples).0
+    };
+    let plain = quality(1.0, 0.0);
+    assert!(plain > 0.7, "{plain}");
+    for (scale, offset) in [(1.0, 10.0), (1.0, -1000.0), (1e-3, 0.0), (1e-3, 1.0), (1e6, 1e8)] {
+        let found = quality(scale, offset);
+        assert!((found - plain).abs() < 0.05, "{scale} {offset}: {found} {plain}");
     }
 }
 

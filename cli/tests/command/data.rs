@@ -50,6 +50,16 @@ fn columns() -> Vec<f64> {
 }
 
 #[test]
+fn numbers_that_f32_does_not_tell_apart_get_a_warning() {
+    let folder = Folder::new("cli-rounding");
+    let seconds: Vec<f64> = (0..210).flat_map(|i| [f64::from(i), 1.7e9 + f64::from(i)]).collect();
+    write_npy(folder.path("x.npy"), &[210, 2], &seconds).unwrap();
+    let [_, stderr] = train(&folder, "x.npy", "as-is", "2,1,2", "m.safetensors");
+    assert!(stderr.contains("warning: feature 1 is from 1700000000 to 1700000209"), "{stderr}");
+    assert_eq!(train(&folder, "x.npy", "min-max:feature", "2,1,2", "m.safetensors")[1], "");
+}
+
+#[test]
 fn columns_of_different_ranges_have_their_own_scaling() {
     let folder = Folder::new("cli-data");
     write_npy(folder.path("x.npy"), &[210, 4], &columns()).unwrap();
@@ -75,6 +85,8 @@ fn columns_of_different_ranges_have_their_own_scaling() {
         let [text, _] = good(&["convert", &model, &onnx, "--part", "decoder"]);
         assert!(text.starts_with("decoder, code [samples, 2] to reconstruction"), "{text}");
     }
+    let [stdout, _] = train(&folder, "x.npy", "as-is", "4,2,4", "all.safetensors");
+    assert!(stdout.contains("warning: "), "{stdout}");
     // A factor of 1000, columns that are constant, and bytes are nothing to warn of.
     let calm: Vec<f32> = (0..210).flat_map(|i| [i as f32, 1000.0 * i as f32, 7.0]).collect();
     write_npy(folder.path("calm.npy"), &[210, 3], &calm).unwrap();

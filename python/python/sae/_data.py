@@ -62,6 +62,26 @@ def warn_of_bytes(X: Any, name: str) -> None:
     )
 
 
+def warn_of_rounding(X: Any, name: str) -> None:
+    """Warn of numbers of more than 24 bits that become nearly the same as float32."""
+    X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+    if X.dtype.kind not in "iuf" or X.dtype.itemsize < 4 or X.dtype == np.float32:
+        return
+    low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spacing = np.maximum(np.abs(low), np.abs(high)) * np.finfo(np.float32).eps
+        rounded = np.flatnonzero((high > low) & (high - low < 256 * spacing))
+    if len(rounded) == 0:
+        return
+    at = rounded[0]
+    warnings.warn(
+        f"{name}: feature {at} is from {low[at]!s} to {high[at]!s}, where the numbers of float32 are some "
+        f"{spacing[at]:.3g} apart; subtract its mean or minimum first, for example by StandardScaler",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
 def to_bytes(X: Any, name: str) -> Any:
     """An array of bytes from one of the same numbers in another type."""
     if X.dtype == np.uint8:

@@ -429,9 +429,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         if not reset and self._network.scaling == "fitted":
             # Its constants are float64: other numbers are rounded once they are scaled.
             types = [np.float64, np.float32, np.uint8]
+        given = X
         X = validate_data(self, X, reset=reset, dtype=types, order="C")
         if is_integer:
             _data.warn_of_bytes(X, "X")
+        if reset:
+            _data.warn_of_rounding(given, "X")
         return _data.aligned(X)
 
     def _validation(self, X: Data, data: Any) -> Any:
