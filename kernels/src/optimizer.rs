@@ -115,11 +115,16 @@ impl Rule {
 
     /// The same step with Adam's learning rate and epsilon multiplied by these factors; that of momentum
     /// is the same.
+    ///
+    /// Epsilon does not fall below 2^-58: second moments are multiples of 2^-124, and gradients whose
+    /// squares they do not hold would be divided by epsilon alone, for steps of any length.
     pub fn scaled(self, rate: f64, epsilon: f64) -> Rule {
+        const SMALLEST: f32 = 1.0 / (1u64 << 58) as f32;
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam {
                 rate: (f64::from(adam.rate) * rate) as f32,
-                epsilon: (f64::from(adam.epsilon) * epsilon) as f32,
+                epsilon: ((f64::from(adam.epsilon) * epsilon) as f32)
+                    .max(SMALLEST.min(adam.epsilon)),
                 ..adam
             }),
             Rule::Momentum(_) => self,

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
-use crate::analysis::evaluation::{Activity, Evaluation};
+use crate::analysis::evaluation::{Activity, Evaluation, Hidden};
 use crate::analysis::feature::{Feature, add_columns};
 use crate::analysis::histogram::Histogram;
 use crate::compute::{Engine, divided, lock};
@@ -209,6 +209,7 @@ impl Tally {
         let terms = objective(isa, settings, net.penalty_factor(), &observed);
         let spread = self.features.iter().map(|feature| feature.spread).sum();
         let per_feature = |of: &Feature| explained(of.squared_error, of.spread);
+        let hidden = Hidden::of(self.features.iter().map(|of| (of.spread, per_feature(of))));
         let weight_decay = net.weight_decay();
         let activity = |(l, layer): (usize, Layer)| {
             let units = || layer.low.iter().zip(&layer.high);
@@ -233,6 +234,7 @@ impl Tally {
             explained_variance_per_feature: self.features.iter().map(per_feature).collect(),
             units: means,
             layers: layers.into_iter().enumerate().map(activity).collect(),
+            hidden,
         }
     }
 }

@@ -34,6 +34,42 @@ pub struct Evaluation {
     pub units: Vec<Vec<f32>>,
     /// How active each hidden layer is.
     pub layers: Vec<Activity>,
+    /// How many features vary; and of those that wider ones hide in the total, how many there are and
+    /// which is reconstructed worst.
+    pub(crate) hidden: Hidden,
+}
+
+/// Features so narrow that the explained variance of all says nothing about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Hidden {
+    /// Features that vary.
+    pub varying: usize,
+    /// Those of them that are narrow and reconstructed worse than by their mean.
+    pub count: usize,
+    /// The one of the smallest explained variance, and that number.
+    pub worst: Option<(usize, f64)>,
+}
+
+impl Hidden {
+    /// A feature whose variance is below this share of the widest one's is narrow: a deviation a
+    /// thousandth as large.
+    const NARROW: f64 = 1e-6;
+
+    /// From each feature's variance, times the samples, and explained share of it.
+    pub fn of(features: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
+        let widest = features.clone().map(|(spread, _)| spread).fold(0.0, f64::max);
+        let mut hidden = Hidden::default();
+        for (feature, (spread, explained)) in features.enumerate().filter(|(_, (s, _))| *s > 0.0) {
+            hidden.varying += 1;
+            if spread < Self::NARROW * widest && explained < 0.0 {
+                hidden.count += 1;
+                if hidden.worst.is_none_or(|(_, worst)| explained < worst) {
+                    hidden.worst = Some((feature, explained));
+                }
+            }
+        }
+        hidden
+    }
 }
 
 impl Evaluation {

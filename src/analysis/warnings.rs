@@ -6,7 +6,8 @@ use crate::settings::{Measure, Settings, Target};
 
 impl Evaluation {
     /// A sentence for each sign that a network of these settings is of little use: most units of a layer
-    /// are dead, reconstructions are worse than the data's mean, or a target was not met.
+    /// are dead, reconstructions are worse than the data's mean, in all or for features that wider ones
+    /// hide, or a target was not met.
     pub fn warnings(&self, settings: &Settings) -> Vec<String> {
         let mut warnings = Vec::new();
         for (l, layer) in self.layers.iter().enumerate() {
@@ -24,6 +25,19 @@ impl Evaluation {
                 "reconstructions are worse than the mean of the data (explained variance {:.3}): train \
                  for more steps, or with another learning rate, scaling or output activation",
                 self.explained_variance
+            ));
+        }
+        // A few such features, as the pixels at the border of images, are no reason.
+        let hidden = self.hidden;
+        if let Some((feature, share)) = hidden.worst
+            && self.explained_variance >= 0.0
+            && 20 * hidden.count >= hidden.varying
+        {
+            warnings.push(format!(
+                "{} of the {} features that vary do so by less than a thousandth of the widest one and are \
+                 reconstructed worse than by their mean (explained variance of feature {feature}, from \
+                 0: {share:.3e}): scale each feature by itself, by mean-deviation:feature for example",
+                hidden.count, hidden.varying
             ));
         }
         warnings.extend(settings.target.and_then(|target| self.missed(settings, target)));

@@ -33,7 +33,7 @@ pub(crate) fn read_header(
     source.fill(from, bytes, 4, 0)?;
     let &[zero0, zero1, type_code, rank] = &bytes[..] else {
         let problem = match bytes.len() {
-            0 => "the file is empty, an IDX file was expected".to_owned(),
+            0 => "the file is empty, an IDX or NumPy file was expected".to_owned(),
             n => format!("the file ends after {n} bytes, the 4 of an IDX magic were expected"),
         };
         return Err(source.error(bytes.len(), problem));

@@ -4,7 +4,7 @@
 pub(crate) const LENGTH: usize = 512;
 
 /// What other files begin with, what they are, and what to do with them.
-const BINARY: [(&[u8], &str, &str); 33] = [
+const BINARY: [(&[u8], &str, &str); 34] = [
     (b"\x1f\x8b", "compressed with gzip twice", "decompress it once"),
     (b"\xfd7zXZ\0", "compressed with xz", "decompress it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with unzstd"),
@@ -40,6 +40,8 @@ const BINARY: [(&[u8], &str, &str); 33] = [
     (b"SIMPLE  =", "a FITS file", "save the array with np.save from astropy"),
     (b"%PDF", "a PDF document", "give the file of the data itself"),
     (b"GGUF", "a GGUF model", "give a file of samples"),
+    // The protocols 0 and 2 to 5.
+    (b"cnumpy", "a Python pickle", "save the array in it with np.save"),
     (b"\x80\x02", "a Python pickle", "save the array in it with np.save"),
     (b"\x80\x03", "a Python pickle", "save the array in it with np.save"),
     (b"\x80\x04", "a Python pickle", "save the array in it with np.save"),
@@ -105,10 +107,7 @@ fn text(start: &[u8]) -> Option<(&'static str, &'static str)> {
         ),
         b'<' => ("an XML file", "save the numbers in it with np.save"),
         b'{' | b'[' => ("a JSON file", "save the numbers in it with np.save"),
-        _ if lower.starts_with(b"cnumpy")
-            || lower.starts_with(b"(dp")
-            || lower.starts_with(b"(lp") =>
-        {
+        _ if lower.starts_with(b"(dp") || lower.starts_with(b"(lp") => {
             ("a Python pickle", "save the array in it with np.save")
         }
         _ if line.contains(&b',') || line.contains(&b';') => ("a CSV file", READ),

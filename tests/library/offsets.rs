@@ -87,6 +87,21 @@ fn the_scale_of_the_data_does_not_matter() {
     }
 }
 
+/// Gradients of tiny data, whose squares Adam's moments do not hold, do not make steps of any length.
+#[test]
+fn tiny_data_do_not_diverge() {
+    for scale in [1e-7, 1e-9, 1e-12, 1e-20, 1e-30] {
+        for code in ["dense", "top-k:3", "batch-top-k:3", "jump-relu:0"] {
+            let samples = directions(scale, 0.0);
+            let mut trainer = trainer(&samples, code, 2);
+            let before = quality(&mut trainer, &samples).0;
+            trainer.run(200, |_, _| ControlFlow::Continue(())).unwrap();
+            let after = quality(&mut trainer, &samples).0;
+            assert!(after > before.min(0.0) - 0.5, "{code} {scale}: {before} {after}");
+        }
+    }
+}
+
 /// Thresholds begin, and have a band, that fit the code: units are alive at the first step and stay so.
 #[test]
 fn thresholds_fit_the_scale_of_the_data() {
@@ -279,6 +294,35 @@ fn useless_results_are_told() {
         panic!("one warning");
     };
     assert!(missed.starts_with("the target was not met: l0 of layer 1 is "), "{missed}");
+}
+
+/// Columns that a wide one hides in the explained variance of all are named.
+#[test]
+fn hidden_features_are_told() {
+    let mut values: Vec<f32> = (0..500 * 4).map(|at| (at * at % 997) as f32 / 997.0).collect();
+    let settings = Settings {
+        layers: vec![4, 8, 4],
+        activation: Activation::Relu,
+        initialization: Initialization::He,
+        beta: 0.0,
+        batch: 50,
+        learning_rate: 1e-3,
+        output_activation: Activation::Linear,
+        ..Settings::default()
+    };
+    let mut warnings = |factors: [f32; 4]| {
+        for row in values.chunks_mut(4) {
+            row.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+        }
+        let samples = Samples::from_values(values.clone(), 4).unwrap();
+        let mut trainer = Trainer::new(settings.clone(), &samples).unwrap();
+        trainer.run(1000, |_, _| ControlFlow::Continue(())).unwrap();
+        trainer.evaluate(&samples).unwrap().warnings(&settings)
+    };
+    assert_eq!(warnings([1.0; 4]), [""; 0]);
+    let [hidden] = &warnings([1.0, 1e3, 1e-3, 1e6])[..] else { panic!("one warning") };
+    assert!(hidden.contains("of the 4 features that vary"), "{hidden}");
+    assert!(hidden.contains("scale each feature by itself"), "{hidden}");
 }
 
 /// Units of a JumpReLU that have died come back, whatever the data's offset and scale.
