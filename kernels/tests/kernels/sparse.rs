@@ -139,8 +139,8 @@ proptest! {
                 let (z, g) = (f64::from(pre[i * units + j]), f64::from(gradient[i * units + j]));
                 let threshold = f64::from(thresholds[j]);
                 let kernel = if ((z - threshold) / 0.5).abs() < 0.5 { 1.0 } else { 0.0 };
-                // d a / d threshold and d H / d threshold, then d threshold / d its logarithm.
-                want += (-threshold / 0.5 * kernel * g - 0.125 / 0.5 * kernel) * threshold;
+                // d a / d threshold and d H / d threshold.
+                want += -threshold / 0.5 * kernel * g - 0.125 / 0.5 * kernel;
                 prop_assert_eq!(a[i * units + j] != 0.0, z > threshold);
             }
             prop_assert!((f64::from(got[j]) - want).abs() < 1e-4, "{} {}", got[j], want);
