@@ -99,7 +99,7 @@ impl Centering {
     }
 
     /// Makes a gradient one by W and (b + c W) / s, for an optimizer that sees no more than a gradient.
-    pub fn to_coordinates(
+    pub fn gradient_by_coordinates(
         &self,
         engine: &mut Engine,
         settings: &Settings,
@@ -113,7 +113,7 @@ impl Centering {
     }
 
     /// Makes a change of W and (b + c W) / s one of the parameters.
-    pub fn to_parameters(
+    pub fn change_of_parameters(
         &mut self,
         engine: &mut Engine,
         settings: &Settings,

@@ -22,7 +22,7 @@ pub(crate) trait Problem {
     /// The gradient by the coordinates, where it was evaluated last.
     fn gradient(&self) -> &[f32];
     /// Makes a change of the coordinates one of the parameters.
-    fn to_parameters(&mut self, change: &mut [f32]);
+    fn change_of_parameters(&mut self, change: &mut [f32]);
     /// The size of the data, with whose square the objective and its gradient grow.
     fn size(&self) -> f64;
 }
@@ -101,7 +101,7 @@ impl Lbfgs {
         self.origin.copy_from_slice(problem.parameters());
         let slope = self.choose_direction();
         self.change.copy_from_slice(&self.direction);
-        problem.to_parameters(&mut self.change);
+        problem.change_of_parameters(&mut self.change);
         let length = dot(&self.gradient, &self.gradient).sqrt();
         let longest = problem.size().powi(-2);
         let first = if self.used == 0 { (1.0 / length).min(longest) } else { 1.0 };

@@ -23,8 +23,8 @@ const MAX_SAMPLES: usize = 1 << 14;
 pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool) -> Result<()> {
     let Context { engine, net, work, .. } = cx;
     let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
-    let centers = centers(&net.settings);
-    if !jumps && !centers {
+    let (centers, takes_account) = (centers(&net.settings), takes_account(&net.settings));
+    if !jumps && !takes_account {
         return Ok(());
     }
     let mut rows = vec![0; samples.len().min(MAX_SAMPLES)];
@@ -32,10 +32,10 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool)
     order.seek(0, 0);
     order.next(&mut rows);
     let samples = samples.subset(rows);
-    if centers {
+    if takes_account {
         let mean = mean(net, engine, &samples)?;
         let scale = deviation(net, engine, &samples, &mean)?;
-        if new {
+        if new && centers {
             center(net, &mean);
         }
         let mean = mean.iter().map(|&mean| mean as f32).collect();
@@ -55,6 +55,13 @@ fn centers(settings: &Settings) -> bool {
         OutputBias::Zero => false,
         OutputBias::Mean => true,
     }
+}
+
+/// Whether steps take account of the data's offset and scale: also where the output is a ReLU, as in the
+/// pretraining of inner layers, and grows with the data.
+fn takes_account(settings: &Settings) -> bool {
+    let grows = matches!(settings.output_activation, Activation::Relu | Activation::LeakyRelu);
+    centers(settings) || (grows && settings.output_bias == OutputBias::Auto)
 }
 
 /// The mean of each feature.

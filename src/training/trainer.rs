@@ -367,7 +367,7 @@ impl Problem for Batch<'_> {
         }
         let Context { engine, net, work, .. } = &mut *self.cx;
         let gradient = &mut work.gradient;
-        work.centering.to_coordinates(engine, &net.settings, &work.layers, gradient);
+        work.centering.gradient_by_coordinates(engine, &net.settings, &work.layers, gradient);
         Ok((net.objective(report), report))
     }
 
@@ -375,9 +375,9 @@ impl Problem for Batch<'_> {
         &self.cx.work.gradient
     }
 
-    fn to_parameters(&mut self, change: &mut [f32]) {
+    fn change_of_parameters(&mut self, change: &mut [f32]) {
         let Context { engine, net, work, .. } = &mut *self.cx;
-        work.centering.to_parameters(engine, &net.settings, &work.layers, change);
+        work.centering.change_of_parameters(engine, &net.settings, &work.layers, change);
     }
 
     fn size(&self) -> f64 {

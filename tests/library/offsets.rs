@@ -107,6 +107,27 @@ fn a_line_search_does_not_depend_on_offset_or_scale() {
     }
 }
 
+/// The inner layers of a pretraining see activations of the data's scale.
+#[test]
+fn pretraining_does_not_depend_on_offset_or_scale() {
+    let quality = |scale: f32, offset: f32| {
+        let samples = directions(scale, offset);
+        let mut settings = trainer(&samples, "dense", 1).autoencoder().settings().clone();
+        settings.layers = vec![FEATURES, 24, 12, 24, FEATURES];
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        let each = |_: &mut Trainer, _| ControlFlow::Continue(());
+        trainer.pretrain(&samples, 200, each, |_, _, _| Ok(())).unwrap();
+        trainer.run(500, |_, _| ControlFlow::Continue(())).unwrap();
+        quality(&mut trainer, &samples).0
+    };
+    let plain = quality(1.0, 0.0);
+    assert!(plain > 0.7, "{plain}");
+    for (scale, offset) in [(1e-4, 0.0), (1e-3, 5.0), (1e4, 1e6)] {
+        let found = quality(scale, offset);
+        assert!((found - plain).abs() < 0.03, "{scale} {offset}: {found} {plain}");
+    }
+}
+
 /// Gradients of tiny data, whose squares Adam's moments do not hold, do not make steps of any length.
 #[test]
 fn tiny_data_do_not_diverge() {
