@@ -280,7 +280,7 @@ fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
             let start = end(&work.layers);
             let all = [&mut net.parameters, &mut state.first, &mut state.second];
             let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);
-            let rule = work.centering.of_weights(rule.without_weight_decay());
+            let rule = work.centering.of_thresholds(*rule);
             update_row(engine.isa, &rule, numbers, gradient);
         }
         Sink::Buffer(buffer) => buffer.finish(gradient),

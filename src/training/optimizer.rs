@@ -25,7 +25,7 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
 /// Takes a rule's step for the parameters from `start` on, of which this is the gradient.
 pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient: &[f32]) {
     let Context { engine, net, state, work, .. } = cx;
-    let plain = work.centering.of_weights(rule.without_weight_decay());
+    let of_thresholds = work.centering.of_thresholds(*rule);
     let of_weights = work.centering.of_weights(*rule);
     // Nobody asks for the largest bias or threshold.
     let others = Largest::default();
@@ -37,7 +37,9 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         (layer.biases(), work.centering.of_biases(&net.settings, *rule, l), &others)
     });
     let thresholds = end(&work.layers)..learned(&net.settings, net.parameters.len());
-    for (range, rule, largest) in weights.chain(biases).chain([(thresholds, plain, &others)]) {
+    for (range, rule, largest) in
+        weights.chain(biases).chain([(thresholds, of_thresholds, &others)])
+    {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {
             continue;

@@ -73,7 +73,13 @@ np.save(folder / "images.npy", images)
 run("train", "--images", "images.npy", "--layers", "784,8,784", "--steps", 20, "--quiet", "--out", "npy.safetensors")
 run("train", "--images", "digits/t10k-images-idx3-ubyte", "--layers", "784,8,784", "--steps", 20, "--quiet", "--out", "idx.safetensors")
 assert (folder / "npy.safetensors").read_bytes() == (folder / "idx.safetensors").read_bytes()
-np.save(folder / "columns.npy", np.asfortranarray(np.ones((4, 6), np.float32)))
-refused = subprocess.run([sae, "inspect", folder / "columns.npy"], capture_output=True, text=True)
-assert refused.returncode == 2 and "np.ascontiguousarray" in refused.stderr, refused
+# Fortran order is read as C order.
+values = rng.normal(size=(4, 6)).astype(np.float32)
+for name, array in [("rows", values), ("columns", np.asfortranarray(values))]:
+    np.save(folder / f"{name}.npy", array)
+    run("convert", f"{name}.npy", f"{name}.idx")
+assert (folder / "rows.idx").read_bytes() == (folder / "columns.idx").read_bytes()
+np.save(folder / "complex.npy", np.ones((4, 6), np.complex64))
+refused = subprocess.run([sae, "inspect", folder / "complex.npy"], capture_output=True, text=True)
+assert refused.returncode == 2 and "complex" in refused.stderr, refused
 print("formats: all read as they were written")
