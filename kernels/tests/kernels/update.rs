@@ -225,10 +225,12 @@ fn is_gemm_and_update_rows_on_every_set() {
                 let out = MatrixMut::new(&mut gradient, inputs, units);
                 gemm(isa, x.transposed(), delta, out, scratch);
             });
-            if correction.is_some() {
-                for (at, g) in gradient.iter_mut().enumerate() {
-                    let (row, col) = (rows[at / units], cols[at % units]);
-                    *g = if isa.is_fused() { (-row).mul_add(col, *g) } else { *g - row * col };
+            if let Some(correction) = correction {
+                let fused = |at: usize| (-rows[at / units]).mul_add(cols[at % units], gradient[at]);
+                let expected: Vec<f32> = (0..inputs * units).map(fused).collect();
+                correction.subtract_from(isa, MatrixMut::new(&mut gradient, inputs, units));
+                if isa.is_fused() {
+                    common::assert_bits(isa.name(), &gradient, &expected);
                 }
             }
             update_slices(isa, rule, &mut two, &gradient);
