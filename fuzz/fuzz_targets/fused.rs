@@ -107,7 +107,8 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
         delta: d,
         weights: weights_out,
         first_moment,
-        second_moment, correction: None
+        second_moment,
+        correction: None,
     };
     update.run(isa, scratch);
     all.extend(weights.iter().chain(&first).chain(&second));
