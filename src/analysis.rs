@@ -2,7 +2,6 @@
 
 mod evaluate;
 pub(crate) mod evaluation;
-mod feature;
 #[cfg(feature = "gradient-check")]
 mod gradient_check;
 mod histogram;

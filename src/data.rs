@@ -6,6 +6,7 @@ mod array;
 pub mod digits;
 mod element;
 #[cfg(feature = "model")]
+pub(crate) mod feature;
 pub(crate) mod fingerprint;
 mod fitted;
 mod fortran;

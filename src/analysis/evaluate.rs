@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation, Hidden};
-use crate::analysis::feature::{Feature, add_columns};
 use crate::analysis::histogram::Histogram;
 use crate::compute::{Engine, divided, lock};
+use crate::data::feature::{Feature, add_columns};
 use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::activity::{active_threshold, is_dead};

@@ -115,21 +115,20 @@ impl Largest {
 /// Samples whose numbers are added in `f32`; sums over more add such blocks in `f64`.
 const SUM_BLOCK: usize = 256;
 
-/// The blocks of a number of samples over which sums are taken in `f32`.
-pub(crate) fn sum_blocks(samples: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
-    let block = move |index| index * SUM_BLOCK..samples.min((index + 1) * SUM_BLOCK);
-    (0..samples.div_ceil(SUM_BLOCK)).map(block)
+/// Number of blocks of samples over which sums are taken in `f32`; at least 1.
+pub(crate) fn sum_blocks(samples: usize) -> usize {
+    samples.div_ceil(SUM_BLOCK).max(1)
 }
 
 /// The blocks of samples whose sums are the rows of `sums`; all samples are one block where there is one
-/// row, for sums that are not needed.
+/// row, also of sums over more samples that are not needed.
 pub(crate) fn blocks_of(
     sums: &MatrixMut<'_>,
     samples: usize,
 ) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
-    let whole = (sums.shape().0 == 1).then_some((0, 0..samples));
-    let blocks = if whole.is_some() { 0 } else { samples };
-    whole.into_iter().chain(sum_blocks(blocks).enumerate())
+    let (blocks, _) = sums.shape();
+    let length = if blocks == 1 { samples } else { SUM_BLOCK };
+    (0..blocks).map(move |block| (block, block * length..samples.min((block + 1) * length)))
 }
 
 /// Calls `run` with zeros, `[blocks, units]`, to which it adds a sum over each block of the samples, and
@@ -140,8 +139,8 @@ pub(crate) fn add_blocks(
     sums: &mut [f32],
     run: impl FnOnce(MatrixMut<'_>),
 ) {
-    let (blocks, units) = (sum_blocks(samples).len(), sums.len());
-    if blocks <= 1 {
+    let (blocks, units) = (sum_blocks(samples), sums.len());
+    if blocks == 1 {
         sums.fill(0.0);
         run(MatrixMut::new(sums, 1, units));
         return;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use sae_kernels::sparse::{self, Jump};
 use sae_kernels::{Activation, Matrix, MatrixMut, Parts, Penalty};
 
-use crate::compute::{Engine, add_blocks, lock, sum_blocks};
+use crate::compute::{Engine, add_blocks, blocks_of, lock, sum_blocks};
 use crate::settings::{Code, Settings};
 
 /// How a selection among a batch's activations is made where several ranks have samples of it.
@@ -77,7 +77,7 @@ impl Gate {
             thresholds: zeros(jumps, units),
             scale: 1.0,
             threshold_gradient: zeros(learned, units),
-            partial: zeros(sum_blocks(samples).len() > 1, sum_blocks(samples).len() * units),
+            partial: zeros(sum_blocks(samples) > 1, sum_blocks(samples) * units),
             keys: (0..keys).map(|_| Mutex::new(vec![0; units])).collect(),
             counts: (0..counts).map(|_| Mutex::new([0; 256])).collect(),
         }
@@ -235,7 +235,7 @@ impl Gate {
                     let (pre, gradient) =
                         (pre.columns(units.clone()), gradient.columns(units.clone()));
                     let mut sums = sums.take(part);
-                    for (block, rows) in sum_blocks(n).enumerate() {
+                    for (block, rows) in blocks_of(&sums, n) {
                         let (pre, gradient) = (pre.rows(rows.clone()), gradient.rows(rows));
                         let (out, thresholds) = (sums.row_mut(block), &thresholds[units.clone()]);
                         sparse::threshold_gradient(jump, pre, gradient, thresholds, out);
@@ -255,7 +255,7 @@ impl Gate {
                 let penalty = Penalty { units: of_units, ..penalty };
                 let activations = activations.columns(range);
                 let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
-                for (block, rows) in sum_blocks(n).enumerate() {
+                for (block, rows) in blocks_of(&sums, n) {
                     sparse::open_delta(
                         isa,
                         activations.rows(rows.clone()),
@@ -280,7 +280,7 @@ fn add_columns(engine: &mut Engine, partial: &mut [f32], activations: &[f32], su
         engine.pool.run(division.parts(), |part, _| {
             let activations = activations.columns(division.range(part));
             let mut sums = sums.take(part);
-            for (block, rows) in sum_blocks(n).enumerate() {
+            for (block, rows) in blocks_of(&sums, n) {
                 sparse::add_columns(activations.rows(rows), sums.row_mut(block));
             }
         });

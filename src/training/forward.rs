@@ -3,7 +3,7 @@
 
 use sae_kernels::{Matrix, MatrixMut, OutputDelta, Parts, sparsity};
 
-use crate::compute::{Engine, add_blocks, sum_blocks};
+use crate::compute::{Engine, add_blocks, blocks_of};
 use crate::network::codes::{Counts, Selection};
 use crate::network::forward::{Input, LayerView, forward as layer_forward};
 use crate::network::layers::end;
@@ -84,7 +84,7 @@ fn output_layer(cx: &mut Context) {
             let (mut delta, mut losses, mut bias_gradients) =
                 (deltas.take(part), losses.take(part), bias_gradients.take(part));
             scratch.with(thread, |scratch| {
-                for (block, rows) in sum_blocks(n).enumerate() {
+                for (block, rows) in blocks_of(&losses, n) {
                     let output_delta = OutputDelta {
                         input: input.rows(rows.clone()),
                         skip_zeros,

@@ -5,6 +5,7 @@ use sae_kernels::{Activation, Matrix, MatrixMut};
 
 use crate::compute::Engine;
 use crate::data::Order;
+use crate::data::feature::{Feature, add_columns};
 use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::autoencoder::{Autoencoder, Depth};
@@ -23,8 +24,7 @@ const MAX_SAMPLES: usize = 1 << 14;
 pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool) -> Result<()> {
     let Context { engine, net, work, .. } = cx;
     let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
-    let (centers, takes_account) = (centers(&net.settings), takes_account(&net.settings));
-    if !jumps && !takes_account {
+    if !jumps && !takes_account(&net.settings) {
         return Ok(());
     }
     let mut rows = vec![0; samples.len().min(MAX_SAMPLES)];
@@ -32,18 +32,16 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool)
     order.seek(0, 0);
     order.next(&mut rows);
     let samples = samples.subset(rows);
-    if takes_account {
-        let mean = mean(net, engine, &samples)?;
-        let scale = deviation(net, engine, &samples, &mean)?;
-        if new && centers {
+    if takes_account(&net.settings) {
+        let (mean, scale) = mean_and_deviation(net, engine, &samples)?;
+        if new && centers(&net.settings) {
             center(net, &mean);
         }
         let mean = mean.iter().map(|&mean| mean as f32).collect();
         work.centering = Centering::new(mean, scale, net.settings.layers[1]);
     }
     if jumps {
-        let scale = scale(net, engine, &samples)?;
-        *net.parameters.last_mut().expect("a scale") = scale;
+        *net.parameters.last_mut().expect("a scale") = scale_of_code(net, engine, &samples)?;
     }
     Ok(())
 }
@@ -64,34 +62,22 @@ fn takes_account(settings: &Settings) -> bool {
     centers(settings) || (grows && settings.output_bias == OutputBias::Auto)
 }
 
-/// The mean of each feature.
-fn mean(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<Vec<f64>> {
-    let mut mean = vec![0.0; samples.features()];
-    net.for_chunks(engine, samples, Depth { layers: 0, logits: false }, |_, chunk| {
-        for sample in chunk.inputs.chunks(mean.len()) {
-            mean.iter_mut().zip(sample).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-    })?;
-    mean.iter_mut().for_each(|sum| *sum /= samples.len() as f64);
-    Ok(mean)
-}
-
-/// The root mean square of all features from their means; 1 if they are constant.
-fn deviation(
+/// The mean of each feature, and the root mean square of all from their means; 1 if they are constant.
+fn mean_and_deviation(
     net: &Autoencoder,
     engine: &mut Engine,
     samples: &Samples,
-    mean: &[f64],
-) -> Result<f64> {
-    let mut squares = 0.0;
+) -> Result<(Vec<f64>, f64)> {
+    let mut features = vec![Feature::default(); samples.features()];
     net.for_chunks(engine, samples, Depth { layers: 0, logits: false }, |_, chunk| {
-        for sample in chunk.inputs.chunks(mean.len()) {
-            let off = sample.iter().zip(mean).map(|(&x, mean)| f64::from(x) - mean);
-            squares += off.map(|off| off * off).sum::<f64>();
-        }
+        let n = chunk.inputs.len() / features.len();
+        let inputs = Matrix::new(chunk.inputs, n, features.len());
+        add_columns(&mut features, inputs, inputs, f64::from);
     })?;
-    let deviation = (squares / (samples.len() * mean.len()) as f64).sqrt();
-    Ok(if deviation > 0.0 { deviation } else { 1.0 })
+    let squares: f64 = features.iter().map(|feature| feature.spread).sum();
+    let deviation = (squares / (samples.len() * features.len()) as f64).sqrt();
+    let means = features.iter().map(Feature::mean).collect();
+    Ok((means, if deviation > 0.0 { deviation } else { 1.0 }))
 }
 
 /// Makes the output's biases the mean, and takes from the first layer's what its weights make of it:
@@ -110,7 +96,7 @@ fn center(net: &mut Autoencoder, mean: &[f64]) {
 }
 
 /// The root mean square of the code's activations before they are selected; 1 if they are all 0.
-fn scale(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f32> {
+fn scale_of_code(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f32> {
     let index = net.settings.encoder_layers() - 1;
     let layer = net.layers()[index];
     let view = LayerView::new(&net.settings, &net.parameters, index, layer);

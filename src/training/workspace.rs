@@ -81,7 +81,7 @@ impl Workspace {
         let layers = layout(&settings.layers);
         let hidden = &settings.layers[1..settings.layers.len() - 1];
         let units = &settings.layers[1..];
-        let (blocks, widest) = (sum_blocks(n).len(), units.iter().max().map_or(0, |&units| units));
+        let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
         let corrupts = settings.corruption != Corruption::None;
         Workspace {

@@ -27,6 +27,11 @@ pub(crate) struct Feature {
 }
 
 impl Feature {
+    /// The mean of the values.
+    pub fn mean(&self) -> f64 {
+        f64::from(self.origin) + self.mean
+    }
+
     /// Adds `count` values of this mean, less the first one, and this spread.
     fn merge(&mut self, count: usize, mean: f64, spread: f64) {
         let (before, more) = (self.count as f64, count as f64);
