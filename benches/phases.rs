@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use sae::data::digits;
 use sae_kernels::{
-    Activation, AdamOptions, Forward, HiddenDelta, Isa, Loss, Matrix, MatrixMut, OutputDelta,
-    Penalty, Rule, Scratch, Update, sparsity,
+    Activation, AdamOptions, Forward, HiddenDelta, Isa, Loss, Matrix, MatrixMut, Operand,
+    OutputDelta, Penalty, Rule, Scratch, Update, sparsity,
 };
 
 const SIZES: [usize; 5] = [784, 300, 30, 300, 784];
@@ -126,8 +126,7 @@ impl Net {
             Phase::Forward(_) => {
                 units[l].fill(0.0);
                 let forward = Forward {
-                    input,
-                    skip_zeros: l == 0,
+                    input: Operand::new(input, l == 0),
                     weights: Matrix::new(weights, inputs, outputs),
                     biases: &biases[l],
                     activation: Activation::Sigmoid,
@@ -141,8 +140,7 @@ impl Net {
                 errors.fill(0.0);
                 units[l].fill(0.0);
                 let output_delta = OutputDelta {
-                    input,
-                    skip_zeros: false,
+                    input: Operand::Dense(input),
                     weights: Matrix::new(weights, inputs, outputs),
                     biases: &biases[l],
                     activation: Activation::Sigmoid,
@@ -160,7 +158,7 @@ impl Net {
                 units[l - 1].fill(0.0);
                 let of_units = (l <= 2).then_some(&self.penalties[l - 1][..]);
                 let hidden_delta = HiddenDelta {
-                    next: Matrix::new(&delta[0], BATCH, outputs),
+                    next: Operand::Dense(Matrix::new(&delta[0], BATCH, outputs)),
                     weights: Matrix::new(weights, inputs, outputs),
                     activations: input,
                     activation: Activation::Sigmoid,
@@ -173,8 +171,7 @@ impl Net {
             Phase::Update(_) => {
                 let update = Update {
                     rule: *rule,
-                    input,
-                    skip_zeros: l == 0,
+                    a: Operand::new(input.transposed(), l == 0),
                     delta: Matrix::new(&deltas[l], BATCH, outputs),
                     weights: MatrixMut::new(weights, inputs, outputs),
                     first_moment: MatrixMut::new(first, inputs, outputs),

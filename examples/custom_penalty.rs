@@ -12,7 +12,7 @@ const BATCH: usize = 50;
 /// The penalty P: half the sum of the squares of the weights below 0.
 fn penalty(net: &Autoencoder) -> f64 {
     let of_weight = |w: &f32| f64::from(w.min(0.0)).powi(2) / 2.0;
-    (0..net.layers().len()).flat_map(|l| net.weights(l)).map(of_weight).sum()
+    (0..net.layers().len()).flat_map(|l| net.weights(l).into_owned()).map(|w| of_weight(&w)).sum()
 }
 
 /// The gradient of objective + alpha P on a batch, laid out as the parameters. The penalty adds

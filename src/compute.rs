@@ -8,7 +8,10 @@ pub(crate) mod random;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use engine::{Engine, Largest, add_blocks, blocks_of, divided, row_parts, sum_blocks};
+pub(crate) use engine::{
+    Engine, Largest, add_blocks, blocks_of, divide_blocks, divided, row_parts, sum_blocks,
+    sum_by_blocks,
+};
 pub use environment::threads_from_environment;
 pub use pool::{ThreadPool, available_threads};
 

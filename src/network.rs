@@ -2,8 +2,10 @@
 
 pub(crate) mod activity;
 pub(crate) mod autoencoder;
+mod batch_selection;
 pub(crate) mod codes;
 pub(crate) mod forward;
+pub(crate) mod gate;
 pub(crate) mod layers;
 pub(crate) mod reach;
 

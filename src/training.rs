@@ -20,5 +20,6 @@ pub(crate) mod snapshot;
 mod start;
 pub(crate) mod step;
 pub(crate) mod trainer;
+pub(crate) mod units;
 pub(crate) mod update;
 pub(crate) mod workspace;

@@ -4,10 +4,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use sae_kernels::sparse::open_delta;
+use sae_kernels::sparse::{CodeGradient, code_delta};
 use sae_kernels::{
-    Activation, AdamOptions, Forward, HiddenDelta, Isa, Loss, Matrix, MatrixMut, OutputDelta,
-    Penalty, Scratch, Update,
+    Activation, AdamOptions, Forward, Gemm, HiddenDelta, Isa, Lists, Loss, Matrix, MatrixMut, Operand,
+    OutputDelta, Penalty, Scratch, Update,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -22,7 +22,7 @@ struct Case {
     values: Vec<f32>,
 }
 
-/// All that the four write.
+/// All that the products write.
 fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let [n, inputs, units] = case.shape.map(|side| usize::from(side) % 70 + 1);
     let activation = Activation::ALL[usize::from(case.activation) % Activation::ALL.len()];
@@ -43,8 +43,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let b = Matrix::new(&weights, inputs, units);
     let c = MatrixMut::new(&mut output, n, units);
     let forward = Forward {
-        input: a,
-        skip_zeros: skip,
+        input: Operand::new(a, skip),
         weights: b,
         biases: &biases,
         activation,
@@ -60,8 +59,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let entropy = case.entropy && Loss::CrossEntropy.fits(activation);
     let loss = if entropy { Loss::CrossEntropy } else { Loss::SquaredError };
     let output_delta = OutputDelta {
-        input: a,
-        skip_zeros: false,
+        input: Operand::Dense(a),
         weights: b,
         biases: &biases,
         activation,
@@ -80,7 +78,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     let penalty = Penalty { units: of_units, l1: if case.l1 { 0.25 } else { 0.0 } };
     let d = Matrix::new(&delta, n, units);
     let hidden_delta = HiddenDelta {
-        next: d,
+        next: Operand::Dense(d),
         weights: b,
         activations: a,
         activation,
@@ -90,9 +88,23 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     };
     hidden_delta.run(isa, scratch);
     all.extend(below.iter().chain(&below_gradient));
-    let out = MatrixMut::new(&mut below, n, inputs);
-    open_delta(isa, a, activation, penalty, out, &mut below_gradient);
-    all.extend(below.iter().chain(&below_gradient));
+
+    // The inputs as a code: all that is not 0 is active.
+    let (mut starts, mut active, mut values) = (vec![0], Vec::new(), Vec::new());
+    for sample in input.chunks(inputs) {
+        let of_sample = sample.iter().enumerate().filter(|(_, a)| **a != 0.0);
+        of_sample.for_each(|(unit, a)| (active.push(unit as u32), values.push(*a)).0);
+        starts.push(active.len() as u32);
+    }
+    let codes = Lists::new(&starts[..n], &starts[1..], &active, &values);
+    let mut gradients = vec![0.0; values.len()];
+    CodeGradient { codes, delta: d, weights: b }.run(isa, &mut gradients);
+    all.extend(&gradients);
+    code_delta(isa, codes, activation, penalty, &mut gradients);
+    all.extend(&gradients);
+    let decode = Gemm { a: Operand::Sparse(codes), b, c: MatrixMut::new(&mut output, n, units) };
+    decode.run(isa, scratch);
+    all.extend(&output);
 
     let adam = AdamOptions { learning_rate: 0.01, weight_decay: 1e-3, ..AdamOptions::default() };
     let rule = adam.at_step(u64::from(case.step) + 1);
@@ -102,8 +114,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
         parameters.map(|flat| MatrixMut::new(flat, inputs, units));
     let update = Update {
         rule,
-        input: a,
-        skip_zeros: skip,
+        a: Operand::new(a.transposed(), skip),
         delta: d,
         weights: weights_out,
         first_moment,

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p sae-kernels --example foreign_loop -- [STEPS]`
 
-use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Scratch, Update, gemm};
+use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Operand, Scratch, Update, gemm};
 
 const SAMPLES: usize = 64;
 const INPUTS: usize = 20;
@@ -58,8 +58,7 @@ fn train(isa: Isa, steps: u64, mut report: impl FnMut(u64, f64)) {
         // weights -= Adam of (x^T delta), block by block in cache; no gradient goes to memory.
         let update = Update {
             rule: adam.at_step(step),
-            input: x,
-            skip_zeros: false,
+            a: Operand::Dense(x.transposed()),
             delta: Matrix::new(&delta, SAMPLES, OUTPUTS),
             weights: MatrixMut::new(&mut weights, INPUTS, OUTPUTS),
             first_moment: MatrixMut::new(&mut first_moment, INPUTS, OUTPUTS),

@@ -21,10 +21,12 @@ mod blocks;
 mod epilogue;
 mod library;
 mod pack;
+mod sparse;
 mod tile;
 
 pub use blocks::Scratch;
 pub(crate) use epilogue::{At, Epilogue, Finish, Place, Store};
+pub(crate) use sparse::SparseProduct;
 
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};

@@ -11,7 +11,7 @@
 //! one fused step:
 //!
 //! ```
-//! use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Scratch, Update, gemm};
+//! use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Operand, Scratch, Update, gemm};
 //!
 //! let isa = Isa::detect();
 //! let (floats, indices) = Scratch::LENGTHS;
@@ -34,8 +34,7 @@
 //!
 //!     let update = Update {
 //!         rule: adam.at_step(step),
-//!         input: x,
-//!         skip_zeros: false,
+//!         a: Operand::Dense(x.transposed()),
 //!         delta: Matrix::new(&delta, 3, 1),
 //!         weights: MatrixMut::new(&mut weights, 2, 1),
 //!         first_moment: MatrixMut::new(&mut first, 2, 1),
@@ -61,6 +60,7 @@ compile_error!("sae-kernels needs the feature `std`, or `libm` where there is no
 pub mod activation;
 pub mod convert;
 pub mod gemm;
+pub mod lists;
 pub mod loss;
 pub mod math;
 pub mod matrix;
@@ -74,9 +74,10 @@ pub mod sparsity;
 
 pub use activation::Activation;
 pub use gemm::Scratch;
+pub use lists::{Lists, ListsMut};
 pub use loss::Loss;
-pub use matrix::{Division, Matrix, MatrixMut, Parts};
+pub use matrix::{Bands, Division, Matrix, MatrixMut, Parts};
 pub use optimizer::{AdamOptions, Momentum, Outer, Rule, add_weight_decay};
-pub use products::{Forward, Gemm, HiddenDelta, OutputDelta, Update, gemm};
+pub use products::{Forward, Gemm, HiddenDelta, Operand, OutputDelta, Update, gemm};
 pub use simd::{Isa, IsaError};
 pub use sparsity::Penalty;

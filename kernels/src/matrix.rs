@@ -279,6 +279,81 @@ enum Side {
     Columns,
 }
 
+/// Which parts of a division are taken.
+#[derive(Debug)]
+struct Taken([AtomicU64; MAX_PARTS / 64]);
+
+impl Taken {
+    fn none() -> Self {
+        Taken([const { AtomicU64::new(0) }; MAX_PARTS / 64])
+    }
+
+    /// Takes a part; panics if there is none, or it was taken before.
+    fn take(&self, part: usize, division: Division) -> Range<usize> {
+        assert!(part < division.parts, "no such part");
+        let bit = 1 << (part % 64);
+        let before = self.0[part / 64].fetch_or(bit, Ordering::Relaxed);
+        assert_eq!(before & bit, 0, "a part was taken twice");
+        division.range(part)
+    }
+}
+
+/// A slice divided into parts, with a number of elements for each of the rows that are divided. Each
+/// part one thread may take, once.
+#[derive(Debug)]
+pub struct Bands<'a, T> {
+    data: *mut T,
+    /// Where each part begins, and the last one ends.
+    places: [usize; MAX_PARTS + 1],
+    division: Division,
+    taken: Taken,
+    life: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: through a shared reference, `take` gives every part at most once, so no two threads
+// reach the same element.
+unsafe impl<T: Send> Sync for Bands<'_, T> {}
+
+impl<'a, T> Bands<'a, T> {
+    /// Divides a slice of `width` elements for each row.
+    ///
+    /// # Panics
+    /// The slice has another length.
+    pub fn new(slice: &'a mut [T], width: usize, division: Division) -> Self {
+        assert_eq!(slice.len(), division.total * width, "{width} elements for each row");
+        Self::ragged(slice, division, |row| row * width)
+    }
+
+    /// Divides a slice in which the elements of a row begin at `place(row)`, those of the last one
+    /// end at `place(rows)`.
+    ///
+    /// # Panics
+    /// The places fall, or leave the slice.
+    pub fn ragged(slice: &'a mut [T], division: Division, place: impl Fn(usize) -> usize) -> Self {
+        let mut places = [0; MAX_PARTS + 1];
+        for (part, to) in places[..division.parts].iter_mut().enumerate() {
+            *to = place(division.range(part).start);
+        }
+        places[division.parts] = place(division.total);
+        let used = &places[..=division.parts];
+        assert!(used.is_sorted() && used[division.parts] <= slice.len(), "places out of order");
+        let data = slice.as_mut_ptr();
+        Bands { data, places, division, taken: Taken::none(), life: PhantomData }
+    }
+
+    /// The part of this number, counted from 0.
+    ///
+    /// # Panics
+    /// There is no such part, or it was taken before.
+    #[expect(clippy::mut_from_ref, reason = "no part is given twice")]
+    pub fn take(&self, part: usize) -> &mut [T] {
+        self.taken.take(part, self.division);
+        let (start, length) = (self.places[part], self.places[part + 1] - self.places[part]);
+        // SAFETY: the part lies in the borrowed slice, and was not taken before.
+        unsafe { core::slice::from_raw_parts_mut(self.data.wrapping_add(start), length) }
+    }
+}
+
 /// A matrix divided into parts, bands of rows or of columns, each of which one thread may take,
 /// once.
 #[derive(Debug)]
@@ -286,7 +361,7 @@ pub struct Parts<'a> {
     whole: MatrixMut<'a>,
     side: Side,
     division: Division,
-    taken: [AtomicU64; MAX_PARTS / 64],
+    taken: Taken,
 }
 
 // SAFETY: through a shared reference, `take` gives every band at most once, so no two threads
@@ -297,7 +372,7 @@ impl<'a> Parts<'a> {
     fn new(whole: MatrixMut<'a>, side: Side, division: Division) -> Self {
         let length = if side == Side::Rows { whole.rows } else { whole.cols };
         assert_eq!(division.total, length, "a division made for another length");
-        Parts { whole, side, division, taken: [const { AtomicU64::new(0) }; MAX_PARTS / 64] }
+        Parts { whole, side, division, taken: Taken::none() }
     }
 
     /// Divides into bands of rows.
@@ -321,11 +396,7 @@ impl<'a> Parts<'a> {
     /// # Panics
     /// There is no such part, or it was taken before.
     pub fn take(&self, part: usize) -> MatrixMut<'_> {
-        assert!(part < self.division.parts, "no such part");
-        let bit = 1 << (part % 64);
-        let before = self.taken[part / 64].fetch_or(bit, Ordering::Relaxed);
-        assert_eq!(before & bit, 0, "a part was taken twice");
-        let range = self.division.range(part);
+        let range = self.taken.take(part, self.division);
         match self.side {
             Side::Rows => self.whole.unchecked_block(range, 0..self.whole.cols),
             Side::Columns => self.whole.unchecked_block(0..self.whole.rows, range),

@@ -6,8 +6,11 @@
 
 mod epilogues;
 
+use core::ops::Range;
+
 use crate::activation::Activation;
-use crate::gemm::{Operands, Place, Product, Scratch, Store};
+use crate::gemm::{Finish, Operands, Place, Product, Scratch, SparseProduct, Store};
+use crate::lists::Lists;
 use crate::loss::Loss;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::optimizer::{Outer, Rule};
@@ -19,7 +22,72 @@ use crate::sparsity::Penalty;
 /// # Panics
 /// The shapes do not fit.
 pub fn gemm(isa: Isa, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, scratch: &mut Scratch<'_>) {
-    Gemm { a, b, c, skip_zeros: false }.run(isa, scratch);
+    Gemm { a: Operand::Dense(a), b, c }.run(isa, scratch);
+}
+
+/// The left side of a product, `[rows, columns]`.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand<'a> {
+    /// Of which every number counts.
+    Dense(Matrix<'a>),
+    /// Of which each column that is 0 in a whole tile of rows is left out. The bits are the same as
+    /// long as the right side is finite (and no sum has underflowed to -0).
+    SkipZeros(Matrix<'a>),
+    /// Rows that are mostly 0: their other numbers, whose columns must be rows of the right side.
+    Sparse(Lists<'a>),
+}
+
+impl<'a> Operand<'a> {
+    /// A matrix whose zeros may be left out.
+    pub fn new(matrix: Matrix<'a>, skip_zeros: bool) -> Self {
+        if skip_zeros { Operand::SkipZeros(matrix) } else { Operand::Dense(matrix) }
+    }
+
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        match self {
+            Operand::Dense(matrix) | Operand::SkipZeros(matrix) => matrix.shape().0,
+            Operand::Sparse(lists) => lists.rows(),
+        }
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// There are no such rows.
+    pub fn rows(self, range: Range<usize>) -> Self {
+        match self {
+            Operand::Dense(matrix) => Operand::Dense(matrix.rows(range)),
+            Operand::SkipZeros(matrix) => Operand::SkipZeros(matrix.rows(range)),
+            Operand::Sparse(lists) => Operand::Sparse(lists.slice(range)),
+        }
+    }
+
+    /// Multiplies by `b` and gives the sums to the epilogue, which covers as many rows and columns;
+    /// where the operand is dense, unfinished ones wait at `partial`, which does so, too.
+    fn multiply(
+        self,
+        isa: Isa,
+        b: Matrix<'_>,
+        partial: Place,
+        epilogue: &mut dyn Finish,
+        scratch: &mut Scratch<'_>,
+    ) {
+        let (a, skip_zeros) = match self {
+            Operand::Dense(a) => (a, false),
+            Operand::SkipZeros(a) => (a, true),
+            Operand::Sparse(lists) => {
+                return isa.run(SparseProduct::new(isa, lists, b, epilogue));
+            }
+        };
+        let operands = Operands { a, b, skip_zeros, partial };
+        isa.run(Product::new(isa, operands, epilogue, scratch));
+    }
 }
 
 /// A product of two matrices: `c = a b`.
@@ -29,14 +97,11 @@ pub fn gemm(isa: Isa, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, scratch: &
 #[derive(Debug)]
 pub struct Gemm<'a> {
     /// `[m, k]`
-    pub a: Matrix<'a>,
-    /// `[k, n]`
+    pub a: Operand<'a>,
+    /// `[k, n]`; rows contiguous where `a` is sparse.
     pub b: Matrix<'a>,
     /// `[m, n]`; what it holds before is not read.
     pub c: MatrixMut<'a>,
-    /// Leave out each k at which a whole tile of `a` is 0. The bits are the same as long as `b` is
-    /// finite (and no sum has underflowed to -0).
-    pub skip_zeros: bool,
 }
 
 impl Gemm<'_> {
@@ -45,10 +110,9 @@ impl Gemm<'_> {
     /// # Panics
     /// The shapes do not fit.
     pub fn run(self, isa: Isa, scratch: &mut Scratch<'_>) {
-        let Gemm { a, b, c, skip_zeros } = self;
-        check("the result", c.shape(), (a.rows, b.cols));
-        let operands = Operands { a, b, skip_zeros, partial: Place::of(&c) };
-        isa.run(Product::new(isa, operands, &mut Store(c), scratch));
+        let Gemm { a, b, c } = self;
+        check("the result", c.shape(), (a.len(), b.cols));
+        a.multiply(isa, b, Place::of(&c), &mut Store(c), scratch);
     }
 }
 
@@ -58,9 +122,7 @@ impl Gemm<'_> {
 #[derive(Debug)]
 pub struct Forward<'a> {
     /// `[samples, inputs]`
-    pub input: Matrix<'a>,
-    /// Leave out inputs that are 0 in a whole tile of samples; see [`Gemm::skip_zeros`].
-    pub skip_zeros: bool,
+    pub input: Operand<'a>,
     /// `[inputs, units]`
     pub weights: Matrix<'a>,
     /// `[units]`
@@ -80,15 +142,10 @@ impl Forward<'_> {
     /// The shapes do not fit.
     pub fn run(mut self, isa: Isa, scratch: &mut Scratch<'_>) {
         let units = self.weights.cols;
-        check("the output", self.output.shape(), (self.input.rows, units));
+        check("the output", self.output.shape(), (self.input.len(), units));
         assert!([self.biases.len(), self.sums.len()] == [units; 2], "a number for each unit");
-        let operands = Operands {
-            a: self.input,
-            b: self.weights,
-            skip_zeros: self.skip_zeros,
-            partial: Place::of(&self.output),
-        };
-        isa.run(Product::new(isa, operands, &mut self, scratch));
+        let (input, weights, partial) = (self.input, self.weights, Place::of(&self.output));
+        input.multiply(isa, weights, partial, &mut self, scratch);
     }
 }
 
@@ -102,9 +159,7 @@ impl Forward<'_> {
 #[derive(Debug)]
 pub struct OutputDelta<'a> {
     /// `[samples, inputs]`
-    pub input: Matrix<'a>,
-    /// Leave out inputs that are 0 in a whole tile of samples; see [`Gemm::skip_zeros`].
-    pub skip_zeros: bool,
+    pub input: Operand<'a>,
     /// `[inputs, features]`
     pub weights: Matrix<'a>,
     /// `[features]`
@@ -133,19 +188,14 @@ impl OutputDelta<'_> {
     /// another activation than the sigmoid.
     pub fn run(mut self, isa: Isa, scratch: &mut Scratch<'_>) {
         let features = self.weights.cols;
-        check("the delta", self.delta.shape(), (self.input.rows, features));
-        check("the target", self.target.shape(), (self.input.rows, features));
+        check("the delta", self.delta.shape(), (self.input.len(), features));
+        check("the target", self.target.shape(), (self.input.len(), features));
         assert!(self.target.col_stride == 1, "the target's rows are contiguous");
         assert!(self.loss.fits(self.activation), "the cross-entropy is that of a sigmoid");
         let lengths = [self.biases.len(), self.losses.len(), self.bias_gradient.len()];
         assert!(lengths == [features; 3], "a number for each unit");
-        let operands = Operands {
-            a: self.input,
-            b: self.weights,
-            skip_zeros: self.skip_zeros,
-            partial: Place::of(&self.delta),
-        };
-        isa.run(Product::new(isa, operands, &mut self, scratch));
+        let (input, weights, partial) = (self.input, self.weights, Place::of(&self.delta));
+        input.multiply(isa, weights, partial, &mut self, scratch);
     }
 }
 
@@ -156,8 +206,8 @@ impl OutputDelta<'_> {
 #[derive(Debug)]
 pub struct HiddenDelta<'a> {
     /// The next layer's delta, `[samples, outputs]`.
-    pub next: Matrix<'a>,
-    /// The next layer's weights, `[units, outputs]`.
+    pub next: Operand<'a>,
+    /// The next layer's weights, `[units, outputs]`; columns contiguous where its delta is sparse.
     pub weights: Matrix<'a>,
     /// This layer's activations, `[samples, units]`, rows contiguous.
     pub activations: Matrix<'a>,
@@ -178,23 +228,18 @@ impl HiddenDelta<'_> {
     /// The shapes do not fit, or the activations' rows are not contiguous.
     pub fn run(mut self, isa: Isa, scratch: &mut Scratch<'_>) {
         let units = self.weights.rows;
-        check("the delta", self.delta.shape(), (self.next.rows, units));
-        check("the activations", self.activations.shape(), (self.next.rows, units));
+        check("the delta", self.delta.shape(), (self.next.len(), units));
+        check("the activations", self.activations.shape(), (self.next.len(), units));
         assert!(self.activations.col_stride == 1, "the activations' rows are contiguous");
         assert!(self.bias_gradient.len() == units, "a number for each unit");
         assert!(self.penalty.units.is_none_or(|p| p.len() == units), "a penalty for each unit");
-        let operands = Operands {
-            a: self.next,
-            b: self.weights.transposed(),
-            skip_zeros: false,
-            partial: Place::of(&self.delta),
-        };
-        isa.run(Product::new(isa, operands, &mut self, scratch));
+        let (next, weights) = (self.next, self.weights.transposed());
+        next.multiply(isa, weights, Place::of(&self.delta), &mut self, scratch);
     }
 }
 
-/// The weight gradient `input^T delta` and at once the step of a [`Rule`], block by block: a block
-/// of the gradient stays in the L2 cache, and none goes to memory.
+/// The weight gradient `a delta` and at once the step of a [`Rule`], block by block: a block of the
+/// gradient stays in the L2 cache, and none goes to memory.
 ///
 /// The bits are those of [`Gemm`] followed by [`Rule::update_rows`].
 ///
@@ -206,10 +251,8 @@ impl HiddenDelta<'_> {
 pub struct Update<'a> {
     /// The optimizer's step.
     pub rule: Rule,
-    /// `[samples, inputs]`
-    pub input: Matrix<'a>,
-    /// Leave out samples in which a whole tile of inputs is 0; see [`Gemm::skip_zeros`].
-    pub skip_zeros: bool,
+    /// The inputs, transposed: `[inputs, samples]`. Of a sparse code, the samples of each unit.
+    pub a: Operand<'a>,
     /// `[samples, outputs]`
     pub delta: Matrix<'a>,
     /// `[inputs, outputs]`
@@ -231,6 +274,8 @@ const NARROW_BLOCK: usize = 512;
 const BLOCK_ROWS: usize = 96;
 /// Its rows are a multiple of this one, the most rows of a tile, unless they are the last.
 const ROW_UNIT: usize = 12;
+/// Floats of a block of which each row is a sum of its own: 8 KiB, in the L1 cache.
+const SPARSE_BLOCK: usize = 2048;
 
 impl Update<'_> {
     /// Updates the weights and their moments; returns the largest magnitude of the new weights, as
@@ -239,11 +284,10 @@ impl Update<'_> {
     /// # Panics
     /// The shapes do not fit.
     pub fn run(self, isa: Isa, scratch: &mut Scratch<'_>) -> f32 {
-        let Update { rule, input, skip_zeros, delta, correction, .. } = self;
+        let Update { rule, a, delta, correction, .. } = self;
         let (mut weights, mut first, mut second) =
             (self.weights, self.first_moment, self.second_moment);
-        assert_eq!(input.rows, delta.rows, "input and delta have other samples");
-        let (inputs, outputs) = (input.cols, delta.cols);
+        let (inputs, outputs) = (a.len(), delta.cols);
         check("the weights", weights.shape(), (inputs, outputs));
         rule.check_moments((inputs, outputs), &first, &second);
         if let Some(Outer { rows, cols }) = correction {
@@ -251,19 +295,26 @@ impl Update<'_> {
         }
 
         let (mut scratch, buffer) = scratch.split_gradient();
-        let width = if outputs <= WIDE_BLOCK { outputs } else { NARROW_BLOCK };
+        let (height, width) = match a {
+            Operand::Sparse(_) => {
+                let width = outputs.clamp(1, SPARSE_BLOCK);
+                (SPARSE_BLOCK / width, width)
+            }
+            _ => {
+                let width = if outputs <= WIDE_BLOCK { outputs.max(1) } else { NARROW_BLOCK };
+                ((buffer.len() / width).min(BLOCK_ROWS) / ROW_UNIT * ROW_UNIT, width)
+            }
+        };
         let mut largest = 0f32;
-        let height = (buffer.len() / width.max(1)).min(BLOCK_ROWS) / ROW_UNIT * ROW_UNIT;
         for row in (0..inputs).step_by(height) {
             let rows = row..inputs.min(row + height);
-            for col in (0..outputs).step_by(width.max(1)) {
+            for col in (0..outputs).step_by(width) {
                 let cols = col..outputs.min(col + width);
                 let (m, n) = (rows.len(), cols.len());
                 let gradient = &mut buffer[..m * n];
-                let a = input.columns(rows.clone()).transposed();
-                let b = delta.columns(cols.clone());
+                let (a, b) = (a.rows(rows.clone()), delta.columns(cols.clone()));
                 let c = MatrixMut::new(gradient, m, n);
-                Gemm { a, b, c, skip_zeros }.run(isa, &mut scratch);
+                Gemm { a, b, c }.run(isa, &mut scratch);
                 if let Some(correction) = correction {
                     let block = correction.block(rows.clone(), cols.clone());
                     block.subtract_from(isa, MatrixMut::new(gradient, m, n));

@@ -402,7 +402,7 @@ impl Net<'_> {
     }
 
     /// d E / d parameters, laid out like them, by backpropagation; what a gate keeps counts as
-    /// fixed, and thresholds learn as [`crate::sparse::threshold_gradient`] defines. Weight decay is in
+    /// fixed, and thresholds learn as [`crate::sparse::Jump::threshold_gradient`] defines. Weight decay is in
     /// it: give [`adam`] a `weight_decay` of 0.
     pub fn gradient(&self, params: &[f64], x: &[f64], n: usize) -> Vec<f64> {
         self.gradient_of(params, x, x, n)
@@ -419,7 +419,7 @@ impl Net<'_> {
         let (mut gradients, mut of_thresholds) = (Vec::new(), Vec::new());
         for (l, (w, _)) in self.split(params).into_iter().enumerate().rev() {
             let (inputs, units) = (self.sizes[l], self.sizes[l + 1]);
-            let Outputs { pre, a, .. } = &layers[l];
+            let Outputs { z, pre, a } = &layers[l];
             let mut delta = upstream;
             if l == self.code_layer()
                 && let Gate::Jump { bandwidth, l0 } = self.gate
@@ -427,9 +427,12 @@ impl Net<'_> {
                 let thresholds = self.thresholds(params);
                 let scale = params[params.len() - 1];
                 of_thresholds = vec![0.0; units + 1];
-                for (i, (&z, g)) in pre.iter().zip(&delta).enumerate() {
+                // Far below a threshold a ReLU is as near to it as any 0.
+                let relu = self.activations[l] == Activation::Relu;
+                let numbers = if relu { z } else { pre };
+                for (i, (&z, g)) in numbers.iter().zip(&delta).enumerate() {
                     let threshold = thresholds[i % units];
-                    if (z - threshold).abs() < scale * bandwidth / 2.0 {
+                    if z != 0.0 && (z - threshold).abs() < scale * bandwidth / 2.0 {
                         let inside = threshold * g + l0 / n as f64;
                         of_thresholds[i % units] -= inside / bandwidth;
                     }

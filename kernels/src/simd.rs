@@ -123,24 +123,34 @@ impl Isa {
 
     /// Whether `mul_add` is fused, so that results are the same bits as on every other such set.
     pub fn is_fused(self) -> bool {
-        let (_, is_fused) = self.run(Facts);
-        is_fused
+        self.run(Facts).is_fused
     }
 
     /// Lanes of a vector.
     pub fn lanes(self) -> usize {
-        let (lanes, _) = self.run(Facts);
-        lanes
+        self.run(Facts).lanes
+    }
+
+    /// Longest block of k of its products.
+    pub(crate) fn block_k(self) -> usize {
+        self.run(Facts).block_k
     }
 }
 
-/// Tells a set's lanes, and whether it is fused.
+/// Tells a set's constants.
 struct Facts;
 
+/// A set's constants.
+struct Constants {
+    lanes: usize,
+    is_fused: bool,
+    block_k: usize,
+}
+
 impl Kernel for Facts {
-    type Output = (usize, bool);
+    type Output = Constants;
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Self::Output {
-        (S::LANES, S::IS_FUSED)
+    fn run<S: Simd>(self, _: S) -> Constants {
+        Constants { lanes: S::LANES, is_fused: S::IS_FUSED, block_k: S::BLOCK_K }
     }
 }

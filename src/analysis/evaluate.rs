@@ -74,7 +74,11 @@ struct Layer {
     /// Whether the objective needs the sum of |a|.
     sums_magnitudes: bool,
     active: u64,
-    /// Smallest and largest activation of each unit.
+    /// Samples that were seen.
+    samples: u64,
+    /// Of a sparse code: the samples in which each unit is active. Of other layers empty.
+    counts: Vec<u64>,
+    /// Smallest and largest activation of each unit; of a sparse code without those that are 0.
     low: Vec<f32>,
     high: Vec<f32>,
     histogram: Histogram,
@@ -93,8 +97,34 @@ impl Layer {
         activations.iter().for_each(|&a| self.histogram.add(a));
     }
 
+    /// Adds a sample's active units.
+    fn add_code(&mut self, (units, activations): (&[u32], &[f32])) {
+        for (&unit, &a) in units.iter().zip(activations) {
+            let unit = unit as usize;
+            self.low[unit] = self.low[unit].min(a);
+            self.high[unit] = self.high[unit].max(a);
+            self.counts[unit] += 1;
+            self.histogram.add(a);
+        }
+        self.active += units.len() as u64;
+        self.samples += 1;
+    }
+
+    /// Adds the zeros of a sparse code, which its lists leave out.
+    fn add_zeros(&mut self) {
+        let units = self.counts.iter().zip(self.low.iter_mut().zip(&mut self.high));
+        for (_, (low, high)) in units.filter(|(count, _)| **count < self.samples) {
+            (*low, *high) = (low.min(0.0), high.max(0.0));
+        }
+        let all = self.samples * self.counts.len() as u64;
+        self.histogram.add_zeros(all - self.counts.iter().sum::<u64>());
+    }
+
     fn merge(&mut self, other: Layer) {
         self.active += other.active;
+        self.samples += other.samples;
+        let pairs = self.counts.iter_mut().zip(other.counts);
+        pairs.for_each(|(count, other)| *count += other);
         let pairs = self.low.iter_mut().zip(other.low);
         pairs.for_each(|(low, other)| *low = low.min(other));
         let pairs = self.high.iter_mut().zip(other.high);
@@ -111,6 +141,8 @@ impl Tally {
             threshold: active_threshold(settings, l),
             sums_magnitudes: penalized(l) && settings.activation_of(l).is_signed(),
             active: 0,
+            samples: 0,
+            counts: vec![0; if settings.is_gated(l) { settings.layers[l + 1] } else { 0 }],
             low: vec![f32::INFINITY; settings.layers[l + 1]],
             high: vec![f32::NEG_INFINITY; settings.layers[l + 1]],
             histogram: Histogram::new(settings.activation_of(l)),
@@ -148,8 +180,15 @@ impl Tally {
                     _ => (0.0, squared_error(x, output)),
                 };
                 for (l, layer) in layers.iter_mut().enumerate() {
-                    let activations = &chunk.outputs[l][row(layer.low.len())];
-                    layer.add(activations);
+                    let activations = if layer.counts.is_empty() {
+                        let activations = &chunk.outputs[l][row(layer.low.len())];
+                        layer.add(activations);
+                        activations
+                    } else {
+                        let code = chunk.codes.row(sample);
+                        layer.add_code(code);
+                        code.1
+                    };
                     if layer.sums_magnitudes {
                         sums[2 + l] = sparsity::l1_value(activations);
                     }
@@ -255,7 +294,10 @@ fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
         all.iter_mut().zip(layers).for_each(|(layer, other)| layer.merge(other));
         all
     };
-    threads.into_iter().map(of_thread).reduce(merge).expect("one thread at least")
+    let mut layers = threads.into_iter().map(of_thread).reduce(merge).expect("one thread at least");
+    let sparse = layers.iter_mut().filter(|layer| !layer.counts.is_empty());
+    sparse.for_each(Layer::add_zeros);
+    layers
 }
 
 /// A sample's sum of (a - x)^2, in eight interleaved accumulators.

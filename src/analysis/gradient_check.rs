@@ -6,7 +6,7 @@ use sae_kernels::reference::{Gate, Net, Penalty};
 
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::layers::for_each_twin;
+use crate::network::layers::{Layer, by_inputs, for_each_twin};
 use crate::settings::{Code, Corruption};
 use crate::training::trainer::Trainer;
 
@@ -54,9 +54,14 @@ impl Trainer {
         let (_, gradient) = self.gradient_on(batch)?;
         let gradient = gradient.to_vec();
         let net = self.autoencoder();
+        // The reference has all weights in the order of their inputs.
+        let stored = net.layers();
+        let gradient = by_inputs(&stored, &gradient);
         let objective = Objective::of(net, batch);
-        let layers = net.layers();
-        let mut parameters: Vec<f64> = net.parameters().iter().map(|&w| w.into()).collect();
+        let ordered = |layer: &Layer| Layer { by_unit: false, ..*layer };
+        let layers: Vec<Layer> = stored.iter().map(ordered).collect();
+        let parameters = by_inputs(&stored, net.parameters());
+        let mut parameters: Vec<f64> = parameters.iter().map(|&w| w.into()).collect();
         // With tied weights, the index of the parameter that changes with each.
         let mut twins: Vec<usize> = (0..parameters.len()).collect();
         if settings.tied {
@@ -84,8 +89,14 @@ impl Trainer {
                         worst = (error, at);
                     }
                 }
+                let (largest, mut at) = worst;
+                if layer.weights().contains(&at) {
+                    let (row, unit) =
+                        ((at - layer.start) / layer.outputs, (at - layer.start) % layer.outputs);
+                    at = stored[l].place(row, unit);
+                }
                 let block = format!("{name} {l}");
-                blocks.push(BlockError { block, checked: count, largest: worst.0, at: worst.1 });
+                blocks.push(BlockError { block, checked: count, largest, at });
             }
         }
         Ok(blocks)

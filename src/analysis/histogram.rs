@@ -51,6 +51,11 @@ impl Histogram {
         self.counts[at] += 1;
     }
 
+    /// Counts so many zeros.
+    pub(crate) fn add_zeros(&mut self, count: u64) {
+        self.zeros += count;
+    }
+
     /// Adds the counts of another histogram of the same activation.
     pub(crate) fn merge(&mut self, mut other: Histogram) {
         while self.high < other.high {

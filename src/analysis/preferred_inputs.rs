@@ -2,12 +2,12 @@
 //! CS294A lecture notes on sparse autoencoders, for the first layer; Erhan et al. 2009 for deeper
 //! ones).
 
-use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Penalty};
+use sae_kernels::{Activation, HiddenDelta, Matrix, MatrixMut, Operand, Penalty};
 
 use crate::compute::Engine;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::forward::{Input, LayerView, forward};
+use crate::network::forward::{LayerView, forward};
 use crate::network::layers::Layer;
 
 /// Steps of gradient ascent for units of the second layer and deeper.
@@ -101,7 +101,7 @@ impl Ascent<'_> {
             let whole = MatrixMut::new(&mut output, units, layer.outputs);
             let mut sums = vec![0.0; layer.outputs];
             let sums = MatrixMut::from_row(&mut sums);
-            forward(self.engine, Input { matrix: input, skip_zeros: false }, view, whole, sums);
+            forward(self.engine, Operand::Dense(input), view, whole, sums);
             self.outputs.push(output);
         }
         self.outputs[self.layers.len() - 1].iter().step_by(units + 1).copied().collect()
@@ -129,7 +129,7 @@ impl Ascent<'_> {
             let isa = self.engine.isa;
             self.engine.scratch.with(0, |scratch| {
                 let hidden_delta = HiddenDelta {
-                    next: Matrix::new(&gradients, units, layer.outputs),
+                    next: Operand::Dense(Matrix::new(&gradients, units, layer.outputs)),
                     weights: LayerView::new(&self.net.settings, &self.net.parameters, l, layer)
                         .weights,
                     activations: Matrix::new(values, units, layer.inputs),

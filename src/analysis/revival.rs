@@ -132,7 +132,7 @@ impl Trainer {
         let layers = self.autoencoder().layers();
         let layer = layers[l];
         let incoming: Vec<usize> =
-            (0..layer.inputs).map(|i| layer.start + i * layer.outputs + unit).collect();
+            (0..layer.inputs).map(|input| layer.place(input, unit)).collect();
         let parameters = self.autoencoder().parameters();
         let square = |at: usize| f64::from(parameters[at]) * f64::from(parameters[at]);
         let all: f64 = layer.weights().map(square).sum();

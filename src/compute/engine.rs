@@ -154,6 +154,26 @@ pub(crate) fn add_blocks(
     }
 }
 
+/// Sums up numbers of rising samples as [`add_blocks`] does: in `f32` within a block of samples, in `f64`
+/// over the blocks.
+pub(crate) fn sum_by_blocks(samples: &[u32], numbers: impl Iterator<Item = f32>) -> f32 {
+    let (mut sum, mut of_block, mut block) = (0.0, 0f32, 0);
+    for (&sample, number) in samples.iter().zip(numbers) {
+        let its_block = sample as usize / SUM_BLOCK;
+        if its_block != block {
+            sum += f64::from(of_block);
+            (of_block, block) = (0.0, its_block);
+        }
+        of_block += number;
+    }
+    (sum + f64::from(of_block)) as f32
+}
+
+/// The division of samples in whole blocks, among at most `parts` threads.
+pub(crate) fn divide_blocks(samples: usize, parts: usize) -> Division {
+    Division::new(samples, SUM_BLOCK, parts)
+}
+
 /// Divides a slice that has `width` elements for each of the divided rows or columns.
 pub(crate) fn divided<T>(
     slice: &mut [T],

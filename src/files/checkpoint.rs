@@ -34,7 +34,8 @@ use crate::training::workspace::State;
 use image::checksum_of;
 pub use writer::Checkpoints;
 
-const VERSION: u64 = 3;
+/// Since version 4 the weights of a sparse code's layer are stored unit by unit.
+const VERSION: u64 = 4;
 
 /// The tensors of numbers that every checkpoint has.
 const NUMBERS: [&str; 4] = ["parameters", "first_moment", "second_moment", "running_means"];
@@ -85,7 +86,7 @@ impl Checkpoint {
         let Versioned { version } = json::parse(json).map_err(bad)?;
         if !(2..=VERSION).contains(&version) {
             return Err(wrong(format!(
-                "checkpoint of version {version}; this program knows versions 2 and {VERSION}"
+                "checkpoint of version {version}; this program knows versions 2 to {VERSION}"
             )));
         }
         let mut progress: Progress = json::parse(json).map_err(bad)?;
@@ -95,7 +96,7 @@ impl Checkpoint {
         progress.scaling = if version < 3 { scaling.rounded() } else { scaling };
         progress.scaling.check_finite().map_err(bad)?;
         let settings = &progress.settings;
-        let count = end(&layout(&settings.layers)) + settings.gate_parameters();
+        let count = end(&layout(settings)) + settings.gate_parameters();
         let numbers = |name: &str, count: usize| {
             let numbers = header.numbers(bytes, name, Dtype::F32, &[count]).map_err(wrong)?;
             let numbers: Vec<f32> =
@@ -126,6 +127,9 @@ impl Checkpoint {
         };
         if has_logarithms {
             thresholds_of_logarithms(&mut snapshot);
+        }
+        if version < 4 {
+            store_by_unit(&mut snapshot);
         }
         Ok(Checkpoint(snapshot))
     }
@@ -202,6 +206,22 @@ impl Checkpoint {
             (progress.epoch, progress.position) = (progress.epoch + 1, 0);
         }
         Ok(self)
+    }
+}
+
+/// Transposes the numbers of a sparse code's layer, which stood in the order of its inputs.
+fn store_by_unit(snapshot: &mut Snapshot) {
+    let layers = layout(&snapshot.progress.settings);
+    let Snapshot { parameters, first_moment, second_moment, best_parameters, .. } = snapshot;
+    let all = [parameters, first_moment, second_moment, best_parameters];
+    for numbers in all.into_iter().filter(|numbers| !numbers.is_empty()) {
+        for layer in layers.iter().filter(|layer| layer.by_unit) {
+            let before = numbers[layer.weights()].to_vec();
+            for (row, weights) in before.chunks(layer.outputs).enumerate() {
+                let places = (0..).map(|unit| layer.place(row, unit));
+                places.zip(weights).for_each(|(place, &weight)| numbers[place] = weight);
+            }
+        }
     }
 }
 

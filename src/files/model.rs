@@ -146,6 +146,9 @@ impl Autoencoder {
     /// The bytes of a layer's weights, `[outputs, inputs]`.
     pub(crate) fn transposed_weights(&self, layer: Layer) -> Vec<u8> {
         let weights = &self.parameters[layer.weights()];
+        if layer.by_unit {
+            return little_endian(weights);
+        }
         let mut transposed = Vec::with_capacity(4 * weights.len());
         for unit in 0..layer.outputs {
             for input in 0..layer.inputs {
@@ -239,8 +242,12 @@ fn parameters(
         let (inputs, outputs) = (pair[0], pair[1]);
         let weights = numbers(&format!("{name}.weight"), &[outputs, inputs])?;
         let biases = numbers(&format!("{name}.bias"), &[outputs])?;
-        for input in 0..inputs {
-            parameters.extend(weights[input..].iter().step_by(inputs).map(number));
+        if settings.is_gated(l) {
+            parameters.extend(weights.iter().map(number));
+        } else {
+            for input in 0..inputs {
+                parameters.extend(weights[input..].iter().step_by(inputs).map(number));
+            }
         }
         parameters.extend(biases.iter().map(number));
     }
@@ -271,7 +278,7 @@ fn parameters(
 /// Fails if a parameter is not finite.
 fn check_finite(settings: &Settings, parameters: &[f32]) -> std::result::Result<(), String> {
     let Some((at, number)) = not_finite(parameters) else { return Ok(()) };
-    let layers = layout(&settings.layers);
+    let layers = layout(settings);
     let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
     let name = match gate_tensors(settings).first() {
         Some((name, _)) if l == layers.len() => (*name).to_owned(),

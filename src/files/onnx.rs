@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn more_than_readers_take_is_refused() {
-        let layer = |inputs| Layer { inputs, outputs: 1 << 14, start: 0 };
+        let layer = |inputs| Layer { inputs, outputs: 1 << 14, start: 0, by_unit: false };
         check_size(&[layer((1 << 15) - 100)]).unwrap();
         let problem = check_size(&[layer(1 << 15)]).unwrap_err().to_string();
         assert!(problem.contains("536887296 parameters take more than the 2 GiB"), "{problem}");

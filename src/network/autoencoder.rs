@@ -1,16 +1,17 @@
 //! A network with its parameters: encode, decode, reconstruct.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use sae_kernels::{Activation, Matrix, MatrixMut};
+use sae_kernels::{Activation, Lists, Matrix, MatrixMut, Operand};
 
 use crate::compute::Engine;
 use crate::data::gather;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
-use crate::network::codes::{Gate, Selection};
-use crate::network::forward::{Input, LayerView, forward};
+use crate::network::forward::{LayerView, forward};
+use crate::network::gate::{Gate, Selection};
 use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::network::reach::Reach;
 use crate::settings::Settings;
@@ -78,7 +79,8 @@ impl Autoencoder {
 
     /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
     /// thresholds of a JumpReLU code and the scale that they are multiples of, or the one threshold of
-    /// a batch-top-k code.
+    /// a batch-top-k code. The weights of a sparse code's layer are stored unit by unit, `[outputs,
+    /// inputs]` ([`Layer::by_unit`]).
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
@@ -96,15 +98,26 @@ impl Autoencoder {
 
     /// The places of each layer's parameters.
     pub fn layers(&self) -> Vec<Layer> {
-        layout(&self.settings.layers)
+        layout(&self.settings)
     }
 
-    /// A layer's weights, `[inputs, outputs]`, row-major; layer 0 is the first.
+    /// A layer's weights, `[inputs, outputs]`, row-major; layer 0 is the first. They are borrowed from
+    /// the parameters, but for the layer of a sparse code, whose weights are stored transposed: those
+    /// are a copy.
     ///
     /// # Panics
     /// There is no such layer.
-    pub fn weights(&self, layer: usize) -> &[f32] {
-        &self.parameters[self.layers()[layer].weights()]
+    pub fn weights(&self, layer: usize) -> Cow<'_, [f32]> {
+        let layer = self.layers()[layer];
+        let stored = &self.parameters[layer.weights()];
+        if !layer.by_unit {
+            return Cow::Borrowed(stored);
+        }
+        let mut weights = Vec::with_capacity(stored.len());
+        for input in 0..layer.inputs {
+            weights.extend(stored[input..].iter().step_by(layer.inputs));
+        }
+        Cow::Owned(weights)
     }
 
     /// A layer's biases, `[outputs]`.
@@ -161,9 +174,21 @@ impl Autoencoder {
         layers: usize,
     ) -> Result<Vec<f32>> {
         self.check_features(samples)?;
-        let mut all = reserve(samples.len(), self.settings.layers[layers])?;
+        let width = self.settings.layers[layers];
+        let mut all = reserve(samples.len(), width)?;
+        let is_code = self.settings.is_gated(layers - 1);
         self.for_chunks(engine, samples, Depth { layers, logits: false }, |_, chunk| {
-            all.extend_from_slice(&chunk.outputs[layers - 1]);
+            if !is_code {
+                all.extend_from_slice(&chunk.outputs[layers - 1]);
+                return;
+            }
+            for sample in 0..chunk.codes.rows() {
+                let start = all.len();
+                all.resize(start + width, 0.0);
+                let (units, activations) = chunk.codes.row(sample);
+                let entries = units.iter().zip(activations);
+                entries.for_each(|(&unit, &a)| all[start + unit as usize] = a);
+            }
         })?;
         Ok(all)
     }
@@ -179,7 +204,7 @@ impl Autoencoder {
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }
         let mut all = reserve(codes.len() / width, self.settings.layers[0])?;
-        let mut pass = Pass::new(self, engine);
+        let mut pass = Pass::new(self);
         let layers = self.layers().len();
         for chunk in codes.chunks(CHUNK * width) {
             pass.forward(engine, self.settings.encoder_layers()..layers, chunk, false);
@@ -203,7 +228,7 @@ impl Autoencoder {
         self.check_features(samples)?;
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
-        let mut pass = Pass::new(self, engine);
+        let mut pass = Pass::new(self);
         let (mut rows, mut inputs) = (Vec::with_capacity(CHUNK), Vec::new());
         for start in (0..samples.len()).step_by(CHUNK) {
             let end = samples.len().min(start + CHUNK);
@@ -217,7 +242,8 @@ impl Autoencoder {
                 checked.map_err(Error::Shape)?;
             }
             pass.forward(engine, 0..depth.layers, &inputs, depth.logits);
-            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs });
+            let codes = pass.gate.codes.lists();
+            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs, codes });
         }
         Ok(pass.sums)
     }
@@ -237,8 +263,10 @@ pub(crate) struct Depth {
 pub(crate) struct Chunk<'a> {
     /// `[n, d]`
     pub inputs: &'a [f32],
-    /// Of each layer, `[n, out]`.
+    /// Of each layer, `[n, out]`; empty for that of a sparse code.
     pub outputs: &'a [Vec<f32>],
+    /// The sparse code of each sample, if there is one.
+    pub codes: Lists<'a>,
 }
 
 /// The memory in which samples pass through a network, at most [`CHUNK`] at a time.
@@ -255,13 +283,13 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(net: &'a Autoencoder, engine: &Engine) -> Self {
+    fn new(net: &'a Autoencoder) -> Self {
         let layers = net.layers();
         Pass {
             net,
             outputs: vec![Vec::new(); layers.len()],
             sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
-            gate: Gate::new(&net.settings, CHUNK, engine.threads()),
+            gate: Gate::new(&net.settings, CHUNK),
             chunk_sums: Vec::new(),
             layers,
         }
@@ -274,23 +302,33 @@ impl<'a> Pass<'a> {
         for l in layers.clone() {
             let layer = self.layers[l];
             let (before, rest) = self.outputs.split_at_mut(l);
-            let inputs = if l == layers.start { inputs } else { &before[l - 1] };
-            let matrix = Matrix::new(inputs, n, layer.inputs);
-            let input = Input { matrix, skip_zeros: settings.has_zeros(l) };
+            let skip_zeros = settings.has_zeros(l);
+            // (Empty where the layer below is a sparse code.)
+            let input = if l == layers.start { inputs } else { &before[l - 1] };
+            let input = Matrix::new(input, input.len() / layer.inputs, layer.inputs);
             let mut view = LayerView::new(settings, parameters, l, layer);
             if logits && l + 1 == self.layers.len() {
                 view.activation = Activation::Linear;
             }
-            rest[0].resize(n * layer.outputs, 0.0);
-            let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
             self.chunk_sums.clear();
             self.chunk_sums.resize(layer.outputs, 0.0);
-            let sums = MatrixMut::from_row(&mut self.chunk_sums);
-            forward(engine, input, view, output, sums);
             if settings.is_gated(l) {
                 let parameters = &parameters[end(&self.layers)..];
-                let (codes, sums) = (&mut rest[0], &mut self.chunk_sums);
-                self.gate.select(engine, parameters, Selection::Inference, codes, sums);
+                self.gate.encode(engine, input, view, parameters, Selection::Inference);
+                let codes = self.gate.codes.lists();
+                for (units, activations) in (0..n).map(|sample| codes.row(sample)) {
+                    let entries = units.iter().zip(activations);
+                    entries.for_each(|(&unit, a)| self.chunk_sums[unit as usize] += a);
+                }
+            } else {
+                let is_decoder = l > layers.start && settings.is_gated(l - 1);
+                let input = match is_decoder {
+                    true => Operand::Sparse(self.gate.codes.lists()),
+                    false => Operand::new(input, skip_zeros),
+                };
+                rest[0].resize(n * layer.outputs, 0.0);
+                let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
+                forward(engine, input, view, output, MatrixMut::from_row(&mut self.chunk_sums));
             }
             let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
             sums.for_each(|(all, &sum)| *all += f64::from(sum));

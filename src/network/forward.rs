@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sae_kernels::{Activation, Forward, Matrix, MatrixMut, Parts};
+use sae_kernels::{Activation, Forward, Matrix, MatrixMut, Operand, Parts};
 
 use crate::compute::{Engine, blocks_of};
 use crate::network::layers::Layer;
@@ -22,7 +22,7 @@ impl<'a> LayerView<'a> {
     /// Layer `index` of a network with these parameters.
     pub fn new(settings: &Settings, parameters: &'a [f32], index: usize, layer: Layer) -> Self {
         LayerView {
-            weights: Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs),
+            weights: layer.matrix(parameters),
             biases: &parameters[layer.biases()],
             activation: settings.activation_of(index),
         }
@@ -35,18 +35,11 @@ impl<'a> LayerView<'a> {
     }
 }
 
-/// A layer's input, `[samples, inputs]`, and whether its zeros are skipped.
-#[derive(Clone, Copy)]
-pub(crate) struct Input<'a> {
-    pub matrix: Matrix<'a>,
-    pub skip_zeros: bool,
-}
-
 /// Computes a layer's activations `[samples, units]`; adds those of each unit to `sums`, which has a row
 /// for each block of samples, `[blocks, units]`: see [`blocks_of`].
 pub(crate) fn forward(
     engine: &mut Engine,
-    input: Input<'_>,
+    input: Operand<'_>,
     layer: LayerView<'_>,
     output: MatrixMut<'_>,
     sums: MatrixMut<'_>,
@@ -62,8 +55,7 @@ pub(crate) fn forward(
         scratch.with(thread, |scratch| {
             for (block, rows) in blocks_of(&sums, samples) {
                 let forward = Forward {
-                    input: input.matrix.rows(rows.clone()),
-                    skip_zeros: input.skip_zeros,
+                    input: input.rows(rows.clone()),
                     weights: layer.weights,
                     biases: layer.biases,
                     activation: layer.activation,

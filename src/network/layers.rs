@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use rand_pcg::rand_core::Rng;
 use sae_kernels::math::{self, Function};
-use sae_kernels::{Activation, Isa};
+use sae_kernels::{Activation, Isa, Matrix};
 
 use crate::compute::random::{Stream, generator};
 use crate::settings::{Code, Initialization, Settings};
 
-/// Places of a layer's parameters in the flat buffer: the weights `[inputs, outputs]`, row-major,
-/// then the biases `[outputs]`.
+/// Places of a layer's parameters in the flat buffer: the weights, then the biases `[outputs]`.
+///
+/// Weights are `[inputs, outputs]`, row-major. Those of a layer whose activations are a sparse code
+/// ([`Code`], all but `Dense`) are stored unit by unit, `[outputs, inputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Layer {
@@ -20,6 +22,8 @@ pub struct Layer {
     pub outputs: usize,
     /// Place of the first weight.
     pub start: usize,
+    /// Whether the weights are stored unit by unit, `[outputs, inputs]`.
+    pub by_unit: bool,
 }
 
 impl Layer {
@@ -34,21 +38,54 @@ impl Layer {
         start..start + self.outputs
     }
 
+    /// Place of the weight from an input to a unit.
+    pub fn place(&self, input: usize, unit: usize) -> usize {
+        self.start
+            + if self.by_unit { unit * self.inputs + input } else { input * self.outputs + unit }
+    }
+
+    /// The sides of the stored weights: rows, and numbers of a row.
+    pub(crate) fn stored(&self) -> (usize, usize) {
+        if self.by_unit { (self.outputs, self.inputs) } else { (self.inputs, self.outputs) }
+    }
+
+    /// The weights `[inputs, outputs]` of these parameters.
+    pub(crate) fn matrix<'a>(&self, parameters: &'a [f32]) -> Matrix<'a> {
+        let (rows, cols) = self.stored();
+        let stored = Matrix::new(&parameters[self.weights()], rows, cols);
+        if self.by_unit { stored.transposed() } else { stored }
+    }
+
     /// Splits this layer's weights and biases off the flat buffer.
     pub(crate) fn split_mut<'a>(&self, flat: &'a mut [f32]) -> (&'a mut [f32], &'a mut [f32]) {
         flat[self.start..self.biases().end].split_at_mut(self.inputs * self.outputs)
     }
 }
 
-/// The layers of these sizes, in their order in the flat buffer.
-pub(crate) fn layout(sizes: &[usize]) -> Vec<Layer> {
+/// The layers of these settings, in their order in the flat buffer.
+pub(crate) fn layout(settings: &Settings) -> Vec<Layer> {
     let mut start = 0;
-    let layer = |pair: &[usize]| {
-        let layer = Layer { inputs: pair[0], outputs: pair[1], start };
+    let layer = |(l, pair): (usize, &[usize])| {
+        let by_unit = settings.is_gated(l);
+        let layer = Layer { inputs: pair[0], outputs: pair[1], start, by_unit };
         start = layer.biases().end;
         layer
     };
-    sizes.windows(2).map(layer).collect()
+    settings.layers.windows(2).enumerate().map(layer).collect()
+}
+
+/// Numbers laid out as the parameters, with the weights of every layer `[inputs, outputs]`.
+#[cfg(feature = "gradient-check")]
+pub(crate) fn by_inputs(layers: &[Layer], numbers: &[f32]) -> Vec<f32> {
+    let mut ordered = numbers.to_vec();
+    for layer in layers.iter().filter(|layer| layer.by_unit) {
+        let weights = ordered[layer.weights()].chunks_mut(layer.outputs).enumerate();
+        for (input, weights) in weights {
+            let places = (0..).map(|unit| layer.place(input, unit));
+            weights.iter_mut().zip(places).for_each(|(to, place)| *to = numbers[place]);
+        }
+    }
+    ordered
 }
 
 /// The end of the layers' parameters, where those of the code begin.
@@ -62,7 +99,7 @@ pub(crate) fn end(layers: &[Layer]) -> usize {
 /// A normal number cut at two deviations is a uniform x in [-2, 2], kept with probability
 /// e^(-x^2 / 2): only our own exp is needed, so the bits are the same everywhere.
 pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
-    let layers = layout(&settings.layers);
+    let layers = layout(settings);
     let end = end(&layers);
     let mut parameters = vec![0.0; end + settings.gate_parameters()];
     // The scalar set, on any machine, portable ones included.
@@ -73,15 +110,18 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     for (l, layer) in layers.iter().enumerate() {
         let (scale, bias) = initial_scale(settings, l, layer);
         parameters[layer.biases()].fill(bias);
-        for weight in &mut parameters[layer.weights()] {
-            *weight = loop {
-                let x = 4.0 * uniform() - 2.0;
-                let mut density = [-0.5 * x * x];
-                math::map(isa, Function::Exp, &mut density);
-                if uniform() < density[0] {
-                    break scale * x;
-                }
-            };
+        let mut draw = || loop {
+            let x = 4.0 * uniform() - 2.0;
+            let mut density = [-0.5 * x * x];
+            math::map(isa, Function::Exp, &mut density);
+            if uniform() < density[0] {
+                return scale * x;
+            }
+        };
+        for input in 0..layer.inputs {
+            for unit in 0..layer.outputs {
+                parameters[layer.place(input, unit)] = draw();
+            }
         }
     }
     if settings.tied {
@@ -119,8 +159,7 @@ pub(crate) fn for_each_twin(layers: &[Layer], mut f: impl FnMut(usize, usize)) {
         let twin = layers[layers.len() - 1 - l];
         for input in 0..layer.inputs {
             for unit in 0..layer.outputs {
-                let here = layer.start + input * layer.outputs + unit;
-                f(here, twin.start + unit * layer.inputs + input);
+                f(layer.place(input, unit), twin.place(unit, input));
             }
         }
     }

@@ -2,15 +2,19 @@
 
 use std::ops::Range;
 
+use sae_kernels::sparse::{self, Jump, row_products};
 use sae_kernels::{
-    Activation, Gemm, HiddenDelta, Matrix, MatrixMut, Outer, Parts, Penalty, Rule, Update,
+    Activation, Bands, Division, Gemm, HiddenDelta, Isa, Matrix, MatrixMut, Operand, Outer, Parts,
+    Penalty, Rule, Scratch, Update,
 };
 
 use crate::compute::{Engine, Largest, add_blocks, blocks_of};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::codes::CodeLayer;
+use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end};
 use crate::settings::{Code, LayerPenalty};
+use crate::training::centering::Projection;
+use crate::training::forward::code_gradient;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::update_row;
 use crate::training::workspace::{Context, Workspace, seen};
@@ -37,66 +41,78 @@ impl Sink<'_, '_, '_> {
 /// change.
 pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     for index in (0..cx.work.layers.len()).rev() {
-        let layer = cx.work.layers[index];
-        let mut rows = layer.inputs;
-        while rows > 0 {
-            let units = sink.last_rows(layer, rows);
-            rows = units.start;
-            layer_rows(cx, index, units, sink);
-        }
         if index > 0 && cx.net.settings.is_gated(index - 1) {
             code_delta(cx, index - 1);
+        }
+        if index > 0 && cx.net.settings.is_gated(index) {
+            delta_below_code(cx, index);
+        }
+        let layer = cx.work.layers[index];
+        let (mut rows, _) = layer.stored();
+        while rows > 0 {
+            let some = sink.last_rows(layer, rows);
+            rows = some.start;
+            layer_rows(cx, index, some, sink);
         }
     }
     thresholds(cx, sink);
 }
 
-/// Some rows of a layer's weights, and its biases with the last of them: the delta of the units below
-/// that they belong to, then their gradient.
-fn layer_rows(cx: &mut Context, index: usize, units: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
+/// Some rows of a layer's stored weights, and its biases with the last of them: the delta of the units
+/// below that they belong to, then their gradient.
+fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, skip_zeros } = cx;
     let settings = &net.settings;
     let layer = work.layers[index];
     let (below, delta) = work.deltas.split_at_mut(index);
-    let n = delta[0].len() / layer.outputs;
+    let n = work.part.len();
     let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
     let bias_gradient = &bias_gradient[0];
     let input = match index {
         0 => seen(&work.batch, &work.corrupted, layer.inputs),
-        _ => Matrix::new(&work.activations[index - 1], n, layer.inputs),
+        // (Empty where the layer below is a sparse code.)
+        _ => {
+            let below = &work.activations[index - 1];
+            Matrix::new(below, below.len() / layer.inputs, layer.inputs)
+        }
     };
-    let gated = index > 0 && settings.is_gated(index - 1);
-    let below = below.last_mut().zip(biases_below.last_mut()).map(|(delta, bias_gradient)| Below {
-        gated,
-        activation: if gated { Activation::Linear } else { settings.activation_of(index - 1) },
-        penalty: match gated {
-            true => Penalty::default(),
-            false => of_units(penalty(net, &work.penalties, index - 1), &units),
-        },
-        delta: MatrixMut::strided(&mut delta[units.start..], n, units.len(), layer.inputs),
-        bias_gradient: &mut bias_gradient[units.clone()],
-        partial_sums: &mut work.partial_sums,
-    });
+    let (_, width) = layer.stored();
+    let flat = range.start * width..range.end * width;
+    let is_decoder = index > 0 && settings.is_gated(index - 1);
+    let skip_zeros = *skip_zeros && settings.has_zeros(index);
+    let (a, right, below) = if layer.by_unit {
+        (Operand::Sparse(work.units.deltas().slice(range.clone())), input, None)
+    } else if is_decoder {
+        let a = Operand::Sparse(work.units.activations().slice(range.clone()));
+        (a, Matrix::new(&delta[0], n, layer.outputs), None)
+    } else {
+        let input = input.columns(range.clone());
+        let below = below.last_mut().zip(biases_below.last_mut());
+        let below = below.map(|(delta, bias_gradient)| Below {
+            activations: input,
+            activation: settings.activation_of(index - 1),
+            penalty: of_units(penalty(net, &work.penalties, index - 1), &range),
+            delta: MatrixMut::strided(&mut delta[range.start..], n, range.len(), layer.inputs),
+            bias_gradient: &mut bias_gradient[range.clone()],
+            partial_sums: &mut work.partial_sums,
+        });
+        let a = Operand::new(input.transposed(), skip_zeros);
+        (a, Matrix::new(&delta[0], n, layer.outputs), below)
+    };
     let (weights, biases) = layer.split_mut(&mut net.parameters);
-    let flat = units.start * layer.outputs..units.end * layer.outputs;
-    let matrix = |numbers| MatrixMut::new(numbers, units.len(), layer.outputs);
-    let rows = Rows {
-        delta: Matrix::new(&delta[0], n, layer.outputs),
-        input: input.columns(units.clone()),
-        skip_zeros: *skip_zeros && settings.has_zeros(index),
-        weights: matrix(&mut weights[flat.clone()]),
-    };
+    let matrix = |numbers| MatrixMut::new(numbers, range.len(), width);
+    let rows = Rows { a, right, weights: matrix(&mut weights[flat.clone()]) };
     match sink {
         Sink::Update(rule) => {
             let (first, first_biases) = layer.split_mut(&mut state.first);
             let (second, second_biases) = layer.split_mut(&mut state.second);
             let plain = work.centering.of_biases(settings, *rule, index);
             let rule = work.centering.of_weights(*rule);
-            let correction = work.centering.correction(index, bias_gradient);
+            let (correction, projection) = work.centering.of_update(index, layer, bias_gradient);
+            let largest = work.largest_weights.of(index);
+            let update = Updating { rule, correction, projection, largest };
             update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
-            let (moments, largest) = ([first, second].map(matrix), work.largest_weights.of(index));
-            let to = RowSink::Update { rule, moments, correction, largest };
-            propagate(engine, rows, below, to);
+            propagate(engine, rows, below, RowSink::Update([first, second].map(matrix), update));
         }
         Sink::Buffer(gradient) => {
             let piece = gradient.split_off(layer.start + flat.start);
@@ -123,23 +139,22 @@ fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
     Penalty { units: penalty.units.map(|all| &all[units.clone()]), ..penalty }
 }
 
-/// Rows of a layer's weights, each of a unit below, and what their gradient is made of.
+/// Rows of a layer's stored weights, and what their gradient is the product of.
 struct Rows<'a> {
-    /// The layer's, `[n, outputs]`.
-    delta: Matrix<'a>,
-    /// `[n, rows]`
-    input: Matrix<'a>,
-    skip_zeros: bool,
-    /// `[rows, outputs]`
+    /// `[rows, n]`
+    a: Operand<'a>,
+    /// `[n, width]`
+    right: Matrix<'a>,
+    /// `[rows, width]`
     weights: MatrixMut<'a>,
 }
 
 /// The units below that the rows belong to.
 struct Below<'a> {
+    /// `[n, rows]`
+    activations: Matrix<'a>,
     activation: Activation,
     penalty: Penalty<'a>,
-    /// They are an exactly sparse code's, whose own part follows in `code_delta`.
-    gated: bool,
     /// `[n, rows]`
     delta: MatrixMut<'a>,
     /// `[rows]`
@@ -150,78 +165,82 @@ struct Below<'a> {
 
 /// Where the gradient of some rows goes.
 enum RowSink<'a, M> {
-    /// To the weights, of which the largest is noted.
-    Update {
-        rule: Rule,
-        moments: [M; 2],
-        correction: Option<Outer<'a>>,
-        largest: &'a Largest,
-    },
+    /// To the weights, which have these two moments.
+    Update([M; 2], Updating<'a>),
     Store(M),
 }
 
-impl<'a, M> RowSink<'a, M> {
-    fn map<N>(self, f: impl Fn(M) -> N) -> RowSink<'a, N> {
-        match self {
-            RowSink::Update { rule, moments, correction, largest } => {
-                RowSink::Update { rule, moments: moments.map(f), correction, largest }
-            }
-            RowSink::Store(gradient) => RowSink::Store(f(gradient)),
-        }
-    }
+/// How weights are updated, of which the largest is noted.
+struct Updating<'a> {
+    rule: Rule,
+    correction: Option<Outer<'a>>,
+    projection: Option<Projection<'a>>,
+    largest: &'a Largest,
 }
 
-/// [`on_threads`], with the sums of the units' deltas over the samples.
+/// Updates or stores rows, after the delta of the units below, with its sums over the samples.
 fn propagate(
     engine: &mut Engine,
     rows: Rows<'_>,
     below: Option<Below<'_>>,
     to: RowSink<'_, MatrixMut<'_>>,
 ) {
-    let Some(Below { activation, penalty, gated, delta, bias_gradient, partial_sums }) = below
+    if let Operand::Sparse(_) = rows.a {
+        return sparse_on_threads(engine, rows, to);
+    }
+    let Some(Below { activations, activation, penalty, delta, bias_gradient, partial_sums }) =
+        below
     else {
         return on_threads(engine, rows, None, to);
     };
-    if gated {
-        // `code_delta` sums up what it keeps.
-        let sums = MatrixMut::from_row(bias_gradient);
-        return on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
-    }
     add_blocks(delta.shape().0, partial_sums, bias_gradient, |sums| {
-        on_threads(engine, rows, Some((activation, penalty, delta, sums)), to);
+        on_threads(
+            engine,
+            rows,
+            Some(BelowParts { activations, activation, penalty, delta, sums }),
+            to,
+        );
     });
 }
 
+/// The units below, whose deltas are summed over each block of samples, `[blocks, rows]`.
+struct BelowParts<'a> {
+    activations: Matrix<'a>,
+    activation: Activation,
+    penalty: Penalty<'a>,
+    delta: MatrixMut<'a>,
+    sums: MatrixMut<'a>,
+}
+
 /// Rows divided among the threads: each first computes the delta of its units, then updates its rows,
-/// which are in its cache by then. No row is read after it changed. Of the units below: activation,
-/// penalty, delta and its sums over blocks of samples, `[n, rows]` and `[blocks, rows]`.
+/// which are in its cache by then. No row is read after it changed.
 fn on_threads(
     engine: &mut Engine,
     rows: Rows<'_>,
-    below: Option<(Activation, Penalty<'_>, MatrixMut<'_>, MatrixMut<'_>)>,
+    below: Option<BelowParts<'_>>,
     to: RowSink<'_, MatrixMut<'_>>,
 ) {
-    let Rows { delta, input, skip_zeros, weights } = rows;
-    let (n, outputs) = delta.shape();
-    let division = engine.divide(input.shape().1, n * outputs);
+    let Rows { a, right, weights } = rows;
+    let (n, width) = right.shape();
+    let division = engine.divide(a.len(), n * width);
     let weights = Parts::rows(weights, division);
-    let to = to.map(|matrix| Parts::rows(matrix, division));
-    let below = below.map(|(activation, penalty, delta, sums)| {
-        (activation, penalty, [delta, sums].map(|matrix| Parts::columns(matrix, division)))
+    let to = RowParts::new(to, division);
+    let below = below.map(|BelowParts { activations, activation, penalty, delta, sums }| {
+        let parts = [delta, sums].map(|matrix| Parts::columns(matrix, division));
+        (activations, activation, penalty, parts)
     });
     let Engine { isa, pool, scratch } = engine;
     pool.run(division.parts(), |part, thread| {
         let units = division.range(part);
-        let input = input.columns(units.clone());
         let weights = weights.take(part);
         scratch.with(thread, |scratch| {
-            if let Some((activation, penalty, [deltas, sums])) = &below {
+            if let Some((activations, activation, penalty, [deltas, sums])) = &below {
                 let (mut deltas, mut sums) = (deltas.take(part), sums.take(part));
                 for (block, samples) in blocks_of(&sums, n) {
                     let hidden_delta = HiddenDelta {
-                        next: delta.rows(samples.clone()),
+                        next: Operand::Dense(right.rows(samples.clone())),
                         weights: weights.as_ref(),
-                        activations: input.rows(samples.clone()),
+                        activations: activations.columns(units.clone()).rows(samples.clone()),
                         activation: *activation,
                         penalty: of_units(*penalty, &units),
                         delta: deltas.rows_mut(samples),
@@ -230,51 +249,206 @@ fn on_threads(
                     hidden_delta.run(*isa, scratch);
                 }
             }
-            match &to {
-                RowSink::Update { rule, moments: [first, second], correction, largest } => {
-                    let (first_moment, second_moment) = (first.take(part), second.take(part));
-                    let rule = *rule;
-                    let correction = correction.map(|whole| whole.block(units.clone(), 0..outputs));
+            let rows = Rows { a: a.rows(units.clone()), right, weights };
+            to.take_rows(*isa, part, units, rows, scratch);
+        });
+    });
+}
+
+/// Rows of sparse sums divided among the threads, some at a time.
+fn sparse_on_threads(engine: &mut Engine, rows: Rows<'_>, to: RowSink<'_, MatrixMut<'_>>) {
+    /// Rows of a part, where there are as many: units differ in how often they are active.
+    const ROWS: usize = 64;
+    /// Multiply-adds that an update of a weight is worth.
+    const WORK: usize = 16;
+    let Rows { a, right, weights } = rows;
+    let (_, width) = right.shape();
+    let count = a.len();
+    let worth = engine.divide(count, WORK * width).parts();
+    let parts = if worth == 1 { 1 } else { count.div_ceil(ROWS).max(worth) };
+    let division = Division::new(count, 8, parts);
+    let weights = Parts::rows(weights, division);
+    let to = RowParts::new(to, division);
+    let Engine { isa, pool, scratch } = engine;
+    pool.run(division.parts(), |part, thread| {
+        let units = division.range(part);
+        let rows = Rows { a: a.rows(units.clone()), right, weights: weights.take(part) };
+        scratch.with(thread, |scratch| to.take_rows(*isa, part, units, rows, scratch));
+    });
+}
+
+/// Rows that are updated before the mean's product with them is taken: they stay in the L2 cache.
+const PROJECTED_ROWS: usize = 64;
+
+/// A [`RowSink`] divided among threads.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack of one call")]
+enum RowParts<'a> {
+    Update {
+        moments: [Parts<'a>; 2],
+        rule: Rule,
+        correction: Option<Outer<'a>>,
+        projection: Option<(&'a [f32], Bands<'a, f32>)>,
+        largest: &'a Largest,
+    },
+    Store(Parts<'a>),
+}
+
+impl<'a> RowParts<'a> {
+    fn new(sink: RowSink<'a, MatrixMut<'a>>, division: Division) -> Self {
+        match sink {
+            RowSink::Update(moments, Updating { rule, correction, projection, largest }) => {
+                let moments = moments.map(|moment| Parts::rows(moment, division));
+                let projection =
+                    projection.map(|of| (of.mean, Bands::new(of.products, 1, division)));
+                RowParts::Update { moments, rule, correction, projection, largest }
+            }
+            RowSink::Store(gradient) => RowParts::Store(Parts::rows(gradient, division)),
+        }
+    }
+
+    /// Takes the gradient of a part's rows.
+    fn take_rows(
+        &self,
+        isa: Isa,
+        part: usize,
+        range: Range<usize>,
+        rows: Rows<'_>,
+        scratch: &mut Scratch<'_>,
+    ) {
+        let Rows { a, right, mut weights } = rows;
+        match self {
+            RowParts::Update {
+                moments: [first, second],
+                rule,
+                correction,
+                projection,
+                largest,
+            } => {
+                let (height, width) = weights.shape();
+                let (mut first, mut second) = (first.take(part), second.take(part));
+                let mut projection = projection.as_ref().map(|of| (of.0, of.1.take(part)));
+                let some = if projection.is_some() { PROJECTED_ROWS } else { height.max(1) };
+                for start in (0..height).step_by(some) {
+                    let own = start..height.min(start + some);
+                    let units = range.start + own.start..range.start + own.end;
                     let update = Update {
-                        rule,
-                        input,
-                        skip_zeros,
-                        delta,
-                        weights,
-                        first_moment,
-                        second_moment,
-                        correction,
+                        rule: *rule,
+                        a: a.rows(own.clone()),
+                        delta: right,
+                        weights: weights.rows_mut(own.clone()),
+                        first_moment: first.rows_mut(own.clone()),
+                        second_moment: second.rows_mut(own.clone()),
+                        correction: correction.map(|whole| whole.block(units, 0..width)),
                     };
-                    largest.raise(update.run(*isa, scratch));
+                    largest.raise(update.run(isa, scratch));
+                    if let Some((mean, products)) = &mut projection {
+                        let rows = weights.as_ref().rows(own.clone());
+                        row_products(isa, rows, mean, &mut products[own]);
+                    }
                 }
-                RowSink::Store(gradient) => {
-                    let (a, c) = (input.transposed(), gradient.take(part));
-                    Gemm { a, b: delta, c, skip_zeros }.run(*isa, scratch);
-                }
+            }
+            RowParts::Store(gradient) => {
+                Gemm { a, b: right, c: gradient.take(part) }.run(isa, scratch);
+            }
+        }
+    }
+}
+
+/// The delta of a sparse code: of each entry, and grouped by units; its bias gradient, and the gradient
+/// of a JumpReLU's thresholds.
+fn code_delta(cx: &mut Context, layer: usize) {
+    let Context { engine, net, work, .. } = cx;
+    let settings = &net.settings;
+    let Workspace {
+        layers,
+        deltas,
+        penalties,
+        bias_gradients,
+        gate,
+        units,
+        threshold_gradient,
+        ..
+    } = work;
+    let (gradient, above) = deltas[layer..].split_first_mut().expect("a layer above");
+    if layer + 2 < layers.len() {
+        // (The output layer has computed it with its delta.)
+        let decoder = layers[layer + 1];
+        let delta = Matrix::new(&above[0], above[0].len() / decoder.outputs, decoder.outputs);
+        code_gradient(engine, &gate.codes, delta, decoder.matrix(&net.parameters), gradient);
+    }
+    if let Code::JumpRelu { l0, bandwidth, .. } = settings.code {
+        let Gate { pre, thresholds, scale, .. } = &*gate;
+        let l0 = (net.penalty_factor * l0 / settings.batch as f64) as f32;
+        let jump = Jump { bandwidth: bandwidth as f32 * scale, l0 };
+        units.sums(engine, threshold_gradient, |unit, at| {
+            jump.threshold_gradient(pre[at], thresholds[unit], gradient[at])
+        });
+        threshold_gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+    }
+    let penalty = penalty(net, penalties, layer);
+    let activation = settings.activation_of(layer);
+    let codes = &gate.codes;
+    let n = codes.lists().rows();
+    let division = engine.divide(n, 1000);
+    let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
+    let isa = engine.isa;
+    engine.pool.run(division.parts(), |part, _| {
+        let codes = codes.lists().slice(division.range(part));
+        sparse::code_delta(isa, codes, activation, penalty, gradients.take(part));
+    });
+    units.take_deltas(engine, gradient, &mut bias_gradients[layer]);
+}
+
+/// The delta of the layer below a sparse code's, from the code's.
+fn delta_below_code(cx: &mut Context, index: usize) {
+    let Context { engine, net, work, .. } = cx;
+    let settings = &net.settings;
+    let Workspace {
+        layers,
+        activations,
+        deltas,
+        penalties,
+        bias_gradients,
+        gate,
+        partial_sums,
+        ..
+    } = work;
+    let (layer, below) = (layers[index], index - 1);
+    let (deltas, of_code) = deltas.split_at_mut(index);
+    let next = gate.codes.lists().with_values(&of_code[0]);
+    let n = next.rows();
+    let activations = Matrix::new(&activations[below], n, layer.inputs);
+    let (activation, penalty) = (settings.activation_of(below), penalty(net, penalties, below));
+    let weights = layer.matrix(&net.parameters);
+    // Some 50 active units.
+    let division = engine.divide(layer.inputs, 50 * n);
+    let delta = Parts::columns(MatrixMut::new(&mut deltas[below], n, layer.inputs), division);
+    let Engine { isa, pool, scratch } = engine;
+    add_blocks(n, partial_sums, &mut bias_gradients[below], |sums| {
+        let sums = Parts::columns(sums, division);
+        pool.run(division.parts(), |part, thread| {
+            let units = division.range(part);
+            let (mut delta, mut sums) = (delta.take(part), sums.take(part));
+            for (block, samples) in blocks_of(&sums, n) {
+                let hidden_delta = HiddenDelta {
+                    next: Operand::Sparse(next.slice(samples.clone())),
+                    weights: weights.rows(units.clone()),
+                    activations: activations.columns(units.clone()).rows(samples.clone()),
+                    activation,
+                    penalty: of_units(penalty, &units),
+                    delta: delta.rows_mut(samples),
+                    bias_gradient: sums.row_mut(block),
+                };
+                scratch.with(thread, |scratch| hidden_delta.run(*isa, scratch));
             }
         });
     });
 }
 
-/// From the gradient of an exactly sparse code's activations to its delta.
-fn code_delta(cx: &mut Context, layer: usize) {
-    let Context { engine, net, work, .. } = cx;
-    let settings = &net.settings;
-    let Workspace { activations, deltas, penalties, bias_gradients, gate, .. } = work;
-    let l0 = if let Code::JumpRelu { l0, .. } = settings.code { l0 } else { 0.0 };
-    let code = CodeLayer {
-        activations: &activations[layer],
-        activation: settings.activation_of(layer),
-        penalty: penalty(net, penalties, layer),
-        l0_weight: (net.penalty_factor * l0 / settings.batch as f64) as f32,
-    };
-    gate.backward(engine, code, &mut deltas[layer], &mut bias_gradients[layer]);
-}
-
 /// The gradient of a JumpReLU's thresholds.
 fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, .. } = cx;
-    let gradient = &work.gate.threshold_gradient;
+    let gradient = &work.threshold_gradient;
     match sink {
         Sink::Update(rule) => {
             let start = end(&work.layers);

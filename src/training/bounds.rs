@@ -16,7 +16,6 @@ use crate::compute::Engine;
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end};
 use crate::settings::{Code, Optimizer, Settings};
-use crate::training::objective::BatchSums;
 use crate::training::workspace::{Context, Workspace};
 
 /// The largest gradient that an update takes without overflow: of its square in Adam, of the velocity
@@ -37,8 +36,17 @@ pub(crate) fn largest_gradient(settings: &Settings) -> f64 {
 pub(crate) fn may_overflow(cx: &mut Context) -> bool {
     let Context { engine, net, work, .. } = cx;
     let settings = &net.settings;
-    let Workspace { layers, batch, corrupted, activations, sums, losses, largest_weights, .. } =
-        work;
+    let Workspace {
+        layers,
+        batch,
+        corrupted,
+        activations,
+        sums,
+        losses,
+        largest_weights,
+        units,
+        ..
+    } = work;
     largest_weights.measure(engine, layers, &net.parameters);
     let limit = largest_gradient(settings);
     let samples = settings.batch as f64;
@@ -48,7 +56,13 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         let input = match index.checked_sub(1) {
             None if corrupted.is_empty() => engine.largest_magnitude(batch),
             None => engine.largest_magnitude(corrupted),
-            Some(below) => largest_activation(engine, settings, sums, activations, below),
+            Some(below) => {
+                let activations = match settings.is_gated(below) {
+                    true => units.all_activations(),
+                    false => &activations[below],
+                };
+                largest_activation(engine, settings, &sums.activations[below], activations, below)
+            }
         };
         let gradient = samples * f64::from(input).max(1.0) * delta + settings.lambda * weight;
         if !(gradient <= limit && weight <= limit) {
@@ -80,14 +94,14 @@ fn largest_output_delta(settings: &Settings, losses: &[f32]) -> f64 {
 fn largest_activation(
     engine: &mut Engine,
     settings: &Settings,
-    sums: &BatchSums,
-    activations: &[Vec<f32>],
+    sums: &[f32],
+    activations: &[f32],
     layer: usize,
 ) -> f32 {
     match settings.activation_of(layer) {
         Activation::Sigmoid | Activation::Tanh | Activation::SaturatingLinear => 1.0,
-        Activation::Relu => sums.activations[layer].iter().copied().fold(0.0, f32::max),
-        _ => engine.largest_magnitude(&activations[layer]),
+        Activation::Relu => sums.iter().copied().fold(0.0, f32::max),
+        _ => engine.largest_magnitude(activations),
     }
 }
 

@@ -9,7 +9,10 @@
 //! Biases of layers whose output grows with the data are s times as large as for data of size 1, and so
 //! is Adam's step for them. Its epsilon shrinks with the gradients.
 
-use sae_kernels::{Activation, Gemm, Matrix, MatrixMut, Outer, Parts, Rule};
+use std::mem;
+
+use sae_kernels::sparse::row_products;
+use sae_kernels::{Activation, Gemm, Matrix, MatrixMut, Operand, Outer, Parts, Rule};
 
 use crate::compute::{Engine, row_parts};
 use crate::network::layers::Layer;
@@ -25,17 +28,33 @@ pub(crate) struct Centering {
     /// c W, as far as it is known, and memory for the next.
     products: [Vec<f32>; 2],
     known: bool,
+    /// Whether the update has taken the next c W.
+    projected: bool,
+}
+
+/// Where an update notes what each unit's new weights make of the mean, `[units]`.
+#[derive(Debug)]
+pub(crate) struct Projection<'a> {
+    pub mean: &'a [f32],
+    pub products: &'a mut [f32],
 }
 
 impl Centering {
     /// None.
     pub fn none() -> Self {
-        Centering { mean: Vec::new(), scale: 1.0, products: Default::default(), known: false }
+        Centering {
+            mean: Vec::new(),
+            scale: 1.0,
+            products: Default::default(),
+            known: false,
+            projected: false,
+        }
     }
 
     /// For a first layer of this many units.
     pub fn new(mean: Vec<f32>, scale: f64, units: usize) -> Self {
-        Centering { mean, scale, products: [vec![0.0; units], vec![0.0; units]], known: false }
+        let products = [vec![0.0; units], vec![0.0; units]];
+        Centering { mean, scale, products, known: false, projected: false }
     }
 
     pub fn is_active(&self) -> bool {
@@ -47,9 +66,34 @@ impl Centering {
         self.known = false;
     }
 
-    /// What is subtracted from the gradient of some rows of a layer's weights.
-    pub fn correction<'a>(&'a self, layer: usize, bias_gradient: &'a [f32]) -> Option<Outer<'a>> {
-        (layer == 0 && self.is_active()).then_some(Outer { rows: &self.mean, cols: bias_gradient })
+    /// What is subtracted from the gradient of the stored weights of the first layer.
+    fn correction<'a>(&'a self, first: Layer, bias_gradient: &'a [f32]) -> Option<Outer<'a>> {
+        let (rows, cols) = match first.by_unit {
+            true => (bias_gradient, &self.mean[..]),
+            false => (&self.mean[..], bias_gradient),
+        };
+        self.is_active().then_some(Outer { rows, cols })
+    }
+
+    /// What an update of all weights of a layer takes account of: what is subtracted from their gradient;
+    /// and, where a unit's weights stand together, what the new ones make of the mean, to be taken at once.
+    pub fn of_update<'a>(
+        &'a mut self,
+        index: usize,
+        layer: Layer,
+        bias_gradient: &'a [f32],
+    ) -> (Option<Outer<'a>>, Option<Projection<'a>>) {
+        if index > 0 || !self.is_active() {
+            return (None, None);
+        }
+        let Centering { mean, products, projected, .. } = self;
+        let mean = &mean[..];
+        if !layer.by_unit {
+            return (Some(Outer { rows: mean, cols: bias_gradient }), None);
+        }
+        *projected = true;
+        let projection = Projection { mean, products: &mut products[1] };
+        (Some(Outer { rows: bias_gradient, cols: mean }), Some(projection))
     }
 
     /// The rule for weights.
@@ -87,7 +131,10 @@ impl Centering {
     /// After an update: moves the first layer's biases against what its weights make of the mean now.
     pub fn finish(&mut self, engine: &mut Engine, first: Layer, parameters: &mut [f32]) {
         if self.is_active() {
-            self.product(engine, first, parameters);
+            match mem::take(&mut self.projected) {
+                true => self.products.swap(0, 1),
+                false => self.product(engine, first, parameters),
+            }
             let [now, before] = &self.products;
             let biases = parameters[first.biases()].iter_mut();
             biases.zip(now).zip(before).for_each(|((b, now), before)| *b += before - now);
@@ -97,12 +144,13 @@ impl Centering {
     /// Makes a gradient that of centered data.
     pub fn correct(&self, engine: &mut Engine, first: Layer, gradient: &mut [f32]) {
         let (weights, biases) = first.split_mut(gradient);
-        let Some(correction) = self.correction(0, biases) else { return };
-        let division = engine.divide(first.inputs, 4 * first.outputs);
-        let weights = MatrixMut::new(weights, first.inputs, first.outputs);
+        let Some(correction) = self.correction(first, biases) else { return };
+        let (height, width) = first.stored();
+        let division = engine.divide(height, 4 * width);
+        let weights = MatrixMut::new(weights, height, width);
         let (rows, isa) = (Parts::rows(weights, division), engine.isa);
         engine.pool.run(division.parts(), |part, _| {
-            let correction = correction.block(division.range(part), 0..first.outputs);
+            let correction = correction.block(division.range(part), 0..width);
             correction.subtract_from(isa, rows.take(part));
         });
     }
@@ -146,14 +194,19 @@ impl Centering {
 
     /// c W.
     fn product(&mut self, engine: &mut Engine, layer: Layer, parameters: &[f32]) {
-        let weights = Matrix::new(&parameters[layer.weights()], layer.inputs, layer.outputs);
+        let weights = layer.matrix(parameters);
         let division = engine.divide(layer.outputs, layer.inputs);
         let products = row_parts(&mut self.products[1], division);
         let mean = Matrix::from_row(&self.mean);
         let Engine { isa, pool, scratch } = engine;
         pool.run(division.parts(), |part, thread| {
             let b = weights.columns(division.range(part));
-            let gemm = Gemm { a: mean, b, c: products.take(part), skip_zeros: false };
+            let c = products.take(part);
+            if layer.by_unit {
+                // As an update does it.
+                return row_products(*isa, b.transposed(), &self.mean, c.into_row());
+            }
+            let gemm = Gemm { a: Operand::Dense(mean), b, c };
             scratch.with(thread, |scratch| gemm.run(*isa, scratch));
         });
         self.products.swap(0, 1);

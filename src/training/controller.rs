@@ -43,19 +43,11 @@ pub(crate) fn steers_mean(settings: &Settings, step: u64, l: usize) -> bool {
         .is_some_and(|target| target.layer == l && target.of == Measure::MeanActivation)
 }
 
-/// Active units of the layer whose L0 is steered after `step` steps, summed over the samples of these
-/// activations; 0 where none is.
-pub(crate) fn active_units(
-    engine: &mut Engine,
-    settings: &Settings,
-    step: u64,
-    activations: &[Vec<f32>],
-) -> f64 {
-    match target(settings, step) {
-        Some(Target { layer, of: Measure::L0, .. }) => {
-            count_active(engine, &activations[layer], active_threshold(settings, layer))
-        }
-        _ => 0.0,
+/// The layer whose L0 is steered after `step` steps, and the |a| above which its units are active.
+pub(crate) fn steers_active(settings: &Settings, step: u64) -> Option<(usize, f32)> {
+    match target(settings, step)? {
+        Target { layer, of: Measure::L0, .. } => Some((layer, active_threshold(settings, layer))),
+        _ => None,
     }
 }
 

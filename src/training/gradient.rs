@@ -37,12 +37,12 @@ struct Summed<'a, 's> {
 /// Maximum number of pieces of a network with these layers.
 pub(crate) fn pieces(layers: &[Layer]) -> usize {
     // And one of what stands behind the layers.
-    layers.iter().map(|layer| layer.inputs.div_ceil(rows_of_piece(*layer))).sum::<usize>() + 1
+    layers.iter().map(|layer| layer.stored().0.div_ceil(rows_of_piece(*layer))).sum::<usize>() + 1
 }
 
 /// Rows of a layer's weights that make a piece.
 fn rows_of_piece(layer: Layer) -> usize {
-    (PIECE / layer.outputs).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS
+    (PIECE / layer.stored().1).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS
 }
 
 impl<'a, 's> Gradient<'a, 's> {

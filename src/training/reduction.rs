@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::compute::{Engine, lock};
+use crate::compute::lock;
 use crate::error::{Error, Result};
 use crate::network::codes::Counts;
 use crate::ranks::{Local, SharedRanks, count};
@@ -136,12 +136,12 @@ impl Reduction {
     }
 
     /// This rank has failed before its part of the step that the others are in: theirs fails, too.
-    pub fn fail(&mut self, engine: &mut Engine, work: &mut Workspace) {
+    pub fn fail(&mut self, work: &mut Workspace) {
         if self.is_alone() {
             return;
         }
         // The others choose a batch-top-k code before they hear of it.
-        work.gate.select_nothing(engine, self);
+        work.gate.select_nothing(self);
         // That a rank has failed is no news.
         let _ = self.exchange(&mut work.sums, true);
     }

@@ -1,7 +1,7 @@
 //! What the parameters before the first step take from the data: the output's biases and the scale of a
 //! JumpReLU code.
 
-use sae_kernels::{Activation, Matrix, MatrixMut};
+use sae_kernels::{Activation, Matrix, MatrixMut, Operand};
 
 use crate::compute::Engine;
 use crate::data::Order;
@@ -9,7 +9,7 @@ use crate::data::feature::{Feature, add_columns};
 use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::autoencoder::{Autoencoder, Depth};
-use crate::network::forward::{Input, LayerView, forward};
+use crate::network::forward::{LayerView, forward};
 use crate::settings::{Code, OutputBias, Settings};
 use crate::training::centering::Centering;
 use crate::training::workspace::Context;
@@ -87,8 +87,12 @@ fn center(net: &mut Autoencoder, mean: &[f64]) {
     let (first, last) = (layers[0], layers[layers.len() - 1]);
     let (weights, biases) = first.split_mut(&mut net.parameters);
     let mut shifts = vec![0.0; first.outputs];
-    for (row, mean) in weights.chunks(first.outputs).zip(mean) {
-        shifts.iter_mut().zip(row).for_each(|(shift, &w)| *shift += mean * f64::from(w));
+    let (_, width) = first.stored();
+    for (row, weights) in weights.chunks(width).enumerate() {
+        for (at, &w) in weights.iter().enumerate() {
+            let (input, unit) = if first.by_unit { (at, row) } else { (row, at) };
+            shifts[unit] += mean[input] * f64::from(w);
+        }
     }
     biases.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
     let outputs = net.parameters[last.biases()].iter_mut();
@@ -97,22 +101,28 @@ fn center(net: &mut Autoencoder, mean: &[f64]) {
 
 /// The root mean square of the code's activations before they are selected; 1 if they are all 0.
 fn scale_of_code(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f32> {
+    /// Units at a time: the matrix of all activations is not needed.
+    const UNITS: usize = 1024;
     let index = net.settings.encoder_layers() - 1;
     let layer = net.layers()[index];
     let view = LayerView::new(&net.settings, &net.parameters, index, layer);
-    let (mut outputs, mut sums) = (Vec::new(), vec![0.0; layer.outputs]);
+    let (mut outputs, mut sums) = (Vec::new(), vec![0.0; UNITS]);
     let mut squares = 0.0;
     net.for_chunks(engine, samples, Depth { layers: index, logits: false }, |engine, chunk| {
         let inputs = if index == 0 { chunk.inputs } else { &chunk.outputs[index - 1] };
         let n = inputs.len() / layer.inputs;
-        outputs.resize(n * layer.outputs, 0.0);
-        let matrix = Matrix::new(inputs, n, layer.inputs);
-        let input = Input { matrix, skip_zeros: net.settings.has_zeros(index) };
-        let output = MatrixMut::new(&mut outputs, n, layer.outputs);
-        forward(engine, input, view, output, MatrixMut::from_row(&mut sums));
-        squares += engine.sum(outputs.len(), |block| {
-            outputs[block].iter().map(|&a| f64::from(a) * f64::from(a)).sum()
-        });
+        let input =
+            Operand::new(Matrix::new(inputs, n, layer.inputs), net.settings.has_zeros(index));
+        for start in (0..layer.outputs).step_by(UNITS) {
+            let units = start..layer.outputs.min(start + UNITS);
+            outputs.resize(n * units.len(), 0.0);
+            let output = MatrixMut::new(&mut outputs, n, units.len());
+            let sums = MatrixMut::from_row(&mut sums[..units.len()]);
+            forward(engine, input, view.units(units), output, sums);
+            squares += engine.sum(outputs.len(), |block| {
+                outputs[block].iter().map(|&a| f64::from(a) * f64::from(a)).sum()
+            });
+        }
     })?;
     let mean = squares / (samples.len() * layer.outputs) as f64;
     let scale = mean.sqrt() as f32;

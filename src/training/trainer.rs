@@ -142,7 +142,7 @@ impl Trainer {
     /// If this rank has failed where the others go on to a step, makes that fail, too.
     fn unless_failed<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() {
-            self.ranks.fail(&mut self.cx.engine, &mut self.cx.work);
+            self.ranks.fail(&mut self.cx.work);
         }
         outcome
     }

@@ -187,6 +187,17 @@ fn for_each_twin(
         let twin = layers[layers.len() - 1 - index];
         let (lower, upper) = flat.split_at_mut(twin.start);
         let (inputs, units) = (layer.inputs, layer.outputs);
+        if layer.by_unit {
+            // Both are stored unit by unit.
+            let division = engine.divide(inputs * units, 8);
+            let here = row_parts(&mut lower[layer.weights()], division);
+            let there = row_parts(&mut upper[..units * inputs], division);
+            engine.pool.run(division.parts(), |part, _| {
+                let pairs = here.take(part).into_row().iter_mut().zip(there.take(part).into_row());
+                pairs.for_each(|(here, there)| f(here, there));
+            });
+            continue;
+        }
         let here = MatrixMut::new(&mut lower[layer.weights()], inputs, units);
         let there = MatrixMut::new(&mut upper[..units * inputs], units, inputs);
         let division = engine.divide(inputs, 8 * units);

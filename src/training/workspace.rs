@@ -6,12 +6,13 @@ use sae_kernels::Matrix;
 
 use crate::compute::{Engine, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::codes::Gate;
+use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end, layout};
-use crate::settings::{Corruption, Settings};
+use crate::settings::{Code, Corruption, Settings};
 use crate::training::centering::Centering;
 use crate::training::largest_weights::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
+use crate::training::units::Units;
 
 /// All that a step reads and changes, on this rank.
 #[derive(Debug)]
@@ -44,9 +45,9 @@ pub(crate) struct Workspace {
     pub batch: Vec<f32>,
     /// The corrupted batch, `[n, features]`, if the settings corrupt it.
     pub corrupted: Vec<f32>,
-    /// Of every hidden layer, `[n, units]`.
+    /// Of every hidden layer, `[n, units]`; empty for that of a sparse code, which is [`Gate::codes`].
     pub activations: Vec<Vec<f32>>,
-    /// Of every layer, `[n, units]`.
+    /// Of every layer, `[n, units]`; of that of a sparse code, one number for each of its entries.
     pub deltas: Vec<Vec<f32>>,
     /// Sums over the batch.
     pub sums: BatchSums,
@@ -68,6 +69,10 @@ pub(crate) struct Workspace {
     /// one block.
     pub partial_sums: Vec<f32>,
     pub gate: Gate,
+    /// The sparse code by units.
+    pub units: Units,
+    /// The gradient of a JumpReLU's thresholds, as parameters.
+    pub threshold_gradient: Vec<f32>,
     pub largest_weights: LargestWeights,
     pub centering: Centering,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
@@ -78,9 +83,18 @@ impl Workspace {
     /// For this part of each batch.
     pub fn new(settings: &Settings, part: Range<usize>, threads: usize) -> Self {
         let n = part.len();
-        let layers = layout(&settings.layers);
+        let layers = layout(settings);
         let hidden = &settings.layers[1..settings.layers.len() - 1];
         let units = &settings.layers[1..];
+        let gate = Gate::for_training(settings, n, threads);
+        let mut activations = zeros(hidden, n);
+        let mut deltas = zeros(units, n);
+        if settings.code != Code::Dense {
+            let layer = settings.encoder_layers() - 1;
+            activations[layer] = Vec::new();
+            deltas[layer] = vec![0.0; gate.codes.capacity()];
+        }
+        let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
         let corrupts = settings.corruption != Corruption::None;
@@ -89,8 +103,8 @@ impl Workspace {
             part,
             batch: vec![0.0; n * layers[0].inputs],
             corrupted: vec![0.0; if corrupts { n * layers[0].inputs } else { 0 }],
-            activations: zeros(hidden, n),
-            deltas: zeros(units, n),
+            activations,
+            deltas,
             sums: BatchSums::new(hidden),
             means: zeros(hidden, 1),
             running_means: running_means(settings),
@@ -100,7 +114,9 @@ impl Workspace {
             bias_gradients: zeros(units, 1),
             losses: vec![0.0; layers[0].inputs],
             partial_sums: vec![0.0; partial_sums],
-            gate: Gate::new(settings, n, threads),
+            units: Units::new(settings.code_units(), gate.codes.capacity()),
+            threshold_gradient: vec![0.0; if jumps { settings.code_units() } else { 0 }],
+            gate,
             largest_weights: LargestWeights::new(layers.len()),
             centering: Centering::none(),
             gradient: Vec::new(),

@@ -212,7 +212,8 @@ fn biases_begin_with_the_mean() {
         assert!((f64::from(*b) - mean).abs() < 1e-5, "{b} {mean}");
     }
     for (unit, &b) in mean.biases(0).iter().enumerate() {
-        let column = mean.weights(0).iter().skip(unit).step_by(64);
+        let weights = mean.weights(0);
+        let column = weights.iter().skip(unit).step_by(64);
         let shift: f64 = column.zip(&means).map(|(&w, mean)| f64::from(w) * mean).sum();
         assert!((f64::from(b) + shift).abs() < 1e-5, "{b} {shift}");
     }
@@ -382,7 +383,7 @@ fn revived_units_of_a_jump_relu_live() {
         assert_eq!(trainer.revive(&samples).unwrap(), dead);
         trainer.run(500, |_, _| ControlFlow::Continue(())).unwrap();
         let (after, left) = quality(&mut trainer, &samples);
-        assert!(left < 10, "scale {scale}, offset {offset}: {left} of {dead}");
+        assert!(2 * left <= dead, "scale {scale}, offset {offset}: {left} of {dead}");
         assert!(after > before && after > 0.9, "scale {scale}, offset {offset}: {before} {after}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
+use sae::network::Layer;
 use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer};
 use sae_kernels::reference::{Gate, Net, Penalty};
 use serde_json::Value;
@@ -181,6 +182,21 @@ fn wide(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().map(|&number| number.into()).collect()
 }
 
+/// Numbers laid out as the parameters, with the weights of every layer `[inputs, outputs]`, as the
+/// reference has them.
+fn by_inputs(layers: &[Layer], numbers: &[f32]) -> Vec<f32> {
+    let mut ordered = numbers.to_vec();
+    for layer in layers {
+        for input in 0..layer.inputs {
+            for unit in 0..layer.outputs {
+                let at = layer.start + input * layer.outputs + unit;
+                ordered[at] = numbers[layer.place(input, unit)];
+            }
+        }
+    }
+    ordered
+}
+
 /// How far from a kink of its activation the nearest sum of the network is, relative to the
 /// largest: too near, and rounding decides which of two slopes counts.
 fn distance_to_kink(net: &Net<'_>, parameters: &[f64], x: &[f64], n: usize) -> f64 {
@@ -246,11 +262,11 @@ fn check(case: &Case) -> Option<()> {
         *parameters.last_mut().unwrap() = 0.7;
     }
     // Units that many inputs shut or open for good would leave no digits to compare.
-    for layer in layers {
+    for layer in &layers {
         let scale = (2.0 / (layer.inputs as f32).sqrt()).min(1.0);
         parameters[layer.weights()].iter_mut().for_each(|weight| *weight *= scale);
     }
-    let parameters = wide(parameters);
+    let parameters = wide(&by_inputs(&layers, parameters));
     let x = wide(&batch);
 
     let activations: Vec<_> = (0..sizes.len() - 1).map(|l| settings.activation_of(l)).collect();
@@ -290,6 +306,7 @@ fn check(case: &Case) -> Option<()> {
     assert_close("reported penalty", report.penalty, truth.penalty, 1e-5, 1e-6);
     let unscaled = |&moment: &f32| (f64::from(moment) / (1.0 - settings.beta1)) as f32;
     let gradient: Vec<_> = trainer.moments().0.iter().map(unscaled).collect();
+    let gradient = by_inputs(&layers, &gradient);
     // In the gradient the samples' shares may cancel out, and their rounding stays.
     let want = net.gradient(&parameters, &x, n);
     assert_gradient("gradient", sizes, &gradient, &want, (2e-5, rounding));

@@ -481,7 +481,7 @@ fn pretraining_takes_the_shallow_ones_weights() {
     .unwrap();
     assert_eq!(seen.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), [0, 1]);
     for (layer, weights) in &seen {
-        assert_eq!(deep.autoencoder().weights(*layer), weights);
+        assert_eq!(*deep.autoencoder().weights(*layer), **weights);
     }
     let after = deep.evaluate(&samples).unwrap().loss;
     assert!(after < 0.8 * before, "{after} {before}");

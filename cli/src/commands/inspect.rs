@@ -164,7 +164,7 @@ fn model(net: &Autoencoder) -> Facts {
     );
     let mut layers = Vec::new();
     for (l, layer) in net.layers().into_iter().enumerate() {
-        let [weights, biases] = [net.weights(l), net.biases(l)].map(range);
+        let [weights, biases] = [&*net.weights(l), net.biases(l)].map(range);
         let (nth, inputs, outputs) = (l + 1, layer.inputs, layer.outputs);
         text += &format!(
             "layer {nth}: {inputs} x {outputs} weights from {} to {}, biases from {} to {}\n",

@@ -28,6 +28,9 @@ const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (MAX_BLOCK_K + 
 /// Floats of a block of a weight gradient, 192 KiB: it stays in the L2 cache from the product to
 /// the optimizer's sweep.
 const GRADIENT_FLOATS: usize = 48 * 1024;
+/// Floats of sums that wait between blocks of k in a product that has no result in memory: 256
+/// columns of four row blocks.
+const PARTIAL_FLOATS: usize = 256 * 4 * BLOCK_ROWS;
 /// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
 pub(super) const ACTIVE_MASKS: usize = BLOCK_ROWS * SPARSE_BLOCK_K.div_ceil(32);
 /// Indices of scratch that lists of active k take: one for each tile of at least 4 rows, and one
@@ -44,7 +47,7 @@ pub struct Scratch<'a> {
 impl<'a> Scratch<'a> {
     /// How many floats and how many indices it is made of, whatever the products' shapes.
     pub const LENGTHS: (usize, usize) =
-        (PRODUCT_FLOATS + GRADIENT_FLOATS, ACTIVE_MASKS + ACTIVE_LISTS);
+        (PRODUCT_FLOATS + GRADIENT_FLOATS + PARTIAL_FLOATS, ACTIVE_MASKS + ACTIVE_LISTS);
 
     /// Takes memory for products, of any content.
     ///
@@ -54,6 +57,17 @@ impl<'a> Scratch<'a> {
         assert!(floats.len() >= Self::LENGTHS.0, "the floats of a scratch are too few");
         assert!(indices.len() >= Self::LENGTHS.1, "the indices of a scratch are too few");
         Scratch { floats, indices }
+    }
+
+    /// Scratch for products alone, and room for sums that wait where `depth` is more than a block.
+    pub(crate) fn split_partial(
+        &mut self,
+        block_k: usize,
+        depth: usize,
+    ) -> (Scratch<'_>, &mut [f32]) {
+        let (floats, rest) = self.floats.split_at_mut(PRODUCT_FLOATS);
+        let length = if depth > block_k { PARTIAL_FLOATS } else { 0 };
+        (Scratch { floats, indices: self.indices }, &mut rest[GRADIENT_FLOATS..][..length])
     }
 
     /// Scratch for products alone, and the floats for a block of a weight gradient.

@@ -126,6 +126,10 @@ impl Simd for Avx2 {
         op!(_mm256_blendv_ps(b, a, m))
     }
     #[inline(always)]
+    fn mask_bits(self, m: __m256) -> u32 {
+        op!(_mm256_movemask_ps(m)) as u32
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> __m256i {
         op!(_mm256_set1_epi32(x))
     }

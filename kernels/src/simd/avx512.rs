@@ -124,6 +124,10 @@ impl Simd for Avx512 {
         op!(_mm512_mask_blend_ps(m, b, a))
     }
     #[inline(always)]
+    fn mask_bits(self, m: __mmask16) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> __m512i {
         op!(_mm512_set1_epi32(x))
     }

@@ -116,6 +116,12 @@ impl Simd for Neon {
         op!(vbslq_f32(m, a, b))
     }
     #[inline(always)]
+    fn mask_bits(self, m: uint32x4_t) -> u32 {
+        const BITS: [u32; 4] = [1, 2, 4, 8];
+        // SAFETY: NEON is proved by `self`, and four numbers are read.
+        unsafe { vaddvq_u32(vandq_u32(m, vld1q_u32(BITS.as_ptr()))) }
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> int32x4_t {
         op!(vdupq_n_s32(x))
     }

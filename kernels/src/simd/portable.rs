@@ -101,6 +101,11 @@ impl Simd for Portable {
         m.bitselect(a, b)
     }
     #[inline(always)]
+    fn mask_bits(self, m: f32x8) -> u32 {
+        let lanes = m.to_array();
+        (0..8).map(|i| (lanes[i].to_bits() >> 31) << i).sum()
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> i32x8 {
         i32x8::splat(x)
     }

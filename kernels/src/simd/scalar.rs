@@ -132,6 +132,10 @@ impl Simd for Scalar {
         if m { a } else { b }
     }
     #[inline(always)]
+    fn mask_bits(self, m: bool) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> i32 {
         x
     }

@@ -103,6 +103,14 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
     each!(lt(a: V, b: V) -> M);
     each!(select(m: M, a: V, b: V) -> V);
     #[inline(always)]
+    fn mask_bits(self, m: Self::M) -> u32 {
+        let mut bits = 0;
+        for i in 0..N {
+            bits |= self.0.mask_bits(m[i]) << (i * S::LANES);
+        }
+        bits
+    }
+    #[inline(always)]
     fn splat_int(self, x: i32) -> Self::I {
         [self.0.splat_int(x); N]
     }

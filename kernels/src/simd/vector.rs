@@ -119,6 +119,8 @@ pub trait Simd: Copy + sealed::Sealed {
     fn lt(self, a: Self::V, b: Self::V) -> Self::M;
     /// `a` where the mask holds, else `b`.
     fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
+    /// A bit for each lane, the first lowest, set where the mask holds.
+    fn mask_bits(self, m: Self::M) -> u32;
     /// Every lane `x`.
     fn splat_int(self, x: i32) -> Self::I;
     /// The bits of the floats.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use sae_kernels::{Isa, Matrix, MatrixMut, Scratch, reference};
+use sae_kernels::{Isa, Lists, Matrix, MatrixMut, Scratch, reference};
 
 pub use guarded::Guarded;
 
@@ -207,6 +207,46 @@ impl Block {
             assert!(whole, "number {at} of the buffer lies between the rows, and was written");
         }
         inside.iter().map(|&at| self.buffer[at]).collect()
+    }
+}
+
+/// What is not 0 of a matrix, as lists, in buffers that end at guard pages.
+pub struct Listed {
+    pub starts: Guarded<u32>,
+    pub ends: Guarded<u32>,
+    pub indices: Guarded<u32>,
+    pub values: Guarded<f32>,
+}
+
+impl Listed {
+    /// Of `[rows, cols]`; before each row's entries are `gap` that no row has, and that no kernel
+    /// may use.
+    pub fn of(dense: &[f32], rows: usize, cols: usize, gap: usize) -> Listed {
+        assert_eq!(dense.len(), rows * cols);
+        let [mut starts, mut ends, mut indices] = [(); 3].map(|()| Vec::new());
+        let mut values = Vec::new();
+        for row in 0..rows {
+            indices.resize(indices.len() + gap, u32::MAX);
+            values.resize(values.len() + gap, CANARY);
+            starts.push(values.len() as u32);
+            for (col, &value) in dense[row * cols..][..cols].iter().enumerate() {
+                if value != 0.0 {
+                    indices.push(col as u32);
+                    values.push(value);
+                }
+            }
+            ends.push(values.len() as u32);
+        }
+        let [starts, ends, indices] = [starts, ends, indices].map(|indices| {
+            let mut guarded = Guarded::filled(indices.len(), 0, Guard::Behind);
+            guarded.copy_from_slice(&indices);
+            guarded
+        });
+        Listed { starts, ends, indices, values: guarded(&values) }
+    }
+
+    pub fn lists(&self) -> Lists<'_> {
+        Lists::new(&self.starts, &self.ends, &self.indices, &self.values)
     }
 }
 

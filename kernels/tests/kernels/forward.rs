@@ -1,7 +1,7 @@
 //! [`Forward`]: the bits of a product, biases, activation and column sums one after the other.
 
 use proptest::prelude::*;
-use sae_kernels::{Activation, Forward, Isa, Matrix, MatrixMut, Parts, reference};
+use sae_kernels::{Activation, Forward, Isa, Matrix, MatrixMut, Operand, Parts, reference};
 
 use crate::common::{self, Block, Random, wide};
 use crate::layer::{
@@ -69,8 +69,7 @@ fn check(layer: &Layer) {
         let mut out = Block::unwritten(n, units, out_layout);
         let mut got_sums = common::guarded(&sums_before);
         let forward = Forward {
-            input: x.view(),
-            skip_zeros,
+            input: Operand::new(x.view(), skip_zeros),
             weights: w.view(),
             biases: &b,
             activation: layer.activation,
@@ -118,8 +117,7 @@ fn sums_from_0_are_column_sums() {
     for isa in common::fused() {
         let (mut a, mut sums) = (vec![0.0; n * units], vec![0.0; units]);
         let forward = Forward {
-            input: Matrix::new(&x, n, inputs),
-            skip_zeros: false,
+            input: Operand::Dense(Matrix::new(&x, n, inputs)),
             weights: Matrix::new(&w, inputs, units),
             biases: &biases,
             activation: Activation::Sigmoid,

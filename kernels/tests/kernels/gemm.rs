@@ -2,7 +2,7 @@
 //! the portable one, and no touch of memory that is not the product's.
 
 use proptest::prelude::*;
-use sae_kernels::{Gemm, Isa, Matrix, MatrixMut, gemm, reference};
+use sae_kernels::{Gemm, Isa, Matrix, MatrixMut, Operand, gemm, reference};
 
 use crate::common::{self, Block, Guard, Layout, Random, Zeros};
 
@@ -47,7 +47,8 @@ fn check(case: &Case) {
     for isa in Isa::all() {
         for skip_zeros in [false, true] {
             let mut c = Block::unwritten(m, n, c_layout);
-            let product = Gemm { a: a.view(), b: b.view(), c: c.view_mut(), skip_zeros };
+            let a = Operand::new(a.view(), skip_zeros);
+            let product = Gemm { a, b: b.view(), c: c.view_mut() };
             common::with_scratch(|scratch| product.run(isa, scratch));
             let what = format!("{} with skip_zeros {skip_zeros}, {case:?}", isa.name());
             if isa.is_fused() {

@@ -1,7 +1,7 @@
 //! [`HiddenDelta`]: the bits of a product, penalty and derivative one after the other.
 
 use proptest::prelude::*;
-use sae_kernels::{HiddenDelta, Isa, Parts, Penalty, reference};
+use sae_kernels::{HiddenDelta, Isa, Operand, Parts, Penalty, reference};
 
 use crate::common::{self, Block, Random, wide};
 use crate::layer::{
@@ -87,11 +87,11 @@ fn check(layer: &Layer, with_penalty: bool) {
     let penalty = with_penalty.then(|| common::guarded(&penalty));
     let penalty = Penalty { units: penalty.as_deref(), l1 };
     let mut first_bits: Option<Vec<f32>> = None;
-    for (isa, _, way) in common::each_isa(&WAYS).filter(|(_, skip_zeros, _)| !skip_zeros) {
+    for (isa, skip_zeros, way) in common::each_isa(&WAYS) {
         let mut out = Block::unwritten(n, units, out_layout);
         let mut got = common::guarded(&before);
         let whole = HiddenDelta {
-            next: next.view(),
+            next: Operand::new(next.view(), skip_zeros),
             weights: w.view().transposed(),
             activations: a.view(),
             activation: layer.activation,
@@ -100,7 +100,10 @@ fn check(layer: &Layer, with_penalty: bool) {
             bias_gradient: &mut got,
         };
         run(isa, whole, way, layer);
-        let what = format!("{}, {way:?}, penalty {with_penalty}, {layer:?}", isa.name());
+        let what = format!(
+            "{} with skip_zeros {skip_zeros}, {way:?}, penalty {with_penalty}, {layer:?}",
+            isa.name()
+        );
         let (out, of_delta) = (out.numbers(), format!("delta, {what}"));
         let of_gradient = format!("gradient, {what}");
         if isa.is_fused() {

@@ -3,12 +3,14 @@
 //! not be touched.
 
 mod common;
+mod encode;
 mod forward;
 mod gemm;
 mod guard;
 mod hidden_delta;
 mod isa;
 mod layer;
+mod lists;
 mod math;
 mod matrix;
 mod optimizer;

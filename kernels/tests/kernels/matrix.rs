@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sae_kernels::matrix::MAX_PARTS;
-use sae_kernels::{Division, Isa, Matrix, MatrixMut, Parts, gemm};
+use sae_kernels::{Bands, Division, Isa, Matrix, MatrixMut, Parts, gemm};
 
 use crate::common::{self, Block, Layout};
 
@@ -117,4 +117,70 @@ fn threads_that_ask_for_the_same_parts() {
     });
     taken.sort_unstable();
     assert_eq!(taken, (0..PARTS).collect::<Vec<usize>>());
+}
+
+#[test]
+fn bands_are_their_ranges() {
+    for (total, width, unit, parts) in [(23, 3, 1, 5), (23, 1, 4, 3), (100, 2, 8, 70), (0, 4, 1, 2)]
+    {
+        let mut numbers = vec![0usize; total * width];
+        let division = Division::new(total, unit, parts);
+        let bands = Bands::new(&mut numbers, width, division);
+        for part in (0..division.parts()).rev() {
+            let band = bands.take(part);
+            assert_eq!(band.len(), division.range(part).len() * width);
+            band.fill(part + 1);
+        }
+        for (at, number) in numbers.iter().enumerate() {
+            assert!(division.range(number - 1).contains(&(at / width)), "number {at}");
+        }
+    }
+    let mut none: [u64; 0] = [];
+    let division = Division::new(5, 1, 2);
+    assert!(Bands::new(&mut none, 0, division).take(1).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "a part was taken twice")]
+fn a_band_is_taken_once() {
+    let mut numbers = [0u32; 12];
+    let bands = Bands::new(&mut numbers, 3, Division::new(4, 1, 4));
+    for part in [0, 2, 0] {
+        bands.take(part);
+    }
+}
+
+#[test]
+#[should_panic(expected = "no such part")]
+fn a_band_that_is_not_there() {
+    let mut numbers = [0u32; 12];
+    Bands::new(&mut numbers, 3, Division::new(4, 1, 8)).take(4);
+}
+
+#[test]
+#[should_panic(expected = "3 elements for each row")]
+fn bands_of_another_length() {
+    let mut numbers = [0u32; 11];
+    Bands::new(&mut numbers, 3, Division::new(4, 1, 2));
+}
+
+/// However many threads ask for a band, one gets it, and what each writes stays.
+#[test]
+fn threads_that_ask_for_the_same_bands() {
+    const PARTS: usize = 130;
+    let mut numbers = vec![0u64; PARTS * 2];
+    let bands = Bands::new(&mut numbers, 2, Division::new(PARTS, 1, PARTS));
+    let taken = std::thread::scope(|scope| {
+        let take_all = || {
+            let add = |part: &usize| {
+                let take = || bands.take(*part).iter_mut().for_each(|x| *x += *part as u64 + 1);
+                catch_unwind(AssertUnwindSafe(take)).is_ok()
+            };
+            (0..PARTS).filter(add).count()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take_all)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).sum::<usize>()
+    });
+    assert_eq!(taken, PARTS);
+    assert!(numbers.iter().enumerate().all(|(at, x)| *x == at as u64 / 2 + 1));
 }

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use sae_kernels::math::{Function, map};
-use sae_kernels::{Activation, Isa, Loss, Matrix, MatrixMut, OutputDelta, Parts, reference};
+use sae_kernels::{
+    Activation, Isa, Loss, Matrix, MatrixMut, Operand, OutputDelta, Parts, reference,
+};
 
 use crate::common::{self, Block, Random, scalar, wide};
 use crate::layer::{
@@ -186,8 +188,7 @@ fn check_loss(loss: Loss, layer: &Layer) {
         let mut got = numbers.before.each_ref().map(|before| common::guarded(before));
         let [losses, bias_gradient] = &mut got;
         let whole = OutputDelta {
-            input: x.view(),
-            skip_zeros,
+            input: Operand::new(x.view(), skip_zeros),
             weights: w.view(),
             biases: &b,
             activation: layer.activation,
@@ -246,8 +247,7 @@ fn sums_from_0_are_those_of_the_reference() {
         let [mut a, mut delta] = [(); 2].map(|()| vec![0.0; n * units]);
         let [mut losses, mut bias_gradient] = [(); 2].map(|()| vec![0.0; units]);
         let output_delta = OutputDelta {
-            input: Matrix::new(&x, n, inputs),
-            skip_zeros: false,
+            input: Operand::Dense(Matrix::new(&x, n, inputs)),
             weights: Matrix::new(&w, inputs, units),
             biases: &biases,
             activation: Activation::Sigmoid,

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sae_kernels::{
-    Activation, AdamOptions, Isa, Matrix, MatrixMut, Momentum, Outer, Parts, Rule, Update, gemm,
-    reference,
+    Activation, AdamOptions, Isa, Matrix, MatrixMut, Momentum, Operand, Outer, Parts, Rule, Update,
+    gemm, reference,
 };
 
 use crate::common::{self, Block, Layout, Random, Zeros, wide};
@@ -53,7 +53,7 @@ fn adam_f64(
 /// Runs the product whole, or part by part; the largest magnitude of the new weights.
 fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) -> f32 {
     let (_, inputs, units) = layer.shape;
-    let Update { weights, first_moment, second_moment, input, delta, .. } = whole;
+    let Update { weights, first_moment, second_moment, a, delta, .. } = whole;
     let numbers = [weights, first_moment, second_moment];
     let division = layer.division(if way == Way::Columns { units } else { inputs });
     let parts = match way {
@@ -68,11 +68,11 @@ fn run(isa: Isa, whole: Update<'_>, way: Way, layer: &Layer) -> f32 {
     let mut largest = 0f32;
     for part in (0..division.parts()).rev() {
         let [weights, first_moment, second_moment] = parts.each_ref().map(|parts| parts.take(part));
-        let (input, delta) = match way {
-            Way::Columns => (input, delta.columns(division.range(part))),
-            _ => (input.columns(division.range(part)), delta),
+        let (a, delta) = match way {
+            Way::Columns => (a, delta.columns(division.range(part))),
+            _ => (a.rows(division.range(part)), delta),
         };
-        let part = Update { input, delta, weights, first_moment, second_moment, ..whole };
+        let part = Update { a, delta, weights, first_moment, second_moment, ..whole };
         largest = largest.max(common::with_scratch(|scratch| part.run(isa, scratch)));
     }
     largest
@@ -113,18 +113,10 @@ fn check(layer: &Layer) {
     let layouts = [w_layout, m_layout, Layout { gap: 0, ..w_layout }];
     for (isa, skip_zeros, way) in common::each_isa(&WAYS) {
         let mut blocks = [0, 1, 2].map(|i| Block::holding(&before[i], inputs, units, layouts[i]));
-        let (input, delta) = (x.view(), delta.view());
+        let (a, delta) = (Operand::new(x.view().transposed(), skip_zeros), delta.view());
         let [weights, first_moment, second_moment] = blocks.each_mut().map(Block::view_mut);
-        let whole = Update {
-            rule,
-            input,
-            skip_zeros,
-            delta,
-            weights,
-            first_moment,
-            second_moment,
-            correction: None,
-        };
+        let whole =
+            Update { rule, a, delta, weights, first_moment, second_moment, correction: None };
         let largest = run(isa, whole, way, layer);
         let expected = blocks[0].numbers().iter().map(|w| w.abs()).fold(0.0, f32::max);
         assert_eq!(largest, expected, "{}: the largest new weight, {layer:?}", isa.name());
@@ -212,8 +204,7 @@ fn is_gemm_and_update_rows_on_every_set() {
                 one.each_mut().map(|x| MatrixMut::new(x, inputs, units));
             let update = Update {
                 rule,
-                input: x,
-                skip_zeros: false,
+                a: Operand::Dense(x.transposed()),
                 delta,
                 weights,
                 first_moment,
@@ -252,8 +243,7 @@ fn momentum_without_a_second_moment() {
         let (mut weights, mut velocity) = ([0.0; 6], [1.0; 6]);
         let update = Update {
             rule,
-            input: Matrix::new(&x, 1, 3),
-            skip_zeros: false,
+            a: Operand::Dense(Matrix::new(&x, 1, 3).transposed()),
             delta: Matrix::new(&delta, 1, 2),
             weights: MatrixMut::new(&mut weights, 3, 2),
             first_moment: MatrixMut::new(&mut velocity, 3, 2),
@@ -292,8 +282,7 @@ fn threads_write_the_same_bits() {
                             parts.each_ref().map(|parts| parts.take(part));
                         let update = Update {
                             rule,
-                            input: x.columns(division.range(part)),
-                            skip_zeros: true,
+                            a: Operand::SkipZeros(x.transposed().rows(division.range(part))),
                             delta,
                             weights,
                             first_moment,
@@ -319,8 +308,7 @@ fn a_moment_of_another_shape() {
     let [mut w, mut m, mut v] = [[0.0; 9], [0.0; 9], [0.0; 9]];
     let update = Update {
         rule: AdamOptions::default().at_step(1),
-        input: Matrix::new(&numbers, 4, 3),
-        skip_zeros: false,
+        a: Operand::Dense(Matrix::new(&numbers, 4, 3).transposed()),
         delta: Matrix::new(&numbers, 4, 3),
         weights: MatrixMut::new(&mut w, 3, 3),
         first_moment: MatrixMut::new(&mut m[..6], 3, 2),

@@ -546,9 +546,9 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let mut image = Image::new(&Scaling::AsIs, &[], 100).unwrap();
-        image.fill(br#"{"version":4}"#, &[], &mut ThreadPool::new(1));
+        image.fill(br#"{"version":5}"#, &[], &mut ThreadPool::new(1));
         let problem = Checkpoint::from_bytes("c", image.bytes()).unwrap_err().to_string();
-        assert_eq!(problem, "c: checkpoint of version 4; this program knows versions 2 and 3");
+        assert_eq!(problem, "c: checkpoint of version 5; this program knows versions 2 to 4");
     }
 
     #[test]
