@@ -96,6 +96,13 @@ impl Settings {
         self.code != Code::Dense && layer + 1 == self.encoder_layers()
     }
 
+    /// Whether the optimizer leaves rows of a layer's weights alone whose gradient is 0: those of units
+    /// of a sparse code, before it and after it.
+    pub(crate) fn is_lazy(&self, layer: usize) -> bool {
+        let is_at_code = self.is_gated(layer) || layer > 0 && self.is_gated(layer - 1);
+        self.optimizer == Optimizer::AdamLazy && is_at_code
+    }
+
     /// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
     pub(crate) fn has_zeros(&self, layer: usize) -> bool {
         layer == 0 || self.is_gated(layer - 1)

@@ -51,6 +51,17 @@ impl<'a> Lists<'a> {
         self.starts[row] as usize..self.ends[row] as usize
     }
 
+    /// Whether no row has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.starts.iter().zip(self.ends).all(|(start, end)| start == end)
+    }
+
+    /// Whether rows have more than one entry, on average, among each `share` of so many columns.
+    pub(crate) fn is_long(&self, columns: usize, share: usize) -> bool {
+        let entries: usize = (0..self.rows()).map(|row| self.entries(row).len()).sum();
+        entries * share > self.rows() * columns
+    }
+
     /// Some of the rows.
     ///
     /// # Panics

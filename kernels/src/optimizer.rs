@@ -56,6 +56,7 @@ impl AdamOptions {
             epsilon: (epsilon * root2) as f32,
             weight_decay: weight_decay as f32,
             keep: (1.0 - learning_rate * decoupled_decay) as f32,
+            lazy: false,
         })
     }
 }
@@ -79,6 +80,7 @@ pub struct Adam {
     epsilon: f32,
     weight_decay: f32,
     keep: f32,
+    lazy: bool,
 }
 
 /// Gradient descent with momentum, in PyTorch's form.
@@ -113,6 +115,20 @@ impl Rule {
         }
     }
 
+    /// The same step, but that of Adam leaves rows alone whose gradient is all 0, and their moments, as
+    /// PyTorch's `SparseAdam` does.
+    pub fn lazy(self) -> Rule {
+        match self {
+            Rule::Adam(adam) => Rule::Adam(Adam { lazy: true, ..adam }),
+            Rule::Momentum(_) => self,
+        }
+    }
+
+    /// Whether rows are left alone whose gradient is all 0.
+    pub fn is_lazy(&self) -> bool {
+        matches!(self, Rule::Adam(Adam { lazy: true, .. }))
+    }
+
     /// The same step with Adam's learning rate and epsilon multiplied by these factors; that of momentum
     /// is the same.
     ///
@@ -137,7 +153,8 @@ impl Rule {
     /// Momentum neither reads nor writes the second moment, which may then have any shape.
     ///
     /// Returns the largest magnitude of the new weights, those that are NaN left out: with it a
-    /// caller bounds the next step's gradient without reading the weights again.
+    /// caller bounds the next step's gradient without reading the weights again. (Rows that a lazy
+    /// rule leaves alone do not count.)
     ///
     /// # Panics
     /// The shapes differ, or the gradient's rows are not contiguous.
@@ -196,16 +213,20 @@ impl Kernel for UpdateRows<'_> {
 impl UpdateRows<'_> {
     #[inline(always)]
     fn sweep<S: Simd, L: Lanes<S>>(self, s: S, rule: L) -> f32 {
+        let is_lazy = self.rule.is_lazy();
         let UpdateRows { weights, first_moment, second_moment, gradient, .. } = self;
         let (mut rows, mut cols) = weights.shape();
         // Rows without gaps are one long row: no short vector at the end of each.
         let strides = [weights.row_stride, first_moment.row_stride, gradient.row_stride];
         let no_gap_in_second = !L::USES_SECOND_MOMENT || second_moment.row_stride == cols;
-        if strides == [cols; 3] && no_gap_in_second {
+        if strides == [cols; 3] && no_gap_in_second && !is_lazy {
             (rows, cols) = (1, rows * cols);
         }
         let mut largest = s.splat(0.0);
         for row in 0..rows {
+            if is_lazy && gradient.row(row).iter().all(|&g| g == 0.0) {
+                continue;
+            }
             let mut place = Place {
                 weights: weights.at(row, 0),
                 first: first_moment.at(row, 0),

@@ -82,7 +82,7 @@ impl<'a> Operand<'a> {
             Operand::Dense(a) => (a, false),
             Operand::SkipZeros(a) => (a, true),
             Operand::Sparse(lists) => {
-                return isa.run(SparseProduct::new(isa, lists, b, epilogue));
+                return isa.run(SparseProduct::new(isa, lists, b, epilogue, scratch));
             }
         };
         let operands = Operands { a, b, skip_zeros, partial };
@@ -276,6 +276,8 @@ const BLOCK_ROWS: usize = 96;
 const ROW_UNIT: usize = 12;
 /// Floats of a block of which each row is a sum of its own: 8 KiB, in the L1 cache.
 const SPARSE_BLOCK: usize = 2048;
+/// Rows that are summed together where lists are long, at least.
+const MANY_ROWS: usize = 24;
 
 impl Update<'_> {
     /// Updates the weights and their moments; returns the largest magnitude of the new weights, as
@@ -296,9 +298,11 @@ impl Update<'_> {
 
         let (mut scratch, buffer) = scratch.split_gradient();
         let (height, width) = match a {
-            Operand::Sparse(_) => {
+            Operand::Sparse(lists) => {
+                // Rows of long lists share what they read.
+                let is_long = lists.is_long(delta.rows, MANY_ROWS / 2);
                 let width = outputs.clamp(1, SPARSE_BLOCK);
-                (SPARSE_BLOCK / width, width)
+                (if is_long { buffer.len() / width } else { SPARSE_BLOCK / width }, width)
             }
             _ => {
                 let width = if outputs <= WIDE_BLOCK { outputs.max(1) } else { NARROW_BLOCK };
@@ -308,6 +312,12 @@ impl Update<'_> {
         let mut largest = 0f32;
         for row in (0..inputs).step_by(height) {
             let rows = row..inputs.min(row + height);
+            if rule.is_lazy()
+                && let Operand::Sparse(lists) = a.rows(rows.clone())
+                && lists.is_empty()
+            {
+                continue;
+            }
             for col in (0..outputs).step_by(width) {
                 let cols = col..outputs.min(col + width);
                 let (m, n) = (rows.len(), cols.len());

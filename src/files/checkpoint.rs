@@ -176,7 +176,7 @@ impl Checkpoint {
         now.check_continues(&settings)?;
         settings.validate()?;
         let rule = |settings: &Settings| match settings.optimizer {
-            Optimizer::Adam | Optimizer::AdamW { .. } => 0,
+            Optimizer::Adam | Optimizer::AdamLazy | Optimizer::AdamW { .. } => 0,
             Optimizer::Momentum { .. } => 1,
             Optimizer::Lbfgs { .. } => 2,
         };

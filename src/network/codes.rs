@@ -35,6 +35,11 @@ impl Codes {
         Lists::new(&self.starts, &self.ends, &self.units, &self.activations)
     }
 
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.starts.iter().zip(&self.ends).map(|(start, end)| (end - start) as usize).sum()
+    }
+
     /// Room for entries.
     pub fn capacity(&self) -> usize {
         self.units.len()

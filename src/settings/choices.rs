@@ -198,6 +198,10 @@ choices! {
         /// Adam (Kingma and Ba 2015): `adam`.
         #[default]
         Adam = "adam",
+        /// Adam, by which units of a sparse code that are not active in a batch stay as they are, and
+        /// their moments, as PyTorch's `SparseAdam` does it: `adam-lazy`. Most rows of a large dictionary
+        /// are left untouched in a step.
+        AdamLazy = "adam-lazy",
         /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `adamw:0.01`.
         AdamW {
             /// In a step weights shrink by this share, times the learning rate. 0.01 if a text

@@ -115,6 +115,18 @@ impl Settings {
         }
         match self.optimizer {
             Optimizer::Adam => Ok(()),
+            Optimizer::AdamLazy => {
+                check("optimizer", self.code != Code::Dense, || {
+                    "adam-lazy leaves units alone that are not active, and with the field code dense \
+                     all are; use adam, or a code such as top-k:32"
+                        .to_owned()
+                })?;
+                check("optimizer", self.lambda == 0.0 && !self.tied, || {
+                    "adam-lazy leaves weights alone that the fields lambda and tied change in every \
+                     step; use adam, or lambda 0 and no tied weights"
+                        .to_owned()
+                })
+            }
             Optimizer::AdamW { decay } => {
                 let rate = self.learning_rate;
                 check("optimizer", decay >= 0.0 && decay * rate < 1.0, || {

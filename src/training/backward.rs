@@ -16,7 +16,7 @@ use crate::settings::{Code, LayerPenalty};
 use crate::training::centering::Projection;
 use crate::training::forward::code_gradient;
 use crate::training::gradient::Gradient;
-use crate::training::optimizer::update_row;
+use crate::training::optimizer::{update_column, update_row};
 use crate::training::workspace::{Context, Workspace, seen};
 
 /// Where gradients go.
@@ -107,11 +107,18 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
             let (first, first_biases) = layer.split_mut(&mut state.first);
             let (second, second_biases) = layer.split_mut(&mut state.second);
             let plain = work.centering.of_biases(settings, *rule, index);
-            let rule = work.centering.of_weights(*rule);
+            let mut rule = work.centering.of_weights(*rule);
+            if settings.is_lazy(index) {
+                rule = rule.lazy();
+            }
             let (correction, projection) = work.centering.of_update(index, layer, bias_gradient);
             let largest = work.largest_weights.of(index);
             let update = Updating { rule, correction, projection, largest };
-            update_row(engine.isa, &plain, [biases, first_biases, second_biases], bias_gradient);
+            let numbers = [biases, first_biases, second_biases];
+            match settings.is_lazy(index) && layer.by_unit {
+                true => update_column(engine.isa, &plain.lazy(), numbers, bias_gradient),
+                false => update_row(engine.isa, &plain, numbers, bias_gradient),
+            };
             propagate(engine, rows, below, RowSink::Update([first, second].map(matrix), update));
         }
         Sink::Buffer(gradient) => {
@@ -287,7 +294,7 @@ enum RowParts<'a> {
         moments: [Parts<'a>; 2],
         rule: Rule,
         correction: Option<Outer<'a>>,
-        projection: Option<(&'a [f32], Bands<'a, f32>)>,
+        projection: Option<(&'a [f32], &'a [f32], Bands<'a, f32>)>,
         largest: &'a Largest,
     },
     Store(Parts<'a>),
@@ -299,7 +306,7 @@ impl<'a> RowParts<'a> {
             RowSink::Update(moments, Updating { rule, correction, projection, largest }) => {
                 let moments = moments.map(|moment| Parts::rows(moment, division));
                 let projection =
-                    projection.map(|of| (of.mean, Bands::new(of.products, 1, division)));
+                    projection.map(|of| (of.mean, of.before, Bands::new(of.products, 1, division)));
                 RowParts::Update { moments, rule, correction, projection, largest }
             }
             RowSink::Store(gradient) => RowParts::Store(Parts::rows(gradient, division)),
@@ -326,8 +333,12 @@ impl<'a> RowParts<'a> {
             } => {
                 let (height, width) = weights.shape();
                 let (mut first, mut second) = (first.take(part), second.take(part));
-                let mut projection = projection.as_ref().map(|of| (of.0, of.1.take(part)));
-                let some = if projection.is_some() { PROJECTED_ROWS } else { height.max(1) };
+                let mut projection = projection.as_ref().map(|of| (of.0, of.1, of.2.take(part)));
+                let some = match projection {
+                    None => height.max(1),
+                    Some(_) if rule.is_lazy() => 1,
+                    Some(_) => PROJECTED_ROWS,
+                };
                 for start in (0..height).step_by(some) {
                     let own = start..height.min(start + some);
                     let units = range.start + own.start..range.start + own.end;
@@ -338,12 +349,19 @@ impl<'a> RowParts<'a> {
                         weights: weights.rows_mut(own.clone()),
                         first_moment: first.rows_mut(own.clone()),
                         second_moment: second.rows_mut(own.clone()),
-                        correction: correction.map(|whole| whole.block(units, 0..width)),
+                        correction: correction.map(|whole| whole.block(units.clone(), 0..width)),
                     };
                     largest.raise(update.run(isa, scratch));
-                    if let Some((mean, products)) = &mut projection {
+                    if let Some((mean, before, products)) = &mut projection {
                         let rows = weights.as_ref().rows(own.clone());
-                        row_products(isa, rows, mean, &mut products[own]);
+                        let untouched = match a.rows(own.clone()) {
+                            Operand::Sparse(lists) if rule.is_lazy() => lists.is_empty(),
+                            _ => false,
+                        };
+                        match untouched {
+                            true => products[own].copy_from_slice(&before[units]),
+                            false => row_products(isa, rows, mean, &mut products[own]),
+                        }
                     }
                 }
             }

@@ -36,6 +36,8 @@ pub(crate) struct Centering {
 #[derive(Debug)]
 pub(crate) struct Projection<'a> {
     pub mean: &'a [f32],
+    /// The products before the update.
+    pub before: &'a [f32],
     pub products: &'a mut [f32],
 }
 
@@ -92,7 +94,8 @@ impl Centering {
             return (Some(Outer { rows: mean, cols: bias_gradient }), None);
         }
         *projected = true;
-        let projection = Projection { mean, products: &mut products[1] };
+        let [before, products] = products;
+        let projection = Projection { mean, before, products };
         (Some(Outer { rows: bias_gradient, cols: mean }), Some(projection))
     }
 

@@ -188,6 +188,9 @@ impl Output<'_> {
     ) {
         /// Whose decoder rows half an L2 cache holds: 8 times 32 rows of 3 KiB.
         const SAMPLES: usize = 8;
+        // Samples of long lists share decoder rows.
+        let is_long = codes.count() > 128 * codes.starts.len();
+        let at_once = if is_long { 32 * SAMPLES } else { SAMPLES };
         let (n, _) = delta.shape();
         let (blocks, _) = losses.shape();
         let division = divide_blocks(n, blocks);
@@ -204,8 +207,8 @@ impl Output<'_> {
             let first = codes.place(samples.start);
             scratch.with(thread, |scratch| {
                 for (block, of_block) in blocks_of(&losses, samples.len()) {
-                    for start in of_block.clone().step_by(SAMPLES) {
-                        let own = start..of_block.end.min(start + SAMPLES);
+                    for start in of_block.clone().step_by(at_once) {
+                        let own = start..of_block.end.min(start + at_once);
                         let rows = samples.start + own.start..samples.start + own.end;
                         let sums = [losses.row_mut(block), bias_gradients.row_mut(block)];
                         let to = delta.rows_mut(own.clone());

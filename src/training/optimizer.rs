@@ -1,8 +1,8 @@
 //! The optimizer: a step's rule, applied to runs of parameters.
 
-use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut, Momentum, Rule};
+use sae_kernels::{AdamOptions, Bands, Isa, Matrix, MatrixMut, Momentum, Rule};
 
-use crate::compute::{Largest, row_parts};
+use crate::compute::Largest;
 use crate::network::layers::end;
 use crate::settings::{Code, Optimizer, Settings};
 use crate::training::workspace::Context;
@@ -29,16 +29,27 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
     let of_weights = work.centering.of_weights(*rule);
     // Nobody asks for the largest bias or threshold.
     let others = Largest::default();
+    let settings = &net.settings;
     let weights = work.layers.iter().enumerate();
-    let weights =
-        weights.map(|(l, layer)| (layer.weights(), of_weights, work.largest_weights.of(l)));
+    let weights = weights.map(|(l, layer)| {
+        let (rule, row) = match settings.is_lazy(l) {
+            true => (of_weights.lazy(), Some(layer.stored().1)),
+            false => (of_weights, None),
+        };
+        (layer.weights(), row, rule, work.largest_weights.of(l))
+    });
     let biases = work.layers.iter().enumerate();
     let biases = biases.map(|(l, layer)| {
-        (layer.biases(), work.centering.of_biases(&net.settings, *rule, l), &others)
+        let rule = work.centering.of_biases(settings, *rule, l);
+        let (rule, row) = match settings.is_lazy(l) && layer.by_unit {
+            true => (rule.lazy(), Some(1)),
+            false => (rule, None),
+        };
+        (layer.biases(), row, rule, &others)
     });
-    let thresholds = end(&work.layers)..learned(&net.settings, net.parameters.len());
-    for (range, rule, largest) in
-        weights.chain(biases).chain([(thresholds, of_thresholds, &others)])
+    let thresholds = end(&work.layers)..learned(settings, net.parameters.len());
+    for (range, row, rule, largest) in
+        weights.chain(biases).chain([(thresholds, None, of_thresholds, &others)])
     {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {
@@ -46,12 +57,17 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         }
         let gradient = &gradient[range.start - start..range.end - start];
         let all = [&mut net.parameters, &mut state.first, &mut state.second];
-        let division = engine.divide(gradient.len(), 16);
-        let [w, m, v] = all.map(|flat| row_parts(&mut flat[range.clone()], division));
+        // Whole rows where a rule looks at them.
+        let width = row.unwrap_or(1);
+        let division = engine.divide(gradient.len() / width, 16 * width);
+        let [w, m, v] = all.map(|flat| Bands::new(&mut flat[range.clone()], width, division));
         let isa = engine.isa;
         engine.pool.run(division.parts(), |part, _| {
-            let numbers = [w.take(part), m.take(part), v.take(part)].map(MatrixMut::into_row);
-            largest.raise(update_row(isa, &rule, numbers, &gradient[division.range(part)]));
+            let numbers = [w.take(part), m.take(part), v.take(part)];
+            let own = division.range(part);
+            let gradient = &gradient[own.start * width..own.end * width];
+            let width = row.unwrap_or(gradient.len());
+            largest.raise(update_rows(isa, &rule, width, numbers, gradient));
         });
     }
 }
@@ -59,8 +75,30 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
 /// Takes a rule's step for a run of parameters and their two moments, with their gradient; returns the
 /// largest magnitude of the new parameters.
 pub(crate) fn update_row(isa: Isa, rule: &Rule, numbers: [&mut [f32]; 3], gradient: &[f32]) -> f32 {
-    let [weights, first, second] = numbers.map(MatrixMut::from_row);
-    rule.update_rows(isa, weights, first, second, Matrix::from_row(gradient))
+    update_rows(isa, rule, gradient.len(), numbers, gradient)
+}
+
+/// The same, for a lazy rule that leaves alone each number whose gradient is 0.
+pub(crate) fn update_column(
+    isa: Isa,
+    rule: &Rule,
+    numbers: [&mut [f32]; 3],
+    gradient: &[f32],
+) -> f32 {
+    update_rows(isa, rule, 1, numbers, gradient)
+}
+
+/// The same, for rows of this width.
+fn update_rows(
+    isa: Isa,
+    rule: &Rule,
+    width: usize,
+    numbers: [&mut [f32]; 3],
+    gradient: &[f32],
+) -> f32 {
+    let rows = gradient.len() / width.max(1);
+    let [weights, first, second] = numbers.map(|all| MatrixMut::new(all, rows, width));
+    rule.update_rows(isa, weights, first, second, Matrix::new(gradient, rows, width))
 }
 
 /// How many of the parameters, from the first, are learned by gradients.

@@ -8,7 +8,7 @@ use sae_kernels::{MatrixMut, Parts, add_weight_decay};
 use crate::compute::{Engine, row_parts};
 use crate::error::{Error, Result};
 use crate::network::layers::{Layer, end, normalize_row};
-use crate::settings::{Code, Settings};
+use crate::settings::{Code, Optimizer, Settings};
 use crate::training::backward::{Sink, backward};
 use crate::training::bounds::largest_gradient;
 use crate::training::optimizer::{rule, update_span};
@@ -48,7 +48,10 @@ pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
 fn begin_update(cx: &mut Context) {
     let Context { engine, net, work, .. } = cx;
     work.centering.begin(engine, work.layers[0], &net.parameters);
-    work.largest_weights.begin_update();
+    // A lazy rule says nothing about the weights that it leaves alone.
+    if net.settings.optimizer != Optimizer::AdamLazy {
+        work.largest_weights.begin_update();
+    }
 }
 
 /// Whether no parameter may change before the last gradient is known.
@@ -118,12 +121,18 @@ pub(crate) fn constrain(cx: &mut Context) {
     }
     if net.settings.unit_norm {
         let layer = work.layers[net.settings.encoder_layers()];
+        let lazy = net.settings.is_lazy(net.settings.encoder_layers());
+        let activity = &work.sums.activations[net.settings.encoder_layers() - 1];
         let division = engine.divide(layer.inputs, 8 * layer.outputs);
         let weights = &mut net.parameters[layer.weights()];
         let rows = Parts::rows(MatrixMut::new(weights, layer.inputs, layer.outputs), division);
         engine.pool.run(division.parts(), |part, _| {
             let mut rows = rows.take(part);
-            (0..rows.shape().0).for_each(|row| normalize_row(rows.row_mut(row)));
+            for (row, unit) in division.range(part).enumerate() {
+                if !lazy || activity[unit] != 0.0 {
+                    normalize_row(rows.row_mut(row));
+                }
+            }
         });
         // Short rows have grown; a length is rounded.
         work.largest_weights.of(net.settings.encoder_layers()).raise(1.001);

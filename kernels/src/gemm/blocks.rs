@@ -70,6 +70,12 @@ impl<'a> Scratch<'a> {
         (Scratch { floats, indices: self.indices }, &mut rest[GRADIENT_FLOATS..][..length])
     }
 
+    /// The room for sums that wait, alone.
+    pub(super) fn partial(&mut self) -> &mut [f32] {
+        let length = self.floats.len();
+        &mut self.floats[length - PARTIAL_FLOATS..]
+    }
+
     /// Scratch for products alone, and the floats for a block of a weight gradient.
     pub(crate) fn split_gradient(&mut self) -> (Scratch<'_>, &mut [f32]) {
         let (floats, gradient) = self.floats.split_at_mut(PRODUCT_FLOATS);

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::blocks::chunks;
+use super::blocks::{Scratch, chunks};
 use super::epilogue::{Finish, Place, Region};
 use crate::lists::Lists;
 use crate::matrix::Matrix;
@@ -24,6 +24,8 @@ pub(crate) struct SparseProduct<'a> {
     /// `[columns of the lists, n]`, rows contiguous.
     b: Matrix<'a>,
     epilogue: &'a mut dyn Finish,
+    /// Sums of several rows.
+    sums: &'a mut [f32],
 }
 
 impl<'a> SparseProduct<'a> {
@@ -31,9 +33,16 @@ impl<'a> SparseProduct<'a> {
     ///
     /// # Panics
     /// The rows of `b` are not contiguous.
-    pub fn new(isa: Isa, lists: Lists<'a>, b: Matrix<'a>, epilogue: &'a mut dyn Finish) -> Self {
+    pub fn new(
+        isa: Isa,
+        lists: Lists<'a>,
+        b: Matrix<'a>,
+        epilogue: &'a mut dyn Finish,
+        scratch: &'a mut Scratch<'_>,
+    ) -> Self {
         assert!(b.col_stride == 1 || b.cols <= 1, "the rows of a sparse product's right side");
-        SparseProduct { isa, lists, b, epilogue }
+        let sums = scratch.partial();
+        SparseProduct { isa, lists, b, epilogue, sums }
     }
 }
 
@@ -41,7 +50,10 @@ impl Kernel for SparseProduct<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let SparseProduct { isa, lists, b, epilogue } = self;
+        if self.lists.is_long(self.b.rows, GROUP_ROWS / 2) {
+            return self.in_blocks(s);
+        }
+        let SparseProduct { isa, lists, b, epilogue, .. } = self;
         let mut held = Held(MaybeUninit::uninit());
         let held = Place { data: held.0.as_mut_ptr().cast(), stride: HELD };
         for cols in chunks(b.cols, HELD) {
@@ -51,8 +63,54 @@ impl Kernel for SparseProduct<'_> {
                 let region = Region { row, rows: 1, col: cols.start, cols: cols.len() };
                 // SAFETY: `held` has room for the columns; the maker vouches for the epilogue.
                 unsafe {
-                    sum_rows(s, lists.row(row), b, next, held.data);
+                    sum_rows(s, lists.row(row), b, next, false, held.data);
                     epilogue.finish(isa, held, region);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the result that are summed at a time where lists are long.
+const GROUP_ROWS: usize = 32;
+/// Floats of a block of the right side that those rows share: 384 KiB, in the L2 cache.
+const BLOCK_FLOATS: usize = 96 * 1024;
+
+impl SparseProduct<'_> {
+    /// Long lists: some rows share a block of the right side after the other, which the L2 cache keeps
+    /// for them. Each sum has the same order.
+    #[inline(always)]
+    fn in_blocks<S: Simd>(self, s: S) {
+        let SparseProduct { isa, lists, b, epilogue, sums } = self;
+        let sums = &mut sums[..GROUP_ROWS * HELD];
+        let held = Place { data: sums.as_mut_ptr(), stride: HELD };
+        for cols in chunks(b.cols, HELD) {
+            let b = b.columns(cols.clone());
+            for rows in chunks(lists.rows(), GROUP_ROWS) {
+                let mut done = [0; GROUP_ROWS];
+                for block in chunks(b.rows.max(1), (BLOCK_FLOATS / cols.len()).max(1)) {
+                    for (i, row) in rows.clone().enumerate() {
+                        let (indices, values) = lists.row(row);
+                        let (from, is_last) = (done[i], block.end >= b.rows);
+                        let left = &indices[from..];
+                        let count = match is_last {
+                            true => left.len(),
+                            false => left.partition_point(|&at| (at as usize) < block.end),
+                        };
+                        done[i] += count;
+                        if count == 0 && !(is_last && indices.is_empty()) {
+                            continue;
+                        }
+                        let entries = (&left[..count], &values[from..from + count]);
+                        // SAFETY: there is room for the columns of each row.
+                        unsafe { sum_rows(s, entries, b, &[], from > 0, held.row(i)) };
+                    }
+                }
+                for (i, row) in rows.enumerate() {
+                    let region = Region { row, rows: 1, col: cols.start, cols: cols.len() };
+                    let sums = Place { data: held.row(i), stride: HELD };
+                    // SAFETY: the sums are whole vectors; the maker vouches for the epilogue.
+                    unsafe { epilogue.finish(isa, sums, region) };
                 }
             }
         }
@@ -62,8 +120,8 @@ impl Kernel for SparseProduct<'_> {
 /// Rows that are added to the sums at a time.
 const ROWS: usize = 4;
 
-/// Sums rows of `b`, each times its value, to whole vectors at `to`; `next` are rows that will be
-/// summed after that.
+/// Sums rows of `b`, each times its value, to whole vectors at `to`, where they are added to what is
+/// there if it `continues`; `next` are rows that will be summed after that.
 ///
 /// # Panics
 /// There is no such row.
@@ -76,6 +134,7 @@ unsafe fn sum_rows<S: Simd>(
     (indices, values): (&[u32], &[f32]),
     b: Matrix<'_>,
     next: &[u32],
+    continues: bool,
     to: *mut f32,
 ) {
     if indices.is_empty() {
@@ -88,7 +147,7 @@ unsafe fn sum_rows<S: Simd>(
     for (at, (rows, values)) in indices.chunks(ROWS).zip(values.chunks(ROWS)).enumerate() {
         let start = (at + 1) * ROWS;
         let coming = if start < indices.len() { &indices[start..] } else { next };
-        let group = Group { b, rows, values, coming, is_first: at == 0, to };
+        let group = Group { b, rows, values, coming, is_first: at == 0 && !continues, to };
         // SAFETY: the caller's promise; there are as many rows.
         unsafe {
             match rows.len() {

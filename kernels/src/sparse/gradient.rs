@@ -59,30 +59,62 @@ impl Kernel for Dots<'_> {
 impl Dots<'_> {
     #[inline(always)]
     fn sixteen_lanes<S: Simd>(self, s: S) {
-        let Dots(CodeGradient { codes, delta, weights }, gradients) = self;
+        let Dots(CodeGradient { codes, weights, .. }, gradients) = self;
         if codes.rows() == 0 {
             return;
         }
         let first = codes.entries(0).start;
-        for row in 0..codes.rows() {
-            let places = codes.entries(row);
-            let gradients = &mut gradients[places.start - first..places.end - first];
-            let units = codes.row(row).0;
-            let mut coming = units.chunks(ENTRIES).skip(1);
-            for (units, gradients) in units.chunks(ENTRIES).zip(gradients.chunks_mut(ENTRIES)) {
-                let mut rows = [weights.data; ENTRIES];
-                let mut ahead = rows;
-                for (row, &unit) in rows.iter_mut().zip(units) {
-                    assert!((unit as usize) < weights.rows, "no such unit");
-                    *row = weights.at(unit as usize, 0);
+        // Where lists are long, some samples share a block of the weights after the other, which the
+        // L2 cache keeps for them.
+        let is_long = codes.is_long(weights.rows, GROUP_ROWS / 2);
+        let (group, block) = match is_long {
+            true => (GROUP_ROWS, (BLOCK_FLOATS / weights.cols.max(1)).max(1)),
+            false => (1, weights.rows.max(1)),
+        };
+        for start in (0..codes.rows()).step_by(group) {
+            let rows = start..codes.rows().min(start + group);
+            let mut done = [0; GROUP_ROWS];
+            for end in (block..weights.rows + block).step_by(block) {
+                for (row, done) in rows.clone().zip(&mut done) {
+                    let units = &codes.row(row).0[*done..];
+                    let count = match end >= weights.rows {
+                        true => units.len(),
+                        false => units.partition_point(|&unit| (unit as usize) < end),
+                    };
+                    let place = codes.entries(row).start - first + *done;
+                    *done += count;
+                    let gradients = &mut gradients[place..place + count];
+                    self.0.of_sample(s, row, &units[..count], gradients);
                 }
-                for (ahead, &unit) in ahead.iter_mut().zip(coming.next().unwrap_or(units)) {
-                    *ahead = weights.at(unit as usize, 0);
-                }
-                // SAFETY: the delta and the weights have these rows, of as many numbers.
-                let sums = unsafe { dots(s, delta.at(row, 0), rows, ahead, delta.cols) };
-                gradients.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
             }
+        }
+    }
+}
+
+/// Samples that share blocks of the weights where lists are long.
+const GROUP_ROWS: usize = 32;
+/// Floats of such a block: 384 KiB.
+const BLOCK_FLOATS: usize = 96 * 1024;
+
+impl CodeGradient<'_> {
+    /// The gradient of some of a sample's entries.
+    #[inline(always)]
+    fn of_sample<S: Simd>(self, s: S, row: usize, units: &[u32], gradients: &mut [f32]) {
+        let CodeGradient { delta, weights, .. } = self;
+        let mut coming = units.chunks(ENTRIES).skip(1);
+        for (units, gradients) in units.chunks(ENTRIES).zip(gradients.chunks_mut(ENTRIES)) {
+            let mut rows = [weights.data; ENTRIES];
+            let mut ahead = rows;
+            for (row, &unit) in rows.iter_mut().zip(units) {
+                assert!((unit as usize) < weights.rows, "no such unit");
+                *row = weights.at(unit as usize, 0);
+            }
+            for (ahead, &unit) in ahead.iter_mut().zip(coming.next().unwrap_or(units)) {
+                *ahead = weights.at(unit as usize, 0);
+            }
+            // SAFETY: the delta and the weights have these rows, of as many numbers.
+            let sums = unsafe { dots(s, delta.at(row, 0), rows, ahead, delta.cols) };
+            gradients.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
         }
     }
 }
