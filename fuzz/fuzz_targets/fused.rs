@@ -6,8 +6,8 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sae_kernels::sparse::{CodeGradient, code_delta};
 use sae_kernels::{
-    Activation, AdamOptions, Forward, Gemm, HiddenDelta, Isa, Lists, Loss, Matrix, MatrixMut, Operand,
-    OutputDelta, Penalty, Scratch, Update,
+    Activation, AdamOptions, Forward, Gemm, HiddenDelta, Isa, Lists, Loss, Matrix, MatrixMut,
+    Operand, OutputDelta, Penalty, Scratch, Update,
 };
 
 #[derive(Arbitrary, Debug)]

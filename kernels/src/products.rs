@@ -123,7 +123,7 @@ impl Gemm<'_> {
 pub struct Forward<'a> {
     /// `[samples, inputs]`
     pub input: Operand<'a>,
-    /// `[inputs, units]`
+    /// `[inputs, units]`; rows contiguous where the input is sparse.
     pub weights: Matrix<'a>,
     /// `[units]`
     pub biases: &'a [f32],
@@ -160,7 +160,7 @@ impl Forward<'_> {
 pub struct OutputDelta<'a> {
     /// `[samples, inputs]`
     pub input: Operand<'a>,
-    /// `[inputs, features]`
+    /// `[inputs, features]`; rows contiguous where the input is sparse.
     pub weights: Matrix<'a>,
     /// `[features]`
     pub biases: &'a [f32],
@@ -253,7 +253,7 @@ pub struct Update<'a> {
     pub rule: Rule,
     /// The inputs, transposed: `[inputs, samples]`. Of a sparse code, the samples of each unit.
     pub a: Operand<'a>,
-    /// `[samples, outputs]`
+    /// `[samples, outputs]`; rows contiguous where `a` is sparse.
     pub delta: Matrix<'a>,
     /// `[inputs, outputs]`
     pub weights: MatrixMut<'a>,

@@ -8,7 +8,7 @@ use crate::lists::Lists;
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Columns whose sums are held at a time: 4 KiB, and a vector more.
+/// Columns whose sums are held at a time, whole vectors of every set: 4 KiB.
 const HELD: usize = 1024;
 
 /// Sums of a row, whole vectors.

@@ -255,7 +255,11 @@ fn simple(shape: (usize, usize, usize), zeros: f32, seed: u64) -> Case {
 /// vector, in the sums that are held at a time and past them.
 #[test]
 fn every_length_of_list() {
-    for (seed, n) in (0..).zip([1, 15, 16, 17, 33, 1023, 1024, 1025, 1041, 2049, 3000]) {
+    let widths: &[usize] = match cfg!(miri) {
+        true => &[17, 1025],
+        false => &[1, 15, 16, 17, 33, 1023, 1024, 1025, 1041, 2049, 3000],
+    };
+    for (seed, &n) in (0..).zip(widths) {
         check(&simple((10, 9, n), 0.4, seed));
     }
 }
