@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said() {
-        let expected = "adam, adamw[:DECAY], momentum[:MOMENTUM] or l-bfgs[:MEMORY]";
+        let expected = "adam, adam-lazy, adamw[:DECAY], momentum[:MOMENTUM] or l-bfgs[:MEMORY]";
         assert_eq!(Optimizer::expected(), expected);
         let problem = "top-k:3:4".parse::<Code>().unwrap_err().to_string();
         assert!(problem.starts_with("code: expected dense, top-k:K"), "{problem}");

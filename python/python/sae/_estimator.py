@@ -105,7 +105,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         "mean-activation:VALUE[:LAYER[:STEPS]]" or "l0:VALUE[:LAYER[:STEPS]]", the first layer
         being 1.
     optimizer : str, default="adam"
-        "adam", "adamw[:DECAY]", "momentum[:SHARE]" or "l-bfgs[:MEMORY]".
+        "adam", "adam-lazy", "adamw[:DECAY]", "momentum[:SHARE]" or "l-bfgs[:MEMORY]".
     learning_rate : float, default=0.01
         Learning rate, before its schedule.
     schedule : str, default="constant"
