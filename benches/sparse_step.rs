@@ -6,7 +6,7 @@
 
 mod peak;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use sae::{Activation, Code, Isa, Preset, Samples, Settings, Trainer, compute::available_threads};
@@ -85,7 +85,9 @@ fn main() {
             let samples = samples(d, (2 * batch).max(2048));
             for &threads in &threads {
                 let mut trainer = trainer(&samples, case, threads);
-                let time = median_of_steps(&mut trainer);
+                let time = peak::median_time(2.0, || {
+                    trainer.step().expect("a step");
+                });
                 let peak = peak::gflops(isa, threads);
                 let product = 2.0 * (d * units * batch) as f64 / peak / 1e9;
                 println!(
@@ -118,19 +120,4 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
-}
-
-/// The median time of a step in seconds, over at least 7 steps and 2 seconds.
-fn median_of_steps(trainer: &mut Trainer) -> f64 {
-    let mut times = Vec::new();
-    let begin = Instant::now();
-    for _ in 0..2 {
-        trainer.step().expect("a step");
-    }
-    while times.len() < 7 || begin.elapsed() < Duration::from_secs(2) {
-        let start = Instant::now();
-        trainer.step().expect("a step");
-        times.push(start.elapsed().as_secs_f64());
-    }
-    peak::median(&mut times)
 }

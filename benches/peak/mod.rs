@@ -51,12 +51,12 @@ pub fn gflops(isa: Isa, threads: usize) -> f64 {
     median(&mut rates)
 }
 
-/// The median time of `f` in seconds, over at least 30 calls and about `seconds`.
+/// The median time of `f` in seconds, over at least 7 calls and about `seconds`.
 pub fn median_time(seconds: f64, mut f: impl FnMut()) -> f64 {
     f();
     let mut times = Vec::new();
     let begin = Instant::now();
-    while times.len() < 30 || begin.elapsed().as_secs_f64() < seconds {
+    while times.len() < 7 || begin.elapsed().as_secs_f64() < seconds {
         let start = Instant::now();
         f();
         times.push(start.elapsed().as_secs_f64());

@@ -17,7 +17,7 @@ use crate::training::centering::Projection;
 use crate::training::forward::code_gradient;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::{update_column, update_row};
-use crate::training::workspace::{Context, Workspace, seen};
+use crate::training::workspace::{Context, Workspace, input};
 
 /// Where gradients go.
 pub(crate) enum Sink<'a, 'g, 's> {
@@ -67,15 +67,9 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
     let (below, delta) = work.deltas.split_at_mut(index);
     let n = work.part.len();
     let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
-    let bias_gradient = &bias_gradient[0];
-    let input = match index {
-        0 => seen(&work.batch, &work.corrupted, layer.inputs),
-        // (Empty where the layer below is a sparse code.)
-        _ => {
-            let below = &work.activations[index - 1];
-            Matrix::new(below, below.len() / layer.inputs, layer.inputs)
-        }
-    };
+    let (bias_gradient, delta) = (&bias_gradient[0], &delta[0]);
+    let activations_below = index.checked_sub(1).map(|below| &work.activations[below]);
+    let input = input(layer, activations_below, &work.batch, &work.corrupted);
     let (_, width) = layer.stored();
     let flat = range.start * width..range.end * width;
     let is_decoder = index > 0 && settings.is_gated(index - 1);
@@ -84,7 +78,7 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         (Operand::Sparse(work.units.deltas().slice(range.clone())), input, None)
     } else if is_decoder {
         let a = Operand::Sparse(work.units.activations().slice(range.clone()));
-        (a, Matrix::new(&delta[0], n, layer.outputs), None)
+        (a, Matrix::new(delta, n, layer.outputs), None)
     } else {
         let input = input.columns(range.clone());
         let below = below.last_mut().zip(biases_below.last_mut());
@@ -96,8 +90,7 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
             bias_gradient: &mut bias_gradient[range.clone()],
             partial_sums: &mut work.partial_sums,
         });
-        let a = Operand::new(input.transposed(), skip_zeros);
-        (a, Matrix::new(&delta[0], n, layer.outputs), below)
+        (Operand::new(input.transposed(), skip_zeros), Matrix::new(delta, n, layer.outputs), below)
     };
     let (weights, biases) = layer.split_mut(&mut net.parameters);
     let matrix = |numbers| MatrixMut::new(numbers, range.len(), width);
@@ -106,18 +99,14 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         Sink::Update(rule) => {
             let (first, first_biases) = layer.split_mut(&mut state.first);
             let (second, second_biases) = layer.split_mut(&mut state.second);
-            let plain = work.centering.of_biases(settings, *rule, index);
-            let mut rule = work.centering.of_weights(*rule);
-            if settings.is_lazy(index) {
-                rule = rule.lazy();
-            }
+            let (rule, of_biases) = work.centering.of_layer(settings, *rule, index, layer);
             let (correction, projection) = work.centering.of_update(index, layer, bias_gradient);
             let largest = work.largest_weights.of(index);
             let update = Updating { rule, correction, projection, largest };
             let numbers = [biases, first_biases, second_biases];
-            match settings.is_lazy(index) && layer.by_unit {
-                true => update_column(engine.isa, &plain.lazy(), numbers, bias_gradient),
-                false => update_row(engine.isa, &plain, numbers, bias_gradient),
+            match of_biases.is_lazy() {
+                true => update_column(engine.isa, &of_biases, numbers, bias_gradient),
+                false => update_row(engine.isa, &of_biases, numbers, bias_gradient),
             };
             propagate(engine, rows, below, RowSink::Update([first, second].map(matrix), update));
         }

@@ -100,9 +100,26 @@ impl Centering {
     }
 
     /// The rule for weights.
-    pub fn of_weights(&self, rule: Rule) -> Rule {
+    fn of_weights(&self, rule: Rule) -> Rule {
         let small = self.scale.min(1.0);
         if self.is_active() { rule.scaled(1.0, small * small) } else { rule }
+    }
+
+    /// The rules for the weights and the biases of a layer, lazy where they belong to single units of a
+    /// sparse code and the settings say so.
+    pub fn of_layer(
+        &self,
+        settings: &Settings,
+        rule: Rule,
+        index: usize,
+        layer: Layer,
+    ) -> (Rule, Rule) {
+        let (weights, biases) = (self.of_weights(rule), self.of_biases(settings, rule, index));
+        match settings.is_lazy(index) {
+            true if layer.by_unit => (weights.lazy(), biases.lazy()),
+            true => (weights.lazy(), biases),
+            false => (weights, biases),
+        }
     }
 
     /// The rule for a JumpReLU's thresholds.
@@ -115,7 +132,7 @@ impl Centering {
     }
 
     /// The rule for a layer's biases.
-    pub fn of_biases(&self, settings: &Settings, rule: Rule, layer: usize) -> Rule {
+    fn of_biases(&self, settings: &Settings, rule: Rule, layer: usize) -> Rule {
         let plain = rule.without_weight_decay();
         match self.is_active() && grows(settings, layer) {
             true => plain.scaled(self.scale, self.scale.min(1.0)),

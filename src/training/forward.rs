@@ -17,7 +17,7 @@ use crate::settings::{Code, Settings};
 use crate::training::bounds::may_overflow;
 use crate::training::controller;
 use crate::training::corruption::corrupt;
-use crate::training::workspace::{Context, Workspace, seen};
+use crate::training::workspace::{Context, Workspace, input};
 
 /// From the batch in the workspace to the output layer's delta. `counts` are those of a selection
 /// over all ranks.
@@ -42,11 +42,7 @@ fn hidden_layer(cx: &mut Context, index: usize, counts: &mut dyn Counts) {
     let n = batch.len() / layers[0].inputs;
     let (below, rest) = activations.split_at_mut(index);
     let (activations, sums) = (&mut rest[0], &mut sums.activations[index]);
-    let matrix = match below.last() {
-        None => seen(batch, corrupted, layer.inputs),
-        // (None where the layer below is a sparse code.)
-        Some(below) => Matrix::new(below, below.len() / layer.inputs, layer.inputs),
-    };
+    let matrix = input(layer, below.last(), batch, corrupted);
     let view = LayerView::new(settings, parameters, index, layer);
     if settings.is_gated(index) {
         let thresholds = &parameters[end(layers)..];

@@ -26,39 +26,26 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
 pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient: &[f32]) {
     let Context { engine, net, state, work, .. } = cx;
     let of_thresholds = work.centering.of_thresholds(*rule);
-    let of_weights = work.centering.of_weights(*rule);
     // Nobody asks for the largest bias or threshold.
     let others = Largest::default();
     let settings = &net.settings;
-    let weights = work.layers.iter().enumerate();
-    let weights = weights.map(|(l, layer)| {
-        let (rule, row) = match settings.is_lazy(l) {
-            true => (of_weights.lazy(), Some(layer.stored().1)),
-            false => (of_weights, None),
-        };
-        (layer.weights(), row, rule, work.largest_weights.of(l))
-    });
-    let biases = work.layers.iter().enumerate();
-    let biases = biases.map(|(l, layer)| {
-        let rule = work.centering.of_biases(settings, *rule, l);
-        let (rule, row) = match settings.is_lazy(l) && layer.by_unit {
-            true => (rule.lazy(), Some(1)),
-            false => (rule, None),
-        };
-        (layer.biases(), row, rule, &others)
+    let layers = work.layers.iter().enumerate().flat_map(|(l, layer)| {
+        let (weights, biases) = work.centering.of_layer(settings, *rule, l, *layer);
+        [
+            (layer.weights(), layer.stored().1, weights, work.largest_weights.of(l)),
+            (layer.biases(), 1, biases, &others),
+        ]
     });
     let thresholds = end(&work.layers)..learned(settings, net.parameters.len());
-    for (range, row, rule, largest) in
-        weights.chain(biases).chain([(thresholds, None, of_thresholds, &others)])
-    {
+    for (range, width, rule, largest) in layers.chain([(thresholds, 1, of_thresholds, &others)]) {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {
             continue;
         }
         let gradient = &gradient[range.start - start..range.end - start];
         let all = [&mut net.parameters, &mut state.first, &mut state.second];
-        // Whole rows where a rule looks at them.
-        let width = row.unwrap_or(1);
+        // A lazy rule looks at whole rows.
+        let width = if rule.is_lazy() { width } else { 1 };
         let division = engine.divide(gradient.len() / width, 16 * width);
         let [w, m, v] = all.map(|flat| Bands::new(&mut flat[range.clone()], width, division));
         let isa = engine.isa;
@@ -66,7 +53,7 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
             let numbers = [w.take(part), m.take(part), v.take(part)];
             let own = division.range(part);
             let gradient = &gradient[own.start * width..own.end * width];
-            let width = row.unwrap_or(gradient.len());
+            let width = if rule.is_lazy() { width } else { gradient.len() };
             largest.raise(update_rows(isa, &rule, width, numbers, gradient));
         });
     }

@@ -136,6 +136,20 @@ pub(crate) fn seen<'a>(batch: &'a [f32], corrupted: &'a [f32], features: usize) 
     Matrix::new(seen, seen.len() / features, features)
 }
 
+/// The input of a layer, `[n, inputs]`: the activations below, or what the network sees of a batch.
+/// (Without rows where the layer below is a sparse code.)
+pub(crate) fn input<'a>(
+    layer: Layer,
+    below: Option<&'a Vec<f32>>,
+    batch: &'a [f32],
+    corrupted: &'a [f32],
+) -> Matrix<'a> {
+    match below {
+        None => seen(batch, corrupted, layer.inputs),
+        Some(below) => Matrix::new(below, below.len() / layer.inputs, layer.inputs),
+    }
+}
+
 /// A buffer of `samples` rows for each layer of these sizes.
 fn zeros(sizes: &[usize], samples: usize) -> Vec<Vec<f32>> {
     sizes.iter().map(|&units| vec![0.0; samples * units]).collect()
