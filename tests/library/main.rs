@@ -31,6 +31,7 @@ mod settings;
 mod shared;
 #[cfg(feature = "gz")]
 mod shared_data;
+mod sparse_codes;
 mod step;
 mod toolbox;
 mod trainer;
