@@ -133,7 +133,7 @@ def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "python.md"
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     monkeypatch.chdir(tmp_path)
     names = {}
     for indent, block in blocks:
