@@ -138,8 +138,9 @@ def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     names = {}
     for indent, block in blocks:
         exec(re.sub(f"^{indent}", "", block, flags=re.MULTILINE), names)
-    explained, found, stopped = capsys.readouterr().out.splitlines()
+    explained, found, active, stopped = capsys.readouterr().out.splitlines()
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
+    assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
     assert best < steps < 5000

@@ -12,7 +12,9 @@ use rawzip::{
 };
 use sae::network::SparseCodes;
 
-use super::{Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values};
+use super::numbers::{
+    Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values,
+};
 
 /// The longest header of a member that is read.
 const MAX_HEADER: usize = 1 << 12;
@@ -21,7 +23,7 @@ const MAX_HEADER: usize = 1 << 12;
 const EPOCH: i64 = 315_532_800;
 
 /// Writes codes, uncompressed.
-pub(super) fn write(out: impl Write, codes: &SparseCodes) -> io::Result<()> {
+pub fn write(out: impl Write, codes: &SparseCodes) -> io::Result<()> {
     let kind = Kind::of_indices(codes);
     let descr = if let Kind::I32 = kind { "<i4" } else { "<i8" };
     let (samples, entries) = (codes.samples(), codes.indices.len());
@@ -83,7 +85,7 @@ fn header(descr: &str, shape: &str) -> Vec<u8> {
 type Checked<T> = std::result::Result<T, String>;
 
 /// Reads a matrix, compressed or not.
-pub(super) fn read(file: File) -> Checked<Matrix> {
+pub fn read(file: File) -> Checked<Matrix> {
     let members = Members::open(file)?;
     let format = members.read("format", |from, array| {
         let mut text = String::new();

@@ -7,13 +7,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use sae::network::SparseCodes;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::{Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values};
+use super::numbers::{
+    Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values,
+};
 
 /// The longest header that is read.
 const MAX_HEADER: u64 = 1 << 16;
 
 /// Writes codes.
-pub(super) fn write(mut out: impl Write, codes: &SparseCodes) -> io::Result<()> {
+pub fn write(mut out: impl Write, codes: &SparseCodes) -> io::Result<()> {
     let kind = Kind::of_indices(codes);
     let dtype = if let Kind::I32 = kind { Dtype::I32 } else { Dtype::I64 };
     let entries = codes.indices.len();
@@ -43,7 +45,7 @@ pub(super) fn write(mut out: impl Write, codes: &SparseCodes) -> io::Result<()> 
 }
 
 /// Reads a matrix.
-pub(super) fn read(mut file: File) -> Result<Matrix, String> {
+pub fn read(mut file: File) -> Result<Matrix, String> {
     let (metadata, start) = header(&mut file)?;
     let shape = metadata.metadata().as_ref().and_then(|texts| texts.get("shape"));
     let shape = shape.and_then(|shape| serde_json::from_str(shape).ok());
