@@ -51,7 +51,7 @@
 //! | module | what it has beyond the names here |
 //! | --- | --- |
 //! | [`data`] | arrays in files or memory, the order of samples, writing of files, drawn digits |
-//! | [`network`] | the layout of a layer's parameters |
+//! | [`network`] | the layout of a layer's parameters, sparse codes |
 //! | [`analysis`] | activity of layers, histograms, probes, errors of a gradient check |
 //! | [`ranks`] | the traits of a message-passing system, and MPI |
 //! | [`compute`] | the thread pool |
@@ -76,9 +76,9 @@
 //!
 //! Enums and reports that will grow are `#[non_exhaustive]`. [`Settings`] gets new fields in minor
 //! versions: always end a literal with `..Settings::default()` or another base. [`LayerPenalty`],
-//! [`Target`] and [`Labeled`](analysis::Labeled) are written out in full, and get no new fields. The only
-//! types of another crate are [`Activation`], [`Isa`] and [`Loss`] of `sae-kernels`, which has the same
-//! version.
+//! [`Target`], [`Labeled`](analysis::Labeled) and [`SparseCodes`](network::SparseCodes) are written out in
+//! full, and get no new fields. The only types of another crate are [`Activation`], [`Isa`] and [`Loss`] of
+//! `sae-kernels`, which has the same version.
 #![deny(unsafe_code)]
 
 pub mod analysis;

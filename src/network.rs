@@ -8,5 +8,7 @@ pub(crate) mod forward;
 pub(crate) mod gate;
 pub(crate) mod layers;
 pub(crate) mod reach;
+mod sparse_codes;
 
 pub use layers::Layer;
+pub use sparse_codes::SparseCodes;

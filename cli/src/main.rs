@@ -11,6 +11,7 @@ mod models;
 mod output;
 mod ranks;
 mod settings;
+mod sparse_files;
 
 use std::process::ExitCode;
 

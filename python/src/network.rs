@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,6 +13,7 @@ use sae::{
     Autoencoder, Engine, Isa, Samples, Scaling,
     analysis::Activity,
     compute::{ThreadPool, threads_from_environment},
+    network::SparseCodes,
 };
 
 use crate::data::Data;
@@ -154,6 +156,23 @@ impl Network {
         codes.into_pyarray(py).reshape([samples.len(), self.code_units()])
     }
 
+    /// Codes `[samples, code units]` in CSR format: indptr, indices and values.
+    #[allow(clippy::type_complexity)]
+    fn encode_sparse<'py>(
+        &self,
+        py: Python<'py>,
+        data: Data<'py>,
+        threads: Option<usize>,
+    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>)>
+    {
+        let (samples, mut engine) = self.prepare(&data, threads)?;
+        let mut codes = SparseCodes::default();
+        let done = py.detach(|| self.net.encode_sparse(&mut engine, &samples, &mut codes));
+        done.map_err(failure::of)?;
+        let SparseCodes { indptr, indices, values, .. } = codes;
+        Ok((indptr.into_pyarray(py), indices.into_pyarray(py), values.into_pyarray(py)))
+    }
+
     /// Reconstructions `[samples, features]`.
     fn reconstruct<'py>(
         &self,
@@ -181,6 +200,27 @@ impl Network {
         let mut engine = Engine::new(isa()?, pool(threads)?);
         let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
         done.into_pyarray(py).reshape([rows, self.net.settings().layers[0]])
+    }
+
+    /// Reconstructions `[samples, features]` from codes in CSR format.
+    fn decode_sparse<'py>(
+        &self,
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, u64>,
+        indices: PyReadonlyArray1<'py, u32>,
+        values: PyReadonlyArray1<'py, f32>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let codes = SparseCodes {
+            indptr: indptr.as_array().to_vec(),
+            indices: indices.as_array().to_vec(),
+            values: values.as_array().to_vec(),
+            units: self.code_units(),
+        };
+        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let done =
+            py.detach(|| self.net.decode_sparse(&mut engine, &codes)).map_err(failure::of)?;
+        done.into_pyarray(py).reshape([codes.samples(), self.net.settings().layers[0]])
     }
 
     /// The fields of an `Evaluation`.

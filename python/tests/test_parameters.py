@@ -34,8 +34,8 @@ HONORED = {
     "callback": lambda *_: True,
     "threads": 2,
 }
-# Honored, in tests of their own: they take dead units, and other data.
-OTHERS = {"revive", "allow_unreachable", "active_above"}
+# Honored, in tests of their own: they take dead units, and other data, or are of no training.
+OTHERS = {"revive", "allow_unreachable", "active_above", "output"}
 REFUSED = {
     "layers": (4, 2, 4),
     "activation": "tanh",

@@ -133,13 +133,14 @@ def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "python.md"
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     monkeypatch.chdir(tmp_path)
     names = {}
     for indent, block in blocks:
         exec(re.sub(f"^{indent}", "", block, flags=re.MULTILINE), names)
-    explained, found, stopped = capsys.readouterr().out.splitlines()
+    explained, found, active, stopped = capsys.readouterr().out.splitlines()
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
+    assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
     assert best < steps < 5000

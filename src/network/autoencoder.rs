@@ -19,7 +19,7 @@ use crate::settings::Settings;
 /// Samples that pass through the network at a time outside of training. The same for any number of
 /// threads, for sums of activations are taken chunk by chunk: in `f32` within a chunk, which is short
 /// enough for that, and in `f64` over the chunks.
-const CHUNK: usize = 250;
+pub(super) const CHUNK: usize = 250;
 
 /// Fails unless a network of these settings can have this scaling.
 pub(crate) fn check_scaling(
@@ -203,11 +203,25 @@ impl Autoencoder {
             let count = codes.len();
             return Err(Error::Shape(format!("{count} numbers are not whole codes of {width}")));
         }
-        let mut all = reserve(codes.len() / width, self.settings.layers[0])?;
+        let chunks = codes.chunks(CHUNK * width).map(Inputs::Dense);
+        self.decode_chunks(engine, codes.len() / width, chunks)
+    }
+
+    /// Reconstructions `[samples, features]` from the codes of some samples at a time.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the reconstructions do not fit in memory.
+    pub(super) fn decode_chunks<'a>(
+        &self,
+        engine: &mut Engine,
+        samples: usize,
+        chunks: impl Iterator<Item = Inputs<'a>>,
+    ) -> Result<Vec<f32>> {
+        let mut all = reserve(samples, self.settings.layers[0])?;
         let mut pass = Pass::new(self);
         let layers = self.layers().len();
-        for chunk in codes.chunks(CHUNK * width) {
-            pass.forward(engine, self.settings.encoder_layers()..layers, chunk, false);
+        for codes in chunks {
+            pass.forward(engine, self.settings.encoder_layers()..layers, codes, false);
             all.extend_from_slice(&pass.outputs[layers - 1]);
         }
         Ok(all)
@@ -225,6 +239,23 @@ impl Autoencoder {
         depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
     ) -> Result<Vec<Vec<f64>>> {
+        self.try_for_chunks(engine, samples, depth, |engine, chunk| {
+            visit(engine, chunk);
+            Ok(())
+        })
+    }
+
+    /// [`Self::for_chunks`] that ends where `visit` fails.
+    ///
+    /// # Errors
+    /// As for [`Autoencoder::encode`], and those of `visit`.
+    pub(super) fn try_for_chunks(
+        &self,
+        engine: &mut Engine,
+        samples: &Samples,
+        depth: Depth,
+        mut visit: impl FnMut(&mut Engine, Chunk<'_>) -> Result<()>,
+    ) -> Result<Vec<Vec<f64>>> {
         self.check_features(samples)?;
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
@@ -241,9 +272,9 @@ impl Autoencoder {
                 let checked = reach.check(engine.isa, &inputs, samples.features(), name);
                 checked.map_err(Error::Shape)?;
             }
-            pass.forward(engine, 0..depth.layers, &inputs, depth.logits);
+            pass.forward(engine, 0..depth.layers, Inputs::Dense(&inputs), depth.logits);
             let codes = pass.gate.codes.lists();
-            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs, codes });
+            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs, codes })?;
         }
         Ok(pass.sums)
     }
@@ -267,6 +298,33 @@ pub(crate) struct Chunk<'a> {
     pub outputs: &'a [Vec<f32>],
     /// The sparse code of each sample, if there is one.
     pub codes: Lists<'a>,
+}
+
+/// What enters the first of the layers that are computed.
+#[derive(Clone, Copy)]
+pub(super) enum Inputs<'a> {
+    /// `[n, inputs]`
+    Dense(&'a [f32]),
+    /// Codes, which enter the decoder.
+    Sparse(Lists<'a>),
+}
+
+impl<'a> Inputs<'a> {
+    /// Number of samples, for a layer of this many inputs.
+    fn samples(self, inputs: usize) -> usize {
+        match self {
+            Inputs::Dense(rows) => rows.len() / inputs,
+            Inputs::Sparse(lists) => lists.rows(),
+        }
+    }
+
+    /// The rows, empty if they are lists.
+    fn rows(self) -> &'a [f32] {
+        match self {
+            Inputs::Dense(rows) => rows,
+            Inputs::Sparse(_) => &[],
+        }
+    }
 }
 
 /// The memory in which samples pass through a network, at most [`CHUNK`] at a time.
@@ -295,16 +353,22 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Computes the outputs of some layers for the inputs of the first of them, `[n, inputs]`.
-    fn forward(&mut self, engine: &mut Engine, layers: Range<usize>, inputs: &[f32], logits: bool) {
+    /// Computes the outputs of some layers for the inputs of the first of them.
+    fn forward(
+        &mut self,
+        engine: &mut Engine,
+        layers: Range<usize>,
+        inputs: Inputs<'_>,
+        logits: bool,
+    ) {
         let Autoencoder { settings, parameters, .. } = self.net;
-        let n = inputs.len() / self.layers[layers.start].inputs;
+        let n = inputs.samples(self.layers[layers.start].inputs);
         for l in layers.clone() {
             let layer = self.layers[l];
             let (before, rest) = self.outputs.split_at_mut(l);
-            let skip_zeros = settings.has_zeros(l);
+            let (is_first, skip_zeros) = (l == layers.start, settings.has_zeros(l));
             // (Empty where the layer below is a sparse code.)
-            let input = if l == layers.start { inputs } else { &before[l - 1] };
+            let input = if is_first { inputs.rows() } else { &before[l - 1] };
             let input = Matrix::new(input, input.len() / layer.inputs, layer.inputs);
             let mut view = LayerView::new(settings, parameters, l, layer);
             if logits && l + 1 == self.layers.len() {
@@ -321,10 +385,12 @@ impl<'a> Pass<'a> {
                     entries.for_each(|(&unit, a)| self.chunk_sums[unit as usize] += a);
                 }
             } else {
-                let is_decoder = l > layers.start && settings.is_gated(l - 1);
-                let input = match is_decoder {
-                    true => Operand::Sparse(self.gate.codes.lists()),
-                    false => Operand::new(input, skip_zeros),
+                let input = match inputs {
+                    Inputs::Sparse(codes) if is_first => Operand::Sparse(codes),
+                    _ if !is_first && settings.is_gated(l - 1) => {
+                        Operand::Sparse(self.gate.codes.lists())
+                    }
+                    _ => Operand::new(input, skip_zeros),
                 };
                 rest[0].resize(n * layer.outputs, 0.0);
                 let output = MatrixMut::new(&mut rest[0], n, layer.outputs);

@@ -31,6 +31,7 @@ mod settings;
 mod shared;
 #[cfg(feature = "gz")]
 mod shared_data;
+mod sparse_codes;
 mod sparse_step;
 mod step;
 mod toolbox;

@@ -1,9 +1,9 @@
 //! `sae decode`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sae::{
-    Error,
+    Autoencoder, Engine, Error,
     data::{write_idx, write_npy},
     files,
 };
@@ -13,6 +13,7 @@ use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
+use crate::sparse_files::{self, Format};
 
 /// Reconstruct samples from codes
 #[derive(clap::Args)]
@@ -23,7 +24,7 @@ Example:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// IDX or NumPy file of codes, [samples, units]
+    /// IDX or NumPy file of codes, [samples, units], or .npz or .safetensors of `sae encode --sparse`
     codes: PathBuf,
     /// File to write, its name ending in .idx or .npy
     #[arg(long, value_name = "FILE")]
@@ -37,22 +38,11 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
     }
     files::check_writable(&args.out)?;
-    let codes = open_any(&args.codes, false)?;
-    let units = net.settings().code_units();
-    if codes.features() != units {
-        let problem = format!(
-            "{} has {} numbers per sample; expected {units}, the units of the model's code",
-            args.codes.display(),
-            codes.features()
-        );
-        return Err(Error::Setting { field: "codes", problem }.into());
-    }
-    let mut values = vec![0.0; codes.samples() * units];
-    for (sample, row) in values.chunks_exact_mut(units).enumerate() {
-        codes.read_row(sample, row);
-    }
-    let samples = net.decode(&mut engine, &values)?;
-    let dims = [codes.samples(), net.settings().layers[0]];
+    let (count, samples) = match Format::of(&args.codes) {
+        Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
+        None => decode(&args.codes, &mut engine, &net)?,
+    };
+    let dims = [count, net.settings().layers[0]];
     files::replace(&args.out, |path| match ending {
         Some("npy") => write_npy(path, &dims, &samples),
         _ => write_idx(path, &dims, &samples),
@@ -61,4 +51,40 @@ pub fn run(args: Args) -> Result<()> {
     let value = json!({"out": args.out, "samples": count, "features": features});
     let line = format!("{count} samples of {features} features: {}", args.out.display());
     print(args.model.run.json, &value, &line)
+}
+
+/// Number of samples, and their reconstructions.
+fn decode(path: &Path, engine: &mut Engine, net: &Autoencoder) -> Result<(usize, Vec<f32>)> {
+    let codes = open_any(path, false)?;
+    let units = net.settings().code_units();
+    check_units(path, codes.features(), units)?;
+    let mut values = vec![0.0; codes.samples() * units];
+    for (sample, row) in values.chunks_exact_mut(units).enumerate() {
+        codes.read_row(sample, row);
+    }
+    Ok((codes.samples(), net.decode(engine, &values)?))
+}
+
+fn decode_sparse(
+    path: &Path,
+    format: Format,
+    engine: &mut Engine,
+    net: &Autoencoder,
+) -> Result<(usize, Vec<f32>)> {
+    let codes = sparse_files::read(path, format)?;
+    check_units(path, codes.units, net.settings().code_units())?;
+    let samples = net.decode_sparse(engine, &codes);
+    let samples = samples.map_err(|e| Failure::at(path, e.to_string()))?;
+    Ok((codes.samples(), samples))
+}
+
+fn check_units(path: &Path, units: usize, expected: usize) -> Result<()> {
+    if units == expected {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} has {units} numbers per sample; expected {expected}, the units of the model's code",
+        path.display()
+    );
+    Err(Error::Setting { field: "codes", problem }.into())
 }

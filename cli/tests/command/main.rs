@@ -12,4 +12,5 @@ mod kill;
 #[cfg(unix)]
 mod mapped;
 mod report;
+mod sparse;
 mod usage;

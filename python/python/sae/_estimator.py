@@ -13,7 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sae import _checks, _data, _sae, _settings, _threads
+from sae import _checks, _data, _sae, _settings, _sparse, _threads
 from sae._pictures import Pictures
 from sae._progress import Progress
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from scipy.sparse import csr_matrix
 
     from sae._pictures import Data
 
@@ -145,6 +146,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         SAE_NUM_THREADS, or else OMP_NUM_THREADS, which joblib sets in its worker processes
         (``GridSearchCV(n_jobs=2)``, ``inner_max_num_threads``), or else the number of cores; the
         worker threads of joblib's backend "threading" share the cores.
+    output : str, default="auto"
+        What `transform` returns: "dense" is an array, "sparse" a ``scipy.sparse.csr_matrix`` of what
+        is not 0, and "auto" the latter for codes that are not dense and have more than 1024 units.
+        ``set_output(transform="pandas")`` needs an array.
     verbose : bool or int, default=0
         Whether to show progress: a progress bar if tqdm is installed, lines otherwise.
     callback : callable, default=None
@@ -226,6 +231,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         holdout: Optional[float] = None,
         random_state: Any = None,
         threads: Optional[int] = None,
+        output: str = "auto",
         verbose: Union[bool, int] = 0,
         callback: Optional[Callable[[int, float, list[float]], object]] = None,
         initialisation: Optional[str] = None,
@@ -267,6 +273,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.holdout = holdout
         self.random_state = random_state
         self.threads = threads
+        self.output = output
         self.verbose = verbose
         self.callback = callback
         self.initialisation = initialisation
@@ -340,6 +347,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             self._check_unchanged()
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback: expected a function, got {self.callback!r}")
+        _sparse.check_output(self.output)
         data = self._data(X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
         seed = self._seed() if first else self.seed_
@@ -460,7 +468,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
     # Results
 
-    def transform(self, X: Data) -> NDArray[np.float32]:
+    def transform(self, X: Data) -> Union[NDArray[np.float32], csr_matrix]:
         """Compute the codes of samples.
 
         Parameters
@@ -470,18 +478,32 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, code units)
+        codes : ndarray or csr_matrix of shape (n_samples, code units)
+            Which of the two, the parameter `output` says.
         """
         check_is_fitted(self)
-        return self._network.encode(self._data(X, reset=False), self._threads)
+        _sparse.check_output(self.output)
+        data = self._data(X, reset=False)
+        if not self._is_output_sparse:
+            return self._network.encode(data, self._threads)
+        parts = self._network.encode_sparse(data, self._threads)
+        return _sparse.matrix(parts, self._n_features_out)
 
-    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
+    @property
+    def _is_output_sparse(self) -> bool:
+        if self.output != "auto":
+            return bool(self.output == "sparse")
+        is_dense = json.loads(self._network.settings)["code"] == "dense"
+        return not is_dense and self._n_features_out > _sparse.DENSE_UNITS
+
+    def inverse_transform(self, X: Union[ArrayLike, csr_matrix]) -> NDArray[np.float32]:
         """Compute reconstructions from codes.
 
         Parameters
         ----------
-        X : array of shape (n_samples, code units)
-            The codes.
+        X : array or sparse matrix of shape (n_samples, code units)
+            The codes. Of those that are the same, dense and sparse ones have the same
+            reconstructions, bit for bit.
 
         Returns
         -------
@@ -489,12 +511,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             Features; in [0, 1] for uint8.
         """
         check_is_fitted(self)
-        codes = np.require(check_array(X, dtype=np.float32, order="C"), requirements=["C", "A"])
+        codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "
                 f"{self._n_features_out} units"
             )
+        if not isinstance(codes, np.ndarray):
+            return self._network.decode_sparse(*_sparse.parts(codes), self._threads)
+        codes = np.require(codes, requirements=["C", "A"])
         return self._network.decode(codes, self._threads)
 
     def reconstruct(self, X: Data) -> NDArray[np.float32]:

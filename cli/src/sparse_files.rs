@@ -1,0 +1,61 @@
+//! Files of sparse codes, as matrices in CSR format: SciPy's `.npz`, and safetensors.
+
+mod npz;
+mod numbers;
+mod safetensors;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use numbers::Matrix;
+use sae::network::SparseCodes;
+
+use crate::failure::{Failure, Result, io_error};
+
+/// The format of a file.
+#[derive(Clone, Copy)]
+pub enum Format {
+    Npz,
+    Safetensors,
+}
+
+impl Format {
+    /// The format that a file's name asks for.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "npz" => Some(Format::Npz),
+            "safetensors" => Some(Format::Safetensors),
+            _ => None,
+        }
+    }
+}
+
+/// Writes codes to a new file.
+pub fn write(path: &Path, format: Format, codes: &SparseCodes) -> sae::Result<()> {
+    let write = || {
+        let out = BufWriter::new(File::create(path)?);
+        match format {
+            Format::Npz => npz::write(out, codes),
+            Format::Safetensors => safetensors::write(out, codes),
+        }
+    };
+    write().map_err(io_error("write", path))
+}
+
+/// Reads codes. That their units rise and exist is left to the library.
+pub fn read(path: &Path, format: Format) -> Result<SparseCodes> {
+    let file = File::open(path).map_err(io_error("open", path))?;
+    let Matrix { indptr, indices, values, shape: [samples, units] } = match format {
+        Format::Npz => npz::read(file),
+        Format::Safetensors => safetensors::read(file),
+    }
+    .map_err(|problem| Failure::at(path, problem))?;
+    if samples.checked_add(1) != Some(indptr.len()) {
+        let have = indptr.len();
+        let problem =
+            format!("indptr has {have} numbers; expected one more than {samples} samples");
+        return Err(Failure::at(path, problem));
+    }
+    Ok(SparseCodes { indptr, indices, values, units })
+}
