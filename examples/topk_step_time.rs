@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sae::data::Array;
-use sae::{Activation, Code, Preset, Samples, Scaling, Settings, Trainer};
+use sae::{Activation, Code, Initialization, Preset, Samples, Scaling, Settings, Trainer};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         output_activation: Activation::Linear,
         code: Code::TopK(k),
         batch,
+        initialization: Initialization::He,
         learning_rate: 1e-3,
         ..Settings::preset(Preset::Plain)
     };

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sae_kernels::{Activation, Lists, Matrix, MatrixMut, Operand};
 
-use crate::compute::Engine;
+use crate::compute::{Engine, add_blocks, blocks_of, sum_blocks};
 use crate::data::gather;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
@@ -14,12 +14,25 @@ use crate::network::forward::{LayerView, forward};
 use crate::network::gate::{Gate, Selection};
 use crate::network::layers::{Layer, end, initial_parameters, layout};
 use crate::network::reach::Reach;
-use crate::settings::Settings;
+use crate::settings::{Code, Settings};
 
-/// Samples that pass through the network at a time outside of training. The same for any number of
-/// threads, for sums of activations are taken chunk by chunk: in `f32` within a chunk, which is short
-/// enough for that, and in `f64` over the chunks.
+/// Samples that pass through a decoder, or a network with a dense code, at a time outside of training. The
+/// same for any number of threads, for sums of activations are taken chunk by chunk.
 pub(super) const CHUNK: usize = 250;
+
+/// Samples that pass through a network of these settings at a time.
+fn chunk(settings: &Settings) -> usize {
+    /// Bytes of a sparse code's lists at most, where nothing bounds how many units are active.
+    const LISTS: usize = 64 << 20;
+    match settings.code {
+        Code::Dense => CHUNK,
+        // The weights of the code's layer are read once for all of them.
+        Code::TopK(_) => 1024,
+        Code::BatchTopK(_) | Code::JumpRelu { .. } => {
+            (LISTS / (8 * settings.code_units())).clamp(32, 1024)
+        }
+    }
+}
 
 /// Fails unless a network of these settings can have this scaling.
 pub(crate) fn check_scaling(
@@ -260,9 +273,10 @@ impl Autoencoder {
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
         let mut pass = Pass::new(self);
-        let (mut rows, mut inputs) = (Vec::with_capacity(CHUNK), Vec::new());
-        for start in (0..samples.len()).step_by(CHUNK) {
-            let end = samples.len().min(start + CHUNK);
+        let chunk = chunk(&self.settings);
+        let (mut rows, mut inputs) = (Vec::with_capacity(chunk), Vec::new());
+        for start in (0..samples.len()).step_by(chunk) {
+            let end = samples.len().min(start + chunk);
             rows.clear();
             rows.extend((start..end).map(|sample| sample as u32));
             inputs.resize(rows.len() * samples.features(), 0.0);
@@ -327,7 +341,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The memory in which samples pass through a network, at most [`CHUNK`] at a time.
+/// The memory in which samples pass through a network, at most a [`chunk`] at a time.
 struct Pass<'a> {
     net: &'a Autoencoder,
     layers: Vec<Layer>,
@@ -336,8 +350,9 @@ struct Pass<'a> {
     /// Of each layer: the sum of each unit's activations over all chunks.
     sums: Vec<Vec<f64>>,
     gate: Gate,
-    /// Of each unit of a layer: the sum of its activations in a chunk, which is one block of sums.
+    /// Of each unit of a layer: the sum of its activations in a chunk, and those in its blocks.
     chunk_sums: Vec<f32>,
+    partial_sums: Vec<f32>,
 }
 
 impl<'a> Pass<'a> {
@@ -347,8 +362,9 @@ impl<'a> Pass<'a> {
             net,
             outputs: vec![Vec::new(); layers.len()],
             sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
-            gate: Gate::new(&net.settings, CHUNK),
+            gate: Gate::new(&net.settings, chunk(&net.settings)),
             chunk_sums: Vec::new(),
+            partial_sums: Vec::new(),
             layers,
         }
     }
@@ -376,14 +392,20 @@ impl<'a> Pass<'a> {
             }
             self.chunk_sums.clear();
             self.chunk_sums.resize(layer.outputs, 0.0);
+            self.partial_sums.resize(sum_blocks(n) * layer.outputs, 0.0);
             if settings.is_gated(l) {
                 let parameters = &parameters[end(&self.layers)..];
                 self.gate.encode(engine, input, view, parameters, Selection::Inference);
                 let codes = self.gate.codes.lists();
-                for (units, activations) in (0..n).map(|sample| codes.row(sample)) {
-                    let entries = units.iter().zip(activations);
-                    entries.for_each(|(&unit, a)| self.chunk_sums[unit as usize] += a);
-                }
+                add_blocks(n, &mut self.partial_sums, &mut self.chunk_sums, |mut sums| {
+                    for (block, rows) in blocks_of(&sums, n) {
+                        let sums = sums.row_mut(block);
+                        for (units, activations) in rows.map(|sample| codes.row(sample)) {
+                            let entries = units.iter().zip(activations);
+                            entries.for_each(|(&unit, a)| sums[unit as usize] += a);
+                        }
+                    }
+                });
             } else {
                 let input = match inputs {
                     Inputs::Sparse(codes) if is_first => Operand::Sparse(codes),
@@ -394,7 +416,9 @@ impl<'a> Pass<'a> {
                 };
                 rest[0].resize(n * layer.outputs, 0.0);
                 let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
-                forward(engine, input, view, output, MatrixMut::from_row(&mut self.chunk_sums));
+                add_blocks(n, &mut self.partial_sums, &mut self.chunk_sums, |sums| {
+                    forward(engine, input, view, output, sums);
+                });
             }
             let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
             sums.for_each(|(all, &sum)| *all += f64::from(sum));
