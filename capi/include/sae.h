@@ -501,13 +501,16 @@ size_t sae_trainer_parameter_count(const SaeTrainer *trainer);
 /**
  * Copies all parameters: for each layer the weights `[inputs, outputs]`, row-major, and the biases;
  * at the end the thresholds of a JumpReLU code and the scale that they are multiples of, or the one
- * threshold of a batch-top-k code. `length` is `sae_trainer_parameter_count`.
+ * threshold of a batch-top-k code. The weights of the layer of a sparse code are `[outputs, inputs]`.
+ * `length` is `sae_trainer_parameter_count`.
  *
  * # Safety
  * `trainer` is NULL or a valid handle; `parameters` is NULL or points to memory for `length`
  * values.
  */
-SaeStatus sae_trainer_parameters(const SaeTrainer *trainer, float *parameters, size_t length);
+SaeStatus sae_trainer_parameters(const SaeTrainer *trainer,
+                                 float *parameters,
+                                 size_t length);
 
 /**
  * All settings as one line of JSON. Free it with `sae_string_free`.

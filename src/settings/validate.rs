@@ -21,8 +21,16 @@ impl Settings {
     /// Fails if a training with these sizes cannot get its memory; allocating it would abort.
     pub(crate) fn check_memory(&self) -> Result<()> {
         let sizes: u128 = self.layers.iter().map(|&units| units as u128).sum();
-        // The parameters and Adam's two moments; activations and their gradients of a batch.
-        let bytes = 4 * (3 * self.parameters() + 2 * sizes * self.batch as u128);
+        let code = self.code_units() as u128;
+        // Numbers of a batch for each sample: activations and their gradients; of a sparse code eight for
+        // each entry of its lists, in the order of the samples and in that of the units.
+        let numbers = match self.code {
+            Code::Dense => 2 * sizes,
+            Code::TopK(k) | Code::BatchTopK(k) => 2 * (sizes - code) + 8 * k as u128,
+            Code::JumpRelu { .. } => 2 * (sizes - code) + 8 * code,
+        };
+        // And the parameters and Adam's two moments.
+        let bytes = 4 * (3 * self.parameters() + numbers * self.batch as u128);
         let fits = isize::try_from(bytes)
             .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok());
         check("layers", fits, || {
@@ -214,10 +222,11 @@ impl Settings {
             })?;
         }
         let activations = self.batch as u128 * units as u128;
-        let few = !matches!(self.code, Code::BatchTopK(_)) || activations <= 1 << 32;
-        check("code", few, || {
+        let counted = matches!(self.code, Code::BatchTopK(_) | Code::JumpRelu { .. });
+        check("code", !counted || activations <= 1 << 32, || {
             format!(
-                "batch-top-k chooses among at most 2^32 activations, not {activations} (field batch)"
+                "batch-top-k and jump-relu choose among at most 2^32 activations of a batch, not \
+                 {activations} (field batch)"
             )
         })?;
         check("unit_norm", !(self.unit_norm && self.tied), || {

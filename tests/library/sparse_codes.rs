@@ -108,7 +108,9 @@ fn the_bits_are_those_of_dense_codes() {
 #[test]
 fn sets_without_fusion_have_their_own_bits() {
     let samples = samples(60);
-    for (name, net) in networks() {
+    // (Those of a dense code's decoder are a library's product.)
+    let is_sparse = |net: &Autoencoder| net.settings().code != Code::Dense;
+    for (name, net) in networks().into_iter().filter(|(_, net)| is_sparse(net)) {
         for isa in Isa::all().filter(|isa| !isa.is_fused()) {
             let (engine, mut codes) = (&mut engine(isa, 2), SparseCodes::default());
             net.encode_sparse(engine, &samples, &mut codes).unwrap();

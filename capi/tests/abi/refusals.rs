@@ -74,13 +74,16 @@ fn the_choices_in_the_docs_are_accepted() {
         let cells: Vec<Vec<String>> = row.split('|').skip(1).take(2).map(ticked).collect();
         let field = &cells[0][0];
         for value in &cells[1] {
-            let json = c(&format!(r#"{{"preset": "normal", "l1": 1, "{field}": {value}}}"#));
+            // An optimizer may need a sparse code.
+            let code = if field == "code" { "" } else { r#""code": "top-k:20", "# };
+            let json = format!(r#"{{"preset": "normal", "l1": 1, {code}"{field}": {value}}}"#);
+            let json = c(&json);
             // SAFETY: the text is valid.
             told(|place| unsafe { sae_settings_complete(json.as_ptr(), place) });
             accepted += 1;
         }
     }
-    assert_eq!(accepted, 35);
+    assert_eq!(accepted, 36);
 }
 
 #[test]
