@@ -124,6 +124,14 @@ impl Rule {
         }
     }
 
+    /// The same step, of every row.
+    pub(crate) fn eager(self) -> Rule {
+        match self {
+            Rule::Adam(adam) => Rule::Adam(Adam { lazy: false, ..adam }),
+            Rule::Momentum(_) => self,
+        }
+    }
+
     /// Whether rows are left alone whose gradient is all 0.
     pub fn is_lazy(&self) -> bool {
         matches!(self, Rule::Adam(Adam { lazy: true, .. }))

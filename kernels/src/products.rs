@@ -298,6 +298,11 @@ impl Update<'_> {
 
         let (mut scratch, buffer) = scratch.split_gradient();
         let (height, width) = match a {
+            // A lazy rule looks at whole rows.
+            _ if rule.is_lazy() => {
+                let width = outputs.clamp(1, buffer.len());
+                ((SPARSE_BLOCK / width).max(1), width)
+            }
             Operand::Sparse(lists) => {
                 // Rows of long lists share what they read.
                 let is_long = lists.is_long(delta.rows, MANY_ROWS / 2);
@@ -318,20 +323,34 @@ impl Update<'_> {
             {
                 continue;
             }
-            for col in (0..outputs).step_by(width) {
-                let cols = col..outputs.min(col + width);
+            let mut block = |cols: Range<usize>, buffer: &mut [f32]| {
                 let (m, n) = (rows.len(), cols.len());
-                let gradient = &mut buffer[..m * n];
                 let (a, b) = (a.rows(rows.clone()), delta.columns(cols.clone()));
-                let c = MatrixMut::new(gradient, m, n);
-                Gemm { a, b, c }.run(isa, &mut scratch);
+                Gemm { a, b, c: MatrixMut::new(&mut buffer[..m * n], m, n) }.run(isa, &mut scratch);
                 if let Some(correction) = correction {
-                    let block = correction.block(rows.clone(), cols.clone());
-                    block.subtract_from(isa, MatrixMut::new(gradient, m, n));
+                    let block = correction.block(rows.clone(), cols);
+                    block.subtract_from(isa, MatrixMut::new(&mut buffer[..m * n], m, n));
                 }
+            };
+            let blocks = (0..outputs).step_by(width).map(|col| col..outputs.min(col + width));
+            let mut rule = rule;
+            if rule.is_lazy() && width < outputs {
+                // One row, of more than a block: it is looked at before it is updated.
+                let is_zero = blocks.clone().all(|cols| {
+                    block(cols.clone(), buffer);
+                    buffer[..cols.len()].iter().all(|&g| g == 0.0)
+                });
+                if is_zero {
+                    continue;
+                }
+                rule = rule.eager();
+            }
+            for cols in blocks {
+                block(cols.clone(), buffer);
                 let [weights, first, second] = [&mut weights, &mut first, &mut second]
                     .map(|matrix| matrix.block(rows.clone(), cols.clone()));
-                let gradient = Matrix::new(gradient, m, n);
+                let (m, n) = (rows.len(), cols.len());
+                let gradient = Matrix::new(&buffer[..m * n], m, n);
                 largest = largest.max(rule.update_rows(isa, weights, first, second, gradient));
             }
         }

@@ -221,12 +221,11 @@ impl Settings {
                 )
             })?;
         }
-        let activations = self.batch as u128 * units as u128;
-        let counted = matches!(self.code, Code::BatchTopK(_) | Code::JumpRelu { .. });
-        check("code", !counted || activations <= 1 << 32, || {
+        let listed = if let Code::TopK(k) = self.code { k } else { units };
+        let activations = self.batch as u128 * listed as u128;
+        check("code", self.code == Code::Dense || activations < 1 << 32, || {
             format!(
-                "batch-top-k and jump-relu choose among at most 2^32 activations of a batch, not \
-                 {activations} (field batch)"
+                "a sparse code lists less than 2^32 activations of a batch, not {activations} (field batch)"
             )
         })?;
         check("unit_norm", !(self.unit_norm && self.tied), || {

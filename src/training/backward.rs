@@ -16,7 +16,7 @@ use crate::settings::{Code, LayerPenalty};
 use crate::training::centering::Projection;
 use crate::training::forward::code_gradient;
 use crate::training::gradient::Gradient;
-use crate::training::optimizer::{update_column, update_row};
+use crate::training::optimizer::update_each;
 use crate::training::workspace::{Context, Workspace, input};
 
 /// Where gradients go.
@@ -104,10 +104,7 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
             let largest = work.largest_weights.of(index);
             let update = Updating { rule, correction, projection, largest };
             let numbers = [biases, first_biases, second_biases];
-            match of_biases.is_lazy() {
-                true => update_column(engine.isa, &of_biases, numbers, bias_gradient),
-                false => update_row(engine.isa, &of_biases, numbers, bias_gradient),
-            };
+            update_each(engine.isa, &of_biases, numbers, bias_gradient);
             propagate(engine, rows, below, RowSink::Update([first, second].map(matrix), update));
         }
         Sink::Buffer(gradient) => {
@@ -461,8 +458,8 @@ fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
             let start = end(&work.layers);
             let all = [&mut net.parameters, &mut state.first, &mut state.second];
             let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);
-            let rule = work.centering.of_thresholds(*rule);
-            update_row(engine.isa, &rule, numbers, gradient);
+            let rule = work.centering.of_thresholds(&net.settings, *rule);
+            update_each(engine.isa, &rule, numbers, gradient);
         }
         Sink::Buffer(buffer) => buffer.finish(gradient),
     }

@@ -16,7 +16,7 @@ use sae_kernels::{Activation, Gemm, Matrix, MatrixMut, Operand, Outer, Parts, Ru
 
 use crate::compute::{Engine, row_parts};
 use crate::network::layers::Layer;
-use crate::settings::Settings;
+use crate::settings::{Optimizer, Settings};
 
 /// The offset and the scale of the data, where a training takes account of them.
 #[derive(Debug)]
@@ -123,12 +123,13 @@ impl Centering {
     }
 
     /// The rule for a JumpReLU's thresholds.
-    pub fn of_thresholds(&self, rule: Rule) -> Rule {
+    pub fn of_thresholds(&self, settings: &Settings, rule: Rule) -> Rule {
         /// A code's activations grow to several times their initial size, and thresholds with them.
         /// (784-300-784 on MNIST, steered to L0 20 in 10 000 steps: at 1, 4, 6 and 10 times the
         /// rate it ends at 14, 26, 19 and 21; at 10 more units die than at 6.)
         const RATE: f64 = 6.0;
-        self.of_weights(rule.without_weight_decay()).scaled(RATE, 1.0)
+        let rule = self.of_weights(rule.without_weight_decay()).scaled(RATE, 1.0);
+        if settings.optimizer == Optimizer::AdamLazy { rule.lazy() } else { rule }
     }
 
     /// The rule for a layer's biases.

@@ -25,7 +25,7 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
 /// Takes a rule's step for the parameters from `start` on, of which this is the gradient.
 pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient: &[f32]) {
     let Context { engine, net, state, work, .. } = cx;
-    let of_thresholds = work.centering.of_thresholds(*rule);
+    let of_thresholds = work.centering.of_thresholds(&net.settings, *rule);
     // Nobody asks for the largest bias or threshold.
     let others = Largest::default();
     let settings = &net.settings;
@@ -60,19 +60,15 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
 }
 
 /// Takes a rule's step for a run of parameters and their two moments, with their gradient; returns the
-/// largest magnitude of the new parameters.
-pub(crate) fn update_row(isa: Isa, rule: &Rule, numbers: [&mut [f32]; 3], gradient: &[f32]) -> f32 {
-    update_rows(isa, rule, gradient.len(), numbers, gradient)
-}
-
-/// The same, for a lazy rule that leaves alone each number whose gradient is 0.
-pub(crate) fn update_column(
+/// largest magnitude of the new parameters. A lazy rule leaves alone each whose gradient is 0.
+pub(crate) fn update_each(
     isa: Isa,
     rule: &Rule,
     numbers: [&mut [f32]; 3],
     gradient: &[f32],
 ) -> f32 {
-    update_rows(isa, rule, 1, numbers, gradient)
+    let width = if rule.is_lazy() { 1 } else { gradient.len() };
+    update_rows(isa, rule, width, numbers, gradient)
 }
 
 /// The same, for rows of this width.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::end;
 use crate::ranks::any;
-use crate::settings::{Code, LayerPenalty, Settings};
+use crate::settings::{Code, LayerPenalty, Optimizer, Settings};
 use crate::training::objective::StepReport;
 use crate::training::trainer::Trainer;
 
@@ -116,6 +116,10 @@ fn shallow(settings: &Settings, layer: usize) -> Settings {
         code: if is_code { settings.code } else { Code::Dense },
         ..settings.clone()
     };
+    if shallow.code == Code::Dense && shallow.optimizer == Optimizer::AdamLazy {
+        // All units of a dense code are active.
+        shallow.optimizer = Optimizer::Adam;
+    }
     if !shallow.loss.fits(shallow.output_activation) {
         shallow.loss = sae_kernels::Loss::SquaredError;
     }

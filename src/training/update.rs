@@ -108,6 +108,9 @@ pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
     Ok(())
 }
 
+/// How far from 1 the length of a row may be that was brought to it.
+const ROUNDING: f64 = 3e-7;
+
 /// Ties what is tied, brings to length 1 what has length 1, and keeps thresholds from falling below 0.
 pub(crate) fn constrain(cx: &mut Context) {
     let Context { engine, net, work, .. } = cx;
@@ -122,15 +125,16 @@ pub(crate) fn constrain(cx: &mut Context) {
     if net.settings.unit_norm {
         let layer = work.layers[net.settings.encoder_layers()];
         let lazy = net.settings.is_lazy(net.settings.encoder_layers());
-        let activity = &work.sums.activations[net.settings.encoder_layers() - 1];
         let division = engine.divide(layer.inputs, 8 * layer.outputs);
         let weights = &mut net.parameters[layer.weights()];
         let rows = Parts::rows(MatrixMut::new(weights, layer.inputs, layer.outputs), division);
         engine.pool.run(division.parts(), |part, _| {
             let mut rows = rows.take(part);
-            for (row, unit) in division.range(part).enumerate() {
-                if !lazy || activity[unit] != 0.0 {
-                    normalize_row(rows.row_mut(row));
+            for row in 0..rows.shape().0 {
+                let row = rows.row_mut(row);
+                // Rows that a lazy rule has left alone have length 1, but for rounding, and stay.
+                if !lazy || (dot(row, row).sqrt() - 1.0).abs() > ROUNDING {
+                    normalize_row(row);
                 }
             }
         });

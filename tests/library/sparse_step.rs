@@ -304,3 +304,98 @@ fn lazy_moments_of_inactive_units_stay() {
     let problem = refused.validate().unwrap_err().to_string();
     assert!(problem.contains("the field code dense"), "{problem}");
 }
+
+fn lazy(layers: Vec<usize>, batch: usize, code: Code) -> Settings {
+    Settings {
+        layers,
+        batch,
+        code,
+        activation: Activation::Relu,
+        output_activation: Activation::Linear,
+        output_bias: OutputBias::Zero,
+        optimizer: Optimizer::AdamLazy,
+        beta: 0.0,
+        lambda: 0.0,
+        learning_rate: 0.05,
+        ..Settings::default()
+    }
+}
+
+/// Rows wider than a block of the gradient, half of which is 0: fused, through memory and from outside.
+#[test]
+fn lazy_rows_are_looked_at_as_a_whole() {
+    for d in [4100, 50_000] {
+        let sample =
+            |s: usize| (0..d).map(move |i| if (i < d / 2) == (s % 2 == 0) { 0.5 } else { 0.0 });
+        let x: Vec<f32> = (0..4).flat_map(sample).collect();
+        let samples = Samples::from_values(x.clone(), d).unwrap();
+        let settings = lazy(vec![d, 6, d], 1, Code::TopK(2));
+        let clipped = Settings { clip: 1e9, ..settings.clone() };
+        let [mut fused, mut memory, mut outside] = [&settings, &clipped, &settings]
+            .map(|settings| Trainer::new(settings.clone(), &samples).unwrap());
+        for batch in x.chunks(d) {
+            fused.step_on(batch).unwrap();
+            memory.step_on(batch).unwrap();
+            let gradient = outside.gradient_on(batch).unwrap().1.to_vec();
+            outside.step_with(&gradient).unwrap();
+        }
+        assert!(fused.autoencoder().parameters() == memory.autoencoder().parameters(), "{d}");
+        assert!(fused.autoencoder().parameters() == outside.autoencoder().parameters(), "{d}");
+    }
+}
+
+#[test]
+fn lazy_decoders_have_length_1_wherever_gradients_come_from() {
+    let x: Vec<f32> = uniform(3, 2 * 6).iter().map(|x| 2.0 * x - 1.0).collect();
+    // Whose linear activations add up to 0.
+    let mirrored: Vec<f32> = x.iter().copied().chain(x.iter().map(|x| -x)).collect();
+    let samples = Samples::from_values(mirrored.clone(), 6).unwrap();
+    let linear = Settings {
+        unit_norm: true,
+        activation: Activation::Linear,
+        ..lazy(vec![6, 4, 6], 4, Code::TopK(4))
+    };
+    let mut own = Trainer::new(linear.clone(), &samples).unwrap();
+    let mut given = Trainer::new(linear, &samples).unwrap();
+    for _ in 0..8 {
+        own.step_on(&mirrored).unwrap();
+        let gradient = own.gradient_on(&mirrored).unwrap().1.to_vec();
+        given.step_with(&gradient).unwrap();
+    }
+    for trainer in [own, given] {
+        for row in trainer.autoencoder().weights(1).chunks(6) {
+            let length = row.iter().map(|w| w * w).sum::<f32>().sqrt();
+            assert!((length - 1.0).abs() < 1e-5, "{length}");
+        }
+    }
+}
+
+#[test]
+fn lazy_thresholds_of_inactive_units_stay() {
+    let x = uniform(4, 50 * 12);
+    let samples = Samples::from_values(x.clone(), 12).unwrap();
+    let code = Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.1 };
+    let mut trainer = Trainer::new(lazy(vec![12, 60, 12], 50, code), &samples).unwrap();
+    for _ in 0..20 {
+        trainer.step_on(&x).unwrap();
+    }
+    let layers = trainer.autoencoder().layers();
+    trainer.autoencoder_mut().parameters_mut()[layers[0].biases()].fill(-100.0);
+    let thresholds = layers[1].biases().end..;
+    let before = trainer.autoencoder().parameters()[thresholds.clone()].to_vec();
+    let moments = trainer.moments().0[thresholds.clone()].to_vec();
+    trainer.step_on(&x).unwrap();
+    assert_eq!(trainer.autoencoder().parameters()[thresholds.clone()], before);
+    assert_eq!(trainer.moments().0[thresholds], moments);
+}
+
+/// A layer that has no sparse code is pretrained with exact Adam.
+#[test]
+fn lazy_networks_are_pretrained() {
+    let samples = Samples::from_values(uniform(6, 40 * 12), 12).unwrap();
+    let settings = lazy(vec![12, 10, 8, 10, 12], 10, Code::TopK(2));
+    let mut trainer = Trainer::new(settings, &samples).unwrap();
+    let go = |_: &mut Trainer, _| std::ops::ControlFlow::Continue(());
+    trainer.pretrain(&samples, 3, go, |_, _, _| Ok(())).unwrap();
+    trainer.step().unwrap();
+}
