@@ -98,15 +98,15 @@ pub fn read(file: File) -> Checked<Matrix> {
     if format != "csr" {
         return Err(format!("a matrix in the format {format}; expected csr (matrix.tocsr())"));
     }
-    let shape: Vec<usize> = members.numbers("shape", index)?;
+    let shape: Vec<usize> = members.numbers("shape", 2, index)?;
     let shape = <[usize; 2]>::try_from(shape)
         .map_err(|shape| format!("a matrix of shape {shape:?}; expected [samples, units]"))?;
-    Ok(Matrix {
-        indptr: members.numbers("indptr", index)?,
-        indices: members.numbers("indices", index)?,
-        values: members.numbers("data", value)?,
-        shape,
-    })
+    // No member is read that has more numbers than the one before says.
+    let indptr: Vec<u64> = members.numbers("indptr", shape[0].saturating_add(1), index)?;
+    let entries = indptr.last().map_or(0, |&end| usize::try_from(end).unwrap_or(usize::MAX));
+    let indices = members.numbers("indices", entries, index)?;
+    let values = members.numbers("data", entries, value)?;
+    Ok(Matrix { indptr, indices, values, shape })
 }
 
 /// The members of an archive that this reads, by name.
@@ -132,12 +132,20 @@ impl Members {
         Ok(Members { archive, places })
     }
 
-    /// Reads a vector of numbers.
-    fn numbers<T>(&self, name: &str, convert: impl Fn(Number) -> Checked<T>) -> Checked<Vec<T>> {
+    /// Reads a vector of as many numbers as are expected.
+    fn numbers<T>(
+        &self,
+        name: &str,
+        expected: usize,
+        convert: impl Fn(Number) -> Checked<T>,
+    ) -> Checked<Vec<T>> {
         self.read(name, |from, array| {
             let [count] = array.shape[..] else {
                 return Err(format!("an array of shape {:?}; expected a vector", array.shape));
             };
+            if count != expected {
+                return Err(format!("an array of {count} numbers; expected {expected}"));
+            }
             read_numbers(from, count, array.kind()?, convert)
         })
     }
