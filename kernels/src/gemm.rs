@@ -25,6 +25,7 @@ mod sparse;
 mod tile;
 
 pub use blocks::Scratch;
+pub(crate) use blocks::chunks;
 pub(crate) use epilogue::{At, Epilogue, Finish, Place, Store};
 pub(crate) use sparse::SparseProduct;
 
@@ -32,7 +33,6 @@ use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
 use blocks::{
     BLOCK_COLS, BLOCK_ROWS, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT, SPARSE_BLOCK_K,
-    chunks,
 };
 use epilogue::Region;
 use pack::{ASource, Active};

@@ -2,6 +2,11 @@
 
 use core::ops::Range;
 
+/// Rows of long lists that share a block of a product's right side.
+pub(crate) const GROUP_ROWS: usize = 32;
+/// Floats of such a block: 384 KiB, in the L2 cache.
+pub(crate) const BLOCK_FLOATS: usize = 96 * 1024;
+
 /// Rows of a sparse matrix: of each row the columns that are not 0, and their values.
 ///
 /// Row `i` has the entries from `starts[i]` to `ends[i]`. Codes are such rows, one a sample, whose
@@ -56,10 +61,11 @@ impl<'a> Lists<'a> {
         self.starts.iter().zip(self.ends).all(|(start, end)| start == end)
     }
 
-    /// Whether rows have more than one entry, on average, among each `share` of so many columns.
-    pub(crate) fn is_long(&self, columns: usize, share: usize) -> bool {
+    /// Whether more than one in 16 of the columns have an entry, on average: then a group of rows reads
+    /// the same rows of a product's right side again and again.
+    pub fn is_long(&self, columns: usize) -> bool {
         let entries: usize = (0..self.rows()).map(|row| self.entries(row).len()).sum();
-        entries * share > self.rows() * columns
+        entries * (GROUP_ROWS / 2) > self.rows() * columns
     }
 
     /// Some of the rows.

@@ -276,8 +276,6 @@ const BLOCK_ROWS: usize = 96;
 const ROW_UNIT: usize = 12;
 /// Floats of a block of which each row is a sum of its own: 8 KiB, in the L1 cache.
 const SPARSE_BLOCK: usize = 2048;
-/// Rows that are summed together where lists are long, at least.
-const MANY_ROWS: usize = 24;
 
 impl Update<'_> {
     /// Updates the weights and their moments; returns the largest magnitude of the new weights, as
@@ -305,7 +303,7 @@ impl Update<'_> {
             }
             Operand::Sparse(lists) => {
                 // Rows of long lists share what they read.
-                let is_long = lists.is_long(delta.rows, MANY_ROWS / 2);
+                let is_long = lists.is_long(delta.rows);
                 let width = outputs.clamp(1, SPARSE_BLOCK);
                 (if is_long { buffer.len() / width } else { SPARSE_BLOCK / width }, width)
             }

@@ -51,7 +51,7 @@ impl Histogram {
         self.counts[at] += 1;
     }
 
-    /// Counts so many zeros.
+    /// Counts zeros.
     pub(crate) fn add_zeros(&mut self, count: u64) {
         self.zeros += count;
     }

@@ -47,7 +47,7 @@ struct Kept {
 }
 
 impl BatchSelection {
-    /// For the `kept` largest of a batch, of which this rank has so many samples.
+    /// For the `kept` largest of a batch, of which this rank has `samples` samples.
     pub fn new(kept: usize, samples: usize, units: usize, threads: usize) -> Self {
         let length = Pool::len_for(kept, samples * units);
         let memory = || Candidates { keys: vec![0; length], spare: vec![0; length], count: 0 };

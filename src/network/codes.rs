@@ -21,7 +21,7 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Room for so many samples and entries. (Memory of entries that never come is not touched.)
+    /// Makes room for samples and entries. (Memory of entries that never come is not touched.)
     pub fn new(samples: usize, entries: usize) -> Self {
         Codes {
             starts: Vec::with_capacity(samples),
@@ -33,11 +33,6 @@ impl Codes {
 
     pub fn lists(&self) -> Lists<'_> {
         Lists::new(&self.starts, &self.ends, &self.units, &self.activations)
-    }
-
-    /// How many entries there are.
-    pub fn count(&self) -> usize {
-        self.starts.iter().zip(&self.ends).map(|(start, end)| (end - start) as usize).sum()
     }
 
     /// Room for entries.
@@ -53,7 +48,7 @@ impl Codes {
         }
     }
 
-    /// Makes it the codes of so many samples, each of which has room for `width` entries.
+    /// Makes it the codes of `samples` samples, each of which has room for `width` entries.
     pub fn begin(&mut self, samples: usize, width: usize) {
         self.starts.clear();
         self.starts.extend((0..samples).map(|sample| (sample * width) as u32));

@@ -94,7 +94,7 @@ impl SparseCodes {
         Ok(())
     }
 
-    /// Fails unless these are codes of so many units.
+    /// Fails unless these are codes of this number of units.
     fn check(&self, units: usize) -> Result<()> {
         let wrong = |problem: String| Err(Error::Shape(problem));
         if self.units != units {

@@ -16,7 +16,7 @@ use crate::compute::Engine;
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end};
 use crate::settings::{Code, Optimizer, Settings};
-use crate::training::workspace::{Context, Workspace};
+use crate::training::workspace::{Context, Workspace, activations_of};
 
 /// The largest gradient that an update takes without overflow: of its square in Adam, of the velocity
 /// and the change of a weight with momentum.
@@ -57,10 +57,7 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
             None if corrupted.is_empty() => engine.largest_magnitude(batch),
             None => engine.largest_magnitude(corrupted),
             Some(below) => {
-                let activations = match settings.is_gated(below) {
-                    true => units.all_activations(),
-                    false => &activations[below],
-                };
+                let activations = activations_of(settings, below, activations, units);
                 largest_activation(engine, settings, &sums.activations[below], activations, below)
             }
         };

@@ -17,7 +17,7 @@ use crate::settings::{Code, Settings};
 use crate::training::bounds::may_overflow;
 use crate::training::controller;
 use crate::training::corruption::corrupt;
-use crate::training::workspace::{Context, Workspace, input};
+use crate::training::workspace::{Context, Workspace, activations_of, input};
 
 /// From the batch in the workspace to the output layer's delta. `counts` are those of a selection
 /// over all ranks.
@@ -185,7 +185,7 @@ impl Output<'_> {
         /// Whose decoder rows half an L2 cache holds: 8 times 32 rows of 3 KiB.
         const SAMPLES: usize = 8;
         // Samples of long lists share decoder rows.
-        let is_long = codes.count() > 128 * codes.starts.len();
+        let is_long = codes.lists().is_long(self.layer.weights.shape().0);
         let at_once = if is_long { 32 * SAMPLES } else { SAMPLES };
         let (n, _) = delta.shape();
         let (blocks, _) = losses.shape();
@@ -281,10 +281,7 @@ fn sum_up(cx: &mut Context) {
     let Context { engine, net, state, work, .. } = cx;
     let settings = &net.settings;
     let Workspace { sums, activations, losses, units, .. } = work;
-    let activations = |layer: usize| match settings.is_gated(layer) {
-        true => units.all_activations(),
-        false => &activations[layer],
-    };
+    let activations = |layer| activations_of(settings, layer, activations, units);
     sums.loss = losses.iter().map(|&loss| f64::from(loss)).sum();
     if let Code::JumpRelu { .. } = settings.code {
         sums.code_active = controller::count_active(engine, units.all_activations(), 0.0);

@@ -21,7 +21,7 @@ pub(crate) struct Units {
 }
 
 impl Units {
-    /// For so many units and entries.
+    /// For a number of units and entries.
     pub fn new(units: usize, entries: usize) -> Self {
         Units {
             starts: vec![0; units],

@@ -150,6 +150,16 @@ pub(crate) fn input<'a>(
     }
 }
 
+/// The activations of a hidden layer, those of a sparse code without its zeros.
+pub(crate) fn activations_of<'a>(
+    settings: &Settings,
+    layer: usize,
+    activations: &'a [Vec<f32>],
+    units: &'a Units,
+) -> &'a [f32] {
+    if settings.is_gated(layer) { units.all_activations() } else { &activations[layer] }
+}
+
 /// A buffer of `samples` rows for each layer of these sizes.
 fn zeros(sizes: &[usize], samples: usize) -> Vec<Vec<f32>> {
     sizes.iter().map(|&units| vec![0.0; samples * units]).collect()

@@ -325,8 +325,9 @@ fn lazy(layers: Vec<usize>, batch: usize, code: Code) -> Settings {
 #[test]
 fn lazy_rows_are_looked_at_as_a_whole() {
     for d in [4100, 50_000] {
-        let sample =
-            |s: usize| (0..d).map(move |i| if (i < d / 2) == (s % 2 == 0) { 0.5 } else { 0.0 });
+        let sample = |s: usize| {
+            (0..d).map(move |i| if (i < d / 2) == s.is_multiple_of(2) { 0.5 } else { 0.0 })
+        };
         let x: Vec<f32> = (0..4).flat_map(sample).collect();
         let samples = Samples::from_values(x.clone(), d).unwrap();
         let settings = lazy(vec![d, 6, d], 1, Code::TopK(2));

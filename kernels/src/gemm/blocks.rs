@@ -85,6 +85,6 @@ impl<'a> Scratch<'a> {
 
 /// Ranges that cover `0..total`, each of `size` but the last.
 #[inline(always)]
-pub(super) fn chunks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn chunks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..total).step_by(size.max(1)).map(move |start| start..total.min(start + size))
 }

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use super::blocks::{Scratch, chunks};
 use super::epilogue::{Finish, Place, Region};
-use crate::lists::Lists;
+use crate::lists::{BLOCK_FLOATS, GROUP_ROWS, Lists};
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -50,7 +50,7 @@ impl Kernel for SparseProduct<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        if self.lists.is_long(self.b.rows, GROUP_ROWS / 2) {
+        if self.lists.is_long(self.b.rows) {
             return self.in_blocks(s);
         }
         let SparseProduct { isa, lists, b, epilogue, .. } = self;
@@ -70,11 +70,6 @@ impl Kernel for SparseProduct<'_> {
         }
     }
 }
-
-/// Rows of the result that are summed at a time where lists are long.
-const GROUP_ROWS: usize = 32;
-/// Floats of a block of the right side that those rows share: 384 KiB, in the L2 cache.
-const BLOCK_FLOATS: usize = 96 * 1024;
 
 impl SparseProduct<'_> {
     /// Long lists: some rows share a block of the right side after the other, which the L2 cache keeps

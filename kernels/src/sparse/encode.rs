@@ -4,12 +4,10 @@
 //! of a vector are samples. Units come in their order, so a sample's list is made from its lowest
 //! unit on. Each finished sum is compared with a floor; what is not below it is handed on.
 
-use core::ops::Range;
-
 use super::keys::{from_order_key, order_key};
 use super::pool::Pool;
 use crate::activation::Activation;
-use crate::gemm::{At, Epilogue, Operands, Place, Product, Scratch};
+use crate::gemm::{At, Epilogue, Operands, Place, Product, Scratch, chunks};
 use crate::lists::ListsMut;
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Simd};
@@ -125,8 +123,8 @@ impl Encode<'_> {
             0 => (samples, units),
             len => (PARTIAL_SAMPLES, len / PARTIAL_SAMPLES),
         };
-        for samples in ranges(samples, samples_at_once) {
-            for units in ranges(units, units_at_once) {
+        for samples in chunks(samples, samples_at_once) {
+            for units in chunks(units, units_at_once) {
                 let mut select = Select {
                     weights: weights.rows(units.clone()),
                     biases: &biases[units.clone()],
@@ -149,10 +147,6 @@ impl Encode<'_> {
 
 /// Samples of a piece where sums have to wait.
 const PARTIAL_SAMPLES: usize = 256;
-
-fn ranges(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..total).step_by(size.max(1)).map(move |start| start..total.min(start + size))
-}
 
 /// What takes activations that are not below a floor.
 trait Receiver {

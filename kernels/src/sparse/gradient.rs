@@ -1,7 +1,7 @@
 //! Gradients of a sparse code: of the activations that are listed, and of a JumpReLU's thresholds.
 
 use crate::activation::Activation;
-use crate::lists::Lists;
+use crate::lists::{BLOCK_FLOATS, GROUP_ROWS, Lists};
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Several, Simd};
 use crate::sparsity::Penalty;
@@ -36,29 +36,33 @@ impl CodeGradient<'_> {
         assert_eq!(delta.rows, codes.rows(), "a row of the delta for each sample");
         assert_eq!(delta.cols, weights.cols, "as many weights as numbers of the delta");
         assert!(delta.col_stride == 1 && weights.col_stride == 1, "contiguous rows");
-        isa.run(Dots(self, gradients));
+        isa.run(SixteenLanes(Dots(self, gradients)));
     }
 }
 
-/// [`CodeGradient::run`] with its arguments checked.
+/// A kernel on vectors of 16 lanes, on every set.
+struct SixteenLanes<K>(K);
+
+impl<K: Kernel> Kernel for SixteenLanes<K> {
+    type Output = K::Output;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> K::Output {
+        match S::LANES {
+            16 => self.0.run(s),
+            8 => self.0.run(Several::<S, 2>(s)),
+            4 => self.0.run(Several::<S, 4>(s)),
+            _ => self.0.run(Several::<S, LANES>(s)),
+        }
+    }
+}
+
+/// [`CodeGradient::run`] with its arguments checked; of 16 lanes.
 struct Dots<'a>(CodeGradient<'a>, &'a mut [f32]);
 
 impl Kernel for Dots<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        match S::LANES {
-            16 => self.sixteen_lanes(s),
-            8 => self.sixteen_lanes(Several::<S, 2>(s)),
-            4 => self.sixteen_lanes(Several::<S, 4>(s)),
-            _ => self.sixteen_lanes(Several::<S, LANES>(s)),
-        }
-    }
-}
-
-impl Dots<'_> {
-    #[inline(always)]
-    fn sixteen_lanes<S: Simd>(self, s: S) {
         let Dots(CodeGradient { codes, weights, .. }, gradients) = self;
         if codes.rows() == 0 {
             return;
@@ -66,7 +70,7 @@ impl Dots<'_> {
         let first = codes.entries(0).start;
         // Where lists are long, some samples share a block of the weights after the other, which the
         // L2 cache keeps for them.
-        let is_long = codes.is_long(weights.rows, GROUP_ROWS / 2);
+        let is_long = codes.is_long(weights.rows);
         let (group, block) = match is_long {
             true => (GROUP_ROWS, (BLOCK_FLOATS / weights.cols.max(1)).max(1)),
             false => (1, weights.rows.max(1)),
@@ -90,11 +94,6 @@ impl Dots<'_> {
         }
     }
 }
-
-/// Samples that share blocks of the weights where lists are long.
-const GROUP_ROWS: usize = 32;
-/// Floats of such a block: 384 KiB.
-const BLOCK_FLOATS: usize = 96 * 1024;
 
 impl CodeGradient<'_> {
     /// The gradient of some of a sample's entries.
@@ -127,10 +126,10 @@ pub fn row_products(isa: Isa, rows: Matrix<'_>, numbers: &[f32], products: &mut 
     assert_eq!(rows.cols, numbers.len(), "a number for each column");
     assert_eq!(rows.rows, products.len(), "a product for each row");
     assert!(rows.col_stride == 1 || rows.cols <= 1, "the rows are contiguous");
-    isa.run(RowProducts { rows, numbers, products });
+    isa.run(SixteenLanes(RowProducts { rows, numbers, products }));
 }
 
-/// [`row_products`] with its arguments checked.
+/// [`row_products`] with its arguments checked; of 16 lanes.
 struct RowProducts<'a> {
     rows: Matrix<'a>,
     numbers: &'a [f32],
@@ -141,18 +140,6 @@ impl Kernel for RowProducts<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        match S::LANES {
-            16 => self.sixteen_lanes(s),
-            8 => self.sixteen_lanes(Several::<S, 2>(s)),
-            4 => self.sixteen_lanes(Several::<S, 4>(s)),
-            _ => self.sixteen_lanes(Several::<S, LANES>(s)),
-        }
-    }
-}
-
-impl RowProducts<'_> {
-    #[inline(always)]
-    fn sixteen_lanes<S: Simd>(self, s: S) {
         let RowProducts { rows, numbers, products } = self;
         for (at, products) in products.chunks_mut(ENTRIES).enumerate() {
             let mut of_rows = [rows.data; ENTRIES];
