@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 sae=${SAE:-${CARGO_TARGET_DIR:-target}/release/sae}
 folder=$(mktemp -d)
 pid=
-trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap '[ -z "$pid" ] || { kill "$pid"; wait "$pid"; } 2>/dev/null || true; rm -rf "$folder"' EXIT
 # 5 600 000 samples of 28 x 28 bytes.
 printf '\x00\x00\x08\x03\x00\x55\x73\x00\x00\x00\x00\x1c\x00\x00\x00\x1c' >"$folder/large.idx"
 truncate --size $((16 + 5600000 * 784)) "$folder/large.idx"
