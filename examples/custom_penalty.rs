@@ -64,7 +64,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         for step in 0..steps {
             order.next(&mut rows);
             for (&row, sample) in rows.iter().zip(batch.chunks_mut(FEATURES)) {
-                samples.gather(row as usize, sample)?;
+                samples.gather(row, sample)?;
             }
             if step == steps / 2 {
                 check(&mut trainer, &batch, alpha)?;

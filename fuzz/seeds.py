@@ -42,6 +42,48 @@ for target in ["idx", "idx_map"]:
     seed(target, "claims-much.gz", gzip.compress(idx(0x0E, [0xFFFFFFFF, 0xFFFF], b""), mtime=0))
     seed(target, "not-finite", idx(0x0D, [2, 1], struct.pack(">2f", float("nan"), float("inf"))))
 
+
+
+def safetensors(header, data=b""):
+    return struct.pack("<Q", len(header)) + header + data
+
+
+NAMES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8, "F16": 2, "BF16": 2,
+         "F32": 4, "F64": 8, "F8_E4M3": 1}
+for name, size in NAMES.items():
+    header = b'{"a":{"dtype":"%s","shape":[3,2],"data_offsets":[0,%d]}}' % (name.encode(), 6 * size)
+    seed("safetensors_data", name.lower(), safetensors(header, bytes(range(6)) * size))
+line = b'{"dtype":"U8","shape":%s,"data_offsets":[%d,%d]}'
+SETS = {
+    "several": (b'{"x":%s,"y":%s,"z":%s}' % (line % (b"[2]", 0, 2), line % (b"[1,3]", 2, 5), line % (b"[1]", 5, 6)), 6),
+    "deep": (b'{"x":%s}   ' % (line % (b"[1,2,3]", 0, 6)), 6),
+    "two": (b'{"x":%s,"y":%s}' % (line % (b"[1,1]", 0, 1), line % (b"[1,1]", 1, 2)), 2),
+    "short": (b'{"x":%s}' % (line % (b"[1,3]", 0, 3)), 2),
+    "none": (b"{}", 0),
+    "claims-much": (b'{"x":%s}' % (line % (b"[4294967296,268435456]", 0, 2**60)), 0),
+}
+for name, (header, count) in SETS.items():
+    seed("safetensors_data", name, safetensors(header, bytes(range(count))))
+    # Without a length, which the target puts before it.
+    seed("safetensors_data", f"{name}-header", header.rstrip() + bytes(range(count)))
+seed("safetensors_data", "packed.gz", gzip.compress(safetensors(b'{"x":%s}' % (line % (b"[2,3]", 0, 6)), bytes(6)), mtime=0))
+# Version, type, byte order and layout, then lengths that the target takes from the end.
+for kind in range(13):
+    for order in range(2):
+        seed("npy", f"kind-{kind}-{'be' if order else 'le'}", bytes([1 + kind % 3, kind, order, kind % 2, 1, 3, 1, 2, 0, 0, 0]) + bytes(range(40)))
+for name, text in {
+    "one": b"a-1.npy\n",
+    "all": b"# some\na-10.npy\r\n  in/b.npy\n\na-2.npy",
+    "missing": b"a-1.npy\nb.npy\n",
+    "wide": b"a-1.npy\nin/wide.npy\n",
+    "folder": b"in\n",
+    "binary": b"\xff\xfe\x00",
+    "pattern": b"a-*.npy",
+    "pattern-class": b"a-[0-9].npy",
+    "pattern-bad": b"a-[",
+}.items():
+    seed("shard_list", name, text)
+
 sae = os.path.abspath(sys.argv[1])
 with tempfile.TemporaryDirectory() as folder:
     def run(*words):
@@ -60,11 +102,6 @@ seed("checkpoint", "small", checkpoint)
 for recorded in (Path(__file__).parent.parent / "tests" / "recorded").glob("*-v2*"):
     target = recorded.name.split("-")[0]
     seed(target, recorded.stem, recorded.read_bytes())
-
-
-def safetensors(header, data=b""):
-    return struct.pack("<Q", len(header)) + header + data
-
 
 length = struct.unpack("<Q", model[:8])[0]
 header, data = model[8 : 8 + length], model[8 + length :]
@@ -130,6 +167,29 @@ for name, text in {
     "too-deep": b",".join([b"2"] * 257),
 }.items():
     seed("layers", name, text)
+for name, text in {
+    "plain": b"1,2\n3,4\n",
+    "semicolons": b"1;2\n3;4\n",
+    "tabs": b"1\t2\n3\t4\n",
+    "header": b"label,pixel0,pixel1\n7,0,255\n1,128,3\n",
+    "crlf": b"\xef\xbb\xbfa,b\r\n1.5,2\r\n\r\n-3,1e5\r\n",
+    "quotes": b'"a ""b""","c\nd"\n"1","2"\n',
+    "f64": b"0.1,0.2\n1e-300,16777217\n",
+    "classes": b"5.1,virginica\n4.9,setosa\n",
+    "not-utf-8": b"\xe9,label\n1,\xe8\n2,\xe9\n",
+    "spaces": b" 1 , 2\n\n  \n3 ,4",
+    "ragged": b"1,2\n3\n",
+    "empty-field": b"1,2\n3,\n",
+    "missing": b"a,b\n1,NA\n",
+    "not-finite": b"1,inf\n1e999,2\n",
+    "decimal-commas": b"1,5;2,5\n",
+    "header-only": b"a,b\n",
+    "unclosed": b'1,2\n3,"4\n5,6\n',
+    "carriage-returns": b"1,2\r3,4\r",
+    "utf-16": "1,2\n".encode("utf-16"),
+    "empty": b"",
+}.items():
+    seed("csv", name, text)
 for target in ["gemm", "fused", "elementwise"]:
     # Shape and layout, then numbers: NaN, infinities, subnormals, zeros, ones.
     numbers = struct.pack("<8f", float("nan"), float("inf"), -float("inf"), 1e-40, 0.0, -0.0, 1.0, -2.5)

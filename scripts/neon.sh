@@ -27,10 +27,10 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/neon
 # A case takes many times as long in the emulator.
 export PROPTEST_CASES=${PROPTEST_CASES:-16}
 if [ "${1:-}" = article ]; then
-    exec cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --features digits \
+    exec cargo test --release --target aarch64-unknown-linux-gnu -p sae --no-default-features --features digits \
         --test library -- --ignored --nocapture the_articles_network_in_one_way
 fi
 # Skipped: a test that starts itself again, which would need the emulator for that.
 cargo test --release --target aarch64-unknown-linux-gnu -p sae-kernels --lib --tests -- --skip the_environment_chooses
 # Without files and checkpoints; the recorded hash of the small network is among these tests.
-cargo test --release --target aarch64-unknown-linux-gnu --no-default-features --test library -- same_bits::
+cargo test --release --target aarch64-unknown-linux-gnu -p sae --no-default-features --test library -- same_bits::

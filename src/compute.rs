@@ -3,6 +3,7 @@
 
 pub(crate) mod engine;
 mod environment;
+mod memory;
 mod pool;
 pub(crate) mod random;
 
@@ -13,6 +14,7 @@ pub(crate) use engine::{
     sum_by_blocks,
 };
 pub use environment::threads_from_environment;
+pub(crate) use memory::{available_address_space, available_memory};
 pub use pool::{ThreadPool, available_threads};
 
 /// Locks a mutex whose content stays valid if its user panics.

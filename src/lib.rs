@@ -103,7 +103,7 @@ pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
     Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias, Preset,
-    Schedule, Settings, Target,
+    SampleOrder, Schedule, Settings, Target,
 };
 /// For the command and the bindings, which make options of the table of settings.
 #[doc(hidden)]

@@ -17,7 +17,7 @@ use sae_kernels::Activation;
 
 pub use choices::{
     Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias, Preset,
-    Schedule, Target,
+    SampleOrder, Schedule, Target,
 };
 pub use table::{Field, Settings};
 pub use value::Kind;
@@ -224,6 +224,7 @@ mod tests {
             ("target", "l0:3:1:9"),
             ("optimizer", "l-bfgs:10"),
             ("schedule", "cosine:10"),
+            ("order", "window:100"),
         ];
         for field in Settings::fields() {
             let text = texts.iter().find(|(name, _)| *name == field.name);

@@ -93,6 +93,20 @@ typedef struct SaeSamples SaeSamples;
 typedef struct SaeTrainer SaeTrainer;
 
 /**
+ * A callback that writes the `count` values of row `row` to `values`, with the pointer `user` that was
+ * passed to `sae_samples_from_source`. A result other than 0 is an error: the call that needs the row
+ * fails with it. The same row always has the same values. Several threads call it at the same time,
+ * also after `sae_samples_from_source` has returned. It must return: no longjmp, no C++ exception.
+ */
+typedef int (*SaeReadRow)(void *user, size_t row, float *values, size_t count);
+
+/**
+ * A callback that releases `user`: it is called once, by any thread, when nothing reads rows any
+ * more.
+ */
+typedef void (*SaeRelease)(void *user);
+
+/**
  * The terms of the objective over the batch of a step, before its update.
  */
 typedef struct {
@@ -240,19 +254,62 @@ SaeStatus sae_settings_preset(const char *name, char **json);
 SaeStatus sae_settings_complete(const char *settings, char **json);
 
 /**
- * Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
- * the first dimension, features along the others.
+ * Maps an IDX, NumPy or safetensors file, or decompresses a gzip-compressed one into memory. Samples
+ * are along the first dimension, features along the others; in NumPy and safetensors files with
+ * floats of more than two dimensions, features are along the last one, samples along the others.
  *
- * `scaling` is "byte" (divided by 255), "as-is", or one that is fitted to the file: "min-max" or
- * "mean-deviation" of all numbers together, "min-max:feature" or "mean-deviation:feature" of each
- * feature. NULL is "byte" for a file of bytes and an error for others. A mapped file must not
- * be truncated while it is in use.
+ * `scaling` is "byte" (divided by 255), "as-is", "layer-norm" (each sample by itself), or one that
+ * is fitted to the file: "unit-rms", "min-max" or "mean-deviation" of all numbers together,
+ * "center", "min-max:feature" or "mean-deviation:feature" of each feature. NULL is "byte" for a file
+ * of bytes, "as-is" for floats, and an error for others. A mapped file must not be truncated while it
+ * is in use.
  *
  * # Safety
  * `path` and `scaling` are NULL or NUL-terminated strings; `samples` is NULL or points to memory
  * for a pointer.
  */
-SaeStatus sae_samples_open(const char *path, const char *scaling, SaeSamples **samples);
+SaeStatus sae_samples_open(const char *path,
+                           const char *scaling,
+                           SaeSamples **samples);
+
+/**
+ * Opens several files as one data set: the rows of one follow those of another. A path may also be a
+ * folder, whose data files are taken, a pattern with `*`, `?` or `[...]`, or a list: a text file, its
+ * name ending in ".txt", of one path per line, relative to its folder. The files are sorted by their
+ * paths, with numbers by value; those of a list that is the only path keep its order. All have the
+ * same features; their types may differ.
+ *
+ * `scaling` is as for `sae_samples_open`; NULL is "as-is" for files of different types.
+ *
+ * # Safety
+ * `paths` is NULL or points to `count` strings, each NULL or NUL-terminated; `scaling` is NULL or a
+ * NUL-terminated string; `samples` is NULL or points to memory for a pointer.
+ */
+SaeStatus sae_samples_open_all(const char *const *paths,
+                               size_t count,
+                               const char *scaling,
+                               SaeSamples **samples);
+
+/**
+ * Samples whose `rows` rows of `cols` values a callback writes when they are needed: those of a
+ * database or of a file format of your own. A training calls it some batches ahead, in a thread of its
+ * own, so that it may wait.
+ *
+ * `scaling` is as for `sae_samples_open`; NULL is "as-is". One that is fitted reads all rows first.
+ * `release`, which may be NULL, is called with `user` when the samples and all that was made from
+ * them, such as trainers, have been freed; if this call fails, before it returns.
+ *
+ * # Safety
+ * `read_row` and `release` may be called with `user` as their types say; `scaling` is NULL or a
+ * NUL-terminated string; `samples` is NULL or points to memory for a pointer.
+ */
+SaeStatus sae_samples_from_source(size_t rows,
+                                  size_t cols,
+                                  SaeReadRow read_row,
+                                  void *user,
+                                  SaeRelease release,
+                                  const char *scaling,
+                                  SaeSamples **samples);
 
 /**
  * Opens a file as `sae_samples_open` does, with the scaling of other samples: test data with that

@@ -1,15 +1,17 @@
 //! Data sets: from files, from C's memory, and generated digits.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int, c_void};
+use std::fmt;
 
 use sae::{
     Error, Samples, Scaling,
-    data::{Array, ScalingKind, digits},
+    data::{Array, ReadOptions, Row, ScalingKind, Shards, Source, digits},
 };
 
 use crate::error::{Result, SaeStatus, guard, invalid, invalid_setting, value_or};
 use crate::pointers::{
-    check_length, copy, free_handle, handle, new_handle, optional_text, text, write, write_handle,
+    check_length, check_size, copy, free_handle, handle, new_handle, optional_text, slice, text,
+    write, write_handle,
 };
 use crate::strided::Strided;
 
@@ -17,22 +19,24 @@ use crate::strided::Strided;
 /// A trainer keeps the data it needs: samples may be freed before the trainers made from them.
 pub struct SaeSamples(pub(crate) Samples);
 
-fn scaled(array: Array, scaling: &str) -> Result<Samples> {
+fn scaled(source: impl Source + 'static, scaling: &str) -> Result<Samples> {
     let kind = scaling.parse::<ScalingKind>().map_err(|error| match error {
         Error::Setting { field, problem } => invalid(field, problem),
         error => error.into(),
     })?;
-    let scaling = kind.fit(&array)?;
-    Ok(Samples::new(array, scaling))
+    let scaling = kind.fit(&source)?;
+    Ok(Samples::new(source, scaling))
 }
 
-/// Maps an IDX or NumPy file, or decompresses a gzip-compressed one into memory. Samples are along
-/// the first dimension, features along the others.
+/// Maps an IDX, NumPy or safetensors file, or decompresses a gzip-compressed one into memory. Samples
+/// are along the first dimension, features along the others; in NumPy and safetensors files with
+/// floats of more than two dimensions, features are along the last one, samples along the others.
 ///
-/// `scaling` is "byte" (divided by 255), "as-is", or one that is fitted to the file: "min-max" or
-/// "mean-deviation" of all numbers together, "min-max:feature" or "mean-deviation:feature" of each
-/// feature. NULL is "byte" for a file of bytes and an error for others. A mapped file must not
-/// be truncated while it is in use.
+/// `scaling` is "byte" (divided by 255), "as-is", "layer-norm" (each sample by itself), or one that
+/// is fitted to the file: "unit-rms", "min-max" or "mean-deviation" of all numbers together,
+/// "center", "min-max:feature" or "mean-deviation:feature" of each feature. NULL is "byte" for a file
+/// of bytes, "as-is" for floats, and an error for others. A mapped file must not be truncated while it
+/// is in use.
 ///
 /// # Safety
 /// `path` and `scaling` are NULL or NUL-terminated strings; `samples` is NULL or points to memory
@@ -50,6 +54,149 @@ pub unsafe extern "C" fn sae_samples_open(
             Ok(SaeSamples(match optional_text("scaling", scaling)? {
                 None => Samples::open(path)?,
                 Some(scaling) => scaled(Array::open(path)?, scaling)?,
+            }))
+        })
+    }
+}
+
+/// Opens several files as one data set: the rows of one follow those of another. A path may also be a
+/// folder, whose data files are taken, a pattern with `*`, `?` or `[...]`, or a list: a text file, its
+/// name ending in ".txt", of one path per line, relative to its folder. The files are sorted by their
+/// paths, with numbers by value; those of a list that is the only path keep its order. All have the
+/// same features; their types may differ.
+///
+/// `scaling` is as for `sae_samples_open`; NULL is "as-is" for files of different types.
+///
+/// # Safety
+/// `paths` is NULL or points to `count` strings, each NULL or NUL-terminated; `scaling` is NULL or a
+/// NUL-terminated string; `samples` is NULL or points to memory for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_samples_open_all(
+    paths: *const *const c_char,
+    count: usize,
+    scaling: *const c_char,
+    samples: *mut *mut SaeSamples,
+) -> SaeStatus {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, || {
+            let paths = slice("paths", paths, count)?;
+            let named = |(at, &path)| text(&format!("paths[{at}]"), path);
+            let paths = paths.iter().enumerate().map(named).collect::<Result<Vec<_>>>()?;
+            if paths.is_empty() {
+                return Err(invalid("count", "expected at least 1 path, got 0"));
+            }
+            Ok(SaeSamples(match optional_text("scaling", scaling)? {
+                None => Samples::open_all(paths)?,
+                Some(scaling) => scaled(Shards::open(paths, &ReadOptions::default())?, scaling)?,
+            }))
+        })
+    }
+}
+
+/// A callback that writes the `count` values of row `row` to `values`, with the pointer `user` that was
+/// passed to `sae_samples_from_source`. A result other than 0 is an error: the call that needs the row
+/// fails with it. The same row always has the same values. Several threads call it at the same time,
+/// also after `sae_samples_from_source` has returned. It must return: no longjmp, no C++ exception.
+pub type SaeReadRow = Option<
+    unsafe extern "C" fn(user: *mut c_void, row: usize, values: *mut f32, count: usize) -> c_int,
+>;
+
+/// A callback that releases `user`: it is called once, by any thread, when nothing reads rows any
+/// more.
+pub type SaeRelease = Option<unsafe extern "C" fn(user: *mut c_void)>;
+
+/// Rows that a callback of C writes.
+struct Callback {
+    read_row: SaeReadRow,
+    release: SaeRelease,
+    user: *mut c_void,
+    rows: usize,
+    cols: usize,
+}
+
+// SAFETY: the callbacks may be called by any thread, the obligation of `sae_samples_from_source`.
+unsafe impl Send for Callback {}
+// SAFETY: also by several at a time.
+unsafe impl Sync for Callback {}
+
+impl Source for Callback {
+    fn samples(&self) -> usize {
+        self.rows
+    }
+
+    fn features(&self) -> usize {
+        self.cols
+    }
+
+    fn row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> sae::Result<Row<'a>> {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        memory.clear();
+        memory.resize(self.cols, 0.0);
+        let Some(read_row) = self.read_row else {
+            return Err(Error::Shape(format!("row {row}: there is no callback")));
+        };
+        // SAFETY: the caller's obligation; there is memory for `cols` values.
+        match unsafe { read_row(self.user, row, memory.as_mut_ptr(), self.cols) } {
+            0 => Ok(Row::new(&memory[..])),
+            code => Err(Error::Shape(format!("row {row}: the callback returned {code}"))),
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: the caller's obligation; nothing else has the rows.
+            unsafe { release(self.user) };
+        }
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Callback({} x {})", self.rows, self.cols)
+    }
+}
+
+/// Samples whose `rows` rows of `cols` values a callback writes when they are needed: those of a
+/// database or of a file format of your own. A training calls it some batches ahead, in a thread of its
+/// own, so that it may wait.
+///
+/// `scaling` is as for `sae_samples_open`; NULL is "as-is". One that is fitted reads all rows first.
+/// `release`, which may be NULL, is called with `user` when the samples and all that was made from
+/// them, such as trainers, have been freed; if this call fails, before it returns.
+///
+/// # Safety
+/// `read_row` and `release` may be called with `user` as their types say; `scaling` is NULL or a
+/// NUL-terminated string; `samples` is NULL or points to memory for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_samples_from_source(
+    rows: usize,
+    cols: usize,
+    read_row: SaeReadRow,
+    user: *mut c_void,
+    release: SaeRelease,
+    scaling: *const c_char,
+    samples: *mut *mut SaeSamples,
+) -> SaeStatus {
+    // Dropped, and released, whatever fails.
+    let source = Callback { read_row, release, user, rows, cols };
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("samples", samples, move || {
+            let source = source;
+            if source.read_row.is_none() {
+                return Err(invalid("read_row", "expected a function, got NULL"));
+            }
+            if rows == 0 || cols == 0 {
+                let problem = format!("expected at least 1 row and 1 column, got {rows} x {cols}");
+                return Err(invalid("rows", problem));
+            }
+            check_size::<f32>("cols", cols)?;
+            Ok(SaeSamples(match optional_text("scaling", scaling)? {
+                None => Samples::new(source, Scaling::AsIs),
+                Some(scaling) => scaled(source, scaling)?,
             }))
         })
     }

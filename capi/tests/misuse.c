@@ -51,6 +51,39 @@ static int free_elsewhere(void *trainer) {
     return fresh && stepped;
 }
 
+/* Rows that are computed when they are needed; user counts how often they are released. */
+static int compute_row(void *user, size_t row, float *values, size_t count) {
+    if (user == NULL || row >= 10) return 1;
+    for (size_t i = 0; i < count; i++) values[i] = value(row * count + i);
+    return 0;
+}
+
+static void release_rows(void *user) { ++*(int *)user; }
+
+static void several_files_and_rows(void) {
+    SaeSamples *samples;
+    const char *paths[] = {"no such.npy", "nor this.npy"};
+    REFUSED(SAE_STATUS_IO, "no such.npy", sae_samples_open_all(paths, 2, NULL, &samples));
+    EXPECT(samples == NULL);
+    paths[1] = NULL;
+    REFUSED(SAE_STATUS_ARGUMENT, "paths[1]: expected a pointer", sae_samples_open_all(paths, 2, NULL, &samples));
+    REFUSED(SAE_STATUS_ARGUMENT, "count: expected at least 1", sae_samples_open_all(NULL, 0, NULL, &samples));
+    int released = 0;
+    REFUSED(SAE_STATUS_ARGUMENT, "got 0 x 4",
+            sae_samples_from_source(0, 4, compute_row, &released, release_rows, NULL, &samples));
+    EXPECT(released == 1);
+    REFUSED(SAE_STATUS_SHAPE, "row 10: the callback returned 1",
+            sae_samples_from_source(11, 4, compute_row, &released, release_rows, "center", &samples));
+    EXPECT(released == 2);
+    EXPECT(sae_samples_from_source(10, 4, compute_row, &released, release_rows, NULL, &samples) == SAE_STATUS_OK);
+    SaeTrainer *trainer;
+    EXPECT(sae_trainer_new(SMALL, samples, 1, &trainer) == SAE_STATUS_OK);
+    sae_samples_free(samples);
+    EXPECT(sae_trainer_run(trainer, 20, NULL, NULL) == SAE_STATUS_OK && released == 2);
+    sae_trainer_free(trainer);
+    EXPECT(released == 3);
+}
+
 static void samples_and_trainer(void) {
     float data[10 * 4];
     for (size_t i = 0; i < 40; i++) data[i] = value(i);
@@ -171,6 +204,7 @@ static void files(void) {
 int main(void) {
     EXPECT(strcmp(sae_last_error(), "") == 0);
     samples_and_trainer();
+    several_files_and_rows();
     kernels();
     files();
     printf("%d passed, %d failed\n", passed, failed);

@@ -1,31 +1,55 @@
 //! The options that name data, and the samples in these files.
 
-use std::fs;
+mod labels;
+mod place;
+mod warn;
+
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use sae::{
-    Samples, Scaling,
-    data::{Array, ElementType, ScalingKind},
+    Autoencoder, Engine, Isa, Samples, Scaling, compute,
+    data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
-use crate::digits;
-use crate::failure::{Failure, Result, io_error};
-use crate::output::{note, short};
+use crate::failure::{Failure, Result};
+use crate::output::note;
+use place::{Files, Note, Opened};
+pub use place::{Place, beside};
 
-/// The options that name data; without them it is the drawn digits.
+/// The options that name data.
 #[derive(clap::Args, Clone)]
 pub struct DataArgs {
     /// Folder with MNIST's files, train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz
-    /// (default: digits that the program draws once into the cache folder)
     #[arg(long, value_name = "DIR", conflicts_with = "samples")]
     data: Option<PathBuf>,
-    /// IDX or NumPy file of samples, plain or .gz
-    #[arg(long, value_name = "FILE", visible_alias = "images")]
-    samples: Option<PathBuf>,
+    /// Samples: IDX, NumPy, safetensors or CSV files, a folder of them, patterns such as 'part-*.npy', or a
+    /// .txt list of files. Several are one data set, sorted by name with numbers by value
+    #[arg(long, value_name = "FILE", visible_alias = "images", num_args = 1..)]
+    samples: Vec<PathBuf>,
+    /// Tensor of safetensors files (default: the only one of two dimensions)
+    #[arg(long, value_name = "NAME", requires = "samples")]
+    tensor: Option<String>,
+    /// Samples of arrays of more than two dimensions (default: last for floats, first for integers and
+    /// IDX files)
+    #[arg(long, value_name = "KIND", requires = "samples")]
+    rows: Option<RowsArg>,
+    /// Column of CSV files with labels, by its name or its number from 1; it is no feature
+    #[arg(long, value_name = "COLUMN", requires = "samples")]
+    label_column: Option<String>,
     /// Read the data into memory instead of mapping the file, in case it changes meanwhile
     #[arg(long)]
     pub copy: bool,
+}
+
+/// The text of [`Rows`].
+#[derive(Clone, Copy, ValueEnum)]
+enum RowsArg {
+    /// Each index of the first dimension is a sample, as of images
+    First,
+    /// The numbers along the last dimension are a sample, as of activations
+    Last,
 }
 
 /// The options of training data.
@@ -33,34 +57,52 @@ pub struct DataArgs {
 pub struct TrainingDataArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// File of test samples
-    #[arg(long, value_name = "FILE", requires = "samples")]
-    test: Option<PathBuf>,
-    /// Without a test file: keep the last N samples as test samples (default: a seventh)
+    /// Files of test samples
+    #[arg(long, value_name = "FILE", requires = "samples", num_args = 1..)]
+    test: Vec<PathBuf>,
+    /// Without test files: keep N samples, drawn by the seed, as test samples (default: a seventh, at most
+    /// 100 000)
     #[arg(long, value_name = "N", conflicts_with = "test")]
     holdout: Option<usize>,
-    /// How the numbers of a file become features (default: byte for bytes; required for other types)
+    /// Without test files: keep the last N samples as test samples
+    #[arg(long, value_name = "N", conflicts_with_all = ["test", "holdout"])]
+    holdout_last: Option<usize>,
+    /// How the numbers of a file become features (default: byte for bytes, as-is for floats; required for
+    /// other types)
     #[arg(long, value_name = "NAME", value_parser = scaling_parser())]
     scaling: Option<ScalingKind>,
+    /// Fit the scaling to N samples at equal distances instead of all
+    #[arg(long, value_name = "N", requires = "scaling",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    scaling_samples: Option<u64>,
 }
+
+/// The samples of a training.
+pub struct TrainingData {
+    pub train: Samples,
+    pub test: Option<Samples>,
+    /// Where they are, for later commands.
+    pub place: Place,
+}
+
+/// What is held out without a choice: at most as many samples.
+const MAX_HOLDOUT: usize = 100_000;
 
 impl TrainingDataArgs {
     /// The same options for one rank of a sharded training; None for a training that is not.
     pub fn of_rank(&self, rank: Option<usize>) -> Result<Self> {
         let mut own = self.clone();
         let Some(rank) = rank else { return Ok(own) };
-        if self.scaling.is_some_and(ScalingKind::is_fitted) {
-            let problem =
-                "scaling: min-max and mean-deviation need all data, but a rank has one shard";
+        if let Some(kind) = self.scaling.filter(|kind| kind.is_fitted()) {
+            let problem = format!("scaling: {kind} needs all data, but a rank has one shard");
             return Err(Failure::input(problem)
                 .hint("scale the files beforehand, and give --scaling as-is"));
         }
-        let names = [&mut own.data.data, &mut own.data.samples];
-        if names.iter().all(|name| name.is_none()) {
+        if own.data.data.is_none() && own.data.samples.is_empty() {
             let problem = "--sharded: the shard of each rank must be given";
             return Err(Failure::input(problem).hint("--samples 'part-{rank}.idx', or --data"));
         }
-        for path in names.into_iter().flatten() {
+        for path in own.data.data.iter_mut().chain(&mut own.data.samples) {
             if let Some(name) = path.to_str() {
                 *path = name.replace("{rank}", &rank.to_string()).into();
             }
@@ -68,45 +110,105 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
-    /// The training samples, and the test samples if there are any. `warns` of a scaling that does not
-    /// suit the data.
-    pub fn samples(&self, quiet: bool, warns: bool) -> Result<(Samples, Option<Samples>)> {
-        let (train, test) = self.data.files(self.test.as_deref(), quiet)?;
-        let array = open(&train, self.data.copy)?;
-        let scaling = fit(&array, self.scaling)?;
-        if warns {
-            warn_of_spread(&array, &scaling)?;
-            warn_of_rounding(&array, &scaling)?;
-        }
-        let train = Samples::new(array, scaling.clone());
-        let Some(test) = &test else {
-            let held_out = self.holdout.unwrap_or(train.len() / 7);
-            if held_out == 0 {
-                return Ok((train, None));
+    /// The training samples, and the test samples if there are any, drawn by a seed. `warns` of a scaling
+    /// that does not suit the data.
+    pub fn samples(
+        &self,
+        seed: u64,
+        threads: Option<usize>,
+        quiet: bool,
+        warns: bool,
+    ) -> Result<TrainingData> {
+        let place = self.data.place(&self.test).found()?;
+        let Opened { samples, .. } = place.train(self.data.copy, quiet)?;
+        let test = place.test(self.data.copy)?;
+        let (train, held_out) = match &test {
+            Some(test) => {
+                let given = [("holdout", self.holdout), ("holdout-last", self.holdout_last)];
+                if let Some((name, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
+                    let problem = format!("{name}: this is for data without test samples");
+                    let test = test.name.display();
+                    return Err(Failure::input(format!(
+                        "{problem}, but there are those of {test}"
+                    )));
+                }
+                (samples, None)
             }
-            let (train, test) = train.split(train.len().saturating_sub(held_out))?;
-            if !quiet && self.holdout.is_none() {
-                note(&format!(
-                    "no test file: the last {} samples are the test samples",
-                    test.len()
-                ));
-            }
-            return Ok((train, Some(test)));
+            None => match self.held_out(samples.len(), seed) {
+                Some(held_out) => {
+                    let (train, test) = samples.hold_out(held_out)?;
+                    (train, Some(test))
+                }
+                None => (samples, None),
+            },
         };
-        if self.holdout.is_some() {
-            let problem = "--holdout is for data without test samples, but there is";
-            return Err(Failure::input(format!("holdout: {problem} {}", test.display())));
+        let scaling = self.fit(&train, threads, (quiet, warns))?;
+        if let (Some(test), None, false) = (&held_out, self.holdout.or(self.holdout_last), quiet) {
+            let count = test.len();
+            note(&format!("no test file: {count} samples drawn by the seed are held out"));
         }
-        let test_samples = Samples::new(open(test, self.data.copy)?, scaling);
-        let (have, expected) = (test_samples.features(), train.features());
-        if have != expected {
-            let problem = format!(
-                "the test samples have {have} features; expected {expected}, as in the training \
-                 samples"
-            );
-            return Err(Failure::at(test, problem));
+        let test = match test {
+            Some(Opened { samples, name, .. }) => {
+                check_features(&samples, &name, train.features())?;
+                Some(samples)
+            }
+            None => held_out,
+        };
+        let test = test.map(|test| test.scaled(scaling.clone()));
+        Ok(TrainingData { train: train.scaled(scaling), test, place })
+    }
+
+    /// Which of so many samples are held out.
+    fn held_out(&self, samples: usize, seed: u64) -> Option<HeldOut> {
+        if let Some(count) = self.holdout_last {
+            return (count > 0).then_some(HeldOut::Last(count));
         }
-        Ok((train, Some(test_samples)))
+        let count = self.holdout.unwrap_or((samples / 7).min(MAX_HOLDOUT));
+        (count > 0).then_some(HeldOut::Random { count, seed })
+    }
+
+    /// The scaling of the training samples.
+    fn fit(
+        &self,
+        train: &Samples,
+        threads: Option<usize>,
+        (quiet, warns): (bool, bool),
+    ) -> Result<Scaling> {
+        let source = train.source();
+        let element_type = source.element_type();
+        let kind = match self.scaling {
+            Some(kind) => kind,
+            None => {
+                let kind = ScalingKind::default_of(source).map_err(|error| {
+                    Failure::from(error)
+                        .hint("--scaling NAME chooses one, such as --scaling min-max")
+                })?;
+                if kind == ScalingKind::AsIs && !quiet {
+                    note(
+                        "scaling: as-is, numbers stay as they are; --scaling NAME chooses another",
+                    );
+                }
+                kind
+            }
+        };
+        let keeps = matches!(kind, ScalingKind::AsIs | ScalingKind::LayerNorm);
+        let rounds = warns && keeps && warn::may_round(element_type);
+        if !kind.is_fitted() && !rounds {
+            return Ok(kind.fit(source)?);
+        }
+        let isa = Isa::from_environment().map_err(|e| Failure::input(format!("SAE_ISA: {e}")))?;
+        let threads = threads.map_or_else(compute::threads_from_environment, Ok)?.max(1);
+        let mut engine = Engine::new(isa, compute::ThreadPool::new(threads));
+        let rows = self.scaling_samples.map(|rows| rows as usize);
+        let summary = Summary::of(&mut engine, source, rows)?;
+        let scaling = kind.of(&summary, source)?;
+        if warns {
+            warn::of_spread(element_type, &summary, &scaling);
+        }
+        if rounds {
+            warn::of_rounding(&summary, source, kind);
+        }
+        Ok(scaling)
     }
 }
 
@@ -128,6 +230,14 @@ fn scaling_parser() -> impl TypedValueParser<Value = ScalingKind> {
             ScalingKind::MeanDeviation => value
                 .alias("mean-deviation:all")
                 .help("Mean 0 and standard deviation 1 of all numbers together"),
+            ScalingKind::Center => value.help("Mean of each feature subtracted"),
+            ScalingKind::UnitRms => value.help(
+                "Divided by one number, so that the mean squared length of a sample is the number \
+                 of features",
+            ),
+            ScalingKind::LayerNorm => {
+                value.help("Mean 0 and variance 1 of each sample by itself (epsilon 1e-5)")
+            }
             _ => value
                 .help("Mean 0 and standard deviation 1 of each feature; constant features to 0"),
         }
@@ -137,215 +247,141 @@ fn scaling_parser() -> impl TypedValueParser<Value = ScalingKind> {
 }
 
 impl DataArgs {
-    /// The files of the training samples and of the test samples.
-    pub fn files(&self, test: Option<&Path>, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
-        if let Some(samples) = &self.samples {
-            return Ok((samples.clone(), test.map(Path::to_owned)));
-        }
-        let folder = match &self.data {
-            Some(folder) => folder,
-            None => &digits::cached(quiet)?,
+    /// What the options name, with these files of test samples; without any option the drawn digits.
+    pub fn place(&self, test: &[PathBuf]) -> Place {
+        let files = match &self.data {
+            Some(folder) => Files::Folder(folder.clone()),
+            None if self.samples.is_empty() => Files::Drawn,
+            None => Files::Paths(self.samples.clone(), test.to_vec()),
         };
-        let metadata = fs::metadata(folder).map_err(io_error("open", folder))?;
-        if !metadata.is_dir() {
-            return Err(Failure::at(folder, "expected a folder").hint("--samples takes a file"));
-        }
-        let train = find(folder, "train-images").ok_or_else(|| {
-            let problem = "no train-images-idx3-ubyte or train-images-idx3-ubyte.gz in this folder";
-            Failure::at(folder, problem).hint("--samples FILE takes a file of another name")
-        })?;
-        Ok((train, find(folder, "t10k-images")))
+        let rows = self.rows.map(|rows| match rows {
+            RowsArg::First => Rows::First,
+            RowsArg::Last => Rows::Last,
+        });
+        let (tensor, label_column) = (self.tensor.clone(), self.label_column.clone());
+        Place { files, tensor, rows, label_column }
     }
 
-    /// The training samples with their labels, then the test samples with theirs: those of a folder,
-    /// or with a file of labels those of `--samples`, of which the last seventh are test samples.
-    pub fn labeled(
+    /// Fails if a file that a command is about to write is one of the data, of the options or a model's.
+    pub fn check_output(&self, out: &Path, model: Option<&Path>) -> Result<()> {
+        let note = model.filter(|_| !self.is_given()).map(Place::of_model).transpose()?.flatten();
+        note.map_or_else(|| self.place(&[]), |note| note.place).check_output(out)
+    }
+
+    /// Whether an option names data.
+    pub fn is_given(&self) -> bool {
+        self.data.is_some() || !self.samples.is_empty()
+    }
+
+    /// The samples that a model is evaluated on, scaled as in its training, and their file: those that the
+    /// options name, of a folder the test samples; without an option the test samples of its training, or
+    /// the training samples where there were none.
+    pub fn evaluation_samples(
         &self,
-        labels: Option<&Path>,
-        scaling: &Scaling,
-    ) -> Result<[(Samples, Vec<u8>); 2]> {
-        if let Some(samples) = &self.samples {
-            let Some(labels) = labels else {
-                return Err(Failure::at(samples, "no labels are given for these samples")
-                    .hint("--labels FILE, or a folder with MNIST's files: --data DIR"));
+        model: &Path,
+        net: &Autoencoder,
+    ) -> Result<(Samples, PathBuf)> {
+        let features = net.settings().layers[0];
+        let opened = if self.is_given() {
+            let place = self.place(&[]);
+            let open = |place: &Place| match place.test(self.copy)? {
+                Some(test) => Ok(test),
+                None => place.train(self.copy, false),
             };
-            let samples = Samples::new(open(samples, self.copy)?, scaling.clone());
-            let mut labels = read_labels(labels, samples.len())?;
-            let training = samples.len() - samples.len().div_ceil(7);
-            let (train, test) = samples.split(training)?;
-            let test_labels = labels.split_off(training);
-            note(&format!("the last {} samples are the test samples of the labels", test.len()));
-            return Ok([(train, labels), (test, test_labels)]);
+            // The model tells what the rows of a deep array are.
+            let other = |rows| open(&Place { rows: Some(rows), ..place.clone() });
+            let mut opened = open(&place)?;
+            if opened.samples.features() != features && place.rows.is_none() {
+                let others = [Rows::First, Rows::Last].into_iter().filter_map(|r| other(r).ok());
+                let mut others = others.filter(|other| other.samples.features() == features);
+                opened = others.next().unwrap_or(opened);
+            }
+            opened
+        } else {
+            own_samples(model, net, self.copy)?
+        };
+        let Opened { samples, name, .. } = opened;
+        if samples.features() != features {
+            let have = samples.features();
+            let problem = format!(
+                "the model takes samples of {features} features, those of {} have {have}",
+                name.display()
+            );
+            let hint = "give the data it was trained on: --data DIR or --samples FILE";
+            return Err(Failure::at(model, problem).hint(hint));
         }
-        let (train, test) = self.files(None, false)?;
-        let folder = match &self.data {
-            Some(folder) => folder.as_path(),
-            None => train.parent().unwrap_or(Path::new("")),
-        };
-        let missing = |name: &str| {
-            Failure::at(folder, format!("no {name} in this folder"))
-                .hint("labels are read from a folder with MNIST's files, or from --labels FILE")
-        };
-        let test = test.ok_or_else(|| missing("t10k-images-idx3-ubyte"))?;
-        let pair = |images: &Path, name: &str| {
-            let samples = Samples::new(open(images, self.copy)?, scaling.clone());
-            let path = find(folder, name).ok_or_else(|| missing(&format!("{name}-idx1-ubyte")))?;
-            let labels = read_labels(&path, samples.len())?;
-            Ok::<_, Failure>((samples, labels))
-        };
-        Ok([pair(&train, "train-labels")?, pair(&test, "t10k-labels")?])
-    }
-
-    /// The samples that a model is evaluated on, the test samples where there are any, scaled as in
-    /// its training; and their file.
-    pub fn evaluation_samples(&self, scaling: Scaling) -> Result<(Samples, PathBuf)> {
-        let (train, test) = self.files(None, false)?;
-        let path = test.unwrap_or(train);
-        Ok((Samples::new(open(&path, self.copy)?, scaling), path))
+        Ok((samples.scaled(net.scaling()), name))
     }
 }
 
-/// The file of this name with one of the endings in use for MNIST's files, in the folder or, as some
-/// archives unpack it, in a folder of the file's name.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let endings = ["-idx3-ubyte", ".idx3-ubyte", "-idx1-ubyte", ".idx1-ubyte"];
-    let names = endings.iter().flat_map(|end| ["", ".gz"].map(|gz| format!("{name}{end}{gz}")));
-    let names: Vec<String> = names.collect();
-    // A pipe, too, but no folder.
-    let is_file = |path: &PathBuf| path.exists() && !path.is_dir();
-    names.iter().map(|name| folder.join(name)).find(is_file).or_else(|| {
-        let within = names.iter().flat_map(|outer| names.iter().map(move |name| (outer, name)));
-        within.map(|(outer, name)| folder.join(outer).join(name)).find(is_file)
+/// Where a model's own data are.
+fn own_note(model: &Path) -> Result<Note> {
+    Place::of_model(model)?.ok_or_else(|| {
+        let beside = place::path_of(model);
+        let problem = format!(
+            "where the model's data are is not known, for there is no {} beside it",
+            beside.file_name().unwrap_or_default().display()
+        );
+        Failure::at(model, problem).hint("give data, with --data DIR or --samples FILE")
     })
+}
+
+/// A model's own training samples, all of them, after a check that they are those.
+fn own_training_samples(
+    model: &Path,
+    net: &Autoencoder,
+    place: &Place,
+    copy: bool,
+) -> Result<Opened> {
+    let opened = place.train(copy, true)?;
+    if let Some(data) = net.training_data()
+        && !data.is_of(&opened.samples)?
+    {
+        let (name, count) = (opened.name.display(), data.samples());
+        let problem = format!("it was trained on {count} other samples than those now in {name}");
+        let hint = "give data, with --data DIR or --samples FILE";
+        return Err(Failure::at(model, problem).hint(hint));
+    }
+    Ok(opened)
+}
+
+/// A model's own test samples, or its training samples where it has none.
+fn own_samples(model: &Path, net: &Autoencoder, copy: bool) -> Result<Opened> {
+    let Note { place, test: noted } = own_note(model)?;
+    let mut all = own_training_samples(model, net, &place, copy)?;
+    if let Some(held_out) = net.training_data().and_then(|data| data.held_out()) {
+        all.samples = all.samples.hold_out(held_out)?.1;
+        return Ok(all);
+    }
+    let Some(noted) = noted else { return Ok(all) };
+    match place.test(copy)? {
+        Some(test) if noted.is_of(&test.samples)? => Ok(test),
+        test => {
+            let have = match test {
+                Some(test) => format!("others than those now in {}", test.name.display()),
+                None => "there no more".to_owned(),
+            };
+            let problem = format!("its {} test samples are {have}", noted.samples());
+            let hint = "give data, with --data DIR or --samples FILE";
+            Err(Failure::at(model, problem).hint(hint))
+        }
+    }
+}
+
+fn check_features(samples: &Samples, name: &Path, expected: usize) -> Result<()> {
+    let have = samples.features();
+    if have == expected {
+        return Ok(());
+    }
+    let problem = format!(
+        "the test samples have {have} features; expected {expected}, as in the training samples"
+    );
+    Err(Failure::at(name, problem))
 }
 
 /// Opens a file, with a note if there is more in it.
 pub fn open_any(path: &Path, copy: bool) -> Result<Array> {
     let array = if copy { Array::read(path)? } else { Array::open(path)? };
-    if array.is_followed() {
-        let path = path.display();
-        note(&format!("note: {path}: the file has several arrays; the first one is taken"));
-    }
+    place::note_others(&array);
     Ok(array)
-}
-
-/// Opens a file of samples.
-pub fn open(path: &Path, copy: bool) -> Result<Array> {
-    let array = open_any(path, copy)?;
-    if let [count] = *array.dims() {
-        let kind = array.element_type();
-        let problem = format!("expected samples of several features, got {count} single {kind}");
-        let hint =
-            "these look like labels; MNIST's images are in the files with 'images' in the name";
-        return Err(Failure::at(path, problem).hint(hint));
-    }
-    Ok(array)
-}
-
-/// Labels of any type of whole number, one for each of `count` samples.
-fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>> {
-    let array = open_any(path, false)?;
-    let kind = array.element_type();
-    if !kind.is_integer() {
-        let problem = format!("expected labels of a type of whole numbers, got {kind}");
-        return Err(Failure::at(path, problem).hint("convert them, with .astype(np.uint8)"));
-    }
-    let (have, width) = (array.samples(), array.features());
-    if width != 1 || have != count {
-        let got = if width == 1 { have.to_string() } else { format!("{have} x {width}") };
-        let problem = format!("expected {count} labels, one for each sample, got {got}");
-        return Err(Failure::at(path, problem));
-    }
-    let mut number = [0.0];
-    (0..count)
-        .map(|sample| {
-            array.read_row_f64(sample, &mut number);
-            let [label] = number;
-            if (0.0..=255.0).contains(&label) {
-                return Ok(label as u8);
-            }
-            let problem = format!("label {sample} is {label}; expected labels from 0 to 255");
-            Err(Failure::at(path, problem).hint("number the classes from 0"))
-        })
-        .collect()
-}
-
-/// The scaling of this kind, with what it takes from the data.
-fn fit(array: &Array, kind: Option<ScalingKind>) -> Result<Scaling> {
-    match kind {
-        Some(kind) => Ok(kind.fit(array)?),
-        None if array.element_type() == ElementType::U8 => Ok(Scaling::Byte),
-        None => {
-            let kind = array.element_type();
-            let problem = format!("elements of type {kind} have no default scaling");
-            let hint = "choose one: --scaling as-is, min-max or mean-deviation, or min-max:feature or \
-                        mean-deviation:feature for each feature by itself";
-            Err(Failure::at(array.path(), problem).hint(hint))
-        }
-    }
-}
-
-/// Ranges or deviations of features that differ by more are worth a warning.
-const WIDE_SPREAD: f64 = 1000.0;
-
-/// Warns where one scaling for all numbers leaves nothing of some features.
-fn warn_of_spread(array: &Array, scaling: &Scaling) -> Result<()> {
-    let (by_feature, what) = match scaling {
-        _ if array.element_type() == ElementType::U8 => return Ok(()),
-        Scaling::MinMax { .. } => (ScalingKind::MinMaxByFeature, "ranges"),
-        Scaling::MeanDeviation { .. } => {
-            (ScalingKind::MeanDeviationByFeature, "standard deviations")
-        }
-        _ => return Ok(()),
-    };
-    let widths: Vec<f64> = match by_feature.fit(array)? {
-        // Halved, because a range may be beyond `f64`.
-        Scaling::MinMaxByFeature { min, max } => {
-            min.iter().zip(&*max).map(|(min, max)| 0.5 * max - 0.5 * min).collect()
-        }
-        Scaling::MeanDeviationByFeature { deviation, .. } => deviation.to_vec(),
-        _ => return Ok(()),
-    };
-    // Constant features have none.
-    let varying = || widths.iter().enumerate().filter(|(_, width)| **width > 0.0);
-    let order = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
-    if let (Some((narrow, least)), Some((wide, most))) =
-        (varying().min_by(order), varying().max_by(order))
-        && most / least > WIDE_SPREAD
-    {
-        let (ratio, kind) = (short(most / least), scaling.kind());
-        note(&format!(
-            "warning: the {what} of the features differ by a factor of up to {ratio} (features \
-             {wide} and {narrow}), and {kind} scales all numbers together, which leaves little of \
-             the narrow ones; --scaling {by_feature} scales each feature by itself"
-        ));
-    }
-    Ok(())
-}
-
-/// Numbers of `f32` that a feature's range should at least hold.
-const FEW_NUMBERS: f64 = 256.0;
-
-/// Warns where numbers of more than 24 bits, kept as they are, become the same features.
-fn warn_of_rounding(array: &Array, scaling: &Scaling) -> Result<()> {
-    use ElementType::{F64, I32, I64, U32, U64};
-    let is_wide = matches!(array.element_type(), F64 | I32 | I64 | U32 | U64);
-    if !is_wide || *scaling != Scaling::AsIs {
-        return Ok(());
-    }
-    let Scaling::MinMaxByFeature { min, max } = ScalingKind::MinMaxByFeature.fit(array)? else {
-        return Ok(());
-    };
-    let spacing = |low: f64, high: f64| low.abs().max(high.abs()) * f64::from(f32::EPSILON);
-    let rounded = |(_, (low, high)): &(usize, (&f64, &f64))| {
-        high > low && *high - *low < FEW_NUMBERS * spacing(**low, **high)
-    };
-    if let Some((feature, (low, high))) = min.iter().zip(&*max).enumerate().find(rounded) {
-        note(&format!(
-            "warning: feature {feature} is from {low} to {high}, where the numbers of f32 are some {} \
-             apart, and as-is keeps it; --scaling min-max:feature subtracts the minimum first",
-            short(spacing(*low, *high))
-        ));
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sae::{StepReport, Trainer};
 
+use crate::data::beside;
 use crate::failure::{Failure, Result, io_error};
 
 /// The columns before the hidden layers' mean activations. Loss, penalty and decay, with their
@@ -23,7 +24,7 @@ fn header(hidden_layers: usize) -> String {
 
 /// The history's file of a model's file.
 pub fn path_of(model: &Path) -> PathBuf {
-    model.with_extension("history.csv")
+    beside(model, "history.csv")
 }
 
 /// Writes the history: each row has the means over the steps since the row before.

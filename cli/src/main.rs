@@ -1,6 +1,7 @@
 //! The command `sae`.
 
 mod commands;
+mod csv;
 mod data;
 mod digits;
 mod drawing;

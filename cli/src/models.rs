@@ -80,21 +80,37 @@ impl ModelsArgs {
         let mut data = PathBuf::new();
         for (path, name) in self.paths.iter().zip(names(&self.paths)) {
             let net = Autoencoder::load(path)?;
-            let (samples, file) = self.data.evaluation_samples(net.scaling())?;
-            let (expected, have) = (net.settings().layers[0], samples.features());
-            if have != expected {
-                let problem = format!(
-                    "the model takes samples of {expected} features, those of {} have {have}",
-                    file.display()
-                );
-                let hint = "give the data it was trained on: --data DIR or --samples FILE";
-                return Err(Failure::at(path, problem).hint(hint));
-            }
+            let (samples, file) = self.data.evaluation_samples(path, &net)?;
             let evaluation = net.evaluate(engine, &samples)?;
+            self.check_same(path, models.first(), (&net, &samples), (&file, &data))?;
             data = file;
             models.push(Model { path: path.clone(), name, net, samples, evaluation });
         }
         Ok((models, data))
+    }
+}
+
+impl ModelsArgs {
+    /// Fails if a model's own test samples are not those of the first model: their figures cannot be
+    /// compared.
+    fn check_same(
+        &self,
+        path: &Path,
+        first: Option<&Model>,
+        (net, samples): (&Autoencoder, &Samples),
+        (file, first_file): (&Path, &Path),
+    ) -> Result<()> {
+        let Some(first) = first.filter(|_| !self.data.is_given()) else { return Ok(()) };
+        let held_out = |net: &Autoencoder| net.training_data().and_then(|data| data.held_out());
+        let is_same = file == first_file
+            && samples.len() == first.samples.len()
+            && held_out(net) == held_out(&first.net);
+        if is_same {
+            return Ok(());
+        }
+        let problem = format!("its test samples are others than those of {}", first.path.display());
+        let hint = "name samples for all of them: --samples FILE or --data DIR";
+        Err(Failure::at(path, problem).hint(hint))
     }
 }
 

@@ -23,6 +23,12 @@ impl SettingsArgs {
     ) -> Result<Settings> {
         Ok(Settings::with_options(resumed, &self.options, train, steps)?)
     }
+
+    /// The seed; what is no seed is refused later.
+    pub fn seed(&self) -> Option<u64> {
+        let (_, text) = self.options.iter().find(|(name, _)| name == "seed")?;
+        text.parse().ok()
+    }
 }
 
 impl clap::Args for SettingsArgs {

@@ -1,5 +1,6 @@
 //! Conversion of bytes, as images hold them, and of half precision to numbers.
 
+pub use crate::half::{bf16_to_f32, f16_to_f32};
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Scales bytes: `out[i] = (bytes[i] - subtract) / divide`, `divide` not 0, in the same bits on
@@ -35,17 +36,58 @@ pub fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
-/// Converts half precision (IEEE 754 binary16), given as its bits, to the same number. A NaN stays one,
-/// with its sign and payload.
-pub const fn f16_to_f32(bits: u16) -> f32 {
-    const INFINITY: u32 = 0x7c00;
-    /// The difference of the exponents' biases, as a factor: 2^112.
-    const REBIAS: f32 = f32::from_bits((127 + 112) << 23);
-    let (sign, rest) = ((bits as u32 & 0x8000) << 16, bits as u32 & 0x7fff);
-    let magnitude = match rest < INFINITY {
-        // Exact, for subnormal numbers too, which are normal ones in single precision.
-        true => (f32::from_bits(rest << 13) * REBIAS).to_bits(),
-        false => 0x7f80_0000 | (rest & 0x3ff) << 13,
-    };
-    f32::from_bits(sign | magnitude)
+/// Converts half precision (IEEE 754 binary16), of which `bytes` has little-endian pairs at any
+/// alignment, in the bits of [`f16_to_f32`] on every set.
+///
+/// # Panics
+/// `bytes` has not two bytes for each number of `out`.
+pub fn f16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
+    struct Convert<'a>(&'a [[u8; 2]], &'a mut [f32]);
+    impl Kernel for Convert<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            const MAX_LANES: usize = 16;
+            const { assert!(S::LANES <= MAX_LANES) };
+            let Convert(pairs, out) = self;
+            let whole = out.len() / S::LANES * S::LANES;
+            let ((pairs, last), (out, to)) = (pairs.split_at(whole), out.split_at_mut(whole));
+            for (to, from) in out.chunks_exact_mut(S::LANES).zip(pairs.chunks_exact(S::LANES)) {
+                // SAFETY: both chunks have `LANES` elements.
+                unsafe { s.store(to.as_mut_ptr(), s.load_f16(from.as_ptr())) };
+            }
+            if !to.is_empty() {
+                let mut lanes = [[0; 2]; MAX_LANES];
+                lanes[..last.len()].copy_from_slice(last);
+                // SAFETY: `lanes` has a pair for each lane, `to` has `to.len()` < `LANES` floats.
+                unsafe { s.store_first(to.as_mut_ptr(), to.len(), s.load_f16(lanes.as_ptr())) };
+            }
+        }
+    }
+    isa.run(Convert(pairs(bytes, out.len()), out));
+}
+
+/// Converts bfloat16, of which `bytes` has little-endian pairs at any alignment, in the bits of
+/// [`bf16_to_f32`] on every set.
+///
+/// # Panics
+/// `bytes` has not two bytes for each number of `out`.
+pub fn bf16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
+    struct Convert<'a>(&'a [[u8; 2]], &'a mut [f32]);
+    impl Kernel for Convert<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            for (to, &pair) in self.1.iter_mut().zip(self.0) {
+                *to = bf16_to_f32(u16::from_le_bytes(pair));
+            }
+        }
+    }
+    isa.run(Convert(pairs(bytes, out.len()), out));
+}
+
+/// The pairs of bytes of `len` numbers.
+fn pairs(bytes: &[u8], len: usize) -> &[[u8; 2]] {
+    assert_eq!(bytes.len(), 2 * len, "two bytes for each number");
+    bytes.as_chunks().0
 }

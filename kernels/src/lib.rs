@@ -60,6 +60,7 @@ compile_error!("sae-kernels needs the feature `std`, or `libm` where there is no
 pub mod activation;
 pub mod convert;
 pub mod gemm;
+mod half;
 pub mod lists;
 pub mod loss;
 pub mod math;

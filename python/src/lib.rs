@@ -49,7 +49,9 @@ fn threads_from_environment() -> PyResult<usize> {
 #[pymodule]
 fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network::Network>()?;
+    module.add_class::<data::Files>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
+    module.add_function(wrap_pyfunction!(data::is_mapped, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
     module.add_function(wrap_pyfunction!(threads_from_environment, module)?)?;
     module.add_function(wrap_pyfunction!(draw_digits, module)?)

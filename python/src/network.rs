@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use sae::{
-    Autoencoder, Engine, Isa, Samples, Scaling,
+    Autoencoder, Engine, Isa, Samples,
     analysis::Activity,
     compute::{ThreadPool, threads_from_environment},
     network::SparseCodes,
@@ -95,12 +95,8 @@ impl Network {
 
     /// The kind of the scaling of the data.
     #[getter]
-    fn scaling(&self) -> &'static str {
-        match self.net.scaling() {
-            Scaling::Byte => "byte",
-            Scaling::AsIs => "as-is",
-            _ => "fitted",
-        }
+    fn scaling(&self) -> String {
+        self.net.scaling().kind().to_string()
     }
 
     #[getter]

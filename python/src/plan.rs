@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Error, Samples, Settings};
+use sae::{Error, Samples, Settings, data::HeldOut};
 
 use crate::data::Data;
 use crate::failure;
@@ -35,7 +35,10 @@ pub struct Plan {
     pub report_every: u64,
 }
 
-/// The number or share of samples, the last ones, to hold out.
+/// Samples that are held out at most without a choice, as in the command.
+const MAX_HOLDOUT: usize = 100_000;
+
+/// The number or share of samples to hold out.
 #[derive(FromPyObject)]
 pub enum Holdout {
     Count(usize),
@@ -46,7 +49,7 @@ impl Holdout {
     /// The number to hold out of `samples`; a seventh, as in the command, by default.
     fn count(chosen: Option<&Self>, samples: usize) -> PyResult<usize> {
         match chosen {
-            None => Ok(samples / 7),
+            None => Ok((samples / 7).min(MAX_HOLDOUT)),
             Some(&Holdout::Count(count)) => Ok(count),
             Some(&Holdout::Share(share)) if share > 0.0 && share < 1.0 => {
                 Ok((share * samples as f64).ceil() as usize)
@@ -78,32 +81,32 @@ impl Plan {
     /// The samples to train on, and the held-out samples to evaluate on, if any.
     pub fn split(
         &self,
-        samples: Samples,
-        validation: Option<Data<'_>>,
+        py: Python<'_>,
+        samples: &Samples,
+        validation: Option<&Data<'_>>,
+        threads: usize,
     ) -> PyResult<(Samples, Option<Samples>)> {
-        let check = |here: usize, there: usize| {
-            if here == there {
-                return Ok(());
-            }
-            let problem = format!("X_val: expected {here} features, as in X, got {there}");
-            Err(PyValueError::new_err(problem))
-        };
+        let samples = samples.clone();
         let (train, validation) = match validation {
             Some(data) => {
-                check(samples.features(), data.features().unwrap_or(samples.features()))?;
                 let validation = data.samples(Some(samples.scaling()))?;
+                let (here, there) = (samples.features(), validation.features());
+                if here != there {
+                    let problem = format!("X_val: expected {here} features, as in X, got {there}");
+                    return Err(PyValueError::new_err(problem));
+                }
+                data.check(py, "X_val", &validation, threads)?;
                 (samples, validation)
             }
             None if self.patience == 0 => return Ok((samples, None)),
             None => match Holdout::count(self.holdout.as_ref(), samples.len())? {
                 0 => (samples.clone(), samples),
-                held_out => {
-                    let kept = samples.len().saturating_sub(held_out);
-                    samples.split(kept).map_err(failure::of)?
+                count => {
+                    let held_out = HeldOut::Random { count, seed: self.seed() };
+                    samples.hold_out(held_out).map_err(failure::of)?
                 }
             },
         };
-        check(train.features(), validation.features())?;
         let (every, steps) = (self.evaluate_every, self.steps);
         if every == 0 || every > steps {
             let problem = format!(
@@ -112,6 +115,13 @@ impl Plan {
             return Err(PyValueError::new_err(problem));
         }
         Ok((train, Some(validation)))
+    }
+
+    /// The seed of the settings; what is no seed is refused later.
+    fn seed(&self) -> u64 {
+        let text = self.options.iter().find(|(name, _)| name == "seed").map(|(_, text)| text);
+        let seed = text.and_then(|text| text.parse().ok());
+        seed.unwrap_or_else(|| Settings::default().seed)
     }
 
     /// `patience` in the type of the library.

@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyIterator;
 use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint};
 
-use crate::data::Data;
+use crate::data::{Data, named};
 use crate::failure;
-use crate::network::{Network, isa, pool};
+use crate::network::{Network, isa, pool, threads};
 use crate::plan::{Plan, of_parameter};
 
 /// Maximum time between checks for signals, if a step takes no longer.
@@ -91,6 +93,16 @@ struct Event {
 }
 
 impl Event {
+    /// The report of a step's batch.
+    fn of_batch(trainer: &Trainer, report: StepReport) -> Self {
+        let means = trainer.mean_activations().collect();
+        Event { batch: Some((trainer.objective(report), means)), ..Event::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.validation.is_none()
+    }
+
     /// Reports it; returns whether the training ends.
     fn send(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
         let mut stop = self.is_last;
@@ -117,7 +129,7 @@ impl Monitor<'_> {
         let (step, plan) = (trainer.steps(), self.plan);
         let mut event = Event::default();
         if step.is_multiple_of(plan.report_every) || step == self.end {
-            event.batch = Some((trainer.objective(report), trainer.mean_activations().collect()));
+            event = Event::of_batch(trainer, report);
         }
         if plan.revive > 0 && step.is_multiple_of(plan.revive) && step < self.end {
             trainer.revive(self.train)?;
@@ -130,6 +142,137 @@ impl Monitor<'_> {
             event.is_last = trainer.observe(objective);
         }
         Ok(event)
+    }
+}
+
+/// Samples that arrive in batches of any lengths, from an iterator.
+struct Feed<'py> {
+    /// Of pairs: the number of the first sample, and an array.
+    batches: Bound<'py, PyIterator>,
+    current: Option<Batch<'py>>,
+    /// The next batch of the training, and how many of its numbers are there.
+    next: Vec<f32>,
+    filled: usize,
+    last: Option<StepReport>,
+}
+
+/// A batch of the iterator.
+struct Batch<'py> {
+    /// What `samples` borrow.
+    _data: Data<'py>,
+    samples: Samples,
+    /// Samples that were taken.
+    taken: usize,
+}
+
+/// How a part of a training has ended.
+enum Outcome {
+    /// There is something to report, or it is time to look for signals.
+    Event(Event),
+    /// There are no more samples; this is left to report.
+    Exhausted(Event),
+    /// No samples could be had.
+    Failed(PyErr),
+}
+
+/// Trains on the trainer's own samples until there is something to report, or it is time to look for
+/// signals.
+fn run(py: Python<'_>, trainer: &mut Trainer, monitor: &mut Monitor<'_>) -> PyResult<Outcome> {
+    let start = Instant::now();
+    let mut event = Ok(Event::default());
+    let left = monitor.end - trainer.steps();
+    py.detach(|| {
+        trainer.run(left, |trainer, report| {
+            event = monitor.after(trainer, report);
+            let is_empty = event.as_ref().is_ok_and(Event::is_empty);
+            if is_empty && start.elapsed() < SIGNAL_INTERVAL {
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break(())
+        })
+    })
+    .map_err(failure::of)?;
+    event.map(Outcome::Event).map_err(failure::of)
+}
+
+impl<'py> Feed<'py> {
+    fn new(batches: Bound<'py, PyIterator>, batch: usize, features: usize) -> Self {
+        Feed { batches, current: None, next: vec![0.0; batch * features], filled: 0, last: None }
+    }
+
+    /// Trains as [`run`] does, on samples of the iterator.
+    fn run(
+        &mut self,
+        py: Python<'_>,
+        trainer: &mut Trainer,
+        monitor: &mut Monitor<'_>,
+    ) -> PyResult<Outcome> {
+        let start = Instant::now();
+        while start.elapsed() < SIGNAL_INTERVAL {
+            if self.current.is_none() {
+                self.current = match self.receive(trainer) {
+                    Ok(Some(batch)) => Some(batch),
+                    Ok(None) => return self.end(trainer, monitor).map(Outcome::Exhausted),
+                    Err(error) => return Ok(Outcome::Failed(error)),
+                };
+            }
+            let Feed { current: Some(current), next, filled, last, .. } = self else { continue };
+            let Batch { samples, taken, .. } = current;
+            // `Err` within `Ok` is an error of the samples.
+            let stepped: sae::Result<sae::Result<Option<Event>>> = py.detach(|| {
+                while *taken < samples.len() {
+                    let row = &mut next[*filled..][..samples.features()];
+                    if let Err(error) = samples.gather(*taken, row) {
+                        return Ok(Err(error));
+                    }
+                    *taken += 1;
+                    *filled += row.len();
+                    if *filled < next.len() {
+                        continue;
+                    }
+                    *filled = 0;
+                    let report = trainer.step_on(next)?;
+                    *last = Some(report);
+                    let event = monitor.after(trainer, report)?;
+                    let is_end = trainer.steps() >= monitor.end;
+                    if is_end || !event.is_empty() || start.elapsed() >= SIGNAL_INTERVAL {
+                        return Ok(Ok(Some(event)));
+                    }
+                }
+                Ok(Ok(None))
+            });
+            match stepped.map_err(failure::of)? {
+                Ok(Some(event)) => return Ok(Outcome::Event(event)),
+                Ok(None) => self.current = None,
+                Err(error) => return Ok(Outcome::Failed(named("X", error))),
+            }
+        }
+        Ok(Outcome::Event(Event::default()))
+    }
+
+    /// The iterator's next batch.
+    fn receive(&mut self, trainer: &Trainer) -> PyResult<Option<Batch<'py>>> {
+        let Some(next) = self.batches.next().transpose()? else { return Ok(None) };
+        let (start, mut data): (usize, Data<'py>) = next.extract()?;
+        data.number_from(start);
+        let samples = data.samples(Some(trainer.autoencoder().scaling()))?;
+        Ok(Some(Batch { _data: data, samples, taken: 0 }))
+    }
+
+    /// What there is to report when the iterator has ended: its last step.
+    fn end(&self, trainer: &Trainer, monitor: &Monitor<'_>) -> PyResult<Event> {
+        let Some(report) = self.last else {
+            let settings = trainer.autoencoder().settings();
+            let (batch, samples) = (settings.batch, self.filled / settings.layers[0]);
+            return Err(PyValueError::new_err(format!(
+                "X: the batches have {samples} samples in all, too few for a step of batch={batch}; \
+                 use a smaller batch"
+            )));
+        };
+        Ok(match trainer.steps().is_multiple_of(monitor.plan.report_every) {
+            true => Event::default(),
+            false => Event::of_batch(trainer, report),
+        })
     }
 }
 
@@ -147,20 +290,33 @@ const LOOKED_AT: usize = 10_000;
 /// mean_activations)`, and ends if that returns true. It calls `report.validated(step, objective)`
 /// after each evaluation on held-out samples (`validation`, or those that the plan holds out), and
 /// `report.pretrained(layer, loss)` after the pretraining of each layer.
+///
+/// With `batches`, an iterator, the steps are on the samples that it gives, pairs of the number of the
+/// first of them and an array, until it ends; `data` then only are the samples that it begins with.
 #[pyfunction]
 pub fn train<'py>(
     py: Python<'py>,
     data: Data<'py>,
+    batches: Option<Bound<'py, PyIterator>>,
     validation: Option<Data<'py>>,
     plan: Plan,
     previous: Option<&Network>,
     report: Bound<'py, PyAny>,
 ) -> PyResult<Trained> {
     let samples = data.samples(previous.map(|network| network.net.scaling()))?;
-    let (train, validation) = plan.split(samples, validation)?;
+    let checks = threads(plan.threads)?;
+    data.check(py, "X", &samples, checks)?;
+    let (train, validation) = plan.split(py, &samples, validation.as_ref(), checks)?;
     let mut trainer = trainer(&train, &plan, previous)?;
+    if batches.is_some() {
+        trainer.autoencoder_mut().forget_training_data();
+    }
     let batch = trainer.autoencoder().settings().batch;
-    let steps = if plan.one_pass { train.len().div_ceil(batch) as u64 } else { plan.steps };
+    let steps = match (plan.one_pass, &batches) {
+        (false, _) => plan.steps,
+        (true, None) => train.len().div_ceil(batch) as u64,
+        (true, Some(_)) => u64::MAX,
+    };
     let mut stopped = None;
     if plan.pretrain > 0 && previous.is_none() {
         stopped = pretrain(&mut trainer, &train, plan.pretrain, &report)?;
@@ -171,24 +327,23 @@ pub fn train<'py>(
         end: trainer.steps().saturating_add(steps),
         plan: &plan,
     };
+    let mut feed = batches.map(|batches| Feed::new(batches, batch, train.features()));
     while trainer.steps() < monitor.end && stopped.is_none() {
-        let start = Instant::now();
-        let mut event = Ok(Event::default());
-        let left = monitor.end - trainer.steps();
-        py.detach(|| {
-            trainer.run(left, |trainer, report| {
-                event = monitor.after(trainer, report);
-                let is_empty = matches!(&event, Ok(Event { batch: None, validation: None, .. }));
-                if is_empty && start.elapsed() < SIGNAL_INTERVAL {
-                    return ControlFlow::Continue(());
-                }
-                ControlFlow::Break(())
-            })
-        })
-        .map_err(failure::of)?;
-        match event.map_err(failure::of)?.send(trainer.steps(), &report) {
-            Ok(false) => {}
-            Ok(true) => break,
+        let outcome = match &mut feed {
+            Some(feed) => feed.run(py, &mut trainer, &mut monitor)?,
+            None => run(py, &mut trainer, &mut monitor)?,
+        };
+        let (event, is_last) = match outcome {
+            Outcome::Event(event) => (event, false),
+            Outcome::Exhausted(event) => (event, true),
+            Outcome::Failed(error) => {
+                stopped = Some(error);
+                break;
+            }
+        };
+        match event.send(trainer.steps(), &report) {
+            Ok(ends) if ends || is_last => break,
+            Ok(_) => {}
             Err(error) => stopped = Some(error),
         }
         stopped = stopped.or(py.check_signals().err());

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
+from bits import same
 from sae import SparseAutoencoder
 
 # A learning rate so high that the objective soon gets worse.
@@ -15,10 +16,6 @@ OPTIONS = ["--layers", "784,20,5,20,784", "--lr", 0.3, "--steps", 400, "--seed",
 
 def model(**params):
     return SparseAutoencoder(**{**FAST, "patience": 3, "evaluate_every": 10, **params})
-
-
-def same(one, other):
-    return one._network.to_bytes() == other._network.to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -59,14 +56,12 @@ def test_held_out_samples_can_be_given(digits, write_idx, command, tmp_path):
         *["train", "--images", files[0], "--test", files[1], "--out", out, "--quiet", *OPTIONS],
         *["--patience", 3, "--evaluate-every", 10],
     )
-    held_out = model(holdout=100).fit(X)
     for one in [train, files[0]]:
         for other in [test, files[1], str(files[1])]:
             # The holdout is ignored if held-out samples are given.
             trained = model(holdout=0.9).fit(one, X_val=other)
             trained.save(tmp_path / "ours.safetensors")
             assert (tmp_path / "ours.safetensors").read_bytes() == out.read_bytes()
-            assert same(trained, held_out)
 
 
 def test_the_best_network_is_kept(digits):
@@ -123,8 +118,8 @@ def test_reports(digits, capsys, monkeypatch):
         ({"patience": -1}, "patience: expected a whole number from 0 to .*, got -1"),
         ({"evaluate_every": 0}, "evaluate_every: expected 1 to 400, the steps of the training, got 0"),
         ({"evaluate_every": 401}, "evaluate_every: expected 1 to 400, .*, got 401"),
-        ({"holdout": 60}, "holdout: 0 of 60 samples leave one side empty"),
-        ({"holdout": 61}, "holdout: 0 of 60 samples"),
+        ({"holdout": 60}, "holdout: 60 of 60 samples leave one side empty"),
+        ({"holdout": 61}, "holdout: 61 of 60 samples"),
         ({"holdout": 1.0}, "holdout: expected a number of samples or a share between 0 and 1, got 1.0"),
         ({"holdout": -3}, "holdout: expected .*, got -3"),
     ],
@@ -148,5 +143,5 @@ def test_invalid_data_and_types(small, write_idx, digits):
     # The features of an earlier fit do not matter.
     fitted = model().fit(small)
     assert fitted.fit(path, X_val=digits[0]).n_features_in_ == 784
-    with pytest.raises(ValueError, match="Input X_val contains NaN"):
+    with pytest.raises(ValueError, match="X_val: sample 0, feature 0 is NaN"):
         model().fit(path, X_val=np.full((3, 784), np.nan))

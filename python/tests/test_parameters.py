@@ -29,6 +29,7 @@ HONORED = {
     "beta2": 0.1,
     "epsilon": 0.1,
     "batch": 7,
+    "order": "sequential",
     "optimizer": "adamw:0.9",
     "verbose": 1,
     "callback": lambda *_: True,

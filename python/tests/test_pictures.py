@@ -5,6 +5,7 @@ import doctest
 import io
 import re
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.image import imread
 
 import sae._digits
 import sae._estimator
+import sae._files
 from sae import SparseAutoencoder
 
 
@@ -123,24 +125,79 @@ def test_generated_digits():
         sae.draw_digits(-1)
 
 
-def test_examples_in_docstrings():
-    for module in [sae._estimator, sae._digits]:
+def test_examples_in_docstrings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module in [sae._estimator, sae._digits, sae._files]:
         done = doctest.testmod(module)
         assert done.failed == 0 and done.attempted > 3
 
 
-def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
+def blocks_of_the_docs(*packages):
+    """The programs of the page that import one of these packages, or no other."""
     page = Path(__file__).parents[2] / "docs" / "python.md"
     text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^( *)```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    blocks = [re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+    others = re.compile(r"^(?:from|import) (datasets|torch)\b", re.MULTILINE)
+    return [block for block in blocks if tuple(others.findall(block)) == packages]
+
+
+def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
+    blocks = blocks_of_the_docs()
     assert len(blocks) == 5
     monkeypatch.chdir(tmp_path)
     names = {}
-    for indent, block in blocks:
-        exec(re.sub(f"^{indent}", "", block, flags=re.MULTILINE), names)
+    for block in blocks:
+        exec(block, names)
     explained, found, active, stopped = capsys.readouterr().out.splitlines()
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
     assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
     assert best < steps < 5000
+
+
+class Dataset:
+    """What the recipe uses of `datasets.Dataset`, where that is not installed."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+    @classmethod
+    def from_dict(cls, columns):
+        return cls(columns)
+
+    def with_format(self, name):
+        assert name == "numpy"
+        return self
+
+    def __getitem__(self, name):
+        return self.columns[name]
+
+    def iter(self, batch_size):
+        for start in range(0, len(next(iter(self.columns.values()))), batch_size):
+            yield {name: column[start : start + batch_size] for name, column in self.columns.items()}
+
+
+def test_the_recipe_for_data_sets(monkeypatch, capsys):
+    try:
+        import datasets  # noqa: F401
+    except ImportError:
+        stand_in = types.ModuleType("datasets")
+        stand_in.Dataset = Dataset
+        monkeypatch.setitem(sys.modules, "datasets", stand_in)
+    (recipe,) = blocks_of_the_docs("datasets")
+    names = {"np": np, "SparseAutoencoder": sae.SparseAutoencoder}
+    exec(recipe, names)
+    assert capsys.readouterr().out == "steps on batches of a data set: 100\n"
+    assert [codes.shape for codes in names["codes"]] == [(1000, 128)] * 6
+
+
+def test_the_recipe_for_forward_hooks(capsys):
+    pytest.importorskip("torch")
+    (recipe,) = blocks_of_the_docs("torch")
+    names = {"SparseAutoencoder": sae.SparseAutoencoder}
+    exec(recipe, names)
+    assert capsys.readouterr().out == f"steps on activations: {20 * 8 * 64 // 64}\n"
+    assert names["codes"].shape == (512, 96)
+    assert not names["network"][1]._forward_hooks

@@ -12,6 +12,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
+from bits import same
 from sae import SparseAutoencoder
 
 STEPS = 40
@@ -228,7 +229,7 @@ def test_files(digits, write_idx, tmp_path):
     with pytest.raises(ValueError, match="of one dimension, perhaps labels"):
         model().fit(write_idx(X[:, 0].copy()))
     (tmp_path / "text").write_text("no data")
-    with pytest.raises(ValueError, match="an IDX or NumPy file was expected"):
+    with pytest.raises(ValueError, match="an IDX, NumPy or safetensors file was expected"):
         model().fit(tmp_path / "text")
     with pytest.raises(OSError, match="cannot"):
         trained.save(tmp_path / "none" / "model")
@@ -287,13 +288,13 @@ def test_parameters_of_the_wrong_type(small, params, sentence):
 
 def test_images_must_be_reshaped(digits):
     images = digits[0].reshape(-1, 28, 28)
-    with pytest.raises(ValueError, match=r"X.reshape\(len\(X\), -1\), got \(400, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"X.reshape\(len\(X\), -1\) .*, got \(400, 28, 28\)"):
         model().fit(images)
 
 
 def test_values_that_are_not_finite(small):
     small[3, 2] = np.inf
-    with pytest.raises(ValueError, match="infinity"):
+    with pytest.raises(ValueError, match="^X: sample 3, feature 2 is inf; finite numbers were expected"):
         model().fit(small)
     with pytest.raises(ValueError, match="objective .*is not finite"):
         model(layers=(5,), learning_rate=1e9, beta=0.0, activation="linear", steps=400).fit(

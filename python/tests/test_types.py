@@ -66,15 +66,17 @@ def test_files_of_other_types(bytes_model, digits, write_idx, tmp_path):
         bytes_model.transform(tmp_path / "x.npy")
 
 
-def test_a_fitted_scaling_scales_doubles(write_idx, command, tmp_path):
+@pytest.mark.parametrize("scaling", ["min-max", "mean-deviation:feature", "center", "unit-rms", "layer-norm"])
+def test_a_loaded_scaling_scales_doubles(command, tmp_path, scaling):
     # Numbers that float32 cannot tell apart.
     X = 1e9 + np.random.RandomState(0).rand(60, 6)
     np.save(tmp_path / "x.npy", X)
     model = tmp_path / "m.safetensors"
-    options = ["--scaling", "min-max", "--holdout", 0, "--layers", "6,3,6", "--steps", 9, "--quiet"]
+    options = ["--scaling", scaling, "--holdout", 0, "--layers", "6,3,6", "--steps", 9, "--quiet"]
     command("train", "--samples", tmp_path / "x.npy", *options, "--out", model)
     command("encode", model, "--samples", tmp_path / "x.npy", "--out", tmp_path / "codes.npy")
     loaded = SparseAutoencoder.load(model)
+    assert loaded._network.scaling == scaling
     codes = np.load(tmp_path / "codes.npy")
     for source in [X, X.tolist(), tmp_path / "x.npy", pd.DataFrame(X).to_numpy()]:
         assert np.array_equal(loaded.transform(source), codes)
@@ -90,10 +92,8 @@ def test_booleans_are_bytes(bytes_model):
 def test_what_is_no_byte_is_refused(bytes_model, digits, value, tmp_path, write_idx):
     X = digits[0][:5].astype(np.float64)
     X[3, 7] = value
-    sentence = (
-        "^X: expected whole numbers from 0 to 255, because the model was fitted to bytes .*, "
-        f"got {value} in sample 3, feature 7$"
-    )
+    shown = {-1.0: "-1", 256.0: "256", 1e9: "1000000000"}.get(value, str(value))
+    sentence = f"sample 3, feature 7 is {shown}; the scaling is byte, .* takes whole numbers from 0 to 255"
     for call in [
         bytes_model.transform,
         bytes_model.reconstruct,
@@ -105,7 +105,7 @@ def test_what_is_no_byte_is_refused(bytes_model, digits, value, tmp_path, write_
     ]:
         with pytest.raises(ValueError, match=sentence):
             call(X)
-    with pytest.raises(ValueError, match="^X_val: expected whole numbers from 0 to 255"):
+    with pytest.raises(ValueError, match="^X_val: sample 3, feature 7 is .* whole numbers from 0 to 255"):
         SparseAutoencoder((3,), steps=500).fit(digits[0], X_val=X)
     if value != 254.99999999:
         with pytest.raises(ValueError, match="whole numbers from 0 to 255"):

@@ -10,6 +10,8 @@ pub(crate) enum Stream {
     Order = 2,
     Corruption = 3,
     Revival = 4,
+    Holdout = 5,
+    Window = 6,
 }
 
 /// The generator of a stream for an epoch or step, `number`.
@@ -28,6 +30,20 @@ pub(crate) fn below(generator: &mut Pcg64, bound: u32) -> u32 {
         let product = u64::from(generator.next_u32()) * u64::from(bound);
         if product as u32 >= unbiased_from {
             return (product >> 32) as u32;
+        }
+    }
+}
+
+/// Draws a whole number below `bound`, all equally likely.
+pub(crate) fn below_u64(generator: &mut Pcg64, bound: u64) -> u64 {
+    if let Ok(bound) = u32::try_from(bound) {
+        return below(generator, bound).into();
+    }
+    let unbiased_from = bound.wrapping_neg() % bound;
+    loop {
+        let product = u128::from(generator.next_u64()) * u128::from(bound);
+        if product as u64 >= unbiased_from {
+            return (product >> 64) as u64;
         }
     }
 }

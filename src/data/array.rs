@@ -3,17 +3,23 @@
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use memmap2::{Mmap, MmapOptions};
 
+use sae_kernels::{Isa, convert};
+
 use crate::data::element::{Element, ElementType};
 use crate::data::fortran;
-use crate::data::source::{Header, shape};
+use crate::data::header::{Header, Layout, Rows, shape};
+use crate::data::row::Row;
+use crate::data::source::Source;
 use crate::error::{Error, Result};
 
-/// An array of numbers: samples along the first dimension, features along all the others.
+/// An array of numbers, each row of them a sample: all numbers of an index of the first dimension, or,
+/// by default where they are floats in more than two dimensions, those along the last one ([`Rows`]).
 ///
 /// [`Array::open`] maps a file: nothing is copied, and processes that map the same file share its
 /// pages. [`Array::read`] loads it into memory: for files that something else may write to
@@ -22,6 +28,7 @@ pub struct Array {
     path: PathBuf,
     header: Header,
     bytes: Bytes,
+    layout: Layout,
     followed: bool,
 }
 
@@ -29,7 +36,33 @@ enum Bytes {
     /// They are asked for once a row, not once a number.
     Memory(Box<dyn Memory>),
     /// The map is as long as the header says, the file at least.
-    Mapped { map: Mmap, file: Locked, length: u64, modified: Option<SystemTime> },
+    Mapped { map: Mmap, file: Option<Locked>, state: FileState },
+}
+
+/// What a file was like when it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileState {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileState {
+    pub fn of(metadata: &Metadata) -> Self {
+        FileState { length: metadata.len(), modified: metadata.modified().ok() }
+    }
+
+    /// Fails if the file at `path` is another by its present state.
+    pub fn check(self, path: &Path, now: &Metadata) -> Result<()> {
+        let problem = if now.len() != self.length {
+            format!("changed while mapped: {} bytes became {}", self.length, now.len())
+        } else if now.modified().ok() != self.modified {
+            "changed while mapped: it was written to since it was opened".to_owned()
+        } else {
+            return Ok(());
+        };
+        let advice = "; use Array::read (--copy) for files that may change";
+        Err(Error::format(path, None, problem + advice))
+    }
 }
 
 /// Bytes in memory, whoever owns them.
@@ -55,13 +88,23 @@ impl Drop for Locked {
     }
 }
 
+/// Maps the first bytes of a file, which has as many.
+pub(crate) fn map(path: &Path, file: &File, length: usize) -> Result<Mmap> {
+    // SAFETY: the map is read-only and its length was checked against the file's; any bytes are valid
+    // `u8`. That nobody truncates or rewrites the file meanwhile cannot be checked: the docs of
+    // `Array::open` ask it of the caller and name `Array::read` for other files.
+    #[allow(unsafe_code)]
+    let map = unsafe { MmapOptions::new().len(length).map(file) };
+    map.map_err(|e| Error::io("map", path, e))
+}
+
 impl Array {
     /// Takes numbers in memory, row-major `[samples, features]`, without a copy: a `Vec<T>`, an
     /// `Arc<[T]>`, or a type that holds another language's array. The slice has to be the same at
     /// every call of `as_ref`, in length and content, as long as the array lives.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless they are one or more whole samples, at most 2^32 - 1.
+    /// [`Error::Shape`] unless they are one or more whole samples.
     pub fn from_values<T: Element>(
         values: impl AsRef<[T]> + Send + Sync + 'static,
         features: usize,
@@ -73,23 +116,40 @@ impl Array {
             )));
         }
         let samples = count / features;
-        if u32::try_from(samples).is_err() {
-            return Err(Error::Shape(format!("{samples} samples; at most 2^32 - 1 fit")));
-        }
         let header = Header {
             element_type: T::TYPE,
             big_endian: cfg!(target_endian = "big"),
             dims: vec![samples, features],
             fortran_order: false,
             start: 0,
+            is_idx: false,
+            tail: 0,
         };
         let values: Values<_, T> = Values(values, PhantomData);
-        Ok(Array {
-            path: PathBuf::new(),
-            header,
-            bytes: Bytes::Memory(Box::new(values)),
-            followed: false,
-        })
+        Ok(Self::new(PathBuf::new(), header, Bytes::Memory(Box::new(values)), false))
+    }
+
+    fn new(path: PathBuf, header: Header, bytes: Bytes, followed: bool) -> Self {
+        let layout = header.layout(None);
+        Array { path, header, bytes, layout, followed }
+    }
+
+    /// The same array with the name that errors call it.
+    #[doc(hidden)]
+    pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// The same array with other rows.
+    pub fn with_rows(mut self, rows: Rows) -> Self {
+        self.layout = self.header.layout(Some(rows));
+        self
+    }
+
+    /// Its rows, and how long they are.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// A file's content, which has at least the elements that the header says. Elements in Fortran
@@ -105,34 +165,44 @@ impl Array {
             (header.fortran_order, header.start) = (false, 0);
         }
         let bytes: Values<_, u8> = Values(bytes, PhantomData);
-        Ok(Array { path, header, bytes: Bytes::Memory(Box::new(bytes)), followed })
+        Ok(Self::new(path, header, Bytes::Memory(Box::new(bytes)), followed))
     }
 
-    /// Maps a file, which is at least as long as its header says. Elements in Fortran order are copied
-    /// to C order, in memory.
-    pub(crate) fn map(
+    /// An array in a mapped file, which is at least as long as its header says. Elements in Fortran order
+    /// are copied to C order, in memory. `file` is locked, where there is one.
+    pub(crate) fn mapped(
         path: &Path,
         header: Header,
-        file: File,
-        metadata: &Metadata,
-        followed: bool,
+        map: Mmap,
+        file: Option<File>,
+        state: FileState,
     ) -> Result<Self> {
-        // SAFETY: the map is read-only and its length was checked against the file's; any bytes
-        // are valid `u8`. That nobody truncates or rewrites the file meanwhile cannot be checked:
-        // the docs of `Array::open` ask it of the caller and name `Array::read` for other files.
-        #[allow(unsafe_code)]
-        let map = unsafe { MmapOptions::new().len(header.end()).map(&file) };
-        let map = map.map_err(|e| Error::io("map", path, e))?;
         if header.fortran_order {
             let bytes = fortran::reordered(path, &header, &map)?;
             let header = Header { fortran_order: false, start: 0, ..header };
-            return Self::in_memory(path.to_owned(), header, bytes, followed);
+            return Self::in_memory(path.to_owned(), header, bytes, false);
         }
         // Where the system has no locks, there is none.
-        let _ = file.try_lock_shared();
-        let (length, modified) = (metadata.len(), metadata.modified().ok());
-        let bytes = Bytes::Mapped { map, file: Locked(file), length, modified };
-        Ok(Array { path: path.to_owned(), header, bytes, followed })
+        let lock = |file: File| {
+            let _ = file.try_lock_shared();
+            Locked(file)
+        };
+        let bytes = Bytes::Mapped { map, file: file.map(lock), state };
+        Ok(Self::new(path.to_owned(), header, bytes, false))
+    }
+
+    /// The header of a mapped file, and what the file was like.
+    pub(crate) fn of_mapped(&self) -> Option<(&Header, FileState)> {
+        match self.bytes {
+            Bytes::Mapped { state, .. } => Some((&self.header, state)),
+            Bytes::Memory(_) => None,
+        }
+    }
+
+    /// Notes that another array follows in the file.
+    pub(crate) fn followed_by(mut self, followed: bool) -> Self {
+        self.followed = followed;
+        self
     }
 
     /// The type of the elements.
@@ -145,16 +215,16 @@ impl Array {
         &self.header.dims
     }
 
-    /// Number of samples: the first dimension, from 1 to 2^32 - 1.
+    /// Number of samples: of rows.
     #[doc(hidden)]
     pub fn samples(&self) -> usize {
-        self.header.dims[0]
+        self.layout.samples
     }
 
-    /// Elements of a sample: the product of all dimensions but the first, 1 if there is only one.
+    /// Numbers of a sample.
     #[doc(hidden)]
     pub fn features(&self) -> usize {
-        self.header.dims[1..].iter().product()
+        self.layout.features
     }
 
     /// The file, as it was named; empty for numbers in memory.
@@ -183,9 +253,8 @@ impl Array {
     /// If `row >= samples()` or `out.len() != features()`.
     #[doc(hidden)]
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
-        let bytes = self.row_bytes(row);
-        assert_eq!(out.len(), self.features(), "out must hold one sample's features");
-        self.element_type().convert(bytes, self.header.big_endian, out);
+        assert_eq!(out.len(), self.layout.features, "out must hold one sample's features");
+        self.stored(row).to_f32(Isa::detect(), out);
     }
 
     /// Converts sample `row`, flattened, to `f64`, unscaled; integers beyond 2^53 are rounded to the
@@ -195,104 +264,20 @@ impl Array {
     /// If `row >= samples()` or `out.len() != features()`.
     #[doc(hidden)]
     pub fn read_row_f64(&self, row: usize, out: &mut [f64]) {
-        assert_eq!(out.len(), self.features(), "out must hold one sample's features");
-        self.map_row(row, out, |_, number| number);
+        assert_eq!(out.len(), self.layout.features, "out must hold one sample's features");
+        self.stored(row).map(Isa::detect(), out, |_, number| number);
     }
 
-    /// Sets each `out[i]` to `f(i, number i of sample row)`.
-    #[inline]
-    pub(crate) fn map_row<T>(&self, row: usize, out: &mut [T], f: impl Fn(usize, f64) -> T) {
-        self.element_type().map(self.row_bytes(row), self.header.big_endian, out, f);
-    }
-
-    /// One number.
-    fn number(&self, sample: usize, feature: usize) -> f64 {
-        let size = self.element_type().size();
-        let bytes = &self.row_bytes(sample)[feature * size..][..size];
-        let mut number = [0.0];
-        self.element_type().map(bytes, self.header.big_endian, &mut number, |_, number| number);
-        number[0]
-    }
-
-    /// The error for a number that is not what was expected.
-    pub(crate) fn refused(
-        &self,
-        sample: usize,
-        feature: usize,
-        problem: impl FnOnce(f64) -> String,
-    ) -> Error {
-        let number = self.number(sample, feature);
-        let is_short = matches!(self.element_type(), ElementType::F16 | ElementType::F32);
-        let shown = match number.abs() {
-            size if size.is_normal() && !(1e-5..1e16).contains(&size) => match is_short {
-                true => format!("{:e}", number as f32),
-                false => format!("{number:e}"),
-            },
-            _ if is_short => format!("{}", number as f32),
-            _ => format!("{number}"),
-        };
-        self.wrong(format!("sample {sample}, feature {feature} is {shown}{}", problem(number)))
-    }
-
-    /// The error for a number that is infinite or NaN.
-    pub(crate) fn not_finite(&self, sample: usize, feature: usize) -> Error {
-        self.refused(sample, feature, |_| "; finite numbers were expected".to_owned())
-    }
-
-    /// Fails if one of these features is an integer that no `f64` is.
-    pub(crate) fn check_exact(&self, is_checked: impl Fn(usize) -> bool) -> Result<()> {
-        let size = self.element_type().size();
-        for sample in 0..self.samples() {
-            let elements = self.row_bytes(sample).chunks_exact(size).enumerate();
-            for (feature, bytes) in elements.filter(|(feature, _)| is_checked(*feature)) {
-                let inexact = self.element_type().inexact(bytes, self.header.big_endian);
-                if let Some(number) = inexact {
-                    return Err(self.wrong(format!(
-                        "sample {sample}, feature {feature} is {number}, and these integers beyond \
-                         2^53 are too close to each other for f64 to tell them apart; subtract an \
-                         offset from them, such as the smallest"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An error that names the file, if there is one.
-    pub(crate) fn wrong(&self, problem: String) -> Error {
-        match self.path.as_os_str().is_empty() {
-            true => Error::Shape(problem),
-            false => Error::format(&self.path, None, problem),
-        }
+    /// A row as it is stored.
+    pub(crate) fn stored(&self, row: usize) -> Row<'_> {
+        Row::from_bytes(self.row_bytes(row), self.header.element_type, self.header.big_endian)
     }
 
     /// The bytes of sample `row`, in the array's byte order.
-    pub(crate) fn row_bytes(&self, row: usize) -> &[u8] {
-        assert!(row < self.samples(), "row {row} of {} samples", self.samples());
-        let size = self.features() * self.element_type().size();
+    fn row_bytes(&self, row: usize) -> &[u8] {
+        assert!(row < self.layout.samples, "row {row} of {} samples", self.layout.samples);
+        let size = self.layout.features * self.header.element_type.size();
         &self.elements()[row * size..][..size]
-    }
-
-    /// Whether each element's high byte comes first.
-    pub(crate) fn is_big_endian(&self) -> bool {
-        self.header.big_endian
-    }
-
-    /// Checks that a mapped file is still as it was opened; always `Ok` for one in memory.
-    pub(crate) fn unchanged(&self) -> Result<()> {
-        let Bytes::Mapped { file: Locked(file), length, modified, .. } = &self.bytes else {
-            return Ok(());
-        };
-        let now = file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
-        let problem = if now.len() != *length {
-            format!("changed while mapped: {length} bytes became {}", now.len())
-        } else if now.modified().ok() != *modified {
-            "changed while mapped: it was written to since it was opened".to_owned()
-        } else {
-            return Ok(());
-        };
-        let advice = "; use Array::read (--copy) for files that may change";
-        Err(Error::format(&self.path, None, problem + advice))
     }
 
     fn elements(&self) -> &[u8] {
@@ -301,6 +286,73 @@ impl Array {
             Bytes::Mapped { map, .. } => &map[..],
         };
         &bytes[self.header.start..self.header.end()]
+    }
+}
+
+impl Source for Array {
+    fn samples(&self) -> usize {
+        self.layout.samples
+    }
+
+    fn features(&self) -> usize {
+        self.layout.features
+    }
+
+    fn row<'a>(&'a self, row: usize, _: &'a mut Vec<f32>) -> Result<Row<'a>> {
+        Ok(self.stored(row))
+    }
+
+    fn prefetch(&self, row: usize) {
+        convert::prefetch(self.row_bytes(row));
+    }
+
+    fn read_ahead(&self, rows: Range<usize>) {
+        #[cfg(unix)]
+        if let Bytes::Mapped { map, .. } = &self.bytes {
+            let size = self.layout.features * self.header.element_type.size();
+            let (start, length) = (self.header.start + rows.start * size, rows.len() * size);
+            // Advice that the system does not take changes nothing.
+            let _ = map.advise_range(memmap2::Advice::WillNeed, start, length);
+        }
+        #[cfg(not(unix))]
+        let _ = rows;
+    }
+
+    fn expect_random(&self) {
+        #[cfg(unix)]
+        if let Bytes::Mapped { map, .. } = &self.bytes {
+            // As above.
+            let _ = map.advise(memmap2::Advice::Random);
+        }
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        match &self.bytes {
+            Bytes::Memory(_) => Some(0),
+            Bytes::Mapped { map, .. } => Some(map.len() as u64),
+        }
+    }
+
+    fn element_type(&self) -> Option<ElementType> {
+        Some(self.header.element_type)
+    }
+
+    fn row_dims(&self) -> &[usize] {
+        self.layout.row_dims(&self.header)
+    }
+
+    fn place(&self, row: usize) -> (PathBuf, usize) {
+        (self.path.clone(), row)
+    }
+
+    fn unchanged(&self) -> Result<()> {
+        let Bytes::Mapped { file, state, .. } = &self.bytes else { return Ok(()) };
+        let now = match file {
+            Some(Locked(file)) => file.metadata(),
+            None => self.path.metadata(),
+        };
+        let now = now.map_err(|e| Error::io("look at", &self.path, e))?;
+        state.check(&self.path, &now)
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use sae_kernels::convert::f16_to_f32;
-
 /// The type of an array's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names say all
@@ -19,32 +17,13 @@ pub enum ElementType {
     U64,
     I64,
     F16,
+    BF16,
     F32,
     F64,
 }
 
-/// Invokes a macro with how an element of the type becomes a number: `bytes => number`.
-macro_rules! by_type {
-    ($element_type:expr, $convert:ident) => {
-        match $element_type {
-            ElementType::Bool => $convert!([b] => u8::from(b != 0)),
-            ElementType::U8 => $convert!([b] => b),
-            ElementType::I8 => $convert!(b => i8::from_le_bytes(b)),
-            ElementType::U16 => $convert!(b => u16::from_le_bytes(b)),
-            ElementType::I16 => $convert!(b => i16::from_le_bytes(b)),
-            ElementType::U32 => $convert!(b => u32::from_le_bytes(b)),
-            ElementType::I32 => $convert!(b => i32::from_le_bytes(b)),
-            ElementType::U64 => $convert!(b => u64::from_le_bytes(b)),
-            ElementType::I64 => $convert!(b => i64::from_le_bytes(b)),
-            ElementType::F16 => $convert!(b => f16_to_f32(u16::from_le_bytes(b))),
-            ElementType::F32 => $convert!(b => f32::from_le_bytes(b)),
-            ElementType::F64 => $convert!(b => f64::from_le_bytes(b)),
-        }
-    };
-}
-
 impl ElementType {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Bool,
         Self::U8,
         Self::I8,
@@ -55,6 +34,7 @@ impl ElementType {
         Self::U64,
         Self::I64,
         Self::F16,
+        Self::BF16,
         Self::F32,
         Self::F64,
     ];
@@ -64,7 +44,7 @@ impl ElementType {
         use ElementType::*;
         match self {
             Bool | U8 | I8 => 1,
-            U16 | I16 | F16 => 2,
+            U16 | I16 | F16 | BF16 => 2,
             U32 | I32 | F32 => 4,
             U64 | I64 | F64 => 8,
         }
@@ -73,7 +53,7 @@ impl ElementType {
     /// Whether all its numbers are whole.
     #[doc(hidden)]
     pub fn is_integer(self) -> bool {
-        !matches!(self, Self::F16 | Self::F32 | Self::F64)
+        !matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
     }
 
     /// Whether an IDX file may have it.
@@ -81,34 +61,6 @@ impl ElementType {
     pub fn is_idx(self) -> bool {
         use ElementType::*;
         matches!(self, U8 | I8 | I16 | I32 | F32 | F64)
-    }
-
-    /// Converts `out.len()` elements to the nearest `f32` (beyond its range: infinity).
-    pub(crate) fn convert(self, bytes: &[u8], big_endian: bool, out: &mut [f32]) {
-        macro_rules! nearest {
-            ($bytes:pat => $number:expr) => {
-                convert(bytes, big_endian, out, |_, $bytes| $number as f32)
-            };
-        }
-        by_type!(self, nearest)
-    }
-
-    /// Sets each `out[i]` to `f(i, element i)`, where the element is the nearest `f64`: itself, but
-    /// for integers beyond 2^53.
-    #[inline]
-    pub(crate) fn map<T>(
-        self,
-        bytes: &[u8],
-        big_endian: bool,
-        out: &mut [T],
-        f: impl Fn(usize, f64) -> T,
-    ) {
-        macro_rules! mapped {
-            ($bytes:pat => $number:expr) => {
-                convert(bytes, big_endian, out, |i, $bytes| f(i, $number as f64))
-            };
-        }
-        by_type!(self, mapped)
     }
 
     /// An element, if it is an integer that no `f64` is.
@@ -130,28 +82,9 @@ impl fmt::Display for ElementType {
     }
 }
 
-#[inline]
-fn convert<const N: usize, T>(
-    bytes: &[u8],
-    big_endian: bool,
-    out: &mut [T],
-    number: impl Fn(usize, [u8; N]) -> T,
-) {
-    let pairs = out.iter_mut().zip(bytes.as_chunks::<N>().0).enumerate();
-    // Two loops, so that each is vectorized.
-    if big_endian {
-        pairs.for_each(|(i, (out, &bytes))| {
-            let mut bytes = bytes;
-            bytes.reverse();
-            *out = number(i, bytes);
-        });
-    } else {
-        pairs.for_each(|(i, (out, &bytes))| *out = number(i, bytes));
-    }
-}
-
 /// A type that arrays of samples hold: `bool`, `u8`, `i8`, `u16`, `i16`, `u32`, `i32`, `u64`, `i64`,
-/// `f32` or `f64`. (Files may also hold [`ElementType::F16`], which Rust has no stable type for.)
+/// `f32` or `f64`. ([`Row`](crate::data::Row) also takes [`ElementType::F16`] and
+/// [`ElementType::BF16`], which Rust has no stable types for.)
 pub trait Element: sealed::Element {
     /// The name of the type.
     #[doc(hidden)]

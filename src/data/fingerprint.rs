@@ -1,8 +1,10 @@
-//! The fingerprint of a data set.
+//! The fingerprint of a data set, and what a model's file says of its data.
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::samples::Samples;
+use sae_kernels::Isa;
+
+use crate::data::samples::{HeldOut, Samples};
 use crate::error::Result;
 
 /// Number of samples that the checksum covers.
@@ -13,27 +15,100 @@ const CHECKED: usize = 64;
 pub(crate) struct Fingerprint {
     pub samples: usize,
     pub features: usize,
-    /// CRC-32 of the features of the checked samples, after scaling.
+    /// CRC-32 of the checked samples.
     digest: u64,
 }
 
 impl Fingerprint {
-    /// The fingerprint of these samples.
+    /// The fingerprint of these samples as a network sees them.
     ///
     /// # Errors
     /// A checked sample has a feature that is not finite.
     pub fn of(samples: &Samples) -> Result<Self> {
+        Self::by(samples, |sample, row| samples.gather(sample, row))
+    }
+
+    /// The fingerprint of these samples before they are scaled, as `f32`.
+    fn before_scaling(samples: &Samples) -> Result<Self> {
+        let (isa, mut memory) = (Isa::detect(), Vec::new());
+        Self::by(samples, |sample, row| {
+            let stored = samples.source().row(sample, &mut memory)?;
+            if stored.len() == row.len() {
+                stored.to_f32(isa, row);
+            }
+            Ok(())
+        })
+    }
+
+    fn by(
+        samples: &Samples,
+        mut read: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Self> {
         let (count, features) = (samples.len(), samples.features());
         let checked = count.min(CHECKED);
         let mut row = vec![0.0; features];
         let mut digest = crc32fast::Hasher::new();
         for at in 0..checked {
             let sample = (at as u128 * count as u128 / checked as u128) as usize;
-            samples.gather(sample, &mut row)?;
+            read(sample, &mut row)?;
             for feature in &row {
                 digest.update(&feature.to_le_bytes());
             }
         }
         Ok(Fingerprint { samples: count, features, digest: u64::from(digest.finalize()) })
+    }
+}
+
+/// What a model's file says of the data that it was trained on: their number and a checksum, and which of
+/// them were held out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingData {
+    /// Of all samples, those held out included.
+    all: Fingerprint,
+    held_out: Option<HeldOut>,
+}
+
+impl TrainingData {
+    /// Of the samples of a training.
+    ///
+    /// # Errors
+    /// A sample cannot be read.
+    #[doc(hidden)]
+    pub fn of(samples: &Samples) -> Result<Self> {
+        let (all, held_out) = samples.whole();
+        Ok(TrainingData { all: Fingerprint::before_scaling(&all)?, held_out })
+    }
+
+    /// Number of samples, those held out included.
+    pub fn samples(&self) -> usize {
+        self.all.samples
+    }
+
+    /// Which samples were held out, if any.
+    pub fn held_out(&self) -> Option<HeldOut> {
+        self.held_out
+    }
+
+    /// Whether these samples are the data, whatever their scaling: by their number and a checksum of 64
+    /// of them.
+    ///
+    /// # Errors
+    /// A sample cannot be read.
+    pub fn is_of(&self, samples: &Samples) -> Result<bool> {
+        let (count, features) = (samples.len(), samples.features());
+        let can_be = (count, features) == (self.all.samples, self.all.features);
+        Ok(can_be && Fingerprint::before_scaling(samples)? == self.all)
+    }
+
+    /// Fails if it cannot be that of a model of so many features.
+    pub(crate) fn check(&self, features: usize) -> std::result::Result<(), String> {
+        let held_out = match self.held_out {
+            None => 0,
+            Some(HeldOut::Last(count) | HeldOut::Random { count, .. }) => count,
+        };
+        if self.all.features != features || held_out >= self.all.samples {
+            return Err("data: the model cannot be of such data".to_owned());
+        }
+        Ok(())
     }
 }

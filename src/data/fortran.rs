@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::data::source::Header;
+use crate::data::header::Header;
 use crate::error::{Error, Result};
 
 /// Samples that are copied at a time, so that what is read of a cache line is used soon.

@@ -1,8 +1,8 @@
-//! Gathering samples on all threads.
+//! Gathering the samples of a batch.
 
 use std::sync::Mutex;
 
-use sae_kernels::{MatrixMut, Parts};
+use sae_kernels::{Isa, MatrixMut, Parts};
 
 use crate::compute::{Engine, lock};
 use crate::data::samples::Samples;
@@ -10,6 +10,19 @@ use crate::error::{Error, Result};
 
 /// How many samples ahead of the one that is gathered memory is asked for.
 const AHEAD: usize = 4;
+
+impl Samples {
+    /// Copies samples, scaled, to `out`, row-major `[rows.len(), features]`, on all threads of an engine.
+    ///
+    /// # Errors
+    /// As for [`Samples::gather`], of the first such sample of `rows`.
+    ///
+    /// # Panics
+    /// There is no such sample, or `out` has another length.
+    pub fn gather_batch(&self, engine: &mut Engine, rows: &[usize], out: &mut [f32]) -> Result<()> {
+        gather(engine, self, rows, out)
+    }
+}
 
 /// Gathers samples, scaled, to `out` `[rows.len(), features]`; rows are divided among the threads.
 ///
@@ -21,7 +34,7 @@ const AHEAD: usize = 4;
 pub(crate) fn gather(
     engine: &mut Engine,
     samples: &Samples,
-    rows: &[u32],
+    rows: &[usize],
     out: &mut [f32],
 ) -> Result<()> {
     let (n, d) = (rows.len(), samples.features());
@@ -30,20 +43,12 @@ pub(crate) fn gather(
     let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
     let Engine { isa, pool, .. } = engine;
     pool.run(division.parts(), |part, _| {
-        let (range, mut out) = (division.range(part), parts.take(part));
-        let rows = &rows[range.clone()];
-        for (at, &sample) in rows.iter().enumerate() {
-            // Samples lie anywhere in the file: the next ones are on their way meanwhile.
-            if let Some(&later) = rows.get(at + AHEAD) {
-                samples.prefetch(later as usize);
-            }
-            if let Err(error) = samples.gather_on(|| Ok(*isa), sample as usize, out.row_mut(at)) {
-                let mut first = lock(&first);
-                let row = range.start + at;
-                if first.as_ref().is_none_or(|&(before, _)| row < before) {
-                    *first = Some((row, error));
-                }
-                return;
+        let (range, out) = (division.range(part), parts.take(part));
+        let gathered = gather_rows(*isa, samples, &rows[range.clone()], out, &mut Vec::new());
+        if let Err((at, error)) = gathered {
+            let (mut first, row) = (lock(&first), range.start + at);
+            if first.as_ref().is_none_or(|&(before, _)| row < before) {
+                *first = Some((row, error));
             }
         }
     });
@@ -51,4 +56,26 @@ pub(crate) fn gather(
         Some((_, error)) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Gathers samples on one thread; `memory` is for sources that have no numbers in memory.
+///
+/// # Errors
+/// Of the first sample that cannot be gathered, and its place in `rows`.
+pub(crate) fn gather_rows(
+    isa: Isa,
+    samples: &Samples,
+    rows: &[usize],
+    mut out: MatrixMut<'_>,
+    memory: &mut Vec<f32>,
+) -> std::result::Result<(), (usize, Error)> {
+    for (at, &sample) in rows.iter().enumerate() {
+        // Samples lie anywhere in the file: the next ones are on their way meanwhile.
+        if let Some(&later) = rows.get(at + AHEAD) {
+            samples.prefetch(later);
+        }
+        let gathered = samples.gather_on(isa, sample, out.row_mut(at), memory);
+        gathered.map_err(|error| (at, error))?;
+    }
+    Ok(())
 }

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::data::element::ElementType;
-use crate::data::source::{Header, Source};
+use crate::data::header::Header;
+use crate::data::reading::Input;
 use crate::error::{Error, Result};
 
 const TYPES: &str = "0x08 u8, 0x09 i8, 0x0B i16, 0x0C i32, 0x0D f32, 0x0E f64";
@@ -24,49 +25,50 @@ fn code(element_type: ElementType) -> Option<u8> {
     }
 }
 
-/// Reads a header into `bytes`, which may hold its first four already.
+/// Reads a header into `bytes`, which may hold its first bytes already.
 pub(crate) fn read_header(
-    source: Source<'_>,
+    input: Input<'_>,
     from: &mut impl Read,
     bytes: &mut Vec<u8>,
 ) -> Result<Header> {
-    source.fill(from, bytes, 4, 0)?;
-    let &[zero0, zero1, type_code, rank] = &bytes[..] else {
+    input.fill(from, bytes, 4, 0)?;
+    let Some(&[zero0, zero1, type_code, rank]) = bytes.first_chunk() else {
         let problem = match bytes.len() {
-            0 => "the file is empty, an IDX or NumPy file was expected".to_owned(),
+            0 => "the file is empty, an IDX, NumPy or safetensors file was expected".to_owned(),
             n => format!("the file ends after {n} bytes, the 4 of an IDX magic were expected"),
         };
-        return Err(source.error(bytes.len(), problem));
+        return Err(input.error(bytes.len(), problem));
     };
     if (zero0, zero1) != (0, 0) {
         let problem = format!(
             "an IDX file begins with 00 00 and a NumPy file with 93 4e, this one with {zero0:02x} \
              {zero1:02x}; give a file of one of these formats"
         );
-        return Err(source.error(0, problem));
+        return Err(input.error(0, problem));
     }
     let element_type = ElementType::ALL.into_iter().find(|&one| code(one) == Some(type_code));
     let element_type = element_type.ok_or_else(|| {
-        source.error(2, format!("element type 0x{type_code:02X} is not one of IDX's ({TYPES})"))
+        input.error(2, format!("element type 0x{type_code:02X} is not one of IDX's ({TYPES})"))
     })?;
     if rank == 0 {
-        return Err(source.error(3, "rank 0, at least 1 dimension was expected"));
+        return Err(input.error(3, "rank 0, at least 1 dimension was expected"));
     }
     let start = 4 + 4 * usize::from(rank);
-    source.fill(from, bytes, start, 0)?;
+    input.fill(from, bytes, start, 0)?;
     if bytes.len() < start {
         let n = bytes.len();
         let problem = format!("the header ends after {n} bytes, rank {rank} takes {start}");
-        return Err(source.error(n, problem));
+        return Err(input.error(n, problem));
     }
-    let dims = bytes[4..].as_chunks().0.iter().map(|&dim| u32::from_be_bytes(dim) as usize);
+    let dims = bytes[4..start].as_chunks().0.iter().map(|&dim| u32::from_be_bytes(dim) as usize);
     let dims: Vec<usize> = dims.collect();
     if let Some(at) = dims.iter().position(|&dim| dim == 0) {
         let problem = format!("dimension {} of {rank} is 0, 1 or more was expected", at + 1);
-        return Err(source.error(4 + 4 * at, problem));
+        return Err(input.error(4 + 4 * at, problem));
     }
-    let header = Header { element_type, big_endian: true, fortran_order: false, dims, start };
-    header.checked().map_err(|problem| source.error(4, problem))
+    let (big_endian, fortran_order, is_idx) = (true, false, true);
+    let header = Header { element_type, big_endian, fortran_order, dims, start, is_idx, tail: 0 };
+    header.checked().map_err(|problem| input.error(4, problem))
 }
 
 /// A header's bytes; `path` is what errors call the file.

@@ -5,7 +5,8 @@
 use std::io::Read;
 
 use crate::data::element::ElementType;
-use crate::data::source::{Header, Source};
+use crate::data::header::Header;
+use crate::data::reading::Input;
 use crate::error::{Error, Result};
 
 /// How such a file begins, as far as other files do not.
@@ -19,13 +20,13 @@ const MAX_HEADER: usize = 1 << 16;
 
 /// Reads a header into `bytes`, which may hold its first bytes already.
 pub(crate) fn read_header(
-    source: Source<'_>,
+    input: Input<'_>,
     from: &mut impl Read,
     bytes: &mut Vec<u8>,
 ) -> Result<Header> {
-    let wrong = |problem: &str| Error::format(source.path, None, problem);
+    let wrong = |problem: &str| Error::format(input.path, None, problem);
     let mut fill = |bytes: &mut Vec<u8>, end: usize| {
-        source.fill(from, bytes, end, 0)?;
+        input.fill(from, bytes, end, 0)?;
         if bytes.len() < end {
             return Err(wrong("a NumPy file cut off within its header"));
         }
@@ -117,7 +118,7 @@ fn parse(text: &str, start: usize) -> std::result::Result<Header, String> {
     let fortran_order = fortran_order.ok_or("a header without fortran_order")?;
     let (element_type, big_endian) = element_type.ok_or("a header without descr")?;
     let dims = dims.ok_or("a header without shape")?;
-    Ok(Header { element_type, big_endian, fortran_order, dims, start })
+    Ok(Header { element_type, big_endian, fortran_order, dims, start, is_idx: false, tail: 0 })
 }
 
 /// Splits off a text in quotes at the beginning; Python 2 wrote `u` before some.
@@ -134,7 +135,9 @@ fn parse_type(name: &str) -> std::result::Result<(ElementType, bool), String> {
         Some(order @ ('<' | '>' | '|' | '=')) => (Some(order), &name[1..]),
         _ => (None, name),
     };
-    let element_type = ElementType::ALL.into_iter().find(|&one| self::name(one)[1..] == *kind);
+    let element_type = ElementType::ALL
+        .into_iter()
+        .find(|&one| self::name(one).is_some_and(|name| name[1..] == *kind));
     let element_type = if kind == "?" { Some(ElementType::Bool) } else { element_type };
     match (element_type, order) {
         (Some(one), Some('<')) => Ok((one, false)),
@@ -155,6 +158,10 @@ fn unknown_type(name: &str, kind: &str) -> String {
         Some('O') => "Python objects; make numbers of them, with np.stack or .astype(np.float32)",
         Some('M' | 'm') => "dates or times; save them as numbers, with .astype(np.int64)",
         Some('U' | 'S' | 'a') => "text; make numbers of it, with .astype(np.float32)",
+        Some('V') if kind == "V2" => {
+            "raw bytes, as of bfloat16, which NumPy files cannot name; save .astype(np.float32), or the \
+             tensor with safetensors"
+        }
         Some('V') => "raw bytes or records; save the numbers in them, with .view or array['field']",
         Some('f' | 'g') if kind != "f4" => "floats of unusual size; save .astype(np.float64)",
         _ => {
@@ -165,9 +172,9 @@ fn unknown_type(name: &str, kind: &str) -> String {
     format!("elements are '{name}', {advice}")
 }
 
-/// NumPy's name for a type, little-endian.
-fn name(element_type: ElementType) -> &'static str {
-    match element_type {
+/// NumPy's name for a type, little-endian, if it has one.
+fn name(element_type: ElementType) -> Option<&'static str> {
+    Some(match element_type {
         ElementType::Bool => "|b1",
         ElementType::U8 => "|u1",
         ElementType::I8 => "|i1",
@@ -178,14 +185,16 @@ fn name(element_type: ElementType) -> &'static str {
         ElementType::U64 => "<u8",
         ElementType::I64 => "<i8",
         ElementType::F16 => "<f2",
+        ElementType::BF16 => return None,
         ElementType::F32 => "<f4",
         ElementType::F64 => "<f8",
-    }
+    })
 }
 
-/// A header's bytes, of version 1, their number a multiple of 64 as in NumPy's own.
-pub(crate) fn header(element_type: ElementType, dims: &[usize]) -> Vec<u8> {
-    let name = name(element_type);
+/// A header's bytes, of version 1, their number a multiple of 64 as in NumPy's own; `None` if NumPy has no
+/// such type.
+pub(crate) fn header(element_type: ElementType, dims: &[usize]) -> Option<Vec<u8>> {
+    let name = name(element_type)?;
     let mut shape: Vec<String> = dims.iter().map(|dim| format!("{dim}, ")).collect();
     if shape.len() > 1 {
         let last = shape.len() - 1;
@@ -200,7 +209,7 @@ pub(crate) fn header(element_type: ElementType, dims: &[usize]) -> Vec<u8> {
     let mut header = b"\x93NUMPY\x01\x00".to_vec();
     header.extend((text.len() as u16).to_le_bytes());
     header.extend(text.into_bytes());
-    header
+    Some(header)
 }
 
 #[cfg(test)]
@@ -218,14 +227,22 @@ mod tests {
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (60000, 28, 28), }",
             ),
         ] {
-            let bytes = header(ElementType::F32, dims);
+            let bytes = header(ElementType::F32, dims).unwrap();
             assert_eq!(bytes.len() % 64, 0);
             let have = std::str::from_utf8(&bytes[10..]).unwrap();
             assert_eq!(have.trim_end(), text);
             assert!(have.ends_with('\n'));
             let (element_type, start) = (ElementType::F32, bytes.len());
             let (big_endian, fortran_order, dims) = (false, false, dims.to_vec());
-            let want = Header { element_type, big_endian, fortran_order, dims, start };
+            let want = Header {
+                element_type,
+                big_endian,
+                fortran_order,
+                dims,
+                start,
+                is_idx: false,
+                tail: 0,
+            };
             assert_eq!(parse(have, start).unwrap(), want);
         }
     }

@@ -53,7 +53,9 @@ const BINARY: [(&[u8], &str, &str); 34] = [
 /// A sentence without its beginning about what a file is, if its first bytes tell.
 pub(crate) fn problem(start: &[u8]) -> Option<String> {
     let (what, advice) = kind(start)?;
-    Some(format!("this looks like {what}, an IDX or NumPy file was expected; {advice}"))
+    Some(format!(
+        "this looks like {what}, an IDX, NumPy or safetensors file was expected; {advice}"
+    ))
 }
 
 /// What a file is by its first bytes, and what to do where data was expected.

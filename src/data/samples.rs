@@ -1,4 +1,4 @@
-//! A data set as the network sees it: scaled `f32` samples, gathered row by row from an array.
+//! A data set as the network sees it: scaled `f32` samples, gathered row by row from a source.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,43 +7,75 @@ use sae_kernels::{Isa, convert};
 
 use crate::data::array::Array;
 use crate::data::element::ElementType;
-use crate::data::scaling::{Line, Scaling};
+use crate::data::layer_norm::layer_norm;
+use crate::data::line::Line;
+use crate::data::open::ReadOptions;
+use crate::data::row::Row;
+use crate::data::scaling::{Scaling, ScalingKind};
+use crate::data::selection::Selection;
+use crate::data::shards::Shards;
+use crate::data::source::Source;
 use crate::error::{Error, Result};
 
 /// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
 #[derive(Clone, Debug)]
 pub struct Samples {
-    array: Arc<Array>,
+    source: Arc<dyn Source>,
     scaling: Scaling,
-    /// Rows of the array, if not all in their order.
-    rows: Option<Arc<[u32]>>,
+    /// Where some were held out: all of them, and which.
+    split: Option<(Arc<dyn Source>, HeldOut)>,
+}
+
+/// Which samples of a data set are held out of a training, as test samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "model", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum HeldOut {
+    /// The last ones, as many as this.
+    Last(usize),
+    /// Any, drawn by a seed.
+    Random {
+        /// How many.
+        count: usize,
+        /// What they are drawn by.
+        seed: u64,
+    },
 }
 
 impl Samples {
-    /// Opens an IDX or NumPy file of bytes, scaled to [0, 1].
+    /// Opens a file of samples. Bytes are scaled to [0, 1], floats taken as they are.
     ///
     /// # Errors
-    /// Those of [`Array::open`]; and a file of another type needs [`Samples::new`] with a scaling.
+    /// Those of [`Array::open`]; and integers of another type need [`Samples::new`] with a scaling.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let array = Array::open(path)?;
-        if array.element_type() != ElementType::U8 {
-            let problem = format!(
-                "elements are {}, and only u8 has a usual scaling; choose one: as is, min-max or \
-                 mean-deviation, or min-max:feature or mean-deviation:feature",
-                array.element_type()
-            );
-            return Err(Error::format(array.path(), None, problem));
-        }
-        Ok(Self::new(array, Scaling::Byte))
+        Self::with_default_scaling(Array::open(path)?)
     }
 
-    /// The samples of an array under a scaling, which may be that of a model whose data had numbers of
-    /// another type: what it takes from an array decides, not the type. [`Scaling::Byte`] takes whole
-    /// numbers from 0 to 255 of any type, all others take any numbers.
+    /// Opens several files, which [`Shards::open`] finds, as one data set. Bytes are scaled to [0, 1],
+    /// floats taken as they are.
+    ///
+    /// # Errors
+    /// Those of [`Shards::open`]; and integers of another type need [`Samples::new`] with a scaling.
+    pub fn open_all(paths: impl IntoIterator<Item: AsRef<Path>>) -> Result<Self> {
+        Self::with_default_scaling(Shards::open(paths, &ReadOptions::default())?)
+    }
+
+    /// The samples of a source, scaled as [`ScalingKind::default_of`] says.
+    fn with_default_scaling(source: impl Source + 'static) -> Result<Self> {
+        match ScalingKind::default_of(&source)? {
+            ScalingKind::Byte => Ok(Self::new(source, Scaling::Byte)),
+            _ => Ok(Self::new(source, Scaling::AsIs)),
+        }
+    }
+
+    /// The samples of an array, or of another source, under a scaling, which may be that of a model whose
+    /// data had numbers of another type: what it takes from the data decides, not the type.
+    /// [`Scaling::Byte`] takes whole numbers from 0 to 255 of any type, all others take any numbers.
     ///
     /// What a scaling does not take is refused where a sample is gathered.
-    pub fn new(array: Array, scaling: Scaling) -> Self {
-        Samples { array: Arc::new(array), scaling, rows: None }
+    pub fn new(source: impl Source + 'static, scaling: Scaling) -> Self {
+        Samples { source: Arc::new(source), scaling, split: None }
     }
 
     /// Samples in memory, row-major `[samples, features]`, as they are. ([`Array::from_values`] takes
@@ -55,9 +87,19 @@ impl Samples {
         Ok(Self::new(Array::from_values(values, features)?, Scaling::AsIs))
     }
 
+    /// The same samples under another scaling.
+    pub fn scaled(&self, scaling: Scaling) -> Self {
+        Samples { scaling, ..self.clone() }
+    }
+
+    /// Their numbers, before the scaling.
+    pub fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.rows.as_ref().map_or(self.array.samples(), |rows| rows.len())
+        self.source.samples()
     }
 
     /// Whether there are no samples.
@@ -67,14 +109,14 @@ impl Samples {
 
     /// Features of a sample.
     pub fn features(&self) -> usize {
-        self.array.features()
+        self.source.features()
     }
 
     /// Rows and columns of a sample, if its array has three dimensions, as images have.
     #[doc(hidden)]
     pub fn image(&self) -> Option<(usize, usize)> {
-        match self.array.dims() {
-            [_, rows, cols] => Some((*rows, *cols)),
+        match self.source.row_dims() {
+            [rows, cols] => Some((*rows, *cols)),
             _ => None,
         }
     }
@@ -90,109 +132,181 @@ impl Samples {
     /// [`Error::Setting`] unless both have a sample.
     pub fn split(&self, samples: usize) -> Result<(Self, Self)> {
         if samples == 0 || samples >= self.len() {
-            let problem = format!("{samples} of {} samples leave one side empty", self.len());
-            return Err(Error::setting("holdout", problem));
+            return Err(self.empty_side(samples));
         }
-        let subset = |range: std::ops::Range<usize>| {
-            self.subset(range.map(|sample| sample as u32).collect())
+        self.hold_out(HeldOut::Last(self.len() - samples))
+    }
+
+    /// Those that are not held out, and those that are, both in their order.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless both have a sample.
+    pub fn hold_out(&self, held_out: HeldOut) -> Result<(Self, Self)> {
+        let (HeldOut::Last(count) | HeldOut::Random { count, .. }) = held_out;
+        if count == 0 || count >= self.len() {
+            return Err(self.empty_side(count));
+        }
+        let source = self.source.clone();
+        let (left, held) = match held_out {
+            HeldOut::Last(count) => Selection::first(source, self.len() - count),
+            HeldOut::Random { count, seed } => Selection::without_random(source, count, seed),
         };
-        Ok((subset(0..samples), subset(samples..self.len())))
+        let split = Some((self.source.clone(), held_out));
+        let side = |selection: Selection| Samples {
+            source: Arc::new(selection),
+            scaling: self.scaling.clone(),
+            split: split.clone(),
+        };
+        Ok((side(left), side(held)))
+    }
+
+    fn empty_side(&self, samples: usize) -> Error {
+        let problem = format!("{samples} of {} samples leave one side empty", self.len());
+        Error::setting("holdout", problem)
+    }
+
+    /// Whether they are in files or in memory, not in a source that is read for a training alone.
+    #[cfg(feature = "model")]
+    pub(crate) fn is_kept(&self) -> bool {
+        let (path, _) = self.source.place(0);
+        self.source.resident_bytes().is_some() || !path.as_os_str().is_empty()
+    }
+
+    /// All samples before some were held out, and which these are, if any.
+    #[cfg(feature = "model")]
+    pub(crate) fn whole(&self) -> (Self, Option<HeldOut>) {
+        match &self.split {
+            Some((source, held_out)) => {
+                let (source, scaling) = (source.clone(), self.scaling.clone());
+                (Samples { source, scaling, split: None }, Some(*held_out))
+            }
+            None => (self.clone(), None),
+        }
     }
 
     /// These of the samples, in this order.
-    pub(crate) fn subset(&self, samples: Vec<u32>) -> Self {
-        let rows = samples.into_iter().map(|sample| self.row_of(sample as usize) as u32);
-        Samples { rows: Some(rows.collect()), ..self.clone() }
+    pub(crate) fn subset(&self, samples: Vec<usize>) -> Self {
+        let selection = Selection::of(self.source.clone(), samples);
+        Samples { source: Arc::new(selection), ..self.clone() }
     }
 
-    /// Checks that a mapped file is still as it was opened.
+    /// Checks that mapped files are still as they were opened.
     ///
     /// # Errors
-    /// [`Error::Format`] if the file's length or modification time has changed; [`Error::Io`] if
+    /// [`Error::Format`] if a file's length or modification time has changed; [`Error::Io`] if
     /// the system does not tell.
     #[doc(hidden)]
     pub fn unchanged(&self) -> Result<()> {
-        self.array.unchanged()
+        self.source.unchanged()
     }
 
-    /// A sample's row of the array.
-    fn row_of(&self, sample: usize) -> usize {
-        self.rows.as_ref().map_or(sample, |rows| rows[sample] as usize)
-    }
-
-    /// Asks for the memory of a sample of bytes, which will be gathered soon.
+    /// Asks for the memory of a sample, which will be gathered soon.
     pub(crate) fn prefetch(&self, sample: usize) {
-        if self.array.element_type() == ElementType::U8 {
-            convert::prefetch(self.array.row_bytes(self.row_of(sample)));
-        }
+        self.source.prefetch(sample);
     }
 
     /// Copies a sample, scaled, to `out[features]`.
     ///
     /// # Errors
     /// A number or a feature is not finite, or the scaling does not take it; the scaling has constants
-    /// for another number of features; or the environment variable `SAE_ISA` names a set that there is
-    /// not.
+    /// for another number of features; the source fails; or the environment variable `SAE_ISA` names a
+    /// set that there is not.
     ///
     /// # Panics
     /// There is no such sample, or `out` has another length.
     pub fn gather(&self, sample: usize, out: &mut [f32]) -> Result<()> {
-        let isa = || Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()));
-        self.gather_on(isa, sample, out)
+        let isa = Isa::from_environment().map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
+        self.gather_on(isa, sample, out, &mut Vec::new())
     }
 
-    /// As [`Samples::gather`], with this instruction set, which scales bytes. Every set gives the same
-    /// bits.
+    /// As [`Samples::gather`], with this instruction set; every set gives the same bits. `memory` is for
+    /// sources that have no numbers in memory.
     pub(crate) fn gather_on(
         &self,
-        isa: impl FnOnce() -> Result<Isa>,
+        isa: Isa,
         sample: usize,
         out: &mut [f32],
+        memory: &mut Vec<f32>,
     ) -> Result<()> {
-        let (row, array) = (self.row_of(sample), &*self.array);
-        let is_bytes = array.element_type() == ElementType::U8;
-        assert_eq!(out.len(), array.features(), "out must hold one sample's features");
-        self.scaling.check_features(out.len()).map_err(|problem| array.wrong(problem))?;
-        match &self.scaling {
-            Scaling::Byte | Scaling::AsIs if is_bytes => {
-                let divide = if self.scaling == Scaling::Byte { 255.0 } else { 1.0 };
-                convert::scale_bytes(isa()?, array.row_bytes(row), 0.0, divide, out);
-                return Ok(());
-            }
-            Scaling::AsIs => array.read_row(row, out),
-            // The same bits as from bytes; NaN for what is no byte.
-            Scaling::Byte => array.map_row(row, out, |_, number| {
-                let byte = number as u8;
-                if f64::from(byte) == number { f32::from(byte) / 255.0 } else { f32::NAN }
-            }),
-            Scaling::MinMax { .. } | Scaling::MeanDeviation { .. } => {
-                let line = self.scaling.line(0);
-                array.map_row(row, out, |_, number| line.scale(number));
-            }
-            Scaling::MinMaxByFeature { min, max } => {
-                let line = |feature: usize| Line::min_max(min[feature], max[feature]);
-                array.map_row(row, out, |feature, number| line(feature).scale(number));
-            }
-            Scaling::MeanDeviationByFeature { mean, deviation } => {
-                let line = |feature: usize| Line::mean_deviation(mean[feature], deviation[feature]);
-                array.map_row(row, out, |feature, number| line(feature).scale(number));
-            }
+        let source = &*self.source;
+        assert_eq!(out.len(), source.features(), "out must hold one sample's features");
+        let check = self.scaling.check_features(out.len());
+        check.map_err(|problem| source.wrong(sample, |_| problem))?;
+        let row = source.row(sample, memory)?;
+        if row.len() != out.len() {
+            let (have, expected) = (row.len(), out.len());
+            return Err(source.wrong(sample, |row| {
+                format!("sample {row} has {have} numbers; expected {expected}, as in the others")
+            }));
+        }
+        if self.scale(isa, row, out) {
+            return Ok(());
         }
         match first_not_finite(out) {
             None => Ok(()),
-            Some(feature) => Err(self.refused(row, feature, out[feature])),
+            Some(at) => {
+                // Where a sample is scaled by itself, one number makes all of them so.
+                let cause = (0..row.len()).find(|&at| !row.number(at).is_finite());
+                let at = cause.unwrap_or(at);
+                Err(self.refused(sample, (at, row.number(at)), row.element_type(), out[at]))
+            }
         }
     }
 
+    /// Scales a row. Returns whether the result is known to be finite.
+    fn scale(&self, isa: Isa, row: Row<'_>, out: &mut [f32]) -> bool {
+        let is_bytes = row.element_type() == ElementType::U8;
+        match &self.scaling {
+            Scaling::Byte if is_bytes => {
+                convert::scale_bytes(isa, row.bytes(), 0.0, 255.0, out);
+                return true;
+            }
+            Scaling::AsIs => {
+                row.to_f32(isa, out);
+                return is_bytes;
+            }
+            // The same bits as from bytes; NaN for what is no byte.
+            Scaling::Byte => row.map(isa, out, |_, number| {
+                let byte = number as u8;
+                if f64::from(byte) == number { f32::from(byte) / 255.0 } else { f32::NAN }
+            }),
+            Scaling::LayerNorm => layer_norm(isa, row, out),
+            Scaling::Center { mean } => {
+                row.map(isa, out, |feature, number| Line::center(mean[feature]).scale(number));
+            }
+            Scaling::MinMaxByFeature { min, max } => {
+                let line = |feature: usize| Line::min_max(min[feature], max[feature]);
+                row.map(isa, out, |feature, number| line(feature).scale(number));
+            }
+            Scaling::MeanDeviationByFeature { mean, deviation } => {
+                let line = |feature: usize| Line::mean_deviation(mean[feature], deviation[feature]);
+                row.map(isa, out, |feature, number| line(feature).scale(number));
+            }
+            Scaling::MinMax { .. } | Scaling::MeanDeviation { .. } | Scaling::UnitRms { .. } => {
+                let line = self.scaling.line(0);
+                row.map(isa, out, |_, number| line.scale(number));
+            }
+        }
+        false
+    }
+
     /// The error for a number that became no finite feature.
-    fn refused(&self, row: usize, feature: usize, became: f32) -> Error {
+    fn refused(
+        &self,
+        sample: usize,
+        (feature, number): (usize, f64),
+        element_type: ElementType,
+        became: f32,
+    ) -> Error {
         const BEYOND: &str = "beyond the range of f32 (3.4e38)";
-        self.array.refused(row, feature, |number| match self.scaling {
+        let problem = match self.scaling {
             _ if !number.is_finite() => "; finite numbers were expected".to_owned(),
-            Scaling::Byte => "; the scaling is byte, that of a model trained on bytes, and takes whole \
+            Scaling::Byte => {
+                "; the scaling is byte, that of a model trained on bytes, and takes whole \
                               numbers from 0 to 255: multiply numbers from 0 to 1 by 255 and round \
                               them, or use a model trained on such numbers"
-                .to_owned(),
+                    .to_owned()
+            }
             Scaling::AsIs => format!(
                 ", {BEYOND}, and the scaling as-is keeps it; scale the numbers, by min-max or \
                  mean-deviation for example"
@@ -202,7 +316,8 @@ impl Samples {
                  fitted to",
                 self.scaling.kind()
             ),
-        })
+        };
+        self.source.refused(sample, (feature, number, element_type), &problem)
     }
 }
 

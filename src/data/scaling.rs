@@ -4,8 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::data::array::Array;
-use crate::data::statistics::Extremes;
+use sae_kernels::Isa;
+
+use crate::compute::{Engine, ThreadPool};
+use crate::data::element::ElementType;
+use crate::data::line::Line;
+use crate::data::source::Source;
+use crate::data::summary::Summary;
 use crate::error::{Error, Result};
 
 /// How an array's numbers become features: `(number - subtract) / divide`, computed in `f64` and then
@@ -52,11 +57,25 @@ pub enum Scaling {
         /// The standard deviation of each feature.
         deviation: Arc<[f64]>,
     },
+    /// The mean of each feature is subtracted.
+    Center {
+        /// The mean of each feature.
+        mean: Arc<[f64]>,
+    },
+    /// Divided by one number, the root mean square of all, so that the mean of a sample's squared length
+    /// is the number of features: what published learning rates of sparse autoencoders assume.
+    UnitRms {
+        /// The root mean square of all numbers.
+        rms: f64,
+    },
+    /// Each sample by itself: its mean subtracted, divided by sqrt(variance + 1e-5) of its numbers (Ba,
+    /// Kiros and Hinton 2016; divisor n, as PyTorch's `LayerNorm` without weights).
+    LayerNorm,
 }
 
 /// The name of a scaling, without what it takes from the data: `byte`, `as-is`, `min-max` (also
-/// `min-max:all`), `min-max:feature`, `mean-deviation` (also `mean-deviation:all`) or
-/// `mean-deviation:feature`.
+/// `min-max:all`), `min-max:feature`, `mean-deviation` (also `mean-deviation:all`),
+/// `mean-deviation:feature`, `center`, `unit-rms` or `layer-norm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScalingKind {
@@ -72,18 +91,27 @@ pub enum ScalingKind {
     MeanDeviation,
     /// [`Scaling::MeanDeviationByFeature`].
     MeanDeviationByFeature,
+    /// [`Scaling::Center`].
+    Center,
+    /// [`Scaling::UnitRms`].
+    UnitRms,
+    /// [`Scaling::LayerNorm`].
+    LayerNorm,
 }
 
 impl ScalingKind {
     /// All of them.
     #[doc(hidden)]
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Byte,
         Self::AsIs,
         Self::MinMax,
         Self::MinMaxByFeature,
         Self::MeanDeviation,
         Self::MeanDeviationByFeature,
+        Self::Center,
+        Self::UnitRms,
+        Self::LayerNorm,
     ];
 
     /// Its text.
@@ -96,49 +124,98 @@ impl ScalingKind {
             Self::MinMaxByFeature => "min-max:feature",
             Self::MeanDeviation => "mean-deviation",
             Self::MeanDeviationByFeature => "mean-deviation:feature",
+            Self::Center => "center",
+            Self::UnitRms => "unit-rms",
+            Self::LayerNorm => "layer-norm",
         }
     }
 
     /// Whether its constants are taken from the data.
     #[doc(hidden)]
     pub fn is_fitted(self) -> bool {
-        !matches!(self, Self::Byte | Self::AsIs)
+        !matches!(self, Self::Byte | Self::AsIs | Self::LayerNorm)
     }
 
     /// Whether it has constants for each feature.
     #[doc(hidden)]
     pub fn is_by_feature(self) -> bool {
-        matches!(self, Self::MinMaxByFeature | Self::MeanDeviationByFeature)
+        matches!(self, Self::MinMaxByFeature | Self::MeanDeviationByFeature | Self::Center)
     }
 
-    /// The scaling of this kind that fits an array.
+    /// What is chosen without a choice: bytes are divided by 255, floats taken as they are.
+    ///
+    /// # Errors
+    /// Other integers have no usual scaling.
+    #[doc(hidden)]
+    pub fn default_of(source: &dyn Source) -> Result<Self> {
+        match source.element_type() {
+            Some(ElementType::U8) => Ok(Self::Byte),
+            Some(kind) if kind.is_integer() => Err(source.wrong(0, |_| {
+                format!(
+                    "elements are {kind}, which has no usual scaling; choose one: as-is, unit-rms, \
+                     min-max or mean-deviation, or min-max:feature or mean-deviation:feature for each \
+                     feature by itself"
+                )
+            })),
+            _ => Ok(Self::AsIs),
+        }
+    }
+
+    /// The scaling of this kind that fits all rows of a source, such as an array, computed by one thread.
+    ///
+    /// # Errors
+    /// As for [`ScalingKind::fit_on`].
+    pub fn fit(self, source: &dyn Source) -> Result<Scaling> {
+        let mut engine = Engine::new(Isa::detect(), ThreadPool::new(1));
+        self.fit_on(&mut engine, source, None)
+    }
+
+    /// The scaling of this kind that fits all rows of a source, or `rows` of them at equal distances. The
+    /// same for any number of threads.
     ///
     /// # Errors
     /// Where constants are taken from the data: a number is not finite, or integers beyond 2^53 are
-    /// so close to each other that no `f64` tells them apart.
-    pub fn fit(self, array: &Array) -> Result<Scaling> {
-        if !self.is_fitted() {
-            return Ok(if self == Self::Byte { Scaling::Byte } else { Scaling::AsIs });
+    /// so close to each other that no `f64` tells them apart; and those of the source.
+    pub fn fit_on(
+        self,
+        engine: &mut Engine,
+        source: &dyn Source,
+        rows: Option<usize>,
+    ) -> Result<Scaling> {
+        match self {
+            Self::Byte => Ok(Scaling::Byte),
+            Self::AsIs => Ok(Scaling::AsIs),
+            Self::LayerNorm => Ok(Scaling::LayerNorm),
+            _ => self.of(&Summary::of(engine, source, rows)?, source),
         }
-        let extremes = Extremes::finite(array, self.is_by_feature())?;
+    }
+
+    /// The scaling of this kind by what is known of a source's numbers.
+    ///
+    /// # Errors
+    /// As for [`ScalingKind::fit_on`].
+    #[doc(hidden)]
+    pub fn of(self, summary: &Summary, source: &dyn Source) -> Result<Scaling> {
+        if self.is_fitted() {
+            summary.check(source, self.is_by_feature())?;
+        }
+        let Summary { all, min, max, mean, deviation, .. } = summary.clone();
+        let rms = all.mean.hypot(all.deviation);
         Ok(match self {
-            Self::MinMax => Scaling::MinMax { min: extremes.min[0], max: extremes.max[0] },
-            Self::MinMaxByFeature => {
-                let Extremes { min, max, .. } = extremes;
-                Scaling::MinMaxByFeature { min: min.into(), max: max.into() }
+            Self::Byte => Scaling::Byte,
+            Self::AsIs => Scaling::AsIs,
+            Self::LayerNorm => Scaling::LayerNorm,
+            Self::MinMax => Scaling::MinMax { min: all.min, max: all.max },
+            Self::MinMaxByFeature => Scaling::MinMaxByFeature { min: min.into(), max: max.into() },
+            Self::MeanDeviation => {
+                Scaling::MeanDeviation { mean: all.mean, deviation: all.deviation }
             }
-            _ => {
-                let (mean, deviation) = extremes.moments();
-                match self {
-                    Self::MeanDeviation => {
-                        Scaling::MeanDeviation { mean: mean[0], deviation: deviation[0] }
-                    }
-                    _ => Scaling::MeanDeviationByFeature {
-                        mean: mean.into(),
-                        deviation: deviation.into(),
-                    },
-                }
+            Self::MeanDeviationByFeature => {
+                Scaling::MeanDeviationByFeature { mean: mean.into(), deviation: deviation.into() }
             }
+            Self::Center => Scaling::Center { mean: mean.into() },
+            // At most the largest number, where the root of a sum of squares would be beyond it.
+            Self::UnitRms => Scaling::UnitRms { rms: rms.min(all.min.abs().max(all.max.abs())) },
         })
     }
 }
@@ -161,8 +238,8 @@ impl FromStr for ScalingKind {
             Error::setting(
                 "scaling",
                 format!(
-                    "expected byte, as-is, min-max or mean-deviation, got '{text}'; min-max:feature \
-                     and mean-deviation:feature scale each feature by itself"
+                    "expected byte, as-is, center, unit-rms, layer-norm, min-max or mean-deviation, got \
+                     '{text}'; min-max:feature and mean-deviation:feature scale each feature by itself"
                 ),
             )
         })
@@ -175,7 +252,7 @@ impl Scaling {
     /// # Errors
     /// As for [`ScalingKind::fit`].
     #[doc(hidden)]
-    pub fn fit_min_max(array: &Array) -> Result<Self> {
+    pub fn fit_min_max(array: &dyn Source) -> Result<Self> {
         ScalingKind::MinMax.fit(array)
     }
 
@@ -184,7 +261,7 @@ impl Scaling {
     /// # Errors
     /// As for [`ScalingKind::fit`].
     #[doc(hidden)]
-    pub fn fit_mean_deviation(array: &Array) -> Result<Self> {
+    pub fn fit_mean_deviation(array: &dyn Source) -> Result<Self> {
         ScalingKind::MeanDeviation.fit(array)
     }
 
@@ -198,6 +275,9 @@ impl Scaling {
             Scaling::MeanDeviation { .. } => ScalingKind::MeanDeviation,
             Scaling::MinMaxByFeature { .. } => ScalingKind::MinMaxByFeature,
             Scaling::MeanDeviationByFeature { .. } => ScalingKind::MeanDeviationByFeature,
+            Scaling::Center { .. } => ScalingKind::Center,
+            Scaling::UnitRms { .. } => ScalingKind::UnitRms,
+            Scaling::LayerNorm => ScalingKind::LayerNorm,
         }
     }
 
@@ -208,11 +288,14 @@ impl Scaling {
         matches!(self.kind(), Byte | MinMax | MinMaxByFeature)
     }
 
-    /// The two constants of each feature, or of all: smallest and largest, or mean and deviation.
+    /// The constants of each feature, or of all: smallest and largest, mean and deviation, the mean alone,
+    /// or the root mean square alone.
     pub(crate) fn constants(&self) -> (&[f64], &[f64]) {
         use std::slice::from_ref;
         match self {
-            Scaling::Byte | Scaling::AsIs => (&[], &[]),
+            Scaling::Byte | Scaling::AsIs | Scaling::LayerNorm => (&[], &[]),
+            Scaling::Center { mean } => (mean, &[]),
+            Scaling::UnitRms { rms } => (from_ref(rms), &[]),
             Scaling::MinMax { min: a, max: b }
             | Scaling::MeanDeviation { mean: a, deviation: b } => (from_ref(a), from_ref(b)),
             Scaling::MinMaxByFeature { min: a, max: b }
@@ -227,6 +310,8 @@ impl Scaling {
             ScalingKind::MeanDeviation | ScalingKind::MeanDeviationByFeature => {
                 Line::mean_deviation(first[at], second[at])
             }
+            ScalingKind::Center => Line::center(first[at]),
+            ScalingKind::UnitRms => Line::mean_deviation(0.0, first[at]),
             _ => Line::min_max(first[at], second[at]),
         }
     }
@@ -234,7 +319,11 @@ impl Scaling {
     /// Fails if it has constants for another number of features.
     pub(crate) fn check_features(&self, features: usize) -> std::result::Result<(), String> {
         let (first, second) = self.constants();
-        if self.kind().is_by_feature() && (first.len(), second.len()) != (features, features) {
+        let is_other = |length: usize| length != features;
+        let has_second = self.kind() != ScalingKind::Center;
+        if self.kind().is_by_feature()
+            && (is_other(first.len()) || has_second && is_other(second.len()))
+        {
             return Err(format!(
                 "the scaling {} has constants for {} features, but the samples have {features}; use \
                  samples with the features that it was fitted to",
@@ -258,68 +347,27 @@ impl Scaling {
     }
 }
 
-/// The scaling of one feature, or of all: `(number - subtract) / divide`.
-#[derive(Clone, Copy)]
-pub(crate) struct Line {
-    /// 1, or 1/2 where a difference could overflow: then all three are halves.
-    factor: f64,
-    subtract: f64,
-    divide: f64,
-}
-
-impl Line {
-    #[inline(always)]
-    pub fn min_max(min: f64, max: f64) -> Self {
-        let range = max - min;
-        match range.is_finite() {
-            true => Self::mean_deviation(min, range),
-            // Its half is finite.
-            false => Line { factor: 0.5, subtract: 0.5 * min, divide: 0.5 * max - 0.5 * min },
-        }
-    }
-
-    #[inline(always)]
-    pub fn mean_deviation(mean: f64, deviation: f64) -> Self {
-        /// Less than half the distance between the largest numbers: a difference does not overflow.
-        const SAFE: f64 = 1e290;
-        let factor = if mean.abs() <= SAFE { 1.0 } else { 0.5 };
-        Line { factor, subtract: factor * mean, divide: factor * deviation }
-    }
-
-    /// The feature that a number becomes; not finite if the number is not.
-    #[inline(always)]
-    pub fn scale(self, number: f64) -> f32 {
-        if self.divide == 0.0 {
-            // 0, but NaN for what is not finite.
-            return (number * 0.0 + 0.0) as f32;
-        }
-        ((number * self.factor - self.subtract) / self.divide) as f32
-    }
-
-    /// What to subtract from numbers and then to divide by; infinity where that gives 0. None if such a
-    /// difference could overflow.
-    #[cfg(feature = "onnx")]
-    pub fn terms(self) -> Option<(f64, f64)> {
-        let divide = if self.divide == 0.0 { f64::INFINITY } else { self.divide };
-        (self.factor == 1.0).then_some((self.subtract, divide))
-    }
-}
-
 /// As a person reads it: the kind and its constants, those of many features as ranges.
 impl fmt::Display for Scaling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
         let (first, second) = self.constants();
-        let names = match kind {
-            ScalingKind::Byte | ScalingKind::AsIs => return write!(f, "{kind}"),
-            ScalingKind::MinMax | ScalingKind::MinMaxByFeature => ["minimum", "maximum"],
-            _ => ["mean", "deviation"],
+        let names: &[&str] = match kind {
+            ScalingKind::Byte | ScalingKind::AsIs | ScalingKind::LayerNorm => &[],
+            ScalingKind::MinMax | ScalingKind::MinMaxByFeature => &["minimum", "maximum"],
+            ScalingKind::Center => &["mean"],
+            ScalingKind::UnitRms => &["root mean square"],
+            _ => &["mean", "deviation"],
         };
-        if !kind.is_by_feature() {
-            return write!(f, "{kind}, {} {}, {} {}", names[0], first[0], names[1], second[0]);
+        write!(f, "{kind}")?;
+        if kind.is_by_feature() {
+            write!(f, ", {} features", first.len())?;
         }
-        write!(f, "{kind}, {} features", first.len())?;
         for (name, numbers) in names.iter().zip([first, second]) {
+            if let ([number], false) = (numbers, kind.is_by_feature()) {
+                write!(f, ", {name} {number}")?;
+                continue;
+            }
             let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
             let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             write!(f, ", {name} from {low} to {high}")?;
@@ -331,11 +379,12 @@ impl fmt::Display for Scaling {
 #[cfg(feature = "model")]
 impl Scaling {
     /// The names of its constants, in a file.
-    pub(crate) fn constant_names(&self) -> Option<[&'static str; 2]> {
+    pub(crate) fn constant_names(&self) -> &'static [&'static str] {
         match self.kind() {
-            ScalingKind::MinMaxByFeature => Some(["scaling.min", "scaling.max"]),
-            ScalingKind::MeanDeviationByFeature => Some(["scaling.mean", "scaling.deviation"]),
-            _ => None,
+            ScalingKind::MinMaxByFeature => &["scaling.min", "scaling.max"],
+            ScalingKind::MeanDeviationByFeature => &["scaling.mean", "scaling.deviation"],
+            ScalingKind::Center => &["scaling.mean"],
+            _ => &[],
         }
     }
 
@@ -353,6 +402,7 @@ impl Scaling {
             Scaling::MeanDeviationByFeature { .. } => {
                 Scaling::MeanDeviationByFeature { mean: first.into(), deviation: second.into() }
             }
+            Scaling::Center { .. } => Scaling::Center { mean: first.into() },
             other => other.clone(),
         }
     }
@@ -394,6 +444,9 @@ mod tests {
                 Scaling::MeanDeviationByFeature { mean: [0.1].into(), deviation: [0.0].into() },
                 "{\"mean-deviation:feature\":{\"mean\":[0.1]",
             ),
+            (Scaling::Center { mean: [0.1, 1e300].into() }, "{\"center\":{\"mean\":[0.1,"),
+            (Scaling::UnitRms { rms: 0.1 }, "{\"unit-rms\":{\"rms\":0.1}"),
+            (Scaling::LayerNorm, "\"layer-norm\""),
         ] {
             let text = serde_json::to_string(&scaling).unwrap();
             assert!(text.starts_with(start), "{text}");

@@ -1,203 +1,142 @@
-//! Reading a file of samples: its header, whatever its format; memory that grows with what
-//! arrives; gzip; and errors that say where.
+//! Where samples come from: rows of numbers, one for each sample.
 
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use crate::data::element::ElementType;
+use crate::data::row::Row;
 use crate::error::{Error, Result};
 
-/// How gzip-compressed content begins.
-pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Rows of numbers, one for each sample, all of one length.
+///
+/// Arrays and sets of files are such sources. Others, of a database or a network store for example,
+/// need [`Source::samples`], [`Source::features`] and [`Source::row`]; a training then gathers its
+/// batches some steps ahead, on a thread of its own, so that a row may take its time.
+///
+/// ```
+/// use sae::data::{Row, Source};
+///
+/// /// Points on a circle, computed when they are needed.
+/// #[derive(Debug)]
+/// struct Circle;
+///
+/// impl Source for Circle {
+///     fn samples(&self) -> usize {
+///         1000
+///     }
+///
+///     fn features(&self) -> usize {
+///         2
+///     }
+///
+///     fn row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> sae::Result<Row<'a>> {
+///         let angle = row as f32 / 1000.0 * std::f32::consts::TAU;
+///         memory.clear();
+///         memory.extend([angle.cos(), angle.sin()]);
+///         Ok(Row::new(&memory[..]))
+///     }
+/// }
+///
+/// let samples = sae::Samples::new(Circle, sae::Scaling::AsIs);
+/// let mut first = [0.0; 2];
+/// samples.gather(0, &mut first)?;
+/// assert_eq!(first, [1.0, 0.0]);
+/// # Ok::<(), sae::Error>(())
+/// ```
+pub trait Source: fmt::Debug + Send + Sync {
+    /// How many rows there are.
+    fn samples(&self) -> usize;
 
-/// What the header of a file says.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Header {
-    pub element_type: ElementType,
-    pub big_endian: bool,
-    /// The index of the first dimension changes fastest, that of the last one otherwise.
-    pub fortran_order: bool,
-    /// From 1 to 255 numbers from 1 to 2^32 - 1.
-    pub dims: Vec<usize>,
-    /// Where the elements begin, in bytes.
-    pub start: usize,
-}
+    /// How many numbers a row has.
+    fn features(&self) -> usize;
 
-impl Header {
-    /// Where the elements, and with them the file, end, in bytes; `None` beyond what memory holds.
-    pub fn checked_end(&self) -> Option<usize> {
-        let size = self.element_type.size();
-        let data = self.dims.iter().try_fold(size, |n, &dim| n.checked_mul(dim))?;
-        // One less than `isize::MAX` leaves space to notice excess.
-        data.checked_add(self.start).filter(|&end| end < isize::MAX as usize)
+    /// A row's numbers. They are where the source has them in memory, or else the source writes them to
+    /// `memory`, whose content means nothing before and which serves row after row.
+    ///
+    /// The same row always has the same numbers. Called by several threads at a time.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    ///
+    /// # Panics
+    /// There is no such row.
+    fn row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> Result<Row<'a>>;
+
+    /// Brings a row, which will be read within microseconds, to the cache. Does nothing by default.
+    fn prefetch(&self, row: usize) {
+        let _ = row;
     }
 
-    /// As [`Header::checked_end`], of a header that [`Header::checked`] has passed.
-    pub fn end(&self) -> usize {
-        self.checked_end().expect("a header that was checked")
+    /// Asks for rows that will be read some batches later, such as of the disk, without waiting for them.
+    /// Does nothing by default.
+    fn read_ahead(&self, rows: Range<usize>) {
+        let _ = rows;
     }
 
-    /// Checks that memory can hold the file.
-    pub fn checked(self) -> std::result::Result<Self, String> {
-        match self.checked_end() {
-            Some(_) => Ok(self),
-            None => Err(format!(
-                "{} {} elements are more than memory can address",
-                shape(&self.dims),
-                self.element_type
-            )),
-        }
-    }
-}
+    /// Says that from now on rows are read in random order, most of them after they were asked for with
+    /// [`Source::read_ahead`]: their neighbors need not be read with them. Does nothing by default.
+    fn expect_random(&self) {}
 
-/// Dimensions as `60000 x 28 x 28`, cut after eight.
-pub(crate) fn shape(dims: &[usize]) -> String {
-    let shown: Vec<_> = dims.iter().take(8).map(usize::to_string).collect();
-    shown.join(" x ") + if dims.len() > 8 { " x ..." } else { "" }
-}
-
-/// Opens a file for reading.
-pub(crate) fn open_file(path: &Path) -> Result<(File, Metadata)> {
-    let opened = File::open(path).and_then(|file| file.metadata().map(|m| (file, m)));
-    // Opening a folder works on Unix and is "permission denied" on Windows.
-    if opened.as_ref().map_or_else(|_| path.is_dir(), |(_, m)| m.is_dir()) {
-        return Err(Error::format(path, None, "this is a folder, a file was expected"));
-    }
-    opened.map_err(|e| Error::io("open", path, e))
-}
-
-/// Where bytes come from, for the errors.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub path: &'a Path,
-    /// The bytes are the uncompressed content of a gzip file.
-    pub compressed: bool,
-}
-
-impl Source<'_> {
-    /// What is wrong at a byte of the content.
-    pub fn error(self, offset: usize, problem: impl fmt::Display) -> Error {
-        let place = if self.compressed { " (counted in the uncompressed content)" } else { "" };
-        Error::format(self.path, Some(offset as u64), format!("{problem}{place}"))
+    /// Bytes of memory with which reading rows never waits: those of mapped files and of numbers in
+    /// memory. `None`, the default, if reading may always wait.
+    fn resident_bytes(&self) -> Option<u64> {
+        None
     }
 
-    /// Reads until `bytes` holds `target` bytes or the input ends. Memory grows with what arrives,
-    /// at most to twice that, or by `step` if the file is known to have as much.
-    pub fn fill(
-        self,
-        from: &mut impl Read,
-        bytes: &mut Vec<u8>,
-        target: usize,
-        step: usize,
-    ) -> Result<()> {
-        while bytes.len() < target {
-            let more = (target - bytes.len()).min(bytes.len().max(64 << 10).max(step));
-            bytes.try_reserve_exact(more).map_err(|_| {
-                Error::io("read", self.path, io::Error::from(io::ErrorKind::OutOfMemory))
-            })?;
-            match from.take(more as u64).read_to_end(bytes) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) => return Err(self.read_error(e, bytes.len())),
-            }
-        }
+    /// The type of the numbers, if it is one for all rows.
+    fn element_type(&self) -> Option<ElementType> {
+        None
+    }
+
+    /// What the dimensions of a row are, such as `[28, 28]`; none if it has only one.
+    fn row_dims(&self) -> &[usize] {
+        &[]
+    }
+
+    /// The file that a row is from, if any, and its number there.
+    #[doc(hidden)]
+    fn place(&self, row: usize) -> (PathBuf, usize) {
+        (PathBuf::new(), row)
+    }
+
+    /// Checks that the rows are still as they were when the source was opened; a training does at the end
+    /// of every epoch. `Ok` by default.
+    ///
+    /// # Errors
+    /// They are not: a file has changed.
+    fn unchanged(&self) -> Result<()> {
         Ok(())
     }
+}
 
-    fn read_error(self, error: io::Error, arrived: usize) -> Error {
-        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        let problem = match error.kind() {
-            UnexpectedEof if self.compressed => "the gzip data is cut off".to_owned(),
-            InvalidData | InvalidInput if self.compressed => format!("bad gzip data: {error}"),
-            _ => return Error::io("read", self.path, error),
+impl dyn Source + '_ {
+    /// The error for a row's number that is not what was expected.
+    pub(crate) fn refused(
+        &self,
+        row: usize,
+        (feature, number, element_type): (usize, f64, ElementType),
+        problem: &str,
+    ) -> Error {
+        use ElementType::{BF16, F16, F32};
+        let is_short = matches!(element_type, F16 | BF16 | F32);
+        let shown = match number.abs() {
+            size if size.is_normal() && !(1e-5..1e16).contains(&size) => match is_short {
+                true => format!("{:e}", number as f32),
+                false => format!("{number:e}"),
+            },
+            _ if is_short => format!("{}", number as f32),
+            _ => format!("{number}"),
         };
-        Error::format(self.path, None, format!("{problem} (after {arrived} uncompressed bytes)"))
+        self.wrong(row, |row| format!("sample {row}, feature {feature} is {shown}{problem}"))
     }
 
-    /// Reads the elements into `bytes`, which hold the header, and checks that the content ends there,
-    /// or that what follows begins as `next` says. Returns whether something follows, which is read, too.
-    pub fn read_elements(
-        self,
-        header: &Header,
-        next: Option<&[u8]>,
-        from: &mut impl Read,
-        bytes: &mut Vec<u8>,
-        step: usize,
-    ) -> Result<bool> {
-        let end = header.end();
-        self.fill(from, bytes, end + 1, step)?;
-        let length = bytes.len();
-        if let Some(next) = next.filter(|_| length > end) {
-            self.fill(from, bytes, end + next.len(), 0)?;
-            if bytes[end..].starts_with(next) {
-                bytes.truncate(end);
-                // A pipe's writer ends well, and damaged gzip is noticed.
-                io::copy(from, &mut io::sink()).map_err(|e| self.read_error(e, end))?;
-                return Ok(true);
-            }
+    /// An error about a row, by its number in its file, that names the file if there is one.
+    pub(crate) fn wrong(&self, row: usize, problem: impl FnOnce(usize) -> String) -> Error {
+        let (path, row) = self.place(row);
+        match path.as_os_str().is_empty() {
+            true => Error::Shape(problem(row)),
+            false => Error::format(&path, None, problem(row)),
         }
-        let more = if length > end { " or more" } else { "" };
-        self.check_length(header, length as u64, more)?;
-        Ok(false)
-    }
-
-    /// Checks that the content is as long as its header says.
-    pub fn check_length(self, header: &Header, length: u64, more: &str) -> Result<()> {
-        let (dims, element, end) = (shape(&header.dims), header.element_type, header.end());
-        if length == end as u64 {
-            return Ok(());
-        }
-        let has = if self.compressed { "the uncompressed content" } else { "the file" };
-        let says = format!("header says {dims} {element} = {end} bytes with the header");
-        Err(Error::format(self.path, None, format!("{says}, {has} has {length}{more}")))
-    }
-}
-
-/// The uncompressed content of a gzip file.
-#[cfg(feature = "gz")]
-pub(crate) fn gunzip(_: &Path, compressed: impl BufRead) -> Result<impl Read> {
-    Ok(Members(Some(flate2::bufread::GzDecoder::new(compressed))))
-}
-
-#[cfg(not(feature = "gz"))]
-pub(crate) fn gunzip(path: &Path, _: impl BufRead) -> Result<impl Read> {
-    let problem = "gzip-compressed; decompress it first, or build `sae` with the feature `gz`";
-    Err::<io::Empty, _>(Error::format(path, Some(0), problem))
-}
-
-/// A gzip file's members, one after another, with zeros after them, as tapes and some mirrors add, and
-/// nothing else: flate2's own `MultiGzDecoder` does not tell a tail of other bytes from a member cut
-/// off.
-#[cfg(feature = "gz")]
-struct Members<R>(Option<flate2::bufread::GzDecoder<R>>);
-
-#[cfg(feature = "gz")]
-impl<R: BufRead> Read for Members<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.0 {
-            let n = member.read(buf)?;
-            if n > 0 || buf.is_empty() {
-                return Ok(n);
-            }
-            let rest = loop {
-                let rest = member.get_mut().fill_buf()?;
-                let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
-                if zeros == 0 {
-                    break rest;
-                }
-                member.get_mut().consume(zeros);
-            };
-            if rest.is_empty() {
-                break;
-            }
-            if rest[0] != GZIP[0] {
-                let problem = "bytes that are neither gzip's nor zeros follow its end";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
-            self.0 = self.0.take().map(|m| flate2::bufread::GzDecoder::new(m.into_inner()));
-        }
-        Ok(0)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::data::array::Array;
 use crate::data::element::{Element, ElementType};
-use crate::data::source::shape;
+use crate::data::header::shape;
 use crate::data::{idx, npy};
 use crate::error::{Error, Result};
 
@@ -80,7 +80,13 @@ impl RowWriter {
         let path = path.as_ref();
         // The dimensions alone are checked: a NumPy file may have any type.
         idx::header(path, ElementType::U8, dims)?;
-        Self::begin(path, element_type, dims, &npy::header(element_type, dims), false)
+        let header = npy::header(element_type, dims).ok_or_else(|| {
+            let path = path.display();
+            Error::Shape(format!(
+                "{path}: a NumPy file cannot have elements of type {element_type}"
+            ))
+        })?;
+        Self::begin(path, element_type, dims, &header, false)
     }
 
     fn begin(
@@ -120,7 +126,8 @@ impl RowWriter {
     /// # Panics
     /// The array has no such sample.
     pub fn copy(&mut self, array: &Array, row: usize) -> Result<()> {
-        self.write_bytes(array.element_type(), array.is_big_endian(), array.row_bytes(row))
+        let row = array.stored(row);
+        self.write_bytes(row.element_type(), row.is_big_endian(), row.bytes())
     }
 
     fn write_bytes(&mut self, kind: ElementType, big_endian: bool, bytes: &[u8]) -> Result<()> {

@@ -8,8 +8,9 @@
 //! each unit, as multiples of the one number `code.scale`) or `code.threshold` (batch-top-k: one
 //! number). A scaling for each feature adds the `F64` tensors `scaling.min` and `scaling.max`, or
 //! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`, whose
-//! value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0}`; lists of
-//! a scaling for each feature are empty there.
+//! value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0, "data": ...}`;
+//! lists of a scaling for each feature are empty there. `data`, which may be left out, has the number of
+//! samples and features of the training data, a checksum of 64 samples, and which samples were held out.
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
 //! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
 //! In version 2 a JumpReLU has `code.log_threshold`: the logarithms of thresholds of scale 1.
@@ -21,6 +22,7 @@ use sae_kernels::math::{self, Function};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::data::TrainingData;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
@@ -40,6 +42,8 @@ struct Description {
     scaling: Scaling,
     #[serde(default = "no_change")]
     penalty_factor: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<TrainingData>,
 }
 
 /// The penalty factor where there is none.
@@ -126,11 +130,9 @@ impl Autoencoder {
         }
         let layers = tensors.len();
         let (first, second) = self.scaling.constants();
-        for (name, numbers) in
-            self.scaling.constant_names().into_iter().flatten().zip([first, second])
-        {
+        for (name, numbers) in self.scaling.constant_names().iter().zip([first, second]) {
             let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            tensors.push((name.to_owned(), vec![numbers.len()], bytes));
+            tensors.push(((*name).to_owned(), vec![numbers.len()], bytes));
         }
         let views = tensors.iter().enumerate().map(|(at, (name, shape, bytes))| {
             let dtype = if at < layers { Dtype::F32 } else { Dtype::F64 };
@@ -170,6 +172,7 @@ impl Autoencoder {
             settings: self.settings.clone(),
             scaling,
             penalty_factor: self.penalty_factor,
+            data: self.training_data.clone(),
         };
         serde_json::to_string(&description).expect("maps of strings, and numbers")
     }
@@ -206,12 +209,12 @@ impl Autoencoder {
         }
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
         description.check().map_err(bad)?;
-        let Description { settings, scaling, penalty_factor, .. } = description;
+        let Description { settings, scaling, penalty_factor, data, .. } = description;
         let scaling = header.scaling(bytes, &scaling, settings.layers[0]).map_err(wrong)?;
         let scaling = if version < 3 { scaling.rounded() } else { scaling };
         scaling.check_finite().map_err(bad)?;
         let parameters = parameters(&settings, &header, bytes).map_err(wrong)?;
-        Ok(Autoencoder { settings, scaling, parameters, penalty_factor })
+        Ok(Autoencoder { settings, scaling, parameters, penalty_factor, training_data: data })
     }
 }
 
@@ -222,7 +225,10 @@ impl Description {
         if self.penalty_factor < 0.0 {
             return Err(format!("penalty_factor is {}", self.penalty_factor));
         }
-        Ok(())
+        match &self.data {
+            Some(data) => data.check(self.settings.layers[0]),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,8 +7,11 @@
 //! features are; an autoencoder gives `reconstruction` and `code`. All are `f32`, of any number of
 //! samples.
 //!
-//! A scaling for each feature is part of the encoder: its input, and that of a whole autoencoder, is then
-//! `unscaled_features`, `[samples, features]` of `f64`, the numbers of the data as they are.
+//! A scaling for each feature (`min-max:feature`, `mean-deviation:feature` or `center`) is part of the
+//! encoder: its input, and that of a whole autoencoder, is then `unscaled_features`, `[samples, features]`
+//! of `f64`, the numbers of the data as they are. Every other one is left to the program that runs the
+//! file: with `unit-rms` it divides the numbers by `rms`, with `layer-norm` it normalizes each sample,
+//! and gives the result as `features`.
 //!
 //! Weights and biases are named and shaped as in a model file, and the metadata are the
 //! same: the key `sae`, whose value is JSON with the settings and the scaling.
@@ -77,8 +80,9 @@ impl Autoencoder {
     ///
     /// The input `features` is `[samples, features]`, scaled as [`Autoencoder::scaling`] says; the
     /// outputs are `code`, `[samples, units]`, and `reconstruction`, `[samples, features]`. A
-    /// decoder's input is `code`. With a scaling for each feature the input is `unscaled_features`, of
-    /// `f64`, and the file scales it.
+    /// decoder's input is `code`. With a scaling for each feature, such as center, the input is
+    /// `unscaled_features`, of `f64`, and the file scales it; with unit-rms and layer-norm it is
+    /// `features`, scaled by whoever runs the file.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; those of [`Autoencoder::to_onnx`].
@@ -395,6 +399,37 @@ mod tests {
         let net = Autoencoder::new(net.settings().clone(), huge).unwrap();
         let problem = net.to_onnx(Part::Encoder).unwrap_err().to_string();
         assert!(problem.starts_with("scaling: feature 0: the numbers are too large"), "{problem}");
+    }
+
+    /// Centering is part of the file, too; what is one number for all, or of each sample, is not.
+    #[test]
+    fn other_scalings_are_part_of_the_file_or_not() {
+        let settings = net(Code::Dense).settings().clone();
+        let mean = [-1e6, 0.0, 0.1, 2e280, 1.0, 2.5];
+        let scaling = Scaling::Center { mean: mean.into() };
+        let net = Autoencoder::new(settings.clone(), scaling.clone()).unwrap();
+        for part in [Part::Encoder, Part::Autoencoder] {
+            let graph = model(&net, part).graph.unwrap();
+            assert_eq!(graph.input[0].name, UNSCALED);
+            let numbers = |name: &str| -> Vec<f64> {
+                let tensor = graph.initializer.iter().find(|tensor| tensor.name == name).unwrap();
+                let bytes = tensor.raw_data.as_chunks().0;
+                bytes.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()
+            };
+            let (subtract, divide) = (numbers("scaling.subtract"), numbers("scaling.divide"));
+            assert_eq!((&subtract[..], &divide[..]), (&mean[..], &[1.0; 6][..]));
+            for (feature, mean) in mean.into_iter().enumerate() {
+                let number = 1.7 + mean;
+                let scaled = ((number - subtract[feature]) / divide[feature]) as f32;
+                assert_eq!(scaled, scaling.line(feature).scale(number), "{feature}");
+            }
+        }
+        for scaling in [Scaling::UnitRms { rms: 2.0 }, Scaling::LayerNorm] {
+            let net = Autoencoder::new(settings.clone(), scaling).unwrap();
+            let graph = model(&net, Part::Autoencoder).graph.unwrap();
+            assert_eq!(widths(&graph.input), [(FEATURES, 6)]);
+            assert!(graph.node.iter().all(|node| node.op_type != "Sub"));
+        }
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::ops::Range;
 use sae_kernels::{Activation, Lists, Matrix, MatrixMut, Operand};
 
 use crate::compute::{Engine, add_blocks, blocks_of, sum_blocks};
-use crate::data::gather;
+#[cfg(feature = "model")]
+use crate::data::TrainingData;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
+use crate::data::{batches_ahead, gather};
 use crate::error::{Error, Result};
 use crate::network::forward::{LayerView, forward};
 use crate::network::gate::{Gate, Selection};
@@ -52,6 +54,8 @@ pub struct Autoencoder {
     pub(crate) parameters: Vec<f32>,
     /// Factor of the weights of all sparsity penalties; 1 unless a controller steered it.
     pub(crate) penalty_factor: f64,
+    #[cfg(feature = "model")]
+    pub(crate) training_data: Option<TrainingData>,
 }
 
 impl Autoencoder {
@@ -65,7 +69,14 @@ impl Autoencoder {
         settings.check_memory()?;
         check_scaling(&scaling, &settings).map_err(|e| Error::setting("scaling", e))?;
         let parameters = initial_parameters(&settings);
-        Ok(Autoencoder { settings, scaling, parameters, penalty_factor: 1.0 })
+        Ok(Autoencoder {
+            settings,
+            scaling,
+            parameters,
+            penalty_factor: 1.0,
+            #[cfg(feature = "model")]
+            training_data: None,
+        })
     }
 
     /// The settings.
@@ -88,6 +99,19 @@ impl Autoencoder {
     /// The scaling of its data.
     pub fn scaling(&self) -> Scaling {
         self.scaling.clone()
+    }
+
+    /// What is known of the data that it was trained on.
+    #[cfg(feature = "model")]
+    pub fn training_data(&self) -> Option<&TrainingData> {
+        self.training_data.as_ref()
+    }
+
+    /// Forgets what is known of the data that it was trained on: they were not the trainer's own.
+    #[cfg(feature = "model")]
+    #[doc(hidden)]
+    pub fn forget_training_data(&mut self) {
+        self.training_data = None;
     }
 
     /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
@@ -275,10 +299,14 @@ impl Autoencoder {
         let mut pass = Pass::new(self);
         let chunk = chunk(&self.settings);
         let (mut rows, mut inputs) = (Vec::with_capacity(chunk), Vec::new());
+        let reads_ahead = batches_ahead(samples, chunk) > 0;
         for start in (0..samples.len()).step_by(chunk) {
             let end = samples.len().min(start + chunk);
             rows.clear();
-            rows.extend((start..end).map(|sample| sample as u32));
+            rows.extend(start..end);
+            if reads_ahead {
+                samples.source().read_ahead(end..samples.len().min(end + chunk));
+            }
             inputs.resize(rows.len() * samples.features(), 0.0);
             gather(engine, samples, &rows, &mut inputs)?;
             if let Some(reach) = reach {

@@ -241,6 +241,22 @@ choices! {
         } = "step",
     }
 
+    /// The order in which an epoch has the samples.
+    #[derive(Default, Eq)]
+    SampleOrder("order", steps) {
+        /// All samples shuffled, which takes 4 bytes of memory a sample: `shuffle`.
+        #[default]
+        Shuffle = "shuffle",
+        /// Blocks of neighboring samples in a random order, and the samples of every 16 blocks, a window,
+        /// shuffled: `window:100000`. A disk reads whole blocks, and memory is for a window alone.
+        Window {
+            /// Samples of a window.
+            samples: usize,
+        } = "window",
+        /// One after another, as the files have them: `sequential`.
+        Sequential = "sequential",
+    }
+
     /// How sparse a layer is.
     #[derive(Eq)]
     Measure("measure", steps) {

@@ -6,7 +6,8 @@
 use sae_kernels::{Activation, Loss};
 
 use super::choices::{
-    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Schedule, Target,
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, SampleOrder, Schedule,
+    Target,
 };
 use super::field::{FieldOf, settings};
 use super::value::{Range, Value, above, from};
@@ -107,6 +108,8 @@ settings! {
     /// A batch longer than the data goes through them as often as it takes; an epoch ends within it.
     /// [`Settings::fitted_to`] makes it all samples where the optimizer is L-BFGS.
     batch: usize = 60, from(1.0).to(16_777_216.0);
+    /// The order in which an epoch has the samples.
+    order: SampleOrder = SampleOrder::Shuffle;
     /// Seed of the weights, of the order of the samples and of their corruption.
     seed: u64 = 1;
 }

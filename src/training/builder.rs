@@ -6,12 +6,14 @@ use sae_kernels::Isa;
 
 use crate::compute::Engine;
 use crate::compute::{ThreadPool, available_threads};
-use crate::data::Order;
+#[cfg(feature = "model")]
+use crate::data::TrainingData;
 use crate::data::samples::Samples;
+use crate::data::{Batches, Order, Plan, batches_ahead};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
-use crate::settings::{Optimizer, Settings};
+use crate::settings::{Optimizer, SampleOrder, Settings};
 use crate::training::lbfgs::Lbfgs;
 use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
@@ -35,6 +37,7 @@ pub struct TrainerBuilder {
     ranks: Option<SharedRanks>,
     sharded: bool,
     patience: Option<u32>,
+    read_ahead: Option<usize>,
     #[cfg(feature = "model")]
     snapshot: Option<Snapshot>,
 }
@@ -65,6 +68,7 @@ impl TrainerBuilder {
             ranks: None,
             sharded: false,
             patience: None,
+            read_ahead: None,
             #[cfg(feature = "model")]
             snapshot: None,
         }
@@ -134,6 +138,16 @@ impl TrainerBuilder {
         self
     }
 
+    /// Number of batches that samples are asked for before they are needed, by a thread of its own that
+    /// also gathers them; 0 for no such thread. By default there is one where the data do not fit in
+    /// memory, or their [`Source`](crate::data::Source) says that reading may wait.
+    ///
+    /// The result is the same.
+    pub fn read_ahead(mut self, batches: usize) -> Self {
+        self.read_ahead = Some(batches);
+        self
+    }
+
     /// Continues from a snapshot, whose settings must be those of this builder.
     #[cfg(feature = "model")]
     pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
@@ -153,9 +167,9 @@ impl TrainerBuilder {
         let Some(ranks) = ranks else { return self.build_alone(samples, None) };
         let built = self.build_alone(samples, Some(&ranks));
         let mut trainer = agree(&ranks, built, |trainer| {
-            let Trainer { cx: Context { net, engine, .. }, samples, .. } = trainer;
+            let Trainer { cx: Context { net, engine, .. }, batches, .. } = trainer;
             // Each share has its own length.
-            let count = if sharded { 0 } else { samples.len() };
+            let count = if sharded { 0 } else { batches.samples().len() };
             let fused = engine.isa.is_fused();
             format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
         })?;
@@ -168,8 +182,8 @@ impl TrainerBuilder {
             let own = samples.len() as u128;
             (epoch, position) = ((seen / own) as u64, (seen % own) as usize);
         }
-        if (epoch, position) != trainer.order.position() {
-            trainer.order.seek(epoch, position);
+        if (epoch, position) != trainer.batches.position() {
+            trainer.batches.seek(epoch, position);
         }
         Ok(trainer)
     }
@@ -184,7 +198,13 @@ impl TrainerBuilder {
         let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
-        let net = Autoencoder::new(self.settings, samples.scaling())?;
+        #[cfg_attr(not(feature = "model"), expect(unused_mut))]
+        let mut net = Autoencoder::new(self.settings, samples.scaling())?;
+        // Of its own shard alone, a rank knows nothing of all data.
+        #[cfg(feature = "model")]
+        if !self.sharded && samples.is_kept() {
+            net.training_data = Some(TrainingData::of(samples)?);
+        }
         let batch = net.settings.batch;
         let part = ranks.map_or(Ok(0..batch), |ranks| part_of(batch, ranks))?;
         let state = State::new(&net.settings, net.parameters.len());
@@ -196,22 +216,28 @@ impl TrainerBuilder {
         if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
             work.allocate_gradient(&net.settings);
         }
-        let order = Order::new(samples.len(), net.settings.seed);
+        let mut order = Order::of(net.settings.order, samples.len(), net.settings.seed);
         let engine = Engine::new(isa, pool);
-        let mut trainer = Trainer {
-            ranks: Reduction::local(&work),
-            cx: Context { engine, net, state, work, skip_zeros: !self.dense },
-            lbfgs,
-            order,
-            samples: samples.clone(),
-            early_stopping: None,
-        };
-        fit(&mut trainer.cx, samples, &trainer.order, !is_resumed)?;
-        #[cfg(feature = "model")]
-        if let Some(snapshot) = self.snapshot {
-            let Trainer { cx, order, early_stopping, .. } = &mut trainer;
-            *early_stopping = snapshot.restore(cx, order);
+        let mut cx = Context { engine, net, state, work, skip_zeros: !self.dense };
+        if cx.net.settings.order != SampleOrder::Sequential
+            && batches_ahead(samples, cx.work.part.len()) > 0
+        {
+            samples.source().expect_random();
         }
+        fit(&mut cx, samples, &mut order, !is_resumed)?;
+        #[cfg(feature = "model")]
+        let early_stopping =
+            self.snapshot.and_then(|snapshot| snapshot.restore(&mut cx, &mut order));
+        #[cfg(not(feature = "model"))]
+        let early_stopping = None;
+        let plan = plan(&cx, samples, (self.sharded, self.read_ahead));
+        let mut trainer = Trainer {
+            ranks: Reduction::local(&cx.work),
+            cx,
+            lbfgs,
+            batches: Batches::new(samples.clone(), order, plan),
+            early_stopping,
+        };
         if let Some(patience) = self.patience {
             let mut stopping = trainer.early_stopping.take().unwrap_or_default();
             stopping.record.patience = patience;
@@ -224,6 +250,9 @@ impl TrainerBuilder {
     fn check(&self, samples: &Samples, has_ranks: bool) -> Result<()> {
         let settings = &self.settings;
         settings.validate()?;
+        if samples.is_empty() {
+            return Err(Error::setting("samples", "expected at least 1, got 0"));
+        }
         let (size, features) = (settings.layers[0], samples.features());
         if size != features {
             let problem =
@@ -247,13 +276,24 @@ impl TrainerBuilder {
                 return Err(Error::setting("optimizer", problem));
             }
         }
-        if u32::try_from(samples.len()).is_err() {
-            return Err(Error::setting("data", "more than 2^32 - 1 samples"));
-        }
+        let order = Order::check(settings.order, samples.len());
+        order.map_err(|problem| Error::setting("order", problem))?;
         #[cfg(feature = "model")]
         if let Some(snapshot) = &self.snapshot {
             snapshot.check(settings, samples)?;
         }
         Ok(())
     }
+}
+
+/// How the batches are gathered.
+fn plan(cx: &Context, samples: &Samples, (sharded, read_ahead): (bool, Option<usize>)) -> Plan {
+    let (part, settings) = (cx.work.part.clone(), &cx.net.settings);
+    // A rank's own samples are those of its part alone.
+    let (rows, part) = if sharded { (part.len(), 0..part.len()) } else { (settings.batch, part) };
+    let ahead = match settings.optimizer {
+        Optimizer::Lbfgs { .. } => 0,
+        _ => read_ahead.unwrap_or_else(|| batches_ahead(samples, rows)),
+    };
+    Plan { samples: rows, part, ahead, isa: cx.engine.isa }
 }

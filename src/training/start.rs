@@ -4,9 +4,9 @@
 use sae_kernels::{Activation, Matrix, MatrixMut, Operand};
 
 use crate::compute::Engine;
-use crate::data::Order;
 use crate::data::feature::{Feature, add_columns};
 use crate::data::samples::Samples;
+use crate::data::{Order, batches_ahead, runs};
 use crate::error::Result;
 use crate::network::autoencoder::{Autoencoder, Depth};
 use crate::network::forward::{LayerView, forward};
@@ -21,16 +21,21 @@ const MAX_SAMPLES: usize = 1 << 14;
 ///
 /// # Errors
 /// A feature of a sample that is looked at is not finite.
-pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &Order, new: bool) -> Result<()> {
+pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: bool) -> Result<()> {
     let Context { engine, net, work, .. } = cx;
     let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
     if !jumps && !takes_account(&net.settings) {
         return Ok(());
     }
     let mut rows = vec![0; samples.len().min(MAX_SAMPLES)];
-    let mut order = order.clone();
+    let (epoch, position) = order.position();
     order.seek(0, 0);
     order.next(&mut rows);
+    order.seek(epoch, position);
+    if batches_ahead(samples, rows.len()) > 0 {
+        // All at once, so that a disk does not wait for one after the other.
+        runs(&rows, |range| samples.source().read_ahead(range));
+    }
     let samples = samples.subset(rows);
     if takes_account(&net.settings) {
         let (mean, scale) = mean_and_deviation(net, engine, &samples)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
-use crate::data::{Order, gather};
+use crate::data::{Batches, gather};
 use crate::error::{Error, Result};
 use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
@@ -29,8 +29,7 @@ pub struct Trainer {
     pub(crate) cx: Context,
     pub(crate) ranks: Reduction,
     pub(crate) lbfgs: Option<Lbfgs>,
-    pub(crate) order: Order,
-    pub(crate) samples: Samples,
+    pub(crate) batches: Batches,
     pub(crate) early_stopping: Option<EarlyStopping>,
 }
 
@@ -40,20 +39,24 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
-    /// step), or the data has a feature that is not.
+    /// step), or the data has a feature that is not, or a sample cannot be read. Such a batch is left out:
+    /// the next call takes the batch after it.
     pub fn step(&mut self) -> Result<StepReport> {
         let work = &mut self.cx.work;
-        if self.lbfgs.is_some() {
+        let gathered = if self.lbfgs.is_some() {
             // The same batch each time: all samples, in their order.
             work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
-        } else if self.ranks.sharded {
-            self.order.next(&mut work.rows[work.part.clone()]);
+            let rows = &work.rows[work.part.clone()];
+            gather(&mut self.cx.engine, self.batches.samples(), rows, &mut work.batch)
         } else {
-            self.order.next(&mut work.rows);
-        }
-        let rows = &work.rows[work.part.clone()];
-        let gathered = gather(&mut self.cx.engine, &self.samples, rows, &mut work.batch);
-        let gathered = gathered.and_then(|()| self.check_reach(Some(&self.samples)));
+            // Of its own samples a rank sees no others.
+            let (rows, part) = match self.ranks.sharded {
+                true => (&mut work.rows[work.part.clone()], 0..work.part.len()),
+                false => (&mut work.rows[..], work.part.clone()),
+            };
+            self.batches.next(&mut self.cx.engine, rows, part, &mut work.batch)
+        };
+        let gathered = gathered.and_then(|()| self.check_reach(Some(self.batches.samples())));
         self.unless_failed(gathered)?;
         self.train()
     }
@@ -160,7 +163,7 @@ impl Trainer {
     /// Gives every rank what rank 0 has. Returns the place of that in the order of its samples.
     pub(crate) fn follow(&mut self) -> (u64, usize) {
         self.forget();
-        let place = self.order.position();
+        let place = self.batches.position();
         self.ranks.broadcast(&mut self.cx, place)
     }
 
@@ -212,12 +215,12 @@ impl Trainer {
         mut after: impl FnMut(&mut Trainer, StepReport) -> ControlFlow<()>,
     ) -> Result<()> {
         self.ranks.begin_run();
-        let (mut checked, _) = self.order.position();
+        let (mut checked, _) = self.batches.position();
         for _ in 0..steps {
-            let (epoch, _) = self.order.position();
+            let (epoch, _) = self.batches.position();
             if epoch != checked {
                 checked = epoch;
-                let unchanged = self.samples.unchanged();
+                let unchanged = self.batches.samples().unchanged();
                 self.unless_failed(unchanged)?;
             }
             let report = self.step()?;
@@ -226,9 +229,9 @@ impl Trainer {
                 break;
             }
         }
-        let unchanged = match self.order.position().0 == checked {
+        let unchanged = match self.batches.position().0 == checked {
             true => Ok(()),
-            false => self.samples.unchanged(),
+            false => self.batches.samples().unchanged(),
         };
         self.unless_any_failed(unchanged)
     }

@@ -38,7 +38,7 @@ impl Context {
 pub(crate) struct Workspace {
     pub layers: Vec<Layer>,
     /// Numbers of the batch's samples, those of all ranks.
-    pub rows: Vec<u32>,
+    pub rows: Vec<usize>,
     /// Which of them are this rank's.
     pub part: Range<usize>,
     /// `[n, features]`

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use sae::{Autoencoder, Settings, data::Array, files::Checkpoint};
+use crate::folder::Folder;
+use sae::data::{Array, ReadOptions, Shards, Source, write_npy};
+use sae::{Autoencoder, Settings, files::Checkpoint};
 
 #[path = "../../fuzz/small.rs"]
 mod small;
@@ -41,6 +43,63 @@ fn idx_files() {
     }
     // One for each element type, as IDX and as NumPy's, at least, for both targets.
     assert!(good >= 24, "{good}");
+}
+
+#[test]
+fn safetensors_files_of_samples() {
+    let folder = Folder::new("corpus");
+    let mut good = 0;
+    for (name, bytes) in seeds("safetensors_data") {
+        // As it is, and as a header with its length before it.
+        let end = bytes.iter().rposition(|&byte| byte == b'}').map_or(0, |at| at + 1);
+        let (header, data) = bytes.split_at(end);
+        let framed = [&(header.len() as u64).to_le_bytes(), header, data].concat();
+        for bytes in [bytes, framed] {
+            let path = folder.file("file", &bytes);
+            let memory = Array::from_bytes(&name, bytes);
+            let file = Array::open(&path);
+            assert_eq!(file.is_ok(), memory.is_ok(), "{name}");
+            let (Ok(file), Ok(memory)) = (file, memory) else { continue };
+            good += 1;
+            let [mut row, mut want] = [(); 2].map(|()| vec![0.0; memory.features()]);
+            for sample in 0..memory.samples() {
+                file.read_row(sample, &mut row);
+                memory.read_row(sample, &mut want);
+                assert_eq!(row.map_bits(), want.map_bits(), "{name}");
+            }
+        }
+    }
+    // One for each element type, and some more.
+    assert!(good >= 17, "{good}");
+}
+
+#[test]
+fn lists_of_files() {
+    let folder = Folder::new("corpus");
+    std::fs::create_dir(folder.0.join("in")).unwrap();
+    for (name, rows) in [("a-1.npy", 1), ("a-2.npy", 2), ("a-10.npy", 3), ("in/b.npy", 1)] {
+        write_npy(folder.0.join(name), &[rows, 2], &vec![rows as f32; 2 * rows]).unwrap();
+    }
+    write_npy(folder.0.join("in/wide.npy"), &[1, 3], &[0u8; 3]).unwrap();
+    let mut rows = Vec::new();
+    for (name, bytes) in seeds("shard_list") {
+        let list = folder.file("list.txt", &bytes);
+        let mut paths = vec![list];
+        if let Ok(text) = String::from_utf8(bytes)
+            && text.len() < 100
+        {
+            paths.push(folder.0.join(text.trim_start_matches('/')));
+        }
+        for path in paths {
+            match Shards::open([&path], &ReadOptions::default()) {
+                Ok(shards) => rows.push(shards.samples()),
+                Err(error) => assert!(error.to_string().len() < 2000, "{name}: {error}"),
+            }
+        }
+    }
+    rows.sort_unstable();
+    // A list of one and one of three; patterns of three and of two.
+    assert_eq!(rows, [1, 3, 6, 6]);
 }
 
 trait Bits {

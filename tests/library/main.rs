@@ -15,6 +15,8 @@ mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
 mod data;
+#[cfg(feature = "model")]
+mod formats;
 mod idx;
 #[cfg(target_os = "linux")]
 mod large;
@@ -27,12 +29,20 @@ mod offsets;
 mod pool;
 mod ranks;
 mod same_bits;
+#[cfg(feature = "model")]
+mod scalings;
 mod settings;
+#[cfg(feature = "model")]
+mod shards;
 mod shared;
 #[cfg(feature = "gz")]
 mod shared_data;
+#[cfg(feature = "model")]
+mod sources;
 mod sparse_codes;
 mod sparse_step;
 mod step;
+#[cfg(feature = "model")]
+mod tensors;
 mod toolbox;
 mod trainer;

@@ -118,6 +118,44 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
 }
 
+/// As data, too: a header claims tensors, or takes much memory itself.
+#[test]
+fn a_header_of_tensors_gets_no_memory_for_what_it_claims() {
+    let one = |dtype: &str, shape: &str, end: u64| {
+        format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{end}]}}}}"#)
+    };
+    let line = |at| format!(r#""{at:x}":{{"dtype":"U8","shape":[0,1],"data_offsets":[0,0]}}"#);
+    let many = |count: usize| format!("{{{}}}", (0..count).map(line).collect::<Vec<_>>().join(","));
+    let mut files = vec![
+        ("length-max".to_owned(), [&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
+        ("length-gib".to_owned(), [&(1u64 << 30).to_le_bytes()[..], b"{\"a\":{"].concat()),
+        ("length".to_owned(), [&(1u64 << 18).to_le_bytes()[..], b"{\"a\":{"].concat()),
+        ("numbers".to_owned(), safetensors(&one("F64", "[1073741824,8]", 1 << 36), &[0; 64])),
+        ("large".to_owned(), safetensors(&one("U8", "[9000000,1]", 9_000_000), &vec![0; 3 * MIB])),
+        ("long".to_owned(), safetensors(&one("U8", "[5,1]", 5), &vec![0; 3 * MIB])),
+        (
+            "shape".to_owned(),
+            safetensors(&one("U8", &format!("[{}1]", "1,".repeat(30_000)), 1), &[1]),
+        ),
+    ];
+    for count in [10, 500, 2000, 4000] {
+        files.push((format!("tensors-{count}"), safetensors(&many(count), &[])));
+    }
+    for length in [20_000, 200_000, 260_000, MIB] {
+        let lists = repeated(r#"{"a":["#, "[]", "]}", length);
+        let objects = repeated(r#"{"a":["#, r#"{"":0}"#, "]}", length);
+        files.push((format!("lists-{length}"), safetensors(&lists, &[])));
+        files.push((format!("objects-{length}"), safetensors(&objects, &[])));
+    }
+    for (name, bytes) in files {
+        refused(&format!("data-{name}"), &bytes, bytes.len() + MIB);
+    }
+    // The first of gzip-compressed tensors is proven as it arrives.
+    let content = safetensors(&one("U8", "[1073741824,1]", 1 << 30), &vec![0; 4 * MIB]);
+    let packed = gz(&content);
+    refused("data.gz", &packed, packed.len() + 3 * content.len() + MIB);
+}
+
 /// As long as a header may be, of the same piece again and again.
 fn repeated(start: &str, piece: &str, end: &str, length: usize) -> String {
     let count = (length - start.len() - end.len()) / (piece.len() + 1);

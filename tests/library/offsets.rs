@@ -181,7 +181,7 @@ fn every_way_to_an_update_centers() {
     for _ in 0..20 {
         order.next(&mut rows);
         for (&row, out) in rows.iter().zip(batch.chunks_mut(FEATURES)) {
-            samples.gather(row as usize, out).unwrap();
+            samples.gather(row, out).unwrap();
         }
         let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
         outside.step_with(&gradient).unwrap();

@@ -251,8 +251,7 @@ fn shares() {
         for rank in 0..3 {
             let mut rows = vec![0; parts[rank]];
             orders[rank].next(&mut rows);
-            let samples =
-                rows.iter().map(|&row| &share(rank)[row as usize * FEATURES..][..FEATURES]);
+            let samples = rows.iter().map(|&row| &share(rank)[row * FEATURES..][..FEATURES]);
             batch.extend(samples.flatten().copied());
         }
         let report = alone.step_on(&batch).unwrap();

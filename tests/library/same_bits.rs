@@ -228,7 +228,7 @@ fn a_batch_of_the_callers() {
     for _ in 0..10 {
         let mut rows = [0; 12];
         batches.next(&mut rows);
-        let row = |&row: &u32| &values[row as usize * layers[0]..][..layers[0]];
+        let row = |&row: &usize| &values[row * layers[0]..][..layers[0]];
         let batch: Vec<_> = rows.iter().map(row).collect();
         assert_eq!(given.step_on(&batch.concat()).unwrap(), drawn.step().unwrap());
     }

@@ -9,8 +9,8 @@ use sae::{
     data::Order,
 };
 
-fn next(batches: &mut Order, batch: usize) -> Vec<u32> {
-    let mut rows = vec![u32::MAX; batch];
+fn next(batches: &mut Order, batch: usize) -> Vec<usize> {
+    let mut rows = vec![usize::MAX; batch];
     batches.next(&mut rows);
     rows
 }
@@ -32,7 +32,7 @@ proptest! {
         for epoch in drawn.chunks_exact(samples) {
             let mut epoch = epoch.to_vec();
             epoch.sort_unstable();
-            prop_assert!(epoch.into_iter().eq(0..samples as u32));
+            prop_assert!(epoch.into_iter().eq(0..samples));
         }
     }
 

@@ -65,7 +65,9 @@ for kind in ["u1", "i1", "<i2", ">i2", "<i4", ">i4", "<f4", ">f4", "<f8", ">f8"]
             np.lib.format.write_array(file, array, version)
         said = run("inspect", "in.npy")
         low, high = array.min(), array.max()
-        assert "7 x 3 x 5" in said and "7 samples of 15 features" in said, said
+        # Of floats the numbers along the last dimension are a sample.
+        samples = "21 samples of 5 features" if "f" in kind else "7 samples of 15 features"
+        assert "7 x 3 x 5" in said and samples in said, said
         low_said, high_said = (float(word.rstrip(",")) for word in said.split("from ")[1].split()[0:3:2])
         assert np.isclose(low_said, low, rtol=1e-6) and np.isclose(high_said, high, rtol=1e-6), (kind, said, low, high)
 images = pixels.reshape(-1, 28, 28)

@@ -123,7 +123,8 @@ rng = np.random.default_rng(1)
 values = rng.normal(3, 20, (200, 30)).astype(np.float32)
 np.save(folder / "values.npy", values)
 run("train", "--images", "values.npy", "--scaling", "mean-deviation", "--layers", "30,8,30", "--activation", "tanh",
-    "--output-activation", "linear", "--beta", 0, "--steps", 50, "--quiet", "--out", "scaled.safetensors")
+    "--output-activation", "linear", "--beta", 0, "--steps", 50, "--holdout", 0, "--quiet", "--out",
+    "scaled.safetensors")
 session("scaled.safetensors", "autoencoder")
 entries = onnx.load(folder / "scaled-autoencoder.onnx").metadata_props
 scaling = json.loads(entries[0].value)["scaling"]["mean-deviation"]

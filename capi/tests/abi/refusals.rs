@@ -99,6 +99,8 @@ fn every_function_checks_for_null() {
         refuse(sae_settings_preset(null(), null_mut()), NULL);
         refuse(sae_settings_complete(null(), null_mut()), NULL);
         refuse(sae_samples_open(null(), null(), null_mut()), NULL);
+        refuse(sae_samples_open_all(null(), 1, null(), null_mut()), NULL);
+        refuse(sae_samples_from_source(1, 1, None, null_mut(), None, null(), null_mut()), NULL);
         refuse(sae_samples_open_like(null(), s, null_mut()), NULL);
         refuse(sae_samples_from_f32(z, 1, 1, 1, 1, null_mut()), NULL);
         refuse(sae_samples_from_u8(null(), 1, 1, 1, 1, null_mut()), NULL);

@@ -403,14 +403,20 @@ fn data_sets_are_those_of_the_library() {
         let others = Samples::new(idx(), Scaling::Byte).gather(0, &mut row).unwrap_err();
         assert!(others.to_string().contains("sample 0, feature 0 is -1; "), "{others}");
         let mut none = null_mut();
-        let status = sae_samples_open(floats_file.as_ptr(), null(), &mut none);
-        refused(status, SaeStatus::Format, "choose one: as is, min-max");
+        // Floats are taken as they are, other integers need a choice.
+        let as_is = rust_fingerprint(&Samples::new(idx(), Scaling::AsIs));
+        let floats = made(|place| sae_samples_open(floats_file.as_ptr(), null(), place));
+        assert_eq!(fingerprint(floats), as_is);
+        let integers_file = folder.file("integers.idx");
+        write_idx(path(&integers_file), &[1, 2], &[1i32, 2]).unwrap();
+        let status = sae_samples_open(integers_file.as_ptr(), null(), &mut none);
+        refused(status, SaeStatus::Format, "choose one: as-is, unit-rms, min-max");
         let unknown = c("max-min");
         let status = sae_samples_open(floats_file.as_ptr(), unknown.as_ptr(), &mut none);
         refused(
             status,
             SaeStatus::Argument,
-            "scaling: expected byte, as-is, min-max or mean-deviation, got 'max-min'; min-max:feature",
+            "scaling: expected byte, as-is, center, unit-rms, layer-norm, min-max or mean-deviation, got 'max-min'",
         );
 
         let whole = open(&bytes_file, "byte");

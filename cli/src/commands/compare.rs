@@ -13,10 +13,10 @@ use crate::output::{evaluation_json, print, settings_json};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  sae make-digits digits --train 2000 --test 500
-  sae train --data digits --steps 300 --out sparse.safetensors
-  sae train --data digits --steps 300 --preset plain --out plain.safetensors
-  sae compare plain.safetensors sparse.safetensors --data digits")]
+  sae make-digits few --train 2000 --test 500
+  sae train --data few --steps 300 --out sparse.safetensors
+  sae train --data few --steps 300 --preset plain --out plain.safetensors
+  sae compare plain.safetensors sparse.safetensors --data few")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,

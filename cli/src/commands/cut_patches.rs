@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use sae::{Samples, Scaling, data::write_idx, files};
+use sae::{Scaling, data::write_idx, files};
 use serde_json::json;
 
-use crate::data::{DataArgs, open};
+use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
 use crate::output::print;
 
@@ -50,8 +50,8 @@ pub struct Args {
 const MAX_REFUSED: usize = 100_000;
 
 pub fn run(args: Args) -> Result<()> {
-    let (path, _) = args.data.files(None, false)?;
-    let samples = Samples::new(open(&path, args.data.copy)?, Scaling::Byte);
+    let opened = args.data.place(&[]).train(args.data.copy, false)?;
+    let (samples, path) = (opened.samples.scaled(Scaling::Byte), opened.name);
     let (count, side) = (args.count as usize, usize::from(args.side));
     let (rows, cols) = samples
         .image()
@@ -60,6 +60,7 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
         return Err(Failure::input(problem));
     }
+    args.data.check_output(&args.out, None)?;
     files::check_writable(&args.out)?;
     let mut generator = Pcg64::seed_from_u64(args.seed);
     let mut below = |bound: usize| (generator.next_u64() % bound as u64) as usize;

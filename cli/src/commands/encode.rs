@@ -44,9 +44,12 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
+    if let Some(out) = &args.out {
+        args.data.check_output(out, Some(&args.model.path))?;
+    }
     if let (true, Some(out)) = (args.sparse, &args.out) {
         let format = check_sparse(out, &args.model.path)?;
-        let (samples, _) = args.data.evaluation_samples(net.scaling())?;
+        let (samples, _) = args.data.evaluation_samples(&args.model.path, &net)?;
         return write_sparse(&args, out, format, (&mut engine, &net), &samples);
     }
     let ending = args.out.as_ref().and_then(|out| out.extension()?.to_str());
@@ -60,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         files::check_writable(out)?;
     }
-    let (samples, _) = args.data.evaluation_samples(net.scaling())?;
+    let (samples, _) = args.data.evaluation_samples(&args.model.path, &net)?;
     let codes = net.encode(&mut engine, &samples)?;
     let (count, units) = (samples.len(), net.settings().code_units());
     let Some(out) = &args.out else {

@@ -15,7 +15,8 @@ use crate::output::{evaluation_json, evaluation_text, print};
 
 /// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
-/// Uses the test samples of a folder that has some.
+/// Without options for data these are the test samples of the model's training, which has noted where they
+/// are in a file beside the model. Of a folder with MNIST's files it takes the test samples.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,18 +29,20 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     /// Also measure how well labels can be predicted from codes, by a linear classifier and by the
-    /// nearest training sample; needs the labels of a folder with MNIST's files, or --labels
+    /// nearest training sample; needs the labels of a folder with MNIST's files, --labels or
+    /// --label-column
     #[arg(long)]
     probe: bool,
-    /// Labels of --samples for --probe, which takes the last seventh as its test samples: an IDX or
-    /// NumPy file of any type of whole number
-    #[arg(long, value_name = "FILE", requires = "samples", requires = "probe")]
+    /// Labels for --probe of --samples, or else of all samples of the training: an IDX or NumPy file of any
+    /// type of whole number. Its test samples are those that the training has held out, or of --samples a
+    /// seventh, drawn at random
+    #[arg(long, value_name = "FILE", requires = "probe")]
     labels: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    let (samples, path) = args.data.evaluation_samples(net.scaling())?;
+    let (samples, path) = args.data.evaluation_samples(&args.model.path, &net)?;
     let evaluation = net.evaluate(&mut engine, &samples)?;
     let mut value = evaluation_json(&net, &evaluation);
     value["explained_variance_per_feature"] = json!(evaluation.explained_variance_per_feature);
@@ -60,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn probe(args: &Args, net: &Autoencoder, engine: &mut Engine) -> Result<Probe> {
-    let [train, test] = args.data.labeled(args.labels.as_deref(), &net.scaling())?;
+    let [train, test] = args.data.labeled(args.labels.as_deref(), &args.model.path, net)?;
     let codes = [net.encode(engine, &train.0)?, net.encode(engine, &test.0)?];
     let [training, test] = [(&codes[0], &train.1), (&codes[1], &test.1)]
         .map(|(codes, labels)| Labeled { codes, labels });

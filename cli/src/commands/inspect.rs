@@ -104,7 +104,9 @@ fn data(array: &Array) -> Facts {
         value[name] = json!(number);
     }
     value["zeros"] = json!(zeros);
-    let images = image_of_dims(dims).map(|tile| {
+    // Of a deep array samples may be rows of the last dimension.
+    let images = image_of_dims(dims).filter(|tile| tile.0 * tile.1 == features);
+    let images = images.map(|tile| {
         let mut row = vec![0.0; features];
         // Halves, because the range may be beyond `f64`.
         let unit = |number: f64| (0.5 * number - 0.5 * min) / (0.5 * max - 0.5 * min);

@@ -33,8 +33,9 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
+    args.data.check_output(&args.out, Some(&args.model.path))?;
     files::check_writable(&args.out)?;
-    let (samples, path) = args.data.evaluation_samples(net.scaling())?;
+    let (samples, path) = args.data.evaluation_samples(&args.model.path, &net)?;
     let count = args.count as usize;
     if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {
         let problem = format!("its samples of {} features are not images", samples.features());

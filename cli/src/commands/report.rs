@@ -24,10 +24,10 @@ use subject::Subject;
 #[command(after_help = "\
 Examples:
   sae report sae.safetensors --open
-  sae make-digits digits --train 2000 --test 500
-  sae train --data digits --steps 300 --out sparse.safetensors
-  sae train --data digits --steps 300 --preset plain --out plain.safetensors
-  sae report plain.safetensors sparse.safetensors --data digits --out both.html")]
+  sae make-digits few --train 2000 --test 500
+  sae train --data few --steps 300 --out sparse.safetensors
+  sae train --data few --steps 300 --preset plain --out plain.safetensors
+  sae report plain.safetensors sparse.safetensors --data few --out both.html")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,

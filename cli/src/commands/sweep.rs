@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use sae::{Measure, Samples, Settings, files};
 use serde_json::json;
 
-use crate::data::TrainingDataArgs;
+use crate::data::{TrainingData, TrainingDataArgs};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::output::{note, print, write_file};
@@ -89,7 +89,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let measure = args.sparsity;
-    let (train, test) = args.data.samples(args.quiet, true)?;
+    let data = args.data.samples(
+        args.settings.seed().unwrap_or(Settings::default().seed),
+        None,
+        args.quiet,
+        true,
+    )?;
+    let TrainingData { train, test, .. } = data;
     let test = test.unwrap_or_else(|| train.clone());
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;

@@ -12,7 +12,7 @@ use sae::{
 };
 use serde_json::{Value, json};
 
-use crate::data::TrainingDataArgs;
+use crate::data::{Place, TrainingData, TrainingDataArgs};
 use crate::drawing::picture;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
@@ -44,7 +44,8 @@ Examples:
   sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
-  sae make-digits digits && sae train --data digits --steps 500 --json")]
+  sae make-digits digits && sae train --data digits --steps 500 --json
+  sae make-digits d && sae train --samples d/*-images* --order window:1000 --out d.safetensors")]
 pub struct Args {
     #[command(flatten)]
     data: TrainingDataArgs,
@@ -70,6 +71,10 @@ pub struct Args {
     /// OMP_NUM_THREADS if set, all cores otherwise)
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Batches that are read ahead, by a thread of their own; 0 for none (default: none where the data fit
+    /// in memory)
+    #[arg(long, value_name = "BATCHES")]
+    read_ahead: Option<usize>,
     /// With several ranks: each trains on its own shard of the data; {rank} in --data or --samples is
     /// replaced by its number, from 0
     #[arg(long)]
@@ -122,9 +127,12 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let data = args.data.of_rank(args.sharded.then(|| job.rank()));
     let is_rank_0 = job.is_rank_0();
     let quiet = args.quiet || !is_rank_0;
-    let (train, test) = job.rank_0_first(|| data?.samples(quiet, is_rank_0))?;
+    let (checkpoint, seed) = resumed(&args, job)?;
+    let open = || data?.samples(seed, args.threads, quiet, is_rank_0);
+    let TrainingData { train, test, place } = job.rank_0_first(open)?;
+    job.agree(if is_rank_0 { check_outputs(&args, &place) } else { Ok(()) })?;
     check_same_steps(&args, job)?;
-    let (mut trainer, paths) = build(&args, job, &train)?;
+    let (mut trainer, paths) = build(&args, job, &train, checkpoint)?;
     let mut run = Run::new(&args, job, &train, test.as_ref(), &trainer)?;
 
     interrupt::begin();
@@ -147,6 +155,11 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let Some(paths) = paths else { return Ok(()) };
     let last_checkpoint = run.end(&mut trainer);
     trainer.autoencoder().save(&args.out)?;
+    if !args.sharded {
+        let data = trainer.autoencoder().training_data();
+        let is_split = data.is_some_and(|data| data.held_out().is_some());
+        place.save(&args.out, test.as_ref().filter(|_| !is_split))?;
+    }
     let interrupted = interrupt::end().or(interrupted);
     let done = Done { args: &args, paths, time, steps, interrupted, ranks: job.count() };
     let (samples, name) = test.as_ref().map_or((&train, "training"), |test| (test, "test"));
@@ -163,6 +176,13 @@ fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
     job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
 }
 
+/// Fails if a file that is about to be written is one of the data.
+fn check_outputs(args: &Args, place: &Place) -> Result<()> {
+    let Paths { picture, history } = Paths::of(args);
+    let given = [Some(&args.out), Some(&picture), Some(&history), args.checkpoint.as_ref()];
+    given.into_iter().flatten().try_for_each(|path| place.check_output(path))
+}
+
 /// The files beside the model.
 struct Paths {
     picture: PathBuf,
@@ -170,10 +190,15 @@ struct Paths {
 }
 
 impl Paths {
-    /// Fails if they or the model's file cannot be written.
-    fn new(args: &Args) -> Result<Self> {
+    fn of(args: &Args) -> Self {
         let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("png"));
         let history = args.history.clone().unwrap_or_else(|| history::path_of(&args.out));
+        Paths { picture, history }
+    }
+
+    /// Fails if they or the model's file cannot be written.
+    fn new(args: &Args) -> Result<Self> {
+        let Paths { picture, history } = Self::of(args);
         if [&picture, &history].contains(&&args.out) || picture == history {
             let problem = "the model, its picture and its history need three different names";
             return Err(Failure::at(&args.out, problem));
@@ -184,14 +209,29 @@ impl Paths {
     }
 }
 
-/// The trainer, and in rank 0 the paths.
-fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option<Paths>)> {
+/// In rank 0 the checkpoint to resume from, if there is one; and the seed of the training.
+fn resumed(args: &Args, job: &mut Job) -> Result<(Option<Checkpoint>, u64)> {
     // Rank 0 alone may have the checkpoint, and so the settings.
+    let load = || match &args.checkpoint {
+        Some(path) if args.resume && path.exists() && job.is_rank_0() => load(path).map(Some),
+        _ => Ok(None),
+    };
+    let loaded = load();
+    let checkpoint = job.agree(loaded)?;
+    let of_checkpoint = checkpoint.as_ref().map(|checkpoint| checkpoint.settings().seed);
+    let seed = args.settings.seed().or(of_checkpoint).unwrap_or(Settings::default().seed);
+    let seed = job.broadcast(seed.to_string())?.parse().unwrap_or(seed);
+    Ok((checkpoint, seed))
+}
+
+/// The trainer, and in rank 0 the paths.
+fn build(
+    args: &Args,
+    job: &mut Job,
+    train: &Samples,
+    checkpoint: Option<Checkpoint>,
+) -> Result<(Trainer, Option<Paths>)> {
     let plan = || {
-        let checkpoint = match &args.checkpoint {
-            Some(path) if args.resume && path.exists() => Some(load(path)?),
-            _ => None,
-        };
         let resumed = checkpoint.as_ref().map(Checkpoint::settings);
         let settings = args.settings.settings(args.steps, train, resumed)?;
         Ok((checkpoint, settings, Paths::new(args)?))
@@ -217,6 +257,9 @@ fn build(args: &Args, job: &mut Job, train: &Samples) -> Result<(Trainer, Option
     // Rank 0 evaluates for all.
     let patience = args.patience.filter(|_| job.is_rank_0()).unwrap_or(0);
     builder = builder.patience(patience);
+    if let Some(batches) = args.read_ahead {
+        builder = builder.read_ahead(batches);
+    }
     let threads = args.threads.map_or_else(sae::compute::threads_from_environment, Ok);
     let build = |threads| builder.threads(threads).build(train);
     Ok((job.agree(threads.and_then(build).map_err(Failure::from))?, paths))

@@ -188,7 +188,7 @@ fn labels_are_of_any_integer_type() {
     write_npy(&labels, &[70], &classes().collect::<Vec<i64>>()).unwrap();
     let [text, stderr] = good(&args);
     assert!(text.contains("labels predicted from codes: "), "{text}");
-    assert_eq!(stderr, "the last 10 samples are the test samples of the labels\n");
+    assert_eq!(stderr, "10 samples held out are the test samples of the labels\n");
     write_idx(&labels, &[70], &classes().map(|i| i as u8).collect::<Vec<_>>()).unwrap();
     assert_eq!(good(&args)[0], text);
     write_npy(&labels, &[70, 1], &classes().map(|i| i == 1).collect::<Vec<_>>()).unwrap();

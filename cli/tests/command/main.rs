@@ -12,5 +12,6 @@ mod kill;
 #[cfg(unix)]
 mod mapped;
 mod report;
+mod shards;
 mod sparse;
 mod usage;

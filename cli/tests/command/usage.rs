@@ -88,7 +88,7 @@ fn training_reports_saves_and_draws() {
     assert!((0.0..1.0).contains(&number(&text, "layer 1 (48 units): ")), "{text}");
     assert!((0.0..1.0).contains(&number(&text, "layer 2 (12 units): ")), "{text}");
     assert!(!text.contains("layer 3"), "{text}");
-    assert_eq!(folder.names(), ["m.history.csv", "m.png", "m.safetensors"]);
+    assert_eq!(folder.names(), ["m.data.json", "m.history.csv", "m.png", "m.safetensors"]);
 
     let decoder = png::Decoder::new(BufReader::new(fs::File::open(folder.path("m.png")).unwrap()));
     let mut reader = decoder.read_info().unwrap();
@@ -216,7 +216,7 @@ fn bad_settings_get_one_sentence() {
         (&["--lr", "NaN"], "learning_rate"),
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
-        (&["--holdout", "10"], "--holdout is for data without test samples"),
+        (&["--holdout", "10"], "holdout: this is for data without test samples"),
         (&["--picture", &model], "three different names"),
         (&["--history", &model], "three different names"),
     ] {
@@ -309,12 +309,16 @@ fn the_other_subcommands_do_their_work() {
     assert!(good(&["inspect", &model]).contains("model 784-48-12-48-784"));
     // Numbers of another type, no images, no test file; then the model's own output as input.
     let other = folder.path("o.safetensors");
-    assert!(refused(&["train", "--images", &codes, "--out", &other]).contains("--scaling"));
+    let whole = folder.path("whole.npy");
+    sae::data::write_npy(&whole, &[100, 3], &[7i16; 300]).unwrap();
+    assert!(
+        refused(&["train", "--images", &whole, "--out", &other]).contains("hint: --scaling NAME")
+    );
     let args = ["train", "--images", &codes, "--scaling", "mean-deviation", "--steps", "10"];
     let text = good(&[&args[..], &["--out", &other]].concat());
     assert!(text.contains("no picture") && text.contains("test objective"), "{text}");
-    assert!(refused(&["eval", &model, "--images", &codes]).contains("has 12 features"));
-    assert!(refused(&["eval", &other, "--images", &images]).contains("784 features"));
+    assert!(refused(&["eval", &model, "--images", &codes]).contains("have 12"));
+    assert!(refused(&["eval", &other, "--images", &images]).contains("have 784"));
     good(&["eval", &other, "--images", &codes]);
     assert!(refused(&["encode", &model, "--images", &images, "--out", "x.txt"]).contains(".csv"));
 }
@@ -383,7 +387,7 @@ fn ctrl_c_and_sigterm_save_the_model() {
         assert!(output.stderr.is_empty());
         assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
         good(&["eval", &model, "--data", &digits]);
-        assert_eq!(folder.names(), ["m.history.csv", "m.safetensors"]);
+        assert_eq!(folder.names(), ["m.data.json", "m.history.csv", "m.safetensors"]);
     }
 }
 
@@ -463,7 +467,10 @@ fn patches_and_probes() {
     let text = good(&["eval", &model, "--data", &digits, "--probe"]);
     // Chance gives 10 %.
     assert!(number(&text, "predicted from codes: ") > 30.0, "{text}");
-    assert!(refused(&["eval", &model, "--images", &patches, "--probe"]).contains("takes 784"));
+    assert!(
+        refused(&["eval", &model, "--images", &patches, "--probe"])
+            .contains("takes samples of 784 features")
+    );
 }
 
 /// A checkpoint contains the units that were revived after its step.

@@ -1,18 +1,21 @@
-//! AVX2 with FMA: 8 lanes, 16 registers.
+//! AVX2 with FMA and F16C: 8 lanes, 16 registers.
 
 use super::vector::{Kernel, Simd, Tile};
 use core::arch::x86_64::*;
 
-/// Proof that the machine has AVX2 and FMA.
+/// Proof that the machine has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
 
 impl Avx2 {
     pub fn new() -> Option<Avx2> {
         #[cfg(feature = "std")]
-        let present = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let present = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         #[cfg(not(feature = "std"))]
-        let present = cfg!(all(target_feature = "avx2", target_feature = "fma"));
+        let present =
+            cfg!(all(target_feature = "avx2", target_feature = "fma", target_feature = "f16c"));
         present.then_some(Avx2(()))
     }
 
@@ -29,7 +32,7 @@ impl Avx2 {
 /// Calls intrinsics that take values only.
 macro_rules! op {
     ($e:expr) => {
-        // SAFETY: `self` proves AVX2 and FMA, and no memory is touched.
+        // SAFETY: `self` proves AVX2, FMA and F16C, and no memory is touched.
         unsafe { $e }
     };
 }
@@ -49,7 +52,7 @@ impl Simd for Avx2 {
     type M = __m256;
 
     #[inline(never)]
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
@@ -76,6 +79,11 @@ impl Simd for Avx2 {
     unsafe fn store_first(self, to: *mut f32, n: usize, v: __m256) {
         // SAFETY: masked lanes are not touched; the caller vouches for the others.
         unsafe { _mm256_maskstore_ps(to, self.first(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> __m256 {
+        // SAFETY: the caller vouches for 8 pairs.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
     #[inline(always)]
     fn prefetch(self, at: *const f32) {

@@ -72,6 +72,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(to, ((1u32 << n) - 1) as __mmask16, v) }
     }
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> __m512 {
+        // SAFETY: the caller vouches for 16 pairs.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         op!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
     }

@@ -75,6 +75,14 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> float32x4_t {
+        // SAFETY: the caller vouches for 4 pairs.
+        let pairs = unsafe { *from.cast::<[[u8; 2]; 4]>() };
+        let halves = pairs.map(u16::from_le_bytes);
+        // SAFETY: NEON is proved by `self`, and four numbers are read.
+        unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves.as_ptr()))) }
+    }
+    #[inline(always)]
     fn mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         op!(vfmaq_f32(c, a, b))
     }

@@ -2,6 +2,7 @@
 //! where the target is, so this set promises closeness, not the same bits.
 
 use super::vector::{Kernel, Simd, Tile};
+use crate::half::f16_to_f32;
 use bytemuck::cast;
 use wide::{f32x8, i32x8};
 
@@ -59,6 +60,12 @@ impl Simd for Portable {
         let lanes: [f32; 8] = v.into();
         // SAFETY: the caller vouches for `n` < 8 floats.
         unsafe { core::ptr::copy_nonoverlapping(lanes.as_ptr(), to, n) };
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> f32x8 {
+        // SAFETY: the caller vouches for 8 pairs.
+        let pairs = unsafe { *from.cast::<[[u8; 2]; 8]>() };
+        f32x8::from(pairs.map(|pair| f16_to_f32(u16::from_le_bytes(pair))))
     }
     #[inline(always)]
     fn mul_add(self, a: f32x8, b: f32x8, c: f32x8) -> f32x8 {

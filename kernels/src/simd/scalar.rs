@@ -1,6 +1,7 @@
 //! One lane, plain Rust: the reference for the same bits, on any machine.
 
 use super::vector::{Kernel, Simd, Tile};
+use crate::half::f16_to_f32;
 
 /// One lane. On x86-64 it notes whether the FMA instruction is there, without which every
 /// `mul_add` is a call of the C library's (the same bits, many times slower).
@@ -91,6 +92,11 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn store_first(self, _: *mut f32, _: usize, _: f32) {}
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> f32 {
+        // SAFETY: the caller vouches for one pair.
+        f16_to_f32(u16::from_le_bytes(unsafe { *from }))
+    }
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         fused(a, b, c)

@@ -84,6 +84,15 @@ impl<S: Simd, const N: usize> Simd for Several<S, N> {
         }
     }
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> Self::V {
+        let mut out = self.splat(0.0);
+        for i in 0..N {
+            // SAFETY: the caller vouches for all lanes.
+            out[i] = unsafe { self.0.load_f16(from.add(i * S::LANES)) };
+        }
+        out
+    }
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         self.0.prefetch(at);
     }

@@ -93,6 +93,11 @@ pub trait Simd: Copy + sealed::Sealed {
     /// # Safety
     /// `n` floats are writable at `to`; no other is touched.
     unsafe fn store_first(self, to: *mut f32, n: usize, v: Self::V);
+    /// `LANES` numbers of half precision (IEEE 754 binary16) from memory, little-endian pairs of
+    /// bytes at any alignment, as `f32`. A signaling NaN becomes quiet.
+    /// # Safety
+    /// `LANES` pairs are readable at `from`.
+    unsafe fn load_f16(self, from: *const [u8; 2]) -> Self::V;
     /// Asks for the cache line at an address that will be written soon; any address may be asked.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}

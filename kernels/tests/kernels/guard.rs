@@ -90,6 +90,22 @@ fn bytes_to_numbers() {
     });
 }
 
+#[test]
+fn halves_to_numbers() {
+    each(|isa, guard, numbers, random| {
+        let mut bytes = Guarded::filled(2 * numbers.len(), 0u8, guard);
+        bytes.iter_mut().for_each(|byte| *byte = random.bits() as u8);
+        let halves = bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair));
+        let mut got = common::guarded_at(guard, &numbers);
+        convert::f16_to_f32s(isa, &bytes, &mut got);
+        let want: Vec<f32> = halves.clone().map(convert::f16_to_f32).collect();
+        common::assert_bits(isa.name(), &got, &want);
+        convert::bf16_to_f32s(isa, &bytes, &mut got);
+        let want: Vec<f32> = halves.map(convert::bf16_to_f32).collect();
+        common::assert_bits(isa.name(), &got, &want);
+    });
+}
+
 /// A row without columns is empty, though its place may lie past the slice.
 #[test]
 fn rows_of_no_columns() {

@@ -60,9 +60,10 @@ fn the_fastest_set_is_detected() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn sets_of_this_machine() {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2_and_fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2 = avx2_and_fma && is_x86_feature_detected!("f16c");
     assert_eq!(Isa::forced("avx2").is_ok(), avx2);
-    let avx512 = avx2 && is_x86_feature_detected!("avx512f");
+    let avx512 = avx2_and_fma && is_x86_feature_detected!("avx512f");
     assert_eq!(Isa::forced("avx512").is_ok(), avx512);
     assert_eq!(Isa::forced("neon"), Err(IsaError::Missing));
 }

@@ -3,6 +3,7 @@
 //! not be touched.
 
 mod common;
+mod convert;
 mod encode;
 mod forward;
 mod gemm;

@@ -7,8 +7,9 @@ command `sae train`.
 
 from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
+from sae._files import open_data
 from sae._threads import register as _register
 
 _register()
 
-__all__ = ["SparseAutoencoder", "draw_digits"]
+__all__ = ["SparseAutoencoder", "draw_digits", "open_data"]

@@ -43,11 +43,11 @@ def count_or_share(name: str, value: Any) -> Optional[float]:
     return count(name, value)
 
 
-def two_dimensional(X: Any) -> None:
+def two_dimensional(X: Any, name: str) -> None:
     """Refuses arrays of more dimensions, with a message that says how to reshape them."""
     shape = getattr(X, "shape", ())
     if len(shape) > 2:
         raise ValueError(
-            "X: expected the shape (n_samples, n_features), as of X.reshape(len(X), -1), got "
-            f"{tuple(shape)}"
+            f"{name}: expected the shape (n_samples, n_features), as of {name}.reshape(len({name}), -1) "
+            f"for images, or {name}.reshape(-1, {name}.shape[-1]) for activations, got {tuple(shape)}"
         )

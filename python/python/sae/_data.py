@@ -1,25 +1,137 @@
-"""Samples of any type as the arrays that the compiled part takes: C-ordered uint8 or float32.
+"""Samples of any kind as what the compiled part takes: arrays of numbers, and files.
 
-The scaling belongs to the model: one that was fitted to bytes takes bytes, which it divides by 255, in
-an array of any type; every other one takes numbers as they are, or scales them by itself.
+Arrays are not copied if each of their samples is in one piece. The scaling belongs to the model: one
+that was fitted to bytes takes bytes, which it divides by 255, in an array of any type; every other one
+takes numbers as they are, or scales them by itself.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
-BYTES = (
-    "expected whole numbers from 0 to 255, because the model was fitted to bytes (uint8) and divides "
-    "them by 255"
-)
+from sae import _files, _sae
+
+# How the compiled part is given numbers of bfloat16, which NumPy does not have: as raw data.
+BFLOAT16 = np.dtype("V2")
+
+# Samples of a mapped array that are looked at for warnings.
+LOOKED_AT = 1000
+
+# Devices of DLPack whose memory the CPU reads: its own, and that which is pinned for a GPU.
+CPU_DEVICES = (1, 3, 11)
 
 
-def aligned(X: Any) -> Any:
+def is_batches(X: Any) -> bool:
+    """Whether this is an iterator of batches, or another iterable that is no array or sequence."""
+    if isinstance(X, Iterator):
+        return True
+    if not isinstance(X, Iterable) or isinstance(X, (Sequence, Mapping, Set, _sae.Files)):
+        return False
+    of_arrays = ("__array__", "__array_interface__", "__dlpack__", "__dataframe__", "shape")
+    return not any(hasattr(X, name) for name in of_arrays)
+
+
+def source(X: Any, name: str) -> Any:
+    """Files that are opened, or an array, or what NumPy makes one of."""
+    if isinstance(X, _sae.Files):
+        return X
+    if _files.is_paths(X):
+        return _files.open_data(X)
+    if is_batches(X):
+        raise TypeError(
+            f"{name}: only fit and partial_fit take an iterator of batches as X; give an array, such as "
+            "one batch at a time"
+        )
+    return array(X, name)
+
+
+def array(X: Any, name: str) -> Any:
+    """An array, without a copy, of a tensor; other data as they are."""
+    if hasattr(X, "column_names") and hasattr(X, "with_format"):
+        raise TypeError(
+            f"{name}: expected an array, got a data set of columns; give one column, as in "
+            f"{name}.with_format('numpy')['x'][:], or batches of it, as in (batch['x'] for batch in "
+            f"{name}.with_format('numpy').iter(1000))"
+        )
+    if isinstance(X, np.ndarray):
+        if np.ma.is_masked(X):
+            raise ValueError(
+                f"{name}: expected numbers, got an array of which some are masked; fill them, as in "
+                f"{name}.filled(0), or leave their samples out"
+            )
+        if X.dtype.type is np.void:
+            raise TypeError(
+                f"{name}: expected numbers, got raw data or records of {X.dtype}; if they are bfloat16, "
+                f"give {name}.view(ml_dtypes.bfloat16), and of records one field, {name}['field']"
+            )
+        if X.dtype.name == "bfloat16":
+            return X.view(BFLOAT16)
+        # A type of another package, such as one of ml_dtypes.
+        return X.astype(np.float32) if X.dtype.kind == "V" else X
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.Tensor):
+        return _array_of_tensor(torch, X, name)
+    if not (hasattr(X, "__dlpack__") and hasattr(X, "__dlpack_device__")):
+        return X
+    device = X.__dlpack_device__()[0]
+    if device not in CPU_DEVICES:
+        raise _elsewhere(name, f"device {int(device)} of DLPack")
+    try:
+        return np.from_dlpack(X)
+    except (BufferError, RuntimeError, TypeError) as error:
+        # A type that NumPy does not have, or memory that it would not protect.
+        if hasattr(X, "__array__"):
+            return array(np.asarray(X), name)
+        raise TypeError(f"{name}: NumPy cannot take this {type(X).__name__}: {error}") from error
+
+
+def _array_of_tensor(torch: Any, X: Any, name: str) -> Any:
+    if X.device.type != "cpu":
+        raise _elsewhere(name, str(X.device))
+    if X.layout != torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got one of {X.layout}; use {name}.to_dense()")
+    X = X.detach()
+    if X.dtype == torch.bfloat16:
+        return X.view(torch.int16).numpy().view(BFLOAT16)
+    if X.dtype.is_floating_point and X.dtype.itemsize == 1:
+        X = X.float()
+    return X.numpy()
+
+
+def _elsewhere(name: str, device: str) -> Exception:
+    return ValueError(
+        f"{name}: expected numbers in the memory of the CPU, got a tensor on {device}; move it with "
+        ".cpu()"
+    )
+
+
+def type_name(X: Any) -> str:
+    """The name of an array's type of number."""
+    return "bfloat16" if X.dtype == BFLOAT16 else str(X.dtype)
+
+
+def validated(X: Any, validate: Any, **options: Any) -> Any:
+    """An array that scikit-learn has checked, by `validate`, except for its numbers."""
+    # Those of a data frame are converted, and missing ones have no number.
+    options["ensure_all_finite"] = bool(_column_types(X))
+    if getattr(X, "dtype", None) != BFLOAT16:
+        return validate(X, dtype="numeric", **options)
+    # scikit-learn refuses raw data.
+    return validate(X.view(np.uint16), dtype="numeric", **options).view(BFLOAT16)
+
+
+def readable(X: Any, name: str) -> Any:
     """An array as the compiled part can read it, without a copy if possible."""
-    return np.require(X, requirements=["C", "A"])
+    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
+        X = X.astype(np.float64)
+    elif X.dtype.kind not in "biuf" and X.dtype != BFLOAT16:
+        raise TypeError(f"{name}: expected an array of numbers, got one of {X.dtype}")
+    return X if X.strides[1] == X.itemsize else np.array(X, order="C")
 
 
 def bytes_if_all(X: Any) -> Any:
@@ -48,8 +160,14 @@ def is_integer(X: Any) -> bool:
     )
 
 
+def looked_at(X: Any) -> Any:
+    """The samples of an array that are looked at for warnings: some of a mapped file, all others."""
+    return X[:: max(1, len(X) // LOOKED_AT)] if _sae.is_mapped(X) else X
+
+
 def warn_of_bytes(X: Any, name: str) -> None:
     """Warn of integers that look like bytes, but are not divided by 255."""
+    X = looked_at(X)
     low, high = X.min(), X.max()
     if low < 0 or high > 255 or high <= 1:
         return
@@ -64,11 +182,11 @@ def warn_of_bytes(X: Any, name: str) -> None:
 
 def warn_of_rounding(X: Any, name: str) -> None:
     """Warn of numbers of more than 24 bits that become nearly the same as float32."""
-    X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-    if X.dtype.kind not in "iuf" or X.dtype.itemsize < 4 or X.dtype == np.float32:
+    if X.dtype.kind not in "iuf" or X.dtype.itemsize < 4 or X.dtype.type is np.float32:
         return
-    low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+    X = looked_at(X)
     with np.errstate(over="ignore", invalid="ignore"):
+        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
         spacing = np.maximum(np.abs(low), np.abs(high)) * np.finfo(np.float32).eps
         rounded = np.flatnonzero((high > low) & (high - low < 256 * spacing))
     if len(rounded) == 0:
@@ -79,19 +197,4 @@ def warn_of_rounding(X: Any, name: str) -> None:
         f"{spacing[at]:.3g} apart; subtract its mean or minimum first, for example by StandardScaler",
         UserWarning,
         stacklevel=5,
-    )
-
-
-def to_bytes(X: Any, name: str) -> Any:
-    """An array of bytes from one of the same numbers in another type."""
-    if X.dtype == np.uint8:
-        return X
-    converted = X.astype(np.float64) if X.dtype.kind not in "biuf" else X
-    with np.errstate(invalid="ignore"):
-        is_byte = (converted >= 0) & (converted <= 255) & (converted == np.floor(converted))
-    if is_byte.all():
-        return np.ascontiguousarray(converted, dtype=np.uint8)
-    sample, feature = np.argwhere(~is_byte)[0]
-    raise ValueError(
-        f"{name}: {BYTES}, got {X[sample, feature]} in sample {sample}, feature {feature}"
     )

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
@@ -14,11 +15,12 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sae import _checks, _data, _sae, _settings, _sparse, _threads
+from sae._batches import Batches
 from sae._pictures import Pictures
 from sae._progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_matrix
@@ -43,9 +45,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     defaults are those of the command ``sae train``, and the same seed, data and settings give
     the same weights, bit for bit, on any number of threads.
 
-    Wherever samples are taken, `X` is an array of shape (n_samples, n_features), or the path of
-    an IDX or ``.npy`` file, which is mapped. C-ordered arrays of uint8 or float32 are not copied;
-    others are converted to C-ordered float32.
+    Wherever samples are taken, `X` is an array of shape (n_samples, n_features), a tensor of torch or
+    of another library with DLPack on the CPU, a path or a list of paths (IDX, ``.npy`` and safetensors
+    files, folders, patterns), which are mapped, or what `open_data` returns. Arrays of any integers,
+    booleans and floats, bfloat16 included, are not copied if each row is in one piece. `fit` and
+    `partial_fit` also take an iterator of batches.
 
     The scaling is chosen when a training begins and belongs to the model: bytes (uint8; a data frame
     of only such columns, nullable or not) are divided by 255, which gives features in [0, 1]; all
@@ -124,6 +128,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     batch : int, default=None
         Samples in a batch; None is 60, or all samples with L-BFGS. A batch larger than the data
         contains samples several times.
+    order : str, default="shuffle"
+        The order of the samples in an epoch: "shuffle" is all of them in a random order, "window:N"
+        neighboring samples in blocks, in a random order, and the samples of every 16 blocks, N of them,
+        shuffled (a disk then reads whole blocks), and "sequential" one after another. Batches of an
+        iterator keep their order.
     steps : int, default=20_000
         Number of steps in `fit`.
     pretrain : int, default=0
@@ -136,8 +145,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     evaluate_every : int, default=500
         Steps between evaluations on held-out samples.
     holdout : int or float, default=None
-        Number or share of samples, the last ones of `X`, to hold out for early stopping without
-        `X_val`; None is a seventh. With 0 the evaluations are on all of `X`.
+        Number or share of samples of `X`, drawn by `random_state`, to hold out for early stopping
+        without `X_val`; None is a seventh, at most 100 000. With 0 the evaluations are on all of `X`.
     random_state : int, RandomState instance or None, default=None
         The seed, an int as in the command; from other values a seed is drawn.
     threads : int, default=None
@@ -223,6 +232,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         batch: Optional[int] = None,
+        order: str = "shuffle",
         steps: int = 20_000,
         pretrain: int = 0,
         revive: int = 0,
@@ -265,6 +275,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.beta2 = beta2
         self.epsilon = epsilon
         self.batch = batch
+        self.order = order
         self.steps = steps
         self.pretrain = pretrain
         self.revive = revive
@@ -280,18 +291,28 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
     # Training
 
-    def fit(self, X: Data, y: Any = None, *, X_val: Optional[Data] = None) -> SparseAutoencoder:
-        """Train a new network for `steps` steps, or until early stopping.
+    def fit(
+        self,
+        X: Union[Data, Iterable[ArrayLike]],
+        y: Any = None,
+        *,
+        X_val: Optional[Data] = None,
+    ) -> SparseAutoencoder:
+        """Train a new network for `steps` steps, or until early stopping or the end of the batches.
 
         Ctrl-C ends the training after the current step: `KeyboardInterrupt` is raised, and the
-        estimator is fitted with the current network.
+        estimator is fitted with the current network. So it is after an exception of an iterator of
+        batches, or a wrong batch.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
-            The samples.
+        X : array of shape (n_samples, n_features), files, or iterator of batches
+            The samples. Batches are arrays of any lengths, whose samples are trained on in the order
+            in which they arrive, `batch` of them a step; fewer that are left at the end are not used.
+            What a training takes from its data before the first step comes from the first 4096 of
+            them, or more if a batch goes beyond.
         y : ignored
-        X_val : array of shape (n_samples, n_features) or path, default=None
+        X_val : array of shape (n_samples, n_features) or files, default=None
             Held-out samples, instead of those that `holdout` takes from `X`. The objective on
             them is in `history_`, even without early stopping.
 
@@ -301,11 +322,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         """
         return self._train(X, X_val, None, one_pass=False)
 
-    def partial_fit(self, X: Data, y: Any = None) -> SparseAutoencoder:
+    def partial_fit(
+        self, X: Union[Data, Iterable[ArrayLike]], y: Any = None
+    ) -> SparseAutoencoder:
         """Continue the training with one pass over the samples.
 
         That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples of the
-        next epoch. The first call begins as `fit` does, with `pretrain`; later ones keep the state
+        next epoch. Of an iterator of batches it is all samples, except for those left at its end that
+        are fewer than `batch`. The first call begins as `fit` does, with `pretrain`; later ones keep the state
         of the optimizer (a new one after `load`). There is no early stopping.
 
         A parameter that was changed after the last training or `load` takes effect, or the call is
@@ -316,8 +340,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
-            The samples.
+        X : array of shape (n_samples, n_features), files, or iterator of batches
+            The samples; batches as for `fit`.
         y : ignored
 
         Returns
@@ -337,7 +361,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
     def _train(
         self,
-        X: Data,
+        X: Union[Data, Iterable[ArrayLike]],
         X_val: Optional[Data],
         previous: Optional[_sae.Network],
         one_pass: bool,
@@ -348,7 +372,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback: expected a function, got {self.callback!r}")
         _sparse.check_output(self.output)
-        data = self._data(X, reset=first)
+        batches = self._batches(X, X_val) if _data.is_batches(X) else None
+        data = self._data(batches or X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
         seed = self._seed() if first else self.seed_
         options = _settings.options(self.get_params(deep=False))
@@ -369,7 +394,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         before = 0 if first else self.n_iter_
         progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
         try:
-            trained = _sae.train(data, validation, plan, previous, progress)
+            trained = _sae.train(data, batches, validation, plan, previous, progress)
             network, done, best, useless, stopped = trained
             if best is not None:
                 progress.best(best)
@@ -381,13 +406,28 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.best_step_ = best
         self.seed_ = seed
         self.history_ = progress.history(None if first else self.history_)
-        if isinstance(data, str):
+        if isinstance(data, _sae.Files):
             self._take_features_of_file(first)
         if stopped is not None:
             raise stopped
         for sentence in useless:
             warnings.warn(sentence, UserWarning, stacklevel=3)
         return self
+
+    def _batches(self, X: Any, X_val: Optional[Data]) -> Batches:
+        """An iterator of batches, for what can be done with one."""
+        if str(self.optimizer).startswith("l-bfgs"):
+            raise ValueError("optimizer: L-BFGS requires all samples at once; give an array, or use 'adam'")
+        if self.pretrain:
+            raise ValueError(
+                "pretrain: the pretraining of each layer requires the samples again, and X is an "
+                "iterator of batches; give an array or files, or use pretrain=0"
+            )
+        if self.patience and X_val is None:
+            raise ValueError(
+                "patience: no samples can be held out of an iterator of batches; give them as X_val"
+            )
+        return Batches(X)
 
     @property
     def _threads(self) -> int:
@@ -423,43 +463,32 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _data(self, X: Data, reset: bool) -> Any:
-        """Samples as the compiled part takes them, without a copy if possible."""
-        if isinstance(X, (str, os.PathLike)):
-            return os.fspath(X)
-        _checks.two_dimensional(X)
+    def _data(self, X: Any, reset: bool, name: str = "X") -> Any:
+        """Samples as the compiled part takes them, without a copy if possible; of batches the first."""
+        X = X.first if isinstance(X, Batches) else _data.source(X, name)
+        if isinstance(X, _sae.Files):
+            return X
+        _checks.two_dimensional(X, name)
         X = _data.bytes_if_all(X)
-        if not reset and self._network.scaling == "byte":
-            X = validate_data(self, X, reset=False, dtype="numeric", order="C")
-            return _data.aligned(_data.to_bytes(X, "X"))
         is_integer = reset and _data.is_integer(X)
-        types: list[Any] = [np.float32, np.uint8]
-        if not reset and self._network.scaling == "fitted":
-            # Its constants are float64: other numbers are rounded once they are scaled.
-            types = [np.float64, np.float32, np.uint8]
-        given = X
-        X = validate_data(self, X, reset=reset, dtype=types, order="C")
+        X = _data.validated(X, partial(validate_data, self), reset=reset)
+        X = _data.readable(X, name)
         if is_integer:
-            _data.warn_of_bytes(X, "X")
+            _data.warn_of_bytes(X, name)
         if reset:
-            _data.warn_of_rounding(given, "X")
-        return _data.aligned(X)
+            _data.warn_of_rounding(X, name)
+        return X
 
     def _validation(self, X: Data, data: Any) -> Any:
-        """Held-out samples in the type of the others; the compiled part compares their features with
-        those of a file."""
-        if isinstance(X, (str, os.PathLike)):
-            return os.fspath(X)
-        _checks.two_dimensional(X)
-        X = _data.bytes_if_all(X)
-        if isinstance(data, str):
-            X = check_array(X, dtype=[np.float32, np.uint8], order="C", input_name="X_val")
-        elif data.dtype == np.uint8:
-            X = validate_data(self, X, reset=False, dtype="numeric", order="C")
-            X = _data.to_bytes(X, "X_val")
-        else:
-            X = validate_data(self, X, reset=False, dtype=[np.float32, np.uint8], order="C")
-        return _data.aligned(X)
+        """Held-out samples; the compiled part compares their features with those of files."""
+        if not isinstance(data, _sae.Files):
+            return self._data(X, reset=False, name="X_val")
+        X = _data.source(X, "X_val")
+        if isinstance(X, _sae.Files):
+            return X
+        _checks.two_dimensional(X, "X_val")
+        X = _data.validated(_data.bytes_if_all(X), check_array, input_name="X_val")
+        return _data.readable(X, "X_val")
 
     def _take_features_of_file(self, first: bool) -> None:
         self.n_features_in_ = json.loads(self._network.settings)["layers"][0]
@@ -473,7 +502,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
 
         Returns
@@ -527,7 +556,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
 
         Returns
@@ -542,7 +571,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
 
         Returns
@@ -566,7 +595,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
         y : ignored
 

@@ -12,11 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from sae import _html, _plots, _sae
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    Data = Union[ArrayLike, str, os.PathLike[str]]
+    Path = Union[str, os.PathLike[str]]
+    Data = Union[ArrayLike, _sae.Files, Path, Sequence[Path]]
 
 
 class Pictures(BaseEstimator):
@@ -32,7 +35,7 @@ class Pictures(BaseEstimator):
 
         @property
         def _threads(self) -> int: ...
-        def _data(self, X: Data, reset: bool) -> Any: ...
+        def _data(self, X: Any, reset: bool, name: str = "X") -> Any: ...
         def evaluate(self, X: Data) -> dict[str, Any]: ...
 
     def plot_features(
@@ -72,7 +75,7 @@ class Pictures(BaseEstimator):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
         count : int, default=10
             Number of samples.
@@ -106,7 +109,7 @@ class Pictures(BaseEstimator):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or path
+        X : array of shape (n_samples, n_features), or files
             The samples.
 
         Returns

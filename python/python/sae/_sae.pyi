@@ -1,13 +1,39 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Optional, Protocol, TypedDict, Union, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Network", "draw_digits", "settings_fields", "threads_from_environment", "train"]
+__all__ = [
+    "Files",
+    "Network",
+    "draw_digits",
+    "is_mapped",
+    "settings_fields",
+    "threads_from_environment",
+    "train",
+]
 
-_Data = Union[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64], str, PathLike[str]]
+@final
+class Files:
+    def __new__(
+        cls,
+        paths: Sequence[Union[str, PathLike[str]]],
+        tensor: Optional[str],
+        last: Optional[bool],
+        copy: bool,
+    ) -> Files: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def element_type(self) -> Optional[str]: ...
+    @property
+    def paths(self) -> list[Path]: ...
+    def __len__(self) -> int: ...
+
+_Data = Union[NDArray[Any], Files]
 
 @final
 class Network:
@@ -65,11 +91,13 @@ class _Report(Protocol):
 
 def train(
     data: _Data,
+    batches: Optional[Iterator[tuple[int, NDArray[Any]]]],
     validation: Optional[_Data],
     plan: _Plan,
     previous: Optional[Network],
     report: _Report,
 ) -> tuple[Network, int, Optional[int], list[str], Optional[BaseException]]: ...
+def is_mapped(array: NDArray[Any]) -> bool: ...
 def settings_fields() -> list[tuple[str, str, str]]: ...
 def threads_from_environment() -> int: ...
 def draw_digits(

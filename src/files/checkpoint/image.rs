@@ -37,7 +37,7 @@ impl Image {
         state: usize,
     ) -> std::result::Result<Self, String> {
         let (first, second) = scaling.constants();
-        let constants = scaling.constant_names().into_iter().flatten().zip([first, second]);
+        let constants = scaling.constant_names().iter().copied().zip([first, second]);
         let fixed = constants.clone().map(|(name, numbers)| (name, Dtype::F64, numbers.len()));
         let numbers = tensors.iter().map(|&(name, count)| (name, Dtype::F32, count));
         let state = ("state", Dtype::U8, state);

@@ -143,7 +143,7 @@ impl Checkpoints {
         if target.exists() && !target.is_file() {
             return Err(Error::format(path, None, "not a regular file, as a checkpoint must be"));
         }
-        let data = Fingerprint::of(&trainer.samples)?;
+        let data = Fingerprint::of(trainer.batches.samples())?;
         let free = [new_image(&data, trainer), new_image(&data, trainer)];
         let free = free.into_iter().collect::<Result<Vec<_>>>()?;
         let images = Images { free, full: None, writing: false, failure: None, stop: false };
@@ -225,7 +225,7 @@ impl Trainer {
     #[doc(hidden)]
     pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
         check_optimizer(self)?;
-        let data = Fingerprint::of(&self.samples)?;
+        let data = Fingerprint::of(self.batches.samples())?;
         let mut image = new_image(&data, self)?;
         fill(&mut image, &data, self).map_err(Error::Shape)?;
         Ok(image.bytes().to_vec())
@@ -251,7 +251,7 @@ struct State<'a> {
 /// The progress of a training.
 fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
     let Context { net, state, .. } = &trainer.cx;
-    let (epoch, position) = trainer.order.position();
+    let (epoch, position) = trainer.batches.position();
     Progress {
         settings: net.settings.clone(),
         scaling: net.scaling.without_constants(),

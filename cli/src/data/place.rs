@@ -1,0 +1,319 @@
+//! Where data are: what the options name, and the file beside a model that remembers it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sae::{
+    Samples, Scaling,
+    data::{Array, ReadOptions, Rows, Shards, TrainingData, find},
+};
+use serde_json::{Value, json};
+
+use crate::csv::{self, Table};
+use crate::digits;
+use crate::failure::{Failure, Result, io_error};
+use crate::output::{note, write_file};
+
+/// The data of a training: where they are, and how the files are read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub files: Files,
+    pub tensor: Option<String>,
+    pub rows: Option<Rows>,
+    /// The column of a CSV file with labels.
+    pub label_column: Option<String>,
+}
+
+/// The files of training and test samples.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Files {
+    /// The digits that the program draws.
+    Drawn,
+    /// A folder with MNIST's files.
+    Folder(PathBuf),
+    /// Files, folders, patterns or lists; those of test samples, if any.
+    Paths(Vec<PathBuf>, Vec<PathBuf>),
+    /// Files in this order, as a note has them.
+    Found(Vec<PathBuf>, Vec<PathBuf>),
+}
+
+impl Files {
+    /// The files of paths, in the order of their samples.
+    fn find(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        match self {
+            Files::Found(..) => Ok(paths.to_vec()),
+            _ => Ok(find(paths)?),
+        }
+    }
+}
+
+/// What a model's note says.
+pub struct Note {
+    pub place: Place,
+    /// What the test samples were, where they had files.
+    pub test: Option<TrainingData>,
+}
+
+/// Samples, unscaled, as they were opened.
+pub struct Opened {
+    pub samples: Samples,
+    /// Those of the column of a CSV file.
+    pub labels: Option<Vec<u8>>,
+    /// The file; of several the first, and how many more.
+    pub name: PathBuf,
+}
+
+impl Place {
+    /// The training samples.
+    pub fn train(&self, copy: bool, quiet: bool) -> Result<Opened> {
+        match &self.files {
+            Files::Paths(train, _) | Files::Found(train, _) => self.open(train, copy),
+            _ => self.open(&[self.mnist(quiet)?.0], copy),
+        }
+    }
+
+    /// The test samples, if there are files of them.
+    pub fn test(&self, copy: bool) -> Result<Option<Opened>> {
+        match &self.files {
+            Files::Paths(_, test) | Files::Found(_, test) => match test.is_empty() {
+                true => Ok(None),
+                false => self.open(test, copy).map(Some),
+            },
+            _ => self.mnist(true)?.1.map(|test| self.open(&[test], copy)).transpose(),
+        }
+    }
+
+    /// MNIST's files of training and of test images.
+    fn mnist(&self, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
+        let folder = self.folder(quiet)?;
+        let metadata = fs::metadata(&folder).map_err(io_error("open", &folder))?;
+        if !metadata.is_dir() {
+            return Err(Failure::at(&folder, "expected a folder").hint("--samples takes a file"));
+        }
+        let train = find_mnist(&folder, "train-images").ok_or_else(|| {
+            let problem = "no train-images-idx3-ubyte or train-images-idx3-ubyte.gz in this folder";
+            let hint = "--samples takes files of other names, or a folder of such files";
+            Failure::at(&folder, problem).hint(hint)
+        })?;
+        Ok((train, find_mnist(&folder, "t10k-images")))
+    }
+
+    /// The folder with MNIST's files, or the one with the drawn digits.
+    pub fn folder(&self, quiet: bool) -> Result<PathBuf> {
+        match &self.files {
+            Files::Folder(folder) => Ok(folder.clone()),
+            _ => digits::cached(quiet),
+        }
+    }
+
+    fn open(&self, paths: &[PathBuf], copy: bool) -> Result<Opened> {
+        let options = ReadOptions { tensor: self.tensor.clone(), rows: self.rows, copy };
+        let found = self.files.find(paths)?;
+        let mut name = found[0].clone();
+        if found.len() > 1 {
+            name.as_mut_os_string().push(format!(" and {} more", found.len() - 1));
+        }
+        let mut labels = None;
+        let shards = if found.iter().any(|path| csv::is_csv(path)) {
+            let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);
+            for path in &found {
+                if !csv::is_csv(path) {
+                    arrays.push(Array::open_with(path, &options)?);
+                    continue;
+                }
+                let Table { array, labels, classes, names } =
+                    csv::read(path, self.label_column.as_deref())?;
+                arrays.push(array);
+                all_labels.extend(labels.unwrap_or_default());
+                let (first_classes, first_names) =
+                    &*first.get_or_insert_with(|| (classes.clone(), names.clone()));
+                if *first_classes != classes {
+                    let problem = "its classes are others than those of the first file";
+                    return Err(Failure::at(path, problem).hint("number the classes in all files"));
+                }
+                if *first_names != names {
+                    let problem = "the names of its columns are others than in the first file";
+                    return Err(Failure::at(path, problem).hint("give all files the same columns"));
+                }
+            }
+            labels = Some(all_labels).filter(|labels| !labels.is_empty());
+            Shards::from_arrays(arrays)?
+        } else {
+            if let Some(column) = &self.label_column {
+                let problem =
+                    format!("label-column: {column} is for CSV files, not {}", name.display());
+                return Err(Failure::input(problem));
+            }
+            Shards::open_files(&found, &options)?
+        };
+        for array in shards.arrays() {
+            check(array)?;
+        }
+        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, name })
+    }
+
+    /// The same with the files that its paths name now, before a command writes others.
+    pub fn found(self) -> Result<Self> {
+        let files = match self.files {
+            Files::Paths(train, test) => {
+                let test = if test.is_empty() { test } else { find(&test)? };
+                Files::Found(find(&train)?, test)
+            }
+            files => files,
+        };
+        Ok(Place { files, ..self })
+    }
+
+    /// Fails if a file that a command is about to write is one of the data.
+    pub fn check_output(&self, out: &Path) -> Result<()> {
+        let Ok(out_path) = out.canonicalize() else { return Ok(()) };
+        let (Files::Paths(train, test) | Files::Found(train, test)) = &self.files else {
+            return Ok(());
+        };
+        for path in self.files.find(train)?.into_iter().chain(self.files.find(test)?) {
+            if path.canonicalize().is_ok_and(|path| path == out_path) {
+                let problem = "this is a file of the data, which would be overwritten";
+                return Err(Failure::at(out, problem).hint("give another name to write to"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes where the data are beside the model, for later commands, and what the test samples of files
+    /// were. What cannot be found again, such as a pipe, is not noted.
+    pub fn save(&self, model: &Path, test_samples: Option<&Samples>) -> Result<()> {
+        let path = path_of(model);
+        // An older training's note would be of other data.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(io_error("remove", &path)(error).into());
+            }
+            _ => {}
+        }
+        let absolute = |path: &PathBuf| {
+            let path = std::path::absolute(path).ok()?;
+            let is_there = path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
+            path.to_str().filter(|_| is_there).map(str::to_owned)
+        };
+        let list = |paths: &[PathBuf]| -> Result<Option<Vec<String>>> {
+            Ok(self.files.find(paths)?.iter().map(absolute).collect())
+        };
+        let value = match &self.files {
+            Files::Drawn => Some(json!({"drawn_digits": true})),
+            Files::Folder(folder) => absolute(folder).map(|folder| json!({"data": folder})),
+            Files::Paths(train, test) | Files::Found(train, test) => {
+                let test = if test.is_empty() { Some(Vec::new()) } else { list(test)? };
+                list(train)?.zip(test).map(|(train, test)| json!({"samples": train, "test": test}))
+            }
+        };
+        let Some(mut value) = value else {
+            note(
+                "the data are a pipe, or have a name that is no text: later commands need --samples",
+            );
+            return Ok(());
+        };
+        value["tensor"] = json!(self.tensor);
+        value["rows"] = json!(self.rows.map(rows_name));
+        value["label_column"] = json!(self.label_column);
+        value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
+        value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+        write_file(&path, format!("{value:#}\n"))
+    }
+
+    /// Where the data of a model are, if the file beside it says so.
+    pub fn of_model(model: &Path) -> Result<Option<Note>> {
+        let path = path_of(model);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("read", &path)(error).into()),
+        };
+        let damaged = || {
+            Failure::at(&path, "this file does not say where the model's data are")
+                .hint("give the data, with --data DIR or --samples FILE")
+        };
+        let value: Value = serde_json::from_str(&text).map_err(|_| damaged())?;
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        let list = |name: &str| -> Option<Vec<PathBuf>> {
+            value[name].as_array()?.iter().map(|path| Some(path.as_str()?.into())).collect()
+        };
+        let files = if value["drawn_digits"] == json!(true) {
+            Files::Drawn
+        } else if let Some(folder) = text("data") {
+            Files::Folder(folder.into())
+        } else {
+            let train = list("samples").filter(|list| !list.is_empty()).ok_or_else(damaged)?;
+            Files::Found(train, list("test").ok_or_else(damaged)?)
+        };
+        let rows = match text("rows").as_deref() {
+            Some("first") => Some(Rows::First),
+            Some("last") => Some(Rows::Last),
+            _ => None,
+        };
+        let test = match &value["test_data"] {
+            Value::Null => None,
+            data => Some(serde_json::from_value(data.clone()).map_err(|_| damaged())?),
+        };
+        let (tensor, label_column) = (text("tensor"), text("label_column"));
+        Ok(Some(Note { place: Place { files, tensor, rows, label_column }, test }))
+    }
+}
+
+/// The file beside a model that says where its data are.
+pub fn path_of(model: &Path) -> PathBuf {
+    beside(model, "data.json")
+}
+
+/// The model's path with another ending.
+pub fn beside(model: &Path, ending: &str) -> PathBuf {
+    match model.extension() {
+        Some(extension) if extension == "safetensors" => model.with_extension(ending),
+        // What follows a dot in another name may be what tells it from others.
+        _ => {
+            let mut path = model.to_owned().into_os_string();
+            path.push(".");
+            path.push(ending);
+            path.into()
+        }
+    }
+}
+
+fn rows_name(rows: Rows) -> &'static str {
+    if rows == Rows::Last { "last" } else { "first" }
+}
+
+/// Fails if an array has labels instead of samples; notes if there is more in its file.
+fn check(array: &Array) -> Result<()> {
+    note_others(array);
+    if let [count] = *array.dims() {
+        let kind = array.element_type();
+        let problem = format!("expected samples of several features, got {count} single {kind}");
+        let hint =
+            "these look like labels; MNIST's images are in the files with 'images' in the name";
+        return Err(Failure::at(array.path(), problem).hint(hint));
+    }
+    Ok(())
+}
+
+/// Notes if there are more arrays in an array's file.
+pub fn note_others(array: &Array) {
+    if array.is_followed() {
+        let path = array.path().display();
+        note(&format!("note: {path}: the file has several arrays; the first one is taken"));
+    }
+}
+
+/// The file of this name with one of the endings in use for MNIST's files, in the folder or, as some
+/// archives unpack it, in a folder of the file's name.
+pub fn find_mnist(folder: &Path, name: &str) -> Option<PathBuf> {
+    let endings = ["-idx3-ubyte", ".idx3-ubyte", "-idx1-ubyte", ".idx1-ubyte"];
+    let names = endings.iter().flat_map(|end| ["", ".gz"].map(|gz| format!("{name}{end}{gz}")));
+    let names: Vec<String> = names.collect();
+    // A pipe, too, but no folder.
+    let is_file = |path: &PathBuf| path.exists() && !path.is_dir();
+    names.iter().map(|name| folder.join(name)).find(is_file).or_else(|| {
+        let within = names.iter().flat_map(|outer| names.iter().map(move |name| (outer, name)));
+        within.map(|(outer, name)| folder.join(outer).join(name)).find(is_file)
+    })
+}
