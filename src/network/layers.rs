@@ -107,7 +107,9 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     let mut generator = generator(settings.seed, Stream::Weights, 0);
     // 24 bits make every number of [0, 1) that is a multiple of 2^-24.
     let mut uniform = || (generator.next_u32() >> 8) as f32 / 16_777_216.0;
-    for (l, layer) in layers.iter().enumerate() {
+    let transposes = settings.initialization == Initialization::Transpose;
+    let drawn = if transposes { settings.encoder_layers() } else { layers.len() };
+    for (l, layer) in layers[..drawn].iter().enumerate() {
         let (scale, bias) = initial_scale(settings, l, layer);
         parameters[layer.biases()].fill(bias);
         let mut draw = || loop {
@@ -127,7 +129,9 @@ pub(crate) fn initial_parameters(settings: &Settings) -> Vec<f32> {
     if settings.tied {
         tie(&layers, &mut parameters);
     }
-    if settings.unit_norm {
+    if transposes {
+        transpose(&layers, &mut parameters);
+    } else if settings.unit_norm {
         normalize_rows(&layers[settings.encoder_layers()], &mut parameters);
     }
     if let Code::JumpRelu { threshold, .. } = settings.code {
@@ -146,7 +150,7 @@ fn initial_scale(settings: &Settings, l: usize, layer: &Layer) -> (f32, f32) {
     let variance = match settings.initialization {
         Initialization::TruncatedNormal => return (0.1, 0.1),
         Initialization::ByActivation if rectified => 2.0 / inputs,
-        Initialization::He => 2.0 / inputs,
+        Initialization::He | Initialization::Transpose => 2.0 / inputs,
         Initialization::Xavier | Initialization::ByActivation => 2.0 / (inputs + outputs),
     };
     ((variance.sqrt() / CUT) as f32, 0.0)
@@ -168,6 +172,14 @@ pub(crate) fn for_each_twin(layers: &[Layer], mut f: impl FnMut(usize, usize)) {
 /// Copies the encoder's weights to the decoder, each layer's to the mirrored one, transposed.
 pub(crate) fn tie(layers: &[Layer], parameters: &mut [f32]) {
     for_each_twin(layers, |here, there| parameters[there] = parameters[here]);
+}
+
+/// Makes the decoder's weights the encoder's, transposed, after those around the code were scaled: to
+/// and from each unit of the code they have length 1.
+fn transpose(layers: &[Layer], parameters: &mut [f32]) {
+    tie(layers, parameters);
+    normalize_rows(&layers[layers.len() / 2], parameters);
+    for_each_twin(layers, |here, there| parameters[here] = parameters[there]);
 }
 
 /// Scales each row of a layer's weights, those from one unit before, to length 1; a row of zeros

@@ -164,6 +164,13 @@ choices! {
         He = "he",
         /// He for the ReLUs, Xavier for the others.
         ByActivation = "by-activation",
+        /// The encoder's weights as for `he`, and the decoder's the same, transposed; the weights to
+        /// and from each unit of the code are one vector of length 1 (Gao et al. 2024).
+        ///
+        /// In a deep network each layer of the decoder begins as the transpose of the layer of the
+        /// encoder opposite to it; only the weights around the code are scaled. Needs sizes that mirror
+        /// each other, and no tied weights.
+        Transpose = "transpose",
     }
 
     /// What the output layer's biases are before the first step.
@@ -404,6 +411,7 @@ mod tests {
         }
         check(&[("plain", Preset::Plain), ("sparse", Preset::Sparse)]);
         check(&[("he", Initialization::He), ("xavier", Initialization::Xavier)]);
+        check(&[("transpose", Initialization::Transpose)]);
         check(&[("mean-activation", Measure::MeanActivation), ("l0", Measure::L0)]);
         check(&Activation::ALL.map(|one| (one.name(), one)));
         check(&Loss::ALL.map(|one| (one.name(), one)));

@@ -4,7 +4,10 @@ use sae_kernels::Activation;
 
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
 use super::value::{Range, above, from};
-use super::{Code, Corruption, LayerPenalty, Optimizer, OutputBias, Schedule, Settings, Target};
+use super::{
+    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Schedule, Settings,
+    Target,
+};
 use crate::error::{Error, Result};
 
 /// Maximum number of sizes in `layers`: what a model file's header has room for.
@@ -81,20 +84,31 @@ impl Settings {
         check("layers", self.parameters() <= isize::MAX as u128 / 4, || {
             "these sizes have more parameters than memory can address".to_owned()
         })?;
+        let (field, what) = match self.initialization {
+            _ if self.tied => ("tied", "tied weights need"),
+            Initialization::Transpose => ("initialization", "transpose needs"),
+            _ => return Ok(()),
+        };
         let lopsided = (0..count / 2).find(|&l| layers[l] != layers[count - 1 - l]);
-        let Some(l) = lopsided.filter(|_| self.tied) else { return Ok(()) };
+        let Some(l) = lopsided else { return Ok(()) };
         let (here, there) = (layers[l], layers[count - 1 - l]);
         let problem = format!(
-            "tied weights need layers that mirror each other; size {} of the field layers is \
+            "{what} layers that mirror each other; size {} of the field layers is \
              {here}, and its mirror image, size {}, is {there}",
             l + 1,
             count - l
         );
-        Err(Error::setting("tied", problem))
+        Err(Error::setting(field, problem))
     }
 
-    /// The numbers of choices, each by itself.
+    /// The choices, each by itself.
     fn check_choices(&self) -> Result<()> {
+        let transposes = self.initialization == Initialization::Transpose;
+        check("initialization", !(transposes && self.tied), || {
+            "tied weights (field tied) are transposed in every step; use transpose without them, or \
+             another initialization"
+                .to_owned()
+        })?;
         match self.corruption {
             Corruption::None => {}
             Corruption::Masking(share) => BELOW_ONE.check("corruption", "a share", share)?,

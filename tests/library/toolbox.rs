@@ -277,6 +277,54 @@ fn tied_weights_stay_tied_and_unit_rows_stay_unit() {
     }
 }
 
+/// The decoder begins as the encoder, transposed; around the code both have length 1, and further out
+/// they are as for `he`.
+#[test]
+fn transposed_decoders_have_the_encoders_directions() {
+    let samples = samples(50);
+    let codes =
+        [Code::Dense, Code::TopK(2), Code::JumpRelu { l0: 1e-2, bandwidth: 0.1, threshold: 0.1 }];
+    let shapes = [vec![FEATURES, 5, FEATURES], vec![FEATURES, 9, 20, 9, FEATURES]];
+    for (code, layers) in codes.into_iter().flat_map(|code| shapes.clone().map(|s| (code, s))) {
+        let he = Settings { code, initialization: Initialization::He, ..settings(&layers) };
+        let transposed = Settings { initialization: Initialization::Transpose, ..he.clone() };
+        let unit = Settings { unit_norm: true, ..transposed.clone() };
+        let [he, net, unit] =
+            [he, transposed, unit].map(|s| trainer(&s, &samples).into_autoencoder());
+        assert!(unit.parameters() == net.parameters(), "their length is 1 already");
+        let (count, half) = (net.layers().len(), net.layers().len() / 2);
+        for (l, layer) in net.layers()[..half].iter().enumerate() {
+            let [encoder, decoder, of_he] =
+                [net.weights(l), net.weights(count - 1 - l), he.weights(l)].map(|w| w.into_owned());
+            for unit in 0..layer.outputs {
+                let of_unit = |weights: &[f32]| -> Vec<f32> {
+                    (0..layer.inputs).map(|input| weights[input * layer.outputs + unit]).collect()
+                };
+                let (own, drawn) = (of_unit(&encoder), of_unit(&of_he));
+                assert_eq!(
+                    own,
+                    decoder[unit * layer.inputs..][..layer.inputs],
+                    "{code}, layer {l}"
+                );
+                let length = |row: &[f32]| row.iter().map(|w| w * w).sum::<f32>().sqrt();
+                let scale = if l + 1 == half { 1.0 / length(&drawn) } else { 1.0 };
+                assert!(l + 1 < half || (length(&own) - 1.0).abs() < 1e-6);
+                for (own, drawn) in own.iter().zip(&drawn) {
+                    assert!((own - scale * drawn).abs() < 1e-6, "{code}, layer {l}: {own} {drawn}");
+                }
+            }
+        }
+        assert!((0..count).all(|l| net.biases(l).iter().all(|&b| b == 0.0)));
+    }
+    let refused = Settings {
+        tied: true,
+        initialization: Initialization::Transpose,
+        ..settings(&[FEATURES, 5, FEATURES])
+    };
+    let problem = refused.validate().unwrap_err().to_string();
+    assert!(problem.starts_with("initialization: tied weights (field tied) are"), "{problem}");
+}
+
 #[test]
 fn codes_are_as_sparse_as_asked() {
     let samples = samples(60);
@@ -545,7 +593,7 @@ fn early_stopping_keeps_the_best() {
 fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
     let activation = || prop::sample::select(Activation::ALL.to_vec());
     let first = (activation(), activation(), 0usize..5, any::<bool>(), any::<bool>());
-    let second = (0usize..4, 0usize..3, 0usize..3, any::<bool>(), 0usize..3);
+    let second = (0usize..4, 0usize..3, 0usize..5, any::<bool>(), 0usize..3);
     let weights = (0usize..2, 0usize..2, 0usize..2, 0usize..2, 0usize..2);
     let shape = (1usize..12, 1usize..9, any::<bool>(), 1usize..40, 0u64..100);
     (first, second, weights, shape).prop_map(|(first, second, weights, shape)| {
@@ -586,8 +634,10 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
             Initialization::Xavier,
             Initialization::He,
             Initialization::ByActivation,
+            Initialization::Transpose,
         ][initialization];
-        settings.tied = tied && !unit_norm;
+        let transposes = settings.initialization == Initialization::Transpose;
+        settings.tied = tied && !unit_norm && !transposes;
         settings.unit_norm = unit_norm;
         settings.schedule = match schedule {
             0 => Schedule::Constant,
@@ -656,7 +706,16 @@ proptest! {
 fn nonsense_names_both_fields() {
     let base = settings(&[FEATURES, 9, 4, 8, FEATURES]);
     type Change<'a> = &'a dyn Fn(&mut Settings);
-    let cases: [(Change<'_>, [&str; 2]); 12] = [
+    let cases: [(Change<'_>, [&str; 2]); 14] = [
+        (&|s| s.initialization = Initialization::Transpose, ["initialization", "layers"]),
+        (
+            &|s| {
+                s.layers = vec![FEATURES, 4, FEATURES];
+                s.tied = true;
+                s.initialization = Initialization::Transpose;
+            },
+            ["initialization", "tied"],
+        ),
         (&|s| s.tied = true, ["tied", "layers"]),
         (&|s| s.code = Code::TopK(5), ["code", "layers"]),
         (&|s| s.code = Code::TopK(0), ["code", "layers"]),

@@ -94,7 +94,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     unit_norm : bool, default=False
         Whether the weights from each unit of the code are kept at length 1.
     initialization : str, default="truncated-normal"
-        How weights are initialized: "truncated-normal", "xavier", "he" or "by-activation".
+        How weights are initialized: "truncated-normal", "xavier", "he", "by-activation", or
+        "transpose", by which the decoder begins as the transposed encoder, with weights of length 1
+        from each unit of the code.
     output_bias : str, default="auto"
         What the output layer's biases begin with: "zero", the "mean" of the data, or "auto", which
         is the mean with a linear output.
