@@ -37,7 +37,7 @@ impl Settings {
     ///
     /// Names are those of [`Settings::fields`] and their aliases; `-` may stand for `_`. `preset`
     /// replaces all settings. The alias `penalty` adds to `penalties` instead of replacing them.
-    /// `steps` are those of the whole training, for what a text leaves out (`cosine`); without
+    /// `steps` are those of the whole training, for what a text leaves out (`cosine`, `linear:0.2`); without
     /// them (`None`) nothing that depends on them may be left out. Ranges are not checked.
     ///
     /// # Errors
@@ -124,12 +124,16 @@ impl Settings {
         if step <= self.warm_up {
             return self.learning_rate * step as f64 / self.warm_up as f64;
         }
+        let left = |steps: u64| steps.saturating_sub(step.saturating_sub(1)) as f64;
         let factor = match self.schedule {
             Schedule::Constant => 1.0,
             Schedule::Cosine { steps } => {
-                let left = steps.saturating_sub(step.saturating_sub(1)) as f64;
-                let share = left / steps.saturating_sub(self.warm_up).max(1) as f64;
+                let share = left(steps) / self.steps_after_warm_up(steps);
                 half_cosine(share.clamp(0.0, 1.0))
+            }
+            Schedule::Linear { share, steps } => {
+                let decay = (share * steps as f64).min(self.steps_after_warm_up(steps));
+                (left(steps) / decay).min(1.0)
             }
             Schedule::Step { every, factor } => {
                 let times = (step - 1 - self.warm_up.min(step - 1)) / every;
@@ -137,6 +141,11 @@ impl Settings {
             }
         };
         self.learning_rate * factor
+    }
+
+    /// Of this many steps those after the warm-up, 1 at least.
+    fn steps_after_warm_up(&self, steps: u64) -> f64 {
+        steps.saturating_sub(self.warm_up).max(1) as f64
     }
 
     /// Checks that a network or a training of these settings may continue with others: those that its

@@ -239,6 +239,13 @@ choices! {
             /// The step at which it is 0; those of the training if a text leaves it out.
             steps: u64 = of_training,
         } = "cosine",
+        /// Constant, and over the last share of the steps linearly to 0: `linear:0.2:20000`.
+        Linear {
+            /// Which share of the steps the decay takes, in (0, 1]; it does not begin within the warm-up.
+            share: f64,
+            /// The step at which it is 0; those of the training if a text leaves it out.
+            steps: u64 = of_training,
+        } = "linear",
         /// By a factor at a time: `step:100:0.5`.
         Step {
             /// Steps from one change to the next.
@@ -439,6 +446,7 @@ mod tests {
         check(&[
             ("constant", Schedule::Constant),
             ("cosine:20000", Schedule::Cosine { steps: 20_000 }),
+            ("linear:0.2:20000", Schedule::Linear { share: 0.2, steps: 20_000 }),
             ("step:100:0.5", Schedule::Step { every: 100, factor: 0.5 }),
         ]);
         let (of, value) = (Measure::MeanActivation, 0.05);
@@ -450,6 +458,9 @@ mod tests {
     fn what_is_left_out_has_a_default() {
         let read = |text: &str| Schedule::read(text, Some(1000));
         assert_eq!(read("cosine"), Some(Schedule::Cosine { steps: 1000 }));
+        let linear = |steps| Some(Schedule::Linear { share: 0.25, steps });
+        assert_eq!(read("linear:0.25"), linear(1000));
+        assert_eq!(read("linear:0.25:40"), linear(40));
         let target = Target { layer: 0, of: Measure::L0, value: 12.0, steps: 900 };
         assert_eq!(Target::read("l0:12", Some(1000)), Some(target));
         assert_eq!(Target::read("l0:12:2", Some(1000)), Some(Target { layer: 1, ..target }));
@@ -473,6 +484,9 @@ mod tests {
         }
         for text in ["l1:3", "l0", "l0:3", "l0:3:0:9", "l0:3:1:9:9"] {
             assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+        for text in ["linear", "linear:0.2", "linear:0.2:5:5", "linear:x:5", "linear:0.2:-5"] {
+            assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
         assert!("cosine".parse::<Schedule>().is_err() && "sgd".parse::<Optimizer>().is_err());
     }

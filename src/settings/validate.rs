@@ -126,10 +126,11 @@ impl Settings {
         }
         match self.schedule {
             Schedule::Constant => {}
-            Schedule::Cosine { steps } => check("schedule", steps > self.warm_up, || {
-                let warm_up = self.warm_up;
-                format!("a cosine of {steps} steps ends within the {warm_up} of the field warm_up")
-            })?,
+            Schedule::Cosine { steps } => self.check_decay("cosine", steps)?,
+            Schedule::Linear { share, steps } => {
+                above(0.0).to(1.0).check("schedule", "a share", share)?;
+                self.check_decay("linear decay", steps)?;
+            }
             Schedule::Step { every, factor } => {
                 check("schedule", every > 0, || "expected 1 or more steps, got 0".to_owned())?;
                 above(0.0).to(1.0).check("schedule", "a factor", factor)?;
@@ -165,6 +166,14 @@ impl Settings {
                 from(1.0).to(100.0).check("optimizer", "a memory", memory as f64)
             }
         }
+    }
+
+    /// Fails if a decay of the learning rate ends before it can begin.
+    fn check_decay(&self, what: &str, steps: u64) -> Result<()> {
+        let warm_up = self.warm_up;
+        check("schedule", steps > warm_up, || {
+            format!("a {what} of {steps} steps ends within the {warm_up} of the field warm_up")
+        })
     }
 
     /// What L-BFGS cannot do.

@@ -113,6 +113,7 @@ fn what_the_toolbox_remembers_is_kept() {
     let (folder, samples) = (Folder::new("toolbox"), samples());
     let path = folder.0.join("run.ckpt");
     let schedule = Schedule::Cosine { steps: 60 };
+    let linear = Schedule::Linear { share: 0.25, steps: 40 };
     let base = || Settings { warm_up: 10, schedule, beta: 1e-2, ..settings() };
     let of = Measure::MeanActivation;
     let target = Some(Target { layer: 0, of, value: 0.2, steps: 30 });
@@ -129,6 +130,7 @@ fn what_the_toolbox_remembers_is_kept() {
         ("steered, running means", Settings { rho_momentum: 0.9, target, ..base() }),
         ("batch-top-k, noise", Settings { code, corruption, ..base() }),
         ("JumpReLU", Settings { code: jump, ..base() }),
+        ("linear decay", Settings { schedule: linear, ..base() }),
         ("centered", Settings { output_activation: sae::Activation::Linear, ..base() }),
         ("momentum, tied, clipped, masked", momentum),
     ] {

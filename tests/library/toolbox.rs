@@ -388,6 +388,41 @@ fn schedules() {
         let have = settings.learning_rate_of(step);
         assert!((have - want).abs() < 1e-9, "{step}: {have} {want}");
     }
+    settings.schedule = Schedule::Linear { share: 0.25, steps: 80 };
+    let boundaries = [1, 4, 5, 60, 61, 62, 71, 80, 81, 82, u64::MAX];
+    assert_eq!(
+        rates(&settings, &boundaries),
+        [0.5, 2.0, 2.0, 2.0, 2.0, 1.9, 1.0, 0.1, 0.0, 0.0, 0.0]
+    );
+    // The decay begins after the warm-up, however large its share.
+    settings.schedule = Schedule::Linear { share: 1.0, steps: 24 };
+    assert_eq!(rates(&settings, &[3, 4, 5, 6, 15, 24, 25]), [1.5, 2.0, 2.0, 1.9, 1.0, 0.1, 0.0]);
+    settings.warm_up = 0;
+    assert_eq!(
+        rates(&settings, &[1, 2, 13, 24, 25]),
+        [2.0, 2.0 * (23.0 / 24.0), 1.0, 2.0 / 24.0, 0.0]
+    );
+    // Less than a step: the last one is as the others.
+    settings.schedule = Schedule::Linear { share: 0.01, steps: 50 };
+    assert_eq!(rates(&settings, &[1, 49, 50, 51]), [2.0, 2.0, 2.0, 0.0]);
+}
+
+/// From a text, to JSON and back; what is left out is the training's steps.
+#[test]
+#[cfg(feature = "model")]
+fn linear_decays_come_back_from_texts() {
+    let mut settings = settings(&[FEATURES, 5, FEATURES]);
+    settings.set("schedule", "linear:0.3", 90).unwrap();
+    assert_eq!(settings.schedule, Schedule::Linear { share: 0.3, steps: 90 });
+    let json = settings.to_json();
+    assert!(json.contains("\"schedule\":\"linear:0.3:90\""), "{json}");
+    assert_eq!(Settings::from_json(&json).unwrap(), settings);
+    let without = json.replace("linear:0.3:90", "linear:0.3");
+    let problem = Settings::from_json(&without).unwrap_err().to_string();
+    assert!(
+        problem.contains("linear:SHARE[:STEPS]") && problem.contains("'linear:0.3'"),
+        "{problem}"
+    );
 }
 
 /// What is corrupted is the input alone; the same step has the same noise.
@@ -593,7 +628,7 @@ fn early_stopping_keeps_the_best() {
 fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
     let activation = || prop::sample::select(Activation::ALL.to_vec());
     let first = (activation(), activation(), 0usize..5, any::<bool>(), any::<bool>());
-    let second = (0usize..4, 0usize..3, 0usize..5, any::<bool>(), 0usize..3);
+    let second = (0usize..4, 0usize..3, 0usize..5, any::<bool>(), 0usize..4);
     let weights = (0usize..2, 0usize..2, 0usize..2, 0usize..2, 0usize..2);
     let shape = (1usize..12, 1usize..9, any::<bool>(), 1usize..40, 0u64..100);
     (first, second, weights, shape).prop_map(|(first, second, weights, shape)| {
@@ -642,6 +677,7 @@ fn combinations() -> impl Strategy<Value = (Settings, Vec<usize>)> {
         settings.schedule = match schedule {
             0 => Schedule::Constant,
             1 => Schedule::Cosine { steps: 50 },
+            2 => Schedule::Linear { share: 0.3, steps: 45 },
             _ => Schedule::Step { every: 10, factor: 0.5 },
         };
         let (l1, beta, lambda, clip, momentum) = weights;
@@ -706,7 +742,7 @@ proptest! {
 fn nonsense_names_both_fields() {
     let base = settings(&[FEATURES, 9, 4, 8, FEATURES]);
     type Change<'a> = &'a dyn Fn(&mut Settings);
-    let cases: [(Change<'_>, [&str; 2]); 14] = [
+    let cases: [(Change<'_>, [&str; 2]); 15] = [
         (&|s| s.initialization = Initialization::Transpose, ["initialization", "layers"]),
         (
             &|s| {
@@ -749,6 +785,13 @@ fn nonsense_names_both_fields() {
             ["schedule", "warm_up"],
         ),
         (
+            &|s| {
+                s.schedule = Schedule::Linear { share: 0.5, steps: 6 };
+                s.warm_up = 6;
+            },
+            ["schedule", "warm_up"],
+        ),
+        (
             &|s| s.penalties = vec![LayerPenalty { layer: 3, rho: 0.1, beta: 0.0, l1: 0.1 }],
             ["penalties", "layers"],
         ),
@@ -783,6 +826,10 @@ fn nonsense_names_both_fields() {
         |s| s.optimizer = Optimizer::Momentum { momentum: 1.0 },
         |s| s.optimizer = Optimizer::Lbfgs { memory: 0 },
         |s| s.schedule = Schedule::Step { every: 0, factor: 0.5 },
+        |s| s.schedule = Schedule::Linear { share: 0.0, steps: 5 },
+        |s| s.schedule = Schedule::Linear { share: 1.1, steps: 5 },
+        |s| s.schedule = Schedule::Linear { share: f64::NAN, steps: 5 },
+        |s| s.schedule = Schedule::Linear { share: 0.5, steps: 0 },
         |s| s.schedule = Schedule::Step { every: 5, factor: 0.0 },
         |s| s.code = Code::JumpRelu { l0: -1.0, bandwidth: 0.1, threshold: 0.1 },
         |s| s.code = Code::JumpRelu { l0: 0.1, bandwidth: 0.0, threshold: 0.0 },

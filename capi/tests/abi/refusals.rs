@@ -83,7 +83,7 @@ fn the_choices_in_the_docs_are_accepted() {
             accepted += 1;
         }
     }
-    assert_eq!(accepted, 37);
+    assert_eq!(accepted, 38);
 }
 
 #[test]

@@ -116,7 +116,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     learning_rate : float, default=0.01
         Learning rate, before its schedule.
     schedule : str, default="constant"
-        Schedule of the learning rate: "constant", "cosine[:STEPS]" or "step:EVERY:FACTOR".
+        Schedule of the learning rate: "constant", "cosine[:STEPS]", "linear:SHARE[:STEPS]"
+        (constant, then linearly to 0 over the last share of the steps) or "step:EVERY:FACTOR".
     warm_up : int, default=0
         Steps in which the learning rate rises from 0 to its full value.
     clip : float, default=0.0
