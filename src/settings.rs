@@ -103,6 +103,11 @@ impl Settings {
         self.optimizer == Optimizer::AdamLazy && is_at_code
     }
 
+    /// Whether a layer's weights from each unit before have length 1.
+    pub(crate) fn has_unit_rows(&self, layer: usize) -> bool {
+        self.unit_norm && layer == self.encoder_layers()
+    }
+
     /// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
     pub(crate) fn has_zeros(&self, layer: usize) -> bool {
         layer == 0 || self.is_gated(layer - 1)

@@ -23,7 +23,8 @@ fn results(isa: Isa, case: &Case) -> Vec<f32> {
         all.extend(values);
     }
     let adam = AdamOptions { learning_rate: 0.01, weight_decay: 1e-3, ..AdamOptions::default() };
-    let momentum = Momentum { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-3 };
+    let momentum =
+        Momentum { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-3, orthogonal: false };
     for rule in [adam.at_step(u64::from(case.step) + 1), Rule::Momentum(momentum)] {
         let mut numbers = [column(0), column(1), column(2)];
         let [w, m, v] = numbers.each_mut().map(|flat| MatrixMut::from_row(flat));

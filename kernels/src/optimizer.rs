@@ -5,10 +5,14 @@
 //! memory; [`crate::products::Update`] applies the same function to a gradient block by block,
 //! while the block is in the L2 cache.
 
+mod orthogonal;
+
 use core::ops::Range;
 
 use crate::matrix::{Matrix, MatrixMut};
 use crate::simd::{Isa, Kernel, Simd};
+
+pub(crate) use orthogonal::Along;
 
 /// The settings of Adam and AdamW; the default is PyTorch's, without decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +61,7 @@ impl AdamOptions {
             weight_decay: weight_decay as f32,
             keep: (1.0 - learning_rate * decoupled_decay) as f32,
             lazy: false,
+            orthogonal: false,
         })
     }
 }
@@ -81,6 +86,7 @@ pub struct Adam {
     weight_decay: f32,
     keep: f32,
     lazy: bool,
+    orthogonal: bool,
 }
 
 /// Gradient descent with momentum, in PyTorch's form.
@@ -95,6 +101,8 @@ pub struct Momentum {
     pub momentum: f64,
     /// Lambda: the weight of half the sum of squares in the objective.
     pub weight_decay: f64,
+    /// Whether the gradient's component along each row of weights is left out: [`Rule::orthogonal`].
+    pub orthogonal: bool,
 }
 
 /// How one step turns gradients into weights.
@@ -130,6 +138,11 @@ impl Rule {
             Rule::Adam(adam) => Rule::Adam(Adam { lazy: false, ..adam }),
             Rule::Momentum(_) => self,
         }
+    }
+
+    /// Whether an update looks at whole rows.
+    pub fn is_by_row(&self) -> bool {
+        self.is_lazy() || self.is_orthogonal()
     }
 
     /// Whether rows are left alone whose gradient is all 0.
@@ -178,6 +191,9 @@ impl Rule {
         assert_eq!(gradient.shape(), shape, "the gradient has another shape than the weights");
         assert!(gradient.col_stride == 1, "the gradient's rows are contiguous");
         self.check_moments(shape, &first_moment, &second_moment);
+        if self.is_orthogonal() {
+            return self.update_rows_across(isa, weights, first_moment, second_moment, gradient);
+        }
         isa.run(UpdateRows { rule: *self, weights, first_moment, second_moment, gradient })
     }
 

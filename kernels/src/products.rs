@@ -13,7 +13,7 @@ use crate::gemm::{Finish, Operands, Place, Product, Scratch, SparseProduct, Stor
 use crate::lists::Lists;
 use crate::loss::Loss;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::optimizer::{Outer, Rule};
+use crate::optimizer::{Along, Outer, Rule};
 use crate::simd::Isa;
 use crate::sparsity::Penalty;
 
@@ -241,7 +241,8 @@ impl HiddenDelta<'_> {
 /// The weight gradient `a delta` and at once the step of a [`Rule`], block by block: a block of the
 /// gradient stays in the L2 cache, and none goes to memory.
 ///
-/// The bits are those of [`Gemm`] followed by [`Rule::update_rows`].
+/// The bits are those of [`Gemm`] followed by [`Rule::update_rows`]. With a rule that is orthogonal a row of
+/// more than a block is computed twice.
 ///
 /// (With Adam in the tile's own epilogue, from registers, a step took longer: the parameters and
 /// moments of a tile are short pieces of many rows, which no prefetcher follows. Swept block by
@@ -301,6 +302,15 @@ impl Update<'_> {
                 let width = outputs.clamp(1, buffer.len());
                 ((SPARSE_BLOCK / width).max(1), width)
             }
+            _ if rule.is_orthogonal() => {
+                let width = outputs.clamp(1, buffer.len());
+                let floats = match a {
+                    Operand::Sparse(lists) if !lists.is_long(delta.rows) => SPARSE_BLOCK,
+                    _ => buffer.len(),
+                };
+                let rows = (floats / width).clamp(1, BLOCK_ROWS);
+                (if rows < ROW_UNIT { rows } else { rows / ROW_UNIT * ROW_UNIT }, width)
+            }
             Operand::Sparse(lists) => {
                 // Rows of long lists share what they read.
                 let is_long = lists.is_long(delta.rows);
@@ -343,13 +353,32 @@ impl Update<'_> {
                 }
                 rule = rule.eager();
             }
+            let mut along = None;
+            if rule.is_orthogonal() && width < outputs {
+                // Likewise, and its component along the weights is summed up.
+                let mut sums = Along::default();
+                for cols in blocks.clone() {
+                    block(cols.clone(), buffer);
+                    let weights = &weights.row_mut(row)[cols.clone()];
+                    rule.add_along(isa, &mut sums, weights, &buffer[..cols.len()]);
+                }
+                along = Some(sums.share());
+            }
             for cols in blocks {
                 block(cols.clone(), buffer);
                 let [weights, first, second] = [&mut weights, &mut first, &mut second]
                     .map(|matrix| matrix.block(rows.clone(), cols.clone()));
                 let (m, n) = (rows.len(), cols.len());
-                let gradient = Matrix::new(&buffer[..m * n], m, n);
-                largest = largest.max(rule.update_rows(isa, weights, first, second, gradient));
+                let gradient = &buffer[..m * n];
+                largest = largest.max(match along {
+                    Some(share) => {
+                        rule.update_across(isa, share, [weights, first, second], gradient)
+                    }
+                    None => {
+                        let gradient = Matrix::new(gradient, m, n);
+                        rule.update_rows(isa, weights, first, second, gradient)
+                    }
+                });
             }
         }
         largest

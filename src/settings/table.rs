@@ -51,7 +51,8 @@ settings! {
     tied: bool = false;
     /// Whether the weights from each unit of the code have length 1.
     ///
-    /// Bricken et al. 2023.
+    /// They are scaled to it after each step, and the optimizer sees their gradient without its component
+    /// along them (Bricken et al. 2023).
     unit_norm: bool = false;
     /// How weights are initialized.
     initialization ["init", "initialisation"]: Initialization = Initialization::TruncatedNormal;

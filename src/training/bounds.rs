@@ -62,6 +62,7 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
             }
         };
         let gradient = samples * f64::from(input).max(1.0) * delta + settings.lambda * weight;
+        let gradient = gradient * growth(settings, index);
         if !(gradient <= limit && weight <= limit) {
             return true;
         }
@@ -74,6 +75,19 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         }
     }
     false
+}
+
+/// How many times larger a layer's largest gradient may be without the components along rows of weights:
+/// no number of what is left of a row is larger than the row's length.
+fn growth(settings: &Settings, layer: usize) -> f64 {
+    if settings.has_unit_rows(layer) { (settings.layers[layer + 1] as f64).sqrt() } else { 1.0 }
+}
+
+/// The largest gradient that an update may see, from this one's largest.
+pub(crate) fn largest_seen(cx: &mut Context) -> f64 {
+    let Context { engine, net, work, .. } = cx;
+    let largest = f64::from(engine.largest_magnitude(&work.gradient));
+    largest * growth(&net.settings, net.settings.encoder_layers())
 }
 
 /// Of the output layer's delta, from the sums of each feature's losses.

@@ -106,7 +106,7 @@ impl Centering {
     }
 
     /// The rules for the weights and the biases of a layer, lazy where they belong to single units of a
-    /// sparse code and the settings say so.
+    /// sparse code and the settings say so, and orthogonal for rows that are kept at length 1.
     pub fn of_layer(
         &self,
         settings: &Settings,
@@ -114,7 +114,10 @@ impl Centering {
         index: usize,
         layer: Layer,
     ) -> (Rule, Rule) {
-        let (weights, biases) = (self.of_weights(rule), self.of_biases(settings, rule, index));
+        let (mut weights, biases) = (self.of_weights(rule), self.of_biases(settings, rule, index));
+        if settings.has_unit_rows(index) {
+            weights = weights.orthogonal();
+        }
         match settings.is_lazy(index) {
             true if layer.by_unit => (weights.lazy(), biases.lazy()),
             true => (weights.lazy(), biases),

@@ -13,7 +13,12 @@ pub(crate) fn rule(settings: &Settings, lambda: f64, step: u64) -> Rule {
     let (learning_rate, weight_decay) = (settings.learning_rate_of(step), lambda);
     let decoupled_decay = match settings.optimizer {
         Optimizer::Momentum { momentum } => {
-            return Rule::Momentum(Momentum { learning_rate, momentum, weight_decay });
+            return Rule::Momentum(Momentum {
+                learning_rate,
+                momentum,
+                weight_decay,
+                orthogonal: false,
+            });
         }
         Optimizer::AdamW { decay } => decay,
         _ => 0.0,
@@ -44,8 +49,7 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         }
         let gradient = &gradient[range.start - start..range.end - start];
         let all = [&mut net.parameters, &mut state.first, &mut state.second];
-        // A lazy rule looks at whole rows.
-        let width = if rule.is_lazy() { width } else { 1 };
+        let width = if rule.is_by_row() { width } else { 1 };
         let division = engine.divide(gradient.len() / width, 16 * width);
         let [w, m, v] = all.map(|flat| Bands::new(&mut flat[range.clone()], width, division));
         let isa = engine.isa;
@@ -53,7 +57,7 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
             let numbers = [w.take(part), m.take(part), v.take(part)];
             let own = division.range(part);
             let gradient = &gradient[own.start * width..own.end * width];
-            let width = if rule.is_lazy() { width } else { gradient.len() };
+            let width = if rule.is_by_row() { width } else { gradient.len() };
             largest.raise(update_rows(isa, &rule, width, numbers, gradient));
         });
     }

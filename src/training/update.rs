@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::layers::{Layer, end, normalize_row};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::training::backward::{Sink, backward};
-use crate::training::bounds::largest_gradient;
+use crate::training::bounds::{largest_gradient, largest_seen};
 use crate::training::optimizer::{rule, update_span};
 use crate::training::reduction::Reduction;
 use crate::training::workspace::Context;
@@ -93,7 +93,7 @@ pub(crate) fn gradient(cx: &mut Context, ranks: &mut Reduction) {
 pub(crate) fn apply_gradient(cx: &mut Context) -> Result<()> {
     clip(cx)?;
     if cx.work.sums.may_overflow > 0.0 {
-        let largest = f64::from(cx.engine.largest_magnitude(&cx.work.gradient));
+        let largest = largest_seen(cx);
         if largest > largest_gradient(&cx.net.settings) {
             return Err(Error::Diverged { step: cx.state.step + 1 });
         }

@@ -299,11 +299,16 @@ fn checkpoints_of_version_2_continue() {
             assert_eq!(net.penalty_factor(), model.penalty_factor(), "{name}");
             continue;
         }
-        // The sums of a sparse code's gradient have another order since.
-        let (have, want) = (trainer.autoencoder().parameters(), model.parameters());
-        assert_eq!(have.len(), want.len());
-        for (have, want) in have.iter().zip(want) {
-            assert!((have - want).abs() < 1e-5, "{name}: {have} {want}");
+        // Version 0.2 leaves out what of the gradient is along the rows of `unit_norm`: it ends near to
+        // where version 0.1 did, and where it did itself when this was recorded.
+        let own = include_str!("../recorded/parameters-batch-top-k.json");
+        let own: Vec<f32> = serde_json::from_str(own).unwrap();
+        let have = trainer.autoencoder().parameters();
+        for (want, most) in [(model.parameters(), 0.06), (&own[..], 1e-5)] {
+            assert_eq!(have.len(), want.len());
+            for (have, want) in have.iter().zip(want) {
+                assert!((have - want).abs() < most, "{name}: {have} {want}");
+            }
         }
     }
 }

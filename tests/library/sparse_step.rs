@@ -324,13 +324,13 @@ fn lazy(layers: Vec<usize>, batch: usize, code: Code) -> Settings {
 /// Rows wider than a block of the gradient, half of which is 0: fused, through memory and from outside.
 #[test]
 fn lazy_rows_are_looked_at_as_a_whole() {
-    for d in [4100, 50_000] {
+    for (d, unit_norm) in [(4100, false), (4100, true), (50_000, false), (50_000, true)] {
         let sample = |s: usize| {
             (0..d).map(move |i| if (i < d / 2) == s.is_multiple_of(2) { 0.5 } else { 0.0 })
         };
         let x: Vec<f32> = (0..4).flat_map(sample).collect();
         let samples = Samples::from_values(x.clone(), d).unwrap();
-        let settings = lazy(vec![d, 6, d], 1, Code::TopK(2));
+        let settings = Settings { unit_norm, ..lazy(vec![d, 6, d], 1, Code::TopK(2)) };
         let clipped = Settings { clip: 1e9, ..settings.clone() };
         let [mut fused, mut memory, mut outside] = [&settings, &clipped, &settings]
             .map(|settings| Trainer::new(settings.clone(), &samples).unwrap());

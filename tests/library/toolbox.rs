@@ -200,7 +200,7 @@ fn clipping_bounds_the_step() {
 fn threads_share_the_work_and_change_no_bit() {
     const WIDE: usize = 256;
     let samples = Samples::from_values(pixels(6, 120, WIDE), WIDE).unwrap();
-    let change: [fn(&mut Settings); 6] = [
+    let change: [fn(&mut Settings); 9] = [
         |s| s.corruption = Corruption::Gaussian(0.2),
         |s| {
             s.corruption = Corruption::Masking(0.3);
@@ -212,6 +212,19 @@ fn threads_share_the_work_and_change_no_bit() {
         |s| {
             s.optimizer = Optimizer::Momentum { momentum: 0.9 };
             s.clip = 0.1;
+        },
+        |s| {
+            s.unit_norm = true;
+            s.lambda = 1e-3;
+        },
+        |s| {
+            s.unit_norm = true;
+            s.clip = 0.1;
+        },
+        |s| {
+            s.unit_norm = true;
+            s.code = Code::TopK(20);
+            s.optimizer = Optimizer::AdamLazy;
         },
     ];
     for change in change {
@@ -273,6 +286,80 @@ fn tied_weights_stay_tied_and_unit_rows_stay_unit() {
         for row in unit.autoencoder().weights(2).chunks(9) {
             let length: f32 = row.iter().map(|w| w * w).sum();
             assert!((length - 1.0).abs() < 1e-5, "{length}");
+        }
+    }
+}
+
+/// With `unit_norm` the optimizer sees the gradient of each unit's outgoing weights without its component
+/// along them, the weight decay's included; other weights have their whole gradient. Fused, through memory
+/// and from outside.
+#[test]
+fn unit_rows_learn_their_direction_alone() {
+    let samples = samples(60);
+    let jump = Code::JumpRelu { l0: 1e-2, bandwidth: 0.1, threshold: 0.1 };
+    let lazy = Settings { optimizer: Optimizer::AdamLazy, ..settings(&[]) };
+    let decayed = Settings { lambda: 0.1, ..settings(&[]) };
+    for (code, base) in [
+        (Code::Dense, decayed.clone()),
+        (Code::TopK(2), decayed.clone()),
+        (Code::BatchTopK(2), decayed.clone()),
+        (jump, decayed),
+        (Code::TopK(2), lazy.clone()),
+        (jump, lazy),
+    ] {
+        for layers in [vec![FEATURES, 7, FEATURES], vec![FEATURES, 9, 7, 9, FEATURES]] {
+            let decoder = layers.len() / 2;
+            let settings = Settings {
+                layers,
+                code,
+                unit_norm: true,
+                activation: Activation::LeakyRelu,
+                initialization: Initialization::He,
+                ..base.clone()
+            };
+            let what = format!("{code}, {:?}", settings.layers);
+            let batch = pixels(7, settings.batch, FEATURES);
+            let mut outside = trainer(&settings, &samples);
+            let mut fused = trainer(&settings, &samples);
+            let mut memory = trainer(&Settings { clip: 1e9, ..settings.clone() }, &samples);
+            let before = outside.autoencoder().parameters().to_vec();
+            let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
+            outside.step_with(&gradient).unwrap();
+            fused.step_on(&batch).unwrap();
+            memory.step_on(&batch).unwrap();
+            assert!(fused.autoencoder() == outside.autoencoder(), "{what}");
+            assert!(
+                fused.autoencoder().parameters() == memory.autoencoder().parameters(),
+                "{what}"
+            );
+            for trainer in [&outside, &fused, &memory] {
+                let layers = trainer.autoencoder().layers();
+                let (place, width) = (layers[decoder].weights(), layers[decoder].outputs);
+                let seen: Vec<f32> = trainer.moments().0.iter().map(|m| m * 10.0).collect();
+                let (mut along, mut across) = (0.0, 0.0);
+                for start in place.clone().step_by(width) {
+                    let dot =
+                        |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+                    let [w, g, seen] =
+                        [&before, &gradient, &seen].map(|all| &all[start..start + width]);
+                    let share = dot(w, g) / dot(w, w);
+                    along += share * share;
+                    across += dot(seen, seen);
+                    for ((g, w), seen) in g.iter().zip(w).zip(seen) {
+                        assert!(
+                            (g - share * w - seen).abs() < 1e-5,
+                            "{what}: {g} {w} {share} {seen}"
+                        );
+                    }
+                }
+                assert!(along > 1e-8 && across > 1e-8, "{what}: there is something to remove");
+                let encoder = layers[decoder - 1].weights();
+                if decoder > 1 {
+                    for at in encoder {
+                        assert!((seen[at] - gradient[at]).abs() < 1e-5, "{what}");
+                    }
+                }
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod lists;
 mod math;
 mod matrix;
 mod optimizer;
+mod orthogonal;
 mod output_delta;
 mod reference;
 mod sparse;

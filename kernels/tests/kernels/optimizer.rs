@@ -93,7 +93,8 @@ fn rows_with_gaps() {
     let squares = random.numbers(rows * cols).iter().map(|x| x * x).collect();
     let start = [random.numbers(rows * cols), random.numbers(rows * cols), squares];
     let g = random.numbers(rows * cols);
-    let momentum = Momentum { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
+    let momentum =
+        Momentum { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01, orthogonal: false };
     for rule in [AdamOptions::default().at_step(2), Rule::Momentum(momentum)] {
         for isa in Isa::all() {
             let mut want = start.clone();
@@ -132,7 +133,8 @@ fn biases_are_not_decayed() {
     let decayed = AdamOptions { weight_decay: 0.5, decoupled_decay: 0.25, ..options };
     assert_ne!(decayed.at_step(3), options.at_step(3));
     assert_eq!(decayed.at_step(3).without_weight_decay(), options.at_step(3));
-    let momentum = Momentum { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0 };
+    let momentum =
+        Momentum { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, orthogonal: false };
     let decayed = Rule::Momentum(Momentum { weight_decay: 0.5, ..momentum });
     assert_eq!(decayed.without_weight_decay(), Rule::Momentum(momentum));
 }
@@ -146,7 +148,7 @@ proptest! {
         for (weight_decay, g_of_rule) in [(0.0, &g), (0.3, &decayed)] {
             let (mut want_w, mut want_v) = (w.clone(), v.clone());
             reference::momentum(0.01f32, 0.9, &mut want_w, &mut want_v, g_of_rule);
-            let momentum = Momentum { learning_rate: 0.01, momentum: 0.9, weight_decay };
+            let momentum = Momentum { learning_rate: 0.01, momentum: 0.9, weight_decay, orthogonal: false };
             for isa in common::fused() {
                 let mut have = [w.clone(), v.clone(), vec![f32::NAN; length]];
                 update_slices(isa, Rule::Momentum(momentum), &mut have, &g);

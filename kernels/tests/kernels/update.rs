@@ -184,7 +184,8 @@ fn of_many_blocks() {
 fn is_gemm_and_update_rows_on_every_set() {
     let adam = AdamOptions { learning_rate: 1e-2, weight_decay: 5e-6, ..AdamOptions::default() };
     let adam_w = AdamOptions { decoupled_decay: 0.1, ..adam };
-    let momentum = Momentum { learning_rate: 0.05, momentum: 0.9, weight_decay: 5e-6 };
+    let momentum =
+        Momentum { learning_rate: 0.05, momentum: 0.9, weight_decay: 5e-6, orthogonal: false };
     let rules = [adam.at_step(3), adam_w.at_step(3), Rule::Momentum(momentum)];
     let mut random = Random(9);
     for (n, inputs, units) in [(60, 45, 71), (7, 200, 600)] {
@@ -238,7 +239,12 @@ fn is_gemm_and_update_rows_on_every_set() {
 #[test]
 fn momentum_without_a_second_moment() {
     let (x, delta) = ([1.0, 2.0, 3.0], [0.5, -0.5]);
-    let rule = Rule::Momentum(Momentum { learning_rate: 1.0, momentum: 0.5, weight_decay: 0.0 });
+    let rule = Rule::Momentum(Momentum {
+        learning_rate: 1.0,
+        momentum: 0.5,
+        weight_decay: 0.0,
+        orthogonal: false,
+    });
     for isa in Isa::all() {
         let (mut weights, mut velocity) = ([0.0; 6], [1.0; 6]);
         let update = Update {
