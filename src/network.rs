@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod autoencoder;
 mod batch_selection;
 pub(crate) mod codes;
+mod fold;
 pub(crate) mod forward;
 pub(crate) mod gate;
 pub(crate) mod layers;

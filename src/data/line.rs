@@ -45,7 +45,6 @@ impl Line {
 
     /// What to subtract from numbers and then to divide by; infinity where that gives 0. None if such a
     /// difference could overflow.
-    #[cfg(feature = "onnx")]
     pub fn terms(self) -> Option<(f64, f64)> {
         let divide = if self.divide == 0.0 { f64::INFINITY } else { self.divide };
         (self.factor == 1.0).then_some((self.subtract, divide))

@@ -130,5 +130,14 @@ entries = onnx.load(folder / "scaled-autoencoder.onnx").metadata_props
 scaling = json.loads(entries[0].value)["scaling"]["mean-deviation"]
 scaled = (values - np.float32(scaling["mean"])) / np.float32(scaling["deviation"])
 assert abs(scaled.mean()) < 1e-3 and abs(scaled.std() - 1) < 1e-3
-print(f"scaled: {compare('scaled.safetensors', scaled, ['--images', 'values.npy'])[0]:.1e}")
+worst, codes = compare("scaled.safetensors", scaled, ["--images", "values.npy"])
+print(f"scaled: {worst:.1e}")
+
+# Folded into the weights: numbers of the data in and out.
+run("convert", "scaled.safetensors", "folded.onnx", "--fold-scaling")
+folded = onnxruntime.InferenceSession(folder / "folded.onnx", providers=["CPUExecutionProvider"])
+reconstruction, folded_codes = folded.run(None, {"features": values})
+expected = np.load(folder / "reconstruction.npy") * scaling["deviation"] + scaling["mean"]
+assert np.abs(folded_codes - codes).max() < 1e-5 and np.abs(reconstruction - expected).max() < 1e-3
+print(f"folded: {np.abs(reconstruction - expected).max():.1e} of numbers up to {np.abs(values).max():.0f}")
 print("ONNX: all parts give what sae gives")

@@ -51,6 +51,10 @@ pub struct Args {
     /// With a scaling for each feature, `unscaled_features` (f64) take the place of `features`
     #[arg(long, value_name = "PART", value_parser = part_parser())]
     part: Option<Part>,
+    /// Fold the model's scaling into its weights: features and reconstruction are then the numbers of the
+    /// data as they are (for linear outputs; not layer-norm)
+    #[arg(long)]
+    fold_scaling: bool,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -85,6 +89,12 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("part: {from} is not a model");
         return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
     }
+    if args.fold_scaling && source != Source::Model {
+        let problem = format!("fold-scaling: {from} is not a model");
+        return Err(
+            Failure::input(problem).hint("--fold-scaling is for converting a model to ONNX")
+        );
+    }
     if args.labels.is_some() && source != Source::Folder {
         let problem = format!("labels: {from} is not a folder");
         return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
@@ -113,7 +123,10 @@ fn written(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
 }
 
 fn model(args: &Args) -> Result<Done> {
-    let net = Autoencoder::load(&args.from)?;
+    let mut net = Autoencoder::load(&args.from)?;
+    if args.fold_scaling {
+        net = net.fold_scaling()?;
+    }
     let part = args.part.unwrap_or(Part::Autoencoder);
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());

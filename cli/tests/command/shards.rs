@@ -329,3 +329,23 @@ fn integers_beyond_f64_get_a_warning() {
         assert!(text.contains("warning: ") && text.contains("integers beyond 2^53"), "{text}");
     }
 }
+
+#[test]
+fn a_scaling_is_folded_into_exported_weights() {
+    let folder = Folder::new("cli-fold");
+    let [a, ..] = parts(&folder);
+    let (out, onnx) = (folder.path("m.safetensors"), folder.path("m.onnx"));
+    train(&out, &[&a], &["--scaling", "mean-deviation:feature"]);
+    let text = good(&["convert", &out, &onnx]);
+    assert!(text.contains("unscaled_features [samples, 5]"), "{text}");
+    let text = good(&["convert", &out, &onnx, "--fold-scaling"]);
+    assert!(text.contains("autoencoder, features [samples, 5] to reconstruction"), "{text}");
+    train(&out, &[&a], &["--scaling", "min-max"]);
+    let text = refused(&["convert", &out, &onnx, "--fold-scaling"]);
+    assert!(text.contains("a linear output only, and this one is sigmoid"), "{text}");
+    train(&out, &[&a], &["--scaling", "layer-norm"]);
+    let text = refused(&["convert", &out, &onnx, "--fold-scaling"]);
+    assert!(text.contains("layer-norm depends on each sample"), "{text}");
+    let text = refused(&["convert", &a, &folder.path("b.npy"), "--fold-scaling"]);
+    assert!(text.contains("is not a model"), "{text}");
+}
