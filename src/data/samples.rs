@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 pub struct Samples {
     source: Arc<dyn Source>,
     scaling: Scaling,
-    /// Where some were held out: all of them, and which.
+    /// Where some were held out: all of them, and which, for the model's file.
+    #[cfg_attr(not(feature = "model"), expect(dead_code))]
     split: Option<(Arc<dyn Source>, HeldOut)>,
 }
 
