@@ -47,7 +47,8 @@ pub(crate) struct Plan {
 pub(crate) fn batches_ahead(samples: &Samples, batch: usize) -> usize {
     /// Samples that are on their way: enough to keep a disk busy.
     const SAMPLES: usize = 1 << 13;
-    let fits = |bytes| available_memory().is_none_or(|available| bytes <= available);
+    // Memory is asked for only where there are files: this is called for every evaluation, too.
+    let fits = |bytes| bytes == 0 || available_memory().is_none_or(|available| bytes <= available);
     match samples.source().resident_bytes().is_some_and(fits) {
         true => 0,
         false => (SAMPLES / batch).clamp(2, 256),

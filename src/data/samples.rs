@@ -233,13 +233,7 @@ impl Samples {
         assert_eq!(out.len(), source.features(), "out must hold one sample's features");
         let check = self.scaling.check_features(out.len());
         check.map_err(|problem| source.wrong(sample, |_| problem))?;
-        let row = source.row(sample, memory)?;
-        if row.len() != out.len() {
-            let (have, expected) = (row.len(), out.len());
-            return Err(source.wrong(sample, |row| {
-                format!("sample {row} has {have} numbers; expected {expected}, as in the others")
-            }));
-        }
+        let row = source.whole_row(sample, memory)?;
         if self.scale(isa, row, out) {
             return Ok(());
         }

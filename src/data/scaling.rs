@@ -319,20 +319,21 @@ impl Scaling {
     /// What is subtracted from a feature's numbers, and then divided by: infinity where the result is 0.
     ///
     /// # Errors
-    /// There is no such pair: the end of a sentence is missing, which says where it is wanted.
+    /// There is no such pair.
     pub(crate) fn terms(&self, feature: usize) -> std::result::Result<(f64, f64), String> {
         match self {
             Scaling::AsIs => return Ok((0.0, 1.0)),
             Scaling::Byte => return Ok((0.0, 255.0)),
             Scaling::LayerNorm => {
-                return Err("layer-norm depends on each sample and cannot be folded".to_owned());
+                return Err("layer-norm depends on each sample and cannot be folded into weights"
+                    .to_owned());
             }
             _ => {}
         }
         let at = if self.kind().is_by_feature() { feature } else { 0 };
-        self.line(at)
-            .terms()
-            .ok_or_else(|| format!("the constants of feature {feature} are too large to be folded"))
+        self.line(at).terms().ok_or_else(|| {
+            format!("the constants of feature {feature} are too large to be folded into weights")
+        })
     }
 
     /// Fails if it has constants for another number of features.

@@ -111,6 +111,18 @@ pub trait Source: fmt::Debug + Send + Sync {
 }
 
 impl dyn Source + '_ {
+    /// A row, which has as many numbers as the source says.
+    pub(crate) fn whole_row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> Result<Row<'a>> {
+        let (stored, expected) = (self.row(row, memory)?, self.features());
+        let have = stored.len();
+        if have != expected {
+            return Err(self.wrong(row, |row| {
+                format!("sample {row} has {have} numbers; expected {expected}, as in the others")
+            }));
+        }
+        Ok(stored)
+    }
+
     /// The error for a row's number that is not what was expected.
     pub(crate) fn refused(
         &self,

@@ -250,14 +250,7 @@ impl Pass<'_> {
     }
 
     fn read(&self, isa: Isa, at: usize, out: &mut [f64], memory: &mut Vec<f32>) -> Result<()> {
-        let row = (self.row_of)(at);
-        let stored = self.source.row(row, memory)?;
-        if stored.len() != out.len() {
-            let (have, expected) = (stored.len(), out.len());
-            return Err(self.source.wrong(row, |row| {
-                format!("sample {row} has {have} numbers; expected {expected}, as in the others")
-            }));
-        }
+        let stored = self.source.whole_row((self.row_of)(at), memory)?;
         stored.map(isa, out, |_, number| number);
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Autoencoder {
         let terms = (0..settings.layers[0]).map(|feature| self.scaling.terms(feature));
         let terms: Vec<(f64, f64)> = terms
             .collect::<std::result::Result<_, String>>()
-            .map_err(|problem| Error::setting("scaling", format!("{problem} into weights")))?;
+            .map_err(|problem| Error::setting("scaling", problem))?;
         let mut folded = self.clone();
         // The decoder's weights are the encoder's no longer, and have other lengths.
         (folded.settings.tied, folded.settings.unit_norm) = (false, false);
