@@ -16,8 +16,8 @@ use std::mem;
 use sae_kernels::Activation;
 
 pub use choices::{
-    Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias, Preset,
-    SampleOrder, Schedule, Target,
+    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias,
+    Prefixes, Preset, SampleOrder, Schedule, Target,
 };
 pub use table::{Field, Settings};
 pub use value::Kind;
@@ -111,6 +111,22 @@ impl Settings {
     /// Whether a layer's input has zeros to skip: pixels, and exactly sparse codes.
     pub(crate) fn has_zeros(&self, layer: usize) -> bool {
         layer == 0 || self.is_gated(layer - 1)
+    }
+
+    /// Sizes of the prefixes of the code that each reconstruct by themselves, rising to the whole code; empty
+    /// without prefixes.
+    pub(crate) fn prefix_sizes(&self) -> Vec<usize> {
+        self.prefixes.of(self.code_units())
+    }
+
+    /// Dead units that a sample trains at most; 0 where none are trained.
+    pub(crate) fn auxiliary_units(&self) -> usize {
+        let units = match self.auxiliary {
+            Auxiliary::None => return 0,
+            Auxiliary::AuxK { units, .. } | Auxiliary::PreActivation { units, .. } => units,
+        };
+        let units = if units > 0 { units } else { (self.layers[0] / 2).max(1) };
+        units.min(self.code_units())
     }
 
     /// Numbers behind the layers' parameters: what the code is gated by.
@@ -228,6 +244,8 @@ mod tests {
             ("output_activation", "linear"),
             ("loss", "cross-entropy"),
             ("code", "batch-top-k:4"),
+            ("prefixes", "2,4"),
+            ("auxiliary", "aux-k:0.5:3"),
             ("tied", "true"),
             ("allow_unreachable", "true"),
             ("unit_norm", "true"),

@@ -1,11 +1,13 @@
 //! Training: the step, and what drives it.
 
+mod auxiliary;
 pub(crate) mod backward;
 mod bounds;
 pub(crate) mod builder;
 mod centering;
 pub(crate) mod controller;
 mod corruption;
+pub(crate) mod dead_units;
 pub(crate) mod early_stopping;
 mod forward;
 pub(crate) mod gradient;
@@ -13,6 +15,8 @@ mod largest_weights;
 pub(crate) mod lbfgs;
 pub(crate) mod objective;
 mod optimizer;
+mod output;
+mod prefixes;
 mod pretraining;
 pub(crate) mod reduction;
 #[cfg(feature = "model")]

@@ -10,16 +10,21 @@ use crate::data::beside;
 use crate::failure::{Failure, Result, io_error};
 
 /// The columns before the hidden layers' mean activations. Loss, penalty and decay, with their
-/// weights, sum to the objective.
+/// weights, sum to the objective; but a loss over prefixes takes the loss's place in it, and an auxiliary
+/// loss is added.
 pub const COLUMNS: [&str; 6] =
     ["step", "objective", "loss", "sparsity_penalty", "weight_decay", "penalty_factor"];
+
+/// What the training of a sparse code has behind them.
+pub const OF_SPARSE_CODES: [&str; 2] = ["auxiliary", "dead_units"];
 
 /// Rows of a whole training, about.
 const ROWS: u64 = 250;
 
-fn header(hidden_layers: usize) -> String {
-    let layers = (1..=hidden_layers).map(|layer| format!(",mean_activation_{layer}"));
-    COLUMNS.join(",") + &layers.collect::<String>()
+fn header(of_code: &[&str], hidden_layers: usize) -> String {
+    let layers = (1..=hidden_layers).map(|layer| format!("mean_activation_{layer}"));
+    let names = COLUMNS.iter().chain(of_code).map(|&name| name.to_owned());
+    names.chain(layers).collect::<Vec<_>>().join(",")
 }
 
 /// The history's file of a model's file.
@@ -34,7 +39,10 @@ pub struct Recorder {
     file: Option<File>,
     /// Steps per row.
     every: u64,
-    /// Steps since the last row, and sums over them: loss, penalty, mean activations.
+    /// Whether it has the columns of sparse codes.
+    is_sparse: bool,
+    /// Steps since the last row, and sums over them: loss, objective without decay, penalty, auxiliary loss, mean
+    /// activations.
     steps: u64,
     sums: Vec<f64>,
 }
@@ -44,7 +52,9 @@ impl Recorder {
     /// the checkpoint.
     pub fn begin(path: PathBuf, trainer: &Trainer, steps: u64) -> Result<Self> {
         let hidden_layers = trainer.autoencoder().settings().layers.len() - 2;
-        let header = header(hidden_layers) + "\n";
+        let is_sparse = !trainer.inactive_samples().is_empty();
+        let of_code = if is_sparse { &OF_SPARSE_CODES[..] } else { &[] };
+        let header = header(of_code, hidden_layers) + "\n";
         let earlier = match trainer.steps() {
             0 => String::new(),
             _ => fs::read_to_string(&path).unwrap_or_default(),
@@ -66,8 +76,8 @@ impl Recorder {
             (&file).write_all(header.as_bytes()).map_err(&write_error)?;
         }
         drop(write_error);
-        let (every, sums) = ((steps / ROWS).clamp(1, 100), vec![0.0; 2 + hidden_layers]);
-        Ok(Recorder { path, file: Some(file), every, steps: 0, sums })
+        let (every, sums) = ((steps / ROWS).clamp(1, 100), vec![0.0; 4 + hidden_layers]);
+        Ok(Recorder { path, file: Some(file), every, is_sparse, steps: 0, sums })
     }
 
     pub fn path(&self) -> &Path {
@@ -78,18 +88,22 @@ impl Recorder {
     pub fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         self.steps += 1;
-        let terms = [report.loss, report.penalty].into_iter().chain(trainer.mean_activations());
+        let terms = [report.loss, report.without_decay(), report.penalty, report.auxiliary];
+        let terms = terms.into_iter().chain(trainer.mean_activations());
         self.sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
         if !trainer.steps().is_multiple_of(self.every) {
             return Ok(());
         }
         let mut means = self.sums.iter().map(|sum| sum / self.steps as f64);
         let mut next = || means.next().unwrap_or(f64::NAN);
-        let (loss, penalty) = (next(), next());
-        // The objective of a report without loss and penalty is the weight decay.
+        let (loss, without_decay, penalty, auxiliary) = (next(), next(), next(), next());
+        // The objective of a report without its other terms is the weight decay.
         let decay = trainer.objective(StepReport::default());
-        let (objective, factor) = (loss + penalty + decay, trainer.autoencoder().penalty_factor());
+        let (objective, factor) = (without_decay + decay, trainer.autoencoder().penalty_factor());
         let mut line = format!("{},{objective},{loss},{penalty},{decay},{factor}", trainer.steps());
+        if self.is_sparse {
+            line += &format!(",{auxiliary},{}", trainer.dead_units().count());
+        }
         for mean in means {
             line += &format!(",{mean}");
         }
@@ -108,7 +122,9 @@ const MAX_ROWS: usize = 1000;
 
 /// A history that was read; of a long one every n-th row.
 pub struct History {
-    /// `[columns][rows]`: those of [`COLUMNS`], then the hidden layers' mean activations.
+    /// Those of [`COLUMNS`], of sparse codes [`OF_SPARSE_CODES`], and the hidden layers' mean activations.
+    names: Vec<String>,
+    /// `[columns][rows]`
     columns: Vec<Vec<f64>>,
 }
 
@@ -122,12 +138,15 @@ impl History {
         // A full disk cuts the last line.
         let mut lines = text[..text.rfind('\n').map_or(0, |end| end + 1)].lines();
         let first = lines.next().unwrap_or_default();
-        let hidden_layers = first.split(',').count().saturating_sub(COLUMNS.len());
-        if first != header(hidden_layers) {
+        let names: Vec<String> = first.split(',').map(str::to_owned).collect();
+        let hidden_layers =
+            names.iter().filter(|name| name.starts_with("mean_activation_")).count();
+        let headers = [&[][..], &OF_SPARSE_CODES].map(|of_code| header(of_code, hidden_layers));
+        if !headers.contains(&first.to_owned()) {
             let expected = COLUMNS.join(",");
             return Err(format!("not a training history; its first line begins with {expected}"));
         }
-        let mut columns = vec![Vec::new(); COLUMNS.len() + hidden_layers];
+        let mut columns = vec![Vec::new(); names.len()];
         for (at, line) in lines.enumerate() {
             let numbers: Option<Vec<f64>> = line.split(',').map(|n| n.parse().ok()).collect();
             let numbers = numbers.filter(|numbers| numbers.len() == columns.len());
@@ -142,7 +161,7 @@ impl History {
             let kept = (0..rows).filter(|row| (rows - 1 - row).is_multiple_of(stride));
             *column = kept.map(|row| column[row]).collect();
         }
-        Ok(History { columns })
+        Ok(History { names, columns })
     }
 
     /// One of [`COLUMNS`], `[rows]`.
@@ -150,13 +169,14 @@ impl History {
     /// # Panics
     /// There is no such column.
     pub fn column(&self, name: &str) -> &[f64] {
-        let at = COLUMNS.iter().position(|column| *column == name);
+        let at = self.names.iter().position(|column| *column == name);
         &self.columns[at.unwrap_or_else(|| panic!("no column {name}"))]
     }
 
     /// Mean activations, `[hidden layers][rows]`.
     pub fn mean_activations(&self) -> &[Vec<f64>] {
-        &self.columns[COLUMNS.len()..]
+        let first = self.names.iter().position(|name| name.starts_with("mean_activation_"));
+        &self.columns[first.unwrap_or(self.names.len())..]
     }
 }
 
@@ -167,7 +187,7 @@ mod tests {
     #[test]
     fn histories_are_read_or_refused() {
         let good =
-            format!("{}\n2,1,0.5,0.25,0.25,1,0.1\n4,0.5,0.25,0.125,0.125,1,0.2\n", header(1));
+            format!("{}\n2,1,0.5,0.25,0.25,1,0.1\n4,0.5,0.25,0.125,0.125,1,0.2\n", header(&[], 1));
         let history = History::parse(&good).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(
             (history.column("step"), history.column("objective")),
@@ -176,8 +196,12 @@ mod tests {
         assert_eq!(history.column("weight_decay"), [0.25, 0.125]);
         assert_eq!(history.column("penalty_factor"), [1.0, 1.0]);
         assert_eq!(history.mean_activations(), [[0.1, 0.2]]);
-        let long =
-            (1..=3500).fold(header(0) + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
+        let sparse = format!("{}\n2,1,0.5,0.25,0.25,1,0.125,17,0.1\n", header(&OF_SPARSE_CODES, 1));
+        let history = History::parse(&sparse).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(history.column("dead_units"), [17.0]);
+        assert_eq!(history.mean_activations(), [[0.1]]);
+        let long = (1..=3500)
+            .fold(header(&[], 0) + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
         let history = History::parse(&long).unwrap_or_else(|e| panic!("{e}"));
         let steps = history.column("step");
         assert_eq!((steps.len(), steps[0], steps[874]), (875, 4.0, 3500.0));

@@ -35,8 +35,9 @@ HONORED = {
     "callback": lambda *_: True,
     "threads": 2,
 }
-# Honored, in tests of their own: they take dead units, and other data, or are of no training.
-OTHERS = {"revive", "allow_unreachable", "active_above", "output"}
+# Honored, in tests of their own: they take dead units, a sparse code, and other data, or are of no
+# training.
+OTHERS = {"revive", "allow_unreachable", "active_above", "output", "prefixes", "auxiliary", "dead_after"}
 REFUSED = {
     "layers": (4, 2, 4),
     "activation": "tanh",

@@ -18,6 +18,8 @@ const INCOMING: f64 = 0.2;
 const INCOMING_AMONG_LARGEST: f64 = 1.0;
 /// The work on one feature's error, some 1 ns, in multiply-adds.
 const WORK: usize = 25;
+/// Units at a time that get new weights, with a sample for each in memory.
+const UNITS: usize = 1024;
 
 impl Trainer {
     /// Gives new weights to the units of the encoder's layers that are dead, that is, active in no
@@ -26,18 +28,21 @@ impl Trainer {
     ///
     /// For each dead unit a sample is drawn, with a probability proportional to the square of its
     /// squared reconstruction error. Its activations at the layer before become the direction of the
-    /// unit's incoming weights, which are short, with bias 0; where the decoder is one layer, the
-    /// sample becomes the direction of the outgoing weights, too. The optimizer's moments of all
-    /// these are set to 0. Of several ranks, rank 0 does it for all.
+    /// unit's incoming weights, which are short, with bias 0; where the decoder is one layer, what the
+    /// reconstruction leaves over of the sample becomes the direction of the outgoing weights, and, where the
+    /// encoder is one layer, of the incoming ones. The optimizer's moments of all these are set to 0.
+    ///
+    /// Of several ranks, rank 0 does it for all. Where each has its own shard of the data, none can tell from
+    /// it which units are dead: then they are those of [`Trainer::dead_units`], of a sparse code alone.
     ///
     /// # Errors
     /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
-    /// rank whose samples are its own shard.
+    /// rank whose samples are its own shard, if the code is dense.
     pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
         let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
-        if self.is_sharded() {
-            let problem =
-                "a rank cannot tell from its shard of the data which units are dead in all";
+        if self.is_sharded() && self.inactive_samples().is_empty() {
+            let problem = "a rank cannot tell from its shard of the data which units are dead in all; units of a \
+                           sparse code are counted (field code)";
             return Err(Error::setting("ranks", problem));
         }
         let leads = lock(&ranks).rank() == 0;
@@ -49,10 +54,7 @@ impl Trainer {
     }
 
     fn revive_alone(&mut self, samples: &Samples) -> Result<usize> {
-        let evaluation = self.evaluate(samples)?;
-        let encoder = self.autoencoder().settings().encoder_layers();
-        let layers = evaluation.layers[..encoder].iter();
-        let dead: Vec<Vec<usize>> = layers.map(|layer| layer.dead_units().collect()).collect();
+        let dead = self.dead_of_encoder(samples)?;
         let count = dead.iter().map(Vec::len).sum();
         if count == 0 {
             return Ok(0);
@@ -62,12 +64,9 @@ impl Trainer {
         let mut generator =
             generator(self.autoencoder().settings().seed, Stream::Revival, self.steps());
         for (layer, units) in dead.into_iter().enumerate() {
-            let drawn: Vec<usize> = units.iter().map(|_| draw(&mut generator, &weights)).collect();
-            let inputs = self.inputs_of(samples, layer, &drawn)?;
-            for (unit, (input, &sample)) in units.into_iter().zip(inputs.iter().zip(&drawn)) {
-                let mut features = vec![0.0; samples.features()];
-                samples.gather(sample, &mut features)?;
-                self.restart(layer, unit, input, &features);
+            for units in units.chunks(UNITS) {
+                let drawn = units.iter().map(|_| draw(&mut generator, &weights)).collect();
+                self.restart_some(layer, units, samples, drawn)?;
             }
         }
         if self.autoencoder().settings().tied {
@@ -75,6 +74,55 @@ impl Trainer {
             tie(&layers, self.autoencoder_mut().parameters_mut());
         }
         Ok(count)
+    }
+
+    /// The dead units of each of the encoder's layers.
+    fn dead_of_encoder(&mut self, samples: &Samples) -> Result<Vec<Vec<usize>>> {
+        let encoder = self.autoencoder().settings().encoder_layers();
+        if self.is_sharded() {
+            let mut dead = vec![Vec::new(); encoder];
+            dead[encoder - 1] = Trainer::dead_units(self).collect();
+            return Ok(dead);
+        }
+        let evaluation = self.evaluate(samples)?;
+        Ok(evaluation.layers[..encoder].iter().map(|layer| layer.dead_units().collect()).collect())
+    }
+
+    /// Gives some units of a layer their new weights, from a sample that was drawn for each.
+    fn restart_some(
+        &mut self,
+        layer: usize,
+        units: &[usize],
+        samples: &Samples,
+        drawn: Vec<usize>,
+    ) -> Result<()> {
+        let layers = self.autoencoder().layers().len();
+        let d = samples.features();
+        let mut inputs = self.inputs_of(samples, layer, &drawn)?;
+        // What is left over of each sample, where it can be the direction of the outgoing weights.
+        let mut left = vec![Vec::new(); drawn.len()];
+        if layer + 2 == layers {
+            let drawn = samples.subset(drawn);
+            let (engine, net) = self.parts();
+            let outputs = net.reconstruct(engine, &drawn)?;
+            for (at, (left, outputs)) in left.iter_mut().zip(outputs.chunks(d)).enumerate() {
+                *left = vec![0.0; d];
+                drawn.gather(at, left)?;
+                left.iter_mut().zip(outputs).for_each(|(left, y)| *left -= y);
+            }
+            if layer == 0 {
+                inputs.clone_from(&left);
+            }
+        } else if let Some(mean) = self.mean().filter(|_| layer == 0) {
+            // Where data are centered, the unit sees what is left without their mean.
+            for input in &mut inputs {
+                input.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
+            }
+        }
+        for (&unit, (input, left)) in units.iter().zip(inputs.iter().zip(&left)) {
+            self.restart(layer, unit, input, left);
+        }
+        Ok(())
     }
 
     /// Each sample's squared reconstruction error, summed over features.
@@ -126,8 +174,8 @@ impl Trainer {
         Ok(inputs)
     }
 
-    /// Gives a unit its new weights.
-    fn restart(&mut self, l: usize, unit: usize, input: &[f32], sample: &[f32]) {
+    /// Gives a unit its new weights, from the direction of the incoming ones and of the outgoing ones.
+    fn restart(&mut self, l: usize, unit: usize, input: &[f32], output: &[f32]) {
         let settings = self.autoencoder().settings().clone();
         let layers = self.autoencoder().layers();
         let layer = layers[l];
@@ -141,10 +189,9 @@ impl Trainer {
         let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
         let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
         let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
-        // Where data are centered, the unit sees what is left without their mean.
         let mean = self.mean().filter(|_| l == 0).unwrap_or(&[]);
         let mut changed = incoming;
-        let mut values = scaled(&without(input, mean), length);
+        let mut values = scaled(input, length);
         let shift: f32 = values.iter().zip(mean).map(|(w, mean)| w * mean).sum();
         changed.push(layer.biases().start + unit);
         values.push(-shift);
@@ -154,7 +201,7 @@ impl Trainer {
             let mean = (next.weights().map(square).sum::<f64>() / next.inputs as f64).sqrt();
             let length = if settings.unit_norm { 1.0 } else { mean };
             changed.extend(row);
-            values.extend(scaled(&without(sample, self.mean().unwrap_or(&[])), length));
+            values.extend(scaled(output, length));
         }
         if let Code::JumpRelu { threshold, .. } = settings.code
             && l + 1 == settings.encoder_layers()
@@ -162,14 +209,11 @@ impl Trainer {
             changed.push(end(&layers) + unit);
             values.push(threshold as f32);
         }
+        if l + 1 == settings.encoder_layers() {
+            self.count_from_now(unit);
+        }
         self.overwrite(&changed, &values);
     }
-}
-
-/// Numbers less others, or as they are where there are no others.
-fn without(numbers: &[f32], others: &[f32]) -> Vec<f32> {
-    let others = others.iter().chain(std::iter::repeat(&0.0));
-    numbers.iter().zip(others).map(|(x, other)| x - other).collect()
 }
 
 /// Numbers scaled to this length; zeros stay zeros.

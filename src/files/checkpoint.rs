@@ -3,6 +3,7 @@
 //! A checkpoint is a safetensors file of these tensors: `parameters`, `first_moment` and
 //! `second_moment` (`F32`, laid out as [`Autoencoder::parameters`](crate::Autoencoder::parameters)),
 //! `running_means` (`F32`, of the layers whose KL penalty follows them, one after the other),
+//! `inactive` (`U32`, of each unit of a sparse code the samples since it was last active, at most 2e9),
 //! `best_parameters` (`F32`, those of the best network so far, where there is early stopping), those of a
 //! scaling for each feature (`F64`, as in a model file),
 //! `state` (`U8`: JSON, padded with spaces) and `checksum` (`U32`: CRC-32 of all the file's other
@@ -29,6 +30,7 @@ use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
 use crate::settings::{Code, Optimizer, Settings, json};
 use crate::training::builder::TrainerBuilder;
+use crate::training::dead_units::MAX_INACTIVE;
 use crate::training::snapshot::{Progress, Snapshot};
 use crate::training::workspace::State;
 use image::checksum_of;
@@ -40,6 +42,7 @@ const VERSION: u64 = 4;
 /// The tensors of numbers that every checkpoint has.
 const NUMBERS: [&str; 4] = ["parameters", "first_moment", "second_moment", "running_means"];
 const BEST: &str = "best_parameters";
+const INACTIVE: &str = "inactive";
 
 /// A checkpoint that was read.
 #[derive(Clone, Debug)]
@@ -114,6 +117,19 @@ impl Checkpoint {
         let has_logarithms =
             jumps && header.numbers::<4>(bytes, parameters, Dtype::F32, &[count - 1]).is_ok();
         let count = count - usize::from(has_logarithms);
+        let inactive = header.numbers(bytes, INACTIVE, Dtype::U32, &[settings.code_units()]);
+        let inactive = match header.range(INACTIVE) {
+            // Older ones have none.
+            None => Vec::new(),
+            Some(_) => {
+                inactive.map_err(wrong)?.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect()
+            }
+        };
+        if let Some(most) = inactive.iter().copied().find(|&samples| samples > MAX_INACTIVE) {
+            return Err(wrong(format!(
+                "'{INACTIVE}' has the number {most}; at most {MAX_INACTIVE} were expected"
+            )));
+        }
         let has_best = progress.early_stopping.is_some_and(|record| record.best.is_some());
         let means = State::new(settings, 0).running_means.iter().map(Vec::len).sum();
         let mut snapshot = Snapshot {
@@ -122,6 +138,7 @@ impl Checkpoint {
             first_moment: numbers(first_moment, count)?,
             second_moment: numbers(second_moment, count)?,
             running_means: numbers(running_means, means)?,
+            inactive,
             best_parameters: if has_best { numbers(BEST, count)? } else { Vec::new() },
             progress,
         };

@@ -48,6 +48,14 @@ impl Codes {
         }
     }
 
+    /// The largest magnitude of an activation; 0 without any.
+    pub fn largest_activation(&self) -> f32 {
+        let lists = self.lists();
+        let of_sample =
+            |sample| lists.row(sample).1.iter().fold(0.0, |max: f32, a| max.max(a.abs()));
+        (0..lists.rows()).map(of_sample).fold(0.0, f32::max)
+    }
+
     /// Makes it the codes of `samples` samples, each of which has room for `width` entries.
     pub fn begin(&mut self, samples: usize, width: usize) {
         self.starts.clear();

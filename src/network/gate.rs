@@ -217,14 +217,14 @@ impl Gate {
 }
 
 /// Lists of one width, divided among the threads that fill them.
-struct ListsParts<'a> {
+pub(crate) struct ListsParts<'a> {
     counts: Bands<'a, u32>,
     units: Bands<'a, u32>,
     activations: Bands<'a, f32>,
 }
 
 impl<'a> ListsParts<'a> {
-    fn new(codes: &'a mut Codes, n: usize, width: usize, division: Division) -> Self {
+    pub fn new(codes: &'a mut Codes, n: usize, width: usize, division: Division) -> Self {
         let Codes { ends, units, activations, .. } = codes;
         ListsParts {
             counts: Bands::new(ends, 1, division),
@@ -233,7 +233,7 @@ impl<'a> ListsParts<'a> {
         }
     }
 
-    fn take(&self, part: usize) -> ListsMut<'_> {
+    pub fn take(&self, part: usize) -> ListsMut<'_> {
         ListsMut {
             counts: self.counts.take(part),
             indices: self.units.take(part),

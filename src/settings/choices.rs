@@ -152,6 +152,39 @@ choices! {
         } = "jump-relu",
     }
 
+    /// What units of a sparse code learn from that have not been active for long
+    /// ([`Settings::dead_after`](crate::Settings)).
+    ///
+    /// UNITS is how many of them each sample trains at most, those of its largest pre-activations; 0, also if
+    /// a text leaves it out, is half as many as there are features.
+    #[derive(Default)]
+    Auxiliary("auxiliary", steps) {
+        /// Nothing: `none`.
+        #[default]
+        None = "none",
+        /// To reconstruct what the others leave over (AuxK, Gao et al. 2024): `aux-k:0.03125`.
+        ///
+        /// The squared error of that, a mean over samples and features, is added to the objective. The
+        /// output's biases have no part in it, and what is left over is taken as a constant.
+        AuxK {
+            /// Weight beside the loss, reduced where fewer than UNITS are dead. 1/32 if a text leaves it out.
+            weight: f64 = Some(1.0 / 32.0),
+            /// Units that a sample trains at most.
+            units: usize = Some(0),
+        } = "aux-k",
+        /// To come nearer to their thresholds (Conerly et al. 2025), of a JumpReLU code:
+        /// `pre-activation:3e-6`.
+        ///
+        /// The sum of max(0, threshold - pre-activation) over those units, a mean over samples, is added to
+        /// the objective.
+        PreActivation {
+            /// Weight of the sum.
+            weight: f64,
+            /// Units that a sample trains at most.
+            units: usize = Some(0),
+        } = "pre-activation",
+    }
+
     /// How weights are initialized: from a normal distribution cut at two standard deviations.
     #[derive(Default, Eq)]
     Initialization("initialization", steps) {
@@ -312,6 +345,68 @@ pub struct Target {
     pub steps: u64,
 }
 
+/// Parts of a code that each reconstruct by themselves (Matryoshka, Bussmann et al. 2025): its first units,
+/// as many as each prefix says.
+///
+/// The loss is the mean over the prefixes, the last of which is the whole code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prefixes {
+    /// The whole code alone: `none`.
+    #[default]
+    None,
+    /// The code, its half, and so on down to a 32nd, rounded up: `powers-of-two`.
+    PowersOfTwo,
+    /// These, rising, and the whole code: `128,512,2048`.
+    Sizes(Vec<usize>),
+}
+
+impl Prefixes {
+    /// The sizes of the prefixes of a code of this many units, rising, the last one all of it; empty without
+    /// prefixes.
+    #[doc(hidden)]
+    pub fn of(&self, units: usize) -> Vec<usize> {
+        let mut sizes = match self {
+            Prefixes::None => return Vec::new(),
+            Prefixes::PowersOfTwo => {
+                let mut sizes: Vec<_> =
+                    (0..6).rev().map(|half| units.div_ceil(1 << half)).collect();
+                sizes.dedup();
+                return sizes;
+            }
+            Prefixes::Sizes(sizes) => sizes.clone(),
+        };
+        if sizes.last() != Some(&units) {
+            sizes.push(units);
+        }
+        sizes
+    }
+}
+
+impl Value for Prefixes {
+    const KIND: Kind = Kind::Choice;
+
+    fn expected() -> String {
+        "none, powers-of-two or rising sizes such as 128,512,2048".to_owned()
+    }
+
+    fn read(text: &str, steps: Option<u64>) -> Option<Self> {
+        match text {
+            "none" => Some(Prefixes::None),
+            "powers-of-two" => Some(Prefixes::PowersOfTwo),
+            _ => Vec::read(text, steps).map(Prefixes::Sizes),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Prefixes::None => "none".to_owned(),
+            Prefixes::PowersOfTwo => "powers-of-two".to_owned(),
+            Prefixes::Sizes(sizes) => sizes.text(),
+        }
+    }
+}
+
 impl Value for LayerPenalty {
     const KIND: Kind = Kind::Choice;
 
@@ -377,6 +472,7 @@ macro_rules! display {
 }
 
 display!(LayerPenalty, "penalties");
+display!(Prefixes, "prefixes");
 display!(Target, "target");
 
 /// Makes enums of the kernels settings.
@@ -429,6 +525,16 @@ mod tests {
             ("jump-relu:0.01:0.1:0.2", Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.2 }),
         ]);
         check(&[
+            ("none", Auxiliary::None),
+            ("aux-k:0.03125:0", Auxiliary::AuxK { weight: 1.0 / 32.0, units: 0 }),
+            ("pre-activation:3e-6:9", Auxiliary::PreActivation { weight: 3e-6, units: 9 }),
+        ]);
+        check(&[
+            ("none", Prefixes::None),
+            ("powers-of-two", Prefixes::PowersOfTwo),
+            ("8,64", Prefixes::Sizes(vec![8, 64])),
+        ]);
+        check(&[
             ("none", Corruption::None),
             ("masking:0.25", Corruption::Masking(0.25)),
             ("gaussian:0.1", Corruption::Gaussian(0.1)),
@@ -455,6 +561,15 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_rise_to_the_whole_code() {
+        assert!(Prefixes::None.of(64).is_empty());
+        assert_eq!(Prefixes::PowersOfTwo.of(4096), [128, 256, 512, 1024, 2048, 4096]);
+        assert_eq!(Prefixes::PowersOfTwo.of(5), [1, 2, 3, 5]);
+        assert_eq!(Prefixes::Sizes(vec![3, 8]).of(9), [3, 8, 9]);
+        assert_eq!(Prefixes::Sizes(vec![3, 9]).of(9), [3, 9]);
+    }
+
+    #[test]
     fn what_is_left_out_has_a_default() {
         let read = |text: &str| Schedule::read(text, Some(1000));
         assert_eq!(read("cosine"), Some(Schedule::Cosine { steps: 1000 }));
@@ -467,6 +582,8 @@ mod tests {
         assert_eq!("adamw".parse::<Optimizer>().unwrap(), Optimizer::AdamW { decay: 0.01 });
         let code: Code = "jump-relu:0.01".parse().unwrap();
         assert_eq!(code, Code::JumpRelu { l0: 0.01, bandwidth: 0.1, threshold: 0.1 });
+        let aux_k = Auxiliary::AuxK { weight: 1.0 / 32.0, units: 0 };
+        assert_eq!("aux-k".parse::<Auxiliary>().unwrap(), aux_k);
         let penalty: LayerPenalty = "2:l1=1e-4".parse().unwrap();
         assert_eq!(penalty, LayerPenalty { layer: 1, rho: 0.02, beta: 0.0, l1: 1e-4 });
         assert_eq!("normal".parse::<Preset>().unwrap(), Preset::Plain);

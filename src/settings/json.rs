@@ -238,7 +238,11 @@ mod tests {
             ),
             ("\"sigmoid\"", "\"sine\"", "or saturating-linear, got 'sine'"),
             ("{", "[", "settings: expected"),
-            ("\"none\"", "{\"masking\":true}", "corruption: expected none, masking:SHARE"),
+            (
+                "\"corruption\":\"none\"",
+                "\"corruption\":{\"masking\":true}",
+                "corruption: expected none, masking:SHARE",
+            ),
             ("\"penalties\":[]", "\"penalties\":[{}]", "penalties: expected none or a comma-sep"),
             ("\"dense\"", "{\"jump-relu\":{}}", "code: expected dense, top-k:K"),
             ("\"constant\"", "{\"step\":3}", "schedule: expected constant, cosine"),

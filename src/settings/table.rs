@@ -6,8 +6,8 @@
 use sae_kernels::{Activation, Loss};
 
 use super::choices::{
-    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, SampleOrder, Schedule,
-    Target,
+    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Prefixes,
+    SampleOrder, Schedule, Target,
 };
 use super::field::{FieldOf, settings};
 use super::value::{Range, Value, above, from};
@@ -47,6 +47,17 @@ settings! {
     loss: Loss = Loss::SquaredError;
     /// Which of the code's activations are kept.
     code: Code = Code::Dense;
+    /// Parts of a sparse code, from its first unit on, that each reconstruct by themselves.
+    ///
+    /// The first units of such a code are the most general ones (Matryoshka, Bussmann et al. 2025).
+    prefixes ["matryoshka"]: Prefixes = Prefixes::None;
+    /// What dead units of a sparse code learn from.
+    auxiliary ["aux"]: Auxiliary = Auxiliary::None;
+    /// Samples without being active after which a unit of a sparse code counts as dead.
+    ///
+    /// 0 is as many as 10 epochs have, at most 10 million. It matters in training alone: an evaluation
+    /// counts the units that are active in none of its samples.
+    dead_after: u64 = 0, from(0.0).to(MAX);
     /// Whether the decoder has the encoder's weights, transposed.
     tied: bool = false;
     /// Whether the weights from each unit of the code have length 1.

@@ -5,8 +5,8 @@ use sae_kernels::Activation;
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
 use super::value::{Range, above, from};
 use super::{
-    Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Schedule, Settings,
-    Target,
+    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Prefixes,
+    Schedule, Settings, Target,
 };
 use crate::error::{Error, Result};
 
@@ -200,6 +200,11 @@ impl Settings {
                 format!("fields unit_norm, tied and rho_momentum {changes}"),
             ),
             (
+                self.auxiliary == Auxiliary::None,
+                "L-BFGS needs the same objective at every evaluation; field auxiliary changes it"
+                    .to_owned(),
+            ),
+            (
                 smooth_code && self.target.is_none(),
                 format!("fields code (batch-top-k, jump-relu) and target {changes}"),
             ),
@@ -253,6 +258,74 @@ impl Settings {
         })?;
         check("unit_norm", !(self.unit_norm && self.tied), || {
             "weights of length 1 and tied weights (field tied) exclude each other".to_owned()
+        })?;
+        self.check_prefixes()?;
+        self.check_auxiliary()
+    }
+
+    /// Fails unless the code is sparse and the only hidden layer, below a linear output.
+    fn check_shallow(&self, field: &'static str, what: &str) -> Result<()> {
+        check(field, self.code != Code::Dense, || {
+            format!("{what} need a sparse code, such as top-k:32 (field code is dense)")
+        })?;
+        check(field, self.layers.len() == 3, || {
+            format!(
+                "{what} need one hidden layer, such as layers 768,16384,768; the field layers has {} sizes",
+                self.layers.len()
+            )
+        })?;
+        check(field, self.output_activation == Activation::Linear, || {
+            format!(
+                "{what} need a linear output, and the field output_activation is {}",
+                self.output_activation.name()
+            )
+        })
+    }
+
+    fn check_prefixes(&self) -> Result<()> {
+        if self.prefixes == Prefixes::None {
+            return Ok(());
+        }
+        self.check_shallow("prefixes", "prefixes")?;
+        let (sizes, units) = (self.prefix_sizes(), self.code_units());
+        let rises = sizes.first() > Some(&0) && sizes.windows(2).all(|pair| pair[0] < pair[1]);
+        check("prefixes", rises, || {
+            format!(
+                "expected sizes that rise from 1 or more to {units} at most, the units of the code (field \
+                 layers), got {}",
+                self.prefixes
+            )
+        })
+    }
+
+    fn check_auxiliary(&self) -> Result<()> {
+        check("dead_after", self.dead_after == 0 || self.code != Code::Dense, || {
+            "dead units are counted in the training of a sparse code, and the field code is dense; leave it \
+             at 0"
+                .to_owned()
+        })?;
+        let (weight, units) = match self.auxiliary {
+            Auxiliary::None => return Ok(()),
+            Auxiliary::AuxK { weight, units } => {
+                self.check_shallow("auxiliary", "aux-k and its residuals")?;
+                (weight, units)
+            }
+            Auxiliary::PreActivation { weight, units } => {
+                check("auxiliary", matches!(self.code, Code::JumpRelu { .. }), || {
+                    "pre-activation brings units nearer to the thresholds of a jump-relu code, and the field \
+                     code has none; use aux-k"
+                        .to_owned()
+                })?;
+                self.check_shallow("auxiliary", "pre-activation losses")?;
+                (weight, units)
+            }
+        };
+        WEIGHT.check("auxiliary", "a weight", weight)?;
+        let most = self.code_units();
+        check("auxiliary", units <= most, || {
+            format!(
+                "expected 0 to {most} units, as many as the code has (field layers), got {units}"
+            )
         })
     }
 

@@ -13,10 +13,11 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end};
 use crate::settings::{Code, LayerPenalty};
+use crate::training::auxiliary::add_auxiliary;
 use crate::training::centering::Projection;
-use crate::training::forward::code_gradient;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::update_each;
+use crate::training::output::code_gradient;
 use crate::training::workspace::{Context, Workspace, input};
 
 /// Where gradients go.
@@ -78,7 +79,8 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         (Operand::Sparse(work.units.deltas().slice(range.clone())), input, None)
     } else if is_decoder {
         let a = Operand::Sparse(work.units.activations().slice(range.clone()));
-        (a, Matrix::new(delta, n, layer.outputs), None)
+        // One below the other those of prefixes and of an auxiliary loss.
+        (a, Matrix::new(delta, delta.len() / layer.outputs, layer.outputs), None)
     } else {
         let input = input.columns(range.clone());
         let below = below.last_mut().zip(biases_below.last_mut());
@@ -401,6 +403,7 @@ fn code_delta(cx: &mut Context, layer: usize) {
         sparse::code_delta(isa, codes, activation, penalty, gradients.take(part));
     });
     units.take_deltas(engine, gradient, &mut bias_gradients[layer]);
+    add_auxiliary(cx, layer);
 }
 
 /// The delta of the layer below a sparse code's, from the code's.

@@ -45,12 +45,16 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         losses,
         largest_weights,
         units,
+        prefixes,
+        dead_units,
         ..
     } = work;
     largest_weights.measure(engine, layers, &net.parameters);
     let limit = largest_gradient(settings);
     let samples = settings.batch as f64;
-    let mut delta = largest_output_delta(settings, losses);
+    let of_prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
+    let largest_loss = losses.iter().copied().fold(of_prefixes, f32::max);
+    let mut delta = largest_output_delta(settings, largest_loss) + dead_units.largest.delta;
     for index in (0..layers.len()).rev() {
         let weight = f64::from(largest_weights.of(index).get());
         let input = match index.checked_sub(1) {
@@ -58,7 +62,13 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
             None => engine.largest_magnitude(corrupted),
             Some(below) => {
                 let activations = activations_of(settings, below, activations, units);
-                largest_activation(engine, settings, &sums.activations[below], activations, below)
+                let sums = &sums.activations[below];
+                let largest = largest_activation(engine, settings, sums, activations, below);
+                if settings.is_gated(below) {
+                    largest.max(dead_units.largest.activation)
+                } else {
+                    largest
+                }
             }
         };
         let gradient = samples * f64::from(input).max(1.0) * delta + settings.lambda * weight;
@@ -72,6 +82,9 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
                 return true;
             }
             delta += largest_penalty(net, below);
+            if settings.is_gated(below) {
+                delta += dead_units.largest.code_gradient;
+            }
         }
     }
     false
@@ -90,14 +103,14 @@ pub(crate) fn largest_seen(cx: &mut Context) -> f64 {
     largest * growth(&net.settings, net.settings.encoder_layers())
 }
 
-/// Of the output layer's delta, from the sums of each feature's losses.
-fn largest_output_delta(settings: &Settings, losses: &[f32]) -> f64 {
+/// Of the output layer's delta, from the largest sum of a feature's losses.
+fn largest_output_delta(settings: &Settings, largest_loss: f32) -> f64 {
     let features = settings.layers[0] as f64;
     let scale = settings.loss.gradient_factor() / (settings.batch as f64 * features);
     match settings.loss {
         // Activation and feature are in [0, 1].
         Loss::CrossEntropy => scale,
-        _ => scale * f64::from(losses.iter().copied().fold(0.0, f32::max)).sqrt(),
+        _ => scale * f64::from(largest_loss).sqrt(),
     }
 }
 

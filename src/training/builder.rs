@@ -216,6 +216,8 @@ impl TrainerBuilder {
         if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
             work.allocate_gradient(&net.settings);
         }
+        let shards = ranks.filter(|_| self.sharded).map_or(1, count);
+        work.dead_units.after = dead_after(&net.settings, samples.len(), shards);
         let mut order = Order::of(net.settings.order, samples.len(), net.settings.seed);
         let engine = Engine::new(isa, pool);
         let mut cx = Context { engine, net, state, work, skip_zeros: !self.dense };
@@ -283,6 +285,16 @@ impl TrainerBuilder {
             snapshot.check(settings, samples)?;
         }
         Ok(())
+    }
+}
+
+/// Samples without being active after which a unit is dead.
+fn dead_after(settings: &Settings, samples: usize, shards: usize) -> u64 {
+    const MOST: u64 = 10_000_000;
+    const EPOCHS: u64 = 10;
+    match settings.dead_after {
+        0 => (samples as u64).saturating_mul(shards as u64 * EPOCHS).min(MOST),
+        after => after,
     }
 }
 

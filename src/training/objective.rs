@@ -11,6 +11,11 @@ use crate::settings::{Code, LayerPenalty, Settings};
 pub struct StepReport {
     /// The data term, a mean over samples and features.
     pub loss: f64,
+    /// The data term's mean over the prefixes of the code, which takes its place in the objective; 0 without
+    /// prefixes ([`Settings::prefixes`](crate::Settings)).
+    pub prefix_loss: f64,
+    /// The auxiliary loss of dead units, with its weight ([`Settings::auxiliary`](crate::Settings)).
+    pub auxiliary: f64,
     /// S: the sum of KL over the units of the layers that have this penalty; 0 where none has.
     pub sparsity: f64,
     /// The sum of |a| over the units of the layers that have the L1 penalty, a mean over samples.
@@ -22,9 +27,17 @@ pub struct StepReport {
 }
 
 impl StepReport {
+    /// The objective without the weight decay.
+    #[doc(hidden)]
+    pub fn without_decay(&self) -> f64 {
+        // Of several prefixes whose mean loss is 0, the last one has none.
+        let loss = if self.prefix_loss > 0.0 { self.prefix_loss } else { self.loss };
+        loss + self.auxiliary + self.penalty
+    }
+
     /// Whether the objective is a finite number.
     pub(crate) fn is_finite(&self) -> bool {
-        (self.loss + self.penalty).is_finite()
+        (self.loss + self.prefix_loss + self.auxiliary + self.penalty).is_finite()
     }
 }
 
@@ -33,6 +46,10 @@ impl StepReport {
 pub(crate) struct BatchSums {
     /// Of the losses of all features.
     pub loss: f64,
+    /// Of the losses of all features and all prefixes.
+    pub prefixes: f64,
+    /// The auxiliary loss, with its weight: of a mean over the batch, these samples' part.
+    pub auxiliary: f64,
     /// Units of a JumpReLU code that are not 0.
     pub code_active: f64,
     /// Active units of the layer whose L0 is steered.
@@ -92,8 +109,13 @@ pub(crate) fn objective(
 ) -> StepReport {
     let n = observed.samples as f64;
     let features = settings.layers[0] as f64;
-    let mut report =
-        StepReport { loss: observed.sums.loss / (n * features), ..StepReport::default() };
+    let prefixes = settings.prefix_sizes().len().max(1) as f64;
+    let mut report = StepReport {
+        loss: observed.sums.loss / (n * features),
+        prefix_loss: observed.sums.prefixes / (n * features * prefixes),
+        auxiliary: observed.sums.auxiliary,
+        ..StepReport::default()
+    };
     for layer in 0..observed.means.len() {
         let Some(LayerPenalty { rho, beta, l1, .. }) = settings.penalty_of(layer) else { continue };
         if beta > 0.0 {
@@ -119,6 +141,6 @@ impl Autoencoder {
     pub(crate) fn objective(&self, report: StepReport) -> f64 {
         let lambda = self.settings.lambda;
         let decay = if lambda > 0.0 { lambda * self.weight_decay() } else { 0.0 };
-        report.loss + report.penalty + decay
+        report.without_decay() + decay
     }
 }

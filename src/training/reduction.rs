@@ -15,7 +15,7 @@ use crate::training::workspace::{Context, Control, Workspace};
 
 /// Flags and scalars at the beginning of a message.
 const FLAGS: usize = 2;
-const SCALARS: usize = 4;
+const SCALARS: usize = 6;
 
 /// The ranks of a training, and the memory in which they make sums.
 #[derive(Debug)]
@@ -97,9 +97,10 @@ impl Reduction {
     pub fn broadcast(&mut self, cx: &mut Context, place: (u64, usize)) -> (u64, usize) {
         let ranks = &mut **lock(&self.ranks);
         let state = &mut cx.state;
-        let mut counts = [state.step, place.0, place.1 as u64];
+        let after = &mut cx.work.dead_units.after;
+        let mut counts = [state.step, place.0, place.1 as u64, *after];
         ranks.broadcast(bytemuck::cast_slice_mut(&mut counts));
-        state.step = counts[0];
+        (state.step, *after) = (counts[0], counts[3]);
         let mut share = |numbers: &mut [f32]| {
             // In pieces, for a message's length may be an i32.
             for piece in numbers.chunks_mut(1 << 20) {
@@ -108,6 +109,8 @@ impl Reduction {
         };
         share(&mut cx.net.parameters);
         share(&mut cx.work.centering.mean);
+        // (As bytes it makes no difference.)
+        share(bytemuck::cast_slice_mut(&mut state.inactive));
         let moments = [&mut state.first, &mut state.second];
         let remembered = moments.into_iter().chain(&mut state.running_means);
         if counts[0] > 0 {
@@ -150,9 +153,10 @@ impl Reduction {
         if self.is_alone() {
             return Ok(());
         }
-        let BatchSums { loss, code_active, steered_active, may_overflow, magnitudes, activations } =
-            sums;
-        let scalars: [_; SCALARS] = [loss, code_active, steered_active, may_overflow];
+        let BatchSums { loss, prefixes, auxiliary, magnitudes, activations, .. } = sums;
+        let BatchSums { code_active, steered_active, may_overflow, .. } = sums;
+        let scalars: [_; SCALARS] =
+            [loss, prefixes, auxiliary, code_active, steered_active, may_overflow];
         let [part, sum] = &mut self.message;
         part.clear();
         let flags: [_; FLAGS] = [failed, self.stop];

@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     pub second_moment: Vec<f32>,
     /// Of the layers that have them, one after the other.
     pub running_means: Vec<f32>,
+    /// Of each unit of a sparse code the samples since it was active; empty in older snapshots.
+    pub inactive: Vec<u32>,
     /// Parameters of the best network, if early stopping has one.
     pub best_parameters: Vec<f32>,
 }
@@ -90,6 +92,9 @@ impl Snapshot {
         net.penalty_factor = progress.penalty_factor;
         (state.first, state.second) = (self.first_moment, self.second_moment);
         (state.step, state.control) = (progress.step, progress.control);
+        if !self.inactive.is_empty() {
+            state.inactive = self.inactive;
+        }
         let mut rest = &self.running_means[..];
         for means in &mut state.running_means {
             let (these, others) = rest.split_at(means.len());

@@ -10,13 +10,14 @@ use sae_kernels::sparsity;
 
 use crate::error::{Error, Result};
 use crate::network::layers::end;
-use crate::settings::LayerPenalty;
+use crate::settings::{LayerPenalty, Settings};
 use crate::training::controller::control;
+use crate::training::dead_units::MAX_INACTIVE;
 use crate::training::forward::forward;
-use crate::training::objective::{StepReport, objective};
+use crate::training::objective::{BatchSums, StepReport, objective};
 use crate::training::reduction::Reduction;
 use crate::training::update::{apply_gradient, constrain, gradient, update};
-use crate::training::workspace::{Context, Workspace};
+use crate::training::workspace::{Context, State, Workspace};
 
 /// Trains on the batch in the workspace, this rank's part of the whole batch.
 pub(crate) fn step(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
@@ -107,9 +108,20 @@ fn commit(cx: &mut Context) {
             let before = if state.step == 0 { smallest } else { *threshold };
             *threshold = 0.99 * before + 0.01 * smallest;
         }
+        count_inactive(state, &net.settings, &work.sums);
     }
     state.step += 1;
     if has_batch {
         control(cx);
+    }
+}
+
+/// Counts the batch's samples for the units of a sparse code that were not active in it.
+fn count_inactive(state: &mut State, settings: &Settings, sums: &BatchSums) {
+    let samples = u32::try_from(settings.batch).unwrap_or(MAX_INACTIVE);
+    let activations = &sums.activations[settings.encoder_layers() - 1];
+    for (inactive, &sum) in state.inactive.iter_mut().zip(activations) {
+        // Of a unit that was active, a sum of exactly 0 is possible with signed activations alone.
+        *inactive = if sum == 0.0 { (*inactive + samples).min(MAX_INACTIVE) } else { 0 };
     }
 }

@@ -241,6 +241,25 @@ impl Trainer {
         self.cx.state.step
     }
 
+    /// Of each unit of a sparse code, the samples since it was last active, at most 2e9; empty for a dense
+    /// code. (Of a unit with signed activations: since they last had a sum other than 0.)
+    pub fn inactive_samples(&self) -> &[u32] {
+        &self.cx.state.inactive
+    }
+
+    /// Samples without being active after which a unit counts as dead ([`Settings::dead_after`]).
+    #[doc(hidden)]
+    pub fn dead_after(&self) -> u64 {
+        self.cx.work.dead_units.after
+    }
+
+    /// Units of a sparse code that have not been active for [`Settings::dead_after`] samples, rising.
+    pub fn dead_units(&self) -> impl Iterator<Item = usize> {
+        let after = self.dead_after();
+        let counts = self.inactive_samples().iter().enumerate();
+        counts.filter(move |&(_, &samples)| u64::from(samples) >= after).map(|(unit, _)| unit)
+    }
+
     /// The engine and the network as it is now, for what an [`Autoencoder`] does with an engine.
     pub fn parts(&mut self) -> (&mut Engine, &Autoencoder) {
         (&mut self.cx.engine, &self.cx.net)
@@ -260,6 +279,13 @@ impl Trainer {
             self.cx.net.parameters[at] = value;
             self.cx.state.first[at] = 0.0;
             self.cx.state.second[at] = 0.0;
+        }
+    }
+
+    /// Counts the samples since a unit of a sparse code was active from now on.
+    pub(crate) fn count_from_now(&mut self, unit: usize) {
+        if let Some(samples) = self.cx.state.inactive.get_mut(unit) {
+            *samples = 0;
         }
     }
 

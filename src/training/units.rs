@@ -5,48 +5,79 @@ use sae_kernels::{Bands, Division, Lists};
 
 use crate::compute::{Engine, sum_by_blocks};
 use crate::network::codes::Codes;
+use crate::settings::{Auxiliary, Prefixes, Settings};
 
 /// The entries of a batch's codes, grouped by units; those of a unit in the order of the samples.
 #[derive(Debug)]
 pub(crate) struct Units {
     starts: Vec<u32>,
     ends: Vec<u32>,
+    /// Where the entries end that have a part in the decoder's gradient; empty where all have.
+    decoder_ends: Vec<u32>,
     samples: Vec<u32>,
+    /// The row of each entry in the deltas of the layer above; empty where it is that of its sample.
+    rows: Vec<u32>,
     /// The place of each entry in the codes.
     places: Vec<u32>,
     activations: Vec<f32>,
     deltas: Vec<f32>,
-    /// How many entries there are.
+    /// Of each dead unit where its entries of an auxiliary loss begin, and where the next one goes; empty
+    /// without such a loss.
+    added: Vec<[u32; 2]>,
+    /// How many entries of the codes there are.
     count: usize,
+    /// Where all entries end, those of an auxiliary loss behind those of the codes.
+    end: usize,
+}
+
+/// Entries that an auxiliary loss adds to dead units.
+pub(crate) struct Added<'a> {
+    /// The dead units, rising.
+    pub dead: &'a [u32],
+    /// Of each sample some of the dead units, and their activations.
+    pub codes: &'a Codes,
+    /// Of each entry.
+    pub deltas: &'a [f32],
+    /// The row of the first sample in the deltas of the layer above; `None` if the decoder has no part in it.
+    pub first_row: Option<usize>,
 }
 
 impl Units {
-    /// For a number of units and entries.
-    pub fn new(units: usize, entries: usize) -> Self {
+    /// For the codes of a batch, with room for `added` entries of an auxiliary loss.
+    pub fn new(settings: &Settings, entries: usize, added: usize) -> Self {
+        let units = settings.code_units();
+        let has_rows = settings.prefixes != Prefixes::None
+            || matches!(settings.auxiliary, Auxiliary::AuxK { .. });
+        let is_apart = matches!(settings.auxiliary, Auxiliary::PreActivation { .. });
+        // Behind them dead units have all of theirs.
+        let all = if added > 0 { 2 * entries + added } else { entries };
         Units {
             starts: vec![0; units],
             ends: vec![0; units],
-            samples: vec![0; entries],
+            decoder_ends: vec![0; if is_apart { units } else { 0 }],
+            samples: vec![0; all],
+            rows: vec![0; if has_rows { all } else { 0 }],
             places: vec![0; entries],
-            activations: vec![0.0; entries],
-            deltas: vec![0.0; entries],
+            activations: vec![0.0; all],
+            deltas: vec![0.0; all],
+            added: vec![[0; 2]; if added > 0 { units } else { 0 }],
             count: 0,
+            end: 0,
         }
     }
 
-    /// The activations of each unit.
+    /// The activations of each unit, for the gradient of the decoder: their columns are rows of the deltas
+    /// of the layer above.
     pub fn activations(&self) -> Lists<'_> {
-        self.lists(&self.activations)
+        let ends = if self.decoder_ends.is_empty() { &self.ends } else { &self.decoder_ends };
+        let rows = if self.rows.is_empty() { &self.samples } else { &self.rows };
+        Lists::new(&self.starts, ends, &rows[..self.end], &self.activations[..self.end])
     }
 
-    /// The deltas of each unit.
+    /// The deltas of each unit, for the gradient of the encoder: their columns are samples.
     pub fn deltas(&self) -> Lists<'_> {
-        self.lists(&self.deltas)
-    }
-
-    fn lists<'a>(&'a self, values: &'a [f32]) -> Lists<'a> {
-        let count = self.count;
-        Lists::new(&self.starts, &self.ends, &self.samples[..count], &values[..count])
+        let samples = &self.samples[..self.end];
+        Lists::new(&self.starts, &self.ends, samples, &self.deltas[..self.end])
     }
 
     /// The activations of all entries.
@@ -55,9 +86,29 @@ impl Units {
     }
 
     /// Groups the entries of a batch's codes; sums up each unit's activations.
-    pub fn group(&mut self, engine: &mut Engine, codes: &Codes, sums: &mut [f32]) {
-        let Units { starts, ends, samples, places, count, .. } = self;
+    /// `group_of` is the block of rows of the deltas above that a unit has.
+    pub fn group(
+        &mut self,
+        engine: &mut Engine,
+        codes: &Codes,
+        sums: &mut [f32],
+        group_of: impl Fn(usize) -> usize,
+    ) {
+        let Units { starts, ends, samples, rows, places, count, end, .. } = self;
         *count = Grouped { starts, ends, samples, places }.fill(codes.lists());
+        *end = *count;
+        if !self.decoder_ends.is_empty() {
+            self.decoder_ends.copy_from_slice(ends);
+        }
+        if !rows.is_empty() {
+            let n = codes.starts.len();
+            for unit in 0..starts.len() {
+                let first = (group_of(unit) * n) as u32;
+                let entries = starts[unit] as usize..ends[unit] as usize;
+                let of_unit = rows[entries.clone()].iter_mut().zip(&samples[entries]);
+                of_unit.for_each(|(row, sample)| *row = first + sample);
+            }
+        }
         let mut activations = std::mem::take(&mut self.activations);
         self.gather(engine, &codes.activations, &mut activations, sums);
         self.activations = activations;
@@ -68,6 +119,56 @@ impl Units {
         let mut own = std::mem::take(&mut self.deltas);
         self.gather(engine, deltas, &mut own, sums);
         self.deltas = own;
+    }
+
+    /// Gives dead units the entries of an auxiliary loss, behind their own; calls `take` with each unit and
+    /// the sum of its deltas that are added.
+    pub fn add(&mut self, added: &Added<'_>, mut take: impl FnMut(usize, f32)) {
+        let Added { dead, codes, deltas, first_row } = added;
+        let lists = codes.lists();
+        self.make_room(dead, lists);
+        for sample in 0..lists.rows() {
+            let (units, activations) = lists.row(sample);
+            for ((place, &unit), &a) in lists.entries(sample).zip(units).zip(activations) {
+                let next = &mut self.added[unit as usize][1];
+                let to = *next as usize;
+                *next += 1;
+                (self.samples[to], self.activations[to]) = (sample as u32, a);
+                self.deltas[to] = deltas[place];
+                if let Some(first) = first_row {
+                    self.rows[to] = (first + sample) as u32;
+                }
+            }
+        }
+        for &unit in *dead {
+            let [start, end] = self.added[unit as usize].map(|at| at as usize);
+            let deltas = self.deltas[start..end].iter().copied();
+            take(unit as usize, sum_by_blocks(&self.samples[start..end], deltas));
+        }
+    }
+
+    /// Moves the entries of dead units behind all others, each followed by room for those of these lists.
+    fn make_room(&mut self, dead: &[u32], lists: Lists<'_>) {
+        self.added.fill([0; 2]);
+        for sample in 0..lists.rows() {
+            lists.row(sample).0.iter().for_each(|&unit| self.added[unit as usize][1] += 1);
+        }
+        for unit in dead.iter().map(|&unit| unit as usize) {
+            let own = self.starts[unit] as usize..self.ends[unit] as usize;
+            let (start, middle) = (self.end, self.end + own.len());
+            self.samples.copy_within(own.clone(), start);
+            self.activations.copy_within(own.clone(), start);
+            self.deltas.copy_within(own.clone(), start);
+            if !self.rows.is_empty() {
+                self.rows.copy_within(own, start);
+            }
+            self.end = middle + self.added[unit][1] as usize;
+            (self.starts[unit], self.ends[unit]) = (start as u32, self.end as u32);
+            if !self.decoder_ends.is_empty() {
+                self.decoder_ends[unit] = middle as u32;
+            }
+            self.added[unit] = [middle as u32; 2];
+        }
     }
 
     /// Takes each entry's number, and each unit's sum of them; units divided among the threads.

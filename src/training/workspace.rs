@@ -8,10 +8,12 @@ use crate::compute::{Engine, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end, layout};
-use crate::settings::{Code, Corruption, Settings};
+use crate::settings::{Auxiliary, Code, Corruption, Settings};
 use crate::training::centering::Centering;
+use crate::training::dead_units::DeadUnits;
 use crate::training::largest_weights::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
+use crate::training::prefixes::Prefixes;
 use crate::training::units::Units;
 
 /// All that a step reads and changes, on this rank.
@@ -47,7 +49,8 @@ pub(crate) struct Workspace {
     pub corrupted: Vec<f32>,
     /// Of every hidden layer, `[n, units]`; empty for that of a sparse code, which is [`Gate::codes`].
     pub activations: Vec<Vec<f32>>,
-    /// Of every layer, `[n, units]`; of that of a sparse code, one number for each of its entries.
+    /// Of every layer, `[n, units]`; of that of a sparse code, one number for each of its entries. Of the
+    /// output, one below the other those of all prefixes, and that of an auxiliary loss.
     pub deltas: Vec<Vec<f32>>,
     /// Sums over the batch.
     pub sums: BatchSums,
@@ -71,6 +74,9 @@ pub(crate) struct Workspace {
     pub gate: Gate,
     /// The sparse code by units.
     pub units: Units,
+    /// Of a sparse code whose first units reconstruct by themselves.
+    pub prefixes: Option<Prefixes>,
+    pub dead_units: DeadUnits,
     /// The gradient of a JumpReLU's thresholds, as parameters.
     pub threshold_gradient: Vec<f32>,
     pub largest_weights: LargestWeights,
@@ -94,6 +100,12 @@ impl Workspace {
             activations[layer] = Vec::new();
             deltas[layer] = vec![0.0; gate.codes.capacity()];
         }
+        let dead_units = DeadUnits::new(settings, n);
+        let last = layers[layers.len() - 1];
+        let prefixes = Prefixes::new(settings.prefix_sizes(), n, last.outputs);
+        let outputs = prefixes.as_ref().map_or(1, Prefixes::count)
+            + usize::from(matches!(settings.auxiliary, Auxiliary::AuxK { .. }));
+        deltas[layers.len() - 1] = vec![0.0; outputs * n * last.outputs];
         let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
@@ -114,7 +126,9 @@ impl Workspace {
             bias_gradients: zeros(units, 1),
             losses: vec![0.0; layers[0].inputs],
             partial_sums: vec![0.0; partial_sums],
-            units: Units::new(settings.code_units(), gate.codes.capacity()),
+            units: Units::new(settings, gate.codes.capacity(), dead_units.codes.capacity()),
+            prefixes,
+            dead_units,
             threshold_gradient: vec![0.0; if jumps { settings.code_units() } else { 0 }],
             gate,
             largest_weights: LargestWeights::new(layers.len()),
@@ -185,6 +199,8 @@ pub(crate) struct State {
     pub step: u64,
     /// Running mean activations of every hidden layer; empty where none are kept.
     pub running_means: Vec<Vec<f32>>,
+    /// Of each unit of a sparse code: samples since it was last active; empty for a dense code.
+    pub inactive: Vec<u32>,
     pub control: Control,
 }
 
@@ -196,6 +212,7 @@ impl State {
             second: vec![0.0; parameters],
             step: 0,
             running_means: running_means(settings),
+            inactive: vec![0; if settings.code == Code::Dense { 0 } else { settings.code_units() }],
             control: Control::default(),
         }
     }

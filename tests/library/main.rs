@@ -15,6 +15,7 @@ mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
 mod data;
+mod dead_units;
 #[cfg(feature = "model")]
 mod formats;
 mod idx;

@@ -40,6 +40,36 @@ impl Candidates<'_> {
     pub fn width(k: usize, units: usize) -> usize {
         (3 * k + 64).min(units)
     }
+
+    /// Begins a selection of activations of this function, with no candidates; `counts` has their number for
+    /// each sample.
+    ///
+    /// # Panics
+    /// There is another number of counts than of floors.
+    pub fn begin(&mut self, activation: Activation, counts: &mut [u32]) {
+        assert_eq!(counts.len(), self.floors.len(), "a count for each sample");
+        self.floors.fill(lowest(activation));
+        counts.fill(0);
+    }
+
+    /// Ends a selection: lists the `k` largest candidates of each sample. Rows of the lists are `k` wide; units
+    /// rise in them.
+    ///
+    /// # Panics
+    /// The shapes do not fit.
+    pub fn list(self, k: usize, lists: ListsMut<'_>) {
+        let samples = lists.counts.len();
+        lists.check(samples, k);
+        let mut largest = Largest::new(k, samples, self, lists.counts);
+        for sample in 0..samples {
+            let kept = largest.finish(sample);
+            let row = sample * k..sample * k + kept.len();
+            let to = lists.indices[row.clone()].iter_mut().zip(&mut lists.values[row]);
+            for ((index, value), key) in to.zip(kept) {
+                (*index, *value) = ((*key >> 32) as u32, from_order_key(*key as u32));
+            }
+        }
+    }
 }
 
 /// The smallest activation that may be part of a code: zeros are not.
@@ -63,22 +93,36 @@ impl Encode<'_> {
     ) {
         let (samples, units) = (self.input.rows, self.weights.rows);
         assert!((1..=units).contains(&k), "k is from 1 to the number of units");
-        let width = Candidates::width(k, units);
-        let Candidates { keys, floors } = candidates;
-        assert_eq!([keys.len(), floors.len()], [samples * width, samples], "room for candidates");
+        let mut candidates = candidates;
         lists.check(samples, k);
-        floors.fill(lowest(self.activation));
-        lists.counts.fill(0);
-        let mut largest = Largest { k, width, keys, floors, counts: lists.counts };
-        self.run(isa, &mut largest, scratch);
-        for sample in 0..samples {
-            let kept = largest.finish(sample);
-            let row = sample * k..sample * k + kept.len();
-            let to = lists.indices[row.clone()].iter_mut().zip(&mut lists.values[row]);
-            for ((index, value), key) in to.zip(kept) {
-                (*index, *value) = ((*key >> 32) as u32, from_order_key(*key as u32));
-            }
-        }
+        candidates.begin(self.activation, lists.counts);
+        let Candidates { keys, floors } = &mut candidates;
+        let again = Candidates { keys, floors };
+        self.add_largest(isa, k, 0, again, lists.counts, scratch);
+        candidates.list(k, lists);
+    }
+
+    /// Adds to the candidates of each sample what may be among its `k` largest activations, of units that
+    /// come after those that were added before; the first of these has number `first`. `counts` are the
+    /// candidates of each sample, as [`Candidates::begin`] and this leave them.
+    ///
+    /// # Panics
+    /// The shapes do not fit, or there is room for less than `k + 1` candidates of a sample and for less than
+    /// there are units up to these.
+    pub fn add_largest(
+        self,
+        isa: Isa,
+        k: usize,
+        first: usize,
+        candidates: Candidates<'_>,
+        counts: &mut [u32],
+        scratch: &mut Scratch<'_>,
+    ) {
+        let (samples, units) = (self.input.rows, self.weights.rows);
+        let mut largest = Largest::new(k, samples, candidates, counts);
+        let has_room = largest.width > k || first + units <= largest.width;
+        assert!(has_room || samples == 0, "room for candidates");
+        self.run(isa, first, &mut largest, scratch);
     }
 
     /// Lists the activations that are at least their unit's floor, `[units]`, and not 0. Rows of the
@@ -91,7 +135,7 @@ impl Encode<'_> {
         assert_eq!(floors.len(), units, "a floor for each unit");
         lists.check(samples, units);
         lists.counts.fill(0);
-        self.run(isa, &mut Above { units, floors, lists }, scratch);
+        self.run(isa, 0, &mut Above { units, floors, lists }, scratch);
     }
 
     /// Adds to a pool what may be among the largest activations of a batch, of which these samples
@@ -107,11 +151,11 @@ impl Encode<'_> {
         scratch: &mut Scratch<'_>,
     ) {
         pool.raise_floor(lowest(self.activation));
-        self.run(isa, &mut Pooled { first, pool }, scratch);
+        self.run(isa, 0, &mut Pooled { first, pool }, scratch);
     }
 
-    /// The product, in pieces whose unfinished sums the scratch holds.
-    fn run<R: Receiver>(self, isa: Isa, receiver: &mut R, scratch: &mut Scratch<'_>) {
+    /// The product, in pieces whose unfinished sums the scratch holds; its first unit has number `first`.
+    fn run<R: Receiver>(self, isa: Isa, first: usize, receiver: &mut R, scratch: &mut Scratch<'_>) {
         let Encode { input, weights, biases, activation } = self;
         let ((samples, inputs), units) = (input.shape(), weights.rows);
         assert_eq!(weights.cols, inputs, "as many weights as inputs for each unit");
@@ -129,7 +173,7 @@ impl Encode<'_> {
                     weights: weights.rows(units.clone()),
                     biases: &biases[units.clone()],
                     activation,
-                    first: (samples.start, units.start),
+                    first: (samples.start, first + units.start),
                     samples: samples.len(),
                     receiver: &mut *receiver,
                 };
@@ -250,7 +294,24 @@ struct Largest<'a> {
     counts: &'a mut [u32],
 }
 
-impl Largest<'_> {
+impl<'a> Largest<'a> {
+    /// Of some samples, whose candidates have room in equal parts.
+    ///
+    /// # Panics
+    /// There is not a floor and a count for each sample.
+    fn new(k: usize, samples: usize, candidates: Candidates<'a>, counts: &'a mut [u32]) -> Self {
+        let Candidates { keys, floors } = candidates;
+        assert_eq!(
+            [floors.len(), counts.len()],
+            [samples; 2],
+            "a floor and a count for each sample"
+        );
+        let width = keys.len().checked_div(samples).unwrap_or(0);
+        assert_eq!(keys.len(), samples * width, "room for candidates");
+        assert!(counts.iter().all(|&count| count as usize <= width), "more candidates than room");
+        Largest { k, width, keys, floors, counts }
+    }
+
     /// Keeps a sample's `k` largest candidates.
     #[inline(never)]
     fn sort_out(&mut self, sample: usize) {

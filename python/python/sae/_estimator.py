@@ -89,6 +89,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     code : str, default="dense"
         Which of the code's activations are kept: "dense", "top-k:K", "batch-top-k:K" or
         "jump-relu:L0[:BANDWIDTH[:THRESHOLD]]".
+    prefixes : str, default="none"
+        Parts of a sparse code that each reconstruct by themselves, so that its first units are the
+        most general: "powers-of-two", or rising sizes such as "128,512".
+    auxiliary : str, default="none"
+        What dead units of a sparse code learn from: "aux-k[:WEIGHT[:UNITS]]", what the others leave
+        over, or "pre-activation:WEIGHT[:UNITS]", how far they are below a JumpReLU's thresholds.
+    dead_after : int, default=0
+        Samples without being active after which a unit of a sparse code counts as dead; 0 for as
+        many as 10 epochs have, at most 10 million.
     tied : bool, default=False
         Whether the decoder has the encoder's weights, transposed.
     unit_norm : bool, default=False
@@ -218,6 +227,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         allow_unreachable: bool = False,
         loss: str = "squared-error",
         code: str = "dense",
+        prefixes: str = "none",
+        auxiliary: str = "none",
+        dead_after: int = 0,
         tied: bool = False,
         unit_norm: bool = False,
         initialization: str = "truncated-normal",
@@ -261,6 +273,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.allow_unreachable = allow_unreachable
         self.loss = loss
         self.code = code
+        self.prefixes = prefixes
+        self.auxiliary = auxiliary
+        self.dead_after = dead_after
         self.tied = tied
         self.unit_norm = unit_norm
         self.initialization = initialization

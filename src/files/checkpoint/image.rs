@@ -29,17 +29,17 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Makes room for tensors of these names and lengths, and for `state` bytes of JSON, and fills in
+    /// Makes room for tensors of these names, types of 4 bytes and lengths, and for `state` bytes of JSON, and fills in
     /// the constants of a scaling for each feature.
     pub fn new(
         scaling: &Scaling,
-        tensors: &[(&str, usize)],
+        tensors: &[(&str, Dtype, usize)],
         state: usize,
     ) -> std::result::Result<Self, String> {
         let (first, second) = scaling.constants();
         let constants = scaling.constant_names().iter().copied().zip([first, second]);
         let fixed = constants.clone().map(|(name, numbers)| (name, Dtype::F64, numbers.len()));
-        let numbers = tensors.iter().map(|&(name, count)| (name, Dtype::F32, count));
+        let numbers = tensors.iter().copied();
         let state = ("state", Dtype::U8, state);
         let mut infos = Vec::new();
         let mut end = 0;
@@ -60,7 +60,7 @@ impl Image {
         let file = start..start + data + end;
         memory[start..start + 8].copy_from_slice(&(header.len() as u64).to_le_bytes());
         memory[start + 8..start + data].copy_from_slice(&header);
-        let count: usize = tensors.iter().map(|&(_, count)| count).sum();
+        let count: usize = tensors.iter().map(|&(_, _, count)| count).sum();
         let mut start = data;
         for number in constants.flat_map(|(_, numbers)| numbers) {
             memory[file.start + start..][..8].copy_from_slice(&number.to_le_bytes());

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use safetensors::tensor::Dtype;
 use serde::Serialize;
 
 use super::image::Image;
-use super::{BEST, Checkpoint, NUMBERS, VERSION, check};
+use super::{BEST, Checkpoint, INACTIVE, NUMBERS, VERSION, check};
 use crate::compute::lock;
 use crate::data::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
@@ -286,8 +287,11 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
     };
     let count = trainer.cx.net.parameters.len();
     let means = trainer.cx.state.running_means.iter().map(Vec::len).sum();
-    let mut tensors: Vec<_> = NUMBERS.into_iter().zip([count, count, count, means]).collect();
-    tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, count)));
+    let floats = NUMBERS.into_iter().zip([count, count, count, means]);
+    let mut tensors: Vec<_> = floats.map(|(name, count)| (name, Dtype::F32, count)).collect();
+    let inactive = trainer.cx.state.inactive.len();
+    tensors.extend((inactive > 0).then_some((INACTIVE, Dtype::U32, inactive)));
+    tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, Dtype::F32, count)));
     let scaling = &trainer.cx.net.scaling;
     let image = state(&longest).and_then(|state| Image::new(scaling, &tensors, state.len()));
     image.map_err(|e| Error::setting("checkpoint", e))
@@ -306,6 +310,8 @@ fn fill(
     let Trainer { cx: Context { engine, net, state: moments, .. }, early_stopping, .. } = trainer;
     let mut numbers = vec![&net.parameters[..], &moments.first, &moments.second];
     numbers.extend(moments.running_means.iter().map(Vec::as_slice));
+    // As bytes a count is a finite number of the same length.
+    numbers.push(bytemuck::cast_slice(&moments.inactive));
     if let Some(stopping) = early_stopping {
         let has_best = stopping.record.best.is_some();
         numbers.push(if has_best { &stopping.parameters } else { &net.parameters });

@@ -74,7 +74,11 @@ impl Progress {
         let encoder = trainer.autoencoder().settings().encoder_layers();
         let means = trainer.mean_activations().take(encoder);
         let means: String = means.map(|mean| format!(" {mean:.4}")).collect();
-        let message = format!("objective {objective}  mean activations{means}");
+        let dead = match trainer.inactive_samples() {
+            [] => String::new(),
+            _ => format!("  dead units {}", trainer.dead_units().count()),
+        };
+        let message = format!("objective {objective}  mean activations{means}{dead}");
         if self.lines {
             let line = format!("step {}  {message}", trainer.steps());
             self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
