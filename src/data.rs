@@ -44,6 +44,8 @@ pub use find::find;
 pub use fingerprint::TrainingData;
 pub(crate) use gather::gather;
 pub use header::Rows;
+#[cfg(feature = "exchange")]
+pub(crate) use npy::parse_type as type_of_numpy;
 pub use open::ReadOptions;
 pub use order::Order;
 pub(crate) use order::runs;

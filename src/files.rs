@@ -1,8 +1,13 @@
-//! Files: atomic writes, models, checkpoints, ONNX.
+//! Files: atomic writes, models, checkpoints, dictionaries of other libraries, ONNX.
 
 pub(crate) mod atomic;
 mod checkpoint;
+#[cfg(feature = "exchange")]
+pub mod exchange;
 mod model;
+#[cfg(feature = "exchange")]
+#[doc(hidden)]
+pub mod npz;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod tensors;

@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod autoencoder;
 mod batch_selection;
+mod begin;
 pub(crate) mod codes;
 mod fold;
 pub(crate) mod forward;

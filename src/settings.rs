@@ -185,6 +185,30 @@ impl Settings {
         self.check_unchanged(other, fixed)
     }
 
+    /// The names of the settings that a network's parameters depend on.
+    #[doc(hidden)]
+    pub const ARCHITECTURE: [&str; 6] =
+        ["layers", "activation", "activations", "output_activation", "tied", "code"];
+
+    /// Checks that a training of these settings may begin with the parameters of a network of others. Of
+    /// the code the kind has to be the same.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first that the parameters do not fit.
+    pub(crate) fn check_begins_with(&self, network: &Self) -> Result<()> {
+        let same_code = mem::discriminant(&self.code) == mem::discriminant(&network.code);
+        for field in Self::fields().iter().filter(|of| Self::ARCHITECTURE.contains(&of.name)) {
+            let (here, there) = (field.text(self), field.text(network));
+            if here != there && !(field.name == "code" && same_code) {
+                let problem = format!(
+                    "expected {there}, which the network has that the training begins with, got {here}"
+                );
+                return Err(Error::setting(field.name, problem));
+            }
+        }
+        Ok(())
+    }
+
     /// Fails for the first of some settings that differs.
     pub(crate) fn check_unchanged(&self, other: &Self, fixed: impl Fn(&str) -> bool) -> Result<()> {
         for field in Self::fields().iter().filter(|field| fixed(field.name)) {

@@ -110,11 +110,11 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
-    /// The training samples, and the test samples if there are any, drawn by a seed. `warns` of a scaling
-    /// that does not suit the data.
+    /// The training samples, and the test samples if there are any, drawn by a seed, with a scaling that
+    /// is given or else chosen by the options. `warns` of a scaling that does not suit the data.
     pub fn samples(
         &self,
-        seed: u64,
+        (seed, scaling): (u64, Option<Scaling>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
@@ -142,7 +142,10 @@ impl TrainingDataArgs {
                 None => (samples, None),
             },
         };
-        let scaling = self.fit(&train, threads, (quiet, warns))?;
+        let scaling = match scaling {
+            Some(scaling) => scaling,
+            None => self.fit(&train, threads, (quiet, warns))?,
+        };
         if let (Some(test), None, false) = (&held_out, self.holdout.or(self.holdout_last), quiet) {
             let count = test.len();
             note(&format!("no test file: {count} samples drawn by the seed are held out"));

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute};
+use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute, files::exchange};
 
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
@@ -34,10 +34,18 @@ impl EngineArgs {
     }
 }
 
+/// Loads a model file, or a dictionary of another library.
+pub fn load(path: &Path) -> Result<Autoencoder> {
+    Ok(match exchange::is_dictionary(path) {
+        true => exchange::import(path)?,
+        false => Autoencoder::load(path)?,
+    })
+}
+
 /// One model, and how to run it.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// Model file
+    /// Model file, or a dictionary of another library (see `sae convert --help`)
     #[arg(value_name = "MODEL")]
     pub path: PathBuf,
     #[command(flatten)]
@@ -46,14 +54,14 @@ pub struct ModelArgs {
 
 impl ModelArgs {
     pub fn load(&self) -> Result<(Engine, Autoencoder)> {
-        Ok((self.run.engine()?, Autoencoder::load(&self.path)?))
+        Ok((self.run.engine()?, load(&self.path)?))
     }
 }
 
 /// Several models, and the data they are evaluated on.
 #[derive(Args)]
 pub struct ModelsArgs {
-    /// Model files
+    /// Model files, or dictionaries of other libraries (see `sae convert --help`)
     #[arg(required = true, value_name = "MODEL")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -79,7 +87,7 @@ impl ModelsArgs {
         let mut models = Vec::new();
         let mut data = PathBuf::new();
         for (path, name) in self.paths.iter().zip(names(&self.paths)) {
-            let net = Autoencoder::load(path)?;
+            let net = load(path)?;
             let (samples, file) = self.data.evaluation_samples(path, &net)?;
             let evaluation = net.evaluate(engine, &samples)?;
             self.check_same(path, models.first(), (&net, &samples), (&file, &data))?;

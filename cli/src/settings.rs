@@ -24,6 +24,24 @@ impl SettingsArgs {
         Ok(Settings::with_options(resumed, &self.options, train, steps)?)
     }
 
+    /// The settings for a training that begins with a network: its own, or those of an option `preset`
+    /// with its architecture, changed by the other options.
+    pub fn settings_with(
+        &self,
+        network: &Settings,
+        steps: u64,
+        train: &Samples,
+    ) -> Result<Settings> {
+        if !self.options.iter().any(|(name, _)| name == "preset") {
+            return self.settings(steps, train, Some(network));
+        }
+        let fields = Settings::fields().iter();
+        let own = fields.filter(|field| Settings::ARCHITECTURE.contains(&field.name));
+        let own = own.map(|field| (field.name.to_owned(), field.text(network)));
+        let options: Vec<_> = own.chain(self.options.iter().cloned()).collect();
+        Ok(Settings::with_options(None, &options, train, steps)?)
+    }
+
     /// The seed; what is no seed is refused later.
     pub fn seed(&self) -> Option<u64> {
         let (_, text) = self.options.iter().find(|(name, _)| name == "seed")?;

@@ -13,6 +13,7 @@ use sae::{
     Autoencoder, Engine, Isa, Samples,
     analysis::Activity,
     compute::{ThreadPool, threads_from_environment},
+    files::exchange::{self, Format, Metadata, Tensor},
     network::SparseCodes,
 };
 
@@ -45,6 +46,9 @@ pub fn isa() -> PyResult<Isa> {
     Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
 }
 
+/// Name, shape and numbers.
+type NamedTensor<'py> = (String, Vec<usize>, Bound<'py, PyArray1<f32>>);
+
 type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
 
 impl Network {
@@ -61,6 +65,55 @@ impl Network {
     fn load(path: PathBuf) -> PyResult<Self> {
         let net = Autoencoder::load(path).map_err(failure::of)?;
         Ok(Network { net, training: None })
+    }
+
+    /// A dictionary of another library that is not a pickle.
+    #[staticmethod]
+    fn from_dictionary(path: PathBuf) -> PyResult<Self> {
+        let net = exchange::import(path).map_err(failure::of)?;
+        Ok(Network { net, training: None })
+    }
+
+    /// A dictionary of dictionary_learning: the text of its `config.json`, and its state dict.
+    #[staticmethod]
+    fn from_dictionary_learning(
+        path: PathBuf,
+        config: &str,
+        state: Vec<(String, Vec<usize>, PyReadonlyArray1<'_, f32>)>,
+    ) -> PyResult<Self> {
+        let tensors = state.into_iter().map(|(name, shape, values)| {
+            Ok(Tensor { name, shape, values: values.as_slice()?.to_vec() })
+        });
+        let tensors = tensors.collect::<PyResult<Vec<_>>>()?;
+        let net = exchange::from_dictionary_learning(path, config, tensors);
+        Ok(Network { net: net.map_err(failure::of)?, training: None })
+    }
+
+    /// The text of `config.json` and the state dict for dictionary_learning.
+    fn to_dictionary_learning<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(String, Vec<NamedTensor<'py>>)> {
+        let (config, tensors) =
+            exchange::to_dictionary_learning(&self.net).map_err(failure::of)?;
+        let state = tensors.into_iter();
+        let state = state.map(|of| (of.name, of.shape, of.values.into_pyarray(py)));
+        Ok((config, state.collect()))
+    }
+
+    /// Writes it for another library.
+    fn export(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        format: &str,
+        model_name: Option<String>,
+        hook_name: Option<String>,
+    ) -> PyResult<()> {
+        let found = Format::ALL.into_iter().find(|one| one.name() == format);
+        let format = found.ok_or_else(|| PyValueError::new_err("format: not one of the library's"))?;
+        let metadata = Metadata { model_name, hook_name };
+        py.detach(|| exchange::export(&self.net, format, path, &metadata)).map_err(failure::of)
     }
 
     #[staticmethod]

@@ -130,7 +130,7 @@ fn quoted(text: &str) -> std::result::Result<(&str, &str), String> {
 }
 
 /// The type of NumPy's name for it, such as `<f4`, and whether its high byte comes first.
-fn parse_type(name: &str) -> std::result::Result<(ElementType, bool), String> {
+pub(crate) fn parse_type(name: &str) -> std::result::Result<(ElementType, bool), String> {
     let (order, kind) = match name.chars().next() {
         Some(order @ ('<' | '>' | '|' | '=')) => (Some(order), &name[1..]),
         _ => (None, name),

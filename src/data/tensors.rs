@@ -80,6 +80,13 @@ impl Header {
         Some(self.data + start..self.data + end)
     }
 
+    /// The type of a tensor's numbers and its shape; no type if arrays cannot have it.
+    #[cfg(feature = "exchange")]
+    pub fn array(&self, name: &str) -> Option<(Option<ElementType>, &[usize])> {
+        let info = self.metadata.info(name)?;
+        Some((element_type(info.dtype), &info.shape))
+    }
+
     /// The numbers of a tensor whose numbers have `N` bytes each.
     pub fn numbers<'a, const N: usize>(
         &self,

@@ -118,6 +118,36 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, |path| fs::write(path, bytes).map_err(|e| Error::io("write", path, e)))
 }
 
+/// Makes a folder of these files, atomically: it is complete or not there. A folder that is there must be
+/// empty.
+#[cfg(feature = "exchange")]
+pub(crate) fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    let wrong = |e| Error::io("write", path, e);
+    let target = resolved(path).map_err(wrong)?;
+    if target.exists() && !fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none()) {
+        let problem = "expected a new or empty folder, but it has files";
+        return Err(Error::format(path, None, problem));
+    }
+    let temporary = temporary(&target).map_err(wrong)?;
+    let make = || {
+        fs::create_dir(&temporary)?;
+        for (name, bytes) in files {
+            System.write_new(&temporary.join(name), bytes)?;
+        }
+        System.sync_folder(&temporary)?;
+        if target.exists() {
+            // Only if it is still empty.
+            fs::remove_dir(&target)?;
+        }
+        put(&System, &temporary, &target)
+    };
+    let made = make().map_err(wrong);
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    made
+}
+
 /// Fails if a file could not be replaced there, before long work would be lost.
 ///
 /// Removes the temporary files that killed writers of the same file have left beside it.

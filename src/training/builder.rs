@@ -38,6 +38,7 @@ pub struct TrainerBuilder {
     sharded: bool,
     patience: Option<u32>,
     read_ahead: Option<usize>,
+    network: Option<Autoencoder>,
     #[cfg(feature = "model")]
     snapshot: Option<Snapshot>,
 }
@@ -69,6 +70,7 @@ impl TrainerBuilder {
             sharded: false,
             patience: None,
             read_ahead: None,
+            network: None,
             #[cfg(feature = "model")]
             snapshot: None,
         }
@@ -148,6 +150,14 @@ impl TrainerBuilder {
         self
     }
 
+    /// The network whose parameters the training begins with, instead of initial ones. Its layers,
+    /// activations, kind of code and scaling must be those of the builder's settings and of the samples;
+    /// its other settings are not used. A checkpoint to resume takes precedence.
+    pub fn network(mut self, network: Autoencoder) -> Self {
+        self.network = Some(network);
+        self
+    }
+
     /// Continues from a snapshot, whose settings must be those of this builder.
     #[cfg(feature = "model")]
     pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
@@ -194,12 +204,16 @@ impl TrainerBuilder {
         let is_resumed = self.snapshot.is_some();
         #[cfg(not(feature = "model"))]
         let is_resumed = false;
+        let is_new = !is_resumed && self.network.is_none();
         let isa = self.isa.map_or_else(Isa::from_environment, Ok);
         let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
-        let mut net = Autoencoder::new(self.settings, samples.scaling())?;
+        let mut net = match self.network {
+            Some(network) if !is_resumed => network.begin(self.settings, &samples.scaling())?,
+            _ => Autoencoder::new(self.settings, samples.scaling())?,
+        };
         // Of its own shard alone, a rank knows nothing of all data.
         #[cfg(feature = "model")]
         if !self.sharded && samples.is_kept() {
@@ -226,7 +240,7 @@ impl TrainerBuilder {
         {
             samples.source().expect_random();
         }
-        fit(&mut cx, samples, &mut order, !is_resumed)?;
+        fit(&mut cx, samples, &mut order, is_new)?;
         #[cfg(feature = "model")]
         let early_stopping =
             self.snapshot.and_then(|snapshot| snapshot.restore(&mut cx, &mut order));

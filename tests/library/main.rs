@@ -15,7 +15,10 @@ mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
 mod data;
+#[cfg(feature = "model")]
 mod dead_units;
+#[cfg(feature = "exchange")]
+mod exchange;
 #[cfg(feature = "model")]
 mod formats;
 mod idx;

@@ -1,5 +1,6 @@
 //! `sae convert`
 
+mod exchange;
 mod formats;
 mod png_folder;
 
@@ -8,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sae::{
-    Autoencoder,
     data::ElementType,
     files::{self, Part},
 };
@@ -17,14 +17,21 @@ use serde_json::{Value, json};
 use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::models;
 use crate::output::{join, note, print};
 use formats::{Kind, NUMBERS_EXPECTED, Source};
 
-/// Convert data between IDX, NumPy and PNG files, and a model to ONNX
+/// Convert data between IDX, NumPy and PNG files, and models to and from other libraries
 ///
 /// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
-/// of PNGs or a model. The name of TO decides what is written: .idx or ubyte, .npy, .onnx, or without
-/// an ending a folder of PNGs. Numbers keep their type; an existing file TO is replaced.
+/// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
+/// ubyte, .npy, .onnx, .safetensors (a model), or without an ending a folder of PNGs. Numbers keep their
+/// type; an existing file TO is replaced.
+///
+/// Dictionaries of other libraries are folders of SAELens (cfg.json, sae_weights.safetensors) and sparsify
+/// (cfg.json, sae.safetensors) and Gemma Scope's params.npz; --to saelens, --to sparsify and --to
+/// gemma-scope write them. Activations and reconstructions are the same there; what a format cannot
+/// express is refused. (Those of dictionary_learning are for the Python package.)
 ///
 /// A folder's PNGs must have one size. They are sorted by name, with numbers by value: 2 before 10.
 /// Colors become gray, (299 red + 587 green + 114 blue) / 1000, rounded; of 16 bits the upper 8 are
@@ -37,7 +44,9 @@ Examples:
   sae convert digits/t10k-images-idx3-ubyte test.npy
   sae convert digits/t10k-images-idx3-ubyte pictures
   sae convert pictures test.idx
-  sae train --data digits --steps 500 && sae convert sae.safetensors sae.onnx")]
+  sae train --data digits --steps 500 && sae convert sae.safetensors sae.onnx
+  sae convert topk.safetensors --to saelens folder --hook-name blocks.8.hook_resid_pre
+  sae convert folder imported.safetensors")]
 pub struct Args {
     /// File or folder to read
     from: PathBuf,
@@ -52,9 +61,15 @@ pub struct Args {
     #[arg(long, value_name = "PART", value_parser = part_parser())]
     part: Option<Part>,
     /// Fold the model's scaling into its weights: features and reconstruction are then the numbers of the
-    /// data as they are (for linear outputs; not layer-norm)
+    /// data as they are (for linear outputs; not layer-norm). Other libraries' formats always have it folded
     #[arg(long)]
     fold_scaling: bool,
+    /// For SAELens: name of the model whose activations the samples are
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+    /// For SAELens: their place in it, such as blocks.8.hook_resid_pre
+    #[arg(long, value_name = "NAME")]
+    hook_name: Option<String>,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -89,6 +104,10 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("part: {from} is not a model");
         return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
     }
+    if args.part.is_some() && kind != Kind::Onnx {
+        let problem = format!("part: {} gets the whole model", to.display());
+        return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
+    }
     if args.fold_scaling && source != Source::Model {
         let problem = format!("fold-scaling: {from} is not a model");
         return Err(
@@ -99,11 +118,23 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("labels: {from} is not a folder");
         return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
     }
+    let names = [("model-name", &args.model_name), ("hook-name", &args.hook_name)];
+    if let Some((name, _)) = names.iter().find(|(_, name)| name.is_some())
+        && kind != Kind::SaeLens
+    {
+        let problem = format!("{name}: {} has no place for it", to.display());
+        return Err(Failure::input(problem).hint("it is for folders of SAELens: --to saelens"));
+    }
     let Done { text, mut value } = match (source, kind) {
         (Source::Model, Kind::Onnx) => model(&args),
-        (Source::Model, _) => Err(Failure::at(to, "a model can only be converted to .onnx")),
-        (_, Kind::Onnx) => Err(Failure::at(&args.from, "this is not a model")
-            .hint("an .onnx file is made from a .safetensors file")),
+        (Source::Model, kind) if kind.is_of_model() => exchange::write(&args, kind),
+        (Source::Model, _) => {
+            let problem = "a model can only be converted to .onnx, .safetensors or another library";
+            Err(Failure::at(to, problem)
+                .hint("--to saelens and --to sparsify write folders, --to gemma-scope an .npz file"))
+        }
+        (_, kind) if kind.is_of_model() => Err(Failure::at(&args.from, "this is not a model")
+            .hint("FROM comes first; models are .safetensors files, or dictionaries of other libraries")),
         (Source::Folder, Kind::Png) => Err(Failure::at(to, NUMBERS_EXPECTED)),
         (Source::Folder, kind) => pngs_to_file(&args, kind),
         (Source::Data, Kind::Png) => file_to_pngs(&args),
@@ -123,7 +154,7 @@ fn written(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
 }
 
 fn model(args: &Args) -> Result<Done> {
-    let mut net = Autoencoder::load(&args.from)?;
+    let mut net = models::load(&args.from)?;
     if args.fold_scaling {
         net = net.fold_scaling()?;
     }

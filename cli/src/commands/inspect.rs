@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use sae::{
     Autoencoder, Scaling, Settings,
     data::{Array, ElementType, Statistics},
+    files::exchange::is_dictionary,
 };
 use serde_json::{Value, json};
 
 use crate::data::open_any;
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
 use crate::failure::{Failure, Result};
-use crate::models::looks_like_a_model;
+use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
 
 /// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
@@ -49,8 +50,9 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(picture) = &args.picture {
         sae::files::check_writable(picture)?;
     }
-    let Facts { mut text, mut value, images } = match looks_like_a_model(&args.file) {
-        true => model(&Autoencoder::load(&args.file)?),
+    let is_model = is_dictionary(&args.file) || looks_like_a_model(&args.file);
+    let Facts { mut text, mut value, images } = match is_model {
+        true => model(&models::load(&args.file)?),
         false => data(&open_any(&args.file, false)?),
     };
     if let Some((tile, images)) = &images {

@@ -90,7 +90,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let measure = args.sparsity;
     let data = args.data.samples(
-        args.settings.seed().unwrap_or(Settings::default().seed),
+        (args.settings.seed().unwrap_or(Settings::default().seed), None),
         None,
         args.quiet,
         true,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sae::{
-    Samples, Settings, StepReport, Trainer,
+    Autoencoder, Samples, Settings, StepReport, Trainer,
     files::{self, Checkpoint, Checkpoints},
 };
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::drawing::picture;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
 use crate::interrupt;
+use crate::models;
 use crate::output::{evaluation_json, evaluation_text, note, print, settings_json, short};
 use crate::ranks::Job;
 use crate::settings::SettingsArgs;
@@ -44,6 +45,7 @@ Examples:
   sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
+  sae train --from sae.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
   sae make-digits digits && sae train --data digits --steps 500 --json
   sae make-digits d && sae train --samples d/*-images* --order window:1000 --out d.safetensors")]
 pub struct Args {
@@ -54,6 +56,10 @@ pub struct Args {
     steps: u64,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Begin with the weights of a model, or of a dictionary of another library (a folder of SAELens or
+    /// sparsify, a Gemma Scope .npz). Its architecture and scaling stay; its other settings can be changed
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "pretrain"])]
+    from: Option<PathBuf>,
     /// Pretrain each layer by itself for N steps, from the outermost to the innermost
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     pretrain: Option<u64>,
@@ -128,11 +134,14 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let is_rank_0 = job.is_rank_0();
     let quiet = args.quiet || !is_rank_0;
     let (checkpoint, seed) = resumed(&args, job)?;
-    let open = || data?.samples(seed, args.threads, quiet, is_rank_0);
+    let network = args.from.as_deref().map(models::load).transpose();
+    let network = job.agree(network)?;
+    let scaling = network.as_ref().map(Autoencoder::scaling);
+    let open = || data?.samples((seed, scaling), args.threads, quiet, is_rank_0);
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     job.agree(if is_rank_0 { check_outputs(&args, &place) } else { Ok(()) })?;
     check_same_steps(&args, job)?;
-    let (mut trainer, paths) = build(&args, job, &train, checkpoint)?;
+    let (mut trainer, paths) = build(&args, job, &train, (checkpoint, network))?;
     let mut run = Run::new(&args, job, &train, test.as_ref(), &trainer)?;
 
     interrupt::begin();
@@ -229,11 +238,16 @@ fn build(
     args: &Args,
     job: &mut Job,
     train: &Samples,
-    checkpoint: Option<Checkpoint>,
+    (checkpoint, network): (Option<Checkpoint>, Option<Autoencoder>),
 ) -> Result<(Trainer, Option<Paths>)> {
     let plan = || {
         let resumed = checkpoint.as_ref().map(Checkpoint::settings);
-        let settings = args.settings.settings(args.steps, train, resumed)?;
+        let settings = match &network {
+            Some(network) if resumed.is_none() => {
+                args.settings.settings_with(network.settings(), args.steps, train)
+            }
+            _ => args.settings.settings(args.steps, train, resumed),
+        }?;
         Ok((checkpoint, settings, Paths::new(args)?))
     };
     let plan = job.is_rank_0().then(plan).transpose();
@@ -241,6 +255,9 @@ fn build(
     let settings = plan.as_ref().map_or(String::new(), |(_, settings, _)| settings.to_json());
     let settings = Settings::from_json(&job.broadcast(settings)?)?;
     let mut builder = job.join(Trainer::builder(settings)).sharded(args.sharded);
+    if let Some(network) = network {
+        builder = builder.network(network);
+    }
     let mut paths = None;
     if let Some((checkpoint, _, of_rank_0)) = plan {
         paths = Some(of_rank_0);

@@ -7,9 +7,16 @@ command `sae train`.
 
 from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
+from sae._exchange import export_dictionary, import_dictionary
 from sae._files import open_data
 from sae._threads import register as _register
 
 _register()
 
-__all__ = ["SparseAutoencoder", "draw_digits", "open_data"]
+__all__ = [
+    "SparseAutoencoder",
+    "draw_digits",
+    "export_dictionary",
+    "import_dictionary",
+    "open_data",
+]

@@ -695,7 +695,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         model : SparseAutoencoder
             Fitted, with the parameters that the file contains (`steps`, for example, is not one).
         """
-        network = _sae.Network.load(path)
+        return cls._of(_sae.Network.load(path))
+
+    @classmethod
+    def _of(cls, network: _sae.Network) -> SparseAutoencoder:
+        """A fitted estimator with a network."""
         settings = json.loads(network.settings)
         model = cls(**_settings.parameters(settings))
         model._network = network

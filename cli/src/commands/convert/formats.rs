@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use sae::data::{ElementType, RowWriter};
+use sae::files::exchange::is_dictionary;
 
 use crate::failure::{Failure, Result, io_error};
 use crate::models::looks_like_a_model;
@@ -14,6 +15,7 @@ use crate::models::looks_like_a_model;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Folder,
+    /// A model, or a dictionary of another library.
     Model,
     /// An IDX or NumPy file, or anything that its reader refuses.
     Data,
@@ -28,6 +30,9 @@ impl Source {
                 false => failure,
             }
         })?;
+        if is_dictionary(from) {
+            return Ok(Source::Model);
+        }
         if metadata.is_dir() {
             return Ok(Source::Folder);
         }
@@ -63,6 +68,15 @@ pub enum Kind {
     Png,
     /// An ONNX file of a model
     Onnx,
+    /// A model file
+    Safetensors,
+    /// A folder of SAELens: cfg.json, sae_weights.safetensors
+    #[value(name = "saelens")]
+    SaeLens,
+    /// A folder of sparsify: cfg.json, sae.safetensors
+    Sparsify,
+    /// A NumPy archive as Gemma Scope's params.npz
+    GemmaScope,
 }
 
 /// What is expected of a name of a file of numbers.
@@ -79,20 +93,23 @@ impl Kind {
             "idx" => Ok(Kind::Idx),
             "npy" => Ok(Kind::Npy),
             "onnx" => Ok(Kind::Onnx),
+            "safetensors" => Ok(Kind::Safetensors),
+            "npz" => Ok(Kind::GemmaScope),
             "" => Ok(Kind::Png),
             "gz" => Err(Failure::at(to, "gzip-compressed files are read, not written")),
             "png" => {
                 Err(Failure::at(to, "expected the name of a folder, because PNGs go into one"))
-            }
-            "safetensors" => {
-                let failure = Failure::at(to, "model files are read, not written");
-                Err(failure.hint("FROM comes first; a model is converted to an .onnx file"))
             }
             _ => {
                 let expected = format!("{NUMBERS_EXPECTED} or .onnx, or a folder without ending");
                 Err(Failure::at(to, expected).hint("--to KIND overrides the name"))
             }
         }
+    }
+
+    /// Whether it is made of a model.
+    pub fn is_of_model(self) -> bool {
+        !matches!(self, Kind::Idx | Kind::Npy | Kind::Png)
     }
 
     /// Begins a file of numbers.
