@@ -67,6 +67,15 @@ for name, (header, count) in SETS.items():
     # Without a length, which the target puts before it.
     seed("safetensors_data", f"{name}-header", header.rstrip() + bytes(range(count)))
 seed("safetensors_data", "packed.gz", gzip.compress(safetensors(b'{"x":%s}' % (line % (b"[2,3]", 0, 6)), bytes(6)), mtime=0))
+# Dictionaries that the real libraries wrote.
+recorded = Path(__file__).parent.parent / "tests" / "recorded" / "exchange"
+WEIGHTS = {"saelens": (0, "sae_weights.safetensors"), "sparsify": (1, "sae.safetensors")}
+for folder in sorted(path for path in recorded.rglob("*") if (path / "cfg.json").is_file()):
+    format, weights = WEIGHTS[folder.relative_to(recorded).parts[0].split("-")[0]]
+    config = (folder / "cfg.json").read_bytes()
+    seed("exchange", folder.name, bytes([format]) + struct.pack("<H", len(config)) + config + (folder / weights).read_bytes())
+for name in ["gemma-scope", "gemma-scope-compressed"]:
+    seed("exchange", name, bytes([2]) + (recorded / name / "params.npz").read_bytes())
 # Version, type, byte order and layout, then lengths that the target takes from the end.
 for kind in range(13):
     for order in range(2):

@@ -55,7 +55,7 @@
 //! | [`analysis`] | activity of layers, histograms, probes, errors of a gradient check |
 //! | [`ranks`] | the traits of a message-passing system, and MPI |
 //! | [`compute`] | the thread pool |
-//! | `files` | checkpoints, parts of ONNX files, atomic writes |
+//! | `files` | checkpoints, dictionaries of other libraries, parts of ONNX files, atomic writes |
 //!
 //! # Features
 //!
@@ -63,6 +63,7 @@
 //! | --- | --- | --- |
 //! | `model` | model files and checkpoints | yes |
 //! | `gz` | gzip-compressed IDX and NumPy files | yes |
+//! | `exchange` | dictionaries of SAELens, sparsify, dictionary_learning and Gemma Scope: `files::exchange` | yes |
 //! | `gradient-check` | `Trainer::gradient_check`: gradients against finite differences | |
 //! | `digits` | drawn digits, for use without data | |
 //! | `onnx` | ONNX files of models | |

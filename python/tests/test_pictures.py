@@ -127,7 +127,7 @@ def test_generated_digits():
 
 def test_examples_in_docstrings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in [sae._estimator, sae._digits, sae._files]:
+    for module in [sae._estimator, sae._digits, sae._exchange, sae._files]:
         done = doctest.testmod(module)
         assert done.failed == 0 and done.attempted > 3
 

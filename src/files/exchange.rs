@@ -31,6 +31,7 @@ use dictionary::Dictionary;
 use tensors::{Parsed, Tensors};
 
 pub use dictionary_learning::{from_dictionary_learning, to_dictionary_learning};
+pub use saelens::Metadata;
 pub use tensors::Tensor;
 
 const CONFIG: &str = "cfg.json";
@@ -71,15 +72,6 @@ impl Format {
     pub fn is_folder(self) -> bool {
         self != Self::GemmaScope
     }
-}
-
-/// What SAELens keeps about the activations that a dictionary is of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
-    /// The model, by its name in TransformerLens, such as `gpt2-small`.
-    pub model_name: Option<String>,
-    /// The place in the model, such as `blocks.8.hook_resid_pre`.
-    pub hook_name: Option<String>,
 }
 
 /// A dictionary that was found.

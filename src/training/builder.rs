@@ -200,10 +200,7 @@ impl TrainerBuilder {
 
     fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
         self.check(samples, ranks.is_some())?;
-        #[cfg(feature = "model")]
-        let is_resumed = self.snapshot.is_some();
-        #[cfg(not(feature = "model"))]
-        let is_resumed = false;
+        let is_resumed = self.is_resumed();
         let is_new = !is_resumed && self.network.is_none();
         let isa = self.isa.map_or_else(Isa::from_environment, Ok);
         let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
@@ -260,6 +257,14 @@ impl TrainerBuilder {
             trainer.early_stopping = Some(stopping).filter(|_| patience > 0);
         }
         Ok(trainer)
+    }
+
+    fn is_resumed(&self) -> bool {
+        #[cfg(feature = "model")]
+        let is_resumed = self.snapshot.is_some();
+        #[cfg(not(feature = "model"))]
+        let is_resumed = false;
+        is_resumed
     }
 
     /// Checks the settings by themselves, for this data, for ranks and for a checkpoint.

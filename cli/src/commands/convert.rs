@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sae::{
+    Autoencoder,
     data::ElementType,
-    files::{self, Part},
+    files::{self, Part, exchange::Metadata},
 };
 use serde_json::{Value, json};
 
@@ -127,7 +128,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let Done { text, mut value } = match (source, kind) {
         (Source::Model, Kind::Onnx) => model(&args),
-        (Source::Model, kind) if kind.is_of_model() => exchange::write(&args, kind),
+        (Source::Model, kind) if kind.is_of_model() => dictionary(&args, kind),
         (Source::Model, _) => {
             let problem = "a model can only be converted to .onnx, .safetensors or another library";
             Err(Failure::at(to, problem)
@@ -153,11 +154,21 @@ fn written(path: &Path, kind: ElementType, dims: &[usize]) -> Done {
     }
 }
 
+/// The network of FROM, its scaling folded if asked for.
+fn load(args: &Args) -> Result<Autoencoder> {
+    let net = models::load(&args.from)?;
+    if args.fold_scaling { Ok(net.fold_scaling()?) } else { Ok(net) }
+}
+
+fn dictionary(args: &Args, kind: Kind) -> Result<Done> {
+    let (model_name, hook_name) = (args.model_name.clone(), args.hook_name.clone());
+    let metadata = Metadata { model_name, hook_name };
+    let (text, value) = exchange::write(&load(args)?, kind, &args.to, &metadata)?;
+    Ok(Done { text, value })
+}
+
 fn model(args: &Args) -> Result<Done> {
-    let mut net = models::load(&args.from)?;
-    if args.fold_scaling {
-        net = net.fold_scaling()?;
-    }
+    let net = load(args)?;
     let part = args.part.unwrap_or(Part::Autoencoder);
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());

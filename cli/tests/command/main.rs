@@ -5,6 +5,7 @@ mod folder;
 
 mod convert;
 mod data;
+mod exchange;
 #[cfg(unix)]
 mod help;
 #[cfg(unix)]

@@ -2,13 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::Metadata;
 use super::config::Config;
 use super::dictionary::{Dictionary, Selection, of_relu};
 use super::tensors::{Parsed, Tensor, Tensors, transposed};
 
 /// Trainings whose dictionaries are saved as `jumprelu`, with one threshold repeated.
 const BATCH_TOP_K: [&str; 2] = ["batchtopk", "matryoshka_batchtopk"];
+
+/// What SAELens keeps about the activations that a dictionary is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The model, by its name in TransformerLens, such as `gpt2-small`.
+    pub model_name: Option<String>,
+    /// The place in the model, such as `blocks.8.hook_resid_pre`.
+    pub hook_name: Option<String>,
+}
 
 pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionary> {
     let architecture = architecture(config)?;

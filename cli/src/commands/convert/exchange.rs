@@ -1,20 +1,21 @@
 //! Models to files of other libraries, and back.
 
+use std::path::Path;
+
+use sae::Autoencoder;
 use sae::files::exchange::{Format, Metadata, export};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::formats::Kind;
-use super::{Args, Done};
 use crate::failure::Result;
-use crate::models;
 
-/// Writes a model, or a dictionary of another library, as a model or for another library.
-pub fn write(args: &Args, kind: Kind) -> Result<Done> {
-    let mut net = models::load(&args.from)?;
-    if args.fold_scaling {
-        net = net.fold_scaling()?;
-    }
-    let to = &args.to;
+/// Writes a network as a model or for another library. Returns what it is in a line of text, and as JSON.
+pub fn write(
+    net: &Autoencoder,
+    kind: Kind,
+    to: &Path,
+    metadata: &Metadata,
+) -> Result<(String, Value)> {
     let format = match kind {
         Kind::SaeLens => Some(Format::SaeLens),
         Kind::Sparsify => Some(Format::Sparsify),
@@ -22,26 +23,17 @@ pub fn write(args: &Args, kind: Kind) -> Result<Done> {
         _ => None,
     };
     match format {
-        Some(format) => {
-            let (model_name, hook_name) = (args.model_name.clone(), args.hook_name.clone());
-            export(&net, format, to, &Metadata { model_name, hook_name })?;
-        }
+        Some(format) => export(net, format, to, metadata)?,
         None => net.save(to)?,
     }
     let settings = net.settings();
     let name = format.map_or("model", Format::name);
     let (features, units) = (settings.layers[0], settings.code_units());
-    Ok(Done {
-        text: format!(
-            "{name}, {features} features and {units} units, code {}: {}",
-            settings.code,
-            to.display()
-        ),
-        value: json!({
-            "kind": name,
-            "features": features,
-            "units": units,
-            "code": settings.code.to_string(),
-        }),
-    })
+    let text = format!(
+        "{name}, {features} features and {units} units, code {}: {}",
+        settings.code,
+        to.display()
+    );
+    let code = settings.code.to_string();
+    Ok((text, json!({"kind": name, "features": features, "units": units, "code": code})))
 }
