@@ -105,7 +105,9 @@ fn find(path: &Path) -> Option<Found> {
         return Some(Found::Pickle);
     }
     // sparsify has a folder for each place in a model.
-    let folders = fs::read_dir(path).ok()?.filter_map(|entry| entry.ok().map(|e| e.path()));
+    let entries = fs::read_dir(path).ok()?.filter_map(|entry| entry.ok());
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_file()));
+    let folders = folders.map(|entry| entry.path());
     let mut inner: Vec<_> =
         folders.filter_map(|folder| here(&folder).map(|format| (folder, format))).collect();
     match inner.len() {
