@@ -46,8 +46,9 @@ Examples:
   sae convert digits/t10k-images-idx3-ubyte pictures
   sae convert pictures test.idx
   sae train --data digits --steps 500 && sae convert sae.safetensors sae.onnx
-  sae convert topk.safetensors --to saelens folder --hook-name blocks.8.hook_resid_pre
-  sae convert folder imported.safetensors")]
+  sae train --data digits --steps 50 --layers 784,99,784 --activation relu --output-activation linear --beta 0
+  sae convert sae.safetensors dictionary --to saelens --hook-name blocks.8.hook_resid_pre
+  sae convert dictionary imported.safetensors")]
 pub struct Args {
     /// File or folder to read
     from: PathBuf,
