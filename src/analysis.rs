@@ -7,7 +7,9 @@ mod gradient_check;
 mod histogram;
 mod preferred_inputs;
 mod probe;
+mod reconstruction;
 mod revival;
+mod similarity;
 mod warnings;
 
 pub use evaluation::Activity;
@@ -15,3 +17,4 @@ pub use evaluation::Activity;
 pub use gradient_check::BlockError;
 pub use histogram::Histogram;
 pub use probe::{Labeled, Probe, probe};
+pub use similarity::NearestUnits;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
+use sae::{Autoencoder, Code, Evaluation, Loss, Settings, analysis::Histogram, files};
 use serde_json::{Value, json};
 
 use crate::failure::{Result, io_error};
@@ -83,6 +83,14 @@ pub fn evaluation_text(
         let share = short(share);
         text += &format!("explained variance of the worst feature, {feature} (from 0): {share}\n");
     }
+    if all_layers && evaluation.cosine_similarity.is_finite() {
+        let figures = [evaluation.cosine_similarity, evaluation.l2_ratio].map(short);
+        let bias = short(evaluation.relative_reconstruction_bias);
+        text += &format!(
+            "reconstructions: cosine similarity {}, L2 ratio {}, relative bias {bias}\n",
+            figures[0], figures[1]
+        );
+    }
     let layers = if all_layers { evaluation.layers.len() } else { settings.encoder_layers() };
     let means = evaluation.mean_activations().into_iter().zip(&evaluation.layers);
     for (l, (mean, activity)) in means.take(layers).enumerate() {
@@ -91,6 +99,9 @@ pub fn evaluation_text(
         if all_layers || settings.code != Code::Dense {
             let (l0, dead) = (short(activity.l0), activity.dead_units().count());
             text += &format!(", {l0} active units per sample, {dead} dead");
+        }
+        if all_layers && settings.code != Code::Dense && l + 1 == settings.encoder_layers() {
+            text += &format!(", {} dense", activity.dense_units().count());
         }
         text.push('\n');
     }
@@ -118,22 +129,27 @@ pub fn settings_json(settings: &Settings) -> Value {
     serde_json::from_str(&settings.to_json()).unwrap_or_default()
 }
 
+fn histogram_json(histogram: &Histogram) -> Value {
+    json!({
+        "low": histogram.low,
+        "high": histogram.high,
+        "counts": histogram.counts,
+        "zeros": histogram.zeros,
+    })
+}
+
 pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
     let layers = evaluation.units.iter().zip(&evaluation.layers);
     let layers = layers.zip(evaluation.mean_activations()).map(|((units, activity), mean)| {
-        let histogram = &activity.histogram;
         json!({
             "units": units.len(),
             "mean_activation": mean,
             "l0": activity.l0,
             "active_above": activity.threshold,
             "dead_units": activity.dead_units().count(),
-            "histogram": {
-                "low": histogram.low,
-                "high": histogram.high,
-                "counts": histogram.counts,
-                "zeros": histogram.zeros,
-            },
+            "dense_units": activity.dense_units().count(),
+            "histogram": histogram_json(&activity.histogram),
+            "frequency_histogram": histogram_json(&activity.frequency_histogram()),
         })
     });
     json!({
@@ -141,6 +157,11 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
         "loss": evaluation.loss,
         "squared_error": evaluation.squared_error,
         "explained_variance": evaluation.explained_variance,
+        "explained_variance_per_batch": evaluation.explained_variance_per_batch,
+        "fvu": evaluation.fvu,
+        "cosine_similarity": evaluation.cosine_similarity,
+        "l2_ratio": evaluation.l2_ratio,
+        "relative_reconstruction_bias": evaluation.relative_reconstruction_bias,
         "sparsity": evaluation.sparsity,
         "l1": evaluation.l1,
         "penalty": evaluation.penalty,

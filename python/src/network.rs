@@ -291,6 +291,11 @@ impl Network {
             ("weight_decay", done.weight_decay),
             ("squared_error", done.squared_error),
             ("explained_variance", done.explained_variance),
+            ("explained_variance_per_batch", done.explained_variance_per_batch),
+            ("fvu", done.fvu),
+            ("cosine_similarity", done.cosine_similarity),
+            ("l2_ratio", done.l2_ratio),
+            ("relative_reconstruction_bias", done.relative_reconstruction_bias),
         ] {
             all.set_item(name, value)?;
         }
@@ -314,6 +319,8 @@ fn layer<'py>(
     all.set_item("mean_activations", units.into_pyarray(py))?;
     all.set_item("l0", activity.l0)?;
     all.set_item("dead_units", activity.dead_units().collect::<Vec<_>>())?;
+    all.set_item("dense_units", activity.dense_units().collect::<Vec<_>>())?;
+    all.set_item("frequencies", activity.frequencies.clone().into_pyarray(py))?;
     all.set_item("low", histogram.low)?;
     all.set_item("high", histogram.high)?;
     all.set_item("counts", histogram.counts.clone().into_pyarray(py))?;

@@ -140,6 +140,25 @@ def test_each_feature_has_a_score(small):
     assert model.score(X) > 0.5 and found[3] < 0
 
 
+def test_evaluate_has_the_figures_of_the_field(small):
+    settings = {"activation": "relu", "initialization": "he", "beta": 0.0, "code": "top-k:2"}
+    model = SparseAutoencoder((8,), steps=50, random_state=0, **settings).fit(small)
+    found = model.evaluate(small)
+    x, a = small.astype(float), model.reconstruct(small).astype(float)
+    norms = np.linalg.norm(x, axis=1), np.linalg.norm(a, axis=1)
+    cosines = (x * a).sum(axis=1) / (norms[0] * norms[1])
+    assert found["fvu"] == pytest.approx(1 - r2_score(x, a, multioutput="variance_weighted"))
+    assert found["explained_variance_per_batch"] == pytest.approx(found["explained_variance"])
+    assert found["cosine_similarity"] == pytest.approx(cosines[norms[1] > 0].mean())
+    assert found["l2_ratio"] == pytest.approx((norms[1] / norms[0]).mean())
+    bias = (a * a).sum() / (x * a).sum()
+    assert found["relative_reconstruction_bias"] == pytest.approx(bias)
+    layer, codes = found["layers"][0], model.transform(small)
+    frequencies = (np.asarray(codes) != 0).mean(axis=0)
+    assert np.array_equal(layer["frequencies"], frequencies)
+    assert layer["dense_units"] == list(np.flatnonzero(frequencies > 0.1))
+
+
 def test_names_of_features_and_output():
     frame = pd.DataFrame(np.eye(6), columns=list("abcdef"))
     model = SparseAutoencoder(layers=(2,), steps=5).set_output(transform="pandas").fit(frame)

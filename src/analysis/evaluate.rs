@@ -10,8 +10,9 @@ use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation, Hidden};
 use crate::analysis::histogram::Histogram;
+use crate::analysis::reconstruction::{Lengths, Reconstructions, add_features, sigmoid};
 use crate::compute::{Engine, divided, lock};
-use crate::data::feature::{Feature, add_columns};
+use crate::data::feature::Feature;
 use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::activity::{active_threshold, is_dead};
@@ -21,7 +22,9 @@ use crate::training::objective::{BatchSums, Observed, objective};
 use crate::training::trainer::Trainer;
 
 /// The work on one number, some 2 ns, in multiply-adds.
-const WORK: usize = 50;
+pub(super) const WORK: usize = 50;
+/// Numbers of a sample before those of its hidden layers.
+const NUMBERS: usize = 2 + Lengths::NUMBERS;
 
 impl Autoencoder {
     /// Evaluates the objective over a data set, whose samples count as one batch, and how active the
@@ -36,6 +39,7 @@ impl Autoencoder {
         let sums = self.for_chunks(engine, samples, depth, |engine, chunk| {
             tally.add_samples(engine, chunk);
             tally.add_features(engine, chunk);
+            tally.add_batches(engine, chunk);
         })?;
         Ok(tally.evaluation(self, engine.isa(), samples.len(), sums))
     }
@@ -58,12 +62,13 @@ struct Tally {
     losses: f64,
     squared_errors: f64,
     features: Vec<Feature>,
+    reconstructions: Reconstructions,
     /// Of each hidden layer: the sum of |a|, where the objective needs it; else 0.
     magnitudes: Vec<f64>,
     /// Of each thread, of each hidden layer.
     layers: Vec<Mutex<Vec<Layer>>>,
-    /// Of each sample of a chunk: the cross-entropy, the squared error, then the sum of |a| of each
-    /// hidden layer.
+    /// Of each sample of a chunk: the cross-entropy, the squared error, its [`Lengths`], then the sum of
+    /// |a| of each hidden layer.
     samples: Vec<f64>,
 }
 
@@ -74,9 +79,11 @@ struct Layer {
     /// Whether the objective needs the sum of |a|.
     sums_magnitudes: bool,
     active: u64,
-    /// Samples that were seen.
+    /// Whether it is a sparse code, which comes as lists of what is active.
+    is_sparse: bool,
+    /// Samples that were seen, of a sparse code.
     samples: u64,
-    /// Of a sparse code: the samples in which each unit is active. Of other layers empty.
+    /// The samples in which each unit is active.
     counts: Vec<u64>,
     /// Smallest and largest activation of each unit; of a sparse code without those that are 0.
     low: Vec<f32>,
@@ -86,7 +93,7 @@ struct Layer {
 
 impl Layer {
     fn add(&mut self, activations: &[f32]) {
-        // Two loops, so that the first is vectorized.
+        // Several loops, so that all but the last are vectorized.
         let mut active = 0u32;
         for ((low, high), &a) in self.low.iter_mut().zip(&mut self.high).zip(activations) {
             *low = low.min(a);
@@ -94,6 +101,9 @@ impl Layer {
             active += u32::from(a.abs() > self.threshold);
         }
         self.active += u64::from(active);
+        for (count, &a) in self.counts.iter_mut().zip(activations) {
+            *count += u64::from(a.abs() > self.threshold);
+        }
         activations.iter().for_each(|&a| self.histogram.add(a));
     }
 
@@ -142,7 +152,8 @@ impl Tally {
             sums_magnitudes: penalized(l) && settings.activation_of(l).is_signed(),
             active: 0,
             samples: 0,
-            counts: vec![0; if settings.is_gated(l) { settings.layers[l + 1] } else { 0 }],
+            is_sparse: settings.is_gated(l),
+            counts: vec![0; settings.layers[l + 1]],
             low: vec![f32::INFINITY; settings.layers[l + 1]],
             high: vec![f32::NEG_INFINITY; settings.layers[l + 1]],
             histogram: Histogram::new(settings.activation_of(l)),
@@ -153,6 +164,7 @@ impl Tally {
             losses: 0.0,
             squared_errors: 0.0,
             features: vec![Feature::default(); settings.layers[0]],
+            reconstructions: Reconstructions::new(settings.layers[0]),
             magnitudes: vec![0.0; hidden],
             layers: vec![layers; threads].into_iter().map(Mutex::new).collect(),
             samples: Vec::new(),
@@ -163,7 +175,7 @@ impl Tally {
     /// the threads.
     fn add_samples(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let (hidden, d) = (self.magnitudes.len(), self.features.len());
-        let (n, width) = (chunk.inputs.len() / d, 2 + hidden);
+        let (n, width) = (chunk.inputs.len() / d, NUMBERS + hidden);
         self.samples.resize(n * width, 0.0);
         let numbers = d + chunk.outputs[..hidden].iter().map(Vec::len).sum::<usize>() / n;
         let division = engine.divide(n, WORK * numbers);
@@ -175,22 +187,24 @@ impl Tally {
             for (sample, sums) in division.range(part).zip(sums.chunks_mut(width)) {
                 let row = |width: usize| sample * width..(sample + 1) * width;
                 let (x, output) = (&chunk.inputs[row(d)], &chunk.outputs[hidden][row(d)]);
-                (sums[0], sums[1]) = match loss {
+                let lengths;
+                (sums[0], sums[1], lengths) = match loss {
                     Loss::CrossEntropy => cross_entropy(x, output),
-                    _ => (0.0, squared_error(x, output)),
+                    _ => (0.0, squared_error(x, output), Lengths::of(x, output)),
                 };
+                lengths.write(&mut sums[2..NUMBERS]);
                 for (l, layer) in layers.iter_mut().enumerate() {
-                    let activations = if layer.counts.is_empty() {
-                        let activations = &chunk.outputs[l][row(layer.low.len())];
-                        layer.add(activations);
-                        activations
-                    } else {
+                    let activations = if layer.is_sparse {
                         let code = chunk.codes.row(sample);
                         layer.add_code(code);
                         code.1
+                    } else {
+                        let activations = &chunk.outputs[l][row(layer.low.len())];
+                        layer.add(activations);
+                        activations
                     };
                     if layer.sums_magnitudes {
-                        sums[2 + l] = sparsity::l1_value(activations);
+                        sums[NUMBERS + l] = sparsity::l1_value(activations);
                     }
                 }
             }
@@ -199,28 +213,29 @@ impl Tally {
         for sums in self.samples.chunks(width) {
             self.losses += sums[0];
             self.squared_errors += sums[1];
-            self.magnitudes.iter_mut().zip(&sums[2..]).for_each(|(all, sum)| *all += sum);
+            self.reconstructions.add(Lengths::read(&sums[2..NUMBERS]));
+            self.magnitudes.iter_mut().zip(&sums[NUMBERS..]).for_each(|(all, sum)| *all += sum);
         }
     }
 
-    /// Adds each feature's sums over the samples; features are divided among the threads.
+    /// Adds each feature's sums over the samples.
     fn add_features(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let d = self.features.len();
-        let outputs = &chunk.outputs[self.magnitudes.len()][..];
         let n = chunk.inputs.len() / d;
-        let division = engine.divide(d, WORK * n);
-        let parts = divided(&mut self.features, 1, division);
-        let loss = self.loss;
-        engine.pool.run(division.parts(), |part, _| {
-            let mut features = lock(&parts[part]);
-            let columns = division.range(part);
-            let (x, output) = (Matrix::new(chunk.inputs, n, d), Matrix::new(outputs, n, d));
-            let (x, output) = (x.columns(columns.clone()), output.columns(columns));
-            match loss {
-                Loss::CrossEntropy => add_columns(&mut features, x, output, sigmoid),
-                _ => add_columns(&mut features, x, output, f64::from),
-            }
-        });
+        let outputs = Matrix::new(&chunk.outputs[self.magnitudes.len()], n, d);
+        let x = Matrix::new(chunk.inputs, n, d);
+        match self.loss {
+            Loss::CrossEntropy => add_features(engine, &mut self.features, [x, outputs], sigmoid),
+            _ => add_features(engine, &mut self.features, [x, outputs], f64::from),
+        }
+    }
+
+    /// Adds the samples to their batches, from the squared error of each.
+    fn add_batches(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
+        let d = self.features.len();
+        let x = Matrix::new(chunk.inputs, chunk.inputs.len() / d, d);
+        let errors = self.samples.chunks(NUMBERS + self.magnitudes.len()).map(|sums| sums[1]);
+        self.reconstructions.batches.add(engine, x, errors);
     }
 
     /// The evaluation after all samples; `sums` are every layer's sums of activations.
@@ -254,6 +269,7 @@ impl Tally {
             let units = || layer.low.iter().zip(&layer.high);
             let dead = units().map(|(&low, &high)| is_dead(settings, l, low, high));
             Activity {
+                frequencies: layer.counts.iter().map(|&count| count as f64 / n).collect(),
                 threshold: layer.threshold,
                 l0: layer.active as f64 / n,
                 largest: units().map(|(low, high)| low.abs().max(high.abs())).collect(),
@@ -270,6 +286,11 @@ impl Tally {
             weight_decay,
             squared_error: self.squared_errors / (n * self.features.len() as f64),
             explained_variance: explained(self.squared_errors, spread),
+            fvu: if spread > 0.0 { self.squared_errors / spread } else { f64::NAN },
+            explained_variance_per_batch: self.reconstructions.batches.mean(),
+            cosine_similarity: self.reconstructions.cosine_similarity(),
+            l2_ratio: self.reconstructions.l2_ratio(),
+            relative_reconstruction_bias: self.reconstructions.bias(),
             explained_variance_per_feature: self.features.iter().map(per_feature).collect(),
             units: means,
             layers: layers.into_iter().enumerate().map(activity).collect(),
@@ -279,12 +300,8 @@ impl Tally {
 }
 
 /// The explained share of a variance; NaN where there is none.
-fn explained(squared_error: f64, spread: f64) -> f64 {
+pub(super) fn explained(squared_error: f64, spread: f64) -> f64 {
     if spread > 0.0 { 1.0 - squared_error / spread } else { f64::NAN }
-}
-
-fn sigmoid(z: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(z)).exp())
 }
 
 /// The hidden layers' activity, from what each thread has seen of it.
@@ -295,7 +312,7 @@ fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
         all
     };
     let mut layers = threads.into_iter().map(of_thread).reduce(merge).expect("one thread at least");
-    let sparse = layers.iter_mut().filter(|layer| !layer.counts.is_empty());
+    let sparse = layers.iter_mut().filter(|layer| layer.is_sparse);
     sparse.for_each(Layer::add_zeros);
     layers
 }
@@ -313,14 +330,17 @@ fn squared_error(x: &[f32], a: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + x_rest.iter().zip(a_rest).map(square).sum::<f64>()
 }
 
-/// A sample's cross-entropy of the logits z, and its sum of (a - x)^2 for a = sigmoid(z).
-fn cross_entropy(x: &[f32], logits: &[f32]) -> (f64, f64) {
-    let (mut losses, mut squares) = (0.0, 0.0);
+/// A sample's cross-entropy of the logits z, and for a = sigmoid(z) its sum of (a - x)^2 and lengths.
+fn cross_entropy(x: &[f32], logits: &[f32]) -> (f64, f64, Lengths) {
+    let (mut losses, mut squares, mut lengths) = (0.0, 0.0, Lengths::default());
     for (&x, &z) in x.iter().zip(logits) {
         let a = sigmoid(z);
         let (x, z) = (f64::from(x), f64::from(z));
         losses += z.max(0.0) - x * z + (-z.abs()).exp().ln_1p();
         squares += (a - x) * (a - x);
+        lengths.input += x * x;
+        lengths.output += a * a;
+        lengths.product += x * a;
     }
-    (losses, squares)
+    (losses, squares, lengths)
 }

@@ -24,7 +24,30 @@ pub struct Evaluation {
     /// Explained share of the data's variance: 1 - sum (a - x)^2 / sum (x - mean of the feature)^2.
     /// NaN where the data does not vary.
     pub explained_variance: f64,
-    /// The same of each feature by itself: 1 - sum (a - x)^2 / sum (x - mean)^2 over its samples. NaN for
+    /// Fraction of variance unexplained: sum (a - x)^2 / sum (x - mean of the feature)^2, which is 1 -
+    /// `explained_variance`. NaN where the data does not vary.
+    pub fvu: f64,
+    /// Mean over batches of their explained variance: 1 - sum (a - x)^2 / sum (x - mean of the feature in
+    /// the batch)^2, as SAELens logs it during training.
+    ///
+    /// Batches are of [`Evaluation::BATCH`] samples, in their order. A shorter one at the end is left out
+    /// unless it is the only one; so are batches that do not vary. NaN if none is left.
+    pub explained_variance_per_batch: f64,
+    /// Mean over samples of the cosine of sample and reconstruction, x a / (|x| |a|).
+    ///
+    /// Left out are samples where either is 0, for which there is no cosine; NaN if none is left.
+    pub cosine_similarity: f64,
+    /// Mean over samples of the ratio of lengths, |a| / |x|: below 1 where reconstructions shrink.
+    ///
+    /// Left out are samples that are 0; NaN if none is left.
+    pub l2_ratio: f64,
+    /// Relative reconstruction bias: sum |a|^2 / sum x a, over all samples (Rajamanoharan et al. 2024,
+    /// *Improving dictionary learning with gated sparse autoencoders*, equation 10).
+    ///
+    /// 1 is unbiased; below 1, a reconstruction is nearer if multiplied by a factor above 1. NaN if both
+    /// sums are 0, infinite if only the second is.
+    pub relative_reconstruction_bias: f64,
+    /// Explained variance of each feature by itself: 1 - sum (a - x)^2 / sum (x - mean)^2 over its samples. NaN for
     /// a feature that does not vary.
     ///
     /// `explained_variance` weighs each feature by its variance, so features of a wide range hide how
@@ -73,6 +96,9 @@ impl Hidden {
 }
 
 impl Evaluation {
+    /// Samples of a batch of [`Evaluation::explained_variance_per_batch`].
+    pub const BATCH: usize = 1024;
+
     /// The feature of the smallest explained variance and that number, of the features that vary;
     /// `None` if none does.
     #[doc(hidden)]
@@ -102,6 +128,8 @@ pub struct Activity {
     pub l0: f64,
     /// Largest |a| of each unit.
     pub largest: Vec<f32>,
+    /// Share of the samples in which each unit is active.
+    pub frequencies: Vec<f64>,
     pub(crate) dead: Vec<usize>,
     /// How many activations have which value.
     pub histogram: Histogram,
@@ -111,5 +139,23 @@ impl Activity {
     /// Units that are dead, in ascending order.
     pub fn dead_units(&self) -> impl Iterator<Item = usize> {
         self.dead.iter().copied()
+    }
+
+    /// Units that are active in more than a tenth of the samples, in ascending order.
+    ///
+    /// SAELens and SAEBench call them dense. They say something of layers with exact zeros; where no
+    /// activation is exactly 0, as with tanh, all units are.
+    pub fn dense_units(&self) -> impl Iterator<Item = usize> {
+        const MANY: f64 = 0.1;
+        let units = self.frequencies.iter().enumerate();
+        units.filter(|(_, share)| **share > MANY).map(|(unit, _)| unit)
+    }
+
+    /// Histogram of log10 of the frequencies, in bins of an eighth from -8 to 0.
+    ///
+    /// Units that are never active are its zeros. A bin has its upper end in it, so units that are
+    /// always active are in the last one; those of lower frequencies than 1e-8 are in the first.
+    pub fn frequency_histogram(&self) -> Histogram {
+        Histogram::of_logarithms(&self.frequencies)
     }
 }

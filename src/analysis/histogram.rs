@@ -30,6 +30,24 @@ impl Histogram {
         Histogram { low, high: 1.0, counts: vec![0; BINS], zeros: 0 }
     }
 
+    /// A histogram of log10 of shares: from -8 to 0, the shares that are 0 apart.
+    pub(crate) fn of_logarithms(shares: &[f64]) -> Self {
+        const LOW: f32 = -8.0;
+        let mut counts = vec![0; BINS];
+        let mut zeros = 0;
+        for &share in shares {
+            if share <= 0.0 {
+                zeros += 1;
+                continue;
+            }
+            let place = (share.log10() - f64::from(LOW)) * BINS as f64 / f64::from(-LOW);
+            // (A negative number becomes 0.)
+            let bin = (place.ceil() as usize).saturating_sub(1);
+            counts[bin.min(BINS - 1)] += 1;
+        }
+        Histogram { low: LOW, high: 0.0, counts, zeros }
+    }
+
     /// Counts a number. What the counts end in does not depend on the order of the numbers: widths are
     /// powers of two, so that the bin of a number is exact.
     pub(crate) fn add(&mut self, value: f32) {
@@ -101,6 +119,18 @@ mod tests {
                 let bin = ((sign * value - histogram.low) / width) as usize;
                 assert_eq!(histogram.counts[bin], count, "{value}: {histogram:?}");
             }
+        }
+    }
+
+    #[test]
+    fn shares_are_in_the_bins_of_their_logarithms() {
+        let shares = [0.0, 1.0, 1.0, 0.99, 0.1, 0.1001, 1e-8, 1e-12, 2e-8, 0.0];
+        let histogram = Histogram::of_logarithms(&shares);
+        assert_eq!((histogram.low, histogram.high, histogram.zeros), (-8.0, 0.0, 2));
+        assert_eq!(histogram.counts.iter().sum::<u64>(), 8);
+        // 0.1 is the upper end of a bin, 2e-8 is 0.3 above the lower end of the first.
+        for (bin, count) in [(63, 3), (55, 1), (56, 1), (0, 2), (2, 1)] {
+            assert_eq!(histogram.counts[bin], count, "{bin}: {histogram:?}");
         }
     }
 

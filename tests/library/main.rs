@@ -27,6 +27,7 @@ mod large;
 mod limits;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod memory_bound;
+mod metrics;
 #[cfg(feature = "model")]
 mod model;
 mod offsets;

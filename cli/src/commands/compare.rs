@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use sae::Engine;
 use serde_json::json;
 
 use crate::drawing::picture::Reconstructions;
 use crate::failure::Result;
 use crate::models::{Model, ModelsArgs, figures};
-use crate::output::{evaluation_json, print, settings_json};
+use crate::output::{evaluation_json, print, settings_json, short};
 
 /// Compare models: a table of figures, and a picture of samples above each model's reconstructions
 #[derive(clap::Args)]
@@ -46,9 +47,15 @@ pub fn run(args: Args) -> Result<()> {
         })
     });
     let picture = pictures.as_ref().map(|_| &args.out);
-    let value = json!({"images": data, "models": values.collect::<Vec<_>>(), "picture": picture});
-    let mut text =
-        format!("{} samples of {}\n{}", models[0].samples.len(), data.display(), table(&models));
+    let matched = matched(&models, &mut engine);
+    let value = json!({
+        "images": data,
+        "models": values.collect::<Vec<_>>(),
+        "matched_cosines": matched,
+        "picture": picture,
+    });
+    let table = table(&models, &matched);
+    let mut text = format!("{} samples of {}\n{table}", models[0].samples.len(), data.display());
     text += &match pictures {
         Some(_) => format!("picture: {}", args.out.display()),
         None => "no picture: the samples are not images".into(),
@@ -56,11 +63,31 @@ pub fn run(args: Args) -> Result<()> {
     print(args.models.run.json, &value, &text)
 }
 
+/// Of each model with each: the mean over its units of the largest cosine with a unit of the other;
+/// nothing where they are no dictionaries of the same features.
+fn matched(models: &[Model], engine: &mut Engine) -> Vec<Vec<Option<f64>>> {
+    let mut of_pair = |(a, b): (usize, usize)| {
+        if a == b {
+            return None;
+        }
+        let nearest = models[a].net.matched_cosines(engine, &models[b].net).ok()?;
+        Some(nearest.mean())
+    };
+    (0..models.len()).map(|a| (0..models.len()).map(|b| of_pair((a, b))).collect()).collect()
+}
+
 /// The figures in columns, one for each model.
-fn table(models: &[Model]) -> String {
+fn table(models: &[Model], matched: &[Vec<Option<f64>>]) -> String {
     let names = models.iter().map(|model| model.name.clone()).collect();
     let mut rows = vec![(String::new(), names)];
     rows.extend(figures(&models.iter().collect::<Vec<_>>()));
+    // Of the first with itself there is none.
+    let stability: Vec<Option<f64>> = matched.iter().map(|with| with[0]).collect();
+    if stability.iter().any(Option::is_some) {
+        let text = |value: Option<f64>| value.map_or("–".into(), short);
+        let of = format!("matched cosine with {}", models[0].name);
+        rows.push((of, stability.into_iter().map(text).collect()));
+    }
     let width = |text: &str| text.chars().count();
     let first = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..models.len())

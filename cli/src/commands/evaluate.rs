@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::data::DataArgs;
 use crate::failure::Result;
 use crate::models::ModelArgs;
-use crate::output::{evaluation_json, evaluation_text, print};
+use crate::output::{evaluation_json, evaluation_text, print, short};
 
 /// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
@@ -22,6 +22,7 @@ use crate::output::{evaluation_json, evaluation_text, print};
 Examples:
   sae eval sae.safetensors
   sae eval sae.safetensors --probe
+  sae eval sae.safetensors --redundancy
   sae eval sae.safetensors --json")]
 pub struct Args {
     #[command(flatten)]
@@ -33,6 +34,10 @@ pub struct Args {
     /// --label-column
     #[arg(long)]
     probe: bool,
+    /// Also measure how redundant the dictionary is: of each unit the largest cosine of its decoder row
+    /// with another's; takes a time proportional to the square of the units
+    #[arg(long)]
+    redundancy: bool,
     /// Labels for --probe of --samples, or else of all samples of the training: an IDX or NumPy file of any
     /// type of whole number. Its test samples are those that the training has held out, or of --samples a
     /// seventh, drawn at random
@@ -50,6 +55,22 @@ pub fn run(args: Args) -> Result<()> {
     value["images"] = json!(path);
     let mut text = format!("{} samples of {}\n", samples.len(), path.display());
     text += &evaluation_text("objective", &net, &evaluation, true);
+    if args.redundancy {
+        let nearest = net.redundancy(&mut engine)?;
+        let (mean, largest) = (nearest.mean(), nearest.largest());
+        let units = largest.map(|(unit, _)| [unit, nearest.units[unit]]);
+        let max = largest.map(|(_, cosine)| f64::from(cosine));
+        value["redundancy"] = json!({"mean": mean, "max": max, "units": units});
+        text += &match (max, units) {
+            (Some(max), Some([unit, other])) => format!(
+                "redundancy: the largest cosine of a unit with another has the mean {} and at most {} \
+                 (units {unit} and {other})\n",
+                short(mean),
+                short(max)
+            ),
+            _ => "redundancy: none, the code has one unit\n".into(),
+        };
+    }
     if args.probe {
         let Probe { linear, nearest, .. } = probe(&args, &net, &mut engine)?;
         value["probe"] = json!({"linear": linear, "nearest": nearest});

@@ -12,6 +12,7 @@ mod help;
 mod kill;
 #[cfg(unix)]
 mod mapped;
+mod metrics;
 mod report;
 mod shards;
 mod sparse;

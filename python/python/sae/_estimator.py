@@ -597,9 +597,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         evaluation : dict
             "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
             "squared_error", "explained_variance", "explained_variance_per_feature" (an array; NaN
-            for features that do not vary), and "layers": for each hidden layer
-            "mean_activations" (of each unit), "l0" (mean number of active units per sample),
-            "dead_units", and a histogram of activations ("low", "high", "counts", "zeros").
+            for features that do not vary), "explained_variance_per_batch" (mean over batches of
+            1 024 samples), "fvu", "cosine_similarity", "l2_ratio", "relative_reconstruction_bias",
+            and "layers": for each hidden layer "mean_activations" (of each unit), "l0" (mean number
+            of active units per sample), "dead_units", "dense_units" (active in more than a tenth
+            of the samples), "frequencies" (each unit's share of the samples), and a histogram of
+            activations ("low", "high", "counts", "zeros").
         """
         check_is_fitted(self)
         return self._network.evaluate(self._data(X, reset=False), self._threads)
