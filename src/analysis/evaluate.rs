@@ -10,7 +10,9 @@ use sae_kernels::{Isa, Loss, Matrix, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation, Hidden};
 use crate::analysis::histogram::Histogram;
-use crate::analysis::reconstruction::{Lengths, Reconstructions, add_features, sigmoid};
+use crate::analysis::reconstruction::{
+    Lengths, Reconstructions, WORK, add_features, explained, sigmoid,
+};
 use crate::compute::{Engine, divided, lock};
 use crate::data::feature::Feature;
 use crate::data::samples::Samples;
@@ -21,8 +23,6 @@ use crate::settings::Settings;
 use crate::training::objective::{BatchSums, Observed, objective};
 use crate::training::trainer::Trainer;
 
-/// The work on one number, some 2 ns, in multiply-adds.
-pub(super) const WORK: usize = 50;
 /// Numbers of a sample before those of its hidden layers.
 const NUMBERS: usize = 2 + Lengths::NUMBERS;
 
@@ -297,11 +297,6 @@ impl Tally {
             hidden,
         }
     }
-}
-
-/// The explained share of a variance; NaN where there is none.
-pub(super) fn explained(squared_error: f64, spread: f64) -> f64 {
-    if spread > 0.0 { 1.0 - squared_error / spread } else { f64::NAN }
 }
 
 /// The hidden layers' activity, from what each thread has seen of it.

@@ -2,10 +2,12 @@
 
 use sae_kernels::Matrix;
 
-use crate::analysis::evaluate::{WORK, explained};
 use crate::analysis::evaluation::Evaluation;
 use crate::compute::{Engine, divided, lock};
 use crate::data::feature::{Feature, add_columns};
+
+/// The work on one number, some 2 ns, in multiply-adds.
+pub(super) const WORK: usize = 50;
 
 /// The squared lengths of a sample x and its reconstruction a, and their product.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -184,6 +186,11 @@ pub(super) fn add_features(
         let (x, outputs) = (x.columns(columns.clone()), outputs.columns(columns));
         add_columns(&mut lock(&parts[part]), x, outputs, f);
     });
+}
+
+/// The explained share of a variance; NaN where there is none.
+pub(super) fn explained(squared_error: f64, spread: f64) -> f64 {
+    if spread > 0.0 { 1.0 - squared_error / spread } else { f64::NAN }
 }
 
 pub(super) fn sigmoid(z: f32) -> f64 {
