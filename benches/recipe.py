@@ -27,14 +27,15 @@ import numpy as np
 
 UNITS, K, BATCH, STEPS = 4096, 32, 1024, 3000
 CODES = ("top-k", "batch-top-k", "jump-relu")
-SYSTEMS = ("recipe", "saelens", "sae")
+SYSTEMS = ("recipe", "recipe-tuned", "saelens", "saelens-tuned", "sae")
 
 # The options of `sae train` for each code: the one place to tune them.
-SAE_COMMON = ["--init", "transpose", "--unit-norm", "--schedule", "linear:0.2", "--lr", "1e-3"]
+SAE_COMMON = ["--activation", "relu", "--output-activation", "linear", "--beta", "0", "--lambda", "0"]
+SAE_COMMON += ["--init", "transpose", "--unit-norm", "--schedule", "linear:0.2", "--lr", "2e-3"]
 SAE_OPTIONS = {
-    "top-k": ["--top-k", str(K)] + SAE_COMMON,
-    "batch-top-k": ["--batch-top-k", str(K)] + SAE_COMMON,
-    "jump-relu": ["--jump-relu", "0.1", "--target-l0", str(K)] + SAE_COMMON,
+    "top-k": ["--code", f"top-k:{K}"] + SAE_COMMON,
+    "batch-top-k": ["--code", f"batch-top-k:{K}"] + SAE_COMMON,
+    "jump-relu": ["--code", "jump-relu:1e-3", "--target", f"l0:{K}"] + SAE_COMMON,
 }
 
 # The published recipe: the rate is dictionary_learning's 2e-4 / sqrt(units / 2^14), the rest Gao et al.
@@ -49,19 +50,27 @@ RECIPE = {
     "clip": 1.0,
     "threshold_decay": 0.999,
     "threshold_start": 1000,
-    # JumpReLU of the package: the quadratic penalty, on samples of mean squared norm 1.
+    # JumpReLU, by the package's own trainer: the quadratic penalty, on samples of mean squared norm 1.
     "bandwidth": 0.001,
-    "initial_threshold": 0.001,
     "penalty": 1.0,
 }
 
-# SAELens: its classes' and SAETrainerConfig's defaults, but for what is here.
+# SAELens: its classes' and SAETrainerConfig's defaults, but for what is here. (Its option for sparse
+# tensors, use_sparse_activations, has no backward pass on the CPU with PyTorch 2.15.)
 SAELENS = {
     "trainer": {},
     "top-k": {"k": K},
     "batch-top-k": {"k": K},
     # "quadratic" (Gemma Scope 2) is the one of its penalties that has a target.
     "jump-relu": {"jumprelu_sparsity_loss_mode": "quadratic", "target_l0": K, "l0_coefficient": 1.0},
+}
+
+
+# The same with the rate that serves best on these data at this number of steps, and the decay, so that
+# a peer is not behind for the rate alone.
+TUNED = {
+    "recipe": {"rate": 2e-3},
+    "saelens": {"lr": 2e-3, "lr_decay_steps": STEPS // 5},
 }
 
 
@@ -74,7 +83,8 @@ class Data:
             sys.exit(f"{folder}: no train-*.npy, which are the training data")
         load = lambda path: np.load(path).astype(np.float32)
         self.train = np.concatenate([load(path) for path in self.shards])
-        self.test = load(os.path.join(folder, "test.npy"))
+        self.test_file = os.path.join(folder, "test.npy")
+        self.test = load(self.test_file)
         self.features = self.train.shape[1]
 
     def batches(self, seed):
@@ -140,10 +150,10 @@ class Recipe:
     """Top-k and batch-top-k as dictionary_learning trains them, with a sparse forward and backward
     pass by hand: the numbers of its dense one, at a fraction of the time."""
 
-    def __init__(self, data, code, seed):
+    def __init__(self, data, code, seed, settings):
         import torch
 
-        self.torch, self.code = torch, code
+        self.torch, self.code, self.settings = torch, code, settings
         torch.manual_seed(seed)
         d = data.features
         decoder = torch.nn.Linear(UNITS, d, bias=False).weight.detach().T.contiguous()
@@ -154,7 +164,8 @@ class Recipe:
         self.parameters = [self.encoder, self.encoder_bias, self.decoder, self.bias]
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)
-        self.adam = torch.optim.Adam(self.parameters, RECIPE["rate"], betas=(0.9, 0.999), fused=True)
+        rate = settings["rate"]
+        self.adam = torch.optim.Adam(self.parameters, rate, betas=(0.9, 0.999), fused=True)
         self.inactive = torch.zeros(UNITS, dtype=torch.long)
         self.threshold, self.last, self.dead = -1.0, 0.0, 0
 
@@ -164,7 +175,8 @@ class Recipe:
                 x = next(batches)
                 if step == 0:
                     self.bias += geometric_median(x)
-                self.adam.param_groups[0]["lr"] = RECIPE["rate"] * schedule(step)
+                rate = self.settings["rate"] * schedule(self.settings, step)
+                self.adam.param_groups[0]["lr"] = rate
                 self.step(x, step)
                 if step % 500 == 499:
                     print(f"  step {step + 1}: {self.dead} dead", file=sys.stderr, flush=True)
@@ -187,9 +199,9 @@ class Recipe:
         # Through the output and through the encoder's input.
         self.bias.grad = g.sum(dim=0) - self.encoder.T @ self.encoder_bias.grad
         self.update()
-        if self.code != "top-k" and step > RECIPE["threshold_start"]:
+        if self.code != "top-k" and step > self.settings["threshold_start"]:
             smallest = values[values > 0].min().item()
-            decay = RECIPE["threshold_decay"] if self.threshold >= 0 else 0.0
+            decay = self.settings["threshold_decay"] if self.threshold >= 0 else 0.0
             self.threshold = decay * self.threshold + (1 - decay) * smallest
 
     def select(self, h):
@@ -230,7 +242,7 @@ class Recipe:
         """AuxK: the residual from the dead units of the largest activations, at most d/2 of them."""
         self.inactive += len(h)
         self.inactive[active] = 0
-        dead = (self.inactive >= RECIPE["dead_after"]).nonzero().squeeze(1)
+        dead = (self.inactive >= self.settings["dead_after"]).nonzero().squeeze(1)
         self.dead = len(dead)
         if self.dead == 0:
             return
@@ -240,7 +252,7 @@ class Recipe:
         code = self.torch.zeros_like(code).scatter_(1, at, values)
         error = code @ rows - residual
         spread = (residual - residual.mean(dim=0)).square().sum(dim=1).mean()
-        g = error * (2 * RECIPE["auxiliary_weight"] / (len(h) * spread))
+        g = error * (2 * self.settings["auxiliary_weight"] / (len(h) * spread))
         code_gradient = (g @ rows.T) * (code > 0)
         self.decoder.grad[dead] += code.T @ g
         self.encoder.grad[dead] += code_gradient.T @ centered
@@ -250,9 +262,9 @@ class Recipe:
         gradient = self.decoder.grad
         gradient -= (gradient * self.decoder).sum(dim=1, keepdim=True) * self.decoder
         norm = self.torch.stack([p.grad.norm() for p in self.parameters]).norm()
-        if norm > RECIPE["clip"]:
+        if norm > self.settings["clip"]:
             for parameter in self.parameters:
-                parameter.grad *= RECIPE["clip"] / (norm + 1e-6)
+                parameter.grad *= self.settings["clip"] / (norm + 1e-6)
         self.adam.step()
         self.decoder /= self.decoder.norm(dim=1, keepdim=True)
 
@@ -267,10 +279,10 @@ class Recipe:
         }
 
 
-def schedule(step):
+def schedule(settings, step):
     """Linear warm-up, constant, linear decay over the last share."""
-    decay = (STEPS - step) / (RECIPE["decay_share"] * STEPS)
-    return min(1.0, (step + 1) / RECIPE["warm_up"], decay)
+    decay = (STEPS - step) / (settings["decay_share"] * STEPS)
+    return min(1.0, (step + 1) / settings["warm_up"], decay)
 
 
 def geometric_median(x):
@@ -283,15 +295,13 @@ def geometric_median(x):
     return guess
 
 
-def train_recipe(data, code, seed):
-    if code == "jump-relu":
-        return train_package_jump_relu(data, seed)
-    recipe = Recipe(data, code, seed)
+def train_recipe(data, code, seed, settings):
+    recipe = Recipe(data, code, seed, settings)
     recipe.train(data.batches(seed))
     return recipe.dictionary()
 
 
-def train_package_jump_relu(data, seed):
+def train_package_jump_relu(data, _code, seed, settings):
     """dictionary_learning's own trainer of JumpReLUs, on samples of mean squared norm 1 as its
     users have them (normalize_activations)."""
     import torch
@@ -301,9 +311,9 @@ def train_package_jump_relu(data, seed):
     scale = float(np.sqrt((data.train.astype(np.float64) ** 2).sum(axis=1).mean()))
     trainer = JumpReluTrainer(
         steps=STEPS, activation_dim=data.features, dict_size=UNITS, layer=0, lm_name="none",
-        seed=seed, lr=RECIPE["rate"], bandwidth=RECIPE["bandwidth"], sparsity_penalty=RECIPE["penalty"],
-        warmup_steps=RECIPE["warm_up"], sparsity_warmup_steps=STEPS // 3, target_l0=K,
-        decay_start=STEPS - int(RECIPE["decay_share"] * STEPS),
+        seed=seed, lr=settings["rate"], bandwidth=settings["bandwidth"], sparsity_penalty=settings["penalty"],
+        warmup_steps=settings["warm_up"], sparsity_warmup_steps=STEPS // 3, target_l0=K,
+        decay_start=STEPS - int(settings["decay_share"] * STEPS),
     )  # fmt: skip
     batches = data.batches(seed)
     for step in range(STEPS):
@@ -324,7 +334,7 @@ def train_package_jump_relu(data, seed):
 # SAELens, with its own trainer.
 
 
-def train_saelens(data, code, seed):
+def train_saelens(data, code, seed, rates):
     import torch
     import sae_lens
     from sae_lens.config import LoggingConfig, SAETrainerConfig
@@ -334,13 +344,15 @@ def train_saelens(data, code, seed):
     name = {"top-k": "TopK", "batch-top-k": "BatchTopK", "jump-relu": "JumpReLU"}[code]
     make, config = (getattr(sae_lens, f"{name}TrainingSAE{part}") for part in ("", "Config"))
     sae = make(config(d_in=data.features, d_sae=UNITS, dtype="float32", device="cpu", **SAELENS[code]))
-    settings = SAETrainerConfig(
+    trainer = SAETrainerConfig(
         total_training_samples=STEPS * BATCH,
         train_batch_size_samples=BATCH,
         logger=LoggingConfig(log_to_wandb=False),
-        **SAELENS["trainer"],
+        **rates,
     )
-    SAETrainer(cfg=settings, sae=sae, data_provider=data.batches(seed)).fit()
+    # As the configuration of its runner does.
+    trainer.lr_end = trainer.lr / 10
+    SAETrainer(cfg=trainer, sae=sae, data_provider=data.batches(seed)).fit()
     state = dict(sae.state_dict())
     sae.process_state_dict_for_saving_inference(state)
     array = {key: value.detach().float().numpy() for key, value in state.items()}
@@ -357,27 +369,37 @@ def train_saelens(data, code, seed):
 
 
 def train_sae(data, code, seed, options):
-    from safetensors.numpy import load_file
+    from safetensors import safe_open
 
     with tempfile.TemporaryDirectory() as folder:
-        model, folded = os.path.join(folder, "model"), os.path.join(folder, "folded")
+        model = os.path.join(folder, "model.safetensors")
         layers = f"{data.features},{UNITS},{data.features}"
-        command = [options.sae, "train", *data.shards, "--layers", layers, "--batch-size", str(BATCH)]
-        command += ["--steps", str(STEPS), "--seed", str(seed), "--threads", str(options.threads)]
-        command += SAE_OPTIONS[code] + ["--model", model]
+        command = [options.sae, "train", "--samples", *data.shards, "--layers", layers, "--quiet"]
+        command += ["--batch", str(BATCH), "--steps", str(STEPS), "--seed", str(seed), "--out", model]
+        command += ["--threads", str(options.threads), "--test", data.test_file, *SAE_OPTIONS[code]]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([options.sae, "convert", "--fold-scaling", model, folded], check=True)
-        tensors = load_file(folded)
+        with safe_open(model, "np") as file:
+            scaling = json.loads(file.metadata()["sae"])["scaling"]
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
     threshold = 0.0
     if code == "batch-top-k":
         threshold = tensors["code.threshold"]
     elif code == "jump-relu":
         threshold = tensors["code.relative_threshold"] * tensors["code.scale"]
+    # The scaling (x - subtract) / divide, folded into the weights.
+    subtract, divide = 0.0, 1.0
+    if "center" in scaling:
+        subtract = tensors["scaling.mean"]
+    elif "unit-rms" in scaling:
+        divide = scaling["unit-rms"]["rms"]
+    elif scaling != "as-is":
+        sys.exit(f"the scaling {scaling} is not known here: as-is, center and unit-rms are")
+    encoder = tensors["encoder.0.weight"].T / divide
     return {
-        "encoder": tensors["encoder.0.weight"].T,
-        "encoder_bias": tensors["encoder.0.bias"],
-        "decoder": tensors["decoder.0.weight"].T,
-        "decoder_bias": tensors["decoder.0.bias"],
+        "encoder": encoder,
+        "encoder_bias": tensors["encoder.0.bias"] - np.broadcast_to(subtract, data.features) @ encoder,
+        "decoder": tensors["decoder.0.weight"].T * divide,
+        "decoder_bias": tensors["decoder.0.bias"] * divide + subtract,
         "threshold": threshold,
     }
 
@@ -397,10 +419,16 @@ def run(data, key, options):
     system, code, seed = key
     print(f"{system} {code} seed {seed}", file=sys.stderr, flush=True)
     start = time.perf_counter()
+    peer, _, tuned = system.partition("-")
     if system == "sae":
         dictionary = train_sae(data, code, seed, options)
+    elif peer == "recipe":
+        settings = RECIPE | (TUNED["recipe"] if tuned else {})
+        train = train_package_jump_relu if code == "jump-relu" else train_recipe
+        dictionary = train(data, code, seed, settings)
     else:
-        dictionary = {"recipe": train_recipe, "saelens": train_saelens}[system](data, code, seed)
+        settings = SAELENS["trainer"] | (TUNED["saelens"] if tuned else {})
+        dictionary = train_saelens(data, code, seed, settings)
     result = {"system": system, "code": code, "seed": seed, **evaluate(dictionary, code, data.test)}
     result["seconds"] = round(time.perf_counter() - start, 1)
     with open(options.results, "a") as file:
@@ -410,7 +438,7 @@ def run(data, key, options):
 
 def table(results):
     """Means and the numbers of each seed; the bar of a code is the best peer's mean."""
-    print("code         system    at L0 32   own   L0      dead       each seed at L0 32")
+    print("code         system         at L0 32  own       L0     dead           each seed at L0 32")
     for code in CODES:
         bar = None
         for system in SYSTEMS:
@@ -422,7 +450,7 @@ def table(results):
             dead = ",".join(str(line["dead_units"]) for line in lines)
             own, l0 = mean("explained_variance"), mean("l0")
             value = mean("equal_l0")
-            print(f"{code:12} {system:9} {value:.4f}  {own:.4f}  {l0:5.1f}  {dead:13}  {seeds}")
+            print(f"{code:12} {system:13}  {value:8.4f}  {own:8.4f}  {l0:5.1f}  {dead:13}  {seeds}")
             if system != "sae":
                 bar = max(bar or value, value)
             elif bar is not None:
