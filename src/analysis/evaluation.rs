@@ -3,7 +3,8 @@
 use crate::analysis::histogram::Histogram;
 use crate::network::activity::mean_activation;
 
-/// What an evaluation over a data set reports.
+/// What an evaluation over a data set reports: figures of the numbers that the network sees, which are the
+/// scaled ones.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -47,8 +48,8 @@ pub struct Evaluation {
     /// 1 is unbiased; below 1, a reconstruction is nearer if multiplied by a factor above 1. NaN if both
     /// sums are 0, infinite if only the second is.
     pub relative_reconstruction_bias: f64,
-    /// Explained variance of each feature by itself: 1 - sum (a - x)^2 / sum (x - mean)^2 over its samples. NaN for
-    /// a feature that does not vary.
+    /// Explained variance of each feature by itself: 1 - sum (a - x)^2 / sum (x - mean)^2 over its samples.
+    /// NaN for a feature that does not vary.
     ///
     /// `explained_variance` weighs each feature by its variance, so features of a wide range hide how
     /// badly those of a narrow one are reconstructed; these numbers show it.
