@@ -30,6 +30,7 @@ mod selection;
 mod shards;
 mod source;
 mod summary;
+mod targets;
 #[cfg(feature = "model")]
 pub(crate) mod tensors;
 mod writer;
@@ -42,7 +43,6 @@ pub use element::{Element, ElementType};
 pub use find::find;
 #[cfg(feature = "model")]
 pub use fingerprint::TrainingData;
-pub(crate) use gather::gather;
 pub use header::Rows;
 #[cfg(feature = "exchange")]
 pub(crate) use npy::parse_type as type_of_numpy;
@@ -55,4 +55,5 @@ pub use scaling::ScalingKind;
 pub use shards::Shards;
 pub use source::Source;
 pub use summary::{Statistics, Summary};
+pub(crate) use targets::gather_pairs;
 pub use writer::{RowWriter, write_idx, write_npy};

@@ -11,6 +11,7 @@ pub(crate) mod gate;
 pub(crate) mod layers;
 pub(crate) mod reach;
 mod sparse_codes;
+pub(crate) mod transcoder;
 
 pub use layers::Layer;
 pub use sparse_codes::SparseCodes;

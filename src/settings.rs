@@ -129,6 +129,11 @@ impl Settings {
         units.min(self.code_units())
     }
 
+    /// Numbers before the layers' parameters: the weights of the skip connection.
+    pub(crate) fn skip_parameters(&self) -> usize {
+        if self.skip { self.layers[0] * self.layers[self.layers.len() - 1] } else { 0 }
+    }
+
     /// Numbers behind the layers' parameters: what the code is gated by.
     pub(crate) fn gate_parameters(&self) -> usize {
         match self.code {
@@ -178,7 +183,8 @@ impl Settings {
         let same_code = mem::discriminant(&self.code) == mem::discriminant(&other.code);
         let fixed = |name: &str| match name {
             "layers" | "activation" | "activations" | "output_activation" => true,
-            "tied" | "unit_norm" | "initialization" | "output_bias" | "seed" | "target" => true,
+            "tied" | "skip" | "unit_norm" | "initialization" | "output_bias" | "seed"
+            | "target" => true,
             "code" => !same_code,
             _ => false,
         };
@@ -271,6 +277,7 @@ mod tests {
             ("prefixes", "2,4"),
             ("auxiliary", "aux-k:0.5:3"),
             ("tied", "true"),
+            ("skip", "true"),
             ("allow_unreachable", "true"),
             ("unit_norm", "true"),
             ("initialization", "he"),

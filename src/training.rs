@@ -19,6 +19,7 @@ mod output;
 mod prefixes;
 mod pretraining;
 pub(crate) mod reduction;
+mod skip;
 #[cfg(feature = "model")]
 pub(crate) mod snapshot;
 mod start;

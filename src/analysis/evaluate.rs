@@ -28,11 +28,14 @@ const NUMBERS: usize = 2 + Lengths::NUMBERS;
 
 impl Autoencoder {
     /// Evaluates the objective over a data set, whose samples count as one batch, and how active the
-    /// hidden layers are. Inputs are not corrupted. The bits are the same for any number of threads.
+    /// hidden layers are. Inputs are not corrupted. The bits are the same for any number of threads. A
+    /// transcoder's outputs are compared with the samples' [targets](Samples::with_targets).
     ///
     /// # Errors
-    /// As for [`Autoencoder::encode`].
+    /// As for [`Autoencoder::encode`]; and [`Error::Shape`](crate::Error::Shape) if the samples have no
+    /// targets where the network needs them, or the other way around.
     pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
+        self.check_has_targets(samples)?;
         let mut tally = Tally::new(self.settings(), engine.threads());
         let logits = self.settings().loss == Loss::CrossEntropy;
         let depth = Depth { layers: self.layers().len(), logits };
@@ -163,8 +166,8 @@ impl Tally {
             loss: settings.loss,
             losses: 0.0,
             squared_errors: 0.0,
-            features: vec![Feature::default(); settings.layers[0]],
-            reconstructions: Reconstructions::new(settings.layers[0]),
+            features: vec![Feature::default(); settings.layers[hidden + 1]],
+            reconstructions: Reconstructions::new(settings.layers[hidden + 1]),
             magnitudes: vec![0.0; hidden],
             layers: vec![layers; threads].into_iter().map(Mutex::new).collect(),
             samples: Vec::new(),
@@ -175,7 +178,7 @@ impl Tally {
     /// the threads.
     fn add_samples(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let (hidden, d) = (self.magnitudes.len(), self.features.len());
-        let (n, width) = (chunk.inputs.len() / d, NUMBERS + hidden);
+        let (n, width) = (chunk.targets.len() / d, NUMBERS + hidden);
         self.samples.resize(n * width, 0.0);
         let numbers = d + chunk.outputs[..hidden].iter().map(Vec::len).sum::<usize>() / n;
         let division = engine.divide(n, WORK * numbers);
@@ -186,7 +189,7 @@ impl Tally {
             let mut sums = lock(&parts[part]);
             for (sample, sums) in division.range(part).zip(sums.chunks_mut(width)) {
                 let row = |width: usize| sample * width..(sample + 1) * width;
-                let (x, output) = (&chunk.inputs[row(d)], &chunk.outputs[hidden][row(d)]);
+                let (x, output) = (&chunk.targets[row(d)], &chunk.outputs[hidden][row(d)]);
                 let lengths;
                 (sums[0], sums[1], lengths) = match loss {
                     Loss::CrossEntropy => cross_entropy(x, output),
@@ -221,9 +224,9 @@ impl Tally {
     /// Adds each feature's sums over the samples.
     fn add_features(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let d = self.features.len();
-        let n = chunk.inputs.len() / d;
+        let n = chunk.targets.len() / d;
         let outputs = Matrix::new(&chunk.outputs[self.magnitudes.len()], n, d);
-        let x = Matrix::new(chunk.inputs, n, d);
+        let x = Matrix::new(chunk.targets, n, d);
         match self.loss {
             Loss::CrossEntropy => add_features(engine, &mut self.features, [x, outputs], sigmoid),
             _ => add_features(engine, &mut self.features, [x, outputs], f64::from),
@@ -233,7 +236,7 @@ impl Tally {
     /// Adds the samples to their batches, from the squared error of each.
     fn add_batches(&mut self, engine: &mut Engine, chunk: Chunk<'_>) {
         let d = self.features.len();
-        let x = Matrix::new(chunk.inputs, chunk.inputs.len() / d, d);
+        let x = Matrix::new(chunk.targets, chunk.targets.len() / d, d);
         let errors = self.samples.chunks(NUMBERS + self.magnitudes.len()).map(|sums| sums[1]);
         self.reconstructions.batches.add(engine, x, errors);
     }

@@ -2,13 +2,14 @@
 //! port a network.
 
 use sae_kernels::Loss;
-use sae_kernels::reference::{Gate, Net, Penalty};
+use sae_kernels::reference::{Gate, Net, Penalty, gemm, weight_decay};
 
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::layers::{Layer, by_inputs, for_each_twin};
+use crate::network::layers::{Layer, by_inputs, for_each_twin, skip_layer};
 use crate::settings::{Code, Corruption};
 use crate::training::trainer::Trainer;
+use crate::training::workspace::targets_of;
 
 /// The error of the gradient of one block of parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,20 @@ impl Trainer {
     /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
     /// means, which have another gradient than this objective, and with several ranks.
     pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
+        self.gradient_check_pairs(batch, &[], per_block)
+    }
+
+    /// [`Trainer::gradient_check`] on a batch and its targets `[batch, outputs]`, which are empty where the
+    /// network reconstructs its inputs. The block of a skip connection is `skip`.
+    ///
+    /// # Errors
+    /// As for [`Trainer::gradient_check`].
+    pub fn gradient_check_pairs(
+        &mut self,
+        batch: &[f32],
+        targets: &[f32],
+        per_block: usize,
+    ) -> Result<Vec<BlockError>> {
         let settings = self.autoencoder().settings().clone();
         if settings.corruption != Corruption::None {
             return Err(Error::setting("corruption", "a gradient check needs uncorrupted inputs"));
@@ -51,13 +66,13 @@ impl Trainer {
             let problem = "a gradient check needs the whole batch, of which a rank has a part";
             return Err(Error::setting("ranks", problem));
         }
-        let (_, gradient) = self.gradient_on(batch)?;
+        let (_, gradient) = self.gradient_on_pairs(batch, targets)?;
         let gradient = gradient.to_vec();
         let net = self.autoencoder();
         // The reference has all weights in the order of their inputs.
         let stored = net.layers();
         let gradient = by_inputs(&stored, &gradient);
-        let objective = Objective::of(net, batch);
+        let objective = Objective::of(net, batch, targets);
         let ordered = |layer: &Layer| Layer { by_unit: false, ..*layer };
         let layers: Vec<Layer> = stored.iter().map(ordered).collect();
         let parameters = by_inputs(&stored, net.parameters());
@@ -68,36 +83,42 @@ impl Trainer {
             for_each_twin(&layers, |here, there| (twins[here], twins[there]) = (there, here));
         }
         let mut blocks = Vec::new();
-        for (l, layer) in layers.iter().enumerate() {
-            for (name, range) in [("weights", layer.weights()), ("biases", layer.biases())] {
-                let count = range.len().min(per_block.max(1));
-                let places: Vec<usize> =
-                    (0..count).map(|i| range.start + i * range.len() / count).collect();
-                let mut differences = Vec::with_capacity(count);
-                for &at in &places {
-                    let both = [at, twins[at]];
-                    let changed = if twins[at] == at { &both[..1] } else { &both };
-                    differences.push(objective.difference(&mut parameters, changed));
-                }
-                let floor = differences.iter().fold(0.0, |max: f64, d| max.max(d.abs())) / 100.0;
-                let mut worst = (0.0, range.start);
-                for (&at, difference) in places.iter().zip(differences) {
-                    let have = f64::from(gradient[at]);
-                    let size = have.abs().max(difference.abs()).max(floor);
-                    let error = if size > 0.0 { (have - difference).abs() / size } else { 0.0 };
-                    if error > worst.0 || error.is_nan() {
-                        worst = (error, at);
-                    }
-                }
-                let (largest, mut at) = worst;
-                if layer.weights().contains(&at) {
-                    let (row, unit) =
-                        ((at - layer.start) / layer.outputs, (at - layer.start) % layer.outputs);
-                    at = stored[l].place(row, unit);
-                }
-                let block = format!("{name} {l}");
-                blocks.push(BlockError { block, checked: count, largest, at });
+        let skip = skip_layer(&settings).map(|skip| (None, "skip", skip.weights()));
+        let of_layers = layers.iter().enumerate().flat_map(|(l, layer)| {
+            let weights = ("weights", layer.weights());
+            [weights, ("biases", layer.biases())].map(|(name, range)| (Some(l), name, range))
+        });
+        for (l, name, range) in skip.into_iter().chain(of_layers) {
+            let count = range.len().min(per_block.max(1));
+            let places: Vec<usize> =
+                (0..count).map(|i| range.start + i * range.len() / count).collect();
+            let mut differences = Vec::with_capacity(count);
+            for &at in &places {
+                let both = [at, twins[at]];
+                let changed = if twins[at] == at { &both[..1] } else { &both };
+                differences.push(objective.difference(&mut parameters, changed));
             }
+            let floor = differences.iter().fold(0.0, |max: f64, d| max.max(d.abs())) / 100.0;
+            let mut worst = (0.0, range.start);
+            for (&at, difference) in places.iter().zip(differences) {
+                let have = f64::from(gradient[at]);
+                let size = have.abs().max(difference.abs()).max(floor);
+                let error = if size > 0.0 { (have - difference).abs() / size } else { 0.0 };
+                if error > worst.0 || error.is_nan() {
+                    worst = (error, at);
+                }
+            }
+            let (largest, mut at) = worst;
+            if let Some(l) = l
+                && layers[l].weights().contains(&at)
+            {
+                let layer = layers[l];
+                let (row, unit) =
+                    ((at - layer.start) / layer.outputs, (at - layer.start) % layer.outputs);
+                at = stored[l].place(row, unit);
+            }
+            let block = l.map_or(name.to_owned(), |l| format!("{name} {l}"));
+            blocks.push(BlockError { block, checked: count, largest, at });
         }
         Ok(blocks)
     }
@@ -112,10 +133,13 @@ struct Objective {
     gate: Gate,
     lambda: f64,
     batch: Vec<f64>,
+    targets: Vec<f64>,
+    /// Number of weights of the skip connection, which stand before the layers'.
+    skip: usize,
 }
 
 impl Objective {
-    fn of(net: &Autoencoder, batch: &[f32]) -> Self {
+    fn of(net: &Autoencoder, batch: &[f32], targets: &[f32]) -> Self {
         let settings = net.settings();
         let layers = settings.layers.len() - 1;
         let n = batch.len() / settings.layers[0];
@@ -137,6 +161,8 @@ impl Objective {
             },
             lambda: settings.lambda,
             batch: batch.iter().map(|&x| x.into()).collect(),
+            targets: targets_of(batch, targets).iter().map(|&x| x.into()).collect(),
+            skip: settings.skip_parameters(),
         }
     }
 
@@ -154,10 +180,26 @@ impl Objective {
         let n = self.batch.len() / self.sizes[0];
         let mut value = |by: f64| {
             changed.iter().for_each(|&at| parameters[at] += by);
-            let value = net.objective(parameters, &self.batch, n).total;
+            let (skip, layers) = parameters.split_at(self.skip);
+            let targets = self.without_skip(skip);
+            let value = net.objective_of(layers, &self.batch, &targets, n).total;
+            let value = value + self.lambda * weight_decay(skip);
             changed.iter().for_each(|&at| parameters[at] -= by);
             value
         };
         (value(STEP) - value(-STEP)) / (2.0 * STEP)
+    }
+
+    /// The targets without what the skip connection makes of the inputs: the output is linear, and the loss
+    /// depends on the difference alone.
+    fn without_skip(&self, weights: &[f64]) -> Vec<f64> {
+        let mut targets = self.targets.clone();
+        if !weights.is_empty() {
+            let (inputs, outputs) = (self.sizes[0], self.sizes[self.sizes.len() - 1]);
+            let mut made = vec![0.0; targets.len()];
+            gemm(targets.len() / outputs, inputs, outputs, &self.batch, weights, &mut made);
+            targets.iter_mut().zip(made).for_each(|(target, made)| *target -= made);
+        }
+        targets
     }
 }

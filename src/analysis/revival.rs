@@ -29,8 +29,9 @@ impl Trainer {
     /// For each dead unit a sample is drawn, with a probability proportional to the square of its
     /// squared reconstruction error. Its activations at the layer before become the direction of the
     /// unit's incoming weights, which are short, with bias 0; where the decoder is one layer, what the
-    /// reconstruction leaves over of the sample becomes the direction of the outgoing weights, and, where the
-    /// encoder is one layer, of the incoming ones. The optimizer's moments of all these are set to 0.
+    /// reconstruction leaves over of the sample, or of its target, becomes the direction of the outgoing weights,
+    /// and, where the encoder is one layer and there are no targets, of the incoming ones. The optimizer's moments
+    /// of all these are set to 0.
     ///
     /// Of several ranks, rank 0 does it for all. Where each has its own shard of the data, none can tell from
     /// it which units are dead: then they are those of [`Trainer::dead_units`], of a sparse code alone.
@@ -97,24 +98,27 @@ impl Trainer {
         drawn: Vec<usize>,
     ) -> Result<()> {
         let layers = self.autoencoder().layers().len();
-        let d = samples.features();
         let mut inputs = self.inputs_of(samples, layer, &drawn)?;
         // What is left over of each sample, where it can be the direction of the outgoing weights.
         let mut left = vec![Vec::new(); drawn.len()];
-        if layer + 2 == layers {
+        let is_alone = layer + 2 == layers;
+        if is_alone {
             let drawn = samples.subset(drawn);
+            let targets = drawn.targets().unwrap_or(&drawn);
+            let d = targets.features();
             let (engine, net) = self.parts();
             let outputs = net.reconstruct(engine, &drawn)?;
             for (at, (left, outputs)) in left.iter_mut().zip(outputs.chunks(d)).enumerate() {
                 *left = vec![0.0; d];
-                drawn.gather(at, left)?;
+                targets.gather(at, left)?;
                 left.iter_mut().zip(outputs).for_each(|(left, y)| *left -= y);
             }
-            if layer == 0 {
-                inputs.clone_from(&left);
-            }
-        } else if let Some(mean) = self.mean().filter(|_| layer == 0) {
+        }
+        if layer == 0 && is_alone && samples.targets().is_none() {
+            inputs.clone_from(&left);
+        } else if layer == 0 {
             // Where data are centered, the unit sees what is left without their mean.
+            let [mean, _] = self.means();
             for input in &mut inputs {
                 input.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
             }
@@ -127,21 +131,21 @@ impl Trainer {
 
     /// Each sample's squared reconstruction error, summed over features.
     fn errors(&mut self, samples: &Samples) -> Result<Vec<f64>> {
-        let d = samples.features();
+        let d = samples.target_features();
         let mut errors = Vec::with_capacity(samples.len());
         let (engine, net) = self.parts();
         let depth = Depth { layers: net.layers().len(), logits: false };
         net.for_chunks(engine, samples, depth, |engine, chunk| {
             let outputs = chunk.outputs.last().map_or(&[][..], |last| last);
             let start = errors.len();
-            errors.resize(start + chunk.inputs.len() / d, 0.0);
+            errors.resize(start + chunk.targets.len() / d, 0.0);
             let division = engine.divide(errors.len() - start, WORK * d);
             let parts = divided(&mut errors[start..], 1, division);
             engine.pool.run(division.parts(), |part, _| {
                 let mut errors = lock(&parts[part]);
                 for (sample, error) in division.range(part).zip(errors.iter_mut()) {
                     let row = sample * d..(sample + 1) * d;
-                    let pairs = chunk.inputs[row.clone()].iter().zip(&outputs[row]);
+                    let pairs = chunk.targets[row.clone()].iter().zip(&outputs[row]);
                     *error = pairs.map(|(x, a)| f64::from(x - a) * f64::from(x - a)).sum();
                 }
             });
@@ -189,7 +193,7 @@ impl Trainer {
         let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
         let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
         let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
-        let mean = self.mean().filter(|_| l == 0).unwrap_or(&[]);
+        let mean = if l == 0 { self.means()[0] } else { &[] };
         let mut changed = incoming;
         let mut values = scaled(input, length);
         let shift: f32 = values.iter().zip(mean).map(|(w, mean)| w * mean).sum();

@@ -11,9 +11,10 @@ use std::thread::{self, JoinHandle};
 use sae_kernels::{Isa, MatrixMut};
 
 use crate::compute::{Engine, available_memory};
-use crate::data::gather::{gather, gather_rows};
+use crate::data::gather::gather_rows;
 use crate::data::order::Order;
 use crate::data::samples::Samples;
+use crate::data::targets::{gather_pairs, of_target};
 use crate::error::Result;
 
 /// One batch after another, gathered when it is asked for by all threads, or some ahead by a thread of its
@@ -49,7 +50,7 @@ pub(crate) fn batches_ahead(samples: &Samples, batch: usize) -> usize {
     const SAMPLES: usize = 1 << 13;
     // Memory is asked for only where there are files: this is called for every evaluation, too.
     let fits = |bytes| bytes == 0 || available_memory().is_none_or(|available| bytes <= available);
-    match samples.source().resident_bytes().is_some_and(fits) {
+    match samples.resident_bytes().is_some_and(fits) {
         true => 0,
         false => (SAMPLES / batch).clamp(2, 256),
     }
@@ -68,24 +69,24 @@ impl Batches {
         &self.samples
     }
 
-    /// Fills `rows` with the numbers of the next batch's samples and `batch` with those of its part,
-    /// scaled.
+    /// Fills `rows` with the numbers of the next batch's samples, `batch` with those of its part,
+    /// scaled, and `targets` with their targets, if they have any.
     ///
     /// # Errors
-    /// As for [`gather`]. The next call gives the next batch.
+    /// As for [`gather_pairs`]. The next call gives the next batch.
     pub fn next(
         &mut self,
         engine: &mut Engine,
         rows: &mut [usize],
         part: Range<usize>,
-        batch: &mut Vec<f32>,
+        [batch, targets]: [&mut Vec<f32>; 2],
     ) -> Result<()> {
         match &mut self.from {
             From::Order(order) => {
                 order.next(rows);
-                gather(engine, &self.samples, &rows[part], batch)
+                gather_pairs(engine, &self.samples, &rows[part], [batch, targets])
             }
-            From::Reader(reader) => reader.next(rows, batch),
+            From::Reader(reader) => reader.next(rows, [batch, targets]),
         }
     }
 
@@ -111,6 +112,7 @@ impl Batches {
 struct Batch {
     rows: Vec<usize>,
     numbers: Vec<f32>,
+    targets: Vec<f32>,
     gathered: Result<()>,
     /// The place in the order after it.
     place: (u64, usize),
@@ -140,11 +142,13 @@ impl Reader {
         self.place = order.position();
         let (ready, batches) = sync_channel(1);
         let (free, used) = channel();
-        let length = self.plan.part.len() * samples.features();
+        let length = |samples: &Samples| self.plan.part.len() * samples.features();
+        let lengths = [length(&samples), samples.targets().map_or(0, length)];
         // One that is ready, one that is being gathered.
         for _ in 0..2 {
-            let (rows, numbers) = (vec![0; self.plan.samples], vec![0.0; length]);
-            let batch = Batch { rows, numbers, gathered: Ok(()), place: (0, 0) };
+            let rows = vec![0; self.plan.samples];
+            let [numbers, targets] = lengths.map(|length| vec![0.0; length]);
+            let batch = Batch { rows, numbers, targets, gathered: Ok(()), place: (0, 0) };
             free.send(batch).expect("the other end is held here");
         }
         let plan = self.plan.clone();
@@ -169,7 +173,7 @@ impl Reader {
         }
     }
 
-    fn next(&mut self, rows: &mut [usize], numbers: &mut Vec<f32>) -> Result<()> {
+    fn next(&mut self, rows: &mut [usize], [numbers, targets]: [&mut Vec<f32>; 2]) -> Result<()> {
         let received = self.thread.as_ref().and_then(|(_, batches, _)| batches.recv().ok());
         let Some(mut batch) = received else {
             // The source has panicked, on the thread: as it would have without one.
@@ -181,6 +185,7 @@ impl Reader {
         rows.copy_from_slice(&batch.rows);
         if gathered.is_ok() {
             mem::swap(numbers, &mut batch.numbers);
+            mem::swap(targets, &mut batch.targets);
         }
         if let Some((.., free)) = &self.thread {
             // The thread may have ended, with a panic that the next call passes on.
@@ -200,7 +205,6 @@ fn read(
 ) -> Order {
     let mut memory = Vec::new();
     let mut coming: VecDeque<(Vec<usize>, (u64, usize))> = VecDeque::new();
-    let source = samples.source();
     while let Ok(mut batch) = free.recv() {
         while coming.len() <= plan.ahead.min(MAX_AHEAD) {
             // The lists go round.
@@ -209,14 +213,19 @@ fn read(
                 rows = vec![0; plan.samples];
             }
             order.next(&mut rows);
-            order.ahead_of(&rows[plan.part.clone()], |range| source.read_ahead(range));
+            order.ahead_of(&rows[plan.part.clone()], |range| samples.read_ahead(range));
             coming.push_back((rows, order.position()));
         }
         let Some((rows, place)) = coming.pop_front() else { break };
-        let height = plan.part.len();
-        let out = MatrixMut::new(&mut batch.numbers, height, samples.features());
-        let gathered = gather_rows(plan.isa, samples, &rows[plan.part.clone()], out, &mut memory);
-        batch.gathered = gathered.map_err(|(_, error)| error);
+        let own = &rows[plan.part.clone()];
+        let mut gather = |samples: &Samples, numbers: &mut [f32]| {
+            let out = MatrixMut::new(numbers, own.len(), samples.features());
+            gather_rows(plan.isa, samples, own, out, &mut memory).map_err(|(_, error)| error)
+        };
+        batch.gathered = gather(samples, &mut batch.numbers);
+        if let (Ok(()), Some(targets)) = (&batch.gathered, samples.targets()) {
+            batch.gathered = gather(targets, &mut batch.targets).map_err(of_target);
+        }
         (batch.rows, batch.place) = (rows, place);
         if ready.send(batch).is_err() {
             break;

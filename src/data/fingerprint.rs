@@ -17,6 +17,9 @@ pub(crate) struct Fingerprint {
     pub features: usize,
     /// CRC-32 of the checked samples.
     digest: u64,
+    /// Of the targets, if the samples have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    targets: Option<Box<Fingerprint>>,
 }
 
 impl Fingerprint {
@@ -25,19 +28,25 @@ impl Fingerprint {
     /// # Errors
     /// A checked sample has a feature that is not finite.
     pub fn of(samples: &Samples) -> Result<Self> {
-        Self::by(samples, |sample, row| samples.gather(sample, row))
+        let own = Self::by(samples, |sample, row| samples.gather(sample, row))?;
+        Ok(own.with_targets(samples.targets().map(Self::of).transpose()?))
+    }
+
+    fn with_targets(self, targets: Option<Fingerprint>) -> Self {
+        Fingerprint { targets: targets.map(Box::new), ..self }
     }
 
     /// The fingerprint of these samples before they are scaled, as `f32`.
     fn before_scaling(samples: &Samples) -> Result<Self> {
         let (isa, mut memory) = (Isa::detect(), Vec::new());
-        Self::by(samples, |sample, row| {
+        let own = Self::by(samples, |sample, row| {
             let stored = samples.source().row(sample, &mut memory)?;
             if stored.len() == row.len() {
                 stored.to_f32(isa, row);
             }
             Ok(())
-        })
+        })?;
+        Ok(own.with_targets(samples.targets().map(Self::before_scaling).transpose()?))
     }
 
     fn by(
@@ -55,7 +64,8 @@ impl Fingerprint {
                 digest.update(&feature.to_le_bytes());
             }
         }
-        Ok(Fingerprint { samples: count, features, digest: u64::from(digest.finalize()) })
+        let digest = u64::from(digest.finalize());
+        Ok(Fingerprint { samples: count, features, digest, targets: None })
     }
 }
 
@@ -90,14 +100,16 @@ impl TrainingData {
     }
 
     /// Whether these samples are the data, whatever their scaling: by their number and a checksum of 64
-    /// of them.
+    /// of them. Targets are compared where these samples have any.
     ///
     /// # Errors
     /// A sample cannot be read.
     pub fn is_of(&self, samples: &Samples) -> Result<bool> {
         let (count, features) = (samples.len(), samples.features());
         let can_be = (count, features) == (self.all.samples, self.all.features);
-        Ok(can_be && Fingerprint::before_scaling(samples)? == self.all)
+        let targets = self.all.targets.clone().filter(|_| samples.targets().is_some());
+        let expected = Fingerprint { targets, ..self.all.clone() };
+        Ok(can_be && Fingerprint::before_scaling(samples)? == expected)
     }
 
     /// Fails if it cannot be that of a model of so many features.

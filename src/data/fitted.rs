@@ -9,16 +9,18 @@ use crate::settings::{Optimizer, Settings};
 impl Settings {
     /// These settings with the defaults that depend on the data.
     ///
-    /// The ends of `layers` become the samples' features, the output activation sigmoid where they
-    /// are scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features), and
-    /// with L-BFGS the batch all samples.
+    /// The ends of `layers` become the features of the samples and of their targets, which are the
+    /// samples where there are no others. The output activation becomes sigmoid where the targets are
+    /// scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features), and with L-BFGS
+    /// the batch all samples.
     pub fn fitted_to(&self, samples: &Samples) -> Settings {
         let mut settings = self.clone();
         if let [first, .., last] = &mut settings.layers[..] {
             *first = samples.features();
-            *last = samples.features();
+            *last = samples.target_features();
         }
-        settings.output_activation = match samples.scaling().is_unit() {
+        settings.output_activation = match samples.targets().unwrap_or(samples).scaling().is_unit()
+        {
             true => Activation::Sigmoid,
             false => Activation::Linear,
         };

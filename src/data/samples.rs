@@ -17,14 +17,17 @@ use crate::data::shards::Shards;
 use crate::data::source::Source;
 use crate::error::{Error, Result};
 
-/// Samples, `[samples, features]`, and how they are scaled. Cloning shares the data.
+/// Samples, `[samples, features]`, and how they are scaled; where a network is to predict other data than
+/// its input, with their [targets](Samples::with_targets). Cloning shares the data.
 #[derive(Clone, Debug)]
 pub struct Samples {
-    source: Arc<dyn Source>,
-    scaling: Scaling,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) scaling: Scaling,
     /// Where some were held out: all of them, and which, for the model's file.
     #[cfg_attr(not(feature = "model"), expect(dead_code))]
-    split: Option<(Arc<dyn Source>, HeldOut)>,
+    pub(super) split: Option<(Arc<dyn Source>, HeldOut)>,
+    /// Of each sample, by its number.
+    pub(super) targets: Option<Arc<Samples>>,
 }
 
 /// Which samples of a data set are held out of a training, as test samples.
@@ -76,7 +79,7 @@ impl Samples {
     ///
     /// What a scaling does not take is refused where a sample is gathered.
     pub fn new(source: impl Source + 'static, scaling: Scaling) -> Self {
-        Samples { source: Arc::new(source), scaling, split: None }
+        Samples { source: Arc::new(source), scaling, split: None, targets: None }
     }
 
     /// Samples in memory, row-major `[samples, features]`, as they are. ([`Array::from_values`] takes
@@ -88,7 +91,7 @@ impl Samples {
         Ok(Self::new(Array::from_values(values, features)?, Scaling::AsIs))
     }
 
-    /// The same samples under another scaling.
+    /// The same samples under another scaling; targets keep theirs.
     pub fn scaled(&self, scaling: Scaling) -> Self {
         Samples { scaling, ..self.clone() }
     }
@@ -138,7 +141,7 @@ impl Samples {
         self.hold_out(HeldOut::Last(self.len() - samples))
     }
 
-    /// Those that are not held out, and those that are, both in their order.
+    /// Those that are not held out, and those that are, both in their order and with their targets.
     ///
     /// # Errors
     /// [`Error::Setting`] unless both have a sample.
@@ -153,12 +156,15 @@ impl Samples {
             HeldOut::Random { count, seed } => Selection::without_random(source, count, seed),
         };
         let split = Some((self.source.clone(), held_out));
-        let side = |selection: Selection| Samples {
+        let side = |selection: Selection, targets| Samples {
             source: Arc::new(selection),
             scaling: self.scaling.clone(),
             split: split.clone(),
+            targets,
         };
-        Ok((side(left), side(held)))
+        let targets = self.targets().map(|targets| targets.hold_out(held_out)).transpose()?;
+        let (left_targets, held_targets) = targets.map(|(l, h)| (l.into(), h.into())).unzip();
+        Ok((side(left, left_targets), side(held, held_targets)))
     }
 
     fn empty_side(&self, samples: usize) -> Error {
@@ -170,25 +176,34 @@ impl Samples {
     #[cfg(feature = "model")]
     pub(crate) fn is_kept(&self) -> bool {
         let (path, _) = self.source.place(0);
-        self.source.resident_bytes().is_some() || !path.as_os_str().is_empty()
+        let is_kept = self.source.resident_bytes().is_some() || !path.as_os_str().is_empty();
+        is_kept && self.targets().is_none_or(Samples::is_kept)
     }
 
     /// All samples before some were held out, and which these are, if any.
     #[cfg(feature = "model")]
     pub(crate) fn whole(&self) -> (Self, Option<HeldOut>) {
+        let targets = self.targets().map(Samples::whole);
         match &self.split {
-            Some((source, held_out)) => {
+            // (Targets that were split otherwise, or not at all, are those of these samples alone.)
+            Some((source, held_out))
+                if targets
+                    .as_ref()
+                    .is_none_or(|(_, of_targets)| *of_targets == Some(*held_out)) =>
+            {
                 let (source, scaling) = (source.clone(), self.scaling.clone());
-                (Samples { source, scaling, split: None }, Some(*held_out))
+                let targets = targets.map(|(targets, _)| targets.into());
+                (Samples { source, scaling, split: None, targets }, Some(*held_out))
             }
-            None => (self.clone(), None),
+            _ => (self.clone(), None),
         }
     }
 
     /// These of the samples, in this order.
     pub(crate) fn subset(&self, samples: Vec<usize>) -> Self {
+        let targets = self.targets().map(|targets| targets.subset(samples.clone()).into());
         let selection = Selection::of(self.source.clone(), samples);
-        Samples { source: Arc::new(selection), ..self.clone() }
+        Samples { source: Arc::new(selection), targets, ..self.clone() }
     }
 
     /// Checks that mapped files are still as they were opened.
@@ -198,7 +213,8 @@ impl Samples {
     /// the system does not tell.
     #[doc(hidden)]
     pub fn unchanged(&self) -> Result<()> {
-        self.source.unchanged()
+        self.source.unchanged()?;
+        self.targets().map_or(Ok(()), Samples::unchanged)
     }
 
     /// Asks for the memory of a sample, which will be gathered soon.

@@ -111,11 +111,12 @@ impl Header {
     pub fn scaling(
         &self,
         bytes: &[u8],
-        scaling: &Scaling,
+        (prefix, scaling): (&str, &Scaling),
         features: usize,
     ) -> std::result::Result<Scaling, String> {
         let constants = |name| -> std::result::Result<Vec<f64>, String> {
-            let numbers = self.numbers(bytes, name, Dtype::F64, &[features])?;
+            let name = format!("{prefix}{name}");
+            let numbers = self.numbers(bytes, &name, Dtype::F64, &[features])?;
             Ok(numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
         };
         let mut lists = scaling.constant_names().iter().map(|&name| constants(name));

@@ -5,7 +5,7 @@
 //! `running_means` (`F32`, of the layers whose KL penalty follows them, one after the other),
 //! `inactive` (`U32`, of each unit of a sparse code the samples since it was last active, at most 2e9),
 //! `best_parameters` (`F32`, those of the best network so far, where there is early stopping), those of a
-//! scaling for each feature (`F64`, as in a model file),
+//! scaling for each feature, and of that of targets (`F64`, as in a model file),
 //! `state` (`U8`: JSON, padded with spaces) and `checksum` (`U32`: CRC-32 of all the file's other
 //! bytes). The order of the samples needs no more than the settings' seed, the epoch and the
 //! position in it.
@@ -25,9 +25,10 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
-use crate::files::model::from_logarithms;
+use crate::files::model::{from_logarithms, target_scaling_of};
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::layers::{end, layout};
+use crate::network::transcoder::check_targets;
 use crate::settings::{Code, Optimizer, Settings, json};
 use crate::training::builder::TrainerBuilder;
 use crate::training::dead_units::MAX_INACTIVE;
@@ -95,7 +96,10 @@ impl Checkpoint {
         let mut progress: Progress = json::parse(json).map_err(bad)?;
         check(&progress).map_err(bad)?;
         let features = progress.settings.layers[0];
-        let scaling = header.scaling(bytes, &progress.scaling, features).map_err(wrong)?;
+        let scaling = header.scaling(bytes, ("", &progress.scaling), features).map_err(wrong)?;
+        let of_targets = progress.target_scaling.take();
+        let of_targets = target_scaling_of(&header, bytes, of_targets, &progress.settings);
+        progress.target_scaling = of_targets.map_err(wrong)?;
         progress.scaling = if version < 3 { scaling.rounded() } else { scaling };
         progress.scaling.check_finite().map_err(bad)?;
         let settings = &progress.settings;
@@ -270,7 +274,8 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
     if *penalty_factor < 0.0 {
         return Err(format!("penalty_factor is {penalty_factor}"));
     }
-    settings.validate().map_err(|e| e.to_string())
+    settings.validate().map_err(|e| e.to_string())?;
+    check_targets(settings, progress.target_scaling.is_some()).map_err(|e| e.to_string())
 }
 
 impl TrainerBuilder {

@@ -9,7 +9,8 @@
 //! number). A scaling for each feature adds the `F64` tensors `scaling.min` and `scaling.max`, or
 //! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`, whose
 //! value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0, "data": ...}`;
-//! lists of a scaling for each feature are empty there. `data`, which may be left out, has the number of
+//! lists of a scaling for each feature are empty there. A transcoder has `target_scaling`, too, with tensors
+//! `target_scaling.min` and so on, and with a skip connection `skip.weight`, `[outputs, inputs]`. `data`, which may be left out, has the number of
 //! samples and features of the training data, a checksum of 64 samples, and which samples were held out.
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
 //! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
@@ -28,11 +29,15 @@ use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::autoencoder::{Autoencoder, check_scaling};
-use crate::network::layers::{Layer, end, layout};
+use crate::network::layers::{Layer, end, layout, skip_layer};
+use crate::network::transcoder::{check_target_scaling, check_targets};
 use crate::settings::{Code, Settings, json};
 
 pub(crate) const KEY: &str = "sae";
 const VERSION: u64 = 3;
+pub(crate) const SKIP: &str = "skip.weight";
+/// Before the names of the constants of the targets' scaling.
+const TARGETS: &str = "target_";
 
 /// The JSON of a model file.
 #[derive(Serialize, Deserialize)]
@@ -40,6 +45,8 @@ struct Description {
     version: u64,
     settings: Settings,
     scaling: Scaling,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target_scaling: Option<Scaling>,
     #[serde(default = "no_change")]
     penalty_factor: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +93,33 @@ pub(crate) fn layer_name(layer: usize, encoder_layers: usize) -> String {
     }
 }
 
+/// Names and numbers of the constants for each feature of a scaling, and of that of targets.
+pub(crate) fn constants(scalings: [Option<&Scaling>; 2]) -> Vec<(String, &[f64])> {
+    let mut constants = Vec::new();
+    for (prefix, scaling) in ["", TARGETS].into_iter().zip(scalings) {
+        let Some(scaling) = scaling else { continue };
+        let (first, second) = scaling.constants();
+        for (name, numbers) in scaling.constant_names().iter().zip([first, second]) {
+            constants.push((format!("{prefix}{name}"), numbers));
+        }
+    }
+    constants
+}
+
+/// The scaling of targets with its constants from a file, if the network has such targets.
+pub(crate) fn target_scaling_of(
+    header: &Header,
+    bytes: &[u8],
+    scaling: Option<Scaling>,
+    settings: &Settings,
+) -> std::result::Result<Option<Scaling>, String> {
+    let Some(scaling) = scaling else { return Ok(None) };
+    let features = settings.layers[settings.layers.len() - 1];
+    let scaling = header.scaling(bytes, (TARGETS, &scaling), features)?;
+    scaling.check_finite().map_err(|problem| format!("targets: {problem}"))?;
+    Ok(Some(scaling))
+}
+
 /// The bytes of numbers in a file.
 pub(crate) fn little_endian(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
@@ -114,7 +148,12 @@ impl Autoencoder {
     fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
         check_finite(&self.settings, &self.parameters)?;
         check_scaling(&self.scaling, &self.settings)?;
+        check_target_scaling(self.target_scaling.as_ref(), &self.settings)?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        if let Some(skip) = skip_layer(&self.settings) {
+            let weights = self.transposed_weights(skip);
+            tensors.push((SKIP.to_owned(), vec![skip.outputs, skip.inputs], weights));
+        }
         for (l, layer) in self.layers().into_iter().enumerate() {
             let name = layer_name(l, self.settings.encoder_layers());
             let weights = self.transposed_weights(layer);
@@ -129,19 +168,19 @@ impl Autoencoder {
             rest = others;
         }
         let layers = tensors.len();
-        let (first, second) = self.scaling.constants();
-        for (name, numbers) in self.scaling.constant_names().iter().zip([first, second]) {
+        let scalings = [Some(&self.scaling), self.target_scaling.as_ref()];
+        for (name, numbers) in constants(scalings) {
             let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            tensors.push(((*name).to_owned(), vec![numbers.len()], bytes));
+            tensors.push((name, vec![numbers.len()], bytes));
         }
         let views = tensors.iter().enumerate().map(|(at, (name, shape, bytes))| {
             let dtype = if at < layers { Dtype::F32 } else { Dtype::F64 };
             TensorView::new(dtype, shape.clone(), bytes).map(|view| (name, view))
         });
         let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
-        let metadata = [(KEY.to_owned(), self.description(self.scaling.without_constants()))]
-            .into_iter()
-            .collect();
+        let of_targets = self.target_scaling.as_ref().map(Scaling::without_constants);
+        let description = self.description(self.scaling.without_constants(), of_targets);
+        let metadata = [(KEY.to_owned(), description)].into_iter().collect();
         safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
     }
 
@@ -163,14 +202,15 @@ impl Autoencoder {
     /// The JSON that describes it, with all constants of the scaling.
     #[cfg(feature = "onnx")]
     pub(crate) fn metadata(&self) -> String {
-        self.description(self.scaling.clone())
+        self.description(self.scaling.clone(), self.target_scaling.clone())
     }
 
-    fn description(&self, scaling: Scaling) -> String {
+    fn description(&self, scaling: Scaling, target_scaling: Option<Scaling>) -> String {
         let description = Description {
             version: VERSION,
             settings: self.settings.clone(),
             scaling,
+            target_scaling,
             penalty_factor: self.penalty_factor,
             data: self.training_data.clone(),
         };
@@ -209,12 +249,22 @@ impl Autoencoder {
         }
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
         description.check().map_err(bad)?;
-        let Description { settings, scaling, penalty_factor, data, .. } = description;
-        let scaling = header.scaling(bytes, &scaling, settings.layers[0]).map_err(wrong)?;
+        let Description { settings, scaling, target_scaling, penalty_factor, data, .. } =
+            description;
+        let scaling = header.scaling(bytes, ("", &scaling), settings.layers[0]).map_err(wrong)?;
+        let target_scaling = target_scaling_of(&header, bytes, target_scaling, &settings);
+        let target_scaling = target_scaling.map_err(wrong)?;
         let scaling = if version < 3 { scaling.rounded() } else { scaling };
         scaling.check_finite().map_err(bad)?;
         let parameters = parameters(&settings, &header, bytes).map_err(wrong)?;
-        Ok(Autoencoder { settings, scaling, parameters, penalty_factor, training_data: data })
+        Ok(Autoencoder {
+            settings,
+            scaling,
+            target_scaling,
+            parameters,
+            penalty_factor,
+            training_data: data,
+        })
     }
 }
 
@@ -222,6 +272,8 @@ impl Description {
     /// Fails unless its values are valid.
     fn check(&self) -> std::result::Result<(), String> {
         self.settings.validate().map_err(|e| e.to_string())?;
+        let checked = check_targets(&self.settings, self.target_scaling.is_some());
+        checked.map_err(|e| e.to_string())?;
         if self.penalty_factor < 0.0 {
             return Err(format!("penalty_factor is {}", self.penalty_factor));
         }
@@ -243,6 +295,12 @@ fn parameters(
     // The settings' sizes decide no allocation: each tensor is there, of the right shape, before
     // its numbers are copied.
     let mut parameters = Vec::new();
+    if let Some(skip) = skip_layer(settings) {
+        let weights = numbers(SKIP, &[skip.outputs, skip.inputs])?;
+        for input in 0..skip.inputs {
+            parameters.extend(weights[input..].iter().step_by(skip.inputs).map(number));
+        }
+    }
     for (l, pair) in settings.layers.windows(2).enumerate() {
         let name = layer_name(l, settings.encoder_layers());
         let (inputs, outputs) = (pair[0], pair[1]);
@@ -288,6 +346,7 @@ fn check_finite(settings: &Settings, parameters: &[f32]) -> std::result::Result<
     let l = layers.iter().take_while(|layer| layer.biases().end <= at).count();
     let name = match gate_tensors(settings).first() {
         Some((name, _)) if l == layers.len() => (*name).to_owned(),
+        _ if at < settings.skip_parameters() => SKIP.to_owned(),
         _ => layer_name(l, settings.encoder_layers()),
     };
     Err(format!("{name} has the number {number}; a model file has finite ones only"))

@@ -16,6 +16,10 @@
 //! Weights and biases are named and shaped as in a model file, and the metadata are the
 //! same: the key `sae`, whose value is JSON with the settings and the scaling.
 //!
+//! A transcoder's `reconstruction` is what it predicts, in the scaling of its targets, which is left to the
+//! program that runs the file. With a skip connection (`skip.weight`) there is no decoder by itself, whose
+//! input is the code alone.
+//!
 //! Outputs equal those of [`Autoencoder::encode`] and [`Autoencoder::decode`] but for the rounding of
 //! sums. Rounding may decide between two almost equal activations of a top-k code, or at a threshold;
 //! of equal activations, top-k keeps the first here, too.
@@ -31,9 +35,9 @@ use sae_kernels::activation::LEAK;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::files::model::{KEY, layer_name, little_endian};
+use crate::files::model::{KEY, SKIP, layer_name, little_endian};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::layers::{Layer, end};
+use crate::network::layers::{Layer, end, skip_layer};
 use crate::settings::Code;
 use wire::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
@@ -47,6 +51,8 @@ const FEATURES: &str = "features";
 const UNSCALED: &str = "unscaled_features";
 const CODE: &str = "code";
 const RECONSTRUCTION: &str = "reconstruction";
+/// The output before that of a skip connection is added.
+const DECODED: &str = "decoded";
 
 /// The part of a network that a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +112,15 @@ impl Autoencoder {
             Part::Decoder => encoder..layers.len(),
             Part::Autoencoder => 0..layers.len(),
         };
-        check_size(&layers[chosen.clone()])?;
+        let skip = skip_layer(settings).filter(|_| part != Part::Encoder);
+        if skip.is_some() && part == Part::Decoder {
+            return Err(Error::setting(
+                "skip",
+                "a decoder's only input is the code, and the skip connection needs that of the \
+                 network, too; write the whole network",
+            ));
+        }
+        check_size(layers[chosen.clone()].iter().chain(&skip))?;
         let mut graph = GraphProto { name: part.name().to_owned(), ..GraphProto::default() };
         let scales = part != Part::Decoder && self.scaling.kind().is_by_feature();
         if scales {
@@ -115,12 +129,16 @@ impl Autoencoder {
         for l in chosen {
             add_layer(&mut graph, self, l)?;
         }
+        if let Some(skip) = skip {
+            add_skip(&mut graph, self, skip);
+        }
         let features = || match scales {
             true => value(UNSCALED, wire::DOUBLE, settings.layers[0]),
             false => value(FEATURES, wire::FLOAT, settings.layers[0]),
         };
         let code = || value(CODE, wire::FLOAT, settings.code_units());
-        let reconstruction = || value(RECONSTRUCTION, wire::FLOAT, settings.layers[0]);
+        let outputs = settings.layers[layers.len()];
+        let reconstruction = || value(RECONSTRUCTION, wire::FLOAT, outputs);
         (graph.input, graph.output) = match part {
             Part::Encoder => (vec![features()], vec![code()]),
             Part::Decoder => (vec![code()], vec![reconstruction()]),
@@ -142,10 +160,10 @@ impl Autoencoder {
 }
 
 /// Fails if these layers are too large for a file, before any memory is allocated.
-fn check_size(layers: &[Layer]) -> Result<()> {
+fn check_size<'a>(layers: impl Iterator<Item = &'a Layer>) -> Result<()> {
     /// Room for all but weights and biases.
     const REST: usize = 1 << 20;
-    let numbers: usize = layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs).sum();
+    let numbers: usize = layers.map(|layer| (layer.inputs + 1) * layer.outputs).sum();
     if numbers <= (MAX_BYTES - REST) / 4 {
         return Ok(());
     }
@@ -216,6 +234,7 @@ fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> 
     let name = layer_name(l, encoder);
     let output = match l + 1 {
         next if next == encoder => CODE,
+        next if next == 2 * encoder && settings.skip => DECODED,
         next if next == 2 * encoder => RECONSTRUCTION,
         _ => &name,
     };
@@ -261,6 +280,15 @@ fn add_layer(graph: &mut GraphProto, net: &Autoencoder, l: usize) -> Result<()> 
         add_gate(graph, net, activations, output);
     }
     Ok(())
+}
+
+/// Adds what the skip connection makes of the features to the decoded code.
+fn add_skip(graph: &mut GraphProto, net: &Autoencoder, skip: Layer) {
+    let transposed = AttributeProto::int("transB", 1);
+    let inputs = [FEATURES, SKIP, DECODED];
+    graph.node.push(node("Gemm", &inputs, RECONSTRUCTION, vec![transposed]));
+    let weights = net.transposed_weights(skip);
+    graph.initializer.push(floats(SKIP, &[skip.outputs, skip.inputs], weights));
 }
 
 /// Adds the gate of the code, which sets activations to 0.
@@ -455,8 +483,8 @@ mod tests {
     #[test]
     fn more_than_readers_take_is_refused() {
         let layer = |inputs| Layer { inputs, outputs: 1 << 14, start: 0, by_unit: false };
-        check_size(&[layer((1 << 15) - 100)]).unwrap();
-        let problem = check_size(&[layer(1 << 15)]).unwrap_err().to_string();
+        check_size([layer((1 << 15) - 100)].iter()).unwrap();
+        let problem = check_size([layer(1 << 15)].iter()).unwrap_err().to_string();
         assert!(problem.contains("536887296 parameters take more than the 2 GiB"), "{problem}");
     }
 }

@@ -10,12 +10,13 @@ use crate::compute::{Engine, add_blocks, blocks_of, sum_blocks};
 use crate::data::TrainingData;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
-use crate::data::{batches_ahead, gather};
+use crate::data::{batches_ahead, gather_pairs};
 use crate::error::{Error, Result};
 use crate::network::forward::{LayerView, forward};
 use crate::network::gate::{Gate, Selection};
-use crate::network::layers::{Layer, end, initial_parameters, layout};
+use crate::network::layers::{Layer, end, initial_parameters, layout, skip_layer};
 use crate::network::reach::Reach;
+use crate::network::transcoder::{check_target_scaling, check_targets};
 use crate::settings::{Code, Settings};
 
 /// Samples that pass through a decoder, or a network with a dense code, at a time outside of training. The
@@ -45,12 +46,15 @@ pub(crate) fn check_scaling(
     scaling.check_finite()
 }
 
-/// An autoencoder: its settings, its parameters and the scaling of its data.
+/// An autoencoder: its settings, its parameters and the scaling of its data. Or a transcoder, which is
+/// trained to predict other data than its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoencoder {
     pub(crate) settings: Settings,
     pub(crate) scaling: Scaling,
-    /// The layers', one after another, then the code's.
+    /// Of a transcoder's targets.
+    pub(crate) target_scaling: Option<Scaling>,
+    /// The skip connection's, if there is one; the layers', one after another, then the code's.
     pub(crate) parameters: Vec<f32>,
     /// Factor of the weights of all sparsity penalties; 1 unless a controller steered it.
     pub(crate) penalty_factor: f64,
@@ -65,13 +69,25 @@ impl Autoencoder {
     /// Those of [`Settings::validate`]; and [`Error::Setting`] for sizes that do not fit in memory, and
     /// for a scaling that is not finite or for another number of features.
     pub fn new(settings: Settings, scaling: Scaling) -> Result<Self> {
+        Self::initial(settings, scaling, None)
+    }
+
+    pub(crate) fn initial(
+        settings: Settings,
+        scaling: Scaling,
+        target_scaling: Option<Scaling>,
+    ) -> Result<Self> {
         settings.validate()?;
+        check_targets(&settings, target_scaling.is_some())?;
         settings.check_memory()?;
         check_scaling(&scaling, &settings).map_err(|e| Error::setting("scaling", e))?;
+        let checked = check_target_scaling(target_scaling.as_ref(), &settings);
+        checked.map_err(|e| Error::setting("scaling", e))?;
         let parameters = initial_parameters(&settings);
         Ok(Autoencoder {
             settings,
             scaling,
+            target_scaling,
             parameters,
             penalty_factor: 1.0,
             #[cfg(feature = "model")]
@@ -93,6 +109,7 @@ impl Autoencoder {
     pub fn with_settings(self, settings: Settings) -> Result<Self> {
         self.settings.check_continues(&settings)?;
         settings.validate()?;
+        check_targets(&settings, self.target_scaling.is_some())?;
         Ok(Autoencoder { settings, ..self })
     }
 
@@ -114,7 +131,8 @@ impl Autoencoder {
         self.training_data = None;
     }
 
-    /// All parameters: layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
+    /// All parameters: the weights `[inputs, outputs]` of the skip connection, if there is one
+    /// ([`Settings::skip`](Settings)); layer by layer the weights `[inputs, outputs]`, then the biases; at the end the
     /// thresholds of a JumpReLU code and the scale that they are multiples of, or the one threshold of
     /// a batch-top-k code. The weights of a sparse code's layer are stored unit by unit, `[outputs,
     /// inputs]` ([`Layer::by_unit`]).
@@ -173,17 +191,8 @@ impl Autoencoder {
                 .map(|&w| f64::from(w) * f64::from(w))
                 .sum::<f64>()
         };
-        self.layers().into_iter().map(squares).sum::<f64>() / 2.0
-    }
-
-    fn check_features(&self, samples: &Samples) -> Result<()> {
-        let (have, want) = (samples.features(), self.settings.layers[0]);
-        if have == want {
-            return Ok(());
-        }
-        Err(Error::Shape(format!(
-            "the data has {have} features a sample and the network takes {want}"
-        )))
+        let layers = self.layers().into_iter().chain(skip_layer(&self.settings));
+        layers.map(squares).sum::<f64>() / 2.0
     }
 
     /// Codes of samples, `[samples, code]`.
@@ -195,7 +204,8 @@ impl Autoencoder {
         self.activations(engine, samples, self.settings.encoder_layers())
     }
 
-    /// Reconstructions of samples, `[samples, features]`.
+    /// Reconstructions of samples, `[samples, features]`; what a transcoder predicts, in the scaling of its
+    /// targets.
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`].
@@ -210,6 +220,7 @@ impl Autoencoder {
         samples: &Samples,
         layers: usize,
     ) -> Result<Vec<f32>> {
+        let samples = &samples.without_targets();
         self.check_features(samples)?;
         let width = self.settings.layers[layers];
         let mut all = reserve(samples.len(), width)?;
@@ -233,7 +244,8 @@ impl Autoencoder {
     /// Reconstructions `[samples, features]` from codes `[samples, code]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the last code is not whole, or the reconstructions do not fit in memory.
+    /// [`Error::Shape`] if the last code is not whole, or the reconstructions do not fit in memory;
+    /// [`Error::Setting`] for a network with a skip connection, whose output codes alone do not give.
     pub fn decode(&self, engine: &mut Engine, codes: &[f32]) -> Result<Vec<f32>> {
         let width = self.settings.code_units();
         if !codes.len().is_multiple_of(width) {
@@ -247,16 +259,18 @@ impl Autoencoder {
     /// Reconstructions `[samples, features]` from the codes of some samples at a time.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the reconstructions do not fit in memory.
+    /// [`Error::Shape`] if the reconstructions do not fit in memory; [`Error::Setting`] for a network with a
+    /// skip connection.
     pub(super) fn decode_chunks<'a>(
         &self,
         engine: &mut Engine,
         samples: usize,
         chunks: impl Iterator<Item = Inputs<'a>>,
     ) -> Result<Vec<f32>> {
-        let mut all = reserve(samples, self.settings.layers[0])?;
-        let mut pass = Pass::new(self);
+        self.check_decodes()?;
         let layers = self.layers().len();
+        let mut all = reserve(samples, self.settings.layers[layers])?;
+        let mut pass = Pass::new(self);
         for codes in chunks {
             pass.forward(engine, self.settings.encoder_layers()..layers, codes, false);
             all.extend_from_slice(&pass.outputs[layers - 1]);
@@ -299,24 +313,30 @@ impl Autoencoder {
         let mut pass = Pass::new(self);
         let chunk = chunk(&self.settings);
         let (mut rows, mut inputs) = (Vec::with_capacity(chunk), Vec::new());
+        let mut targets = Vec::new();
         let reads_ahead = batches_ahead(samples, chunk) > 0;
         for start in (0..samples.len()).step_by(chunk) {
             let end = samples.len().min(start + chunk);
             rows.clear();
             rows.extend(start..end);
             if reads_ahead {
-                samples.source().read_ahead(end..samples.len().min(end + chunk));
+                samples.read_ahead(end..samples.len().min(end + chunk));
             }
             inputs.resize(rows.len() * samples.features(), 0.0);
-            gather(engine, samples, &rows, &mut inputs)?;
+            if let Some(of_targets) = samples.targets() {
+                targets.resize(rows.len() * of_targets.features(), 0.0);
+            }
+            gather_pairs(engine, samples, &rows, [&mut inputs, &mut targets])?;
+            let targets = if samples.targets().is_some() { &targets } else { &inputs };
             if let Some(reach) = reach {
                 let name = |row: usize| format!("sample {}", start + row);
-                let checked = reach.check(engine.isa, &inputs, samples.features(), name);
+                let checked = reach.check(engine.isa, targets, samples.target_features(), name);
                 checked.map_err(Error::Shape)?;
             }
             pass.forward(engine, 0..depth.layers, Inputs::Dense(&inputs), depth.logits);
             let codes = pass.gate.codes.lists();
-            visit(engine, Chunk { inputs: &inputs, outputs: &pass.outputs, codes })?;
+            let outputs = &pass.outputs;
+            visit(engine, Chunk { inputs: &inputs, targets, outputs, codes })?;
         }
         Ok(pass.sums)
     }
@@ -336,6 +356,9 @@ pub(crate) struct Depth {
 pub(crate) struct Chunk<'a> {
     /// `[n, d]`
     pub inputs: &'a [f32],
+    /// What the output is compared with, `[n, outputs]`: the inputs, or the targets of samples that have
+    /// some.
+    pub targets: &'a [f32],
     /// Of each layer, `[n, out]`; empty for that of a sparse code.
     pub outputs: &'a [Vec<f32>],
     /// The sparse code of each sample, if there is one.
@@ -450,6 +473,10 @@ impl<'a> Pass<'a> {
             }
             let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
             sums.for_each(|(all, &sum)| *all += f64::from(sum));
+        }
+        if layers.end == self.layers.len() && self.net.settings.skip {
+            // (Codes alone are refused.)
+            self.net.add_skip(engine, inputs.rows(), &mut self.outputs[layers.end - 1]);
         }
     }
 }

@@ -3,24 +3,42 @@
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
+use crate::network::transcoder::check_targets;
 use crate::settings::Settings;
 
 impl Autoencoder {
-    /// The same network for a new training with other settings, on data of this scaling.
+    /// The same network for a new training with other settings, on data of these scalings.
     ///
     /// # Errors
     /// [`Error::Setting`] if the parameters do not fit the settings or the scaling, and those of
     /// [`Autoencoder::new`].
-    pub(crate) fn begin(self, settings: Settings, scaling: &Scaling) -> Result<Self> {
+    pub(crate) fn begin(
+        self,
+        settings: Settings,
+        scaling: &Scaling,
+        target_scaling: Option<&Scaling>,
+    ) -> Result<Self> {
         /// How far from 1 the length of a row may be.
         const CLOSE: f64 = 1e-3;
         settings.validate()?;
         settings.check_begins_with(&self.settings)?;
+        check_targets(&settings, target_scaling.is_some())?;
         settings.check_memory()?;
         if self.scaling != *scaling {
             let (own, problem) = (&self.scaling, "the network that the training begins with has");
             let problem = format!("{problem} data scaled by {own}, and these are by {scaling}");
             return Err(Error::setting("scaling", problem));
+        }
+        if self.target_scaling.as_ref() != target_scaling {
+            let text = |scaling: Option<&Scaling>| {
+                scaling.map_or("none".to_owned(), |scaling| format!("those scaled by {scaling}"))
+            };
+            let (own, given) = (text(self.target_scaling.as_ref()), text(target_scaling));
+            let problem = format!(
+                "the network that the training begins with has as targets other than its input {own}, and \
+                 these are {given}"
+            );
+            return Err(Error::setting("targets", problem));
         }
         let layer = self.layers()[self.settings.encoder_layers()];
         if settings.unit_norm {

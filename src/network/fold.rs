@@ -5,11 +5,15 @@ use sae_kernels::Activation;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
+use crate::network::layers::{layout, skip_layer};
+use crate::settings::Settings;
 
 impl Autoencoder {
     /// The same network for unscaled numbers: its codes of them are those of this network of the scaled
     /// ones, and its reconstructions are unscaled, both but for rounding. For export to where no scaling is
     /// known; its scaling is [`Scaling::AsIs`].
+    ///
+    /// A transcoder's outputs are unscaled by the scaling of its targets.
     ///
     /// With x' = (x - s) / c the first layer is z = x' W + b = x (W / c) + (b - (s / c) W), and the output
     /// y' = a V + d is y = y' c + s = a (V c) + (d c + s), each feature with its own s and c. A feature that
@@ -20,28 +24,33 @@ impl Autoencoder {
     /// sample, or its constants are too large.
     pub fn fold_scaling(&self) -> Result<Autoencoder> {
         let settings = &self.settings;
-        if self.scaling == Scaling::AsIs {
+        let of_targets = self.target_scaling.as_ref().unwrap_or(&self.scaling);
+        if [&self.scaling, of_targets] == [&Scaling::AsIs; 2] {
             return Ok(self.clone());
         }
-        if settings.output_activation != Activation::Linear {
+        if settings.output_activation != Activation::Linear && *of_targets != Scaling::AsIs {
             let have = settings.output_activation.name();
             return Err(Error::setting(
                 "output_activation",
                 format!(
                     "the scaling {} can be folded into the weights of a linear output only, and this \
                      one is {have}",
-                    self.scaling.kind()
+                    of_targets.kind()
                 ),
             ));
         }
-        let terms = (0..settings.layers[0]).map(|feature| self.scaling.terms(feature));
-        let terms: Vec<(f64, f64)> = terms
-            .collect::<std::result::Result<_, String>>()
-            .map_err(|problem| Error::setting("scaling", problem))?;
+        let all_terms = |scaling: &Scaling, features| -> Result<Vec<(f64, f64)>> {
+            let terms = (0..features).map(|feature| scaling.terms(feature));
+            let terms: std::result::Result<_, String> = terms.collect();
+            terms.map_err(|problem| Error::setting("scaling", problem))
+        };
+        let terms = all_terms(&self.scaling, settings.layers[0])?;
+        let target_terms = all_terms(of_targets, settings.layers[settings.layers.len() - 1])?;
         let mut folded = self.clone();
         // The decoder's weights are the encoder's no longer, and have other lengths.
         (folded.settings.tied, folded.settings.unit_norm) = (false, false);
         folded.scaling = Scaling::AsIs;
+        folded.target_scaling = self.target_scaling.as_ref().map(|_| Scaling::AsIs);
         let layers = self.layers();
         let (first, last) = (layers[0], layers[layers.len() - 1]);
         let parameters = &mut folded.parameters;
@@ -56,16 +65,40 @@ impl Autoencoder {
             let b = &mut parameters[first.biases().start + unit];
             *b = (f64::from(*b) - shift) as f32;
         }
-        for (feature, &(subtract, divide)) in terms.iter().enumerate() {
+        fold_into_skip(settings, &terms, parameters);
+        for (feature, &(subtract, divide)) in target_terms.iter().enumerate() {
             let multiply = if divide.is_finite() { divide } else { 0.0 };
             for unit in 0..last.inputs {
                 let w = &mut parameters[last.place(unit, feature)];
                 *w = (f64::from(*w) * multiply) as f32;
             }
+            if let Some(skip) = skip_layer(settings) {
+                for input in 0..skip.inputs {
+                    let w = &mut parameters[skip.place(input, feature)];
+                    *w = (f64::from(*w) * multiply) as f32;
+                }
+            }
             let b = &mut parameters[last.biases().start + feature];
             *b = (f64::from(*b) * multiply + subtract) as f32;
         }
         Ok(folded)
+    }
+}
+
+/// Makes a skip connection one of unscaled inputs, and the output's biases those beside it: x' K + d =
+/// x (K / c) + (d - (s / c) K).
+fn fold_into_skip(settings: &Settings, terms: &[(f64, f64)], parameters: &mut [f32]) {
+    let Some(skip) = skip_layer(settings) else { return };
+    let biases = layout(settings)[settings.layers.len() - 2].biases();
+    for (output, bias) in biases.enumerate() {
+        let mut shift = 0.0;
+        for (input, &(subtract, divide)) in terms.iter().enumerate() {
+            let w = &mut parameters[skip.place(input, output)];
+            let weight = f64::from(*w) / divide;
+            shift += subtract * weight;
+            *w = weight as f32;
+        }
+        parameters[bias] = (f64::from(parameters[bias]) - shift) as f32;
     }
 }
 
@@ -75,7 +108,7 @@ mod tests {
     use crate::compute::{Engine, ThreadPool};
     use crate::data::samples::Samples;
     use crate::data::{Array, ScalingKind};
-    use crate::settings::{Code, Settings};
+    use crate::settings::Code;
     use sae_kernels::Isa;
 
     #[test]

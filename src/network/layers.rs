@@ -62,9 +62,16 @@ impl Layer {
     }
 }
 
+/// The skip connection of these settings as a layer of which there are only the weights, `[inputs,
+/// outputs]`; they stand before those of the layers.
+pub(crate) fn skip_layer(settings: &Settings) -> Option<Layer> {
+    let (inputs, outputs) = (settings.layers[0], settings.layers[settings.layers.len() - 1]);
+    settings.skip.then_some(Layer { inputs, outputs, start: 0, by_unit: false })
+}
+
 /// The layers of these settings, in their order in the flat buffer.
 pub(crate) fn layout(settings: &Settings) -> Vec<Layer> {
-    let mut start = 0;
+    let mut start = settings.skip_parameters();
     let layer = |(l, pair): (usize, &[usize])| {
         let by_unit = settings.is_gated(l);
         let layer = Layer { inputs: pair[0], outputs: pair[1], start, by_unit };
@@ -93,7 +100,7 @@ pub(crate) fn end(layers: &[Layer]) -> usize {
     layers.last().map_or(0, |layer| layer.biases().end)
 }
 
-/// Initial weights and biases by the settings; then the code's parameters: JumpReLU's thresholds and
+/// Initial weights and biases by the settings, behind zeros for a skip connection; then the code's parameters: JumpReLU's thresholds and
 /// their scale, or batch-top-k's one threshold.
 ///
 /// A normal number cut at two deviations is a uniform x in [-2, 2], kept with probability

@@ -207,14 +207,19 @@ impl Autoencoder {
             _ => 0,
         };
         codes.begin(self.settings.code_units(), count, entries).map_err(too_many)?;
-        self.try_for_chunks(engine, samples, Depth { layers, logits: false }, |_, chunk| {
-            let Chunk { outputs, codes: lists, .. } = chunk;
-            let added = match is_sparse {
-                true => codes.extend_by_lists(lists),
-                false => codes.extend_by_rows(&outputs[layers - 1]),
-            };
-            added.map_err(too_many)
-        })?;
+        self.try_for_chunks(
+            engine,
+            &samples.without_targets(),
+            Depth { layers, logits: false },
+            |_, chunk| {
+                let Chunk { outputs, codes: lists, .. } = chunk;
+                let added = match is_sparse {
+                    true => codes.extend_by_lists(lists),
+                    false => codes.extend_by_rows(&outputs[layers - 1]),
+                };
+                added.map_err(too_many)
+            },
+        )?;
         Ok(())
     }
 

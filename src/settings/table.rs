@@ -28,8 +28,9 @@ settings! {
 
     /// Sizes of the layers, input to output; the ends are the features of the data.
     ///
-    /// An odd number of 3 to 255 sizes, the first equal to the last. The first half, including the
-    /// code in the middle, is the encoder.
+    /// An odd number of 3 to 255 sizes, the first equal to the last unless the samples have
+    /// [targets](crate::Samples::with_targets) of their own. The first half, including the code in the
+    /// middle, is the encoder.
     layers: Vec<usize> = vec![784, 300, 30, 300, 784];
     /// Activation of the hidden layers.
     activation: Activation = Activation::Sigmoid;
@@ -60,6 +61,11 @@ settings! {
     dead_after: u64 = 0, from(0.0).to(MAX);
     /// Whether the decoder has the encoder's weights, transposed.
     tied: bool = false;
+    /// Whether a linear map of the input is added to the output: the skip connection of a transcoder.
+    ///
+    /// The output is code W + b + x W_skip, with W_skip learned from 0. It needs targets
+    /// ([`Samples::with_targets`](crate::Samples::with_targets)) and a linear output.
+    skip ["skip_connection"]: bool = false;
     /// Whether the weights from each unit of the code have length 1.
     ///
     /// They are scaled to it after each step, and the optimizer sees their gradient without its component

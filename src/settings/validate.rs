@@ -44,7 +44,11 @@ impl Settings {
     /// How many parameters the layers have; the sum of sizes from a file may be any number.
     fn parameters(&self) -> u128 {
         let pairs = self.layers.windows(2);
-        pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum()
+        let skip = match self.layers[..] {
+            [first, .., last] if self.skip => first as u128 * last as u128,
+            _ => 0,
+        };
+        skip + pairs.map(|pair| (pair[0] as u128 + 1) * pair[1] as u128).sum::<u128>()
     }
 
     /// Checks each value, and those that must go together.
@@ -77,10 +81,6 @@ impl Settings {
                 format!("expected sizes {UNITS}, got {} as number {}", layers[at], at + 1);
             return Err(Error::setting("layers", problem));
         }
-        let (first, last) = (layers[0], layers[count - 1]);
-        check("layers", first == last, || {
-            format!("expected a last size equal to the first, got {first} and {last}")
-        })?;
         check("layers", self.parameters() <= isize::MAX as u128 / 4, || {
             "these sizes have more parameters than memory can address".to_owned()
         })?;
@@ -222,6 +222,13 @@ impl Settings {
                  got {have}"
             )
         })?;
+        let linear = self.output_activation == Activation::Linear;
+        check("skip", linear || !self.skip, || {
+            format!(
+                "the skip connection adds to a linear output, and the field output_activation is {}",
+                self.output_activation.name()
+            )
+        })?;
         check("loss", self.loss.fits(self.output_activation), || {
             format!(
                 "the cross-entropy needs a sigmoid at the output, and the field \
@@ -229,7 +236,6 @@ impl Settings {
                 self.output_activation.name()
             )
         })?;
-        let linear = self.output_activation == Activation::Linear;
         check("output_bias", linear || self.output_bias != OutputBias::Mean, || {
             format!(
                 "the data's mean is the bias of a linear output, and the field output_activation is \

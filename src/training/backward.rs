@@ -30,7 +30,7 @@ pub(crate) enum Sink<'a, 'g, 's> {
 
 impl Sink<'_, '_, '_> {
     /// The last of a layer's first `rows` rows, as many as go at a time.
-    fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
+    pub fn last_rows(&self, layer: Layer, rows: usize) -> Range<usize> {
         match self {
             Sink::Update(_) => 0..rows,
             Sink::Buffer(gradient) => gradient.last_rows(layer, rows),
@@ -38,7 +38,7 @@ impl Sink<'_, '_, '_> {
     }
 }
 
-/// Computes all gradients: each layer hands its delta to the layer below before its own weights may
+/// Computes the gradients of all layers: each layer hands its delta to the layer below before its own weights may
 /// change.
 pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     for index in (0..cx.work.layers.len()).rev() {
@@ -135,17 +135,17 @@ fn of_units<'a>(penalty: Penalty<'a>, units: &Range<usize>) -> Penalty<'a> {
 }
 
 /// Rows of a layer's stored weights, and what their gradient is the product of.
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     /// `[rows, n]`
-    a: Operand<'a>,
+    pub a: Operand<'a>,
     /// `[n, width]`
-    right: Matrix<'a>,
+    pub right: Matrix<'a>,
     /// `[rows, width]`
-    weights: MatrixMut<'a>,
+    pub weights: MatrixMut<'a>,
 }
 
 /// The units below that the rows belong to.
-struct Below<'a> {
+pub(super) struct Below<'a> {
     /// `[n, rows]`
     activations: Matrix<'a>,
     activation: Activation,
@@ -159,22 +159,22 @@ struct Below<'a> {
 }
 
 /// Where the gradient of some rows goes.
-enum RowSink<'a, M> {
+pub(super) enum RowSink<'a, M> {
     /// To the weights, which have these two moments.
     Update([M; 2], Updating<'a>),
     Store(M),
 }
 
 /// How weights are updated, of which the largest is noted.
-struct Updating<'a> {
-    rule: Rule,
-    correction: Option<Outer<'a>>,
-    projection: Option<Projection<'a>>,
-    largest: &'a Largest,
+pub(super) struct Updating<'a> {
+    pub rule: Rule,
+    pub correction: Option<Outer<'a>>,
+    pub projection: Option<Projection<'a>>,
+    pub largest: &'a Largest,
 }
 
 /// Updates or stores rows, after the delta of the units below, with its sums over the samples.
-fn propagate(
+pub(super) fn propagate(
     engine: &mut Engine,
     rows: Rows<'_>,
     below: Option<Below<'_>>,

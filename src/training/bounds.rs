@@ -8,7 +8,8 @@
 //! penalties', for no activation is steeper than 1. The output layer's delta is at most its scale times
 //! the root of its largest sum of squared errors. Such a bound is many times too high, and still far
 //! below what overflows: only data of some 1e9 or more exceed it, and then the gradient is computed
-//! as a whole and its own largest number decides.
+//! as a whole and its own largest number decides. (A skip connection has the output layer's delta and the
+//! input for a.)
 
 use sae_kernels::{Activation, Loss};
 
@@ -43,23 +44,33 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         activations,
         sums,
         losses,
+        skip,
         largest_weights,
         units,
         prefixes,
         dead_units,
         ..
     } = work;
-    largest_weights.measure(engine, layers, &net.parameters);
+    largest_weights.measure(engine, layers.iter().copied().chain(*skip), &net.parameters);
     let limit = largest_gradient(settings);
     let samples = settings.batch as f64;
+    let seen = if corrupted.is_empty() { &*batch } else { &*corrupted };
     let of_prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
     let largest_loss = losses.iter().copied().fold(of_prefixes, f32::max);
-    let mut delta = largest_output_delta(settings, largest_loss) + dead_units.largest.delta;
+    let mut delta = largest_output_delta(settings, largest_loss);
+    if skip.is_some() {
+        let weight = f64::from(largest_weights.of(layers.len()).get());
+        let gradient =
+            samples * f64::from(engine.largest_magnitude(seen)) * delta + settings.lambda * weight;
+        if !(gradient <= limit && weight <= limit) {
+            return true;
+        }
+    }
+    delta += dead_units.largest.delta;
     for index in (0..layers.len()).rev() {
         let weight = f64::from(largest_weights.of(index).get());
         let input = match index.checked_sub(1) {
-            None if corrupted.is_empty() => engine.largest_magnitude(batch),
-            None => engine.largest_magnitude(corrupted),
+            None => engine.largest_magnitude(seen),
             Some(below) => {
                 let activations = activations_of(settings, below, activations, units);
                 let sums = &sums.activations[below];
@@ -105,7 +116,7 @@ pub(crate) fn largest_seen(cx: &mut Context) -> f64 {
 
 /// Of the output layer's delta, from the largest sum of a feature's losses.
 fn largest_output_delta(settings: &Settings, largest_loss: f32) -> f64 {
-    let features = settings.layers[0] as f64;
+    let features = settings.layers[settings.layers.len() - 1] as f64;
     let scale = settings.loss.gradient_factor() / (settings.batch as f64 * features);
     match settings.loss {
         // Activation and feature are in [0, 1].

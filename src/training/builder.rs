@@ -12,6 +12,7 @@ use crate::data::samples::Samples;
 use crate::data::{Batches, Order, Plan, batches_ahead};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
+use crate::network::transcoder::check_targets;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{Optimizer, SampleOrder, Settings};
 use crate::training::lbfgs::Lbfgs;
@@ -181,7 +182,8 @@ impl TrainerBuilder {
             // Each share has its own length.
             let count = if sharded { 0 } else { batches.samples().len() };
             let fused = engine.isa.is_fused();
-            format!("{:?} {:?} {count} {fused} {sharded}", net.settings, net.scaling)
+            let scalings = (&net.scaling, &net.target_scaling);
+            format!("{:?} {scalings:?} {count} {fused} {sharded}", net.settings)
         })?;
         let parameters = trainer.cx.net.parameters.len();
         trainer.ranks = Reduction::new(ranks, sharded, &trainer.cx.work, parameters);
@@ -207,9 +209,12 @@ impl TrainerBuilder {
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
+        let target_scaling = samples.targets().map(Samples::scaling);
         let mut net = match self.network {
-            Some(network) if !is_resumed => network.begin(self.settings, &samples.scaling())?,
-            _ => Autoencoder::new(self.settings, samples.scaling())?,
+            Some(network) if !is_resumed => {
+                network.begin(self.settings, &samples.scaling(), target_scaling.as_ref())?
+            }
+            _ => Autoencoder::initial(self.settings, samples.scaling(), target_scaling)?,
         };
         // Of its own shard alone, a rank knows nothing of all data.
         #[cfg(feature = "model")]
@@ -223,7 +228,7 @@ impl TrainerBuilder {
             Optimizer::Lbfgs { memory } => Some(Lbfgs::new(memory, net.parameters.len())),
             _ => None,
         };
-        let mut work = Workspace::new(&net.settings, part, pool.threads());
+        let mut work = Workspace::new(&net, part, pool.threads());
         if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
             work.allocate_gradient(&net.settings);
         }
@@ -235,7 +240,7 @@ impl TrainerBuilder {
         if cx.net.settings.order != SampleOrder::Sequential
             && batches_ahead(samples, cx.work.part.len()) > 0
         {
-            samples.source().expect_random();
+            samples.expect_random();
         }
         fit(&mut cx, samples, &mut order, is_new)?;
         #[cfg(feature = "model")]
@@ -278,6 +283,15 @@ impl TrainerBuilder {
         if size != features {
             let problem =
                 format!("the first size is {size} and the data has {features} features a sample");
+            return Err(Error::setting("layers", problem));
+        }
+        check_targets(settings, samples.targets().is_some())?;
+        let (size, features) =
+            (settings.layers[settings.layers.len() - 1], samples.target_features());
+        if size != features {
+            let problem = format!(
+                "the last size is {size} and the targets have {features} features a sample"
+            );
             return Err(Error::setting("layers", problem));
         }
         if self.threads == Some(0) {

@@ -8,8 +8,14 @@
 //!
 //! Biases of layers whose output grows with the data are s times as large as for data of size 1, and so
 //! is Adam's step for them. Its epsilon shrinks with the gradients.
+//!
+//! Targets of their own have their own size, which is that of the output layer's biases and of every delta.
+//! Weights to the output are t / s times as large as for targets of size s, and so is Adam's step for them,
+//! if t is the size of the targets (unless they are kept at length 1). A skip connection x W_skip is a second layer that sees x: its gradient and the output layer's biases are
+//! changed likewise.
 
 use std::mem;
+use std::ops::Range;
 
 use sae_kernels::sparse::row_products;
 use sae_kernels::{Activation, Gemm, Matrix, MatrixMut, Operand, Outer, Parts, Rule};
@@ -23,13 +29,27 @@ use crate::settings::{Optimizer, Settings};
 pub(crate) struct Centering {
     /// c: of each feature; empty where nothing is centered.
     pub mean: Vec<f32>,
-    /// s: the root mean square of x - c; 1 where nothing is centered.
-    pub scale: f64,
+    /// The mean of targets of their own; empty without.
+    target_mean: Vec<f32>,
+    /// s: the root mean square of x - c, and that of the targets from their mean; 1 where nothing is
+    /// centered.
+    pub scales: [f64; 2],
+    skip: Option<Shift>,
     /// c W, as far as it is known, and memory for the next.
     products: [Vec<f32>; 2],
     known: bool,
     /// Whether the update has taken the next c W.
     projected: bool,
+}
+
+/// What moves the output layer's biases against the weights of a skip connection.
+#[derive(Debug)]
+struct Shift {
+    weights: Layer,
+    /// Places of the biases.
+    biases: Range<usize>,
+    /// c W_skip, and memory for the next.
+    products: [Vec<f32>; 2],
 }
 
 /// Where an update notes what each unit's new weights make of the mean, `[units]`.
@@ -46,17 +66,50 @@ impl Centering {
     pub fn none() -> Self {
         Centering {
             mean: Vec::new(),
-            scale: 1.0,
+            target_mean: Vec::new(),
+            scales: [1.0; 2],
+            skip: None,
             products: Default::default(),
             known: false,
             projected: false,
         }
     }
 
-    /// For a first layer of this many units.
-    pub fn new(mean: Vec<f32>, scale: f64, units: usize) -> Self {
-        let products = [vec![0.0; units], vec![0.0; units]];
-        Centering { mean, scale, products, known: false, projected: false }
+    /// For these layers, inputs of this mean and size, and targets of their own of that one.
+    pub fn new(
+        layers: &[Layer],
+        skip: Option<Layer>,
+        inputs: (Vec<f32>, f64),
+        targets: Option<(Vec<f32>, f64)>,
+    ) -> Self {
+        let zeros = |units| [vec![0.0; units], vec![0.0; units]];
+        let (products, last) = (zeros(layers[0].outputs), layers[layers.len() - 1]);
+        let shift = |weights: Layer| {
+            let products = zeros(weights.outputs);
+            Shift { weights, biases: last.biases(), products }
+        };
+        let (mean, scale) = inputs;
+        let (target_mean, of_targets) = targets.unwrap_or((Vec::new(), scale));
+        Centering {
+            mean,
+            target_mean,
+            scales: [scale, of_targets],
+            skip: skip.map(shift),
+            products,
+            known: false,
+            projected: false,
+        }
+    }
+
+    /// The mean of the targets' features, which are the inputs where there are no others; empty where
+    /// nothing is centered.
+    pub fn target_mean(&self) -> &[f32] {
+        if self.target_mean.is_empty() { &self.mean } else { &self.target_mean }
+    }
+
+    /// The means of the inputs, and of targets of their own.
+    pub fn means_mut(&mut self) -> [&mut [f32]; 2] {
+        [&mut self.mean, &mut self.target_mean]
     }
 
     pub fn is_active(&self) -> bool {
@@ -99,10 +152,27 @@ impl Centering {
         (Some(Outer { rows: bias_gradient, cols: mean }), Some(projection))
     }
 
-    /// The rule for weights.
-    fn of_weights(&self, rule: Rule) -> Rule {
-        let small = self.scale.min(1.0);
-        if self.is_active() { rule.scaled(1.0, small * small) } else { rule }
+    /// What is subtracted from the gradient of a skip connection's weights.
+    pub fn of_skip<'a>(&'a self, bias_gradient: &'a [f32]) -> Option<Outer<'a>> {
+        self.is_active().then_some(Outer { rows: &self.mean, cols: bias_gradient })
+    }
+
+    /// The rule for weights, to the output if `predicts`.
+    fn of_weights(&self, rule: Rule, predicts: bool) -> Rule {
+        let [inputs, targets] = self.scales.map(|scale| scale.min(1.0));
+        let rate = if predicts { self.ratio() } else { 1.0 };
+        if self.is_active() { rule.scaled(rate, inputs * targets) } else { rule }
+    }
+
+    /// The rule for the weights of a skip connection.
+    pub fn rule_of_skip(&self, rule: Rule) -> Rule {
+        self.of_weights(rule, true)
+    }
+
+    /// The size of the targets, by that of the inputs.
+    pub fn ratio(&self) -> f64 {
+        let [inputs, targets] = self.scales;
+        targets / inputs
     }
 
     /// The rules for the weights and the biases of a layer, lazy where they belong to single units of a
@@ -114,8 +184,11 @@ impl Centering {
         index: usize,
         layer: Layer,
     ) -> (Rule, Rule) {
-        let (mut weights, biases) = (self.of_weights(rule), self.of_biases(settings, rule, index));
-        if settings.has_unit_rows(index) {
+        let has_unit_rows = settings.has_unit_rows(index);
+        let predicts = index + 2 == settings.layers.len() && !has_unit_rows;
+        let mut weights = self.of_weights(rule, predicts);
+        let biases = self.of_biases(settings, rule, index);
+        if has_unit_rows {
             weights = weights.orthogonal();
         }
         match settings.is_lazy(index) {
@@ -131,7 +204,7 @@ impl Centering {
         /// (784-300-784 on MNIST, steered to L0 20 in 10 000 steps: at 1, 4, 6 and 10 times the
         /// rate it ends at 14, 26, 19 and 21; at 10 more units die than at 6.)
         const RATE: f64 = 6.0;
-        let rule = self.of_weights(rule.without_weight_decay()).scaled(RATE, 1.0);
+        let rule = self.of_weights(rule.without_weight_decay(), false).scaled(RATE, 1.0);
         if settings.optimizer == Optimizer::AdamLazy { rule.lazy() } else { rule }
     }
 
@@ -139,29 +212,38 @@ impl Centering {
     fn of_biases(&self, settings: &Settings, rule: Rule, layer: usize) -> Rule {
         let plain = rule.without_weight_decay();
         match self.is_active() && grows(settings, layer) {
-            true => plain.scaled(self.scale, self.scale.min(1.0)),
+            true => plain.scaled(self.scale_of(settings, layer), self.scales[1].min(1.0)),
             false => plain,
         }
+    }
+
+    /// The size of what a layer that grows with the data gives.
+    fn scale_of(&self, settings: &Settings, layer: usize) -> f64 {
+        self.scales[usize::from(layer + 2 == settings.layers.len())]
     }
 
     /// Before an update: what the first layer's weights make of the mean.
     pub fn begin(&mut self, engine: &mut Engine, first: Layer, parameters: &[f32]) {
         if self.is_active() && !self.known {
             self.product(engine, first, parameters);
+            self.skip_product(engine, parameters);
             self.known = true;
         }
     }
 
-    /// After an update: moves the first layer's biases against what its weights make of the mean now.
+    /// After an update: moves the first layer's biases against what its weights make of the mean now, and
+    /// the output layer's against what the skip connection's do.
     pub fn finish(&mut self, engine: &mut Engine, first: Layer, parameters: &mut [f32]) {
         if self.is_active() {
             match mem::take(&mut self.projected) {
                 true => self.products.swap(0, 1),
                 false => self.product(engine, first, parameters),
             }
-            let [now, before] = &self.products;
-            let biases = parameters[first.biases()].iter_mut();
-            biases.zip(now).zip(before).for_each(|((b, now), before)| *b += before - now);
+            move_biases(&mut parameters[first.biases()], &self.products);
+            self.skip_product(engine, parameters);
+            if let Some(Shift { biases, products, .. }) = &self.skip {
+                move_biases(&mut parameters[biases.clone()], products);
+            }
         }
     }
 
@@ -169,14 +251,13 @@ impl Centering {
     pub fn correct(&self, engine: &mut Engine, first: Layer, gradient: &mut [f32]) {
         let (weights, biases) = first.split_mut(gradient);
         let Some(correction) = self.correction(first, biases) else { return };
-        let (height, width) = first.stored();
-        let division = engine.divide(height, 4 * width);
-        let weights = MatrixMut::new(weights, height, width);
-        let (rows, isa) = (Parts::rows(weights, division), engine.isa);
-        engine.pool.run(division.parts(), |part, _| {
-            let correction = correction.block(division.range(part), 0..width);
-            correction.subtract_from(isa, rows.take(part));
-        });
+        subtract(engine, first, correction, weights);
+        let Some(Shift { weights: skip, biases, .. }) = &self.skip else { return };
+        let (weights, layers) = gradient.split_at_mut(skip.weights().end);
+        let biases = &layers[biases.start - weights.len()..biases.end - weights.len()];
+        if let Some(correction) = self.of_skip(biases) {
+            subtract(engine, *skip, correction, weights);
+        }
     }
 
     /// Makes a gradient one by W and (b + c W) / s, for an optimizer that sees no more than a gradient.
@@ -206,35 +287,76 @@ impl Centering {
             self.product(engine, layers[0], change);
             let biases = change[layers[0].biases()].iter_mut();
             biases.zip(&self.products[0]).for_each(|(b, product)| *b -= product);
+            self.skip_product(engine, change);
+            if let Some(Shift { biases, products, .. }) = &self.skip {
+                let biases = change[biases.clone()].iter_mut();
+                biases.zip(&products[0]).for_each(|(b, product)| *b -= product);
+            }
         }
     }
 
     fn scale_biases(&self, settings: &Settings, layers: &[Layer], numbers: &mut [f32]) {
-        let scale = self.scale as f32;
-        for (_, layer) in layers.iter().enumerate().filter(|&(l, _)| grows(settings, l)) {
+        for (l, layer) in layers.iter().enumerate().filter(|&(l, _)| grows(settings, l)) {
+            let scale = self.scale_of(settings, l) as f32;
             numbers[layer.biases()].iter_mut().for_each(|b| *b *= scale);
+        }
+    }
+
+    /// c W_skip.
+    fn skip_product(&mut self, engine: &mut Engine, parameters: &[f32]) {
+        if let Some(Shift { weights, products, .. }) = &mut self.skip {
+            products_of(engine, &self.mean, *weights, parameters, &mut products[1]);
+            products.swap(0, 1);
         }
     }
 
     /// c W.
     fn product(&mut self, engine: &mut Engine, layer: Layer, parameters: &[f32]) {
-        let weights = layer.matrix(parameters);
-        let division = engine.divide(layer.outputs, layer.inputs);
-        let products = row_parts(&mut self.products[1], division);
-        let mean = Matrix::from_row(&self.mean);
-        let Engine { isa, pool, scratch } = engine;
-        pool.run(division.parts(), |part, thread| {
-            let b = weights.columns(division.range(part));
-            let c = products.take(part);
-            if layer.by_unit {
-                // As an update does it.
-                return row_products(*isa, b.transposed(), &self.mean, c.into_row());
-            }
-            let gemm = Gemm { a: Operand::Dense(mean), b, c };
-            scratch.with(thread, |scratch| gemm.run(*isa, scratch));
-        });
+        products_of(engine, &self.mean, layer, parameters, &mut self.products[1]);
         self.products.swap(0, 1);
     }
+}
+
+/// The products of the mean and the weights of a layer's units.
+fn products_of(
+    engine: &mut Engine,
+    mean: &[f32],
+    layer: Layer,
+    parameters: &[f32],
+    to: &mut [f32],
+) {
+    let weights = layer.matrix(parameters);
+    let division = engine.divide(layer.outputs, layer.inputs);
+    let products = row_parts(to, division);
+    let Engine { isa, pool, scratch } = engine;
+    pool.run(division.parts(), |part, thread| {
+        let b = weights.columns(division.range(part));
+        let c = products.take(part);
+        if layer.by_unit {
+            // As an update does it.
+            return row_products(*isa, b.transposed(), mean, c.into_row());
+        }
+        let gemm = Gemm { a: Operand::Dense(Matrix::from_row(mean)), b, c };
+        scratch.with(thread, |scratch| gemm.run(*isa, scratch));
+    });
+}
+
+/// Moves biases by what products were less than what they are now.
+fn move_biases(biases: &mut [f32], [now, before]: &[Vec<f32>; 2]) {
+    let biases = biases.iter_mut().zip(now).zip(before);
+    biases.for_each(|((b, now), before)| *b += before - now);
+}
+
+/// Subtracts a correction from the gradient of a layer's weights.
+fn subtract(engine: &mut Engine, layer: Layer, correction: Outer<'_>, weights: &mut [f32]) {
+    let (height, width) = layer.stored();
+    let division = engine.divide(height, 4 * width);
+    let weights = MatrixMut::new(weights, height, width);
+    let (rows, isa) = (Parts::rows(weights, division), engine.isa);
+    engine.pool.run(division.parts(), |part, _| {
+        let correction = correction.block(division.range(part), 0..width);
+        correction.subtract_from(isa, rows.take(part));
+    });
 }
 
 /// Whether a layer's output grows in proportion to the data: the output layer's, and those of hidden

@@ -8,13 +8,14 @@ use crate::network::codes::Counts;
 use crate::network::forward::{LayerView, forward as layer_forward};
 use crate::network::gate::Selection;
 use crate::network::layers::end;
+use crate::network::transcoder::SkipProduct;
 use crate::settings::{Code, Settings};
 use crate::training::auxiliary::auxiliary_loss;
 use crate::training::bounds::may_overflow;
 use crate::training::controller;
 use crate::training::corruption::corrupt;
 use crate::training::output::{Output, loss_scale};
-use crate::training::workspace::{Context, Workspace, activations_of, input};
+use crate::training::workspace::{Context, Workspace, activations_of, input, seen, targets_of};
 
 /// From the batch in the workspace to the output layer's delta. `counts` are those of a selection
 /// over all ranks.
@@ -23,6 +24,7 @@ pub(crate) fn forward(cx: &mut Context, counts: &mut dyn Counts) {
     for index in 0..cx.work.activations.len() {
         hidden_layer(cx, index, counts);
     }
+    subtract_skip(cx);
     output_layer(cx);
     auxiliary_loss(cx);
     sum_up(cx);
@@ -77,7 +79,10 @@ fn output_layer(cx: &mut Context) {
     let settings = &net.settings;
     let Workspace {
         layers,
+        skip,
         batch,
+        targets,
+        residual,
         activations,
         deltas,
         losses,
@@ -89,7 +94,8 @@ fn output_layer(cx: &mut Context) {
     } = work;
     let last = layers.len() - 1;
     let (inputs, features) = (layers[last].inputs, layers[last].outputs);
-    let n = batch.len() / features;
+    let target = if skip.is_some() { residual } else { targets_of(batch, targets) };
+    let n = target.len() / features;
     let skip_zeros = *skip_zeros && settings.has_zeros(last);
     let is_sparse = settings.is_gated(last - 1);
     let input = match is_sparse {
@@ -101,7 +107,7 @@ fn output_layer(cx: &mut Context) {
         input,
         layer: LayerView::new(settings, &net.parameters, last, layers[last]),
         loss: settings.loss,
-        target: Matrix::new(batch, n, features),
+        target: Matrix::new(target, n, features),
         scale: loss_scale(settings),
     };
     let (sums, codes) = ([&mut losses[..], &mut bias_gradients[last]], &gate.codes);
@@ -143,4 +149,21 @@ fn needs_magnitude(settings: &Settings, step: u64, layer: usize) -> bool {
     let penalized = settings.penalty_of(layer).is_some_and(|penalty| penalty.l1 > 0.0);
     let steered = controller::steers_mean(settings, step, layer);
     (penalized || steered) && settings.activation_of(layer).is_signed()
+}
+
+/// Takes from the targets what a skip connection makes of the inputs: the rest is the decoder's to
+/// reconstruct, for the output is linear.
+fn subtract_skip(cx: &mut Context) {
+    let Context { engine, net, work, skip_zeros, .. } = cx;
+    let Workspace { skip, batch, targets, residual, corrupted, .. } = work;
+    let Some(skip) = *skip else { return };
+    let seen = seen(batch, corrupted, skip.inputs);
+    let (n, _) = seen.shape();
+    let targets = Matrix::new(targets, n, skip.outputs);
+    let product = SkipProduct {
+        inputs: Operand::new(seen, *skip_zeros),
+        weights: skip.matrix(&net.parameters),
+        base: targets,
+    };
+    product.run(engine, MatrixMut::new(residual, n, skip.outputs), |target, sum| target - sum);
 }

@@ -35,9 +35,9 @@ struct Summed<'a, 's> {
 }
 
 /// Maximum number of pieces of a network with these layers.
-pub(crate) fn pieces(layers: &[Layer]) -> usize {
+pub(crate) fn pieces<'a>(layers: impl Iterator<Item = &'a Layer>) -> usize {
     // And one of what stands behind the layers.
-    layers.iter().map(|layer| layer.stored().0.div_ceil(rows_of_piece(*layer))).sum::<usize>() + 1
+    layers.map(|layer| layer.stored().0.div_ceil(rows_of_piece(*layer))).sum::<usize>() + 1
 }
 
 /// Rows of a layer's weights that make a piece.

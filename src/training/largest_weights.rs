@@ -3,7 +3,8 @@
 use crate::compute::{Engine, Largest};
 use crate::network::layers::Layer;
 
-/// The largest magnitudes of each layer's weights, as far as they are known.
+/// The largest magnitudes of each layer's weights, and of those of a skip connection behind the layers',
+/// as far as they are known.
 #[derive(Debug)]
 pub(crate) struct LargestWeights {
     layers: Vec<Largest>,
@@ -30,7 +31,12 @@ impl LargestWeights {
     }
 
     /// Reads the weights unless their largest are known.
-    pub fn measure(&mut self, engine: &mut Engine, layers: &[Layer], parameters: &[f32]) {
+    pub fn measure(
+        &mut self,
+        engine: &mut Engine,
+        layers: impl Iterator<Item = Layer>,
+        parameters: &[f32],
+    ) {
         if !self.known {
             for (largest, layer) in self.layers.iter_mut().zip(layers) {
                 largest.set(engine.largest_magnitude(&parameters[layer.weights()]));

@@ -108,7 +108,7 @@ pub(crate) fn objective(
     observed: &Observed<'_>,
 ) -> StepReport {
     let n = observed.samples as f64;
-    let features = settings.layers[0] as f64;
+    let features = settings.layers[settings.layers.len() - 1] as f64;
     let prefixes = settings.prefix_sizes().len().max(1) as f64;
     let mut report = StepReport {
         loss: observed.sums.loss / (n * features),

@@ -42,6 +42,11 @@ pub(crate) fn update_span(cx: &mut Context, rule: &Rule, start: usize, gradient:
         ]
     });
     let thresholds = end(&work.layers)..learned(settings, net.parameters.len());
+    let skip = work.skip.into_iter().map(|skip| {
+        let rule = work.centering.rule_of_skip(*rule);
+        (skip.weights(), skip.stored().1, rule, work.largest_weights.of(work.layers.len()))
+    });
+    let layers = skip.chain(layers);
     for (range, width, rule, largest) in layers.chain([(thresholds, 1, of_thresholds, &others)]) {
         let range = range.start.max(start)..range.end.min(start + gradient.len());
         if range.is_empty() {

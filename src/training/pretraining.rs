@@ -34,6 +34,11 @@ impl Trainer {
         mut after: impl FnMut(usize, &mut Trainer, &Samples) -> Result<()>,
     ) -> Result<()> {
         let settings = self.autoencoder().settings().clone();
+        if self.autoencoder().target_scaling.is_some() {
+            let problem = "layers are pretrained to reconstruct their inputs, and this network \
+                           predicts targets; train it without";
+            return Err(Error::setting("pretrain", problem));
+        }
         if !settings.layers.iter().eq(settings.layers.iter().rev()) {
             let problem =
                 "only a decoder whose sizes are the encoder's, mirrored, can be pretrained";

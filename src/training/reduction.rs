@@ -65,7 +65,7 @@ impl Reduction {
             stopped: false,
             part: vec![0.0; parameters],
             sum: vec![0.0; parameters],
-            starts: VecDeque::with_capacity(pieces(&work.layers)),
+            starts: VecDeque::with_capacity(pieces(work.layers.iter().chain(&work.skip))),
             waited: Duration::ZERO,
             message: [(); 2].map(|()| Vec::with_capacity(numbers)),
             gathered: [vec![0.0; count], vec![0.0; count]],
@@ -108,7 +108,7 @@ impl Reduction {
             }
         };
         share(&mut cx.net.parameters);
-        share(&mut cx.work.centering.mean);
+        cx.work.centering.means_mut().into_iter().for_each(&mut share);
         // (As bytes it makes no difference.)
         share(bytemuck::cast_slice_mut(&mut state.inactive));
         let moments = [&mut state.first, &mut state.second];
@@ -119,11 +119,12 @@ impl Reduction {
             remembered.for_each(|numbers| numbers.fill(0.0));
         }
         let Control { smoothed, log_factor, speed, sum } = state.control;
-        let scale = cx.work.centering.scale;
-        let mut numbers = [smoothed, log_factor, speed, sum, cx.net.penalty_factor, scale];
+        let [scale, of_targets] = cx.work.centering.scales;
+        let mut numbers =
+            [smoothed, log_factor, speed, sum, cx.net.penalty_factor, scale, of_targets];
         ranks.broadcast(bytemuck::cast_slice_mut(&mut numbers));
-        let [smoothed, log_factor, speed, sum, penalty_factor, scale] = numbers;
-        cx.work.centering.scale = scale;
+        let [smoothed, log_factor, speed, sum, penalty_factor, scale, of_targets] = numbers;
+        cx.work.centering.scales = [scale, of_targets];
         state.control = Control { smoothed, log_factor, speed, sum };
         cx.net.penalty_factor = penalty_factor;
         (counts[1], counts[2] as usize)

@@ -39,6 +39,9 @@ pub(crate) struct Snapshot {
 pub(crate) struct Progress {
     pub settings: Settings,
     pub scaling: Scaling,
+    /// Of targets of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_scaling: Option<Scaling>,
     pub data: Fingerprint,
     pub step: u64,
     pub epoch: u64,
@@ -74,8 +77,21 @@ impl Snapshot {
                 samples.scaling()
             ));
         }
+        let of_targets = |scaling: Option<&Scaling>| match scaling {
+            Some(scaling) => format!("targets of the scaling {scaling}"),
+            None => "no targets".to_owned(),
+        };
+        let (have, given) =
+            (&self.progress.target_scaling, samples.targets().map(Samples::scaling));
+        if *have != given {
+            let (have, given) = (of_targets(have.as_ref()), of_targets(given.as_ref()));
+            return wrong(format!(
+                "checkpoint of a training with {have}, and this data has {given}"
+            ));
+        }
         if *data != Fingerprint::of(samples)? {
-            return wrong(format!("checkpoint of a training on {count} other samples"));
+            let what = if given.is_some() { "other samples or targets" } else { "other samples" };
+            return wrong(format!("checkpoint of a training on {count} {what}"));
         }
         if *position > count {
             return wrong(format!("position {position} in an epoch of {count} samples"));

@@ -34,16 +34,22 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: b
     order.seek(epoch, position);
     if batches_ahead(samples, rows.len()) > 0 {
         // All at once, so that a disk does not wait for one after the other.
-        runs(&rows, |range| samples.source().read_ahead(range));
+        runs(&rows, |range| samples.read_ahead(range));
     }
     let samples = samples.subset(rows);
     if takes_account(&net.settings) {
-        let (mean, scale) = mean_and_deviation(net, engine, &samples)?;
+        let [inputs, targets] = means_and_deviations(net, engine, &samples)?;
         if new && centers(&net.settings) {
-            center(net, &mean);
+            center(net, &inputs.0, &targets.0);
         }
-        let mean = mean.iter().map(|&mean| mean as f32).collect();
-        work.centering = Centering::new(mean, scale, net.settings.layers[1]);
+        let rounded = |(mean, scale): (Vec<f64>, f64)| {
+            (mean.iter().map(|&mean| mean as f32).collect(), scale)
+        };
+        let targets = samples.targets().map(|_| rounded(targets));
+        work.centering = Centering::new(&work.layers, work.skip, rounded(inputs), targets);
+        if new && samples.targets().is_some() {
+            scale_output(net, work.centering.ratio());
+        }
     }
     if jumps {
         *net.parameters.last_mut().expect("a scale") = scale_of_code(net, engine, &samples)?;
@@ -67,27 +73,38 @@ fn takes_account(settings: &Settings) -> bool {
     centers(settings) || (grows && settings.output_bias == OutputBias::Auto)
 }
 
-/// The mean of each feature, and the root mean square of all from their means; 1 if they are constant.
-fn mean_and_deviation(
+/// Of the inputs and of the targets, which are the inputs where there are no others: the mean of each
+/// feature, and the root mean square of all from their means; 1 if they are constant.
+fn means_and_deviations(
     net: &Autoencoder,
     engine: &mut Engine,
     samples: &Samples,
-) -> Result<(Vec<f64>, f64)> {
+) -> Result<[(Vec<f64>, f64); 2]> {
     let mut features = vec![Feature::default(); samples.features()];
+    let mut of_targets = vec![Feature::default(); samples.targets().map_or(0, Samples::features)];
+    let add = |features: &mut [Feature], numbers: &[f32]| {
+        let width = features.len();
+        let numbers = Matrix::new(numbers, numbers.len() / width, width);
+        add_columns(features, numbers, numbers, f64::from);
+    };
     net.for_chunks(engine, samples, Depth { layers: 0, logits: false }, |_, chunk| {
-        let n = chunk.inputs.len() / features.len();
-        let inputs = Matrix::new(chunk.inputs, n, features.len());
-        add_columns(&mut features, inputs, inputs, f64::from);
+        add(&mut features, chunk.inputs);
+        if !of_targets.is_empty() {
+            add(&mut of_targets, chunk.targets);
+        }
     })?;
-    let squares: f64 = features.iter().map(|feature| feature.spread).sum();
-    let deviation = (squares / (samples.len() * features.len()) as f64).sqrt();
-    let means = features.iter().map(Feature::mean).collect();
-    Ok((means, if deviation > 0.0 { deviation } else { 1.0 }))
+    let of_both = [&features, if of_targets.is_empty() { &features } else { &of_targets }];
+    Ok(of_both.map(|features| {
+        let squares: f64 = features.iter().map(|feature| feature.spread).sum();
+        let deviation = (squares / (samples.len() * features.len()) as f64).sqrt();
+        let means = features.iter().map(Feature::mean).collect();
+        (means, if deviation > 0.0 { deviation } else { 1.0 })
+    }))
 }
 
-/// Makes the output's biases the mean, and takes from the first layer's what its weights make of it:
-/// (x - mean) W + b = x W + (b - mean W).
-fn center(net: &mut Autoencoder, mean: &[f64]) {
+/// Makes the output's biases the targets' mean, and takes from the first layer's what its weights make of
+/// the inputs' mean: (x - mean) W + b = x W + (b - mean W). (A skip connection makes 0 of it.)
+fn center(net: &mut Autoencoder, mean: &[f64], target_mean: &[f64]) {
     let layers = net.layers();
     let (first, last) = (layers[0], layers[layers.len() - 1]);
     let (weights, biases) = first.split_mut(&mut net.parameters);
@@ -101,7 +118,18 @@ fn center(net: &mut Autoencoder, mean: &[f64]) {
     }
     biases.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
     let outputs = net.parameters[last.biases()].iter_mut();
-    outputs.zip(mean).for_each(|(b, &mean)| *b = mean as f32);
+    outputs.zip(target_mean).for_each(|(b, &mean)| *b = mean as f32);
+}
+
+/// Scales the weights to the output, which were drawn for outputs of the inputs' size. Rows that are kept at
+/// length 1 stay as they are.
+fn scale_output(net: &mut Autoencoder, ratio: f64) {
+    let layers = net.layers();
+    let last = layers.len() - 1;
+    if ratio != 1.0 && !net.settings.has_unit_rows(last) {
+        let weights = &mut net.parameters[layers[last].weights()];
+        weights.iter_mut().for_each(|w| *w = (f64::from(*w) * ratio) as f32);
+    }
 }
 
 /// The root mean square of the code's activations before they are selected; 1 if they are all 0.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
-use crate::data::{Batches, gather};
+use crate::data::{Batches, gather_pairs};
 use crate::error::{Error, Result};
 use crate::network::activity::mean_activation;
 use crate::network::autoencoder::Autoencoder;
@@ -20,7 +20,7 @@ use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 use crate::training::step::{step, step_with_gradient, value_and_gradient};
-use crate::training::workspace::Context;
+use crate::training::workspace::{Context, targets_of};
 
 /// A training in progress: a network, the optimizer's state, samples and the place in their order,
 /// threads, and all memory that a step needs.
@@ -47,14 +47,16 @@ impl Trainer {
             // The same batch each time: all samples, in their order.
             work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
             let rows = &work.rows[work.part.clone()];
-            gather(&mut self.cx.engine, self.batches.samples(), rows, &mut work.batch)
+            let to = [&mut work.batch[..], &mut work.targets[..]];
+            gather_pairs(&mut self.cx.engine, self.batches.samples(), rows, to)
         } else {
             // Of its own samples a rank sees no others.
             let (rows, part) = match self.ranks.sharded {
                 true => (&mut work.rows[work.part.clone()], 0..work.part.len()),
                 false => (&mut work.rows[..], work.part.clone()),
             };
-            self.batches.next(&mut self.cx.engine, rows, part, &mut work.batch)
+            let to = [&mut work.batch, &mut work.targets];
+            self.batches.next(&mut self.cx.engine, rows, part, to)
         };
         let gathered = gathered.and_then(|()| self.check_reach(Some(self.batches.samples())));
         self.unless_failed(gathered)?;
@@ -67,9 +69,19 @@ impl Trainer {
     /// gradient from one step to the next: it needs the same batch at each.
     ///
     /// # Errors
-    /// As for [`Trainer::step`]; and the batch has another length than the settings say.
+    /// As for [`Trainer::step`]; and the batch has another length than the settings say, or the network
+    /// predicts targets of its own: see [`Trainer::step_on_pairs`].
     pub fn step_on(&mut self, batch: &[f32]) -> Result<StepReport> {
-        let taken = self.take(batch);
+        self.step_on_pairs(batch, &[])
+    }
+
+    /// One step on a batch of the caller's and its targets, `[batch, outputs]`, scaled as the network is to
+    /// predict them. Targets are empty where the network reconstructs its inputs.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`]; and the batch or the targets have another length than the settings say.
+    pub fn step_on_pairs(&mut self, batch: &[f32], targets: &[f32]) -> Result<StepReport> {
+        let taken = self.take(batch, targets);
         self.unless_failed(taken)?;
         self.train()
     }
@@ -81,7 +93,20 @@ impl Trainer {
     /// # Errors
     /// As for [`Trainer::step_on`].
     pub fn gradient_on(&mut self, batch: &[f32]) -> Result<(StepReport, &[f32])> {
-        let taken = self.take(batch);
+        self.gradient_on_pairs(batch, &[])
+    }
+
+    /// [`Trainer::gradient_on`] a batch and its targets, `[batch, outputs]`, which are empty where the
+    /// network reconstructs its inputs.
+    ///
+    /// # Errors
+    /// As for [`Trainer::step_on_pairs`].
+    pub fn gradient_on_pairs(
+        &mut self,
+        batch: &[f32],
+        targets: &[f32],
+    ) -> Result<(StepReport, &[f32])> {
+        let taken = self.take(batch, targets);
         self.unless_failed(taken)?;
         let report = value_and_gradient(&mut self.cx, &mut self.ranks)?;
         Ok((report, &self.cx.work.gradient))
@@ -167,31 +192,45 @@ impl Trainer {
         self.ranks.broadcast(&mut self.cx, place)
     }
 
-    /// Copies a batch of the caller's.
-    fn take(&mut self, batch: &[f32]) -> Result<()> {
+    /// Copies a batch of the caller's, and its targets.
+    fn take(&mut self, batch: &[f32], targets: &[f32]) -> Result<()> {
         let (have, expected) = (batch.len(), self.cx.work.batch.len());
         if have != expected {
             return Err(Error::Shape(format!(
                 "expected a batch of {expected} numbers, samples by features, got {have}"
             )));
         }
+        let (have, expected) = (targets.len(), self.cx.work.targets.len());
+        if have != expected {
+            return Err(Error::Shape(match expected {
+                0 => "the network reconstructs its inputs, and takes no targets".to_owned(),
+                _ => format!(
+                    "expected {expected} numbers of targets, samples by outputs, got {have}"
+                ),
+            }));
+        }
         self.cx.work.batch.copy_from_slice(batch);
+        self.cx.work.targets.copy_from_slice(targets);
         self.check_reach(None)
     }
 
-    /// Fails if the batch has a feature that the output cannot reach; `samples` are what it was gathered
-    /// from.
+    /// Fails if the batch's targets have a feature that the output cannot reach; `samples` are what the batch
+    /// was gathered from.
     fn check_reach(&self, samples: Option<&Samples>) -> Result<()> {
         let Context { engine, net, work, .. } = &self.cx;
         let Some(reach) = Reach::of_training(&net.settings) else { return Ok(()) };
-        if samples.is_some_and(|samples| samples.scaling() == Scaling::Byte) {
+        let scaling = samples.map(|samples| samples.targets().unwrap_or(samples).scaling());
+        if scaling == Some(Scaling::Byte) {
             return Ok(());
         }
+        let what = if work.targets.is_empty() { "sample" } else { "target" };
         let name = |row: usize| match samples {
-            Some(_) => format!("sample {}", work.rows[work.part.start + row]),
-            None => format!("sample {row} of the batch"),
+            Some(_) => format!("{what} {}", work.rows[work.part.start + row]),
+            None => format!("{what} {row} of the batch"),
         };
-        let checked = reach.check(engine.isa, &work.batch, net.settings.layers[0], name);
+        let features = net.settings.layers[work.layers.len()];
+        let targets = targets_of(&work.batch, &work.targets);
+        let checked = reach.check(engine.isa, targets, features, name);
         checked.map_err(Error::Shape)
     }
 
@@ -289,10 +328,10 @@ impl Trainer {
         }
     }
 
-    /// The mean of each feature, where training is centered.
-    pub(crate) fn mean(&self) -> Option<&[f32]> {
+    /// The means of the inputs' and of the targets' features, where training is centered; else none.
+    pub(crate) fn means(&self) -> [&[f32]; 2] {
         let centering = &self.cx.work.centering;
-        centering.is_active().then_some(&centering.mean)
+        [&centering.mean, centering.target_mean()]
     }
 
     /// The objective of a report: its terms with their weights, the weight decay that of now.
@@ -410,6 +449,6 @@ impl Problem for Batch<'_> {
     }
 
     fn size(&self) -> f64 {
-        self.cx.work.centering.scale
+        self.cx.work.centering.scales[0]
     }
 }

@@ -9,10 +9,11 @@ use crate::compute::{Engine, row_parts};
 use crate::error::{Error, Result};
 use crate::network::layers::{Layer, end, normalize_row};
 use crate::settings::{Code, Optimizer, Settings};
-use crate::training::backward::{Sink, backward};
+use crate::training::backward::Sink;
 use crate::training::bounds::{largest_gradient, largest_seen};
 use crate::training::optimizer::{rule, update_span};
 use crate::training::reduction::Reduction;
+use crate::training::skip::all_gradients;
 use crate::training::workspace::Context;
 
 /// From the output layer's delta to new parameters.
@@ -29,12 +30,12 @@ pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
         apply_gradient(cx)?;
     } else if ranks.is_alone() {
         begin_update(cx);
-        backward(cx, &mut Sink::Update(rule));
+        all_gradients(cx, &mut Sink::Update(rule));
     } else {
         begin_update(cx);
         let layers_end = end(&cx.work.layers);
         ranks.sum_gradient(layers_end, None, |gradient| {
-            backward(cx, &mut Sink::Buffer(gradient));
+            all_gradients(cx, &mut Sink::Buffer(gradient));
             while let Some((start, sum)) = gradient.next_sum() {
                 update_span(cx, &rule, start, sum);
             }
@@ -65,12 +66,12 @@ pub(crate) fn gradient(cx: &mut Context, ranks: &mut Reduction) {
     cx.work.allocate_gradient(&cx.net.settings);
     let mut all = mem::take(&mut cx.work.gradient);
     ranks.sum_gradient(end(&cx.work.layers), Some(&mut all), |gradient| {
-        backward(cx, &mut Sink::Buffer(gradient));
+        all_gradients(cx, &mut Sink::Buffer(gradient));
         while gradient.next_sum().is_some() {}
     });
     let settings = &cx.net.settings;
     if settings.lambda > 0.0 {
-        for layer in &cx.work.layers {
+        for layer in cx.work.layers.iter().chain(&cx.work.skip) {
             let weights = &cx.net.parameters[layer.weights()];
             let gradient = &mut all[layer.weights()];
             divided_add_weight_decay(&mut cx.engine, settings.lambda as f32, weights, gradient);

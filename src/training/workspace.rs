@@ -7,7 +7,7 @@ use sae_kernels::Matrix;
 use crate::compute::{Engine, sum_blocks};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::gate::Gate;
-use crate::network::layers::{Layer, end, layout};
+use crate::network::layers::{Layer, end, layout, skip_layer};
 use crate::settings::{Auxiliary, Code, Corruption, Settings};
 use crate::training::centering::Centering;
 use crate::training::dead_units::DeadUnits;
@@ -39,12 +39,18 @@ impl Context {
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub layers: Vec<Layer>,
+    /// The skip connection, of which there are only the weights.
+    pub skip: Option<Layer>,
     /// Numbers of the batch's samples, those of all ranks.
     pub rows: Vec<usize>,
     /// Which of them are this rank's.
     pub part: Range<usize>,
     /// `[n, features]`
     pub batch: Vec<f32>,
+    /// The batch's targets, `[n, outputs]`; empty where they are the batch itself.
+    pub targets: Vec<f32>,
+    /// What is left of the targets for the decoder beside a skip connection, `[n, outputs]`.
+    pub residual: Vec<f32>,
     /// The corrupted batch, `[n, features]`, if the settings corrupt it.
     pub corrupted: Vec<f32>,
     /// Of every hidden layer, `[n, units]`; empty for that of a sparse code, which is [`Gate::codes`].
@@ -66,7 +72,7 @@ pub(crate) struct Workspace {
     pub penalties: Vec<Vec<f32>>,
     /// Of every layer, `[units]`.
     pub bias_gradients: Vec<Vec<f32>>,
-    /// Of every feature.
+    /// Of every feature of the output.
     pub losses: Vec<f32>,
     /// Two sums over each block of samples for every unit of the widest layer, where there is more than
     /// one block.
@@ -86,8 +92,9 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// For this part of each batch.
-    pub fn new(settings: &Settings, part: Range<usize>, threads: usize) -> Self {
+    /// For this part of each batch of a training of this network.
+    pub fn new(net: &Autoencoder, part: Range<usize>, threads: usize) -> Self {
+        let settings = &net.settings;
         let n = part.len();
         let layers = layout(settings);
         let hidden = &settings.layers[1..settings.layers.len() - 1];
@@ -110,7 +117,12 @@ impl Workspace {
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
         let corrupts = settings.corruption != Corruption::None;
+        let (skip, outputs) = (skip_layer(settings), settings.layers[layers.len()]);
+        let has_targets = net.target_scaling.is_some();
         Workspace {
+            skip,
+            targets: vec![0.0; if has_targets { n * outputs } else { 0 }],
+            residual: vec![0.0; if skip.is_some() { n * outputs } else { 0 }],
             rows: vec![0; settings.batch],
             part,
             batch: vec![0.0; n * layers[0].inputs],
@@ -124,14 +136,14 @@ impl Workspace {
             uncommitted: false,
             penalties: zeros(hidden, 1),
             bias_gradients: zeros(units, 1),
-            losses: vec![0.0; layers[0].inputs],
+            losses: vec![0.0; outputs],
             partial_sums: vec![0.0; partial_sums],
             units: Units::new(settings, gate.codes.capacity(), dead_units.codes.capacity()),
             prefixes,
             dead_units,
             threshold_gradient: vec![0.0; if jumps { settings.code_units() } else { 0 }],
             gate,
-            largest_weights: LargestWeights::new(layers.len()),
+            largest_weights: LargestWeights::new(layers.len() + usize::from(skip.is_some())),
             centering: Centering::none(),
             gradient: Vec::new(),
             layers,
@@ -142,6 +154,11 @@ impl Workspace {
     pub fn allocate_gradient(&mut self, settings: &Settings) {
         self.gradient.resize(end(&self.layers) + settings.gate_parameters(), 0.0);
     }
+}
+
+/// What the output of a batch is compared with, `[n, outputs]`: its targets, or the batch itself.
+pub(crate) fn targets_of<'a>(batch: &'a [f32], targets: &'a [f32]) -> &'a [f32] {
+    if targets.is_empty() { batch } else { targets }
 }
 
 /// What the network sees of a batch, `[n, features]`: the corrupted one where there is one.

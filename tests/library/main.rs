@@ -51,3 +51,4 @@ mod step;
 mod tensors;
 mod toolbox;
 mod trainer;
+mod transcoder;

@@ -10,6 +10,7 @@ use crate::compute::ThreadPool;
 use crate::compute::lock;
 use crate::data::scaling::Scaling;
 use crate::files::atomic::BLOCK;
+use crate::files::model::constants;
 
 /// The checksum of a file: of all its bytes but those of the checksum itself.
 pub(super) fn checksum_of(bytes: &[u8], itself: Range<usize>) -> u32 {
@@ -30,26 +31,26 @@ pub(super) struct Image {
 
 impl Image {
     /// Makes room for tensors of these names, types of 4 bytes and lengths, and for `state` bytes of JSON, and fills in
-    /// the constants of a scaling for each feature.
+    /// the constants of the scalings of inputs and targets for each feature.
     pub fn new(
-        scaling: &Scaling,
+        scalings: [Option<&Scaling>; 2],
         tensors: &[(&str, Dtype, usize)],
         state: usize,
     ) -> std::result::Result<Self, String> {
-        let (first, second) = scaling.constants();
-        let constants = scaling.constant_names().iter().copied().zip([first, second]);
-        let fixed = constants.clone().map(|(name, numbers)| (name, Dtype::F64, numbers.len()));
-        let numbers = tensors.iter().copied();
-        let state = ("state", Dtype::U8, state);
+        let constants = constants(scalings);
+        let fixed =
+            constants.iter().map(|(name, numbers)| (name.clone(), Dtype::F64, numbers.len()));
+        let numbers = tensors.iter().map(|&(name, dtype, count)| (name.to_owned(), dtype, count));
+        let state = ("state".to_owned(), Dtype::U8, state);
         let mut infos = Vec::new();
         let mut end = 0;
         for (name, dtype, count) in
-            fixed.chain([("checksum", Dtype::U32, 1)]).chain(numbers).chain([state])
+            fixed.chain([("checksum".to_owned(), Dtype::U32, 1)]).chain(numbers).chain([state])
         {
             let start = end;
             end += count * dtype.bitsize() / 8;
             let info = TensorInfo { dtype, shape: vec![count], data_offsets: (start, end) };
-            infos.push((name.to_owned(), info));
+            infos.push((name, info));
         }
         let metadata = Metadata::new(None, infos).map_err(|e| e.to_string())?;
         let mut header = serde_json::to_vec(&metadata).map_err(|e| e.to_string())?;
@@ -62,7 +63,7 @@ impl Image {
         memory[start + 8..start + data].copy_from_slice(&header);
         let count: usize = tensors.iter().map(|&(_, _, count)| count).sum();
         let mut start = data;
-        for number in constants.flat_map(|(_, numbers)| numbers) {
+        for number in constants.iter().flat_map(|(_, numbers)| *numbers) {
             memory[file.start + start..][..8].copy_from_slice(&number.to_le_bytes());
             start += 8;
         }

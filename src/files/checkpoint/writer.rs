@@ -12,6 +12,7 @@ use super::image::Image;
 use super::{BEST, Checkpoint, INACTIVE, NUMBERS, VERSION, check};
 use crate::compute::lock;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic::{self, Disk, System};
 use crate::files::tensors::not_finite;
@@ -256,6 +257,7 @@ fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
     Progress {
         settings: net.settings.clone(),
         scaling: net.scaling.without_constants(),
+        target_scaling: net.target_scaling.as_ref().map(Scaling::without_constants),
         data: data.clone(),
         step: state.step,
         epoch,
@@ -292,8 +294,9 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
     let inactive = trainer.cx.state.inactive.len();
     tensors.extend((inactive > 0).then_some((INACTIVE, Dtype::U32, inactive)));
     tensors.extend(trainer.early_stopping.as_ref().map(|_| (BEST, Dtype::F32, count)));
-    let scaling = &trainer.cx.net.scaling;
-    let image = state(&longest).and_then(|state| Image::new(scaling, &tensors, state.len()));
+    let net = &trainer.cx.net;
+    let scalings = [Some(&net.scaling), net.target_scaling.as_ref()];
+    let image = state(&longest).and_then(|state| Image::new(scalings, &tensors, state.len()));
     image.map_err(|e| Error::setting("checkpoint", e))
 }
 
@@ -551,7 +554,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let mut image = Image::new(&Scaling::AsIs, &[], 100).unwrap();
+        let mut image = Image::new([Some(&Scaling::AsIs), None], &[], 100).unwrap();
         image.fill(br#"{"version":5}"#, &[], &mut ThreadPool::new(1));
         let problem = Checkpoint::from_bytes("c", image.bytes()).unwrap_err().to_string();
         assert_eq!(problem, "c: checkpoint of version 5; this program knows versions 2 to 4");

@@ -118,6 +118,7 @@ impl Dictionary {
         Ok(Autoencoder {
             settings,
             scaling: Scaling::AsIs,
+            target_scaling: None,
             parameters,
             penalty_factor: 1.0,
             training_data: None,
