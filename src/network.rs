@@ -5,6 +5,7 @@ pub(crate) mod autoencoder;
 mod batch_selection;
 mod begin;
 pub(crate) mod codes;
+pub(crate) mod ends;
 mod fold;
 pub(crate) mod forward;
 pub(crate) mod gate;

@@ -193,8 +193,8 @@ impl Settings {
 
     /// The names of the settings that a network's parameters depend on.
     #[doc(hidden)]
-    pub const ARCHITECTURE: [&str; 6] =
-        ["layers", "activation", "activations", "output_activation", "tied", "code"];
+    pub const ARCHITECTURE: [&str; 7] =
+        ["layers", "activation", "activations", "output_activation", "tied", "skip", "code"];
 
     /// Checks that a training of these settings may begin with the parameters of a network of others. Of
     /// the code the kind has to be the same.

@@ -47,7 +47,9 @@ fn check_trainer(what: &str, builder: TrainerBuilder, samples: &Samples, threads
             trainer.step().unwrap();
         }
     }
-    trainer.step_on(&batch).unwrap();
+    let outputs = samples.targets().map_or(0, Samples::features);
+    let targets = &batch[..trainer.batch_part().len() * outputs];
+    trainer.step_on_pairs(&batch, targets).unwrap();
     let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
     assert_eq!(count, 0, "{what}, {threads} threads: allocations in 51 steps");
     assert_eq!(trainer.steps(), 52);
@@ -181,6 +183,20 @@ fn steps_allocate_nothing() {
             }
             check(what, settings, &memory, threads);
         }
+    }
+    let targets = Samples::from_values(common::uniform(2, rows * 30), 30).unwrap();
+    let pairs = memory.with_targets(targets).unwrap();
+    for (code, batch) in [(Code::Dense, 30), (Code::TopK(4), 600)] {
+        let settings = Settings {
+            layers: vec![784, 20, 30],
+            output_activation: Activation::Linear,
+            skip: true,
+            code,
+            batch,
+            ..Settings::preset(Preset::Plain)
+        };
+        check_rank("a transcoder", settings.clone(), &pairs, 2);
+        check("a transcoder", settings, &pairs, 2);
     }
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(&numbers).unwrap();

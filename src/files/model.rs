@@ -29,8 +29,8 @@ use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::autoencoder::{Autoencoder, check_scaling};
+use crate::network::ends::{check_target_scaling, check_targets};
 use crate::network::layers::{Layer, end, layout, skip_layer};
-use crate::network::transcoder::{check_target_scaling, check_targets};
 use crate::settings::{Code, Settings, json};
 
 pub(crate) const KEY: &str = "sae";

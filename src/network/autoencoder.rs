@@ -12,11 +12,11 @@ use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::data::{batches_ahead, gather_pairs};
 use crate::error::{Error, Result};
+use crate::network::ends::{check_target_scaling, check_targets};
 use crate::network::forward::{LayerView, forward};
 use crate::network::gate::{Gate, Selection};
 use crate::network::layers::{Layer, end, initial_parameters, layout, skip_layer};
 use crate::network::reach::Reach;
-use crate::network::transcoder::{check_target_scaling, check_targets};
 use crate::settings::{Code, Settings};
 
 /// Samples that pass through a decoder, or a network with a dense code, at a time outside of training. The

@@ -262,6 +262,11 @@ impl Settings {
                 "a sparse code lists less than 2^32 activations of a batch, not {activations} (field batch)"
             )
         })?;
+        check("skip", !(self.skip && self.tied), || {
+            "a skip connection needs targets other than the input, which the decoder of tied weights \
+             (field tied) reconstructs"
+                .to_owned()
+        })?;
         check("unit_norm", !(self.unit_norm && self.tied), || {
             "weights of length 1 and tied weights (field tied) exclude each other".to_owned()
         })?;

@@ -12,7 +12,7 @@ use crate::data::samples::Samples;
 use crate::data::{Batches, Order, Plan, batches_ahead};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::transcoder::check_targets;
+use crate::network::ends::check_targets;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
 use crate::settings::{Optimizer, SampleOrder, Settings};
 use crate::training::lbfgs::Lbfgs;
@@ -209,12 +209,9 @@ impl TrainerBuilder {
         let threads = self.threads.unwrap_or_else(available_threads);
         let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
-        let target_scaling = samples.targets().map(Samples::scaling);
         let mut net = match self.network {
-            Some(network) if !is_resumed => {
-                network.begin(self.settings, &samples.scaling(), target_scaling.as_ref())?
-            }
-            _ => Autoencoder::initial(self.settings, samples.scaling(), target_scaling)?,
+            Some(network) if !is_resumed => begun(network, self.settings, samples)?,
+            _ => self::net(self.settings, samples)?,
         };
         // Of its own shard alone, a rank knows nothing of all data.
         #[cfg(feature = "model")]
@@ -329,6 +326,18 @@ fn dead_after(settings: &Settings, samples: usize, shards: usize) -> u64 {
         0 => (samples as u64).saturating_mul(shards as u64 * EPOCHS).min(MOST),
         after => after,
     }
+}
+
+/// A new network for these samples and their targets.
+fn net(settings: Settings, samples: &Samples) -> Result<Autoencoder> {
+    let of_targets = samples.targets().map(Samples::scaling);
+    Autoencoder::initial(settings, samples.scaling(), of_targets)
+}
+
+/// A network for a new training on these samples and their targets.
+fn begun(network: Autoencoder, settings: Settings, samples: &Samples) -> Result<Autoencoder> {
+    let of_targets = samples.targets().map(Samples::scaling);
+    network.begin(settings, &samples.scaling(), of_targets.as_ref())
 }
 
 /// How the batches are gathered.

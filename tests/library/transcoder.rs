@@ -372,6 +372,7 @@ fn what_does_not_fit_is_refused() {
     let skip = Settings { skip: true, ..ends(INPUTS, INPUTS) };
     let sigmoid = Settings { output_activation: Activation::Sigmoid, ..skip.clone() };
     let tied = Settings { tied: true, initialization: Initialization::He, ..ends(INPUTS, INPUTS) };
+    let both = Settings { skip: true, output_activation: Activation::Linear, ..tied.clone() };
     let transposed = Settings { initialization: Initialization::Transpose, ..settings.clone() };
     for (settings, samples, sentence) in [
         (&settings, &plain, "layers: expected a last size equal to the first, got 12 and 7"),
@@ -380,6 +381,7 @@ fn what_does_not_fit_is_refused() {
         (&skip, &plain, "skip: the skip connection would copy the input to the output"),
         (&sigmoid, &equal, "skip: the skip connection adds to a linear output, and the field"),
         (&tied, &equal, "tied: the decoder of tied weights reconstructs the input"),
+        (&both, &equal, "skip: a skip connection needs targets other than the input, which"),
         (&transposed, &samples, "transpose needs layers that mirror each other"),
     ] {
         let problem = Trainer::new(settings.clone(), samples).unwrap_err().to_string();
