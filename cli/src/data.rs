@@ -2,6 +2,7 @@
 
 mod labels;
 mod place;
+mod targets;
 mod warn;
 
 use std::path::{Path, PathBuf};
@@ -15,8 +16,10 @@ use sae::{
 
 use crate::failure::{Failure, Result};
 use crate::output::note;
-use place::{Files, Note, Opened};
+use place::{Files, Note, Opened, Side};
 pub use place::{Place, beside};
+pub use targets::TargetArgs;
+use targets::TrainingTargetArgs;
 
 /// The options that name data.
 #[derive(clap::Args, Clone)]
@@ -75,6 +78,8 @@ pub struct TrainingDataArgs {
     #[arg(long, value_name = "N", requires = "scaling",
         value_parser = clap::value_parser!(u64).range(1..))]
     scaling_samples: Option<u64>,
+    #[command(flatten)]
+    targets: TrainingTargetArgs,
 }
 
 /// The samples of a training.
@@ -93,7 +98,8 @@ impl TrainingDataArgs {
     pub fn of_rank(&self, rank: Option<usize>) -> Result<Self> {
         let mut own = self.clone();
         let Some(rank) = rank else { return Ok(own) };
-        if let Some(kind) = self.scaling.filter(|kind| kind.is_fitted()) {
+        let kinds = [self.scaling, self.targets.target_scaling];
+        if let Some(kind) = kinds.into_iter().flatten().find(|kind| kind.is_fitted()) {
             let problem = format!("scaling: {kind} needs all data, but a rank has one shard");
             return Err(Failure::input(problem)
                 .hint("scale the files beforehand, and give --scaling as-is"));
@@ -102,7 +108,8 @@ impl TrainingDataArgs {
             let problem = "--sharded: the shard of each rank must be given";
             return Err(Failure::input(problem).hint("--samples 'part-{rank}.idx', or --data"));
         }
-        for path in own.data.data.iter_mut().chain(&mut own.data.samples) {
+        let data = own.data.data.iter_mut().chain(&mut own.data.samples);
+        for path in data.chain(own.targets.paths_mut()) {
             if let Some(name) = path.to_str() {
                 *path = name.replace("{rank}", &rank.to_string()).into();
             }
@@ -110,18 +117,23 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
-    /// The training samples, and the test samples if there are any, drawn by a seed, with a scaling that
-    /// is given or else chosen by the options. `warns` of a scaling that does not suit the data.
+    /// The training samples, and the test samples if there are any, drawn by a seed, with the scalings of a
+    /// network or else those that the options choose. `warns` of a scaling that does not suit the data.
     pub fn samples(
         &self,
-        (seed, scaling): (u64, Option<Scaling>),
+        (seed, network): (u64, Option<&Autoencoder>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
     ) -> Result<TrainingData> {
-        let place = self.data.place(&self.test).found()?;
-        let Opened { samples, .. } = place.train(self.data.copy, quiet)?;
-        let test = place.test(self.data.copy)?;
+        self.check_test_targets()?;
+        let targets = self.targets.files();
+        let place = Place { targets, ..self.data.place(&self.test) }.found()?;
+        let copy = self.data.copy;
+        let opened = place.train(copy, quiet)?;
+        let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
+        let test = place.test(copy)?;
+        let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
         let (train, held_out) = match &test {
             Some(test) => {
                 let given = [("holdout", self.holdout), ("holdout-last", self.holdout_last)];
@@ -142,23 +154,41 @@ impl TrainingDataArgs {
                 None => (samples, None),
             },
         };
-        let scaling = match scaling {
-            Some(scaling) => scaling,
-            None => self.fit(&train, threads, (quiet, warns))?,
+        let quiet_and_warns = (quiet, warns);
+        let scaling = match network {
+            Some(network) => network.scaling(),
+            None => self.fit(("scaling", self.scaling), &train, threads, quiet_and_warns)?,
         };
+        let of_network = network.and_then(Autoencoder::target_scaling);
+        let of_targets = train.targets().map(|targets| match of_network {
+            Some(scaling) => Ok(scaling),
+            None => {
+                let kind = ("target-scaling", self.targets.target_scaling);
+                self.fit(kind, targets, threads, quiet_and_warns)
+            }
+        });
+        let of_targets = of_targets.transpose()?;
         if let (Some(test), None, false) = (&held_out, self.holdout.or(self.holdout_last), quiet) {
             let count = test.len();
             note(&format!("no test file: {count} samples drawn by the seed are held out"));
         }
         let test = match test {
             Some(Opened { samples, name, .. }) => {
-                check_features(&samples, &name, train.features())?;
+                check_features(&samples, &name, &train)?;
                 Some(samples)
             }
             None => held_out,
         };
-        let test = test.map(|test| test.scaled(scaling.clone()));
-        Ok(TrainingData { train: train.scaled(scaling), test, place })
+        let scaled = |samples: Samples| -> Result<Samples> {
+            let scaled = samples.scaled(scaling.clone());
+            Ok(match (samples.targets(), &of_targets) {
+                (Some(targets), Some(scaling)) => {
+                    scaled.with_targets(targets.scaled(scaling.clone()))?
+                }
+                _ => scaled,
+            })
+        };
+        Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
     }
 
     /// Which of so many samples are held out.
@@ -170,26 +200,27 @@ impl TrainingDataArgs {
         (count > 0).then_some(HeldOut::Random { count, seed })
     }
 
-    /// The scaling of the training samples.
+    /// The scaling of the training samples or their targets, by the option for it.
     fn fit(
         &self,
+        (option, kind): (&str, Option<ScalingKind>),
         train: &Samples,
         threads: Option<usize>,
         (quiet, warns): (bool, bool),
     ) -> Result<Scaling> {
         let source = train.source();
         let element_type = source.element_type();
-        let kind = match self.scaling {
+        let kind = match kind {
             Some(kind) => kind,
             None => {
                 let kind = ScalingKind::default_of(source).map_err(|error| {
                     Failure::from(error)
-                        .hint("--scaling NAME chooses one, such as --scaling min-max")
+                        .hint(format!("--{option} NAME chooses one, such as --{option} min-max"))
                 })?;
                 if kind == ScalingKind::AsIs && !quiet {
-                    note(
-                        "scaling: as-is, numbers stay as they are; --scaling NAME chooses another",
-                    );
+                    note(&format!(
+                        "{option}: as-is, numbers stay as they are; --{option} NAME chooses another"
+                    ));
                 }
                 kind
             }
@@ -206,10 +237,10 @@ impl TrainingDataArgs {
         let summary = Summary::of(&mut engine, source, rows)?;
         let scaling = kind.of(&summary, source)?;
         if warns {
-            warn::of_spread(element_type, &summary, &scaling);
+            warn::of_spread(option, element_type, &summary, &scaling);
         }
         if rounds {
-            warn::of_rounding(&summary, source, kind);
+            warn::of_rounding(option, &summary, source, kind);
         }
         Ok(scaling)
     }
@@ -262,7 +293,7 @@ impl DataArgs {
             RowsArg::Last => Rows::Last,
         });
         let (tensor, label_column) = (self.tensor.clone(), self.label_column.clone());
-        Place { files, tensor, rows, label_column }
+        Place { files, tensor, rows, label_column, targets: None }
     }
 
     /// Fails if a file that a command is about to write is one of the data, of the options or a model's.
@@ -284,26 +315,45 @@ impl DataArgs {
         model: &Path,
         net: &Autoencoder,
     ) -> Result<(Samples, PathBuf)> {
-        let features = net.settings().layers[0];
-        let opened = if self.is_given() {
-            let place = self.place(&[]);
-            let open = |place: &Place| match place.test(self.copy)? {
-                Some(test) => Ok(test),
-                None => place.train(self.copy, false),
-            };
-            // The model tells what the rows of a deep array are.
-            let other = |rows| open(&Place { rows: Some(rows), ..place.clone() });
-            let mut opened = open(&place)?;
-            if opened.samples.features() != features && place.rows.is_none() {
-                let others = [Rows::First, Rows::Last].into_iter().filter_map(|r| other(r).ok());
-                let mut others = others.filter(|other| other.samples.features() == features);
-                opened = others.next().unwrap_or(opened);
-            }
-            opened
-        } else {
-            own_samples(model, net, self.copy)?
+        let opened = match self.is_given() {
+            true => self.given_samples(net)?.0,
+            false => own_samples(model, net, self.copy, false)?,
         };
         let Opened { samples, name, .. } = opened;
+        Ok((self.checked(samples, &name, model, net)?.scaled(net.scaling()), name))
+    }
+
+    /// The samples that the options name, and where they are.
+    fn given_samples(&self, net: &Autoencoder) -> Result<(Opened, Place)> {
+        let features = net.settings().layers[0];
+        let place = self.place(&[]);
+        let open = |place: Place| {
+            let opened = match place.test(self.copy)? {
+                Some(test) => test,
+                None => place.train(self.copy, false)?,
+            };
+            Ok::<_, Failure>((opened, place))
+        };
+        // The model tells what the rows of a deep array are.
+        let other = |rows| open(Place { rows: Some(rows), ..self.place(&[]) });
+        let mut opened = open(place)?;
+        if opened.0.samples.features() != features && self.rows.is_none() {
+            let others = [Rows::First, Rows::Last].into_iter().filter_map(|r| other(r).ok());
+            let mut others = others.filter(|(other, _)| other.samples.features() == features);
+            opened = others.next().unwrap_or(opened);
+        }
+        Ok(opened)
+    }
+
+    /// Samples, if they have the features that a model takes.
+    fn checked(
+        &self,
+        samples: Samples,
+        name: &Path,
+        model: &Path,
+        net: &Autoencoder,
+    ) -> Result<Samples> {
+        let features = net.settings().layers[0];
         if samples.features() != features {
             let have = samples.features();
             let problem = format!(
@@ -313,7 +363,7 @@ impl DataArgs {
             let hint = "give the data it was trained on: --data DIR or --samples FILE";
             return Err(Failure::at(model, problem).hint(hint));
         }
-        Ok((samples.scaled(net.scaling()), name))
+        Ok(samples)
     }
 }
 
@@ -336,7 +386,7 @@ fn own_training_samples(
     place: &Place,
     copy: bool,
 ) -> Result<Opened> {
-    let opened = place.train(copy, true)?;
+    let opened = place.with_targets(place.train(copy, true)?, Side::Training, copy)?;
     if let Some(data) = net.training_data()
         && !data.is_of(&opened.samples)?
     {
@@ -348,16 +398,19 @@ fn own_training_samples(
     Ok(opened)
 }
 
-/// A model's own test samples, or its training samples where it has none.
-fn own_samples(model: &Path, net: &Autoencoder, copy: bool) -> Result<Opened> {
-    let Note { place, test: noted } = own_note(model)?;
+/// A model's own test samples, or its training samples where it has none, with or without targets.
+fn own_samples(model: &Path, net: &Autoencoder, copy: bool, with_targets: bool) -> Result<Opened> {
+    let Note { mut place, test: noted } = own_note(model)?;
+    place.targets = place.targets.filter(|_| with_targets);
     let mut all = own_training_samples(model, net, &place, copy)?;
     if let Some(held_out) = net.training_data().and_then(|data| data.held_out()) {
         all.samples = all.samples.hold_out(held_out)?.1;
         return Ok(all);
     }
     let Some(noted) = noted else { return Ok(all) };
-    match place.test(copy)? {
+    let test = place.test(copy)?;
+    let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
+    match test {
         Some(test) if noted.is_of(&test.samples)? => Ok(test),
         test => {
             let have = match test {
@@ -371,15 +424,22 @@ fn own_samples(model: &Path, net: &Autoencoder, copy: bool) -> Result<Opened> {
     }
 }
 
-fn check_features(samples: &Samples, name: &Path, expected: usize) -> Result<()> {
-    let have = samples.features();
-    if have == expected {
-        return Ok(());
+/// Fails if test samples, or their targets, have other features than those of the training.
+fn check_features(test: &Samples, name: &Path, train: &Samples) -> Result<()> {
+    let targets = test.targets().zip(train.targets()).map(|pair| ("targets", pair));
+    for (what, (test, train)) in [("samples", (test, train))].into_iter().chain(targets) {
+        let (have, expected) = (test.features(), train.features());
+        if have != expected {
+            return Err(Failure::at(
+                name,
+                format!(
+                    "the test {what} have {have} features; expected {expected}, as in the training \
+                     {what}"
+                ),
+            ));
+        }
     }
-    let problem = format!(
-        "the test samples have {have} features; expected {expected}, as in the training samples"
-    );
-    Err(Failure::at(name, problem))
+    Ok(())
 }
 
 /// Opens a file, with a note if there is more in it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute, files::exchange};
 
-use crate::data::DataArgs;
+use crate::data::{DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{hidden_feature, join, short};
 
@@ -67,6 +67,8 @@ pub struct ModelsArgs {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    targets: TargetArgs,
+    #[command(flatten)]
     pub run: EngineArgs,
 }
 
@@ -88,7 +90,7 @@ impl ModelsArgs {
         let mut data = PathBuf::new();
         for (path, name) in self.paths.iter().zip(names(&self.paths)) {
             let net = load(path)?;
-            let (samples, file) = self.data.evaluation_samples(path, &net)?;
+            let (samples, file) = self.data.evaluation_pairs(&self.targets, path, &net)?;
             let evaluation = net.evaluate(engine, &samples)?;
             self.check_same(path, models.first(), (&net, &samples), (&file, &data))?;
             data = file;

@@ -3,7 +3,7 @@
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
-use crate::network::transcoder::check_targets;
+use crate::network::ends::check_targets;
 use crate::settings::Settings;
 
 impl Autoencoder {

@@ -173,15 +173,17 @@ fn model(args: &Args) -> Result<Done> {
     let part = args.part.unwrap_or(Part::Autoencoder);
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());
-    let features = |name| (name, net.settings().layers[0]);
+    let layers = &net.settings().layers;
+    let (features, reconstruction) =
+        (|name| (name, layers[0]), |name| (name, layers[layers.len() - 1]));
     let input = match net.scaling().kind().is_by_feature() {
         true => "unscaled_features",
         false => "features",
     };
     let (input, outputs) = match part {
         Part::Encoder => (features(input), vec![code]),
-        Part::Decoder => (code, vec![features("reconstruction")]),
-        Part::Autoencoder => (features(input), vec![features("reconstruction"), code]),
+        Part::Decoder => (code, vec![reconstruction("reconstruction")]),
+        Part::Autoencoder => (features(input), vec![reconstruction("reconstruction"), code]),
     };
     let shape = |(name, width): &(&str, usize)| format!("{name} [samples, {width}]");
     let shapes: Vec<_> = outputs.iter().map(shape).collect();

@@ -42,7 +42,8 @@ pub fn run(args: Args) -> Result<()> {
         Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
         None => decode(&args.codes, &mut engine, &net)?,
     };
-    let dims = [count, net.settings().layers[0]];
+    let outputs = net.settings().layers.last().copied().unwrap_or_default();
+    let dims = [count, outputs];
     files::replace(&args.out, |path| match ending {
         Some("npy") => write_npy(path, &dims, &samples),
         _ => write_idx(path, &dims, &samples),

@@ -8,7 +8,7 @@ use sae::{
 };
 use serde_json::json;
 
-use crate::data::DataArgs;
+use crate::data::{DataArgs, TargetArgs};
 use crate::failure::Result;
 use crate::models::ModelArgs;
 use crate::output::{evaluation_json, evaluation_text, print, short};
@@ -29,6 +29,8 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    targets: TargetArgs,
     /// Also measure how well labels can be predicted from codes, by a linear classifier and by the
     /// nearest training sample; needs the labels of a folder with MNIST's files, --labels or
     /// --label-column
@@ -47,7 +49,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    let (samples, path) = args.data.evaluation_samples(&args.model.path, &net)?;
+    let (samples, path) = args.data.evaluation_pairs(&args.targets, &args.model.path, &net)?;
     let evaluation = net.evaluate(&mut engine, &samples)?;
     let mut value = evaluation_json(&net, &evaluation);
     value["explained_variance_per_feature"] = json!(evaluation.explained_variance_per_feature);

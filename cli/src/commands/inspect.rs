@@ -166,6 +166,14 @@ fn model(net: &Autoencoder) -> Facts {
         settings.activation.name(),
         settings.output_activation.name(),
     );
+    let of_targets = net.target_scaling();
+    if let Some(scaling) = &of_targets {
+        text += &format!("targets of their own, scaling {scaling}\n");
+    }
+    if let Some(weights) = net.skip_weights() {
+        let (low, high) = range(weights);
+        text += &format!("skip connection: {} weights from {low} to {high}\n", weights.len());
+    }
     let mut layers = Vec::new();
     for (l, layer) in net.layers().into_iter().enumerate() {
         let [weights, biases] = [&*net.weights(l), net.biases(l)].map(range);
@@ -178,10 +186,13 @@ fn model(net: &Autoencoder) -> Facts {
             "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,
         }));
     }
-    let value = json!({
+    let mut value = json!({
         "kind": "model", "parameters": parameters, "scaling": scaling_json(&scaling),
         "settings": settings_json(settings), "layers": layers,
     });
+    if let Some(scaling) = &of_targets {
+        value["target_scaling"] = scaling_json(scaling);
+    }
     let (weights, units) = (net.weights(0), settings.layers[1]);
     let columns =
         (0..units.min(MAX_IMAGES)).map(|unit| weights[unit..].iter().step_by(units).copied());

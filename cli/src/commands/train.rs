@@ -58,7 +58,7 @@ pub struct Args {
     settings: SettingsArgs,
     /// Begin with the weights of a model, or of a dictionary of another library (a folder of SAELens or
     /// sparsify, a Gemma Scope .npz). Its architecture and scaling stay; its other settings can be changed
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "pretrain"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "target_scaling", "pretrain"])]
     from: Option<PathBuf>,
     /// Pretrain each layer by itself for N steps, from the outermost to the innermost
     #[arg(long, value_name = "N", conflicts_with = "resume")]
@@ -136,8 +136,7 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let (checkpoint, seed) = resumed(&args, job)?;
     let network = args.from.as_deref().map(models::load).transpose();
     let network = job.agree(network)?;
-    let scaling = network.as_ref().map(Autoencoder::scaling);
-    let open = || data?.samples((seed, scaling), args.threads, quiet, is_rank_0);
+    let open = || data?.samples((seed, network.as_ref()), args.threads, quiet, is_rank_0);
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     job.agree(if is_rank_0 { check_outputs(&args, &place) } else { Ok(()) })?;
     check_same_steps(&args, job)?;

@@ -23,6 +23,24 @@ pub struct Place {
     pub rows: Option<Rows>,
     /// The column of a CSV file with labels.
     pub label_column: Option<String>,
+    /// The targets of samples in files, if they have some.
+    pub targets: Option<TargetFiles>,
+}
+
+/// The files of the targets of training and of test samples, as [`Files::Paths`] or [`Files::Found`] have
+/// those of the samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetFiles {
+    pub train: Vec<PathBuf>,
+    pub test: Vec<PathBuf>,
+    pub tensor: Option<String>,
+}
+
+/// One of the two sides of the data.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Side {
+    Training,
+    Test,
 }
 
 /// The files of training and test samples.
@@ -84,6 +102,34 @@ impl Place {
         }
     }
 
+    /// Opened samples of one side with their targets, if they have some.
+    pub fn with_targets(&self, opened: Opened, side: Side, copy: bool) -> Result<Opened> {
+        let Some(TargetFiles { train, test, tensor }) = &self.targets else { return Ok(opened) };
+        let paths = if side == Side::Training { train } else { test };
+        let options = ReadOptions { tensor: tensor.clone(), rows: self.rows, copy };
+        let found = self.files.find(paths)?;
+        let mut arrays = Vec::new();
+        for path in &found {
+            let array = match csv::is_csv(path) {
+                true => csv::read(path, None)?.array,
+                false => Array::open_with(path, &options)?,
+            };
+            note_others(&array);
+            arrays.push(array);
+        }
+        let targets = Samples::new(Shards::from_arrays(arrays)?, Scaling::AsIs);
+        let (count, samples) = (targets.len(), opened.samples.len());
+        if count != samples {
+            let problem = format!(
+                "{count} targets for the {samples} samples of {}; expected one for each, in the same \
+                 order",
+                opened.name.display()
+            );
+            return Err(Failure::at(&named(&found), problem));
+        }
+        Ok(Opened { samples: opened.samples.with_targets(targets)?, ..opened })
+    }
+
     /// MNIST's files of training and of test images.
     fn mnist(&self, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
         let folder = self.folder(quiet)?;
@@ -110,10 +156,7 @@ impl Place {
     fn open(&self, paths: &[PathBuf], copy: bool) -> Result<Opened> {
         let options = ReadOptions { tensor: self.tensor.clone(), rows: self.rows, copy };
         let found = self.files.find(paths)?;
-        let mut name = found[0].clone();
-        if found.len() > 1 {
-            name.as_mut_os_string().push(format!(" and {} more", found.len() - 1));
-        }
+        let name = named(&found);
         let mut labels = None;
         let shards = if found.iter().any(|path| csv::is_csv(path)) {
             let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);
@@ -155,14 +198,15 @@ impl Place {
 
     /// The same with the files that its paths name now, before a command writes others.
     pub fn found(self) -> Result<Self> {
-        let files = match self.files {
-            Files::Paths(train, test) => {
-                let test = if test.is_empty() { test } else { find(&test)? };
-                Files::Found(find(&train)?, test)
-            }
-            files => files,
+        let find_some = |paths: Vec<PathBuf>| -> Result<Vec<PathBuf>> {
+            if paths.is_empty() { Ok(paths) } else { Ok(find(&paths)?) }
         };
-        Ok(Place { files, ..self })
+        let Files::Paths(train, test) = self.files else { return Ok(self) };
+        let of_targets = |TargetFiles { train, test, tensor }| -> Result<TargetFiles> {
+            Ok(TargetFiles { train: find_some(train)?, test: find_some(test)?, tensor })
+        };
+        let targets = self.targets.map(of_targets).transpose()?;
+        Ok(Place { files: Files::Found(find(&train)?, find_some(test)?), targets, ..self })
     }
 
     /// Fails if a file that a command is about to write is one of the data.
@@ -171,7 +215,11 @@ impl Place {
         let (Files::Paths(train, test) | Files::Found(train, test)) = &self.files else {
             return Ok(());
         };
-        for path in self.files.find(train)?.into_iter().chain(self.files.find(test)?) {
+        let mut all = [self.files.find(train)?, self.files.find(test)?].concat();
+        if let Some(TargetFiles { train, test, .. }) = &self.targets {
+            all.extend([self.files.find(train)?, self.files.find(test)?].concat());
+        }
+        for path in all {
             if path.canonicalize().is_ok_and(|path| path == out_path) {
                 let problem = "this is a file of the data, which would be overwritten";
                 return Err(Failure::at(out, problem).hint("give another name to write to"));
@@ -216,6 +264,11 @@ impl Place {
         value["tensor"] = json!(self.tensor);
         value["rows"] = json!(self.rows.map(rows_name));
         value["label_column"] = json!(self.label_column);
+        if let Some(TargetFiles { train, test, tensor }) = &self.targets {
+            value["targets"] = json!(list(train)?);
+            value["test_targets"] = json!(list(test)?);
+            value["target_tensor"] = json!(tensor);
+        }
         value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
         value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
         write_file(&path, format!("{value:#}\n"))
@@ -256,7 +309,13 @@ impl Place {
             data => Some(serde_json::from_value(data.clone()).map_err(|_| damaged())?),
         };
         let (tensor, label_column) = (text("tensor"), text("label_column"));
-        Ok(Some(Note { place: Place { files, tensor, rows, label_column }, test }))
+        let targets = list("targets").map(|train| TargetFiles {
+            train,
+            test: list("test_targets").unwrap_or_default(),
+            tensor: text("target_tensor"),
+        });
+        let place = Place { files, tensor, rows, label_column, targets };
+        Ok(Some(Note { place, test }))
     }
 }
 
@@ -277,6 +336,15 @@ pub fn beside(model: &Path, ending: &str) -> PathBuf {
             path.into()
         }
     }
+}
+
+/// The first of some files, and how many more there are.
+fn named(found: &[PathBuf]) -> PathBuf {
+    let mut name = found[0].clone();
+    if found.len() > 1 {
+        name.as_mut_os_string().push(format!(" and {} more", found.len() - 1));
+    }
+    name
 }
 
 fn rows_name(rows: Rows) -> &'static str {

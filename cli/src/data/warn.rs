@@ -10,8 +10,13 @@ use crate::output::{note, short};
 /// Ranges or deviations of features that differ by more are worth a warning.
 const WIDE_SPREAD: f64 = 1000.0;
 
-/// Warns where one scaling for all numbers leaves nothing of some features.
-pub fn of_spread(element_type: Option<ElementType>, summary: &Summary, scaling: &Scaling) {
+/// Warns where one scaling, of this option, for all numbers leaves nothing of some features.
+pub fn of_spread(
+    option: &str,
+    element_type: Option<ElementType>,
+    summary: &Summary,
+    scaling: &Scaling,
+) {
     let Summary { min, max, deviation, .. } = summary;
     let (by_feature, what, widths): (_, _, Vec<f64>) = match scaling {
         _ if element_type == Some(ElementType::U8) => return,
@@ -36,7 +41,7 @@ pub fn of_spread(element_type: Option<ElementType>, summary: &Summary, scaling: 
         note(&format!(
             "warning: the {what} of the features differ by a factor of up to {ratio} (features \
              {wide} and {narrow}), and {kind} scales all numbers together, which leaves little of \
-             the narrow ones; --scaling {by_feature} scales each feature by itself"
+             the narrow ones; --{option} {by_feature} scales each feature by itself"
         ));
     }
 }
@@ -51,11 +56,11 @@ pub fn may_round(element_type: Option<ElementType>) -> bool {
 }
 
 /// Warns where numbers of more than 24 bits, kept as they are, become the same features.
-pub fn of_rounding(summary: &Summary, source: &dyn Source, kind: ScalingKind) {
+pub fn of_rounding(option: &str, summary: &Summary, source: &dyn Source, kind: ScalingKind) {
     if summary.all.not_finite == 0
         && let Err(error) = ScalingKind::MinMaxByFeature.of(summary, source)
     {
-        return note(&format!("warning: {error} (--scaling {kind} does not)"));
+        return note(&format!("warning: {error} (--{option} {kind} does not)"));
     }
     if kind != ScalingKind::AsIs {
         return;
@@ -68,7 +73,7 @@ pub fn of_rounding(summary: &Summary, source: &dyn Source, kind: ScalingKind) {
     if let Some((feature, (low, high))) = min.iter().zip(max).enumerate().find(rounded) {
         note(&format!(
             "warning: feature {feature} is from {low} to {high}, where the numbers of f32 are some {} \
-             apart, and as-is keeps it; --scaling min-max:feature subtracts the minimum first",
+             apart, and as-is keeps it; --{option} min-max:feature subtracts the minimum first",
             short(spacing(*low, *high))
         ));
     }

@@ -106,26 +106,32 @@ pub struct Reconstructions {
 
 impl Reconstructions {
     /// The first `count` samples, scaled for each model, and their reconstructions; None if the
-    /// samples are not images.
+    /// samples are not images. Of samples with targets, these, and what the models predict.
     pub fn of(
         models: &[(&Autoencoder, &Samples)],
         engine: &mut Engine,
         count: usize,
     ) -> Result<Option<Self>> {
-        let Some(tile) = models.first().and_then(|(_, samples)| image_of(samples)) else {
+        let originals_of = |samples: &Samples| samples.targets().unwrap_or(samples).clone();
+        let first = models.first().map(|(_, samples)| originals_of(samples));
+        let Some(tile) = first.and_then(|originals| image_of(&originals)) else {
             return Ok(None);
         };
         let mut rows = Vec::new();
         for (net, samples) in models {
             let few =
                 if samples.len() > count { samples.split(count)?.0 } else { (*samples).clone() };
-            let features = few.features();
+            let shown = originals_of(&few);
+            let features = shown.features();
+            if net.settings().layers.last() != Some(&features) {
+                return Ok(None);
+            }
             let mut originals = vec![0.0; few.len() * features];
             for (sample, out) in originals.chunks_mut(features).enumerate() {
-                few.gather(sample, out)?;
+                shown.gather(sample, out)?;
             }
             // Black and white are the ends of the data's range.
-            let is_unit = few.scaling().is_unit();
+            let is_unit = shown.scaling().is_unit();
             let (low, high) = if is_unit { (0.0, 1.0) } else { range(&originals) };
             let tiles = |values: &[f32]| -> Vec<Vec<u8>> {
                 let gray = |values: &[f32]| values.iter().map(|&v| gray(v, low, high)).collect();

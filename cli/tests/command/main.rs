@@ -16,4 +16,5 @@ mod metrics;
 mod report;
 mod shards;
 mod sparse;
+mod targets;
 mod usage;
