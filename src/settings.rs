@@ -169,6 +169,14 @@ impl Settings {
         self.learning_rate * factor
     }
 
+    /// The share of the sparsity penalties' weights in a step; the first is 1.
+    pub(crate) fn penalty_share_of(&self, step: u64) -> f64 {
+        match step < self.sparsity_warm_up {
+            true => step as f64 / self.sparsity_warm_up as f64,
+            false => 1.0,
+        }
+    }
+
     /// Of this many steps those after the warm-up, 1 at least.
     fn steps_after_warm_up(&self, steps: u64) -> f64 {
         steps.saturating_sub(self.warm_up).max(1) as f64

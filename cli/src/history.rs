@@ -99,7 +99,7 @@ impl Recorder {
         let (loss, without_decay, penalty, auxiliary) = (next(), next(), next(), next());
         // The objective of a report without its other terms is the weight decay.
         let decay = trainer.objective(StepReport::default());
-        let (objective, factor) = (without_decay + decay, trainer.autoencoder().penalty_factor());
+        let (objective, factor) = (without_decay + decay, trainer.penalty_factor());
         let mut line = format!("{},{objective},{loss},{penalty},{decay},{factor}", trainer.steps());
         if self.is_sparse {
             line += &format!(",{auxiliary},{}", trainer.dead_units().count());

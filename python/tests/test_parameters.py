@@ -24,6 +24,7 @@ HONORED = {
     "learning_rate": 1e-6,
     "schedule": "cosine:20",
     "warm_up": 100,
+    "sparsity_warm_up": 100,
     "clip": 1e-3,
     "beta1": 0.1,
     "beta2": 0.1,

@@ -66,13 +66,14 @@ impl Trainer {
             let problem = "a gradient check needs the whole batch, of which a rank has a part";
             return Err(Error::setting("ranks", problem));
         }
+        let factor = self.penalty_factor();
         let (_, gradient) = self.gradient_on_pairs(batch, targets)?;
         let gradient = gradient.to_vec();
         let net = self.autoencoder();
         // The reference has all weights in the order of their inputs.
         let stored = net.layers();
         let gradient = by_inputs(&stored, &gradient);
-        let objective = Objective::of(net, batch, targets);
+        let objective = Objective::of(net, factor, batch, targets);
         let ordered = |layer: &Layer| Layer { by_unit: false, ..*layer };
         let layers: Vec<Layer> = stored.iter().map(ordered).collect();
         let parameters = by_inputs(&stored, net.parameters());
@@ -139,11 +140,11 @@ struct Objective {
 }
 
 impl Objective {
-    fn of(net: &Autoencoder, batch: &[f32], targets: &[f32]) -> Self {
+    /// `factor` is that of all sparsity penalties.
+    fn of(net: &Autoencoder, factor: f64, batch: &[f32], targets: &[f32]) -> Self {
         let settings = net.settings();
         let layers = settings.layers.len() - 1;
         let n = batch.len() / settings.layers[0];
-        let factor = net.penalty_factor();
         let penalty = |l| match settings.penalty_of(l) {
             Some(of) => Penalty { rho: of.rho, beta: factor * of.beta, l1: factor * of.l1 },
             None => Penalty::default(),

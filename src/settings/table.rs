@@ -90,6 +90,11 @@ settings! {
     l1: f64 = 0.0, WEIGHT;
     /// Penalties of single hidden layers (the first is 1), instead of `rho`, `beta` and `l1`.
     penalties ["penalty"]: Vec<LayerPenalty> = Vec::new();
+    /// Steps in which the weights of all sparsity penalties rise from 0 to their full values.
+    ///
+    /// A step's weights are `beta`, `l1` and the weight of L0 times step / steps, the first step being 1.
+    /// Evaluations use the full weights, and a `target` is steered to after these steps.
+    sparsity_warm_up: u64 = 0;
     /// Share of the previous steps in the mean activations that the KL penalty sees.
     ///
     /// Above 0 the penalty follows a running mean, for batches so short that their own mean says

@@ -208,6 +208,11 @@ impl Settings {
                 smooth_code && self.target.is_none(),
                 format!("fields code (batch-top-k, jump-relu) and target {changes}"),
             ),
+            (
+                self.sparsity_warm_up == 0,
+                "L-BFGS needs the same objective at every step; field sparsity_warm_up changes it"
+                    .to_owned(),
+            ),
         ] {
             check("optimizer", holds, || problem)?;
         }
@@ -377,8 +382,15 @@ impl Settings {
     }
 
     fn check_target(&self) -> Result<()> {
-        let Some(Target { layer, value, .. }) = self.target else { return Ok(()) };
+        let Some(Target { layer, value, steps, .. }) = self.target else { return Ok(()) };
         self.check_hidden("target", layer)?;
+        let warm_up = self.sparsity_warm_up;
+        check("target", warm_up == 0 || steps > warm_up, || {
+            format!(
+                "it steers the penalties' weights until step {steps}, and they only begin to be whole \
+                 after the {warm_up} of the field sparsity_warm_up"
+            )
+        })?;
         POSITIVE.check("target", "a value", value)?;
         let jump = matches!(self.code, Code::JumpRelu { l0, .. } if l0 > 0.0);
         let mut hidden = 0..self.layers.len() - 2;

@@ -9,10 +9,9 @@ use sae_kernels::{
 };
 
 use crate::compute::{Engine, Largest, add_blocks, blocks_of};
-use crate::network::autoencoder::Autoencoder;
 use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end};
-use crate::settings::{Code, LayerPenalty};
+use crate::settings::{Code, LayerPenalty, Settings};
 use crate::training::auxiliary::add_auxiliary;
 use crate::training::centering::Projection;
 use crate::training::gradient::Gradient;
@@ -87,7 +86,10 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         let below = below.map(|(delta, bias_gradient)| Below {
             activations: input,
             activation: settings.activation_of(index - 1),
-            penalty: of_units(penalty(net, &work.penalties, index - 1), &range),
+            penalty: of_units(
+                penalty(settings, work.penalty_factor, &work.penalties, index - 1),
+                &range,
+            ),
             delta: MatrixMut::strided(&mut delta[range.start..], n, range.len(), layer.inputs),
             bias_gradient: &mut bias_gradient[range.clone()],
             partial_sums: &mut work.partial_sums,
@@ -121,11 +123,15 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
 }
 
 /// The sparsity penalties of a hidden layer, as its delta needs them.
-fn penalty<'a>(net: &Autoencoder, penalties: &'a [Vec<f32>], layer: usize) -> Penalty<'a> {
-    let settings = &net.settings;
+fn penalty<'a>(
+    settings: &Settings,
+    factor: f64,
+    penalties: &'a [Vec<f32>],
+    layer: usize,
+) -> Penalty<'a> {
     settings.penalty_of(layer).map_or(Penalty::default(), |LayerPenalty { beta, l1, .. }| {
         let units = (beta > 0.0).then_some(&*penalties[layer]);
-        Penalty { units, l1: (net.penalty_factor * l1 / settings.batch as f64) as f32 }
+        Penalty { units, l1: (factor * l1 / settings.batch as f64) as f32 }
     })
 }
 
@@ -373,6 +379,7 @@ fn code_delta(cx: &mut Context, layer: usize) {
         gate,
         units,
         threshold_gradient,
+        penalty_factor,
         ..
     } = work;
     let (gradient, above) = deltas[layer..].split_first_mut().expect("a layer above");
@@ -384,14 +391,14 @@ fn code_delta(cx: &mut Context, layer: usize) {
     }
     if let Code::JumpRelu { l0, bandwidth, .. } = settings.code {
         let Gate { pre, thresholds, scale, .. } = &*gate;
-        let l0 = (net.penalty_factor * l0 / settings.batch as f64) as f32;
+        let l0 = (*penalty_factor * l0 / settings.batch as f64) as f32;
         let jump = Jump { bandwidth: bandwidth as f32 * scale, l0 };
         units.sums(engine, threshold_gradient, |unit, at| {
             jump.threshold_gradient(pre[at], thresholds[unit], gradient[at])
         });
         threshold_gradient.iter_mut().for_each(|gradient| *gradient *= scale);
     }
-    let penalty = penalty(net, penalties, layer);
+    let penalty = penalty(settings, *penalty_factor, penalties, layer);
     let activation = settings.activation_of(layer);
     let codes = &gate.codes;
     let n = codes.lists().rows();
@@ -418,6 +425,7 @@ fn delta_below_code(cx: &mut Context, index: usize) {
         bias_gradients,
         gate,
         partial_sums,
+        penalty_factor,
         ..
     } = work;
     let (layer, below) = (layers[index], index - 1);
@@ -425,7 +433,8 @@ fn delta_below_code(cx: &mut Context, index: usize) {
     let next = gate.codes.lists().with_values(&of_code[0]);
     let n = next.rows();
     let activations = Matrix::new(&activations[below], n, layer.inputs);
-    let (activation, penalty) = (settings.activation_of(below), penalty(net, penalties, below));
+    let activation = settings.activation_of(below);
+    let penalty = penalty(settings, *penalty_factor, penalties, below);
     let weights = layer.matrix(&net.parameters);
     // Some 50 active units.
     let division = engine.divide(layer.inputs, 50 * n);

@@ -49,6 +49,7 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         units,
         prefixes,
         dead_units,
+        penalty_factor,
         ..
     } = work;
     largest_weights.measure(engine, layers.iter().copied().chain(*skip), &net.parameters);
@@ -89,10 +90,11 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
         }
         if let Some(below) = index.checked_sub(1) {
             delta *= layers[index].outputs as f64 * weight;
-            if settings.is_gated(below) && threshold_gradient(net, layers, delta) > limit {
+            let factor = *penalty_factor;
+            if settings.is_gated(below) && threshold_gradient(net, layers, factor, delta) > limit {
                 return true;
             }
-            delta += largest_penalty(net, below);
+            delta += largest_penalty(settings, factor, below);
             if settings.is_gated(below) {
                 delta += dead_units.largest.code_gradient;
             }
@@ -141,17 +143,17 @@ fn largest_activation(
 }
 
 /// Of a JumpReLU's thresholds as parameters, from the gradient of the code's activations.
-fn threshold_gradient(net: &Autoencoder, layers: &[Layer], gradient: f64) -> f64 {
+fn threshold_gradient(net: &Autoencoder, layers: &[Layer], factor: f64, gradient: f64) -> f64 {
     let Code::JumpRelu { l0, bandwidth, .. } = net.settings.code else { return 0.0 };
     let (scale, thresholds) = net.parameters[end(layers)..].split_last().expect("a scale");
     let threshold = f64::from(scale * thresholds.iter().copied().fold(0.0, f32::max));
-    (net.settings.batch as f64 * threshold * gradient + net.penalty_factor * l0) / bandwidth
+    (net.settings.batch as f64 * threshold * gradient + factor * l0) / bandwidth
 }
 
 /// Of what the penalties add to the gradient of a hidden layer's activations.
-fn largest_penalty(net: &Autoencoder, layer: usize) -> f64 {
+fn largest_penalty(settings: &Settings, factor: f64, layer: usize) -> f64 {
     /// Of KL's derivative: rho_hat is clamped to this distance from 0 and 1.
     const KL: f64 = 1e6;
-    let weights = net.settings.penalty_of(layer).map_or(0.0, |p| KL * p.beta + p.l1);
-    net.penalty_factor * weights / net.settings.batch as f64
+    let weights = settings.penalty_of(layer).map_or(0.0, |p| KL * p.beta + p.l1);
+    factor * weights / settings.batch as f64
 }

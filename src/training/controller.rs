@@ -66,8 +66,8 @@ pub(crate) fn count_active(engine: &mut Engine, activations: &[f32], threshold: 
 /// quarter is frozen.
 pub(crate) fn control(cx: &mut Context) {
     let Some(Target { layer, of: measure, value, steps }) = cx.net.settings.target else { return };
-    let step = cx.state.step;
-    if step > steps {
+    let (step, first) = (cx.state.step, cx.net.settings.sparsity_warm_up + 1);
+    if step > steps || step < first {
         return;
     }
     let observed = cx.observed();
@@ -78,7 +78,7 @@ pub(crate) fn control(cx: &mut Context) {
         Measure::L0 => observed.sums.steered_active / observed.samples as f64,
     };
     let control = &mut cx.state.control;
-    let weight = if step == 1 { 1.0 } else { SMOOTHING };
+    let weight = if step == first { 1.0 } else { SMOOTHING };
     control.smoothed += weight * (measured - control.smoothed);
     // An inactive layer counts as off by a factor e.
     let off = of(Function::Ln, (control.smoothed / value).max(1e-6)).clamp(-1.0, 1.0);

@@ -47,11 +47,12 @@ pub(crate) fn step_with_gradient(cx: &mut Context) -> Result<()> {
 fn observe(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
     // Until this batch is known to be good, a step has none to take over.
     cx.work.uncommitted = false;
+    cx.work.penalty_factor = cx.penalty_factor();
     forward(cx, ranks);
     ranks.reduce(&mut cx.work.sums)?;
     take_means(cx);
-    let net = &cx.net;
-    let report = objective(cx.engine.isa, &net.settings, net.penalty_factor, &cx.observed());
+    let (settings, factor) = (&cx.net.settings, cx.work.penalty_factor);
+    let report = objective(cx.engine.isa, settings, factor, &cx.observed());
     if !report.is_finite() {
         return Err(Error::Diverged { step: cx.state.step + 1 });
     }
@@ -88,7 +89,7 @@ fn penalty_gradients(cx: &mut Context) {
             continue;
         };
         if beta > 0.0 {
-            let weight = (cx.net.penalty_factor * beta / observed.samples as f64) as f32;
+            let weight = (cx.work.penalty_factor * beta / observed.samples as f64) as f32;
             let means = observed.kl_means(layer);
             sparsity::kl_gradient(cx.engine.isa, rho as f32, weight, means, gradient);
         }

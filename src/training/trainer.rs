@@ -339,6 +339,12 @@ impl Trainer {
         self.cx.net.objective(report)
     }
 
+    /// What the weights of all sparsity penalties are multiplied by in the next step: the factor of a
+    /// [target](crate::Target), and the share of the [warm-up](Settings#structfield.sparsity_warm_up).
+    pub fn penalty_factor(&self) -> f64 {
+        self.cx.penalty_factor()
+    }
+
     /// Mean activation of each unit of every hidden layer over the last batch: a list a layer, a number
     /// a unit, 0 before the first batch.
     #[doc(hidden)]

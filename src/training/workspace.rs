@@ -33,6 +33,11 @@ impl Context {
         let Workspace { sums, means, running_means, .. } = &self.work;
         Observed { samples: self.net.settings.batch, sums, means, running_means }
     }
+
+    /// What the weights of all sparsity penalties are multiplied by in the next step.
+    pub fn penalty_factor(&self) -> f64 {
+        self.net.penalty_factor * self.net.settings.penalty_share_of(self.state.step + 1)
+    }
 }
 
 /// Every buffer that a step needs, allocated once; `n` is the number of this rank's samples.
@@ -68,6 +73,9 @@ pub(crate) struct Workspace {
     pub smallest_kept: Option<f32>,
     /// Whether the last batch's running means and threshold wait to be committed.
     pub uncommitted: bool,
+    /// What the weights of all sparsity penalties are multiplied by in this step: the controller's factor
+    /// and the warm-up's share.
+    pub penalty_factor: f64,
     /// Of every hidden layer: the KL penalty's gradient for each activation, `[units]`.
     pub penalties: Vec<Vec<f32>>,
     /// Of every layer, `[units]`.
@@ -134,6 +142,7 @@ impl Workspace {
             running_means: running_means(settings),
             smallest_kept: None,
             uncommitted: false,
+            penalty_factor: 1.0,
             penalties: zeros(hidden, 1),
             bias_gradients: zeros(units, 1),
             losses: vec![0.0; outputs],

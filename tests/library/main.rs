@@ -46,6 +46,7 @@ mod shared_data;
 mod sources;
 mod sparse_codes;
 mod sparse_step;
+mod sparsity_warm_up;
 mod step;
 #[cfg(feature = "model")]
 mod tensors;

@@ -120,6 +120,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Sparsity of a hidden layer that the weights of the penalties are steered to:
         "mean-activation:VALUE[:LAYER[:STEPS]]" or "l0:VALUE[:LAYER[:STEPS]]", the first layer
         being 1.
+    sparsity_warm_up : int, default=0
+        Steps in which the weights of all sparsity penalties rise from 0 to their full values.
     optimizer : str, default="adam"
         "adam", "adam-lazy", "adamw[:DECAY]", "momentum[:SHARE]" or "l-bfgs[:MEMORY]".
     learning_rate : float, default=0.01
@@ -238,6 +240,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         active_above: float = 0.1,
         rho_momentum: float = 0.0,
         target: Optional[str] = None,
+        sparsity_warm_up: int = 0,
         optimizer: str = "adam",
         learning_rate: float = 0.01,
         schedule: str = "constant",
@@ -284,6 +287,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.active_above = active_above
         self.rho_momentum = rho_momentum
         self.target = target
+        self.sparsity_warm_up = sparsity_warm_up
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
