@@ -57,7 +57,11 @@ pub fn evaluation_text(
     all_layers: bool,
 ) -> String {
     let settings = net.settings();
-    let loss = if settings.loss == Loss::CrossEntropy { "cross-entropy" } else { "MSE" };
+    let loss = match settings.loss {
+        Loss::CrossEntropy => "cross-entropy",
+        Loss::Fvu => "FVU",
+        _ => "MSE",
+    };
     let (objective, loss_value) = (short(evaluation.objective), short(evaluation.loss));
     let mut text = format!("{title}: {objective} ({loss} {loss_value}");
     let factor = net.penalty_factor();

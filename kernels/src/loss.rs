@@ -13,29 +13,35 @@ pub enum Loss {
     SquaredError,
     /// -x ln a - (1 - x) ln(1 - a), for features in [0, 1] and a sigmoid at the output.
     CrossEntropy,
+    /// (a - x)^2 divided by the variance of the training data: the fraction of variance unexplained.
+    ///
+    /// To the kernels it is the squared error; who calls them divides its sum and the gradient's scale by
+    /// the variance.
+    Fvu,
 }
 
 impl Loss {
     /// All of them.
-    pub const ALL: [Loss; 2] = [Loss::SquaredError, Loss::CrossEntropy];
+    pub const ALL: [Loss; 3] = [Loss::SquaredError, Loss::CrossEntropy, Loss::Fvu];
 
     /// The name used in settings and files.
     pub fn name(self) -> &'static str {
         match self {
             Loss::SquaredError => "squared-error",
             Loss::CrossEntropy => "cross-entropy",
+            Loss::Fvu => "fvu",
         }
     }
 
     /// Whether it can be used with this activation of the output layer.
     pub fn fits(self, activation: Activation) -> bool {
-        self == Loss::SquaredError || activation == Activation::Sigmoid
+        self != Loss::CrossEntropy || activation == Activation::Sigmoid
     }
 
     /// The factor of `a - x` in the gradient: of (a - x)^2 by a, and of the cross-entropy by z.
     pub fn gradient_factor(self) -> f64 {
         match self {
-            Loss::SquaredError => 2.0,
+            Loss::SquaredError | Loss::Fvu => 2.0,
             Loss::CrossEntropy => 1.0,
         }
     }

@@ -380,7 +380,7 @@ impl Net<'_> {
         let layers = self.forward(params, input, n);
         let last = &layers[layers.len() - 1];
         let loss = match self.loss {
-            Loss::SquaredError => squared_error(&last.a, x),
+            Loss::SquaredError | Loss::Fvu => squared_error(&last.a, x),
             Loss::CrossEntropy => last.z.iter().zip(x).map(|(&z, &x)| cross_entropy(z, x)).sum(),
         } / x.len() as f64;
         let mut penalty = 0.0;
@@ -447,7 +447,7 @@ impl Net<'_> {
                     *d += of.l1 / n as f64 * if a[i] == 0.0 { 0.0 } else { a[i].signum() };
                 }
             }
-            if l < last || self.loss == Loss::SquaredError {
+            if l < last || self.loss != Loss::CrossEntropy {
                 let f = self.activations[l];
                 delta.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(f, a));
             }

@@ -38,7 +38,7 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         None => {
             let net = net.clone().with_settings(settings.clone()).map_err(of_parameter)?;
             builder(settings).build(samples).map(|mut trainer| {
-                *trainer.autoencoder_mut() = net;
+                *trainer.autoencoder_mut() = net.with_variance_of(trainer.autoencoder());
                 trainer
             })
         }

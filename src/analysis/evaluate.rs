@@ -262,7 +262,13 @@ impl Tally {
             magnitudes: self.magnitudes,
             ..BatchSums::default()
         };
-        let observed = Observed { samples, sums: &batch, means: &means, running_means: &[] };
+        let observed = Observed {
+            samples,
+            loss_divisor: net.loss_divisor(),
+            sums: &batch,
+            means: &means,
+            running_means: &[],
+        };
         let terms = objective(isa, settings, net.penalty_factor(), &observed);
         let spread = self.features.iter().map(|feature| feature.spread).sum();
         let per_feature = |of: &Feature| explained(of.squared_error, of.spread);

@@ -137,12 +137,16 @@ struct Objective {
     targets: Vec<f64>,
     /// Number of weights of the skip connection, which stand before the layers'.
     skip: usize,
+    /// What all of it is divided by in the end: of FVU the variance. The other terms are multiplied by it.
+    divisor: f64,
 }
 
 impl Objective {
     /// `factor` is that of all sparsity penalties.
     fn of(net: &Autoencoder, factor: f64, batch: &[f32], targets: &[f32]) -> Self {
         let settings = net.settings();
+        let divisor = net.loss_divisor();
+        let (factor, lambda) = (divisor * factor, divisor * settings.lambda);
         let layers = settings.layers.len() - 1;
         let n = batch.len() / settings.layers[0];
         let penalty = |l| match settings.penalty_of(l) {
@@ -160,7 +164,8 @@ impl Objective {
                 Code::BatchTopK(k) => Gate::BatchTopK(n * k),
                 Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump { bandwidth, l0: factor * l0 },
             },
-            lambda: settings.lambda,
+            lambda,
+            divisor,
             batch: batch.iter().map(|&x| x.into()).collect(),
             targets: targets_of(batch, targets).iter().map(|&x| x.into()).collect(),
             skip: settings.skip_parameters(),
@@ -184,7 +189,7 @@ impl Objective {
             let (skip, layers) = parameters.split_at(self.skip);
             let targets = self.without_skip(skip);
             let value = net.objective_of(layers, &self.batch, &targets, n).total;
-            let value = value + self.lambda * weight_decay(skip);
+            let value = (value + self.lambda * weight_decay(skip)) / self.divisor;
             changed.iter().for_each(|&at| parameters[at] -= by);
             value
         };

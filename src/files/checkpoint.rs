@@ -18,6 +18,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+use sae_kernels::Loss;
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
@@ -25,7 +26,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
-use crate::files::model::{from_logarithms, target_scaling_of};
+use crate::files::model::{check_variance, from_logarithms, target_scaling_of};
 use crate::files::tensors::{Header, not_finite, read_file};
 use crate::network::ends::check_targets;
 use crate::network::layers::{end, layout};
@@ -210,7 +211,9 @@ impl Checkpoint {
                 ["rho_momentum", "penalties", "beta"].contains(&name)
             })?;
         }
-        self.0.progress.settings = settings;
+        let progress = &mut self.0.progress;
+        progress.variance = progress.variance.filter(|_| settings.loss == Loss::Fvu);
+        progress.settings = settings;
         Ok(self)
     }
 
@@ -266,7 +269,7 @@ fn thresholds_of_logarithms(snapshot: &mut Snapshot) {
 
 /// Fails if no training could have got there.
 fn check(progress: &Progress) -> std::result::Result<(), String> {
-    let Progress { settings, step, epoch, penalty_factor, .. } = progress;
+    let Progress { settings, step, epoch, penalty_factor, variance, .. } = progress;
     // The next ones would overflow.
     if step.max(epoch) >> 53 > 0 {
         return Err(format!("step {step} of epoch {epoch}"));
@@ -274,6 +277,7 @@ fn check(progress: &Progress) -> std::result::Result<(), String> {
     if *penalty_factor < 0.0 {
         return Err(format!("penalty_factor is {penalty_factor}"));
     }
+    check_variance(settings, *variance)?;
     settings.validate().map_err(|e| e.to_string())?;
     check_targets(settings, progress.target_scaling.is_some()).map_err(|e| e.to_string())
 }

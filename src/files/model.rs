@@ -9,7 +9,8 @@
 //! number). A scaling for each feature adds the `F64` tensors `scaling.min` and `scaling.max`, or
 //! `scaling.mean` and `scaling.deviation`, of as many numbers. The metadata has one key, `sae`, whose
 //! value is JSON: `{"version": 3, "settings": {...}, "scaling": ..., "penalty_factor": 1.0, "data": ...}`;
-//! lists of a scaling for each feature are empty there. A transcoder has `target_scaling`, too, with tensors
+//! lists of a scaling for each feature are empty there. `variance`, of the loss FVU alone, is that of the training
+//! data. A transcoder has `target_scaling`, too, with tensors
 //! `target_scaling.min` and so on, and with a skip connection `skip.weight`, `[outputs, inputs]`. `data`, which may be left out, has the number of
 //! samples and features of the training data, a checksum of 64 samples, and which samples were held out.
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
@@ -18,8 +19,8 @@
 
 use std::path::Path;
 
-use sae_kernels::Isa;
 use sae_kernels::math::{self, Function};
+use sae_kernels::{Isa, Loss};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ struct Description {
     target_scaling: Option<Scaling>,
     #[serde(default = "no_change")]
     penalty_factor: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variance: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<TrainingData>,
 }
@@ -212,6 +215,7 @@ impl Autoencoder {
             scaling,
             target_scaling,
             penalty_factor: self.penalty_factor,
+            variance: self.variance,
             data: self.training_data.clone(),
         };
         serde_json::to_string(&description).expect("maps of strings, and numbers")
@@ -249,8 +253,9 @@ impl Autoencoder {
         }
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
         description.check().map_err(bad)?;
-        let Description { settings, scaling, target_scaling, penalty_factor, data, .. } =
-            description;
+        let Description {
+            settings, scaling, target_scaling, penalty_factor, variance, data, ..
+        } = description;
         let scaling = header.scaling(bytes, ("", &scaling), settings.layers[0]).map_err(wrong)?;
         let target_scaling = target_scaling_of(&header, bytes, target_scaling, &settings);
         let target_scaling = target_scaling.map_err(wrong)?;
@@ -263,6 +268,7 @@ impl Autoencoder {
             target_scaling,
             parameters,
             penalty_factor,
+            variance,
             training_data: data,
         })
     }
@@ -277,10 +283,27 @@ impl Description {
         if self.penalty_factor < 0.0 {
             return Err(format!("penalty_factor is {}", self.penalty_factor));
         }
+        check_variance(&self.settings, self.variance)?;
         match &self.data {
             Some(data) => data.check(self.settings.layers[0]),
             None => Ok(()),
         }
+    }
+}
+
+/// Fails if no training could have this variance.
+pub(crate) fn check_variance(
+    settings: &Settings,
+    variance: Option<f64>,
+) -> std::result::Result<(), String> {
+    match variance {
+        Some(variance) if settings.loss != Loss::Fvu => {
+            Err(format!("variance {variance}, and the loss is {}", settings.loss.name()))
+        }
+        Some(variance) if !(variance > 0.0 && variance.is_finite()) => {
+            Err(format!("variance is {variance}"))
+        }
+        _ => Ok(()),
     }
 }
 

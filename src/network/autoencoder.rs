@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use sae_kernels::{Activation, Lists, Matrix, MatrixMut, Operand};
+use sae_kernels::{Activation, Lists, Loss, Matrix, MatrixMut, Operand};
 
 use crate::compute::{Engine, add_blocks, blocks_of, sum_blocks};
 #[cfg(feature = "model")]
@@ -58,6 +58,9 @@ pub struct Autoencoder {
     pub(crate) parameters: Vec<f32>,
     /// Factor of the weights of all sparsity penalties; 1 unless a controller steered it.
     pub(crate) penalty_factor: f64,
+    /// The variance of the training data, by which the loss FVU divides; `None` with other losses, and
+    /// before a training.
+    pub(crate) variance: Option<f64>,
     #[cfg(feature = "model")]
     pub(crate) training_data: Option<TrainingData>,
 }
@@ -90,6 +93,7 @@ impl Autoencoder {
             target_scaling,
             parameters,
             penalty_factor: 1.0,
+            variance: None,
             #[cfg(feature = "model")]
             training_data: None,
         })
@@ -110,7 +114,16 @@ impl Autoencoder {
         self.settings.check_continues(&settings)?;
         settings.validate()?;
         check_targets(&settings, self.target_scaling.is_some())?;
-        Ok(Autoencoder { settings, ..self })
+        let variance = self.variance.filter(|_| settings.loss == Loss::Fvu);
+        Ok(Autoencoder { settings, variance, ..self })
+    }
+
+    /// The same network; if its loss is FVU and it knows no variance, with that of another.
+    #[doc(hidden)]
+    pub fn with_variance_of(self, other: &Self) -> Self {
+        let missing = self.settings.loss == Loss::Fvu && self.variance.is_none();
+        let variance = if missing { other.variance } else { self.variance };
+        Autoencoder { variance, ..self }
     }
 
     /// The scaling of its data.
@@ -149,6 +162,17 @@ impl Autoencoder {
     /// [`Settings::target`].
     pub fn penalty_factor(&self) -> f64 {
         self.penalty_factor
+    }
+
+    /// What the mean squared error is divided by in the loss: for [`Loss::Fvu`] the variance of the training
+    /// data, a mean over samples and features of the square of x minus the feature's mean; 1 for the other
+    /// losses, before a training, and after one on data that do not vary.
+    ///
+    /// It is that of the samples which a training looks at before its first step, at most 16 384, and stays
+    /// the same in evaluations of other data: [`Evaluation`](crate::Evaluation) has the explained variance
+    /// of those.
+    pub fn loss_divisor(&self) -> f64 {
+        self.variance.unwrap_or(1.0)
     }
 
     /// The places of each layer's parameters.

@@ -57,6 +57,8 @@ impl Autoencoder {
         }
         Ok(Autoencoder {
             settings,
+            // That of the new data comes with a training.
+            variance: None,
             #[cfg(feature = "model")]
             training_data: None,
             ..self

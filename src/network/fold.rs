@@ -1,6 +1,6 @@
 //! Folding a scaling into the weights: the same network, for the numbers of the data as they are.
 
-use sae_kernels::Activation;
+use sae_kernels::{Activation, Loss};
 
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
@@ -17,7 +17,8 @@ impl Autoencoder {
     ///
     /// With x' = (x - s) / c the first layer is z = x' W + b = x (W / c) + (b - (s / c) W), and the output
     /// y' = a V + d is y = y' c + s = a (V c) + (d c + s), each feature with its own s and c. A feature that
-    /// was constant, and so scaled to 0, is reconstructed as that constant.
+    /// was constant, and so scaled to 0, is reconstructed as that constant. A loss FVU becomes the squared
+    /// error.
     ///
     /// # Errors
     /// [`Error::Setting`] if the output is not linear, the scaling is layer-norm, which depends on each
@@ -51,6 +52,10 @@ impl Autoencoder {
         (folded.settings.tied, folded.settings.unit_norm) = (false, false);
         folded.scaling = Scaling::AsIs;
         folded.target_scaling = self.target_scaling.as_ref().map(|_| Scaling::AsIs);
+        if folded.settings.loss == Loss::Fvu {
+            // Its variance was that of the scaled features.
+            (folded.settings.loss, folded.variance) = (Loss::SquaredError, None);
+        }
         let layers = self.layers();
         let (first, last) = (layers[0], layers[layers.len() - 1]);
         let parameters = &mut folded.parameters;

@@ -56,7 +56,7 @@ fn reconstruct_residual(cx: &mut Context, weight: f64) {
     let (n, features) = (part.len(), layers[last].outputs);
     let DeadUnits { codes, gradient, residual, sums: of_features, zeros, largest, .. } = dead_units;
     let groups = prefixes.as_ref().map_or(1, |prefixes| prefixes.count());
-    let scale = loss_scale(settings);
+    let scale = loss_scale(net);
     let (before, delta) = deltas[last].split_at_mut(groups * n * features);
     // The delta of the whole code is scale (y - x), of several prefixes' share.
     let factor = -(groups as f32) / scale;
@@ -78,7 +78,7 @@ fn reconstruct_residual(cx: &mut Context, weight: f64) {
     };
     output.run(engine, delta, [losses, biases], partial_sums, Some((codes, &mut gradient[..])));
     let loss: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
-    sums.auxiliary = weight * loss / (settings.batch as f64 * features as f64);
+    sums.auxiliary = weight * loss / (settings.batch as f64 * features as f64 * net.loss_divisor());
     let most = losses.iter().copied().fold(0.0, f32::max);
     *largest = Largest {
         delta: f64::from(scale) * weight * f64::from(most).sqrt(),

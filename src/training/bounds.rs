@@ -58,7 +58,7 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
     let seen = if corrupted.is_empty() { &*batch } else { &*corrupted };
     let of_prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
     let largest_loss = losses.iter().copied().fold(of_prefixes, f32::max);
-    let mut delta = largest_output_delta(settings, largest_loss);
+    let mut delta = largest_output_delta(net, largest_loss);
     if skip.is_some() {
         let weight = f64::from(largest_weights.of(layers.len()).get());
         let gradient =
@@ -117,9 +117,11 @@ pub(crate) fn largest_seen(cx: &mut Context) -> f64 {
 }
 
 /// Of the output layer's delta, from the largest sum of a feature's losses.
-fn largest_output_delta(settings: &Settings, largest_loss: f32) -> f64 {
+fn largest_output_delta(net: &Autoencoder, largest_loss: f32) -> f64 {
+    let settings = &net.settings;
     let features = settings.layers[settings.layers.len() - 1] as f64;
-    let scale = settings.loss.gradient_factor() / (settings.batch as f64 * features);
+    let terms = settings.batch as f64 * features * net.loss_divisor();
+    let scale = settings.loss.gradient_factor() / terms;
     match settings.loss {
         // Activation and feature are in [0, 1].
         Loss::CrossEntropy => scale,

@@ -7,12 +7,13 @@
 //! the outer product of c and the bias gradient; and b is moved by -c dW when W is moved by dW.
 //!
 //! Biases of layers whose output grows with the data are s times as large as for data of size 1, and so
-//! is Adam's step for them. Its epsilon shrinks with the gradients.
+//! is Adam's step for them. Its epsilon shrinks with the gradients: those of weights grow with s^2, those of
+//! such biases with s, both divided by what the loss is divided by.
 //!
 //! Targets of their own have their own size, which is that of the output layer's biases and of every delta.
 //! Weights to the output are t / s times as large as for targets of size s, and so is Adam's step for them,
-//! if t is the size of the targets (unless they are kept at length 1). A skip connection x W_skip is a second layer that sees x: its gradient and the output layer's biases are
-//! changed likewise.
+//! if t is the size of the targets (unless they are kept at length 1). A skip connection x W_skip is a second
+//! layer that sees x: its gradient and the output layer's biases are changed likewise.
 
 use std::mem;
 use std::ops::Range;
@@ -35,6 +36,8 @@ pub(crate) struct Centering {
     /// centered.
     pub scales: [f64; 2],
     skip: Option<Shift>,
+    /// What the mean squared error is divided by.
+    pub loss_divisor: f64,
     /// c W, as far as it is known, and memory for the next.
     products: [Vec<f32>; 2],
     known: bool,
@@ -69,6 +72,7 @@ impl Centering {
             target_mean: Vec::new(),
             scales: [1.0; 2],
             skip: None,
+            loss_divisor: 1.0,
             products: Default::default(),
             known: false,
             projected: false,
@@ -95,6 +99,7 @@ impl Centering {
             target_mean,
             scales: [scale, of_targets],
             skip: skip.map(shift),
+            loss_divisor: 1.0,
             products,
             known: false,
             projected: false,
@@ -159,9 +164,13 @@ impl Centering {
 
     /// The rule for weights, to the output if `predicts`.
     fn of_weights(&self, rule: Rule, predicts: bool) -> Rule {
-        let [inputs, targets] = self.scales.map(|scale| scale.min(1.0));
+        let [inputs, targets] = self.scales;
+        let size = match self.loss_divisor {
+            1.0 => inputs.min(1.0) * targets.min(1.0),
+            divisor => (inputs * targets / divisor).min(1.0),
+        };
         let rate = if predicts { self.ratio() } else { 1.0 };
-        if self.is_active() { rule.scaled(rate, inputs * targets) } else { rule }
+        if self.is_active() { rule.scaled(rate, size) } else { rule }
     }
 
     /// The rule for the weights of a skip connection.
@@ -212,7 +221,10 @@ impl Centering {
     fn of_biases(&self, settings: &Settings, rule: Rule, layer: usize) -> Rule {
         let plain = rule.without_weight_decay();
         match self.is_active() && grows(settings, layer) {
-            true => plain.scaled(self.scale_of(settings, layer), self.scales[1].min(1.0)),
+            true => {
+                let size = (self.scales[1] / self.loss_divisor).min(1.0);
+                plain.scaled(self.scale_of(settings, layer), size)
+            }
             false => plain,
         }
     }

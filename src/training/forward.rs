@@ -108,7 +108,7 @@ fn output_layer(cx: &mut Context) {
         layer: LayerView::new(settings, &net.parameters, last, layers[last]),
         loss: settings.loss,
         target: Matrix::new(target, n, features),
-        scale: loss_scale(settings),
+        scale: loss_scale(net),
     };
     let (sums, codes) = ([&mut losses[..], &mut bias_gradients[last]], &gate.codes);
     if let Some(prefixes) = prefixes {

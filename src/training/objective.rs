@@ -9,7 +9,7 @@ use crate::settings::{Code, LayerPenalty, Settings};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StepReport {
-    /// The data term, a mean over samples and features.
+    /// The data term, a mean over samples and features; for FVU divided by the training data's variance.
     pub loss: f64,
     /// The data term's mean over the prefixes of the code, which takes its place in the objective; 0 without
     /// prefixes ([`Settings::prefixes`](crate::Settings)).
@@ -76,6 +76,8 @@ impl BatchSums {
 /// A batch or a data set as the objective needs it.
 pub(crate) struct Observed<'a> {
     pub samples: usize,
+    /// What the mean squared error is divided by.
+    pub loss_divisor: f64,
     pub sums: &'a BatchSums,
     /// rho_hat: the mean activation of each unit of every hidden layer.
     pub means: &'a [Vec<f32>],
@@ -109,10 +111,11 @@ pub(crate) fn objective(
 ) -> StepReport {
     let n = observed.samples as f64;
     let features = settings.layers[settings.layers.len() - 1] as f64;
+    let terms = n * features * observed.loss_divisor;
     let prefixes = settings.prefix_sizes().len().max(1) as f64;
     let mut report = StepReport {
-        loss: observed.sums.loss / (n * features),
-        prefix_loss: observed.sums.prefixes / (n * features * prefixes),
+        loss: observed.sums.loss / terms,
+        prefix_loss: observed.sums.prefixes / (terms * prefixes),
         auxiliary: observed.sums.auxiliary,
         ..StepReport::default()
     };

@@ -8,9 +8,9 @@ use sae_kernels::{
 };
 
 use crate::compute::{Engine, add_blocks, blocks_of, divide_blocks};
+use crate::network::autoencoder::Autoencoder;
 use crate::network::codes::Codes;
 use crate::network::forward::LayerView;
-use crate::settings::Settings;
 
 /// What the output layer's delta is made of.
 #[derive(Clone, Copy)]
@@ -25,10 +25,12 @@ pub(crate) struct Output<'a> {
 }
 
 /// The factor of the gradient of the loss: a mean over the whole batch, of which a rank's samples may be a
-/// part, and over the features.
-pub(crate) fn loss_scale(settings: &Settings) -> f32 {
-    let numbers = settings.batch as f64 * settings.layers[settings.layers.len() - 1] as f64;
-    (settings.loss.gradient_factor() / numbers) as f32
+/// part, and over the features; of FVU divided by the variance.
+pub(crate) fn loss_scale(net: &Autoencoder) -> f32 {
+    let settings = &net.settings;
+    let features = settings.layers[settings.layers.len() - 1] as f64;
+    let terms = settings.batch as f64 * features * net.loss_divisor();
+    (settings.loss.gradient_factor() / terms) as f32
 }
 
 impl Output<'_> {

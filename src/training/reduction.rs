@@ -119,12 +119,14 @@ impl Reduction {
             remembered.for_each(|numbers| numbers.fill(0.0));
         }
         let Control { smoothed, log_factor, speed, sum } = state.control;
-        let [scale, of_targets] = cx.work.centering.scales;
-        let mut numbers =
-            [smoothed, log_factor, speed, sum, cx.net.penalty_factor, scale, of_targets];
+        let ([scale, of_targets], divisor) = (cx.work.centering.scales, cx.net.loss_divisor());
+        let factor = cx.net.penalty_factor;
+        let mut numbers = [smoothed, log_factor, speed, sum, factor, scale, of_targets, divisor];
         ranks.broadcast(bytemuck::cast_slice_mut(&mut numbers));
-        let [smoothed, log_factor, speed, sum, penalty_factor, scale, of_targets] = numbers;
+        let [smoothed, log_factor, speed, sum, penalty_factor, scale, of_targets, divisor] =
+            numbers;
         cx.work.centering.scales = [scale, of_targets];
+        cx.net.variance = cx.net.variance.map(|_| divisor);
         state.control = Control { smoothed, log_factor, speed, sum };
         cx.net.penalty_factor = penalty_factor;
         (counts[1], counts[2] as usize)

@@ -48,6 +48,9 @@ pub(crate) struct Progress {
     /// Samples of this epoch that were used.
     pub position: usize,
     pub penalty_factor: f64,
+    /// Of the loss FVU: the variance of the training data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<f64>,
     pub control: Control,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<Record>,
@@ -106,6 +109,8 @@ impl Snapshot {
         let Context { net, state, .. } = cx;
         net.parameters = self.parameters;
         net.penalty_factor = progress.penalty_factor;
+        // A loss that is FVU since the checkpoint has what these samples gave.
+        net.variance = progress.variance.or(net.variance);
         (state.first, state.second) = (self.first_moment, self.second_moment);
         (state.step, state.control) = (progress.step, progress.control);
         if !self.inactive.is_empty() {

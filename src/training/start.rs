@@ -1,13 +1,13 @@
-//! What the parameters before the first step take from the data: the output's biases and the scale of a
-//! JumpReLU code.
+//! What a training takes from the data before the first step: the output's biases, the scale of a JumpReLU
+//! code, and the variance that the loss FVU divides by.
 
-use sae_kernels::{Activation, Matrix, MatrixMut, Operand};
+use sae_kernels::{Activation, Loss, Matrix, MatrixMut, Operand};
 
 use crate::compute::Engine;
 use crate::data::feature::{Feature, add_columns};
 use crate::data::samples::Samples;
 use crate::data::{Order, batches_ahead, runs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::autoencoder::{Autoencoder, Depth};
 use crate::network::forward::{LayerView, forward};
 use crate::settings::{Code, OutputBias, Settings};
@@ -24,7 +24,8 @@ const MAX_SAMPLES: usize = 1 << 14;
 pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: bool) -> Result<()> {
     let Context { engine, net, work, .. } = cx;
     let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
-    if !jumps && !takes_account(&net.settings) {
+    let divides = net.settings.loss == Loss::Fvu;
+    if !jumps && !divides && !takes_account(&net.settings) {
         return Ok(());
     }
     let mut rows = vec![0; samples.len().min(MAX_SAMPLES)];
@@ -37,12 +38,23 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: b
         runs(&rows, |range| samples.read_ahead(range));
     }
     let samples = samples.subset(rows);
-    if takes_account(&net.settings) {
-        let [inputs, targets] = means_and_deviations(net, engine, &samples)?;
+    let summary = match divides || takes_account(&net.settings) {
+        true => Some(means_and_variances(net, engine, &samples)?),
+        false => None,
+    };
+    if let Some([_, (_, variance)]) = &summary
+        && divides
+    {
+        net.variance = Some(variance_of_loss(*variance)?);
+    }
+    if let Some([inputs, targets]) = summary
+        && takes_account(&net.settings)
+    {
         if new && centers(&net.settings) {
             center(net, &inputs.0, &targets.0);
         }
-        let rounded = |(mean, scale): (Vec<f64>, f64)| {
+        let rounded = |(mean, variance): (Vec<f64>, f64)| {
+            let scale = if variance > 0.0 { variance.sqrt() } else { 1.0 };
             (mean.iter().map(|&mean| mean as f32).collect(), scale)
         };
         let targets = samples.targets().map(|_| rounded(targets));
@@ -50,6 +62,7 @@ pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: b
         if new && samples.targets().is_some() {
             scale_output(net, work.centering.ratio());
         }
+        work.centering.loss_divisor = net.loss_divisor();
     }
     if jumps {
         *net.parameters.last_mut().expect("a scale") = scale_of_code(net, engine, &samples)?;
@@ -73,9 +86,22 @@ fn takes_account(settings: &Settings) -> bool {
     centers(settings) || (grows && settings.output_bias == OutputBias::Auto)
 }
 
+/// The variance that the loss FVU divides by; 1 for constant data.
+fn variance_of_loss(variance: f64) -> Result<f64> {
+    // Beyond, gradients overflow in `f32`.
+    if variance > 0.0 && !(1e-30..=1e30).contains(&variance) {
+        let problem = format!(
+            "fvu divides by the variance of the features, which is {variance:e}: scale the data (by \
+             mean-deviation), or use squared-error"
+        );
+        return Err(Error::setting("loss", problem));
+    }
+    Ok(if variance > 0.0 { variance } else { 1.0 })
+}
+
 /// Of the inputs and of the targets, which are the inputs where there are no others: the mean of each
-/// feature, and the root mean square of all from their means; 1 if they are constant.
-fn means_and_deviations(
+/// feature, and the mean square of all from their means.
+fn means_and_variances(
     net: &Autoencoder,
     engine: &mut Engine,
     samples: &Samples,
@@ -96,9 +122,8 @@ fn means_and_deviations(
     let of_both = [&features, if of_targets.is_empty() { &features } else { &of_targets }];
     Ok(of_both.map(|features| {
         let squares: f64 = features.iter().map(|feature| feature.spread).sum();
-        let deviation = (squares / (samples.len() * features.len()) as f64).sqrt();
-        let means = features.iter().map(Feature::mean).collect();
-        (means, if deviation > 0.0 { deviation } else { 1.0 })
+        let variance = squares / (samples.len() * features.len()) as f64;
+        (features.iter().map(Feature::mean).collect(), variance)
     }))
 }
 

@@ -48,6 +48,7 @@ fn observe(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
     // Until this batch is known to be good, a step has none to take over.
     cx.work.uncommitted = false;
     cx.work.penalty_factor = cx.penalty_factor();
+    cx.work.centering.loss_divisor = cx.net.loss_divisor();
     forward(cx, ranks);
     ranks.reduce(&mut cx.work.sums)?;
     take_means(cx);

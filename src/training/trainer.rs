@@ -455,6 +455,7 @@ impl Problem for Batch<'_> {
     }
 
     fn size(&self) -> f64 {
-        self.cx.work.centering.scales[0]
+        let centering = &self.cx.work.centering;
+        centering.scales[0] / centering.loss_divisor.sqrt()
     }
 }

@@ -31,7 +31,8 @@ impl Context {
     /// The last batch as the objective needs it.
     pub fn observed(&self) -> Observed<'_> {
         let Workspace { sums, means, running_means, .. } = &self.work;
-        Observed { samples: self.net.settings.batch, sums, means, running_means }
+        let loss_divisor = self.net.loss_divisor();
+        Observed { samples: self.net.settings.batch, loss_divisor, sums, means, running_means }
     }
 
     /// What the weights of all sparsity penalties are multiplied by in the next step.

@@ -130,6 +130,7 @@ fn what_the_toolbox_remembers_is_kept() {
         ("steered, running means", Settings { rho_momentum: 0.9, target, ..base() }),
         ("batch-top-k, noise", Settings { code, corruption, ..base() }),
         ("JumpReLU", Settings { code: jump, ..base() }),
+        ("FVU", Settings { loss: sae::Loss::Fvu, ..base() }),
         ("sparsity warm-up", Settings { sparsity_warm_up: 30, beta: 1e-2, ..base() }),
         ("linear decay", Settings { schedule: linear, ..base() }),
         ("centered", Settings { output_activation: sae::Activation::Linear, ..base() }),

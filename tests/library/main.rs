@@ -21,6 +21,7 @@ mod dead_units;
 mod exchange;
 #[cfg(feature = "model")]
 mod formats;
+mod fvu;
 mod idx;
 #[cfg(target_os = "linux")]
 mod large;

@@ -152,6 +152,7 @@ fn the_objective_of_every_part_of_the_toolbox() {
     });
     check("centered", |s| s.output_activation = Activation::Linear);
     check("cross-entropy", |s| s.loss = Loss::CrossEntropy);
+    check("FVU", |s| s.loss = Loss::Fvu);
     check("tied", |s| s.tied = true);
     check("unit norm", |s| s.unit_norm = true);
     check("clipped", |s| s.clip = 1e-3);

@@ -54,7 +54,7 @@ impl Epilogue for OutputDelta<'_> {
             let error = s.sub(a, x);
             let mut delta = s.mul(error, s.splat(self.scale));
             match self.loss {
-                Loss::SquaredError => {
+                Loss::SquaredError | Loss::Fvu => {
                     column.1 = s.mul_add(error, error, column.1);
                     delta = self.activation.chain(s, a, delta);
                 }

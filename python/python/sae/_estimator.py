@@ -85,7 +85,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Whether features may be outside of what the output activation gives; otherwise they are
         refused.
     loss : str, default="squared-error"
-        The data term of the objective: "squared-error" or "cross-entropy".
+        The data term of the objective: "squared-error", "cross-entropy", or "fvu", the squared error
+        divided by the variance of the training data.
     code : str, default="dense"
         Which of the code's activations are kept: "dense", "top-k:K", "batch-top-k:K" or
         "jump-relu:L0[:BANDWIDTH[:THRESHOLD]]".

@@ -263,6 +263,7 @@ fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
         epoch,
         position,
         penalty_factor: net.penalty_factor,
+        variance: net.variance,
         control: state.control,
         early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
     }
@@ -283,6 +284,7 @@ fn new_image(data: &Fingerprint, trainer: &Trainer) -> Result<Image> {
         epoch: u64::MAX,
         position: usize::MAX,
         penalty_factor: number,
+        variance: trainer.cx.net.variance.map(|_| number),
         control: Control { smoothed: number, log_factor: number, speed: number, sum: number },
         early_stopping: trainer.early_stopping.as_ref().map(|_| record),
         ..progress(data, trainer)

@@ -119,6 +119,7 @@ impl Dictionary {
             settings,
             scaling: Scaling::AsIs,
             target_scaling: None,
+            variance: None,
             parameters,
             penalty_factor: 1.0,
             training_data: None,
