@@ -7,6 +7,7 @@ mod choices;
 mod field;
 #[cfg(feature = "model")]
 pub(crate) mod json;
+mod presets;
 mod table;
 mod validate;
 mod value;
@@ -17,22 +18,15 @@ use sae_kernels::Activation;
 
 pub use choices::{
     Auxiliary, Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias,
-    Prefixes, Preset, SampleOrder, Schedule, Target,
+    Prefixes, SampleOrder, Schedule, Target,
 };
+pub use presets::Preset;
 pub use table::{Field, Settings};
 pub use value::Kind;
 
 use crate::error::{Error, Result};
 
 impl Settings {
-    /// The settings of a preset: 784-300-30-300-784, sigmoid everywhere, Adam at 1e-2, batch 60.
-    pub fn preset(preset: Preset) -> Self {
-        match preset {
-            Preset::Plain => Settings { beta: 0.0, lambda: 0.0, ..Settings::default() },
-            Preset::Sparse => Settings::default(),
-        }
-    }
-
     /// Sets one setting by its name to the value of a text: `set("code", "top-k:32", 20_000)`.
     ///
     /// Names are those of [`Settings::fields`] and their aliases; `-` may stand for `_`. `preset`
@@ -44,7 +38,8 @@ impl Settings {
     /// [`Error::Setting`] if there is no such setting, or it has no value of this text.
     pub fn set(&mut self, name: &str, text: &str, steps: impl Into<Option<u64>>) -> Result<()> {
         if name == "preset" {
-            *self = Settings::preset(text.parse()?);
+            let preset: Preset = text.parse()?;
+            *self = preset.settings(Settings::preset(preset).layers, steps);
             return Ok(());
         }
         let field = Settings::field(name).ok_or_else(|| unknown(name))?;

@@ -231,8 +231,8 @@ const char *sae_version(void);
 void sae_string_free(char *string);
 
 /**
- * The settings of a preset, "sparse" or "plain", as one line of JSON. Free it with
- * `sae_string_free`.
+ * The settings of a preset, "article" or "top-k" for example, as one line of JSON, for 784 features and
+ * the preset's usual number of steps. Free it with `sae_string_free`.
  *
  * # Safety
  * `name` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
@@ -243,8 +243,8 @@ SaeStatus sae_settings_preset(const char *name, char **json);
  * Checks settings and completes them: all settings as one line of JSON. Free it with
  * `sae_string_free`.
  *
- * `settings` is a JSON object of the settings that differ from a preset: `{"preset": "plain",
- * "layers": [64, 16, 64], "batch": 20, "code": "top-k:4"}`. The preset is "sparse" if the object
+ * `settings` is a JSON object of the settings that differ from a preset: `{"preset": "top-k",
+ * "layers": [64, 256, 64], "batch": 200}`. The preset is "article" if the object
  * names none or is NULL. (`sae_trainer_new` also fits settings that are not named to its samples;
  * this function has no samples.)
  *

@@ -18,8 +18,8 @@ pub fn settings_for(json: Option<&str>, samples: &Samples) -> Result<Settings> {
     Ok(Settings::with_options(None, &options(json)?, samples, None)?)
 }
 
-/// The settings of a preset, "sparse" or "plain", as one line of JSON. Free it with
-/// `sae_string_free`.
+/// The settings of a preset, "article" or "top-k" for example, as one line of JSON, for 784 features and
+/// the preset's usual number of steps. Free it with `sae_string_free`.
 ///
 /// # Safety
 /// `name` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
@@ -39,8 +39,8 @@ pub unsafe extern "C" fn sae_settings_preset(
 /// Checks settings and completes them: all settings as one line of JSON. Free it with
 /// `sae_string_free`.
 ///
-/// `settings` is a JSON object of the settings that differ from a preset: `{"preset": "plain",
-/// "layers": [64, 16, 64], "batch": 20, "code": "top-k:4"}`. The preset is "sparse" if the object
+/// `settings` is a JSON object of the settings that differ from a preset: `{"preset": "top-k",
+/// "layers": [64, 256, 64], "batch": 200}`. The preset is "article" if the object
 /// names none or is NULL. (`sae_trainer_new` also fits settings that are not named to its samples;
 /// this function has no samples.)
 ///
@@ -54,12 +54,8 @@ pub unsafe extern "C" fn sae_settings_complete(
     // SAFETY: the caller's obligations.
     unsafe {
         new_string("json", json, || {
-            let mut complete = Settings::default();
-            for (name, text) in options(optional_text("settings", settings)?)? {
-                complete.set(name, &text, None)?;
-            }
-            complete.validate()?;
-            Ok(complete.to_json())
+            let options = options(optional_text("settings", settings)?)?;
+            Ok(Settings::completed(&options)?.to_json())
         })
     }
 }

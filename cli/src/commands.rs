@@ -10,6 +10,7 @@ mod evaluate;
 mod features;
 mod inspect;
 mod make_digits;
+mod presets;
 mod reconstruct;
 mod report;
 mod sweep;
@@ -23,6 +24,7 @@ use crate::failure::Result;
 pub enum Command {
     Train(Box<train::Args>),
     Sweep(Box<sweep::Args>),
+    Presets(presets::Args),
     Eval(evaluate::Args),
     Compare(compare::Args),
     Report(report::Args),
@@ -43,6 +45,7 @@ impl Command {
         match self {
             Command::Train(args) => train::run(*args),
             Command::Sweep(args) => sweep::run(*args),
+            Command::Presets(args) => presets::run(args),
             Command::Eval(args) => evaluate::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Report(args) => report::run(args),

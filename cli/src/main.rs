@@ -30,11 +30,12 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  sae train                            train on drawn digits, sparse preset, 20 000 steps
+  sae train                            train on drawn digits, as the article does
   sae eval sae.safetensors             the objective on the test samples
   sae report sae.safetensors --open    an HTML page with curves, reconstructions and features
   sae features sae.safetensors         a picture of what the first layer's units respond to
   sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
+  sae presets                          settings to begin with, and their sources
   sae train --help                     all options of a training
 
 Environment:

@@ -54,7 +54,7 @@ impl clap::Args for SettingsArgs {
         let preset = Arg::new("preset")
             .long("preset")
             .value_name("NAME")
-            .help("Settings to start from: plain or sparse [default: sparse, or those resumed]");
+            .help("Settings to start from, see `sae presets` [default: article, or those resumed]");
         let options = Settings::fields().iter().map(option);
         command.args([preset].into_iter().chain(options).map(|arg| arg.help_heading("Settings")))
     }

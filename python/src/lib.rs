@@ -40,6 +40,24 @@ fn settings_fields() -> Vec<(&'static str, String, String)> {
         .collect()
 }
 
+/// The settings of a preset for these layers, input and output included, and a training of so many steps,
+/// as JSON; `hidden` layers of `None` are the preset's own. The usual steps, if they are `None`, too.
+#[pyfunction]
+fn preset_settings(
+    preset: &str,
+    features: usize,
+    hidden: Option<Vec<usize>>,
+    steps: Option<u64>,
+) -> PyResult<(String, u64)> {
+    let preset: sae::Preset = preset.parse().map_err(failure::of)?;
+    let layers = match hidden {
+        Some(hidden) => [vec![features], hidden, vec![features]].concat(),
+        None => preset.layers(features),
+    };
+    let steps = steps.unwrap_or(preset.steps());
+    Ok((preset.settings(layers, steps).to_json(), steps))
+}
+
 /// The number of threads that the environment asks for, or that of the cores.
 #[pyfunction]
 fn threads_from_environment() -> PyResult<usize> {
@@ -53,6 +71,7 @@ fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(data::is_mapped, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(preset_settings, module)?)?;
     module.add_function(wrap_pyfunction!(threads_from_environment, module)?)?;
     module.add_function(wrap_pyfunction!(draw_digits, module)?)
 }

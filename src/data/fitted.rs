@@ -4,26 +4,25 @@ use sae_kernels::Activation;
 
 use crate::data::samples::Samples;
 use crate::error::Result;
-use crate::settings::{Optimizer, Settings};
+use crate::settings::{Optimizer, OutputBias, Settings};
 
 impl Settings {
     /// These settings with the defaults that depend on the data.
     ///
     /// The ends of `layers` become the features of the samples and of their targets, which are the
     /// samples where there are no others. The output activation becomes sigmoid where the targets are
-    /// scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features), and with L-BFGS
-    /// the batch all samples.
+    /// scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features) and where
+    /// `output_bias` is the mean (which only a linear output has), and with L-BFGS the batch all samples.
     pub fn fitted_to(&self, samples: &Samples) -> Settings {
         let mut settings = self.clone();
         if let [first, .., last] = &mut settings.layers[..] {
             *first = samples.features();
             *last = samples.target_features();
         }
-        settings.output_activation = match samples.targets().unwrap_or(samples).scaling().is_unit()
-        {
-            true => Activation::Sigmoid,
-            false => Activation::Linear,
-        };
+        let is_unit = samples.targets().unwrap_or(samples).scaling().is_unit();
+        let is_linear = settings.output_bias == OutputBias::Mean || !is_unit;
+        settings.output_activation =
+            if is_linear { Activation::Linear } else { Activation::Sigmoid };
         if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
             settings.batch = samples.len();
         }
@@ -33,8 +32,8 @@ impl Settings {
     /// The settings that options give, each a name and a text as [`Settings::set`] takes them.
     ///
     /// They change the settings of a training that is resumed, or else, and with an option
-    /// `preset`, a preset ([`Preset::Sparse`](crate::Preset::Sparse) by default) that is fitted to
-    /// the samples. `steps` are those of the whole training.
+    /// `preset`, a preset ([`Preset::Article`](crate::Preset::Article) by default), for the layers
+    /// that the options have, that is fitted to the samples. `steps` are those of the whole training.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) for the first option that makes no sense, by
@@ -53,12 +52,10 @@ impl Settings {
                 settings.clone()
             }
             _ => {
-                let mut base = Settings::default();
+                let mut base = Settings::preset_of(options.clone(), samples.features(), steps)?;
                 // What the fit depends on.
-                for fitted_by in ["preset", "optimizer"] {
-                    for (name, text) in options.clone().filter(|(name, _)| *name == fitted_by) {
-                        base.set(name, text, steps)?;
-                    }
+                for (name, text) in options.clone().filter(|(name, _)| *name == "optimizer") {
+                    base.set(name, text, steps)?;
                 }
                 base.fitted_to(samples)
             }
@@ -76,6 +73,7 @@ mod tests {
     use super::*;
     use crate::data::array::Array;
     use crate::data::scaling::Scaling;
+    use crate::settings::Preset;
 
     fn numbers() -> Samples {
         Samples::from_values(vec![0.5; 40], 4).unwrap()
@@ -87,6 +85,10 @@ mod tests {
         assert_eq!(fitted.layers, [4, 300, 30, 300, 4]);
         assert_eq!((fitted.output_activation, fitted.batch), (Activation::Linear, 60));
         let bytes = Samples::new(Array::from_values(vec![7u8; 40], 4).unwrap(), Scaling::Byte);
+        let top_k = Preset::TopK.settings(vec![784, 128, 784], 100).fitted_to(&bytes);
+        assert_eq!((top_k.layers[0], top_k.output_activation), (4, Activation::Linear));
+        let matlab = Settings::preset(Preset::Matlab).fitted_to(&bytes);
+        assert_eq!((matlab.output_activation, matlab.batch), (Activation::Sigmoid, 10));
         let lbfgs = Settings { optimizer: Optimizer::Lbfgs { memory: 5 }, ..fitted };
         let fitted = lbfgs.fitted_to(&bytes);
         assert_eq!((fitted.output_activation, fitted.batch), (Activation::Sigmoid, 10));
@@ -109,6 +111,11 @@ mod tests {
         assert_eq!(resumed, Settings { learning_rate: 0.5, ..odd.clone() });
         let anew = with(Some(&odd), &[("preset", "sparse")]).unwrap();
         assert_eq!(anew, Settings::default().fitted_to(&numbers()));
+        let top_k = with(None, &[("learning-rate", "0.5"), ("preset", "top-k")]).unwrap();
+        let expected = Preset::TopK.settings(vec![4, 128, 4], 100);
+        assert_eq!(top_k, Settings { learning_rate: 0.5, ..expected });
+        let wide = with(None, &[("layers", "4,512,4"), ("preset", "top-k")]).unwrap();
+        assert_eq!(wide, Preset::TopK.settings(vec![4, 512, 4], 100));
         let problem = with(None, &[("rho", "2")]).unwrap_err().to_string();
         assert!(problem.starts_with("rho: expected"), "{problem}");
     }

@@ -96,8 +96,10 @@ macro_rules! choices {
     )+};
 }
 
+pub(super) use {choices, from_str};
+
 /// `a, b or c`.
-fn one_of(names: &[String]) -> String {
+pub(super) fn one_of(names: &[String]) -> String {
     let (last, others) = names.split_last().expect("there are names");
     if others.is_empty() { last.clone() } else { format!("{} or {last}", others.join(", ")) }
 }
@@ -114,15 +116,6 @@ fn next<'a, T: Value>(parts: &mut impl Iterator<Item = &'a str>, default: Option
 }
 
 choices! {
-    /// The article's two experiments.
-    #[derive(Eq)]
-    Preset("preset", steps) {
-        /// No sparsity penalty and no weight decay.
-        Plain = "plain" | "normal",
-        /// rho 0.02, beta 7.5e-5, lambda 5e-6.
-        Sparse = "sparse",
-    }
-
     /// Which of the code's activations are kept; the others become 0.
     #[derive(Default)]
     Code("code", steps) {
@@ -512,7 +505,6 @@ mod tests {
                 assert_eq!(value.text(), *text);
             }
         }
-        check(&[("plain", Preset::Plain), ("sparse", Preset::Sparse)]);
         check(&[("he", Initialization::He), ("xavier", Initialization::Xavier)]);
         check(&[("transpose", Initialization::Transpose)]);
         check(&[("mean-activation", Measure::MeanActivation), ("l0", Measure::L0)]);
@@ -586,7 +578,6 @@ mod tests {
         assert_eq!("aux-k".parse::<Auxiliary>().unwrap(), aux_k);
         let penalty: LayerPenalty = "2:l1=1e-4".parse().unwrap();
         assert_eq!(penalty, LayerPenalty { layer: 1, rho: 0.02, beta: 0.0, l1: 1e-4 });
-        assert_eq!("normal".parse::<Preset>().unwrap(), Preset::Plain);
     }
 
     #[test]

@@ -99,7 +99,7 @@ macro_rules! settings {
         }
 
         impl Default for Settings {
-            /// The settings of [`Preset::Sparse`](crate::Preset::Sparse).
+            /// The settings of [`Preset::Article`](crate::Preset::Article).
             fn default() -> Self {
                 Settings { $($name: $default,)+ }
             }

@@ -33,6 +33,7 @@ mod metrics;
 mod model;
 mod offsets;
 mod pool;
+mod presets;
 mod ranks;
 mod same_bits;
 #[cfg(feature = "model")]

@@ -145,14 +145,14 @@ fn names_of_activations() {
 
 #[test]
 fn presets_are_the_articles() {
-    let sparse = Settings::preset(Preset::Sparse);
+    let sparse = Settings::preset(Preset::Article);
     assert_eq!(sparse, Settings::default());
     assert_eq!(sparse.layers, [784, 300, 30, 300, 784]);
     assert_eq!((sparse.rho, sparse.beta, sparse.lambda), (0.02, 7.5e-5, 5e-6));
     assert_eq!((sparse.learning_rate, sparse.beta1, sparse.beta2), (1e-2, 0.9, 0.999));
     assert_eq!((sparse.epsilon, sparse.batch), (1e-8, 60));
     assert_eq!((sparse.encoder_layers(), sparse.code_units()), (2, 30));
-    let normal = Settings::preset(Preset::Plain);
+    let normal = Settings::preset(Preset::ArticlePlain);
     assert_eq!((normal.beta, normal.lambda), (0.0, 0.0));
 }
 

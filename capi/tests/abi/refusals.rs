@@ -50,7 +50,10 @@ fn settings_are_completed_from_a_preset() {
         ("{", "settings: EOF"),
         ("7", "settings: expected an object of settings"),
         (r#"{"preset": 1}"#, "preset: expected a name"),
-        (r#"{"preset": "dense"}"#, "preset: expected plain or sparse, got 'dense'"),
+        (
+            r#"{"preset": "dense"}"#,
+            "preset: expected article, article-plain, top-k, batch-top-k, jump-relu",
+        ),
         (r#"{"learningrate": 1}"#, "settings: expected one of preset, layers, "),
         (r#"{"beta": "much"}"#, "beta: expected a number from 0 to 1e9, got \"much\""),
         (r#"{"target": "l0"}"#, "target: expected none, mean-activation:VALUE"),

@@ -26,8 +26,8 @@ use progress::Progress;
 /// Train an autoencoder and save it
 ///
 /// The default settings are those of the article "Tensorflow Day17 Sparse Autoencoder"
-/// (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its sparsity penalty; --preset plain is
-/// its autoencoder without one.
+/// (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its sparsity penalty; --preset article-plain
+/// is its autoencoder without one. `sae presets` lists these and others, such as top-k.
 ///
 /// The same seed, data and settings give the same model, byte for byte, with any number of threads,
 /// in one run or resumed. Ctrl-C and SIGTERM end the training after the current step and save the
@@ -40,9 +40,9 @@ use progress::Progress;
 #[command(after_help = "\
 Examples:
   sae train
-  sae train --preset plain --steps 2000 --out plain.safetensors
+  sae train --preset article-plain --steps 2000 --out plain.safetensors
   sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
-  sae train --layers 784,400,784 --activation relu --init he --beta 0 --code top-k:20
+  sae train --preset top-k --layers 784,1024,784 --steps 2000
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
   sae train --from sae.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
@@ -51,8 +51,13 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     data: TrainingDataArgs,
-    /// Training steps, including those before a checkpoint
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    /// Training steps, including those before a checkpoint; 1000 with --preset matlab
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20_000,
+        default_value_if("preset", "matlab", "1000")
+    )]
     steps: u64,
     #[command(flatten)]
     settings: SettingsArgs,
@@ -490,5 +495,22 @@ impl Done<'_> {
             text += &format!(", {share:.0} % of the time in communication");
         }
         text + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+
+    #[test]
+    fn the_preset_of_matlab_takes_1000_steps() {
+        let steps = |options: &[&str]| {
+            let command = <Args as clap::Args>::augment_args(clap::Command::new("train"));
+            let matches = command.get_matches_from([&["train"], options].concat());
+            *matches.get_one::<u64>("steps").unwrap()
+        };
+        assert_eq!(steps(&["--preset", "matlab"]), 1000);
+        assert_eq!(steps(&["--preset", "matlab", "--steps", "7"]), 7);
+        assert_eq!(steps(&["--preset", "top-k"]), 20_000);
     }
 }

@@ -13,6 +13,7 @@ mod kill;
 #[cfg(unix)]
 mod mapped;
 mod metrics;
+mod presets;
 mod report;
 mod shards;
 mod sparse;

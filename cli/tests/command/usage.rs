@@ -17,12 +17,12 @@ fn sae() -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Output {
+pub fn run(args: &[&str]) -> Output {
     sae().args(args).output().unwrap()
 }
 
 /// Standard output of a run that must succeed.
-fn good(args: &[&str]) -> String {
+pub fn good(args: &[&str]) -> String {
     let output = run(args);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {:?}\n{stderr}", output.status);
@@ -30,7 +30,7 @@ fn good(args: &[&str]) -> String {
 }
 
 /// Standard error of a run that must fail on invalid input.
-fn refused(args: &[&str]) -> String {
+pub fn refused(args: &[&str]) -> String {
     let output = run(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
@@ -343,6 +343,7 @@ fn help_is_there() {
     for command in [
         "train",
         "sweep",
+        "presets",
         "eval",
         "reconstruct",
         "features",

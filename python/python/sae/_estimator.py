@@ -660,7 +660,44 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    # Files
+    # Presets and files
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        n_features: int,
+        *,
+        layers: Optional[Sequence[int]] = None,
+        steps: Optional[int] = None,
+        **parameters: Any,
+    ) -> SparseAutoencoder:
+        """Make an estimator with the parameters of a preset, as ``sae presets`` lists them.
+
+        Parameters
+        ----------
+        preset : str
+            "article", "article-plain", "top-k", "batch-top-k", "jump-relu", "matryoshka" or "matlab".
+        n_features : int
+            Number of features of the samples, which the sizes of layers and some weights follow.
+        layers : sequence of int, default=None
+            Sizes of the hidden layers; None is the preset's own. The learning rate of the sparse codes
+            follows the units of the code.
+        steps : int, default=None
+            Number of steps in `fit`; None is the preset's own, mostly 20 000. Warm-ups follow it.
+        **parameters
+            Parameters that differ from the preset's.
+
+        Returns
+        -------
+        model : SparseAutoencoder
+            Not fitted.
+        """
+        features = _checks.count("n_features", n_features)
+        hidden = None if layers is None else _checks.sizes(layers)
+        steps = None if steps is None else _checks.count("steps", steps)
+        text, steps = _sae.preset_settings(preset, features, hidden, steps)
+        return cls(**{**_settings.of_preset(json.loads(text)), "steps": steps, **parameters})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_pickle_version": PICKLE_VERSION}

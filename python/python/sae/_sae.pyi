@@ -11,6 +11,7 @@ __all__ = [
     "Network",
     "draw_digits",
     "is_mapped",
+    "preset_settings",
     "settings_fields",
     "threads_from_environment",
     "train",
@@ -116,6 +117,9 @@ def train(
     report: _Report,
 ) -> tuple[Network, int, Optional[int], list[str], Optional[BaseException]]: ...
 def is_mapped(array: NDArray[Any]) -> bool: ...
+def preset_settings(
+    preset: str, features: int, hidden: Optional[list[int]], steps: Optional[int]
+) -> tuple[str, int]: ...
 def settings_fields() -> list[tuple[str, str, str]]: ...
 def threads_from_environment() -> int: ...
 def draw_digits(

@@ -53,6 +53,19 @@ def options(params: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def of_preset(settings: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of an estimator with the settings of a preset, where they depend on no data."""
+    found = parameters(settings)
+    # From the steps of the training, the data, and the estimator's own default.
+    found["schedule"] = found["schedule"].removesuffix(":" + found["schedule"].rsplit(":", 1)[-1])
+    if settings["output_bias"] != "mean":
+        found["output_activation"] = None
+    if settings["optimizer"].startswith("l-bfgs"):
+        found["batch"] = None
+    del found["random_state"]
+    return found
+
+
 def parameters(settings: dict[str, Any]) -> dict[str, Any]:
     """The parameters of an estimator with these settings."""
     sizes = settings["layers"]
