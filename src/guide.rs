@@ -7,6 +7,7 @@
 //! | [`sparsity`] | KL, L1, top-k, batch-top-k and JumpReLU, and when to use which |
 //! | [`training`] | the step, optimizers, weight initialization, schedules; your own training loop |
 //! | [`targets`] | choosing how active a layer is, instead of a penalty's weight |
+//! | [`transcoders`] | predicting other data than the input; a linear skip connection |
 //! | [`dead_units`] | units that are never active, and what to do about them |
 //! | [`evaluation`] | what an evaluation reports, codes, probes |
 //! | [`determinism`] | the same bits, with any number of threads |
@@ -22,5 +23,6 @@ macro_rules! pages {
 }
 
 pages! {
-    objective data sparsity training targets dead_units evaluation determinism files speed limits
+    objective data sparsity training targets transcoders dead_units evaluation determinism files
+    speed limits
 }

@@ -39,6 +39,7 @@
 //! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when to use which |
 //! | [Training](guide::training) | the step, optimizers, weight initialization, schedules; your own training loop |
 //! | [Targets](guide::targets) | choosing how active a layer is |
+//! | [Transcoders](guide::transcoders) | predicting other data than the input |
 //! | [Dead units](guide::dead_units) | what they are, and how to revive them |
 //! | [Evaluation](guide::evaluation) | reports, codes, probes |
 //! | [Determinism](guide::determinism) | the same bits, with any number of threads |

@@ -236,7 +236,8 @@ pub unsafe extern "C" fn sae_autoencoder_decode(
         let codes = slice("codes", codes, codes_length)?;
         with(autoencoder, |(engine, net)| {
             let settings = net.settings();
-            let (units, features) = (settings.code_units(), settings.layers[0]);
+            let features = settings.layers.last().copied().unwrap_or_default();
+            let units = settings.code_units();
             if !codes_length.is_multiple_of(units) {
                 let problem =
                     format!("expected a length that is a multiple of {units}, got {codes_length}");

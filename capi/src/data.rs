@@ -276,6 +276,29 @@ pub unsafe extern "C" fn sae_samples_from_u8(
     }
 }
 
+/// Samples with targets: what a network is to predict from each, instead of reconstructing it. There is
+/// one target for each sample, in the same order, with features and a scaling of its own. Trainers made
+/// from the result predict targets, and their evaluations need samples with targets. Both parts of a
+/// split keep theirs. The data is shared, not copied.
+///
+/// # Safety
+/// `samples` and `targets` are NULL or valid handles; `pairs` is NULL or points to memory for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_samples_with_targets(
+    samples: *const SaeSamples,
+    targets: *const SaeSamples,
+    pairs: *mut *mut SaeSamples,
+) -> SaeStatus {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("pairs", pairs, || {
+            let SaeSamples(samples) = handle("samples", samples)?;
+            let SaeSamples(targets) = handle("targets", targets)?;
+            Ok(SaeSamples(samples.with_targets(targets.clone())?))
+        })
+    }
+}
+
 /// Splits samples: the first `count`, and the others. Neither part may be empty. The data is shared,
 /// not copied.
 ///
