@@ -351,6 +351,19 @@ SaeStatus sae_samples_from_u8(const uint8_t *data,
                               SaeSamples **samples);
 
 /**
+ * Samples with targets: what a network is to predict from each, instead of reconstructing it. There is
+ * one target for each sample, in the same order, with features and a scaling of its own. Trainers made
+ * from the result predict targets, and their evaluations need samples with targets. Both parts of a
+ * split keep theirs. The data is shared, not copied.
+ *
+ * # Safety
+ * `samples` and `targets` are NULL or valid handles; `pairs` is NULL or points to memory for a pointer.
+ */
+SaeStatus sae_samples_with_targets(const SaeSamples *samples,
+                                   const SaeSamples *targets,
+                                   SaeSamples **pairs);
+
+/**
  * Splits samples: the first `count`, and the others. Neither part may be empty. The data is shared,
  * not copied.
  *

@@ -176,7 +176,8 @@ pub unsafe fn reconstruct<N: Network>(
     // SAFETY: passed on.
     unsafe {
         call_on(network, samples, |engine, net, samples| {
-            let required = samples.len().saturating_mul(samples.features());
+            let outputs = net.settings().layers.last().copied().unwrap_or_default();
+            let required = samples.len().saturating_mul(outputs);
             check_length("reconstructions", length, required)?;
             copy("reconstructions", &net.reconstruct(engine, samples)?, out, length)
         })

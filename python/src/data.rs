@@ -11,6 +11,7 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use sae::{
     Error, Samples, Scaling,
     data::{ElementType, ReadOptions, Row, Rows, ScalingKind, Shards, Source},
@@ -22,6 +23,8 @@ use crate::failure;
 pub enum Data<'py> {
     Array(Numbers<'py>),
     Files(Samples),
+    /// A tuple: samples and their targets.
+    Pair(Box<[Data<'py>; 2]>),
 }
 
 /// A NumPy array `[samples, features]` of any type of number, each row of it without gaps. It is borrowed
@@ -44,6 +47,10 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(files) = object.cast::<Files>() {
             return Ok(Data::Files(files.get().samples.clone()));
+        }
+        if let Ok(pair) = object.cast::<PyTuple>() {
+            let (samples, targets) = pair.extract()?;
+            return Ok(Data::Pair(Box::new([samples, targets])));
         }
         Ok(Data::Array(Numbers::new(&*object.cast::<PyUntypedArray>()?)?))
     }
@@ -127,12 +134,20 @@ impl Data<'_> {
         let samples = match self {
             Data::Array(numbers) => Samples::new(Shared::new(numbers)?, Scaling::AsIs),
             Data::Files(samples) => samples.clone(),
+            Data::Pair(pair) => return pair[0].samples(model),
         };
         let default = match samples.source().element_type() {
             Some(ElementType::U8) => Scaling::Byte,
             _ => Scaling::AsIs,
         };
         Ok(samples.scaled(model.unwrap_or(default)))
+    }
+
+    /// [`Data::samples`] with the targets, if there are some, scaled as those that a model was trained on.
+    pub fn pairs(&self, [model, targets]: [Option<Scaling>; 2]) -> PyResult<Samples> {
+        let samples = self.samples(model)?;
+        let Data::Pair(pair) = self else { return Ok(samples) };
+        samples.with_targets(pair[1].samples(targets)?).map_err(failure::of)
     }
 
     /// Checks every number of an array in memory, on some threads; those of files, and of mapped ones, are
@@ -144,6 +159,12 @@ impl Data<'_> {
         samples: &Samples,
         threads: usize,
     ) -> PyResult<()> {
+        if let Data::Pair(pair) = self {
+            pair[0].check(py, name, &samples.without_targets(), threads)?;
+            let targets = samples.targets().into_iter();
+            let mut checked = targets.map(|targets| pair[1].check(py, "targets", targets, threads));
+            return checked.next().unwrap_or(Ok(()));
+        }
         let Data::Array(Numbers { element_type, is_mapped: false, .. }) = self else {
             return Ok(());
         };

@@ -53,8 +53,14 @@ type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
 
 impl Network {
     /// The samples with the scaling of the network, and an engine for them.
+    /// Features of what is reconstructed or predicted.
+    fn outputs(&self) -> usize {
+        self.net.settings().layers.last().copied().unwrap_or_default()
+    }
+
     fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
-        let samples = data.samples(Some(self.net.scaling()))?;
+        let scalings = [Some(self.net.scaling()), self.net.target_scaling()];
+        let samples = data.pairs(scalings)?;
         Ok((samples, Engine::new(isa()?, pool(threads)?)))
     }
 }
@@ -231,7 +237,7 @@ impl Network {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
         let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
-        done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), samples.features()])
+        done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), self.outputs()])
     }
 
     /// Reconstructions `[samples, features]` from codes `[samples, code units]`.
@@ -248,7 +254,7 @@ impl Network {
         let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
         let mut engine = Engine::new(isa()?, pool(threads)?);
         let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
-        done.into_pyarray(py).reshape([rows, self.net.settings().layers[0]])
+        done.into_pyarray(py).reshape([rows, self.outputs()])
     }
 
     /// Reconstructions `[samples, features]` from codes in CSR format.
@@ -269,7 +275,7 @@ impl Network {
         let mut engine = Engine::new(isa()?, pool(threads)?);
         let done =
             py.detach(|| self.net.decode_sparse(&mut engine, &codes)).map_err(failure::of)?;
-        done.into_pyarray(py).reshape([codes.samples(), self.net.settings().layers[0]])
+        done.into_pyarray(py).reshape([codes.samples(), self.outputs()])
     }
 
     /// The fields of an `Evaluation`.

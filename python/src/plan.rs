@@ -89,7 +89,8 @@ impl Plan {
         let samples = samples.clone();
         let (train, validation) = match validation {
             Some(data) => {
-                let validation = data.samples(Some(samples.scaling()))?;
+                let of_targets = samples.targets().map(Samples::scaling);
+                let validation = data.pairs([Some(samples.scaling()), of_targets])?;
                 let (here, there) = (samples.features(), validation.features());
                 if here != there {
                     let problem = format!("X_val: expected {here} features, as in X, got {there}");
@@ -132,10 +133,11 @@ impl Plan {
     /// The settings, with the defaults of `sae train` for these samples.
     pub fn settings(&self, samples: &Samples) -> PyResult<Settings> {
         let (features, mut layers) = (samples.features(), self.layers.clone());
-        let has_ends = layers.len() > 2 && layers.first() == layers.last();
-        if !has_ends || layers[0] != features {
+        let outputs = samples.targets().unwrap_or(samples).features();
+        let has_ends = layers.len() > 2 && layers[0] == features && layers.ends_with(&[outputs]);
+        if !has_ends {
             layers.insert(0, features);
-            layers.push(features);
+            layers.push(outputs);
         }
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
         let mut options = self.options.clone();

@@ -26,6 +26,12 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         let settings = plan.settings(samples)?;
         return builder(settings).build(samples).map_err(of_parameter);
     };
+    if net.target_scaling().is_some() != samples.targets().is_some() {
+        return Err(PyValueError::new_err(match samples.targets() {
+            Some(_) => "targets: the network was trained to reconstruct X",
+            None => "targets: expected those of X, which the network predicts",
+        }));
+    }
     let settings = plan.settings_after(net.settings(), samples)?;
     match training {
         Some(bytes) => {
@@ -303,7 +309,11 @@ pub fn train<'py>(
     previous: Option<&Network>,
     report: Bound<'py, PyAny>,
 ) -> PyResult<Trained> {
-    let samples = data.samples(previous.map(|network| network.net.scaling()))?;
+    let previous_scalings = match previous {
+        Some(Network { net, .. }) => [Some(net.scaling()), net.target_scaling()],
+        None => [None, None],
+    };
+    let samples = data.pairs(previous_scalings)?;
     let checks = threads(plan.threads)?;
     data.check(py, "X", &samples, checks)?;
     let (train, validation) = plan.split(py, &samples, validation.as_ref(), checks)?;

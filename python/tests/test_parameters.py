@@ -46,6 +46,7 @@ REFUSED = {
     "output_activation": "tanh",
     "code": "top-k:2",
     "tied": True,
+    "skip": True,
     "unit_norm": True,
     "initialization": "xavier",
     "initialisation": "xavier",

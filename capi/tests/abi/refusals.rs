@@ -108,6 +108,7 @@ fn every_function_checks_for_null() {
         refuse(sae_samples_from_f32(z, 1, 1, 1, 1, null_mut()), NULL);
         refuse(sae_samples_from_u8(null(), 1, 1, 1, 1, null_mut()), NULL);
         refuse(sae_samples_split(s, 1, null_mut(), null_mut()), NULL);
+        refuse(sae_samples_with_targets(s, s, null_mut()), NULL);
         refuse(sae_draw_digits(1, 1, null_mut(), 784, null_mut(), 0), NULL);
         refuse(sae_trainer_new(null(), s, 1, null_mut()), NULL);
         refuse(sae_trainer_resume(null(), s, 1, null_mut()), NULL);

@@ -101,6 +101,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         many as 10 epochs have, at most 10 million.
     tied : bool, default=False
         Whether the decoder has the encoder's weights, transposed.
+    skip : bool, default=False
+        Whether a linear map of the input is added to the output; requires `targets` in `fit`, and a
+        linear output.
     unit_norm : bool, default=False
         Whether the weights from each unit of the code are kept at length 1.
     initialization : str, default="truncated-normal"
@@ -234,6 +237,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         auxiliary: str = "none",
         dead_after: int = 0,
         tied: bool = False,
+        skip: bool = False,
         unit_norm: bool = False,
         initialization: str = "truncated-normal",
         output_bias: str = "auto",
@@ -281,6 +285,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.auxiliary = auxiliary
         self.dead_after = dead_after
         self.tied = tied
+        self.skip = skip
         self.unit_norm = unit_norm
         self.initialization = initialization
         self.output_bias = output_bias
@@ -320,6 +325,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         y: Any = None,
         *,
         X_val: Optional[Data] = None,
+        targets: Optional[Data] = None,
+        targets_val: Optional[Data] = None,
     ) -> SparseAutoencoder:
         """Train a new network for `steps` steps, or until early stopping or the end of the batches.
 
@@ -338,15 +345,25 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         X_val : array of shape (n_samples, n_features) or files, default=None
             Held-out samples, instead of those that `holdout` takes from `X`. The objective on
             them is in `history_`, even without early stopping.
+        targets : array of shape (n_samples, n_targets) or files, default=None
+            What the network is to predict from each sample, instead of reconstructing it: a
+            transcoder. They have a scaling of their own, bytes that of bytes. `reconstruct` then returns
+            predictions, and `evaluate` and `score` require targets, too. None reconstructs `X`.
+        targets_val : array of shape (n_samples, n_targets) or files, default=None
+            The targets of `X_val`.
 
         Returns
         -------
         self : SparseAutoencoder
         """
-        return self._train(X, X_val, None, one_pass=False)
+        return self._train((X, targets), (X_val, targets_val), None, one_pass=False)
 
     def partial_fit(
-        self, X: Union[Data, Iterable[ArrayLike]], y: Any = None
+        self,
+        X: Union[Data, Iterable[ArrayLike]],
+        y: Any = None,
+        *,
+        targets: Optional[Data] = None,
     ) -> SparseAutoencoder:
         """Continue the training with one pass over the samples.
 
@@ -357,7 +374,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
 
         A parameter that was changed after the last training or `load` takes effect, or the call is
         refused: what the weights depend on cannot change (`layers`, the activations, the kind of
-        `code`, `tied`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
+        `code`, `tied`, `skip`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
         training, the optimizer, except between "adam" and "adamw" and in its numbers, nor what only
         `fit` uses (`steps`, `pretrain`, `evaluate_every`, `holdout`).
 
@@ -366,6 +383,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         X : array of shape (n_samples, n_features), files, or iterator of batches
             The samples; batches as for `fit`.
         y : ignored
+        targets : array of shape (n_samples, n_targets) or files, default=None
+            As for `fit`.
 
         Returns
         -------
@@ -380,15 +399,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             raise ValueError("patience: partial_fit has no early stopping; use fit, or patience=0")
         if str(self.optimizer).startswith("l-bfgs"):
             raise ValueError("optimizer: L-BFGS requires all samples at once; use fit, or 'adam'")
-        return self._train(X, None, getattr(self, "_network", None), one_pass=True)
+        previous = getattr(self, "_network", None)
+        return self._train((X, targets), (None, None), previous, one_pass=True)
 
     def _train(
         self,
-        X: Union[Data, Iterable[ArrayLike]],
-        X_val: Optional[Data],
+        pairs: tuple[Union[Data, Iterable[ArrayLike]], Optional[Data]],
+        pairs_val: tuple[Optional[Data], Optional[Data]],
         previous: Optional[_sae.Network],
         one_pass: bool,
     ) -> SparseAutoencoder:
+        (X, targets), (X_val, targets_val) = pairs, pairs_val
         first = previous is None
         if not first:
             self._check_unchanged()
@@ -398,6 +419,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         batches = self._batches(X, X_val) if _data.is_batches(X) else None
         data = self._data(batches or X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
+        if batches is not None and targets is not None:
+            raise ValueError("targets: X is an iterator of batches; give arrays or files of both")
+        if X_val is not None and (targets is None) != (targets_val is None):
+            raise ValueError("targets_val: expected targets of X_val if X has some, and only then")
         seed = self._seed() if first else self.seed_
         options = _settings.options(self.get_params(deep=False))
         steps = _checks.count("steps", self.steps)
@@ -417,7 +442,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         before = 0 if first else self.n_iter_
         progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
         try:
-            trained = _sae.train(data, batches, validation, plan, previous, progress)
+            both = self._with_targets(data, targets, "targets")
+            both_val = self._with_targets(validation, targets_val, "targets_val")
+            trained = _sae.train(both, batches, both_val, plan, previous, progress)
             network, done, best, useless, stopped = trained
             if best is not None:
                 progress.best(best)
@@ -501,6 +528,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         if reset:
             _data.warn_of_rounding(X, name)
         return X
+
+    def _with_targets(self, data: Any, targets: Optional[Data], name: str) -> Any:
+        """Data, with their targets if they have some."""
+        if data is None or targets is None:
+            return data
+        Y = _data.source(targets, name)
+        if isinstance(Y, _sae.Files):
+            return data, Y
+        _checks.two_dimensional(Y, name)
+        Y = _data.validated(_data.bytes_if_all(Y), check_array, input_name=name)
+        return data, _data.readable(Y, name)
 
     def _validation(self, X: Data, data: Any) -> Any:
         """Held-out samples; the compiled part compares their features with those of files."""
@@ -589,13 +627,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         check_is_fitted(self)
         return self._network.reconstruct(self._data(X, reset=False), self._threads)
 
-    def evaluate(self, X: Data) -> dict[str, Any]:
+    def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]:
         """Evaluate the objective over samples, as one batch, and how active the layers are.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features), or files
             The samples.
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
 
         Returns
         -------
@@ -610,10 +650,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             activations ("low", "high", "counts", "zeros").
         """
         check_is_fitted(self)
-        return self._network.evaluate(self._data(X, reset=False), self._threads)
+        data = self._with_targets(self._data(X, reset=False), targets, "targets")
+        return self._network.evaluate(data, self._threads)
 
-    def score(self, X: Data, y: Any = None) -> float:
-        """Compute the share of the variance of `X` that the reconstructions explain; 1 is best.
+    def score(self, X: Data, y: Any = None, *, targets: Optional[Data] = None) -> float:
+        """Compute the share of the variance of `X`, or of `targets`, that is explained; 1 is best.
 
         It is R squared over all features, each weighted by its variance: features of a wide range
         hide how badly those of a narrow one are reconstructed, which
@@ -624,13 +665,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         X : array of shape (n_samples, n_features), or files
             The samples.
         y : ignored
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
 
         Returns
         -------
         score : float
             For a constant `X`: 1 if the reconstructions are exact, 0 otherwise.
         """
-        evaluation = self.evaluate(X)
+        evaluation = self.evaluate(X, targets=targets)
         explained: float = evaluation["explained_variance"]
         error: float = evaluation["squared_error"]
         # A network with parameters so large that its outputs are not numbers has no score.

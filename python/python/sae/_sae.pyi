@@ -34,7 +34,9 @@ class Files:
     def paths(self) -> list[Path]: ...
     def __len__(self) -> int: ...
 
-_Data = Union[NDArray[Any], Files]
+_One = Union[NDArray[Any], Files]
+# The latter with targets.
+_Data = Union[NDArray[Any], Files, tuple[_One, _One]]
 
 @final
 class Network:

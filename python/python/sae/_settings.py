@@ -71,7 +71,7 @@ def parameters(settings: dict[str, Any]) -> dict[str, Any]:
     sizes = settings["layers"]
     hidden = sizes[1:-1]
     # With input and output, if the hidden layers could be mistaken for all layers.
-    ambiguous = len(hidden) > 2 and hidden[0] == hidden[-1] == sizes[0]
+    ambiguous = len(hidden) > 2 and hidden[0] == sizes[0] and hidden[-1] == sizes[-1]
     found = {
         name: (tuple(settings[field]) or None) if kind == "list" else settings[field]
         for field, (name, kind) in FIELDS.items()
