@@ -1,6 +1,7 @@
 //! The options that name data, and the samples in these files.
 
 mod labels;
+mod pairs;
 mod place;
 mod targets;
 mod warn;
@@ -8,7 +9,7 @@ mod warn;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use sae::{
     Autoencoder, Engine, Isa, Samples, Scaling, compute,
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
@@ -19,7 +20,7 @@ use crate::output::note;
 use place::{Files, Note, Opened, Side};
 pub use place::{Place, beside};
 pub use targets::TargetArgs;
-use targets::TrainingTargetArgs;
+use targets::{TrainingTargetArgs, scaling_parser};
 
 /// The options that name data.
 #[derive(clap::Args, Clone)]
@@ -244,40 +245,6 @@ impl TrainingDataArgs {
         }
         Ok(scaling)
     }
-}
-
-/// Takes the names of scalings.
-fn scaling_parser() -> impl TypedValueParser<Value = ScalingKind> {
-    let value = |kind: ScalingKind| {
-        let value = PossibleValue::new(kind.name());
-        match kind {
-            ScalingKind::Byte => {
-                value.help("Bytes, or whole numbers from 0 to 255, divided by 255")
-            }
-            ScalingKind::AsIs => value.help("Unchanged"),
-            ScalingKind::MinMax => {
-                value.alias("min-max:all").help("Minimum of all numbers to 0, maximum to 1")
-            }
-            ScalingKind::MinMaxByFeature => {
-                value.help("Minimum of each feature to 0, maximum to 1; constant features to 0")
-            }
-            ScalingKind::MeanDeviation => value
-                .alias("mean-deviation:all")
-                .help("Mean 0 and standard deviation 1 of all numbers together"),
-            ScalingKind::Center => value.help("Mean of each feature subtracted"),
-            ScalingKind::UnitRms => value.help(
-                "Divided by one number, so that the mean squared length of a sample is the number \
-                 of features",
-            ),
-            ScalingKind::LayerNorm => {
-                value.help("Mean 0 and variance 1 of each sample by itself (epsilon 1e-5)")
-            }
-            _ => value
-                .help("Mean 0 and standard deviation 1 of each feature; constant features to 0"),
-        }
-    };
-    PossibleValuesParser::new(ScalingKind::ALL.map(value))
-        .try_map(|name| name.parse::<ScalingKind>())
 }
 
 impl DataArgs {

@@ -93,7 +93,8 @@ impl Autoencoder {
         let mut rows = self.weights(code).into_owned();
         let features = layers[code].outputs;
         // A scaling that depends on each sample, layer-norm, keeps the directions.
-        let multiply = |feature: usize| self.scaling.terms(feature).map_or(1.0, |(_, by)| by);
+        let scaling = self.target_scaling.as_ref().unwrap_or(&self.scaling);
+        let multiply = |feature: usize| scaling.terms(feature).map_or(1.0, |(_, by)| by);
         let multiply: Vec<f64> = (0..features).map(multiply).collect();
         for row in rows.chunks_mut(features) {
             // A feature that was constant is multiplied by nothing.

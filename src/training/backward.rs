@@ -82,14 +82,12 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         (a, Matrix::new(delta, delta.len() / layer.outputs, layer.outputs), None)
     } else {
         let input = input.columns(range.clone());
+        let penalty = penalty(settings, work.penalty_factor, &work.penalties, index.max(1) - 1);
         let below = below.last_mut().zip(biases_below.last_mut());
         let below = below.map(|(delta, bias_gradient)| Below {
             activations: input,
             activation: settings.activation_of(index - 1),
-            penalty: of_units(
-                penalty(settings, work.penalty_factor, &work.penalties, index - 1),
-                &range,
-            ),
+            penalty: of_units(penalty, &range),
             delta: MatrixMut::strided(&mut delta[range.start..], n, range.len(), layer.inputs),
             bias_gradient: &mut bias_gradient[range.clone()],
             partial_sums: &mut work.partial_sums,

@@ -37,10 +37,10 @@ pub(crate) fn largest_gradient(settings: &Settings) -> f64 {
 pub(crate) fn may_overflow(cx: &mut Context) -> bool {
     let Context { engine, net, work, .. } = cx;
     let settings = &net.settings;
+    let seen = if work.corrupted.is_empty() { &work.batch } else { &work.corrupted };
+    let largest_seen = engine.largest_magnitude(seen);
     let Workspace {
         layers,
-        batch,
-        corrupted,
         activations,
         sums,
         losses,
@@ -54,50 +54,41 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
     } = work;
     largest_weights.measure(engine, layers.iter().copied().chain(*skip), &net.parameters);
     let limit = largest_gradient(settings);
-    let samples = settings.batch as f64;
-    let seen = if corrupted.is_empty() { &*batch } else { &*corrupted };
+    let exceeds = |input: f32, delta: f64, weight: f32, growth: f64| {
+        let weight = f64::from(weight);
+        let sum = settings.batch as f64 * f64::from(input) * delta;
+        let gradient = (sum + settings.lambda * weight) * growth;
+        !(gradient <= limit && weight <= limit)
+    };
     let of_prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
-    let largest_loss = losses.iter().copied().fold(of_prefixes, f32::max);
-    let mut delta = largest_output_delta(net, largest_loss);
-    if skip.is_some() {
-        let weight = f64::from(largest_weights.of(layers.len()).get());
-        let gradient =
-            samples * f64::from(engine.largest_magnitude(seen)) * delta + settings.lambda * weight;
-        if !(gradient <= limit && weight <= limit) {
-            return true;
-        }
+    let mut delta = largest_output_delta(net, losses.iter().copied().fold(of_prefixes, f32::max));
+    if skip.is_some() && exceeds(largest_seen, delta, largest_weights.of(layers.len()).get(), 1.0) {
+        return true;
     }
     delta += dead_units.largest.delta;
     for index in (0..layers.len()).rev() {
-        let weight = f64::from(largest_weights.of(index).get());
+        let weight = largest_weights.of(index).get();
         let input = match index.checked_sub(1) {
-            None => engine.largest_magnitude(seen),
+            None => largest_seen,
             Some(below) => {
-                let activations = activations_of(settings, below, activations, units);
-                let sums = &sums.activations[below];
-                let largest = largest_activation(engine, settings, sums, activations, below);
-                if settings.is_gated(below) {
-                    largest.max(dead_units.largest.activation)
-                } else {
-                    largest
-                }
+                let all = activations_of(settings, below, activations, units);
+                largest_activation(engine, settings, &sums.activations[below], all, below)
             }
         };
-        let gradient = samples * f64::from(input).max(1.0) * delta + settings.lambda * weight;
-        let gradient = gradient * growth(settings, index);
-        if !(gradient <= limit && weight <= limit) {
+        // (An auxiliary loss is of the only hidden layer.)
+        let input = if index > 0 { input.max(dead_units.largest.activation) } else { input };
+        if exceeds(input.max(1.0), delta, weight, growth(settings, index)) {
             return true;
         }
         if let Some(below) = index.checked_sub(1) {
-            delta *= layers[index].outputs as f64 * weight;
-            let factor = *penalty_factor;
-            if settings.is_gated(below) && threshold_gradient(net, layers, factor, delta) > limit {
+            delta *= layers[index].outputs as f64 * f64::from(weight);
+            if settings.is_gated(below)
+                && threshold_gradient(net, layers, *penalty_factor, delta) > limit
+            {
                 return true;
             }
-            delta += largest_penalty(settings, factor, below);
-            if settings.is_gated(below) {
-                delta += dead_units.largest.code_gradient;
-            }
+            delta += largest_penalty(settings, *penalty_factor, below)
+                + dead_units.largest.code_gradient;
         }
     }
     false

@@ -1,12 +1,11 @@
 //! The options that name targets: data that a model predicts from its samples.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sae::{Autoencoder, Samples, data::ScalingKind};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use sae::data::ScalingKind;
 
-use crate::data::place::{Opened, Side, TargetFiles};
-use crate::data::{DataArgs, TrainingDataArgs, own_samples, scaling_parser};
-use crate::failure::{Failure, Result};
+use crate::data::place::TargetFiles;
 
 /// The options of targets where a model is evaluated.
 #[derive(clap::Args, Clone)]
@@ -57,66 +56,36 @@ impl TrainingTargetArgs {
     }
 }
 
-impl TrainingDataArgs {
-    /// Fails unless test samples of files have targets where training samples have some.
-    pub(super) fn check_test_targets(&self) -> Result<()> {
-        let targets = &self.targets;
-        if self.test.is_empty() || targets.files().is_none() || !targets.test_targets.is_empty() {
-            return Ok(());
-        }
-        let problem =
-            "test-targets: the training samples have targets, and the test samples have none";
-        Err(Failure::input(problem).hint("name them: --test-targets FILE"))
-    }
-}
-
-impl DataArgs {
-    /// The samples that a model is evaluated on, with targets where it predicts some, all scaled as in its
-    /// training, and their file: see [`DataArgs::evaluation_samples`].
-    pub fn evaluation_pairs(
-        &self,
-        targets: &TargetArgs,
-        model: &Path,
-        net: &Autoencoder,
-    ) -> Result<(Samples, PathBuf)> {
-        let files = targets.files(&[]);
-        let Some(of_targets) = net.target_scaling() else {
-            if files.is_none() {
-                return self.evaluation_samples(model, net);
+/// Takes the names of scalings.
+pub fn scaling_parser() -> impl TypedValueParser<Value = ScalingKind> {
+    let value = |kind: ScalingKind| {
+        let value = PossibleValue::new(kind.name());
+        match kind {
+            ScalingKind::Byte => {
+                value.help("Bytes, or whole numbers from 0 to 255, divided by 255")
             }
-            let problem = "the model reconstructs its samples, and --targets is for one that was \
-                           trained with targets";
-            return Err(Failure::at(model, problem).hint("leave --targets out"));
-        };
-        let (samples, name) = if self.is_given() {
-            let (opened, mut place) = self.given_samples(net)?;
-            place.targets = files;
-            if place.targets.is_none() {
-                let problem = "the model predicts targets, and those of the samples are not given";
-                return Err(Failure::at(model, problem).hint("name them: --targets FILE"));
+            ScalingKind::AsIs => value.help("Unchanged"),
+            ScalingKind::MinMax => {
+                value.alias("min-max:all").help("Minimum of all numbers to 0, maximum to 1")
             }
-            let Opened { samples, name, .. } =
-                place.with_targets(opened, Side::Training, self.copy)?;
-            (self.checked(samples, &name, model, net)?, name)
-        } else {
-            let Opened { samples, name, .. } = own_samples(model, net, self.copy, true)?;
-            (self.checked(samples, &name, model, net)?, name)
-        };
-        let Some(targets) = samples.targets() else {
-            let problem =
-                "the model predicts targets, and the file beside it does not say where they are";
-            return Err(
-                Failure::at(model, problem).hint("name both: --samples FILE --targets FILE")
-            );
-        };
-        let (have, expected) = (targets.features(), net.settings().layers.last().copied());
-        if Some(have) != expected {
-            let expected = expected.unwrap_or(0);
-            let problem =
-                format!("the model predicts targets of {expected} features, and these have {have}");
-            return Err(Failure::at(model, problem).hint("give targets like those of its training"));
+            ScalingKind::MinMaxByFeature => {
+                value.help("Minimum of each feature to 0, maximum to 1; constant features to 0")
+            }
+            ScalingKind::MeanDeviation => value
+                .alias("mean-deviation:all")
+                .help("Mean 0 and standard deviation 1 of all numbers together"),
+            ScalingKind::Center => value.help("Mean of each feature subtracted"),
+            ScalingKind::UnitRms => value.help(
+                "Divided by one number, so that the mean squared length of a sample is the number \
+                 of features",
+            ),
+            ScalingKind::LayerNorm => {
+                value.help("Mean 0 and variance 1 of each sample by itself (epsilon 1e-5)")
+            }
+            _ => value
+                .help("Mean 0 and standard deviation 1 of each feature; constant features to 0"),
         }
-        let pairs = samples.scaled(net.scaling()).with_targets(targets.scaled(of_targets))?;
-        Ok((pairs, name))
-    }
+    };
+    PossibleValuesParser::new(ScalingKind::ALL.map(value))
+        .try_map(|name| name.parse::<ScalingKind>())
 }

@@ -1,0 +1,74 @@
+//! Samples with the targets that a model predicts from them.
+
+use std::path::{Path, PathBuf};
+
+use sae::{Autoencoder, Samples};
+
+use crate::data::place::{Opened, Side};
+use crate::data::targets::TargetArgs;
+use crate::data::{DataArgs, TrainingDataArgs, own_samples};
+use crate::failure::{Failure, Result};
+
+impl TrainingDataArgs {
+    /// Fails unless test samples of files have targets where training samples have some.
+    pub(super) fn check_test_targets(&self) -> Result<()> {
+        let targets = &self.targets;
+        if self.test.is_empty() || targets.files().is_none() || !targets.test_targets.is_empty() {
+            return Ok(());
+        }
+        let problem =
+            "test-targets: the training samples have targets, and the test samples have none";
+        Err(Failure::input(problem).hint("name them: --test-targets FILE"))
+    }
+}
+
+impl DataArgs {
+    /// The samples that a model is evaluated on, with targets where it predicts some, all scaled as in its
+    /// training, and their file: see [`DataArgs::evaluation_samples`].
+    pub fn evaluation_pairs(
+        &self,
+        targets: &TargetArgs,
+        model: &Path,
+        net: &Autoencoder,
+    ) -> Result<(Samples, PathBuf)> {
+        let files = targets.files(&[]);
+        let Some(of_targets) = net.target_scaling() else {
+            if files.is_none() {
+                return self.evaluation_samples(model, net);
+            }
+            let problem = "the model reconstructs its samples, and --targets is for one that was \
+                           trained with targets";
+            return Err(Failure::at(model, problem).hint("leave --targets out"));
+        };
+        let (samples, name) = if self.is_given() {
+            let (opened, mut place) = self.given_samples(net)?;
+            place.targets = files;
+            if place.targets.is_none() {
+                let problem = "the model predicts targets, and those of the samples are not given";
+                return Err(Failure::at(model, problem).hint("name them: --targets FILE"));
+            }
+            let Opened { samples, name, .. } =
+                place.with_targets(opened, Side::Training, self.copy)?;
+            (self.checked(samples, &name, model, net)?, name)
+        } else {
+            let Opened { samples, name, .. } = own_samples(model, net, self.copy, true)?;
+            (self.checked(samples, &name, model, net)?, name)
+        };
+        let Some(targets) = samples.targets() else {
+            let problem =
+                "the model predicts targets, and the file beside it does not say where they are";
+            return Err(
+                Failure::at(model, problem).hint("name both: --samples FILE --targets FILE")
+            );
+        };
+        let (have, expected) = (targets.features(), net.settings().layers.last().copied());
+        if Some(have) != expected {
+            let expected = expected.unwrap_or(0);
+            let problem =
+                format!("the model predicts targets of {expected} features, and these have {have}");
+            return Err(Failure::at(model, problem).hint("give targets like those of its training"));
+        }
+        let pairs = samples.scaled(net.scaling()).with_targets(targets.scaled(of_targets))?;
+        Ok((pairs, name))
+    }
+}
