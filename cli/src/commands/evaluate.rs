@@ -22,7 +22,6 @@ use crate::output::{evaluation_json, evaluation_text, print, short};
 Examples:
   sae eval sae.safetensors
   sae eval sae.safetensors --probe
-  sae eval sae.safetensors --redundancy
   sae eval sae.safetensors --json")]
 pub struct Args {
     #[command(flatten)]
@@ -37,7 +36,7 @@ pub struct Args {
     #[arg(long)]
     probe: bool,
     /// Also measure how redundant the dictionary is: of each unit the largest cosine of its decoder row
-    /// with another's; takes a time proportional to the square of the units
+    /// with another's, for a decoder of one layer; takes a time proportional to the square of the units
     #[arg(long)]
     redundancy: bool,
     /// Labels for --probe of --samples, or else of all samples of the training: an IDX or NumPy file of any
