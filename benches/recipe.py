@@ -66,8 +66,8 @@ SAELENS = {
 }
 
 
-# The same with the rate that serves best on these data at this number of steps, and the decay, so that
-# a peer is not behind for the rate alone.
+# The same with the rate that `sae` has here, and a decay, so that a peer is not behind for the rate alone.
+# (It was not searched for with each peer.)
 TUNED = {
     "recipe": {"rate": 2e-3},
     "saelens": {"lr": 2e-3, "lr_decay_steps": STEPS // 5},
