@@ -7,6 +7,8 @@ mod choices;
 mod field;
 #[cfg(feature = "model")]
 pub(crate) mod json;
+mod penalties;
+mod prefixes;
 mod presets;
 mod table;
 mod validate;
@@ -17,9 +19,11 @@ use std::mem;
 use sae_kernels::Activation;
 
 pub use choices::{
-    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias,
-    Prefixes, SampleOrder, Schedule, Target,
+    Auxiliary, Code, Corruption, Initialization, Measure, Optimizer, OutputBias, SampleOrder,
+    Schedule,
 };
+pub use penalties::{LayerPenalty, Target};
+pub use prefixes::Prefixes;
 pub use presets::Preset;
 pub use table::{Field, Settings};
 pub use value::Kind;

@@ -7,7 +7,7 @@ use sae_kernels::reference::{Gate, Net, Penalty, gemm, weight_decay};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, by_inputs, for_each_twin, skip_layer};
-use crate::settings::{Code, Corruption};
+use crate::settings::{Auxiliary, Code, Corruption, Prefixes};
 use crate::training::trainer::Trainer;
 use crate::training::workspace::targets_of;
 
@@ -38,7 +38,8 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
-    /// means, which have another gradient than this objective, and with several ranks.
+    /// means, which have another gradient than this objective, with several ranks, and with prefixes or an
+    /// auxiliary loss of dead units, which the reference does not have.
     pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
         self.gradient_check_pairs(batch, &[], per_block)
     }
@@ -57,6 +58,16 @@ impl Trainer {
         let settings = self.autoencoder().settings().clone();
         if settings.corruption != Corruption::None {
             return Err(Error::setting("corruption", "a gradient check needs uncorrupted inputs"));
+        }
+        if settings.prefixes != Prefixes::None {
+            let problem =
+                "the reference implementation has no prefixes; check the gradient without them";
+            return Err(Error::setting("prefixes", problem));
+        }
+        if settings.auxiliary != Auxiliary::None && self.dead_units().next().is_some() {
+            let problem = "the reference implementation has no auxiliary loss, and units are dead; check the \
+                           gradient without it";
+            return Err(Error::setting("auxiliary", problem));
         }
         if settings.rho_momentum > 0.0 {
             let problem = "with a running mean, the gradient is not that of the objective";

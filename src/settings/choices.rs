@@ -22,6 +22,18 @@ macro_rules! from_str {
     };
 }
 
+macro_rules! display {
+    ($type:ident, $field:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.text())
+            }
+        }
+
+        from_str!($type, $field);
+    };
+}
+
 /// Makes enums and their text of variants `Name { part: type = default } = "name" | "alias"`. A
 /// default is an option; `$steps` names the steps of the training, if they are known.
 macro_rules! choices {
@@ -96,7 +108,7 @@ macro_rules! choices {
     )+};
 }
 
-pub(super) use {choices, from_str};
+pub(super) use {choices, display, from_str};
 
 /// `a, b or c`.
 pub(super) fn one_of(names: &[String]) -> String {
@@ -111,7 +123,10 @@ fn part(name: &str, default: &[&str]) -> String {
 }
 
 /// The next of a text's parts, or the default where there is none.
-fn next<'a, T: Value>(parts: &mut impl Iterator<Item = &'a str>, default: Option<T>) -> Option<T> {
+pub(super) fn next<'a, T: Value>(
+    parts: &mut impl Iterator<Item = &'a str>,
+    default: Option<T>,
+) -> Option<T> {
     parts.next().map_or(default, |text| T::read(text, None))
 }
 
@@ -308,166 +323,6 @@ choices! {
     }
 }
 
-/// The sparsity penalties of one hidden layer: `1:rho=0.02:beta=0.1:l1=0`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerPenalty {
-    /// The hidden layer, counted from 0; in text from 1.
-    pub layer: usize,
-    /// Target activation, in (0, 1); 0.02 if a text leaves it out.
-    pub rho: f64,
-    /// Weight of KL(rho || rho_hat), summed over units; 0 if a text leaves it out.
-    pub beta: f64,
-    /// Weight of |a|, summed over units, a mean over samples; 0 if a text leaves it out.
-    pub l1: f64,
-}
-
-/// The sparsity that the penalties are steered to: `mean-activation:0.05:1:18000`.
-///
-/// The weights of all sparsity penalties are multiplied by one factor, which a controller changes
-/// until the layer has the target sparsity.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Target {
-    /// The hidden layer, counted from 0; in text from 1, and the first if it is left out.
-    pub layer: usize,
-    /// What is measured.
-    pub of: Measure,
-    /// The target value.
-    pub value: f64,
-    /// Steps after which the factor is frozen; nine tenths of the training's if a text leaves it
-    /// out.
-    pub steps: u64,
-}
-
-/// Parts of a code that each reconstruct by themselves (Matryoshka, Bussmann et al. 2025): its first units,
-/// as many as each prefix says.
-///
-/// The loss is the mean over the prefixes, the last of which is the whole code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Prefixes {
-    /// The whole code alone: `none`.
-    #[default]
-    None,
-    /// The code, its half, and so on down to a 32nd, rounded up: `powers-of-two`.
-    PowersOfTwo,
-    /// These, rising, and the whole code: `128,512,2048`.
-    Sizes(Vec<usize>),
-}
-
-impl Prefixes {
-    /// The sizes of the prefixes of a code of this many units, rising, the last one all of it; empty without
-    /// prefixes.
-    #[doc(hidden)]
-    pub fn of(&self, units: usize) -> Vec<usize> {
-        let mut sizes = match self {
-            Prefixes::None => return Vec::new(),
-            Prefixes::PowersOfTwo => {
-                let mut sizes: Vec<_> =
-                    (0..6).rev().map(|half| units.div_ceil(1 << half)).collect();
-                sizes.dedup();
-                return sizes;
-            }
-            Prefixes::Sizes(sizes) => sizes.clone(),
-        };
-        if sizes.last() != Some(&units) {
-            sizes.push(units);
-        }
-        sizes
-    }
-}
-
-impl Value for Prefixes {
-    const KIND: Kind = Kind::Choice;
-
-    fn expected() -> String {
-        "none, powers-of-two or rising sizes such as 128,512,2048".to_owned()
-    }
-
-    fn read(text: &str, steps: Option<u64>) -> Option<Self> {
-        match text {
-            "none" => Some(Prefixes::None),
-            "powers-of-two" => Some(Prefixes::PowersOfTwo),
-            _ => Vec::read(text, steps).map(Prefixes::Sizes),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Prefixes::None => "none".to_owned(),
-            Prefixes::PowersOfTwo => "powers-of-two".to_owned(),
-            Prefixes::Sizes(sizes) => sizes.text(),
-        }
-    }
-}
-
-impl Value for LayerPenalty {
-    const KIND: Kind = Kind::Choice;
-
-    fn expected() -> String {
-        "LAYER[:rho=RHO][:beta=WEIGHT][:l1=WEIGHT]".to_owned()
-    }
-
-    fn read(text: &str, _: Option<u64>) -> Option<Self> {
-        let mut parts = text.split(':');
-        let layer = next::<usize>(&mut parts, None)?.checked_sub(1)?;
-        let mut penalty = LayerPenalty { layer, rho: 0.02, beta: 0.0, l1: 0.0 };
-        for part in parts {
-            let (name, value) = part.split_once('=')?;
-            let place = match name {
-                "rho" => &mut penalty.rho,
-                "beta" => &mut penalty.beta,
-                "l1" => &mut penalty.l1,
-                _ => return None,
-            };
-            *place = value.parse().ok()?;
-        }
-        Some(penalty)
-    }
-
-    fn text(&self) -> String {
-        let [rho, beta, l1] = [self.rho, self.beta, self.l1].map(|number| number.text());
-        format!("{}:rho={rho}:beta={beta}:l1={l1}", self.layer as u128 + 1)
-    }
-}
-
-impl Value for Target {
-    const KIND: Kind = Kind::Choice;
-
-    fn expected() -> String {
-        let of = |measure: Measure| format!("{measure}:VALUE[:LAYER[:STEPS]]");
-        one_of(&[Measure::MeanActivation, Measure::L0].map(of))
-    }
-
-    fn read(text: &str, of_training: Option<u64>) -> Option<Self> {
-        let mut parts = text.split(':');
-        let (of, value) = (next(&mut parts, None)?, next(&mut parts, None)?);
-        let layer = next::<usize>(&mut parts, Some(1))?.checked_sub(1)?;
-        let steps = next(&mut parts, of_training.map(|steps| steps - steps / 10))?;
-        parts.next().is_none().then_some(Target { layer, of, value, steps })
-    }
-
-    fn text(&self) -> String {
-        let &Target { layer, of, value, steps } = self;
-        format!("{of}:{}:{}:{steps}", value.text(), layer as u128 + 1)
-    }
-}
-
-macro_rules! display {
-    ($type:ident, $field:literal) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.text())
-            }
-        }
-
-        from_str!($type, $field);
-    };
-}
-
-display!(LayerPenalty, "penalties");
-display!(Prefixes, "prefixes");
-display!(Target, "target");
-
 /// Makes enums of the kernels settings.
 macro_rules! names {
     ($type:ident) => {
@@ -494,6 +349,7 @@ names!(Loss);
 
 #[cfg(test)]
 mod tests {
+    use super::super::penalties::{LayerPenalty, Target};
     use super::*;
 
     #[test]
@@ -522,11 +378,6 @@ mod tests {
             ("pre-activation:3e-6:9", Auxiliary::PreActivation { weight: 3e-6, units: 9 }),
         ]);
         check(&[
-            ("none", Prefixes::None),
-            ("powers-of-two", Prefixes::PowersOfTwo),
-            ("8,64", Prefixes::Sizes(vec![8, 64])),
-        ]);
-        check(&[
             ("none", Corruption::None),
             ("masking:0.25", Corruption::Masking(0.25)),
             ("gaussian:0.1", Corruption::Gaussian(0.1)),
@@ -550,15 +401,6 @@ mod tests {
         let (of, value) = (Measure::MeanActivation, 0.05);
         let target = Target { layer: 0, of, value, steps: 18_000 };
         check(&[("none", None), ("mean-activation:0.05:1:18000", Some(target))]);
-    }
-
-    #[test]
-    fn prefixes_rise_to_the_whole_code() {
-        assert!(Prefixes::None.of(64).is_empty());
-        assert_eq!(Prefixes::PowersOfTwo.of(4096), [128, 256, 512, 1024, 2048, 4096]);
-        assert_eq!(Prefixes::PowersOfTwo.of(5), [1, 2, 3, 5]);
-        assert_eq!(Prefixes::Sizes(vec![3, 8]).of(9), [3, 8, 9]);
-        assert_eq!(Prefixes::Sizes(vec![3, 9]).of(9), [3, 9]);
     }
 
     #[test]

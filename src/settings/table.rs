@@ -6,10 +6,11 @@
 use sae_kernels::{Activation, Loss};
 
 use super::choices::{
-    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Prefixes,
-    SampleOrder, Schedule, Target,
+    Auxiliary, Code, Corruption, Initialization, Optimizer, OutputBias, SampleOrder, Schedule,
 };
 use super::field::{FieldOf, settings};
+use super::penalties::{LayerPenalty, Target};
+use super::prefixes::Prefixes;
 use super::value::{Range, Value, above, from};
 
 /// Beyond this, far from any use, `f32` turns a setting into 0, 1 or infinity.

@@ -224,6 +224,30 @@ fn largest(layer: &Layer, isa: Isa, k: usize, parts: usize) -> Vec<Vec<Entry>> {
     written.rows()
 }
 
+/// The same, with the units in several products.
+fn largest_in_pieces(layer: &Layer, isa: Isa, k: usize, pieces: usize) -> Vec<Vec<Entry>> {
+    let (n, units) = (layer.samples(), layer.units());
+    let mut written = Written::new(n, k);
+    let mut keys = Guarded::filled(n * Candidates::width(k, units), u64::MAX, Guard::Behind);
+    let mut floors = Guarded::filled(n, CANARY, Guard::Behind);
+    in_parts(layer, &mut written, 1, |_, encode, lists| {
+        let mut candidates = Candidates { keys: &mut keys, floors: &mut floors };
+        candidates.begin(encode.activation, lists.counts);
+        let division = Division::new(units, 1, pieces);
+        for units in (0..division.parts()).map(|piece| division.range(piece)) {
+            let (first, biases) = (units.start, &encode.biases[units.clone()]);
+            let piece = Encode { weights: encode.weights.rows(units), biases, ..encode };
+            let Candidates { keys, floors } = &mut candidates;
+            let again = Candidates { keys, floors };
+            common::with_scratch(|scratch| {
+                piece.add_largest(isa, k, first, again, lists.counts, scratch);
+            });
+        }
+        candidates.list(k, lists);
+    });
+    written.rows()
+}
+
 fn above(layer: &Layer, isa: Isa, floors: &[f32], parts: usize) -> Vec<Vec<Entry>> {
     let mut written = Written::new(layer.samples(), layer.units());
     let floors = common::guarded(floors);
@@ -311,6 +335,10 @@ fn check_largest(case: &Case, k: usize) {
         for parts in [1, case.parts] {
             let got = largest(&layer, isa, k, parts);
             assert_lists(&format!("{}, k {k}, {parts} parts, {case:?}", isa.name()), &got, &want);
+        }
+        for pieces in [2, 7] {
+            let got = largest_in_pieces(&layer, isa, k, pieces);
+            assert_lists(&format!("{}, k {k}, {pieces} pieces, {case:?}", isa.name()), &got, &want);
         }
     }
 }
@@ -559,6 +587,17 @@ fn none_of_the_units() {
 #[should_panic(expected = "k is from 1 to the number of units")]
 fn more_than_all_units() {
     largest(&Layer::new(&simple((4, 5, 6), Kind::Random, Activation::Relu)), Isa::detect(), 7, 1);
+}
+
+#[test]
+#[should_panic(expected = "room for candidates")]
+fn more_units_than_room_for_candidates() {
+    let layer = Layer::new(&simple((2, 3, 9), Kind::Random, Activation::Relu));
+    let (mut keys, mut floors, mut counts) = ([0; 6], [0.0; 2], [0; 2]);
+    let candidates = Candidates { keys: &mut keys, floors: &mut floors };
+    common::with_scratch(|scratch| {
+        layer.encode().add_largest(common::scalar(), 3, 0, candidates, &mut counts, scratch);
+    });
 }
 
 #[test]
