@@ -432,6 +432,18 @@ fn data_sets_are_those_of_the_library() {
             "count: 20 of 20 samples leave one side empty",
         );
         assert!(first.is_null() && others.is_null());
+        let mut pairs = null_mut();
+        fine(sae_samples_with_targets(whole, whole, &mut pairs));
+        let (mut left, mut right) = (null_mut(), null_mut());
+        fine(sae_samples_split(pairs, 13, &mut left, &mut right));
+        refused(
+            sae_samples_with_targets(whole, left, &mut pairs),
+            SaeStatus::Shape,
+            "13 targets for 20 samples; expected one target for each sample",
+        );
+        assert!(pairs.is_null());
+        sae_samples_free(left);
+        sae_samples_free(right);
         sae_samples_free(whole);
     }
 }
