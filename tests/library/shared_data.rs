@@ -137,3 +137,30 @@ fn an_offset_of_real_activations_does_not_matter() {
     assert!((raw - own).abs() < 0.01 && raw > 0.6, "{raw} {own}");
     assert!(raw_dead.abs_diff(own_dead) < 50, "{raw_dead} {own_dead}");
 }
+
+/// Real activations as their own targets: the bits of the autoencoder.
+#[test]
+#[ignore = "reads ../shared/data/minilm"]
+fn real_activations_that_are_their_own_targets() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/minilm");
+    let samples = Samples::open(folder.join("train-0.npy")).unwrap();
+    let pairs = samples.with_targets(samples.clone()).unwrap();
+    let settings = Settings {
+        layers: vec![samples.features(), 256, samples.features()],
+        activation: Activation::Relu,
+        initialization: Initialization::Transpose,
+        code: Code::TopK(16),
+        unit_norm: true,
+        beta: 0.0,
+        batch: 128,
+        ..Settings::default()
+    };
+    let [plain, other] = [&samples, &pairs].map(|samples| {
+        let settings = settings.fitted_to(samples);
+        let mut trainer = Trainer::new(settings, samples).unwrap();
+        trainer.run(50, |_, _| ControlFlow::Continue(())).unwrap();
+        (trainer.evaluate(samples).unwrap(), trainer.into_autoencoder())
+    });
+    assert_eq!(plain.0, other.0);
+    assert!(plain.1.parameters() == other.1.parameters());
+}
