@@ -104,8 +104,8 @@ pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};
 pub use settings::{
-    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Measure, Optimizer, OutputBias,
-    Prefixes, Preset, SampleOrder, Schedule, Settings, Target,
+    Auxiliary, Code, Corruption, Initialization, L0Penalty, LayerPenalty, Measure, Optimizer,
+    OutputBias, Prefixes, Preset, SampleOrder, Schedule, Settings, Target,
 };
 /// For the command and the bindings, which make options of the table of settings.
 #[doc(hidden)]

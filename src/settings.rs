@@ -7,6 +7,7 @@ mod choices;
 mod field;
 #[cfg(feature = "model")]
 pub(crate) mod json;
+mod l0_penalty;
 mod penalties;
 mod prefixes;
 mod presets;
@@ -22,6 +23,7 @@ pub use choices::{
     Auxiliary, Code, Corruption, Initialization, Measure, Optimizer, OutputBias, SampleOrder,
     Schedule,
 };
+pub use l0_penalty::L0Penalty;
 pub use penalties::{LayerPenalty, Target};
 pub use prefixes::Prefixes;
 pub use presets::Preset;
@@ -283,6 +285,7 @@ mod tests {
             ("code", "batch-top-k:4"),
             ("prefixes", "2,4"),
             ("auxiliary", "aux-k:0.5:3"),
+            ("l0_penalty", "quadratic:4"),
             ("tied", "true"),
             ("skip", "true"),
             ("allow_unreachable", "true"),

@@ -248,9 +248,22 @@ pub enum Gate {
     Jump {
         /// Width of the band in which the threshold has a gradient.
         bandwidth: f64,
-        /// Weight of L0, the active units per sample.
+        /// Weight of the penalty.
         l0: f64,
+        /// What it is the weight of.
+        penalty: JumpPenalty,
     },
+}
+
+/// What a JumpReLU code is penalized by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum JumpPenalty {
+    /// L0: the active units per sample.
+    Step,
+    /// The sum of tanh(this a / scale) per sample.
+    Tanh(f64),
+    /// (L0 / this - 1)^2.
+    Quadratic(f64),
 }
 
 /// A net and its objective, in `f64`.
@@ -392,9 +405,17 @@ impl Net<'_> {
             }
             penalty += of.l1 * a.iter().map(|a| a.abs()).sum::<f64>() / n as f64;
         }
-        if let Gate::Jump { l0, .. } = self.gate {
-            let active = layers[self.code_layer()].a.iter().filter(|&&a| a != 0.0);
-            penalty += l0 * active.count() as f64 / n as f64;
+        if let Gate::Jump { l0, penalty: of, .. } = self.gate {
+            let (a, scale) = (&layers[self.code_layer()].a, params[params.len() - 1]);
+            let active = a.iter().filter(|&&a| a != 0.0).count() as f64 / n as f64;
+            penalty += l0
+                * match of {
+                    JumpPenalty::Step => active,
+                    JumpPenalty::Tanh(c) => {
+                        a.iter().map(|a| (c * a / scale).tanh()).sum::<f64>() / n as f64
+                    }
+                    JumpPenalty::Quadratic(target) => (active / target - 1.0).powi(2),
+                };
         }
         let weight_decay: f64 = self.split(params).iter().map(|(w, _)| weight_decay(w)).sum();
         let total = loss + penalty + self.lambda * weight_decay;
@@ -422,7 +443,7 @@ impl Net<'_> {
             let Outputs { z, pre, a } = &layers[l];
             let mut delta = upstream;
             if l == self.code_layer()
-                && let Gate::Jump { bandwidth, l0 } = self.gate
+                && let Gate::Jump { bandwidth, l0, penalty } = self.gate
             {
                 let thresholds = self.thresholds(params);
                 let scale = params[params.len() - 1];
@@ -433,9 +454,25 @@ impl Net<'_> {
                 for (i, (&z, g)) in numbers.iter().zip(&delta).enumerate() {
                     let threshold = thresholds[i % units];
                     if z != 0.0 && (z - threshold).abs() < scale * bandwidth / 2.0 {
-                        let inside = threshold * g + l0 / n as f64;
+                        let slope = match penalty {
+                            JumpPenalty::Step => 1.0,
+                            JumpPenalty::Tanh(c) => (c * threshold / scale).tanh(),
+                            JumpPenalty::Quadratic(target) => {
+                                let active = a.iter().filter(|&&a| a != 0.0).count() as f64;
+                                2.0 * (active / n as f64 / target - 1.0) / target
+                            }
+                        };
+                        let inside = threshold * g + l0 * slope / n as f64;
                         of_thresholds[i % units] -= inside / bandwidth;
                     }
+                }
+            }
+            if l == self.code_layer()
+                && let Gate::Jump { l0, penalty: JumpPenalty::Tanh(c), .. } = self.gate
+            {
+                let c = c / params[params.len() - 1];
+                for (d, a) in delta.iter_mut().zip(a) {
+                    *d += l0 / n as f64 * c * (1.0 - (c * a).tanh().powi(2));
                 }
             }
             if let Some(of) = self.penalties.get(l) {

@@ -18,9 +18,11 @@ mod gradient;
 mod group;
 mod keys;
 mod pool;
+mod tanh;
 
 pub use encode::{Candidates, Encode};
 pub use gradient::{CodeGradient, Jump, code_delta, row_products};
 pub use group::Grouped;
 pub use keys::{from_order_key, order_key};
 pub use pool::Pool;
+pub use tanh::{add_tanh_gradient, tanh_value};

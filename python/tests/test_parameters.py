@@ -38,7 +38,16 @@ HONORED = {
 }
 # Honored, in tests of their own: they take dead units, a sparse code, and other data, or are of no
 # training.
-OTHERS = {"revive", "allow_unreachable", "active_above", "output", "prefixes", "auxiliary", "dead_after"}
+OTHERS = {
+    "l0_penalty",
+    "revive",
+    "allow_unreachable",
+    "active_above",
+    "output",
+    "prefixes",
+    "auxiliary",
+    "dead_after",
+}
 REFUSED = {
     "layers": (4, 2, 4),
     "activation": "tanh",

@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use sae_kernels::{Isa, Loss, Matrix, sparsity};
+use sae_kernels::{Isa, Loss, Matrix, sparse, sparsity};
 
 use crate::analysis::evaluation::{Activity, Evaluation, Hidden};
 use crate::analysis::histogram::Histogram;
@@ -19,12 +19,11 @@ use crate::data::samples::Samples;
 use crate::error::Result;
 use crate::network::activity::{active_threshold, is_dead};
 use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
-use crate::settings::Settings;
 use crate::training::objective::{BatchSums, Observed, objective};
 use crate::training::trainer::Trainer;
 
 /// Numbers of a sample before those of its hidden layers.
-const NUMBERS: usize = 2 + Lengths::NUMBERS;
+const NUMBERS: usize = 3 + Lengths::NUMBERS;
 
 impl Autoencoder {
     /// Evaluates the objective over a data set, whose samples count as one batch, and how active the
@@ -36,7 +35,7 @@ impl Autoencoder {
     /// targets where the network needs them, or the other way around.
     pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
         self.check_has_targets(samples)?;
-        let mut tally = Tally::new(self.settings(), engine.threads());
+        let mut tally = Tally::new(self, engine.threads());
         let logits = self.settings().loss == Loss::CrossEntropy;
         let depth = Depth { layers: self.layers().len(), logits };
         let sums = self.for_chunks(engine, samples, depth, |engine, chunk| {
@@ -70,8 +69,11 @@ struct Tally {
     magnitudes: Vec<f64>,
     /// Of each thread, of each hidden layer.
     layers: Vec<Mutex<Vec<Layer>>>,
-    /// Of each sample of a chunk: the cross-entropy, the squared error, its [`Lengths`], then the sum of
-    /// |a| of each hidden layer.
+    /// What a JumpReLU code's activations are multiplied by in a tanh penalty, and the sum of tanh.
+    tanh_scale: Option<f32>,
+    code_tanh: f64,
+    /// Of each sample of a chunk: the cross-entropy, the squared error, its [`Lengths`], the sum of tanh of the
+    /// code, then the sum of |a| of each hidden layer.
     samples: Vec<f64>,
 }
 
@@ -147,7 +149,8 @@ impl Layer {
 }
 
 impl Tally {
-    fn new(settings: &Settings, threads: usize) -> Self {
+    fn new(net: &Autoencoder, threads: usize) -> Self {
+        let settings = net.settings();
         let hidden = settings.layers.len() - 2;
         let penalized = |l| settings.penalty_of(l).is_some_and(|penalty| penalty.l1 > 0.0);
         let layer = |l| Layer {
@@ -170,6 +173,8 @@ impl Tally {
             reconstructions: Reconstructions::new(settings.layers[hidden + 1]),
             magnitudes: vec![0.0; hidden],
             layers: vec![layers; threads].into_iter().map(Mutex::new).collect(),
+            tanh_scale: net.parameters().last().and_then(|&scale| settings.tanh_scale(scale)),
+            code_tanh: 0.0,
             samples: Vec::new(),
         }
     }
@@ -183,7 +188,8 @@ impl Tally {
         let numbers = d + chunk.outputs[..hidden].iter().map(Vec::len).sum::<usize>() / n;
         let division = engine.divide(n, WORK * numbers);
         let parts = divided(&mut self.samples, width, division);
-        let Tally { loss, layers, .. } = self;
+        let isa = engine.isa;
+        let Tally { loss, layers, tanh_scale, .. } = self;
         engine.pool.run(division.parts(), |part, thread| {
             let mut layers = lock(&layers[thread]);
             let mut sums = lock(&parts[part]);
@@ -195,7 +201,11 @@ impl Tally {
                     Loss::CrossEntropy => cross_entropy(x, output),
                     _ => (0.0, squared_error(x, output), Lengths::of(x, output)),
                 };
-                lengths.write(&mut sums[2..NUMBERS]);
+                lengths.write(&mut sums[2..NUMBERS - 1]);
+                if let Some(scale) = *tanh_scale {
+                    let code = chunk.codes.row(sample).1;
+                    sums[NUMBERS - 1] = sparse::tanh_value(isa, scale, code);
+                }
                 for (l, layer) in layers.iter_mut().enumerate() {
                     let activations = if layer.is_sparse {
                         let code = chunk.codes.row(sample);
@@ -216,7 +226,8 @@ impl Tally {
         for sums in self.samples.chunks(width) {
             self.losses += sums[0];
             self.squared_errors += sums[1];
-            self.reconstructions.add(Lengths::read(&sums[2..NUMBERS]));
+            self.reconstructions.add(Lengths::read(&sums[2..NUMBERS - 1]));
+            self.code_tanh += sums[NUMBERS - 1];
             self.magnitudes.iter_mut().zip(&sums[NUMBERS..]).for_each(|(all, sum)| *all += sum);
         }
     }
@@ -259,6 +270,7 @@ impl Tally {
         let batch = BatchSums {
             loss: if self.loss == Loss::CrossEntropy { self.losses } else { self.squared_errors },
             code_active: layers[settings.encoder_layers() - 1].active as f64,
+            code_tanh: self.code_tanh,
             magnitudes: self.magnitudes,
             ..BatchSums::default()
         };

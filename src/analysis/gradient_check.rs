@@ -2,12 +2,12 @@
 //! port a network.
 
 use sae_kernels::Loss;
-use sae_kernels::reference::{Gate, Net, Penalty, gemm, weight_decay};
+use sae_kernels::reference::{Gate, JumpPenalty, Net, Penalty, gemm, weight_decay};
 
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, by_inputs, for_each_twin, skip_layer};
-use crate::settings::{Auxiliary, Code, Corruption, Prefixes};
+use crate::settings::{Auxiliary, Code, Corruption, L0Penalty, Prefixes};
 use crate::training::trainer::Trainer;
 use crate::training::workspace::targets_of;
 
@@ -173,7 +173,15 @@ impl Objective {
                 Code::Dense => Gate::Open,
                 Code::TopK(k) => Gate::TopK(k),
                 Code::BatchTopK(k) => Gate::BatchTopK(n * k),
-                Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump { bandwidth, l0: factor * l0 },
+                Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump {
+                    bandwidth,
+                    l0: factor * l0,
+                    penalty: match settings.l0_penalty {
+                        L0Penalty::Step => JumpPenalty::Step,
+                        L0Penalty::Tanh { scale } => JumpPenalty::Tanh(scale),
+                        L0Penalty::Quadratic(target) => JumpPenalty::Quadratic(target),
+                    },
+                },
             },
             lambda,
             divisor,

@@ -117,7 +117,7 @@ pub(super) fn one_of(names: &[String]) -> String {
 }
 
 /// A number behind a name, in the grammar.
-fn part(name: &str, default: &[&str]) -> String {
+pub(super) fn part(name: &str, default: &[&str]) -> String {
     let name = name.to_uppercase();
     if default.is_empty() { format!(":{name}") } else { format!("[:{name}]") }
 }

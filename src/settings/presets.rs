@@ -7,7 +7,9 @@ use sae_kernels::{Activation, Loss};
 
 use super::choices::{choices, from_str, one_of};
 use super::value::{Kind, Value, refused};
-use super::{Auxiliary, Code, Initialization, Optimizer, OutputBias, Prefixes, Schedule, Settings};
+use super::{
+    Auxiliary, Code, Initialization, L0Penalty, Optimizer, OutputBias, Prefixes, Schedule, Settings,
+};
 use crate::error::{Error, Result};
 
 choices! {
@@ -23,7 +25,8 @@ choices! {
         TopK = "top-k" | "topk",
         /// 32 activations per sample on average over a batch (Bussmann et al. 2024).
         BatchTopK = "batch-top-k" | "batchtopk",
-        /// Learned thresholds (Rajamanoharan et al. 2024).
+        /// Learned thresholds, with a quadratic penalty around 32 activations per sample (Rajamanoharan et
+        /// al. 2024).
         JumpRelu = "jump-relu" | "jumprelu",
         /// Batch-top-k with nested reconstructions (Bussmann et al. 2025).
         Matryoshka = "matryoshka",
@@ -166,7 +169,8 @@ impl Preset {
             Preset::BatchTopK => recipe(Code::BatchTopK(k)),
             Preset::JumpRelu => Settings {
                 sparsity_warm_up: warm_up(steps),
-                ..recipe(Code::JumpRelu { l0: 1e-3, bandwidth: 0.1, threshold: 0.1 })
+                l0_penalty: L0Penalty::Quadratic(k as f64),
+                ..recipe(Code::JumpRelu { l0: 1.0, bandwidth: 0.1, threshold: 0.1 })
             },
             Preset::Matryoshka => {
                 Settings { prefixes: Prefixes::PowersOfTwo, ..recipe(Code::BatchTopK(k)) }

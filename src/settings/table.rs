@@ -9,6 +9,7 @@ use super::choices::{
     Auxiliary, Code, Corruption, Initialization, Optimizer, OutputBias, SampleOrder, Schedule,
 };
 use super::field::{FieldOf, settings};
+use super::l0_penalty::L0Penalty;
 use super::penalties::{LayerPenalty, Target};
 use super::prefixes::Prefixes;
 use super::value::{Range, Value, above, from};
@@ -60,6 +61,8 @@ settings! {
     /// 0 is as many as 10 epochs have, at most 10 million. It matters in training alone: an evaluation
     /// counts the units that are active in none of its samples.
     dead_after: u64 = 0, from(0.0).to(MAX);
+    /// What the weight of L0 of a JumpReLU code is of.
+    l0_penalty: L0Penalty = L0Penalty::Step;
     /// Whether the decoder has the encoder's weights, transposed.
     tied: bool = false;
     /// Whether a linear map of the input is added to the output: the skip connection of a transcoder.

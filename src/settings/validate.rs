@@ -16,7 +16,11 @@ const MAX_LAYERS: usize = 255;
 const UNITS: Range = from(1.0).to(16_777_216.0);
 
 /// Fails with this sentence about this setting unless something holds.
-fn check(field: &'static str, holds: bool, problem: impl FnOnce() -> String) -> Result<()> {
+pub(super) fn check(
+    field: &'static str,
+    holds: bool,
+    problem: impl FnOnce() -> String,
+) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::setting(field, problem())) }
 }
 
@@ -64,6 +68,7 @@ impl Settings {
         self.check_optimizer()?;
         self.check_activations()?;
         self.check_code()?;
+        self.check_l0_penalty()?;
         self.check_penalties()?;
         self.check_target()
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use sae_kernels::math::{self, Function};
 use sae_kernels::sparse::{self, Jump, row_products};
 use sae_kernels::{
     Activation, Bands, Division, Gemm, HiddenDelta, Isa, Matrix, MatrixMut, Operand, Outer, Parts,
@@ -377,7 +378,9 @@ fn code_delta(cx: &mut Context, layer: usize) {
         gate,
         units,
         threshold_gradient,
+        threshold_penalty,
         penalty_factor,
+        sums,
         ..
     } = work;
     let (gradient, above) = deltas[layer..].split_first_mut().expect("a layer above");
@@ -387,14 +390,27 @@ fn code_delta(cx: &mut Context, layer: usize) {
         let delta = Matrix::new(&above[0], above[0].len() / decoder.outputs, decoder.outputs);
         code_gradient(engine, &gate.codes, delta, decoder.matrix(&net.parameters), gradient);
     }
+    let mut tanh_weight = None;
     if let Code::JumpRelu { l0, bandwidth, .. } = settings.code {
         let Gate { pre, thresholds, scale, .. } = &*gate;
-        let l0 = (*penalty_factor * l0 / settings.batch as f64) as f32;
+        let n = settings.batch as f64;
+        let slope = settings.l0_penalty.slope(sums.code_active / n);
+        let l0 = (*penalty_factor * l0 * slope / n) as f32;
         let jump = Jump { bandwidth: bandwidth as f32 * scale, l0 };
+        let tanh = settings.tanh_scale(*scale);
+        if let Some(scale) = tanh {
+            // At its threshold an activation jumps from no penalty to this one.
+            let penalties = threshold_penalty.iter_mut().zip(thresholds);
+            penalties.for_each(|(penalty, &threshold)| *penalty = scale * threshold);
+            math::map(engine.isa, Function::Tanh, threshold_penalty);
+        }
         units.sums(engine, threshold_gradient, |unit, at| {
+            let share = threshold_penalty.get(unit).copied().unwrap_or(1.0);
+            let jump = Jump { l0: jump.l0 * share, ..jump };
             jump.threshold_gradient(pre[at], thresholds[unit], gradient[at])
         });
         threshold_gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+        tanh_weight = tanh.map(|scale| (scale, l0));
     }
     let penalty = penalty(settings, *penalty_factor, penalties, layer);
     let activation = settings.activation_of(layer);
@@ -405,7 +421,11 @@ fn code_delta(cx: &mut Context, layer: usize) {
     let isa = engine.isa;
     engine.pool.run(division.parts(), |part, _| {
         let codes = codes.lists().slice(division.range(part));
-        sparse::code_delta(isa, codes, activation, penalty, gradients.take(part));
+        let gradients = gradients.take(part);
+        if let Some((scale, weight)) = tanh_weight {
+            sparse::add_tanh_gradient(isa, codes, scale, weight, gradients);
+        }
+        sparse::code_delta(isa, codes, activation, penalty, gradients);
     });
     units.take_deltas(engine, gradient, &mut bias_gradients[layer]);
     add_auxiliary(cx, layer);

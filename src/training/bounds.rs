@@ -87,8 +87,8 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
             {
                 return true;
             }
-            delta += largest_penalty(settings, *penalty_factor, below)
-                + dead_units.largest.code_gradient;
+            delta +=
+                largest_penalty(net, *penalty_factor, below) + dead_units.largest.code_gradient;
         }
     }
     false
@@ -139,14 +139,25 @@ fn largest_activation(
 fn threshold_gradient(net: &Autoencoder, layers: &[Layer], factor: f64, gradient: f64) -> f64 {
     let Code::JumpRelu { l0, bandwidth, .. } = net.settings.code else { return 0.0 };
     let (scale, thresholds) = net.parameters[end(layers)..].split_last().expect("a scale");
+    // From no active unit to all of them.
+    let all = net.settings.code_units() as f64;
+    let slope = [0.0, all].map(|active| net.settings.l0_penalty.slope(active).abs());
+    let slope = slope[0].max(slope[1]);
     let threshold = f64::from(scale * thresholds.iter().copied().fold(0.0, f32::max));
-    (net.settings.batch as f64 * threshold * gradient + factor * l0) / bandwidth
+    (net.settings.batch as f64 * threshold * gradient + factor * l0 * slope) / bandwidth
 }
 
 /// Of what the penalties add to the gradient of a hidden layer's activations.
-fn largest_penalty(settings: &Settings, factor: f64, layer: usize) -> f64 {
+fn largest_penalty(net: &Autoencoder, factor: f64, layer: usize) -> f64 {
     /// Of KL's derivative: rho_hat is clamped to this distance from 0 and 1.
     const KL: f64 = 1e6;
-    let weights = settings.penalty_of(layer).map_or(0.0, |p| KL * p.beta + p.l1);
+    let settings = &net.settings;
+    let mut weights = settings.penalty_of(layer).map_or(0.0, |p| KL * p.beta + p.l1);
+    if let Code::JumpRelu { l0, .. } = settings.code
+        && settings.is_gated(layer)
+    {
+        let scale = settings.tanh_scale(*net.parameters.last().expect("a scale"));
+        weights += l0 * f64::from(scale.unwrap_or(0.0));
+    }
     factor * weights / settings.batch as f64
 }

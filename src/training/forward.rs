@@ -1,7 +1,7 @@
 //! The forward pass of a training step: activations, losses, the output layer's delta, and this
 //! rank's sums. It changes nothing that outlives the step.
 
-use sae_kernels::{Matrix, MatrixMut, Operand, sparsity};
+use sae_kernels::{Matrix, MatrixMut, Operand, sparse, sparsity};
 
 use crate::compute::add_blocks;
 use crate::network::codes::Counts;
@@ -124,12 +124,18 @@ fn output_layer(cx: &mut Context) {
 fn sum_up(cx: &mut Context) {
     let Context { engine, net, state, work, .. } = cx;
     let settings = &net.settings;
-    let Workspace { sums, activations, losses, units, prefixes, .. } = work;
+    let Workspace { sums, activations, losses, units, prefixes, gate, .. } = work;
     let activations = |layer| activations_of(settings, layer, activations, units);
     sums.loss = losses.iter().map(|&loss| f64::from(loss)).sum();
     sums.prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.loss);
     if let Code::JumpRelu { .. } = settings.code {
-        sums.code_active = controller::count_active(engine, units.all_activations(), 0.0);
+        let all = units.all_activations();
+        sums.code_active = controller::count_active(engine, all, 0.0);
+        if let Some(scale) = settings.tanh_scale(gate.scale) {
+            let isa = engine.isa;
+            sums.code_tanh =
+                engine.sum(all.len(), |range| sparse::tanh_value(isa, scale, &all[range]));
+        }
     }
     for (layer, magnitude) in sums.magnitudes.iter_mut().enumerate() {
         if needs_magnitude(settings, state.step, layer) {

@@ -52,6 +52,8 @@ pub(crate) struct BatchSums {
     pub auxiliary: f64,
     /// Units of a JumpReLU code that are not 0.
     pub code_active: f64,
+    /// tanh of a JumpReLU code's activations, where that is penalized; else 0.
+    pub code_tanh: f64,
     /// Active units of the layer whose L0 is steered.
     pub steered_active: f64,
     /// Number of ranks with a gradient that may overflow in the update.
@@ -101,7 +103,7 @@ impl Observed<'_> {
     }
 }
 
-/// The objective's terms: loss + factor (sum of beta S + l1 A over layers + the weight of L0 times L0),
+/// The objective's terms: loss + factor (sum of beta S + l1 A over layers + the weight of L0 times L0's penalty),
 /// `factor` being what the controller multiplies all sparsity penalties by.
 pub(crate) fn objective(
     isa: Isa,
@@ -134,7 +136,8 @@ pub(crate) fn objective(
     }
     if let Code::JumpRelu { l0, .. } = settings.code {
         report.l0 = observed.sums.code_active / n;
-        report.penalty += factor * l0 * report.l0;
+        let penalty = settings.l0_penalty.value(report.l0, observed.sums.code_tanh / n);
+        report.penalty += factor * l0 * penalty;
     }
     report
 }

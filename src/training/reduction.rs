@@ -15,7 +15,7 @@ use crate::training::workspace::{Context, Control, Workspace};
 
 /// Flags and scalars at the beginning of a message.
 const FLAGS: usize = 2;
-const SCALARS: usize = 6;
+const SCALARS: usize = 7;
 
 /// The ranks of a training, and the memory in which they make sums.
 #[derive(Debug)]
@@ -157,9 +157,10 @@ impl Reduction {
             return Ok(());
         }
         let BatchSums { loss, prefixes, auxiliary, magnitudes, activations, .. } = sums;
-        let BatchSums { code_active, steered_active, may_overflow, .. } = sums;
-        let scalars: [_; SCALARS] =
-            [loss, prefixes, auxiliary, code_active, steered_active, may_overflow];
+        let BatchSums { code_active, code_tanh, steered_active, may_overflow, .. } = sums;
+        let of_code = [code_active, code_tanh, steered_active, may_overflow];
+        let [active, tanh, steered, overflow] = of_code;
+        let scalars: [_; SCALARS] = [loss, prefixes, auxiliary, active, tanh, steered, overflow];
         let [part, sum] = &mut self.message;
         part.clear();
         let flags: [_; FLAGS] = [failed, self.stop];

@@ -94,6 +94,8 @@ pub(crate) struct Workspace {
     pub dead_units: DeadUnits,
     /// The gradient of a JumpReLU's thresholds, as parameters.
     pub threshold_gradient: Vec<f32>,
+    /// With a tanh penalty, that of each unit at its threshold.
+    pub threshold_penalty: Vec<f32>,
     pub largest_weights: LargestWeights,
     pub centering: Centering,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
@@ -119,9 +121,10 @@ impl Workspace {
         let dead_units = DeadUnits::new(settings, n);
         let last = layers[layers.len() - 1];
         let prefixes = Prefixes::new(settings.prefix_sizes(), n, last.outputs);
-        let outputs = prefixes.as_ref().map_or(1, Prefixes::count)
+        let of_output = prefixes.as_ref().map_or(1, Prefixes::count)
             + usize::from(matches!(settings.auxiliary, Auxiliary::AuxK { .. }));
-        deltas[layers.len() - 1] = vec![0.0; outputs * n * last.outputs];
+        deltas[layers.len() - 1] = vec![0.0; of_output * n * last.outputs];
+        let has_tanh = settings.tanh_scale(1.0).is_some();
         let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
@@ -152,6 +155,7 @@ impl Workspace {
             prefixes,
             dead_units,
             threshold_gradient: vec![0.0; if jumps { settings.code_units() } else { 0 }],
+            threshold_penalty: vec![0.0; if has_tanh { settings.code_units() } else { 0 }],
             gate,
             largest_weights: LargestWeights::new(layers.len() + usize::from(skip.is_some())),
             centering: Centering::none(),

@@ -23,6 +23,7 @@ mod exchange;
 mod formats;
 mod fvu;
 mod idx;
+mod l0_penalty;
 #[cfg(target_os = "linux")]
 mod large;
 mod limits;

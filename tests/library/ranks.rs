@@ -150,6 +150,19 @@ fn the_objective_of_every_part_of_the_toolbox() {
         s.beta = 0.0;
         s.code = Code::JumpRelu { l0: 1e-3, bandwidth: 0.05, threshold: 0.05 };
     });
+    check("JumpReLU with a target", |s| {
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.code = Code::JumpRelu { l0: 0.1, bandwidth: 0.05, threshold: 0.05 };
+        s.l0_penalty = sae::L0Penalty::Quadratic(2.0);
+    });
+    check("JumpReLU with tanh", |s| {
+        s.activation = Activation::Relu;
+        s.beta = 0.0;
+        s.unit_norm = true;
+        s.code = Code::JumpRelu { l0: 1e-2, bandwidth: 0.05, threshold: 0.05 };
+        s.l0_penalty = sae::L0Penalty::Tanh { scale: 4.0 };
+    });
     check("centered", |s| s.output_activation = Activation::Linear);
     check("cross-entropy", |s| s.loss = Loss::CrossEntropy);
     check("FVU", |s| s.loss = Loss::Fvu);

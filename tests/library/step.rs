@@ -3,8 +3,8 @@
 use crate::common::{pixels, uniform};
 use proptest::prelude::*;
 use sae::network::Layer;
-use sae::{Activation, Code, Evaluation, Isa, Loss, Samples, Settings, Trainer};
-use sae_kernels::reference::{Gate, Net, Penalty};
+use sae::{Activation, Code, Evaluation, Isa, L0Penalty, Loss, Samples, Settings, Trainer};
+use sae_kernels::reference::{Gate, JumpPenalty, Net, Penalty};
 use serde_json::Value;
 
 /// Fails unless `have` is within `relative * |want| + absolute` of `want`.
@@ -275,7 +275,14 @@ fn check(case: &Case) -> Option<()> {
     let gate = match settings.code {
         Code::TopK(k) => Gate::TopK(k),
         Code::BatchTopK(k) => Gate::BatchTopK(k * n),
-        Code::JumpRelu { l0, bandwidth, .. } => Gate::Jump { bandwidth, l0 },
+        Code::JumpRelu { l0, bandwidth, .. } => {
+            let penalty = match settings.l0_penalty {
+                L0Penalty::Tanh { scale } => JumpPenalty::Tanh(scale),
+                L0Penalty::Quadratic(target) => JumpPenalty::Quadratic(target),
+                _ => JumpPenalty::Step,
+            };
+            Gate::Jump { bandwidth, l0, penalty }
+        }
         _ => Gate::Open,
     };
     let net = Net { sizes, activations: &activations, penalties: &penalties, loss, gate, lambda };
@@ -331,7 +338,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let penalty = prop_oneof![Just(0.0), Just(0.3)];
     let decay = prop_oneof![Just(0.0), Just(0.01)];
     let numbers = (0.02f64..0.98, penalty, decay, prop_oneof![Just(0.0), Just(0.9)], 0u64..1000);
-    let toolbox = (prop_oneof![Just(0.0), Just(0.02)], any::<bool>(), 0u8..6);
+    let toolbox = (prop_oneof![Just(0.0), Just(0.02)], any::<bool>(), 0u8..7);
     (sizes, 1usize..71, activation.clone(), activation, machine, numbers, toolbox).prop_map(
         |(mut layers, batch, activation, output_activation, machine, numbers, toolbox)| {
             let (isa, threads, skip_zeros) = machine;
@@ -359,9 +366,12 @@ fn cases() -> impl Strategy<Value = Case> {
             settings.code = match code {
                 1 => Code::TopK(units.div_ceil(3)),
                 2 => Code::BatchTopK(units.div_ceil(4)),
-                3 => Code::JumpRelu { l0: 0.01, bandwidth: 0.5, threshold: 0.5 },
+                3 | 6 => Code::JumpRelu { l0: 0.01, bandwidth: 0.5, threshold: 0.5 },
                 _ => Code::Dense,
             };
+            if code == 6 {
+                settings.l0_penalty = L0Penalty::Quadratic((units as f64 / 3.0).min(5.0));
+            }
             Case { settings, isa, threads, skip_zeros, seed }
         },
     )

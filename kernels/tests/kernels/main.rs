@@ -20,4 +20,5 @@ mod output_delta;
 mod reference;
 mod sparse;
 mod sparsity;
+mod tanh;
 mod update;

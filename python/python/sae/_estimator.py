@@ -99,6 +99,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     dead_after : int, default=0
         Samples without being active after which a unit of a sparse code counts as dead; 0 for as
         many as 10 epochs have, at most 10 million.
+    l0_penalty : str, default="step"
+        What the weight `L0` of a JumpReLU code is of: "step", the number of active units per sample;
+        "tanh[:SCALE]", a smooth one, with `unit_norm`; or "quadratic:TARGET",
+        (number / TARGET - 1) squared.
     tied : bool, default=False
         Whether the decoder has the encoder's weights, transposed.
     skip : bool, default=False
@@ -236,6 +240,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         prefixes: str = "none",
         auxiliary: str = "none",
         dead_after: int = 0,
+        l0_penalty: str = "step",
         tied: bool = False,
         skip: bool = False,
         unit_norm: bool = False,
@@ -284,6 +289,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.prefixes = prefixes
         self.auxiliary = auxiliary
         self.dead_after = dead_after
+        self.l0_penalty = l0_penalty
         self.tied = tied
         self.skip = skip
         self.unit_norm = unit_norm
