@@ -178,6 +178,17 @@ impl Settings {
         }
     }
 
+    /// What a code's activations are multiplied by in the tanh penalty, given the code's scale; `None`
+    /// without this penalty.
+    pub(crate) fn tanh_scale(&self, scale: f32) -> Option<f32> {
+        match (self.code, self.l0_penalty) {
+            (Code::JumpRelu { .. }, L0Penalty::Tanh { scale: c }) => {
+                Some((c / f64::from(scale)) as f32)
+            }
+            _ => None,
+        }
+    }
+
     /// Of this many steps those after the warm-up, 1 at least.
     fn steps_after_warm_up(&self, steps: u64) -> f64 {
         steps.saturating_sub(self.warm_up).max(1) as f64

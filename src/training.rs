@@ -24,6 +24,7 @@ mod skip;
 pub(crate) mod snapshot;
 mod start;
 pub(crate) mod step;
+mod thresholds;
 pub(crate) mod trainer;
 pub(crate) mod units;
 pub(crate) mod update;

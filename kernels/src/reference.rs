@@ -10,6 +10,10 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use crate::activation::Activation;
 use crate::loss::Loss;
 
+mod jump;
+
+pub use jump::JumpPenalty;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -255,17 +259,6 @@ pub enum Gate {
     },
 }
 
-/// What a JumpReLU code is penalized by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum JumpPenalty {
-    /// L0: the active units per sample.
-    Step,
-    /// The sum of tanh(this a / scale) per sample.
-    Tanh(f64),
-    /// (L0 / this - 1)^2.
-    Quadratic(f64),
-}
-
 /// A net and its objective, in `f64`.
 ///
 /// The parameters are one flat slice: for each layer l its weights `[sizes[l], sizes[l + 1]]`, then
@@ -406,16 +399,8 @@ impl Net<'_> {
             penalty += of.l1 * a.iter().map(|a| a.abs()).sum::<f64>() / n as f64;
         }
         if let Gate::Jump { l0, penalty: of, .. } = self.gate {
-            let (a, scale) = (&layers[self.code_layer()].a, params[params.len() - 1]);
-            let active = a.iter().filter(|&&a| a != 0.0).count() as f64 / n as f64;
-            penalty += l0
-                * match of {
-                    JumpPenalty::Step => active,
-                    JumpPenalty::Tanh(c) => {
-                        a.iter().map(|a| (c * a / scale).tanh()).sum::<f64>() / n as f64
-                    }
-                    JumpPenalty::Quadratic(target) => (active / target - 1.0).powi(2),
-                };
+            let a = &layers[self.code_layer()].a;
+            penalty += l0 * of.value(a, params[params.len() - 1], n);
         }
         let weight_decay: f64 = self.split(params).iter().map(|(w, _)| weight_decay(w)).sum();
         let total = loss + penalty + self.lambda * weight_decay;
@@ -454,25 +439,18 @@ impl Net<'_> {
                 for (i, (&z, g)) in numbers.iter().zip(&delta).enumerate() {
                     let threshold = thresholds[i % units];
                     if z != 0.0 && (z - threshold).abs() < scale * bandwidth / 2.0 {
-                        let slope = match penalty {
-                            JumpPenalty::Step => 1.0,
-                            JumpPenalty::Tanh(c) => (c * threshold / scale).tanh(),
-                            JumpPenalty::Quadratic(target) => {
-                                let active = a.iter().filter(|&&a| a != 0.0).count() as f64;
-                                2.0 * (active / n as f64 / target - 1.0) / target
-                            }
-                        };
+                        let slope = penalty.jump(a, scale, threshold, n);
                         let inside = threshold * g + l0 * slope / n as f64;
                         of_thresholds[i % units] -= inside / bandwidth;
                     }
                 }
             }
             if l == self.code_layer()
-                && let Gate::Jump { l0, penalty: JumpPenalty::Tanh(c), .. } = self.gate
+                && let Gate::Jump { l0, penalty, .. } = self.gate
             {
-                let c = c / params[params.len() - 1];
-                for (d, a) in delta.iter_mut().zip(a) {
-                    *d += l0 / n as f64 * c * (1.0 - (c * a).tanh().powi(2));
+                let scale = params[params.len() - 1];
+                for (d, &a) in delta.iter_mut().zip(a) {
+                    *d += l0 / n as f64 * penalty.derivative(a, scale);
                 }
             }
             if let Some(of) = self.penalties.get(l) {

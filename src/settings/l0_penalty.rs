@@ -4,13 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::choices::{choices, from_str, next, one_of, part};
-use super::validate::check;
-use super::value::{Kind, Value, above, refused};
-use super::{Code, Settings};
+use super::value::{Kind, Value, refused};
 use crate::error::{Error, Result};
 
 choices! {
-    /// What the weight `l0` of [`Code::JumpRelu`] is of.
+    /// What the weight `l0` of [`Code::JumpRelu`](crate::Code) is of.
     #[derive(Default)]
     L0Penalty("l0_penalty", steps) {
         /// L0, the active units in a sample, a mean over samples: `step` (Rajamanoharan et al. 2024).
@@ -44,51 +42,6 @@ impl L0Penalty {
         match self {
             L0Penalty::Step | L0Penalty::Tanh { .. } => 1.0,
             L0Penalty::Quadratic(target) => 2.0 * (l0 / target - 1.0) / target,
-        }
-    }
-}
-
-impl Settings {
-    /// What a code's activations are multiplied by in the tanh penalty, given the code's scale; `None`
-    /// without this penalty.
-    pub(crate) fn tanh_scale(&self, scale: f32) -> Option<f32> {
-        match (self.code, self.l0_penalty) {
-            (Code::JumpRelu { .. }, L0Penalty::Tanh { scale: c }) => {
-                Some((c / f64::from(scale)) as f32)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn check_l0_penalty(&self) -> Result<()> {
-        let jumps = matches!(self.code, Code::JumpRelu { .. });
-        check("l0_penalty", jumps || self.l0_penalty == L0Penalty::Step, || {
-            format!(
-                "{} penalizes the active units of a JumpReLU code, and the field code is {}",
-                self.l0_penalty.name(),
-                self.code.name()
-            )
-        })?;
-        match self.l0_penalty {
-            L0Penalty::Step => Ok(()),
-            L0Penalty::Tanh { scale } => {
-                above(1e-6).to(1e6).check("l0_penalty", "a scale", scale)?;
-                check("l0_penalty", self.unit_norm, || {
-                    "tanh would be evaded by small activations with long decoder weights; set the field \
-                     unit_norm, which keeps them at length 1"
-                        .to_owned()
-                })
-            }
-            L0Penalty::Quadratic(target) => {
-                let units = self.code_units();
-                let range = above(0.0).to(units as f64);
-                check("l0_penalty", range.contains(target), || {
-                    format!(
-                        "expected a target above 0 to {units}, the units of the code (field layers), got \
-                         {target}"
-                    )
-                })
-            }
         }
     }
 }

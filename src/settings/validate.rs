@@ -5,8 +5,8 @@ use sae_kernels::Activation;
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
 use super::value::{Range, above, from};
 use super::{
-    Auxiliary, Code, Corruption, Initialization, LayerPenalty, Optimizer, OutputBias, Prefixes,
-    Schedule, Settings, Target,
+    Auxiliary, Code, Corruption, Initialization, L0Penalty, LayerPenalty, Optimizer, OutputBias,
+    Prefixes, Schedule, Settings, Target,
 };
 use crate::error::{Error, Result};
 
@@ -16,11 +16,7 @@ const MAX_LAYERS: usize = 255;
 const UNITS: Range = from(1.0).to(16_777_216.0);
 
 /// Fails with this sentence about this setting unless something holds.
-pub(super) fn check(
-    field: &'static str,
-    holds: bool,
-    problem: impl FnOnce() -> String,
-) -> Result<()> {
+fn check(field: &'static str, holds: bool, problem: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::setting(field, problem())) }
 }
 
@@ -348,6 +344,38 @@ impl Settings {
                 "expected 0 to {most} units, as many as the code has (field layers), got {units}"
             )
         })
+    }
+
+    fn check_l0_penalty(&self) -> Result<()> {
+        let jumps = matches!(self.code, Code::JumpRelu { .. });
+        check("l0_penalty", jumps || self.l0_penalty == L0Penalty::Step, || {
+            format!(
+                "{} penalizes the active units of a JumpReLU code, and the field code is {}",
+                self.l0_penalty.name(),
+                self.code.name()
+            )
+        })?;
+        match self.l0_penalty {
+            L0Penalty::Step => Ok(()),
+            L0Penalty::Tanh { scale } => {
+                above(1e-6).to(1e6).check("l0_penalty", "a scale", scale)?;
+                check("l0_penalty", self.unit_norm, || {
+                    "tanh would be evaded by small activations with long decoder weights; set the field \
+                     unit_norm, which keeps them at length 1"
+                        .to_owned()
+                })
+            }
+            L0Penalty::Quadratic(target) => {
+                let units = self.code_units();
+                let range = above(0.0).to(units as f64);
+                check("l0_penalty", range.contains(target), || {
+                    format!(
+                        "expected a target above 0 to {units}, the units of the code (field layers), got \
+                         {target}"
+                    )
+                })
+            }
+        }
     }
 
     /// Fails if there is no such hidden layer.

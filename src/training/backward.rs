@@ -2,22 +2,21 @@
 
 use std::ops::Range;
 
-use sae_kernels::math::{self, Function};
-use sae_kernels::sparse::{self, Jump, row_products};
+use sae_kernels::sparse::{self, row_products};
 use sae_kernels::{
     Activation, Bands, Division, Gemm, HiddenDelta, Isa, Matrix, MatrixMut, Operand, Outer, Parts,
     Penalty, Rule, Scratch, Update,
 };
 
 use crate::compute::{Engine, Largest, add_blocks, blocks_of};
-use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end};
-use crate::settings::{Code, LayerPenalty, Settings};
+use crate::settings::{LayerPenalty, Settings};
 use crate::training::auxiliary::add_auxiliary;
 use crate::training::centering::Projection;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::update_each;
 use crate::training::output::code_gradient;
+use crate::training::thresholds::threshold_gradients;
 use crate::training::workspace::{Context, Workspace, input};
 
 /// Where gradients go.
@@ -369,20 +368,7 @@ impl<'a> RowParts<'a> {
 /// of a JumpReLU's thresholds.
 fn code_delta(cx: &mut Context, layer: usize) {
     let Context { engine, net, work, .. } = cx;
-    let settings = &net.settings;
-    let Workspace {
-        layers,
-        deltas,
-        penalties,
-        bias_gradients,
-        gate,
-        units,
-        threshold_gradient,
-        threshold_penalty,
-        penalty_factor,
-        sums,
-        ..
-    } = work;
+    let Workspace { layers, deltas, gate, .. } = work;
     let (gradient, above) = deltas[layer..].split_first_mut().expect("a layer above");
     if layer + 2 < layers.len() {
         // (The output layer has computed it with its delta.)
@@ -390,28 +376,11 @@ fn code_delta(cx: &mut Context, layer: usize) {
         let delta = Matrix::new(&above[0], above[0].len() / decoder.outputs, decoder.outputs);
         code_gradient(engine, &gate.codes, delta, decoder.matrix(&net.parameters), gradient);
     }
-    let mut tanh_weight = None;
-    if let Code::JumpRelu { l0, bandwidth, .. } = settings.code {
-        let Gate { pre, thresholds, scale, .. } = &*gate;
-        let n = settings.batch as f64;
-        let slope = settings.l0_penalty.slope(sums.code_active / n);
-        let l0 = (*penalty_factor * l0 * slope / n) as f32;
-        let jump = Jump { bandwidth: bandwidth as f32 * scale, l0 };
-        let tanh = settings.tanh_scale(*scale);
-        if let Some(scale) = tanh {
-            // At its threshold an activation jumps from no penalty to this one.
-            let penalties = threshold_penalty.iter_mut().zip(thresholds);
-            penalties.for_each(|(penalty, &threshold)| *penalty = scale * threshold);
-            math::map(engine.isa, Function::Tanh, threshold_penalty);
-        }
-        units.sums(engine, threshold_gradient, |unit, at| {
-            let share = threshold_penalty.get(unit).copied().unwrap_or(1.0);
-            let jump = Jump { l0: jump.l0 * share, ..jump };
-            jump.threshold_gradient(pre[at], thresholds[unit], gradient[at])
-        });
-        threshold_gradient.iter_mut().for_each(|gradient| *gradient *= scale);
-        tanh_weight = tanh.map(|scale| (scale, l0));
-    }
+    let tanh = threshold_gradients(cx, layer);
+    let Context { engine, net, work, .. } = cx;
+    let settings = &net.settings;
+    let Workspace { deltas, penalties, bias_gradients, gate, units, penalty_factor, .. } = work;
+    let gradient = &mut deltas[layer][..];
     let penalty = penalty(settings, *penalty_factor, penalties, layer);
     let activation = settings.activation_of(layer);
     let codes = &gate.codes;
@@ -422,7 +391,7 @@ fn code_delta(cx: &mut Context, layer: usize) {
     engine.pool.run(division.parts(), |part, _| {
         let codes = codes.lists().slice(division.range(part));
         let gradients = gradients.take(part);
-        if let Some((scale, weight)) = tanh_weight {
+        if let Some((scale, weight)) = tanh {
             sparse::add_tanh_gradient(isa, codes, scale, weight, gradients);
         }
         sparse::code_delta(isa, codes, activation, penalty, gradients);
