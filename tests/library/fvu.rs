@@ -138,3 +138,23 @@ fn a_model_file_has_the_variance() {
     let settings = Settings { loss: Loss::SquaredError, ..base() };
     assert_eq!(loaded.with_settings(settings).unwrap().loss_divisor(), 1.0);
 }
+
+/// A training that continues on other samples divides by the variance that it began with.
+#[cfg(feature = "model")]
+#[test]
+fn a_checkpoint_has_the_variance() {
+    use sae::files::{Checkpoint, Checkpoints};
+    let path = Folder::new("fvu-checkpoint");
+    let file = path.0.join("c");
+    let mut before = trainer(&base(), &samples(1.0));
+    before.step().unwrap();
+    let mut checkpoints = Checkpoints::new(&file, 1, &before).unwrap();
+    checkpoints.save(&mut before).unwrap();
+    checkpoints.finish().unwrap();
+    let divisor = before.autoencoder().loss_divisor();
+    let other = Samples::from_values(values(8, 90, 3.0), FEATURES).unwrap();
+    let checkpoint = Checkpoint::load(&file).unwrap().with_samples(&other).unwrap();
+    let after = Trainer::builder(checkpoint.settings().clone()).resume(checkpoint).build(&other);
+    assert_eq!(after.unwrap().autoencoder().loss_divisor(), divisor);
+    assert_ne!(trainer(&base(), &other).autoencoder().loss_divisor(), divisor);
+}

@@ -78,7 +78,13 @@ fn the_choices_in_the_docs_are_accepted() {
         let field = &cells[0][0];
         for value in &cells[1] {
             // An optimizer may need a sparse code.
-            let code = if field == "code" { "" } else { r#""code": "top-k:20", "# };
+            let code = match field.as_str() {
+                "code" => "",
+                "l0_penalty" => {
+                    r#""code": "jump-relu:1", "unit_norm": true, "layers": [9, 40, 9], "#
+                }
+                _ => r#""code": "top-k:20", "#,
+            };
             let json = format!(r#"{{"preset": "normal", "l1": 1, {code}"{field}": {value}}}"#);
             let json = c(&json);
             // SAFETY: the text is valid.
@@ -86,7 +92,7 @@ fn the_choices_in_the_docs_are_accepted() {
             accepted += 1;
         }
     }
-    assert_eq!(accepted, 38);
+    assert_eq!(accepted, 42);
 }
 
 #[test]

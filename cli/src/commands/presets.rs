@@ -18,7 +18,7 @@ use crate::output::print;
 Examples:
   sae presets
   sae presets top-k --features 384 --steps 3000
-  sae train --preset batch-top-k --layers 784,512,784 --steps 3000")]
+  sae train --preset batch-top-k --layers 784,512,784 --out dictionary.safetensors")]
 pub struct Args {
     /// Only this preset
     name: Option<String>,

@@ -42,7 +42,7 @@ Examples:
   sae train
   sae train --preset article-plain --steps 2000 --out plain.safetensors
   sae train --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
-  sae train --preset top-k --layers 784,1024,784 --steps 2000
+  sae train --preset top-k --layers 784,1024,784 --steps 2000 --out dictionary.safetensors
   sae train --target mean-activation:0.05
   sae train --checkpoint run.ckpt --resume
   sae train --from sae.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
