@@ -41,9 +41,12 @@ choices! {
     }
 }
 
-/// The learning rate of the presets of sparse codes at `RATE_UNITS` units; it is proportional to
-/// 1 / sqrt(units) (Gao et al. 2024, figure 3), and this anchor is that of sparsify and dictionary_learning.
-const RATE: f64 = 2e-4;
+/// The learning rate of the presets of sparse codes at `RATE_UNITS` units. It is proportional to
+/// 1 / sqrt(units) (Gao et al. 2024, figure 3). Sparsify and dictionary_learning have 2e-4, for trainings of a
+/// billion samples and more. Of 3 million samples of minilm at 4096 units (benches/recipe.py, top-k 32), rates of
+/// 1e-3, 2e-3 and 4e-3 there explain 0.876, 0.885 and 0.891 of the variance, and 0, 2 and 357 units are dead
+/// without an auxiliary loss (seed 1): the second is this one's.
+const RATE: f64 = 1e-3;
 const RATE_UNITS: f64 = 16_384.0;
 /// Active units per sample of the presets of sparse codes.
 const ACTIVE: usize = 32;

@@ -167,7 +167,7 @@ fn add_up(engine: &mut Engine, deltas: &mut [f32], numbers: usize, scale: f32) {
         engine.pool.run(division.parts(), |part, _| {
             let own = parts.take(part).into_row();
             match after.get(division.range(part)) {
-                None => own.iter_mut().for_each(|left| *left = -scale * *left),
+                None => own.iter_mut().for_each(|left| *left *= -scale),
                 Some(after) => {
                     let pairs = own.iter_mut().zip(after);
                     pairs.for_each(|(left, after)| *left = after - scale * *left);
