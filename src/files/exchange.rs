@@ -136,6 +136,8 @@ pub fn is_dictionary(path: impl AsRef<Path>) -> bool {
 /// The network has ReLUs, a linear output and the code that the dictionary has; its settings for training
 /// are no settings of the dictionary's own training, which no format has: batches of 1024 and the learning
 /// rate 2e-4 / sqrt(units / 16384) (Gao et al. 2024). Weights of other types are rounded to `f32`.
+/// A transcoder has targets of its own ([`Autoencoder::target_scaling`]); of a Gemma Scope archive with as
+/// many outputs as inputs nothing tells that it is one, and it is read as an autoencoder.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Format`] if there is no such dictionary, a file is damaged, or the dictionary
@@ -228,10 +230,15 @@ fn config(path: &Path) -> Result<Config> {
 /// | batch-top-k | `jumprelu`, one threshold | | one threshold |
 /// | JumpReLU | `jumprelu` | | yes |
 ///
+/// A transcoder is `transcoder` or `jumprelu_transcoder` in SAELens, with a skip connection
+/// `skip_transcoder` or `jumprelu_skip_transcoder`. sparsify has transcoders with as many outputs as inputs,
+/// Gemma Scope those without a skip connection. Prefixes ([`Prefixes`](crate::Prefixes)) of a batch-top-k
+/// code are metadata in SAELens.
+///
 /// # Errors
 /// [`Error::Io`] if it cannot be written; [`Error::Format`] if the format cannot express the network: it
-/// has several hidden layers, other activations, an output that is not linear, or another code; or if the
-/// folder is not empty.
+/// has several hidden layers, other activations, an output that is not linear, another code, or is a
+/// transcoder that the format does not have; or if the folder is not empty.
 pub fn export(
     net: &Autoencoder,
     format: Format,

@@ -41,6 +41,18 @@ impl Config {
         self.count(name)?.ok_or_else(|| format!("{name} is missing; expected a whole number"))
     }
 
+    /// A list of whole numbers, if there is one of this name.
+    pub fn counts(&self, name: &str) -> Parsed<Option<Vec<usize>>> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let count = |value: &Value| usize::try_from(value.as_u64()?).ok();
+        let counts = value.as_array().and_then(|list| list.iter().map(count).collect());
+        let counts: Option<Vec<usize>> = counts;
+        counts.map(Some).ok_or_else(|| {
+            let value: String = value.to_string().chars().take(40).collect();
+            format!("{name}: expected a list of whole numbers, got {value}")
+        })
+    }
+
     /// A text, if there is one of this name.
     pub fn text(&self, name: &str) -> Parsed<Option<&str>> {
         let Some(value) = self.value(name) else { return Ok(None) };

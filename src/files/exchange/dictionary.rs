@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::files::tensors::not_finite;
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::end;
-use crate::settings::{Code, Initialization, Settings};
+use crate::settings::{Code, Initialization, Prefixes, Settings};
 
 /// Which activations a dictionary keeps; all are those of a ReLU.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +17,9 @@ pub(super) enum Selection {
     Relu,
     /// The largest of each sample, as many as this.
     TopK(usize),
-    /// Those above one threshold, which a training with `k` of each sample on average learned.
-    BatchTopK { k: usize, threshold: f32 },
+    /// Those above one threshold, which a training with `k` of each sample on average learned, and these
+    /// prefixes (Matryoshka).
+    BatchTopK { k: usize, threshold: f32, prefixes: Prefixes },
     /// Those above their unit's threshold; 0 or more.
     JumpRelu(Vec<f32>),
 }
@@ -28,12 +29,18 @@ pub(super) enum Selection {
 pub(super) struct Dictionary {
     pub features: usize,
     pub units: usize,
+    /// Features of the output: `features`, but of a transcoder any number.
+    pub outputs: usize,
+    /// Whether it predicts other data than its input: a transcoder.
+    pub transcodes: bool,
     /// `[units, features]`
     pub encoder: Vec<f32>,
     pub encoder_bias: Vec<f32>,
-    /// `[units, features]`
+    /// `[units, outputs]`
     pub decoder: Vec<f32>,
     pub bias: Vec<f32>,
+    /// Of a skip connection, `[outputs, features]`; of transcoders alone.
+    pub skip: Option<Vec<f32>>,
     pub selection: Selection,
 }
 
@@ -71,12 +78,14 @@ impl Dictionary {
         })?;
         let layers = net.layers();
         let (first, last) = (layers[0], layers[1]);
-        let (features, units) = (first.inputs, first.outputs);
+        let (features, units, outputs) = (first.inputs, first.outputs, last.outputs);
         let parameters = net.parameters();
         let encoder = &parameters[first.weights()];
         Ok(Dictionary {
             features,
             units,
+            outputs,
+            transcodes: net.target_scaling().is_some(),
             encoder: match first.by_unit {
                 true => encoder.to_vec(),
                 false => transposed(encoder, features, units),
@@ -84,7 +93,8 @@ impl Dictionary {
             encoder_bias: parameters[first.biases()].to_vec(),
             decoder: parameters[last.weights()].to_vec(),
             bias: parameters[last.biases()].to_vec(),
-            selection: selection(net.settings().code, &parameters[end(&layers)..])?,
+            skip: net.skip_weights().map(|weights| transposed(weights, features, outputs)),
+            selection: selection(net.settings(), &parameters[end(&layers)..])?,
         })
     }
 
@@ -95,11 +105,16 @@ impl Dictionary {
     pub fn network(self) -> Parsed<Autoencoder> {
         let settings = self.settings()?;
         settings.validate().map_err(|error| error.to_string())?;
-        let Dictionary { features, units, encoder, encoder_bias, decoder, bias, selection } = self;
-        let mut parameters = match selection {
-            Selection::Relu => transposed(&encoder, units, features),
-            _ => encoder,
+        let Dictionary { features, units, outputs, transcodes, selection, .. } = self;
+        let mut parameters = match self.skip {
+            Some(skip) => transposed(&skip, outputs, features),
+            None => Vec::new(),
         };
+        match selection {
+            Selection::Relu => parameters.extend(transposed(&self.encoder, units, features)),
+            _ => parameters.extend(self.encoder),
+        }
+        let (encoder_bias, decoder, bias) = (self.encoder_bias, self.decoder, self.bias);
         parameters.extend(encoder_bias);
         parameters.extend(decoder);
         parameters.extend(bias);
@@ -118,7 +133,7 @@ impl Dictionary {
         Ok(Autoencoder {
             settings,
             scaling: Scaling::AsIs,
-            target_scaling: None,
+            target_scaling: transcodes.then_some(Scaling::AsIs),
             variance: None,
             parameters,
             penalty_factor: 1.0,
@@ -137,7 +152,12 @@ impl Dictionary {
         // A sparse code lists less than 2^32 activations of a batch.
         let batch = ((1usize << 32) - 1) / self.units.max(1);
         Ok(Settings {
-            layers: vec![self.features, self.units, self.features],
+            layers: vec![self.features, self.units, self.outputs],
+            skip: self.skip.is_some(),
+            prefixes: match &self.selection {
+                Selection::BatchTopK { prefixes, .. } => prefixes.clone(),
+                _ => Prefixes::None,
+            },
             activation: Activation::Relu,
             output_activation: Activation::Linear,
             code: code.parse().map_err(|error: Error| error.to_string())?,
@@ -151,7 +171,17 @@ impl Dictionary {
         })
     }
 
-    /// Takes the bias off the encoder's input: W (x - b) + c = W x + (c - W b).
+    /// The sizes of the groups of units between its prefixes; none without prefixes, or where the code has
+    /// no place for them.
+    pub fn group_sizes(&self) -> Vec<usize> {
+        let Selection::BatchTopK { prefixes, .. } = &self.selection else { return Vec::new() };
+        let mut start = 0;
+        let size = |end: usize| end - std::mem::replace(&mut start, end);
+        prefixes.of(self.units).into_iter().map(size).collect()
+    }
+
+    /// Takes the bias off the encoder's input: W (x - b) + c = W x + (c - W b). There are as many outputs as
+    /// inputs.
     pub fn fold_input_bias(&mut self) {
         self.add_to_encoder_bias(-1.0);
     }
@@ -176,8 +206,8 @@ impl Dictionary {
     /// # Errors
     /// A row is 0.
     pub fn fold_decoder_lengths(&mut self) -> Parsed<()> {
-        let width = self.features.max(1);
-        let rows = self.encoder.chunks_mut(width).zip(self.decoder.chunks_mut(width));
+        let encoders = self.encoder.chunks_mut(self.features.max(1));
+        let rows = encoders.zip(self.decoder.chunks_mut(self.outputs.max(1)));
         for (unit, ((encoder, decoder), bias)) in rows.zip(&mut self.encoder_bias).enumerate() {
             let squares = decoder.iter().map(|&w| f64::from(w) * f64::from(w));
             let length = squares.sum::<f64>().sqrt();
@@ -193,11 +223,15 @@ impl Dictionary {
 }
 
 /// What a network's code keeps; `parameters` are those behind its layers.
-fn selection(code: Code, parameters: &[f32]) -> Parsed<Selection> {
-    Ok(match code {
+fn selection(settings: &Settings, parameters: &[f32]) -> Parsed<Selection> {
+    Ok(match settings.code {
         Code::Dense => Selection::Relu,
         Code::TopK(k) => Selection::TopK(k),
-        Code::BatchTopK(k) => Selection::BatchTopK { k, threshold: parameters[0] },
+        Code::BatchTopK(k) => Selection::BatchTopK {
+            k,
+            threshold: parameters[0],
+            prefixes: settings.prefixes.clone(),
+        },
         Code::JumpRelu { .. } => {
             let (scale, multiples) = parameters.split_last().ok_or("no thresholds")?;
             // As in `Gate::encode`.
@@ -213,6 +247,11 @@ fn selection(code: Code, parameters: &[f32]) -> Parsed<Selection> {
             Selection::JumpRelu(thresholds)
         }
     })
+}
+
+/// The prefixes that end at these units; one of all units is none.
+pub(super) fn of_ends(ends: Vec<usize>) -> Prefixes {
+    if ends.len() < 2 { Prefixes::None } else { Prefixes::Sizes(ends) }
 }
 
 /// Thresholds that keep of a ReLU's activations what these keep: those below 0 keep all above 0.

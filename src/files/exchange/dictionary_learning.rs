@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::dictionary::{Dictionary, Selection, of_relu};
+use super::dictionary::{Dictionary, Selection, of_ends, of_relu};
 use super::tensors::{Parsed, Tensor, Tensors, transposed};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
+use crate::settings::Prefixes;
 
 /// The network of a dictionary of dictionary_learning: the text of its `config.json`, and the tensors of
 /// its state dict. `path` is for errors.
@@ -39,12 +40,21 @@ pub fn from_dictionary_learning(
 /// The text of `config.json` and the state dict of a network for dictionary_learning.
 ///
 /// The class is `AutoEncoderNew` for a dense code, which has no bias on the input and no other length of
-/// the decoder's rows, `AutoEncoderTopK`, `BatchTopKSAE` or `JumpReluAutoEncoder`.
+/// the decoder's rows, `AutoEncoderTopK`, `BatchTopKSAE` (with prefixes `MatryoshkaBatchTopKSAE`) or
+/// `JumpReluAutoEncoder`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the network is no dictionary of one hidden layer with ReLUs and a linear output.
+/// [`Error::Shape`] if the network is no dictionary of one hidden layer with ReLUs and a linear output, or
+/// a transcoder.
 pub fn to_dictionary_learning(net: &Autoencoder) -> Result<(String, Vec<Tensor>)> {
     let dictionary = Dictionary::of(net).map_err(Error::Shape)?;
+    if dictionary.transcodes {
+        return Err(Error::Shape(
+            "dictionary_learning saves no transcoders, and this network predicts targets other than its \
+             input; SAELens and sparsify have transcoders"
+                .to_owned(),
+        ));
+    }
     let (config, tensors) = export(dictionary);
     Ok((config.to_string(), tensors))
 }
@@ -67,16 +77,22 @@ fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionary> {
             Ok(dictionary)
         }
         "BatchTopKSAE" => {
-            let selection = batch_top_k(&trainer, tensors)?;
+            let selection = batch_top_k(&trainer, tensors, Prefixes::None)?;
             let mut dictionary = of_layers(tensors, "b_dec", selection)?;
             dictionary.fold_input_bias();
             Ok(dictionary)
         }
         "MatryoshkaBatchTopKSAE" => {
-            // The groups are of the training: all are active afterwards.
-            tensors.take_any("group_sizes")?;
-            let selection = batch_top_k(&trainer, tensors)?;
+            let ends = group_ends(tensors)?;
+            let prefixes = of_ends(ends.clone());
+            let selection = batch_top_k(&trainer, tensors, prefixes)?;
             let mut dictionary = of_matrices(tensors, |_| Ok(selection))?;
+            if let Some(&end) = ends.last().filter(|&&end| end != dictionary.units) {
+                let units = dictionary.units;
+                return Err(format!(
+                    "tensor 'group_sizes' has groups of {end} units together; {units} were expected"
+                ));
+            }
             dictionary.fold_input_bias();
             Ok(dictionary)
         }
@@ -114,10 +130,28 @@ fn active_units(trainer: &Config, tensors: &mut Tensors) -> Parsed<usize> {
     Ok(k)
 }
 
-fn batch_top_k(trainer: &Config, tensors: &mut Tensors) -> Parsed<Selection> {
+fn batch_top_k(trainer: &Config, tensors: &mut Tensors, prefixes: Prefixes) -> Parsed<Selection> {
     let k = active_units(trainer, tensors)?;
     let threshold = tensors.take_number("threshold")?.unwrap_or(-1.0);
-    Ok(Selection::BatchTopK { k, threshold: threshold.max(0.0) })
+    Ok(Selection::BatchTopK { k, threshold: threshold.max(0.0), prefixes })
+}
+
+/// The ends of the groups of units that a Matryoshka was trained with, rising; all units are active
+/// afterwards.
+fn group_ends(tensors: &mut Tensors) -> Parsed<Vec<usize>> {
+    let groups = tensors.take_any("group_sizes")?.unwrap_or_default();
+    let mut end = 0usize;
+    let ends = groups.iter().map(|&size| {
+        let whole = size as usize;
+        if whole as f32 != size || whole == 0 {
+            return Err(format!(
+                "tensor 'group_sizes' has the number {size}; expected whole numbers from 1"
+            ));
+        }
+        end = end.checked_add(whole).ok_or("tensor 'group_sizes': too many units")?;
+        Ok(end)
+    });
+    ends.collect()
 }
 
 /// Of `nn.Linear`s and an output bias of this name.
@@ -127,10 +161,13 @@ fn of_layers(tensors: &mut Tensors, bias: &str, selection: Selection) -> Parsed<
     Ok(Dictionary {
         features,
         units,
+        outputs: features,
+        transcodes: false,
         encoder,
         encoder_bias: tensors.take("encoder.bias", &[units])?,
         decoder: transposed(&decoder, features, units),
         bias: tensors.take(bias, &[features])?,
+        skip: None,
         selection,
     })
 }
@@ -151,10 +188,13 @@ fn of_matrices(
     Ok(Dictionary {
         features,
         units,
+        outputs: features,
+        transcodes: false,
         encoder: transposed(&encoder, features, units),
         encoder_bias: tensors.take("b_enc", &[units])?,
         decoder: tensors.take("W_dec", &[units, features])?,
         bias: tensors.take("b_dec", &[features])?,
+        skip: None,
         selection,
     })
 }
@@ -162,12 +202,20 @@ fn of_matrices(
 fn export(mut dictionary: Dictionary) -> (Value, Vec<Tensor>) {
     let (features, units) = (dictionary.features, dictionary.units);
     let number = |name, value| Tensor::new(name, &[], vec![value]);
+    let groups = dictionary.group_sizes();
     let (class, k, more) = match &dictionary.selection {
         Selection::Relu => ("AutoEncoderNew", None, Vec::new()),
         // -1: no threshold was found.
         &Selection::TopK(k) => ("AutoEncoderTopK", Some(k), vec![number("threshold", -1.0)]),
-        &Selection::BatchTopK { k, threshold } => {
-            ("BatchTopKSAE", Some(k), vec![number("threshold", threshold)])
+        &Selection::BatchTopK { k, threshold, .. } => {
+            let mut more = vec![number("threshold", threshold)];
+            if groups.is_empty() {
+                ("BatchTopKSAE", Some(k), more)
+            } else {
+                let sizes = groups.iter().map(|&size| size as f32).collect();
+                more.push(Tensor::new("group_sizes", &[groups.len()], sizes));
+                ("MatryoshkaBatchTopKSAE", Some(k), more)
+            }
         }
         Selection::JumpRelu(thresholds) => {
             let thresholds = Tensor::new("threshold", &[units], thresholds.clone());
@@ -182,8 +230,11 @@ fn export(mut dictionary: Dictionary) -> (Value, Vec<Tensor>) {
         tensors.push(number("k", k as f32));
         dictionary.unfold_input_bias();
     }
+    if !groups.is_empty() {
+        trainer["group_sizes"] = json!(groups);
+    }
     let Dictionary { encoder, encoder_bias, decoder, bias, selection, .. } = dictionary;
-    if let Selection::JumpRelu(_) = selection {
+    if matches!(selection, Selection::JumpRelu(_)) || !groups.is_empty() {
         let encoder = transposed(&encoder, units, features);
         tensors.push(Tensor::new("W_enc", &[features, units], encoder));
         tensors.push(Tensor::new("b_enc", &[units], encoder_bias));

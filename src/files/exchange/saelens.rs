@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::dictionary::{Dictionary, Selection, of_relu};
+use super::dictionary::{Dictionary, Selection, of_ends, of_relu};
 use super::tensors::{Parsed, Tensor, Tensors, transposed};
 
-/// Trainings whose dictionaries are saved as `jumprelu`, with one threshold repeated.
+/// The training of batch-top-k, and of Matryoshka; their dictionaries are saved as `jumprelu`, with one
+/// threshold repeated.
 const BATCH_TOP_K: [&str; 2] = ["batchtopk", "matryoshka_batchtopk"];
 
 /// What SAELens keeps about the activations that a dictionary is of.
@@ -19,18 +20,29 @@ pub struct Metadata {
 }
 
 pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionary> {
-    let architecture = architecture(config)?;
+    let Architecture { code, transcodes, skips } = architecture(config)?;
     check_inputs(config)?;
     let (d_in, d_sae) = (config.needed_count("d_in")?, config.needed_count("d_sae")?);
+    let d_out = if transcodes { config.needed_count("d_out")? } else { d_in };
+    if transcodes && config.flag("apply_b_dec_to_input", false)? {
+        return Err(
+            "apply_b_dec_to_input is true, and a transcoder's input has no bias; expected \
+                    false"
+                .to_owned(),
+        );
+    }
     let encoder = tensors.take("W_enc", &[d_in, d_sae])?;
     let mut dictionary = Dictionary {
         features: d_in,
         units: d_sae,
+        outputs: d_out,
+        transcodes,
         encoder: transposed(&encoder, d_in, d_sae),
         encoder_bias: tensors.take("b_enc", &[d_sae])?,
-        decoder: tensors.take("W_dec", &[d_sae, d_in])?,
-        bias: tensors.take("b_dec", &[d_in])?,
-        selection: match architecture {
+        decoder: tensors.take("W_dec", &[d_sae, d_out])?,
+        bias: tensors.take("b_dec", &[d_out])?,
+        skip: skips.then(|| tensors.take("W_skip", &[d_out, d_in])).transpose()?,
+        selection: match code {
             "topk" => Selection::TopK(active_units(config)?),
             "jumprelu" => thresholds(config, tensors.take("threshold", &[d_sae])?)?,
             _ => Selection::Relu,
@@ -43,10 +55,10 @@ pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionar
                     SAELens before 6.0), and this library has no such factors"
             .to_owned());
     }
-    if config.flag("apply_b_dec_to_input", true)? {
+    if !transcodes && config.flag("apply_b_dec_to_input", true)? {
         dictionary.fold_input_bias();
     }
-    if architecture == "topk" && config.flag("rescale_acts_by_decoder_norm", false)? {
+    if code == "topk" && config.flag("rescale_acts_by_decoder_norm", false)? {
         dictionary.fold_decoder_lengths().map_err(|problem| {
             format!("rescale_acts_by_decoder_norm divides by lengths, and {problem}")
         })?;
@@ -54,9 +66,33 @@ pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionar
     Ok(dictionary)
 }
 
+/// What an architecture is.
+struct Architecture {
+    /// `standard`, `topk` or `jumprelu`.
+    code: &'static str,
+    transcodes: bool,
+    skips: bool,
+}
+
 /// The architecture, with that of versions before 6.0.
-fn architecture(config: &Config) -> Parsed<&'static str> {
+fn architecture(config: &Config) -> Parsed<Architecture> {
     let name = config.text("architecture")?.unwrap_or("standard");
+    let (of_code, transcodes, skips) = match name {
+        "transcoder" => ("standard", true, false),
+        "skip_transcoder" => ("standard", true, true),
+        "jumprelu_transcoder" => ("jumprelu", true, false),
+        "jumprelu_skip_transcoder" => ("jumprelu", true, true),
+        name => (name, false, false),
+    };
+    let code = code(config, of_code)?;
+    if transcodes && code == "topk" {
+        return Err("activation_fn is 'topk', and SAELens' transcoders have a ReLU".to_owned());
+    }
+    Ok(Architecture { code, transcodes, skips })
+}
+
+/// The code of an architecture.
+fn code(config: &Config, name: &str) -> Parsed<&'static str> {
     let old = config.text("activation_fn")?.or(config.text("activation_fn_str")?);
     match (name, old) {
         ("standard", Some("topk")) | ("topk", None | Some("topk" | "relu")) => Ok("topk"),
@@ -70,14 +106,9 @@ fn architecture(config: &Config) -> Parsed<&'static str> {
             "architecture is '{name}', that of a training; save its dictionary in SAELens, with \
              save_inference_model"
         )),
-        (name, _) if name.contains("transcoder") => Err(format!(
-            "architecture is '{}', which has another output than its input; transcoders are not \
-             read",
-            short(name)
-        )),
         (name, _) => Err(format!(
-            "architecture is '{}', which this library does not have; standard, topk and jumprelu \
-             are read",
+            "architecture is '{}', which this library does not have; standard, topk, jumprelu and \
+             transcoders are read",
             short(name)
         )),
     }
@@ -111,17 +142,15 @@ fn thresholds(config: &Config, thresholds: Vec<f32>) -> Parsed<Selection> {
         Some(metadata) => metadata.text("training_architecture")?,
         None => None,
     };
-    let k = match metadata.as_ref().and_then(|of| of.object("training_architecture_details")) {
-        Some(details) if trained_as.is_some_and(|name| BATCH_TOP_K.contains(&name)) => {
-            // Fractions are possible there.
-            details.count("k").ok().flatten()
-        }
-        _ => None,
-    };
+    let details = metadata.as_ref().and_then(|of| of.object("training_architecture_details"));
+    let details = details.filter(|_| trained_as.is_some_and(|name| BATCH_TOP_K.contains(&name)));
+    // Fractions are possible there.
+    let k = details.as_ref().and_then(|details| details.count("k").ok().flatten());
     let one = thresholds.first().copied().filter(|one| thresholds.iter().all(|t| t == one));
     Ok(match (k, one) {
         (Some(k), Some(threshold)) if (1..=thresholds.len()).contains(&k) => {
-            Selection::BatchTopK { k, threshold }
+            let ends = details.map_or(Ok(None), |details| details.counts("matryoshka_widths"))?;
+            Selection::BatchTopK { k, threshold, prefixes: of_ends(ends.unwrap_or_default()) }
         }
         _ => Selection::JumpRelu(thresholds),
     })
@@ -170,7 +199,15 @@ fn check_inputs(config: &Config) -> Parsed<()> {
 
 /// The configuration and the tensors of a dictionary.
 pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Value, Vec<Tensor>)> {
-    let Dictionary { features, units, .. } = dictionary;
+    let Dictionary { features, units, outputs, transcodes, .. } = dictionary;
+    let skips = dictionary.skip.is_some();
+    let architecture = |code: &str| match (code, transcodes, skips) {
+        (code, false, _) => code.to_owned(),
+        ("standard", true, false) => "transcoder".to_owned(),
+        ("standard", true, true) => "skip_transcoder".to_owned(),
+        (code, true, false) => format!("{code}_transcoder"),
+        (code, true, true) => format!("{code}_skip_transcoder"),
+    };
     let mut about = json!({
         // Of the format; older ones are converted when they are read.
         "sae_lens_version": "6.0.0",
@@ -189,8 +226,15 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
     });
     let thresholds = match dictionary.selection {
         Selection::Relu => {
-            config["architecture"] = json!("standard");
+            config["architecture"] = json!(architecture("standard"));
             None
+        }
+        Selection::TopK(_) if transcodes => {
+            return Err(
+                "SAELens has no transcoders with a top-k code (field code), which sparsify \
+                        has"
+                .to_owned(),
+            );
         }
         Selection::TopK(k) => {
             config["architecture"] = json!("topk");
@@ -198,25 +242,36 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
             config["rescale_acts_by_decoder_norm"] = json!(false);
             None
         }
-        Selection::BatchTopK { k, threshold } => {
-            config["architecture"] = json!("jumprelu");
-            about["training_architecture"] = json!("batchtopk");
-            about["training_architecture_details"] = json!({ "k": k });
+        Selection::BatchTopK { k, threshold, prefixes } => {
+            config["architecture"] = json!(architecture("jumprelu"));
+            let (widths, mut details) = (prefixes.of(units), json!({ "k": k }));
+            let [plain, matryoshka] = BATCH_TOP_K;
+            let training = if widths.is_empty() { plain } else { matryoshka };
+            about["training_architecture"] = json!(training);
+            if !widths.is_empty() {
+                details["matryoshka_widths"] = json!(widths);
+            }
+            about["training_architecture_details"] = details;
             Some(vec![threshold; units])
         }
         Selection::JumpRelu(thresholds) => {
-            config["architecture"] = json!("jumprelu");
+            config["architecture"] = json!(architecture("jumprelu"));
             Some(thresholds)
         }
     };
     config["metadata"] = about;
+    if transcodes {
+        config["d_out"] = json!(outputs);
+    }
     let encoder = transposed(&dictionary.encoder, units, features);
     let mut tensors = vec![
         Tensor::new("W_enc", &[features, units], encoder),
         Tensor::new("b_enc", &[units], dictionary.encoder_bias),
-        Tensor::new("W_dec", &[units, features], dictionary.decoder),
-        Tensor::new("b_dec", &[features], dictionary.bias),
+        Tensor::new("W_dec", &[units, outputs], dictionary.decoder),
+        Tensor::new("b_dec", &[outputs], dictionary.bias),
     ];
+    let skip = dictionary.skip;
+    tensors.extend(skip.map(|weights| Tensor::new("W_skip", &[outputs, features], weights)));
     tensors.extend(thresholds.map(|values| Tensor::new("threshold", &[units], values)));
     Ok((config, tensors))
 }

@@ -23,16 +23,8 @@ pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionar
                     not"
         .to_owned());
     }
-    if config.flag("transcode", false)? {
-        return Err("transcode is true: a transcoder, whose output is another than its input, is \
-                    not read"
-            .to_owned());
-    }
-    if config.flag("skip_connection", false)? || tensors.has("W_skip") {
-        return Err("skip_connection is true: a linear path from input to output (W_skip) is not \
-                    read"
-            .to_owned());
-    }
+    let transcodes = config.flag("transcode", false)?;
+    let skips = config.flag("skip_connection", false)?;
     let d_in = config.needed_count("d_in")?;
     let units = match config.count("num_latents")? {
         Some(units) if units > 0 => units,
@@ -45,13 +37,19 @@ pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionar
     let mut dictionary = Dictionary {
         features: d_in,
         units,
+        outputs: d_in,
+        // An autoencoder with a skip connection has targets, too: of its input alone it would learn a copy.
+        transcodes: transcodes || skips,
         encoder: tensors.take("encoder.weight", &[units, d_in])?,
         encoder_bias: tensors.take("encoder.bias", &[units])?,
         decoder: tensors.take("W_dec", &[units, d_in])?,
         bias: tensors.take("b_dec", &[d_in])?,
+        skip: skips.then(|| tensors.take("W_skip", &[d_in, d_in])).transpose()?,
         selection: Selection::TopK(config.needed_count("k")?),
     };
-    dictionary.fold_input_bias();
+    if !transcodes {
+        dictionary.fold_input_bias();
+    }
     Ok(dictionary)
 }
 
@@ -62,8 +60,18 @@ pub(super) fn export(mut dictionary: Dictionary, normalized: bool) -> Parsed<(Va
                     thresholds"
             .to_owned());
     };
-    dictionary.unfold_input_bias();
-    let Dictionary { features, units, encoder, encoder_bias, decoder, bias, .. } = dictionary;
+    if dictionary.outputs != dictionary.features {
+        let (features, outputs) = (dictionary.features, dictionary.outputs);
+        return Err(format!(
+            "sparsify's transcoders have as many outputs as inputs, and this network has {features} \
+             and {outputs} (field layers)"
+        ));
+    }
+    let transcodes = dictionary.transcodes;
+    if !transcodes {
+        dictionary.unfold_input_bias();
+    }
+    let Dictionary { features, units, encoder, encoder_bias, decoder, bias, skip, .. } = dictionary;
     let config = json!({
         "activation": "topk",
         "d_in": features,
@@ -73,14 +81,15 @@ pub(super) fn export(mut dictionary: Dictionary, normalized: bool) -> Parsed<(Va
         "multi_topk": false,
         "normalize_decoder": normalized,
         "num_latents": units,
-        "skip_connection": false,
-        "transcode": false,
+        "skip_connection": skip.is_some(),
+        "transcode": transcodes,
     });
-    let tensors = vec![
+    let mut tensors = vec![
         Tensor::new("encoder.weight", &[units, features], encoder),
         Tensor::new("encoder.bias", &[units], encoder_bias),
         Tensor::new("W_dec", &[units, features], decoder),
         Tensor::new("b_dec", &[features], bias),
     ];
+    tensors.extend(skip.map(|weights| Tensor::new("W_skip", &[features, features], weights)));
     Ok((config, tensors))
 }
