@@ -74,7 +74,7 @@ for folder in sorted(path for path in recorded.rglob("*") if (path / "cfg.json")
     format, weights = WEIGHTS[folder.relative_to(recorded).parts[0].split("-")[0]]
     config = (folder / "cfg.json").read_bytes()
     seed("exchange", folder.name, bytes([format]) + struct.pack("<H", len(config)) + config + (folder / weights).read_bytes())
-for name in ["gemma-scope", "gemma-scope-compressed"]:
+for name in ["gemma-scope", "gemma-scope-compressed", "gemma-scope-transcoder"]:
     seed("exchange", name, bytes([2]) + (recorded / name / "params.npz").read_bytes())
 # Version, type, byte order and layout, then lengths that the target takes from the end.
 for kind in range(13):

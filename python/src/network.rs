@@ -115,10 +115,11 @@ impl Network {
         format: &str,
         model_name: Option<String>,
         hook_name: Option<String>,
+        hook_name_out: Option<String>,
     ) -> PyResult<()> {
         let found = Format::ALL.into_iter().find(|one| one.name() == format);
         let format = found.ok_or_else(|| PyValueError::new_err("format: not one of the library's"))?;
-        let metadata = Metadata { model_name, hook_name };
+        let metadata = Metadata { model_name, hook_name, hook_name_out };
         py.detach(|| exchange::export(&self.net, format, path, &metadata)).map_err(failure::of)
     }
 

@@ -37,7 +37,11 @@ def check(model, folder):
         assert np.abs(have - want).max() <= 2e-6 * np.abs(want).max()
 
 
-@pytest.mark.parametrize("name", ["saelens-topk", "saelens-jumprelu", "sparsify-topk", "gemma-scope/params.npz"])
+OTHERS = ["saelens-topk", "saelens-jumprelu", "sparsify-topk", "gemma-scope/params.npz"]
+TRANSCODERS = ["saelens-jumprelu_skip_transcoder", "saelens-transcoder", "gemma-scope-transcoder"]
+
+
+@pytest.mark.parametrize("name", OTHERS + TRANSCODERS)
 def test_dictionaries_are_read(name, tmp_path):
     model = sae.import_dictionary(RECORDED / name)
     folder = RECORDED / name.split("/")[0]
@@ -56,6 +60,14 @@ def test_a_dictionary_is_trained_on():
     for _ in range(200):
         model.partial_fit(samples)
     assert model.score(samples) > before
+
+
+def test_a_transcoder_needs_targets():
+    model = sae.import_dictionary(RECORDED / "saelens-skip_transcoder")
+    expected = read(RECORDED / "saelens-skip_transcoder" / "expected.safetensors")
+    with pytest.raises(ValueError, match="targets"):
+        model.evaluate(expected["samples"])
+    assert model.evaluate(expected["samples"], targets=expected["reconstructions"])["loss"] < 1e-10
 
 
 def test_wrong_arguments(tmp_path):
@@ -86,6 +98,9 @@ def test_state_dicts_in_both_directions(name, tmp_path):
     check(sae.import_dictionary(tmp_path / "out" / "ae.pt"), RECORDED / name)
     state = torch.load(tmp_path / "out" / "ae.pt", weights_only=True)
     assert "k" not in state or state["k"].dtype == torch.int32
+    assert ("group_sizes" in state) == name.endswith("MatryoshkaBatchTopKSAE")
+    assert "group_sizes" not in state or state["group_sizes"].tolist() == [5, 5]
+    assert "group_sizes" not in state or state["group_sizes"].dtype == torch.int64
     with pytest.raises(ValueError, match="expected a new or empty folder"):
         sae.export_dictionary(model, tmp_path / "out", "dictionary-learning")
 

@@ -38,12 +38,16 @@ def same(have, want, what):
     passed += 1
 
 
-def ours(model, x):
-    """What the command makes of samples: codes, and their reconstructions."""
+def ours(model, x, skips=False):
+    """What the command makes of samples: codes, and their reconstructions, which with a skip connection Python makes."""
     np.save(folder / "x.npy", x)
     run("encode", model, "--samples", "x.npy", "--out", "codes.npy")
+    codes = np.load(folder / "codes.npy")
+    if skips:
+        load = sae.SparseAutoencoder.load if Path(model).suffix == ".safetensors" else sae.import_dictionary
+        return codes, load(folder / model).reconstruct(x)
     run("decode", model, "codes.npy", "--out", "y.npy")
-    return np.load(folder / "codes.npy"), np.load(folder / "y.npy")
+    return codes, np.load(folder / "y.npy")
 
 
 # Theirs here: by the command, as a model file, and by the Python package.
@@ -51,14 +55,22 @@ for kind, path in peers.make(folder / "theirs", features, units, samples):
     expected = peers.expected(path)
     x, codes, y = (expected[name] for name in ("samples", "codes", "reconstructions"))
     name = f"{path.relative_to(folder / 'theirs')} here"
+    skips = "skip" in name
+    if skips or "transcoder" in name:
+        # An evaluation with what they predict as targets.
+        save_file({"x": x}, folder / "test.safetensors")
+        save_file({"x": y}, folder / "targets.safetensors")
+        told = run("eval", path, "--samples", "test.safetensors", "--targets", "targets.safetensors", "--json")
+        assert json.loads(told)["loss"] < 1e-9 * (y**2).sum(axis=1).mean(), (name, told)
+        passed += 1
     if kind == "dictionary-learning":
         sae.import_dictionary(path).save(folder / "imported.safetensors")
     else:
-        have = ours(path, x)
+        have = ours(path, x, skips)
         same(have[0], codes, f"{name}, codes")
         same(have[1], y, f"{name}, reconstructions")
         run("convert", path, "imported.safetensors")
-    have = ours("imported.safetensors", x)
+    have = ours("imported.safetensors", x, skips)
     same(have[0], codes, f"{name}, as a model, codes")
     same(have[1], y, f"{name}, as a model, reconstructions")
     model = sae.import_dictionary(path)
@@ -79,12 +91,14 @@ codes = {
     "dense": ["--l1", "1e-3"],
     "top-k": ["--code", f"top-k:{k}"],
     "batch-top-k": ["--code", f"batch-top-k:{k}"],
+    "matryoshka": ["--code", f"batch-top-k:{k}", "--prefixes", "powers-of-two"],
     "jump-relu": ["--code", "jump-relu:1e-3"],
 }
 FORMATS = {
     "dense": ["saelens", "gemma-scope", "dictionary-learning"],
     "top-k": ["saelens", "sparsify", "dictionary-learning"],
     "batch-top-k": ["saelens", "gemma-scope", "dictionary-learning"],
+    "matryoshka": ["saelens", "dictionary-learning"],
     "jump-relu": ["saelens", "gemma-scope", "dictionary-learning"],
 }
 for code, options in codes.items():
@@ -109,10 +123,40 @@ for code, options in codes.items():
                 run("convert", model, "--to", kind, out / "params.npz")
             else:
                 run("convert", model, "--to", kind, out)
-            encode, decode = peers.load(kind, out)
-            theirs = encode(x)
-            same(theirs, own, f"{code}, {scaling}, in {kind}, codes")
-            same(decode(theirs), reconstructions, f"{code}, {scaling}, in {kind}, reconstructions")
+            encode, reconstruct = peers.load(kind, out)
+            same(encode(x), own, f"{code}, {scaling}, in {kind}, codes")
+            same(reconstruct(x), reconstructions, f"{code}, {scaling}, in {kind}, reconstructions")
+
+# Transcoders, whose targets have another scaling.
+TRANSCODERS = [
+    ("dense", False, "saelens"),
+    ("dense", True, "saelens"),
+    ("batch-top-k", True, "saelens"),
+    ("jump-relu", False, "saelens"),
+    ("jump-relu", False, "gemma-scope"),
+    ("top-k", False, "sparsify"),
+    ("top-k", True, "sparsify"),
+]
+for code, skips, kind in TRANSCODERS:
+    outputs = features if kind == "sparsify" else features - 3
+    targets = np.tanh(data[:, ::-1][:, :outputs] / 4) + np.arange(outputs, dtype=np.float32)
+    save_file({"y": np.ascontiguousarray(targets[samples:])}, folder / "targets.safetensors")
+    run(
+        "train", "--samples", "train.safetensors", "--targets", "targets.safetensors", "--scaling", "unit-rms",
+        "--target-scaling", "mean-deviation:feature", "--layers", f"{features},{units},{outputs}", "--activation", "relu",
+        "--init", "he", "--beta", 0, "--lr", "3e-3", "--batch", 100, "--steps", 60, "--output-activation", "linear",
+        *(["--skip"] if skips else []), *codes[code], "--out", "transcoder.safetensors", "--quiet",
+    )  # fmt: skip
+    run("convert", "transcoder.safetensors", "folded.safetensors", "--fold-scaling")
+    own, predictions = ours("folded.safetensors", x, skips)
+    name = f"{code}, transcoder{' with a skip connection' if skips else ''}"
+    out = folder / "ours" / f"{name.replace(', ', '-').replace(' ', '-')}-{kind}"
+    if kind == "gemma-scope":
+        out.mkdir()
+    run("convert", "transcoder.safetensors", "--to", kind, out / "params.npz" if kind == "gemma-scope" else out)
+    encode, reconstruct = peers.load(kind, out)
+    same(encode(x), own, f"{name}, in {kind}, codes")
+    same(reconstruct(x), predictions, f"{name}, in {kind}, predictions")
 
 # Trained on: the first step begins where the other library's training ended.
 for kind in ["saelens-topk", "saelens-jumprelu", "sparsify-topk", "gemma-scope"]:

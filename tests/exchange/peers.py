@@ -5,8 +5,8 @@
 wrote the files after it has read them again. Gemma Scope has no library: its archive is read by SAELens'
 loader, from the disk instead of the hub.
 
-`load(kind, folder)` reads a dictionary with its library and returns functions for codes and
-reconstructions. (sparsify's decoder needs a GPU unless SPARSIFY_DISABLE_TRITON=1 chooses its other one.)
+`load(kind, folder)` reads a dictionary with its library and returns functions for the codes and the
+reconstructions of samples; of a transcoder these are its predictions. (sparsify's decoder needs a GPU unless SPARSIFY_DISABLE_TRITON=1 chooses its other one.)
 """
 
 import json
@@ -32,6 +32,16 @@ from sae_lens.saes.matryoshka_batchtopk_sae import (  # noqa: E402
     MatryoshkaBatchTopKTrainingSAE,
     MatryoshkaBatchTopKTrainingSAEConfig,
 )
+from sae_lens.saes.transcoder import (  # noqa: E402
+    JumpReLUSkipTranscoder,
+    JumpReLUSkipTranscoderConfig,
+    JumpReLUTranscoder,
+    JumpReLUTranscoderConfig,
+    SkipTranscoder,
+    SkipTranscoderConfig,
+    Transcoder,
+    TranscoderConfig,
+)
 from sparsify import SparseCoder, SparseCoderConfig  # noqa: E402
 
 torch.set_grad_enabled(False)
@@ -54,7 +64,7 @@ def fill(module, seed):
 
 def load_saelens(folder):
     sae = sae_lens.SAE.load_from_disk(folder, dtype="float32")
-    return sae.encode, sae.decode
+    return sae.encode, sae
 
 
 def load_sparsify(folder):
@@ -66,10 +76,7 @@ def load_sparsify(folder):
         assert values.shape[1] == k
         return torch.zeros(len(x), coder.num_latents).scatter(1, indices, values)
 
-    def decode(codes):
-        return coder.decode(*codes.topk(k, dim=1))
-
-    return encode, decode
+    return encode, lambda x: coder(x).sae_out
 
 
 def load_gemma_scope(folder):
@@ -77,18 +84,25 @@ def load_gemma_scope(folder):
     archive = Path(folder) / "params.npz"
     with np.load(archive) as arrays:
         features, units = arrays["W_enc"].shape
+        outputs = len(arrays["b_dec"])
+    sizes = {"d_in": features, "d_sae": units}
     before = loaders.hf_hub_download
     loaders.hf_hub_download = lambda **_: str(archive)
     try:
-        config, state, _ = loaders.gemma_2_sae_huggingface_loader(
-            "google/gemma-scope-2b-pt-res", "layer_0/width_16k/average_l0_10", cfg_overrides={"d_in": features, "d_sae": units}
-        )
+        if outputs == features:
+            name = ("google/gemma-scope-2b-pt-res", "layer_0/width_16k/average_l0_10")
+            config, state, _ = loaders.gemma_2_sae_huggingface_loader(*name, cfg_overrides=sizes)
+            config = sae_lens.JumpReLUSAEConfig.from_dict(loaders.handle_config_defaulting(config))
+            sae = sae_lens.JumpReLUSAE(config)
+        else:
+            name = ("google/gemma-scope-2b-pt-transcoders", "layer_0/width_16k/average_l0_10")
+            config, state, _ = loaders.gemma_2_transcoder_huggingface_loader(*name, cfg_overrides={**sizes, "d_out": outputs})
+            config = JumpReLUTranscoderConfig.from_dict(loaders.handle_config_defaulting(config))
+            sae = JumpReLUTranscoder(config)
     finally:
         loaders.hf_hub_download = before
-    config = loaders.handle_config_defaulting(config)
-    sae = sae_lens.JumpReLUSAE(sae_lens.JumpReLUSAEConfig.from_dict(config))
     sae.load_state_dict(state)
-    return sae.encode, sae.decode
+    return sae.encode, sae
 
 
 def load_dictionary_learning(folder):
@@ -99,7 +113,7 @@ def load_dictionary_learning(folder):
         dictionary = AutoEncoder.from_pretrained(folder / "ae.pt", normalize_decoder=False)
     else:
         dictionary, _ = dictionary_learning.load_dictionary(str(folder), "cpu")
-    return dictionary.encode, dictionary.decode
+    return dictionary.encode, dictionary
 
 
 LOAD = {
@@ -111,9 +125,9 @@ LOAD = {
 
 
 def load(kind, folder):
-    encode, decode = LOAD[kind](folder)
+    encode, reconstruct = LOAD[kind](folder)
     numbers = lambda x: torch.as_tensor(np.asarray(x, np.float32))  # noqa: E731
-    return lambda x: encode(numbers(x)).numpy(), lambda codes: decode(numbers(codes)).numpy()
+    return lambda x: encode(numbers(x)).numpy(), lambda x: reconstruct(numbers(x)).numpy()
 
 
 def saelens_cases(features, units, k):
@@ -134,6 +148,13 @@ def saelens_cases(features, units, k):
             MatryoshkaBatchTopKTrainingSAEConfig(**common, k=k, matryoshka_widths=[units // 2, units])
         ),
     )
+    # Of its own: a training writes into those above.
+    metadata = sae_lens.saes.sae.SAEMetadata(model_name="m", hook_name="h", hook_name_out="o")
+    of_transcoder = {**common, "metadata": metadata, "d_out": features - 2, "apply_b_dec_to_input": False}
+    yield "transcoder", Transcoder(TranscoderConfig(**of_transcoder))
+    yield "skip_transcoder", SkipTranscoder(SkipTranscoderConfig(**of_transcoder))
+    yield "jumprelu_transcoder", JumpReLUTranscoder(JumpReLUTranscoderConfig(**of_transcoder))
+    yield "jumprelu_skip_transcoder", JumpReLUSkipTranscoder(JumpReLUSkipTranscoderConfig(**of_transcoder))
 
 
 def make_saelens(folder, features, units, k):
@@ -169,6 +190,14 @@ def make_sparsify(folder, features, units, k):
     config = SparseCoderConfig(k=k, expansion_factor=3)
     fill(SparseCoder(features, config, dtype=torch.bfloat16), 31).save_to_disk(path)
     yield "sparsify", path
+    more = {"transcoder": (True, False), "skip-transcoder": (True, True), "skip": (False, True)}
+    for seed, (name, (transcode, skip)) in enumerate(more.items(), 32):
+        path = folder / f"sparsify-{name}"
+        config = SparseCoderConfig(
+            k=k, num_latents=units, normalize_decoder=False, transcode=transcode, skip_connection=skip
+        )  # fmt: skip
+        fill(SparseCoder(features, config), seed).save_to_disk(path)
+        yield "sparsify", path
 
 
 def make_gemma_scope(folder, features, units, compressed):
@@ -179,6 +208,15 @@ def make_gemma_scope(folder, features, units, compressed):
     # One in Fortran's order, as the transpose of an array is saved.
     arrays["W_dec"] = np.asfortranarray(arrays["W_dec"])
     (np.savez_compressed if compressed else np.savez)(path / "params.npz", **arrays)
+    yield "gemma-scope", path
+
+
+def make_gemma_scope_transcoder(folder, features, units):
+    path = folder / "gemma-scope-transcoder"
+    path.mkdir(parents=True)
+    config = JumpReLUTranscoderConfig(d_in=features, d_out=features - 2, d_sae=units, apply_b_dec_to_input=False)
+    state = fill(JumpReLUTranscoder(config), 42).state_dict()
+    np.savez(path / "params.npz", **{name: tensor.numpy() for name, tensor in state.items()})
     yield "gemma-scope", path
 
 
@@ -220,11 +258,11 @@ def make(folder, features, units, samples):
         *make_sparsify(folder, features, units, k),
         *make_gemma_scope(folder, features, units, False),
         *make_gemma_scope(folder, features, units, True),
+        *make_gemma_scope_transcoder(folder, features, units),
         *make_dictionary_learning(folder, features, units, k),
     ]:
-        encode, decode = load(kind, path)
-        codes = encode(inputs)
-        expected = {"samples": inputs, "codes": codes, "reconstructions": decode(codes)}
+        encode, reconstruct = load(kind, path)
+        expected = {"samples": inputs, "codes": encode(inputs), "reconstructions": reconstruct(inputs)}
         save_file({name: torch.as_tensor(of) for name, of in expected.items()}, path / "expected.safetensors")
         cases.append((kind, path))
     return cases

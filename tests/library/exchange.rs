@@ -16,6 +16,8 @@ use safetensors::SafeTensors;
 
 use crate::folder::Folder;
 
+mod transcoders;
+
 fn recorded() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/exchange")
 }
@@ -204,6 +206,7 @@ fn saelens_keeps_where_activations_are_from() {
     let metadata = Metadata {
         model_name: Some("gpt2-small".into()),
         hook_name: Some("blocks.8.hook_resid_pre".into()),
+        hook_name_out: None,
     };
     export(&net, Format::SaeLens, folder.0.join("a"), &metadata).unwrap();
     let text = fs::read_to_string(folder.0.join("a/cfg.json")).unwrap();
@@ -280,7 +283,6 @@ fn dictionaries_that_this_library_cannot_express_are_refused() {
     let other = normalize("other");
     let architecture = r#""architecture": "standard""#;
     let topk = r#""activation": "topk""#;
-    let transcode = r#""transcode": false"#;
     let skip = r#""skip_connection": false"#;
     for (name, from, to, sentence) in [
         (
@@ -303,8 +305,8 @@ fn dictionaries_that_this_library_cannot_express_are_refused() {
         (
             "saelens-standard",
             architecture,
-            r#""architecture": "skip_transcoder""#,
-            "transcoders are not read",
+            r#""architecture": "gated_transcoder""#,
+            "architecture is 'gated_transcoder', which",
         ),
         (
             "saelens-standard",
@@ -337,8 +339,7 @@ fn dictionaries_that_this_library_cannot_express_are_refused() {
         ),
         ("sparsify-topk", topk, r#""activation": "groupmax""#, "activation is 'groupmax'"),
         ("sparsify-topk", topk, r#""signed": true"#, "signed is true"),
-        ("sparsify-topk", transcode, r#""transcode": true"#, "transcode is true: a transcoder"),
-        ("sparsify-topk", skip, r#""skip_connection": true"#, "skip_connection is true"),
+        ("sparsify-topk", skip, r#""skip_connection": true"#, "'W_skip', [6, 6], is missing"),
         (
             "sparsify-topk",
             r#""num_latents": 10"#,

@@ -72,6 +72,9 @@ pub struct Args {
     /// For SAELens: their place in it, such as blocks.8.hook_resid_pre
     #[arg(long, value_name = "NAME")]
     hook_name: Option<String>,
+    /// For SAELens: the place of a transcoder's targets, such as blocks.8.hook_mlp_out
+    #[arg(long, value_name = "NAME")]
+    hook_name_out: Option<String>,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -120,7 +123,11 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("labels: {from} is not a folder");
         return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
     }
-    let names = [("model-name", &args.model_name), ("hook-name", &args.hook_name)];
+    let names = [
+        ("model-name", &args.model_name),
+        ("hook-name", &args.hook_name),
+        ("hook-name-out", &args.hook_name_out),
+    ];
     if let Some((name, _)) = names.iter().find(|(_, name)| name.is_some())
         && kind != Kind::SaeLens
     {
@@ -162,8 +169,11 @@ fn load(args: &Args) -> Result<Autoencoder> {
 }
 
 fn dictionary(args: &Args, kind: Kind) -> Result<Done> {
-    let (model_name, hook_name) = (args.model_name.clone(), args.hook_name.clone());
-    let metadata = Metadata { model_name, hook_name };
+    let metadata = Metadata {
+        model_name: args.model_name.clone(),
+        hook_name: args.hook_name.clone(),
+        hook_name_out: args.hook_name_out.clone(),
+    };
     let (text, value) = exchange::write(&load(args)?, kind, &args.to, &metadata)?;
     Ok(Done { text, value })
 }

@@ -62,6 +62,7 @@ def export_dictionary(
     *,
     model_name: Optional[str] = None,
     hook_name: Optional[str] = None,
+    hook_name_out: Optional[str] = None,
 ) -> None:
     """Write a model of one hidden layer for SAELens, sparsify, dictionary_learning or Gemma Scope.
 
@@ -76,19 +77,21 @@ def export_dictionary(
         A folder, which must be new or empty; of Gemma Scope a file.
     format : {"saelens", "sparsify", "gemma-scope", "dictionary-learning"}
         "dictionary-learning" needs torch.
-    model_name, hook_name : str, default=None
-        For SAELens: the model whose activations the samples are, and their place in it.
+    model_name, hook_name, hook_name_out : str, default=None
+        For SAELens: the model whose activations the samples are, their place in it, and that of a
+        transcoder's targets.
     """
     check_is_fitted(model)
     if format not in FORMATS:
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
-    for name, value in (("model_name", model_name), ("hook_name", hook_name)):
+    names = {"model_name": model_name, "hook_name": hook_name, "hook_name_out": hook_name_out}
+    for name, value in names.items():
         if value is not None and format != "saelens":
             raise ValueError(f"{name}: expected None, because {format} has no place for it")
     if format == "dictionary-learning":
         _save(model._network, Path(path))
     else:
-        model._network.export(path, format, model_name, hook_name)
+        model._network.export(path, format, model_name, hook_name, hook_name_out)
 
 
 def _torch() -> Any:
@@ -123,7 +126,8 @@ def _save(network: Network, folder: Path) -> None:
     tensors = {}
     for name, shape, values in state:
         numbers = torch.from_numpy(np.ascontiguousarray(values)).reshape(list(shape))
-        tensors[name] = numbers.to(torch.int32) if name == "k" else numbers
+        whole = {"k": torch.int32, "group_sizes": torch.int64}.get(name)
+        tensors[name] = numbers if whole is None else numbers.to(whole)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         torch.save(tensors, temporary / "ae.pt")

@@ -59,6 +59,7 @@ class Network:
         format: str,
         model_name: Optional[str],
         hook_name: Optional[str],
+        hook_name_out: Optional[str],
     ) -> None: ...
     @staticmethod
     def from_bytes(model: bytes, training: Optional[bytes]) -> Network: ...

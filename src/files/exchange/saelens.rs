@@ -17,6 +17,8 @@ pub struct Metadata {
     pub model_name: Option<String>,
     /// The place in the model, such as `blocks.8.hook_resid_pre`.
     pub hook_name: Option<String>,
+    /// The place of a transcoder's targets, such as `blocks.8.hook_mlp_out`.
+    pub hook_name_out: Option<String>,
 }
 
 pub(super) fn import(config: &Config, tensors: &mut Tensors) -> Parsed<Dictionary> {
@@ -259,6 +261,16 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
             Some(thresholds)
         }
     };
+    if let Some(name) = &metadata.hook_name_out {
+        if !transcodes {
+            return Err(
+                "the network's targets are its input, and hook_name_out is for those of a \
+                        transcoder; leave it out"
+                    .to_owned(),
+            );
+        }
+        about["hook_name_out"] = json!(name);
+    }
     config["metadata"] = about;
     if transcodes {
         config["d_out"] = json!(outputs);
