@@ -105,6 +105,37 @@ fn models_go_to_other_libraries_and_back() {
 }
 
 #[test]
+fn transcoders_are_evaluated_with_their_targets() {
+    let folder = Folder::new("exchange-transcoders");
+    for name in ["saelens-skip_transcoder", "gemma-scope-transcoder"] {
+        let from = recorded(name);
+        let told = json(&folder, &format!("convert {from} {name}.safetensors"));
+        assert_eq!((&told["features"], &told["outputs"]), (&6.into(), &4.into()));
+        fs::copy(format!("{from}/expected.safetensors"), folder.path("x.safetensors")).unwrap();
+        for model in [from, format!("{name}.safetensors")] {
+            let eval = format!("eval {model} --samples x.safetensors --tensor samples");
+            let problem = refused(&folder, &eval);
+            assert!(problem.contains("the model predicts targets, and those of the"), "{problem}");
+        }
+    }
+    let from = recorded("saelens-skip_transcoder");
+    let names = "--hook-name ln2 --hook-name-out mlp_out";
+    good(&folder, &format!("convert {from} a --to saelens {names}"));
+    let config = fs::read_to_string(folder.path("a/cfg.json")).unwrap();
+    assert!(config.contains(r#""hook_name_out":"mlp_out""#), "{config}");
+    for (arguments, sentence) in [
+        ("--to sparsify", "sparsify has top-k codes alone"),
+        ("--to gemma-scope", "Gemma Scope has no skip connection (field skip)"),
+        ("--to sparsify --hook-name-out x", "hook-name-out: b has no place for it"),
+    ] {
+        let problem = refused(&folder, &format!("convert {from} b {arguments}"));
+        assert!(problem.contains(sentence), "{arguments}: {problem}");
+    }
+    let wrong = format!("convert {} b --to saelens {names}", recorded("saelens-standard"));
+    assert!(refused(&folder, &wrong).contains("hook_name_out is for those of a transcoder"));
+}
+
+#[test]
 fn a_training_begins_with_a_model() {
     let folder = trained("exchange-from");
     let loss = |model: &str| {

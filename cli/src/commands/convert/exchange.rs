@@ -29,11 +29,18 @@ pub fn write(
     let settings = net.settings();
     let name = format.map_or("model", Format::name);
     let (features, units) = (settings.layers[0], settings.code_units());
-    let text = format!(
-        "{name}, {features} features and {units} units, code {}: {}",
-        settings.code,
-        to.display()
-    );
-    let code = settings.code.to_string();
-    Ok((text, json!({"kind": name, "features": features, "units": units, "code": code})))
+    let (outputs, code) = (settings.layers.last().copied(), settings.code.to_string());
+    let mut value = json!({"kind": name, "features": features, "units": units, "code": code});
+    let transcodes = match outputs.filter(|_| net.target_scaling().is_some()) {
+        Some(outputs) => {
+            value["outputs"] = json!(outputs);
+            format!("transcoder to {outputs} of ")
+        }
+        None => String::new(),
+    };
+    let to = to.display();
+    Ok((
+        format!("{name}, {transcodes}{features} features and {units} units, code {code}: {to}"),
+        value,
+    ))
 }
