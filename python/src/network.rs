@@ -107,18 +107,18 @@ impl Network {
         Ok((config, state.collect()))
     }
 
-    /// Writes it for another library.
+    /// Writes it for another library; `names` are the model's, and those of the places of its samples and
+    /// targets in it.
     fn export(
         &self,
         py: Python<'_>,
         path: PathBuf,
         format: &str,
-        model_name: Option<String>,
-        hook_name: Option<String>,
-        hook_name_out: Option<String>,
+        names: [Option<String>; 3],
     ) -> PyResult<()> {
         let found = Format::ALL.into_iter().find(|one| one.name() == format);
         let format = found.ok_or_else(|| PyValueError::new_err("format: not one of the library's"))?;
+        let [model_name, hook_name, hook_name_out] = names;
         let metadata = Metadata { model_name, hook_name, hook_name_out };
         py.detach(|| exchange::export(&self.net, format, path, &metadata)).map_err(failure::of)
     }

@@ -91,7 +91,7 @@ def export_dictionary(
     if format == "dictionary-learning":
         _save(model._network, Path(path))
     else:
-        model._network.export(path, format, model_name, hook_name, hook_name_out)
+        model._network.export(path, format, list(names.values()))
 
 
 def _torch() -> Any:

@@ -57,9 +57,7 @@ class Network:
         self,
         path: Union[str, PathLike[str]],
         format: str,
-        model_name: Optional[str],
-        hook_name: Optional[str],
-        hook_name_out: Optional[str],
+        names: Sequence[Optional[str]],
     ) -> None: ...
     @staticmethod
     def from_bytes(model: bytes, training: Optional[bytes]) -> Network: ...

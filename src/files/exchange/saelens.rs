@@ -201,22 +201,7 @@ fn check_inputs(config: &Config) -> Parsed<()> {
 
 /// The configuration and the tensors of a dictionary.
 pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Value, Vec<Tensor>)> {
-    let Dictionary { features, units, outputs, transcodes, .. } = dictionary;
-    let skips = dictionary.skip.is_some();
-    let architecture = |code: &str| match (code, transcodes, skips) {
-        (code, false, _) => code.to_owned(),
-        ("standard", true, false) => "transcoder".to_owned(),
-        ("standard", true, true) => "skip_transcoder".to_owned(),
-        (code, true, false) => format!("{code}_transcoder"),
-        (code, true, true) => format!("{code}_skip_transcoder"),
-    };
-    let mut about = json!({
-        // Of the format; older ones are converted when they are read.
-        "sae_lens_version": "6.0.0",
-        "sae_lens_training_version": null,
-        "model_name": metadata.model_name,
-        "hook_name": metadata.hook_name,
-    });
+    let Dictionary { features, units, outputs, transcodes, selection, skip, .. } = dictionary;
     let mut config = json!({
         "d_in": features,
         "d_sae": units,
@@ -226,11 +211,12 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
         "normalize_activations": "none",
         "reshape_activations": "none",
     });
-    let thresholds = match dictionary.selection {
-        Selection::Relu => {
-            config["architecture"] = json!(architecture("standard"));
-            None
-        }
+    config["metadata"] = about(metadata, &selection, units, transcodes)?;
+    if transcodes {
+        config["d_out"] = json!(outputs);
+    }
+    let (code, thresholds) = match selection {
+        Selection::Relu => ("standard", None),
         Selection::TopK(_) if transcodes => {
             return Err(
                 "SAELens has no transcoders with a top-k code (field code), which sparsify \
@@ -239,28 +225,46 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
             );
         }
         Selection::TopK(k) => {
-            config["architecture"] = json!("topk");
             config["k"] = json!(k);
             config["rescale_acts_by_decoder_norm"] = json!(false);
-            None
+            ("topk", None)
         }
-        Selection::BatchTopK { k, threshold, prefixes } => {
-            config["architecture"] = json!(architecture("jumprelu"));
-            let (widths, mut details) = (prefixes.of(units), json!({ "k": k }));
-            let [plain, matryoshka] = BATCH_TOP_K;
-            let training = if widths.is_empty() { plain } else { matryoshka };
-            about["training_architecture"] = json!(training);
-            if !widths.is_empty() {
-                details["matryoshka_widths"] = json!(widths);
-            }
-            about["training_architecture_details"] = details;
-            Some(vec![threshold; units])
-        }
-        Selection::JumpRelu(thresholds) => {
-            config["architecture"] = json!(architecture("jumprelu"));
-            Some(thresholds)
-        }
+        Selection::BatchTopK { threshold, .. } => ("jumprelu", Some(vec![threshold; units])),
+        Selection::JumpRelu(thresholds) => ("jumprelu", Some(thresholds)),
     };
+    config["architecture"] = match (code, transcodes, skip.is_some()) {
+        (code, false, _) => json!(code),
+        ("standard", true, false) => json!("transcoder"),
+        ("standard", true, true) => json!("skip_transcoder"),
+        (code, true, false) => json!(format!("{code}_transcoder")),
+        (code, true, true) => json!(format!("{code}_skip_transcoder")),
+    };
+    let encoder = transposed(&dictionary.encoder, units, features);
+    let mut tensors = vec![
+        Tensor::new("W_enc", &[features, units], encoder),
+        Tensor::new("b_enc", &[units], dictionary.encoder_bias),
+        Tensor::new("W_dec", &[units, outputs], dictionary.decoder),
+        Tensor::new("b_dec", &[outputs], dictionary.bias),
+    ];
+    tensors.extend(skip.map(|weights| Tensor::new("W_skip", &[outputs, features], weights)));
+    tensors.extend(thresholds.map(|values| Tensor::new("threshold", &[units], values)));
+    Ok((config, tensors))
+}
+
+/// The metadata: where activations are from, and how a batch-top-k was trained.
+fn about(
+    metadata: &Metadata,
+    selection: &Selection,
+    units: usize,
+    transcodes: bool,
+) -> Parsed<Value> {
+    let mut about = json!({
+        // Of the format; older ones are converted when they are read.
+        "sae_lens_version": "6.0.0",
+        "sae_lens_training_version": null,
+        "model_name": metadata.model_name,
+        "hook_name": metadata.hook_name,
+    });
     if let Some(name) = &metadata.hook_name_out {
         if !transcodes {
             return Err(
@@ -271,19 +275,15 @@ pub(super) fn export(dictionary: Dictionary, metadata: &Metadata) -> Parsed<(Val
         }
         about["hook_name_out"] = json!(name);
     }
-    config["metadata"] = about;
-    if transcodes {
-        config["d_out"] = json!(outputs);
+    if let Selection::BatchTopK { k, prefixes, .. } = selection {
+        let [plain, matryoshka] = BATCH_TOP_K;
+        let widths = prefixes.of(units);
+        about["training_architecture"] = json!(if widths.is_empty() { plain } else { matryoshka });
+        let mut details = json!({ "k": k });
+        if !widths.is_empty() {
+            details["matryoshka_widths"] = json!(widths);
+        }
+        about["training_architecture_details"] = details;
     }
-    let encoder = transposed(&dictionary.encoder, units, features);
-    let mut tensors = vec![
-        Tensor::new("W_enc", &[features, units], encoder),
-        Tensor::new("b_enc", &[units], dictionary.encoder_bias),
-        Tensor::new("W_dec", &[units, outputs], dictionary.decoder),
-        Tensor::new("b_dec", &[outputs], dictionary.bias),
-    ];
-    let skip = dictionary.skip;
-    tensors.extend(skip.map(|weights| Tensor::new("W_skip", &[outputs, features], weights)));
-    tensors.extend(thresholds.map(|values| Tensor::new("threshold", &[units], values)));
-    Ok((config, tensors))
+    Ok(about)
 }
