@@ -100,8 +100,7 @@ impl Network {
         &self,
         py: Python<'py>,
     ) -> PyResult<(String, Vec<NamedTensor<'py>>)> {
-        let (config, tensors) =
-            exchange::to_dictionary_learning(&self.net).map_err(failure::of)?;
+        let (config, tensors) = exchange::to_dictionary_learning(&self.net).map_err(failure::of)?;
         let state = tensors.into_iter();
         let state = state.map(|of| (of.name, of.shape, of.values.into_pyarray(py)));
         Ok((config, state.collect()))
@@ -117,7 +116,8 @@ impl Network {
         names: [Option<String>; 3],
     ) -> PyResult<()> {
         let found = Format::ALL.into_iter().find(|one| one.name() == format);
-        let format = found.ok_or_else(|| PyValueError::new_err("format: not one of the library's"))?;
+        let format =
+            found.ok_or_else(|| PyValueError::new_err("format: not one of the library's"))?;
         let [model_name, hook_name, hook_name_out] = names;
         let metadata = Metadata { model_name, hook_name, hook_name_out };
         py.detach(|| exchange::export(&self.net, format, path, &metadata)).map_err(failure::of)
