@@ -237,7 +237,8 @@ void sae_string_free(char *string);
  * # Safety
  * `name` is NULL or a NUL-terminated string; `json` is NULL or points to memory for a pointer.
  */
-SaeStatus sae_settings_preset(const char *name, char **json);
+SaeStatus sae_settings_preset(const char *name,
+                              char **json);
 
 /**
  * Checks settings and completes them: all settings as one line of JSON. Free it with
