@@ -3,18 +3,19 @@
 use rand_pcg::rand_core::Rng;
 
 use crate::compute::random::{Stream, generator};
-use crate::compute::{divided, lock};
+use crate::compute::{Engine, divided, lock};
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
-use crate::network::autoencoder::Depth;
+use crate::network::SparseCodes;
+use crate::network::autoencoder::{Autoencoder, Depth};
 use crate::network::layers::{end, tie};
-use crate::settings::Code;
+use crate::settings::{Code, Settings};
 use crate::training::trainer::Trainer;
 
 /// Length of a revived unit's incoming weights, relative to the mean over the other units: short, so
 /// that it disturbs little.
 const INCOMING: f64 = 0.2;
-/// The same where only the largest activations are kept: a short one would never be among them.
+/// The same at most where only the largest activations are kept: a short one would never be among them.
 const INCOMING_AMONG_LARGEST: f64 = 1.0;
 /// The work on one feature's error, some 1 ns, in multiply-adds.
 const WORK: usize = 25;
@@ -101,6 +102,7 @@ impl Trainer {
         let mut inputs = self.inputs_of(samples, layer, &drawn)?;
         // What is left over of each sample, where it can be the direction of the outgoing weights.
         let mut left = vec![Vec::new(); drawn.len()];
+        let mut smallest = Vec::new();
         let is_alone = layer + 2 == layers;
         if is_alone {
             let drawn = samples.subset(drawn);
@@ -108,23 +110,30 @@ impl Trainer {
             let d = targets.features();
             let (engine, net) = self.parts();
             let outputs = net.reconstruct(engine, &drawn)?;
+            if layer == 0 && keeps_largest(net.settings()) {
+                smallest = smallest_kept(engine, net, &drawn)?;
+            }
             for (at, (left, outputs)) in left.iter_mut().zip(outputs.chunks(d)).enumerate() {
                 *left = vec![0.0; d];
                 targets.gather(at, left)?;
                 left.iter_mut().zip(outputs).for_each(|(left, y)| *left -= y);
             }
         }
-        if layer == 0 && is_alone && samples.targets().is_none() {
-            inputs.clone_from(&left);
-        } else if layer == 0 {
+        if layer == 0 {
             // Where data are centered, the unit sees what is left without their mean.
             let [mean, _] = self.means();
             for input in &mut inputs {
                 input.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
             }
         }
-        for (&unit, (input, left)) in units.iter().zip(inputs.iter().zip(&left)) {
-            self.restart(layer, unit, input, left);
+        let directions = match layer == 0 && is_alone && samples.targets().is_none() {
+            true => &left,
+            false => &inputs,
+        };
+        for (at, &unit) in units.iter().enumerate() {
+            let direction = &directions[at];
+            let length = smallest.get(at).and_then(|&kept| reaching(kept, direction, &inputs[at]));
+            self.restart(layer, unit, (direction, length), &left[at]);
         }
         Ok(())
     }
@@ -179,7 +188,13 @@ impl Trainer {
     }
 
     /// Gives a unit its new weights, from the direction of the incoming ones and of the outgoing ones.
-    fn restart(&mut self, l: usize, unit: usize, input: &[f32], output: &[f32]) {
+    fn restart(
+        &mut self,
+        l: usize,
+        unit: usize,
+        (input, length): (&[f32], Option<f64>),
+        output: &[f32],
+    ) {
         let settings = self.autoencoder().settings().clone();
         let layers = self.autoencoder().layers();
         let layer = layers[l];
@@ -190,9 +205,10 @@ impl Trainer {
         let all: f64 = layer.weights().map(square).sum();
         let own: f64 = incoming.iter().map(|&at| square(at)).sum();
         let others = (layer.outputs - 1).max(1) as f64;
-        let largest = matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_));
-        let share = if largest && settings.is_gated(l) { INCOMING_AMONG_LARGEST } else { INCOMING };
-        let length = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
+        let among_largest = keeps_largest(&settings) && settings.is_gated(l);
+        let share = if among_largest { INCOMING_AMONG_LARGEST } else { INCOMING };
+        let most = share * ((all - own).max(0.0) / others).sqrt().max(1e-3);
+        let length = length.map_or(most, |length| length.min(most));
         let mean = if l == 0 { self.means()[0] } else { &[] };
         let mut changed = incoming;
         let mut values = scaled(input, length);
@@ -218,6 +234,32 @@ impl Trainer {
         }
         self.overwrite(&changed, &values);
     }
+}
+
+/// Whether the largest activations are kept of a code.
+fn keeps_largest(settings: &Settings) -> bool {
+    matches!(settings.code, Code::TopK(_) | Code::BatchTopK(_))
+}
+
+/// The smallest activation that the code of each sample keeps; infinity where it keeps none.
+fn smallest_kept(engine: &mut Engine, net: &Autoencoder, samples: &Samples) -> Result<Vec<f32>> {
+    let mut codes = SparseCodes::default();
+    net.encode_sparse(engine, samples, &mut codes)?;
+    let smallest =
+        |sample: usize| codes.row(sample).1.iter().copied().fold(f32::INFINITY, f32::min);
+    Ok((0..codes.samples()).map(smallest).collect())
+}
+
+/// The length of incoming weights of this direction with which a unit just gets among those that the code of
+/// a sample keeps, so that it hardly gets among those of others; `None` if no length does.
+fn reaching(kept: f32, direction: &[f32], input: &[f32]) -> Option<f64> {
+    /// Of the smallest activation that is kept.
+    const SHARE: f64 = 1.01;
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    let activation = dot(direction, input) / dot(direction, direction).sqrt();
+    (kept.is_finite() && activation > 0.0).then(|| SHARE * f64::from(kept) / activation)
 }
 
 /// Numbers scaled to this length; zeros stay zeros.

@@ -25,7 +25,9 @@ pub(crate) fn all_gradients(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     } = work;
     let last = layers.len() - 1;
     let input = seen(batch, corrupted, layer.inputs);
-    let right = Matrix::new(&deltas[last], input.shape().0, width);
+    // Of several prefixes the first delta is the sum of all, and that of an auxiliary loss stands last.
+    let n = input.shape().0;
+    let right = Matrix::new(&deltas[last][..n * width], n, width);
     while rows > 0 {
         let some = sink.last_rows(layer, rows);
         rows = some.start;

@@ -388,3 +388,29 @@ fn what_makes_no_sense_is_refused() {
         assert!(problem.contains(sentence), "{problem}");
     }
 }
+
+/// A skip connection beside prefixes and an auxiliary loss has the gradient of all prefixes.
+#[test]
+fn skip_connections_learn_beside_them() {
+    let x = data(60, 3);
+    let y: Vec<f32> = data(60, 4).iter().zip(&x).map(|(noise, x)| 2.0 * x + 0.1 * noise).collect();
+    let run = |prefixes: Prefixes, threads| {
+        let auxiliary = Auxiliary::AuxK { weight: 0.4, units: 2 };
+        let settings = Settings { prefixes, auxiliary, skip: true, ..settings(Code::TopK(3)) };
+        let settings =
+            Settings { initialization: Initialization::He, learning_rate: 0.02, ..settings };
+        let inputs = Samples::from_values(x.clone(), FEATURES).unwrap();
+        let targets = Samples::from_values(y.clone(), FEATURES).unwrap();
+        let pairs = inputs.with_targets(targets).unwrap();
+        let pool = ThreadPool::exactly(threads);
+        let mut trainer = Trainer::builder(settings).pool(pool).build(&pairs).unwrap();
+        trainer.run(300, |_, _| ControlFlow::Continue(())).unwrap();
+        let variance = trainer.evaluate(&pairs).unwrap().explained_variance;
+        (trainer.autoencoder().parameters().to_vec(), variance)
+    };
+    for prefixes in [Prefixes::None, Prefixes::Sizes(vec![3, 9])] {
+        let (parameters, explained_variance) = run(prefixes.clone(), 1);
+        assert!(explained_variance > 0.95, "{prefixes}: {explained_variance}");
+        assert_eq!(parameters, run(prefixes, 3).0);
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::folder::Folder;
 use crate::usage::{good, refused, run};
 
 #[test]
@@ -45,4 +46,22 @@ fn unknown_names_are_refused() {
     let text = refused(&["presets", "dense"]);
     assert!(text.contains("expected article, article-plain, top-k"), "{text}");
     assert_eq!(run(&["presets", "--features", "0"]).status.code(), Some(2));
+}
+
+/// A schedule that has ended would train nothing.
+#[test]
+fn a_training_from_a_model_has_a_schedule_of_its_own() {
+    let folder = Folder::new("preset-from");
+    let (first, more) = (folder.path("first"), folder.path("more"));
+    let json = |args: &[&str]| {
+        let json = [&["train", "--quiet", "--json"], args].concat();
+        let value: Value = serde_json::from_str(&good(&json)).unwrap();
+        value["settings"].clone()
+    };
+    let preset = ["--preset", "top-k", "--layers", "784,32,784", "--batch", "64"];
+    let settings = json(&[&preset[..], &["--steps", "40", "--out", &first]].concat());
+    assert_eq!((&settings["schedule"], &settings["warm_up"]), (&"linear:0.2:40".into(), &2.into()));
+    let settings = json(&["--from", &first, "--steps", "20", "--out", &more]);
+    assert_eq!((&settings["schedule"], &settings["warm_up"]), (&"linear:0.2:20".into(), &1.into()));
+    assert!(std::fs::read(&first).unwrap() != std::fs::read(&more).unwrap());
 }
