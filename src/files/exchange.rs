@@ -94,8 +94,7 @@ fn find(path: &Path) -> Option<Found> {
         }
     };
     if !path.is_dir() {
-        let is_npz = path.extension().is_some_and(|ending| ending == "npz");
-        return (is_npz && path.is_file())
+        return (is_npz(path) && path.is_file())
             .then(|| Found::Format(Format::GemmaScope, path.to_owned()));
     }
     if let Some(format) = here(path) {
@@ -260,6 +259,11 @@ pub fn export(
         }
         Format::GemmaScope => {
             let tensors = gemma_scope::export(dictionary).map_err(wrong)?;
+            if !is_npz(path) {
+                return Err(wrong(
+                    "expected a name that ends with .npz, by which it is read".to_owned(),
+                ));
+            }
             return atomic::replace(path, |path| {
                 let write = || {
                     let mut out = BufWriter::new(File::create(path)?);
@@ -272,4 +276,9 @@ pub fn export(
     };
     let weights = tensors::safetensors(&tensors).map_err(wrong)?;
     atomic::write_folder(path, &[(CONFIG, config.to_string().into_bytes()), (name, weights)])
+}
+
+/// Whether a name is that of an archive of NumPy arrays.
+fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "npz")
 }

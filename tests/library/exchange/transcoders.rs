@@ -95,6 +95,9 @@ fn transcoders_come_back() {
     let equal = Settings { layers: vec![6, 10, 6], ..relu("jump-relu:0") };
     let equal = Autoencoder::transcoder(equal, Scaling::AsIs, Scaling::AsIs).unwrap();
     let to = folder.0.join("equal.npz");
+    let unnamed =
+        export(&equal, Format::GemmaScope, folder.path("no-ending"), &Metadata::default());
+    assert!(unnamed.unwrap_err().to_string().contains("a name that ends with .npz"));
     export(&equal, Format::GemmaScope, &to, &Metadata::default()).unwrap();
     let again = import(&to).unwrap();
     assert_eq!((again.target_scaling(), again.parameters()), (None, equal.parameters()));
