@@ -192,7 +192,7 @@ impl TrainingDataArgs {
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
     }
 
-    /// Which of so many samples are held out.
+    /// Which of a number of samples are held out.
     fn held_out(&self, samples: usize, seed: u64) -> Option<HeldOut> {
         if let Some(count) = self.holdout_last {
             return (count > 0).then_some(HeldOut::Last(count));

@@ -40,7 +40,7 @@ fn settings_fields() -> Vec<(&'static str, String, String)> {
         .collect()
 }
 
-/// The settings of a preset for these layers, input and output included, and a training of so many steps,
+/// The settings of a preset for these layers, input and output included, and a training of this number of steps,
 /// as JSON; `hidden` layers of `None` are the preset's own. The usual steps, if they are `None`, too.
 #[pyfunction]
 fn preset_settings(

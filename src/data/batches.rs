@@ -43,7 +43,7 @@ pub(crate) struct Plan {
     pub isa: Isa,
 }
 
-/// How far ahead of the training batches of so many samples are read, where the data need it; 0 where
+/// How far ahead of the training batches of this number of samples are read, where the data need it; 0 where
 /// they do not.
 pub(crate) fn batches_ahead(samples: &Samples, batch: usize) -> usize {
     /// Samples that are on their way: enough to keep a disk busy.

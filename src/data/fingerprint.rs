@@ -112,7 +112,7 @@ impl TrainingData {
         Ok(can_be && Fingerprint::before_scaling(samples)? == expected)
     }
 
-    /// Fails if it cannot be that of a model of so many features.
+    /// Fails if it cannot be that of a model of this number of features.
     pub(crate) fn check(&self, features: usize) -> std::result::Result<(), String> {
         let held_out = match self.held_out {
             None => 0,

@@ -60,7 +60,7 @@ impl Order {
         Self::of(SampleOrder::Shuffle, samples, seed)
     }
 
-    /// Fails if the order of so many samples takes more memory than there is.
+    /// Fails if the order of this number of samples takes more memory than there is.
     pub(crate) fn check(kind: SampleOrder, samples: usize) -> std::result::Result<(), String> {
         let of_sample = if u32::try_from(samples).is_ok() { 4 } else { 8 };
         let bytes = (samples as u64).saturating_mul(of_sample);

@@ -150,7 +150,7 @@ impl Preset {
         [vec![features], hidden, vec![features]].concat()
     }
 
-    /// The settings of this preset for a network of these layers and a training of so many steps.
+    /// The settings of this preset for a network of these layers and a training of this number of steps.
     ///
     /// Those of the sparse codes depend on both: the learning rate follows the code's units, the warm-up
     /// and the decay of the rate follow the steps. Without steps (`None`) the rate does not decay. So

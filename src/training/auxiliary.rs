@@ -6,13 +6,13 @@
 //! reach these units alone.
 
 use sae_kernels::sparse::code_delta;
-use sae_kernels::{Activation, Bands, Matrix, Operand, Penalty};
+use sae_kernels::{Activation, Matrix, Operand, Penalty};
 
 use crate::compute::row_parts;
 use crate::network::forward::LayerView;
 use crate::settings::Auxiliary;
 use crate::training::dead_units::{DeadUnits, Largest};
-use crate::training::output::{Output, loss_scale};
+use crate::training::output::{Output, for_entries, loss_scale};
 use crate::training::units::Added;
 use crate::training::workspace::{Context, Workspace, input};
 
@@ -86,12 +86,9 @@ fn reconstruct_residual(cx: &mut Context, weight: f64) {
         code_gradient: 0.0,
     };
     let activation = settings.activation_of(last - 1);
-    let division = engine.divide(n, 1000);
-    let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
-    let isa = engine.isa;
-    engine.pool.run(division.parts(), |part, _| {
-        let lists = codes.lists().slice(division.range(part));
-        code_delta(isa, lists, activation, Penalty::default(), gradients.take(part));
+    for_entries(engine, codes, gradient, 1000, |isa, samples, gradient| {
+        let lists = codes.lists().slice(samples);
+        code_delta(isa, lists, activation, Penalty::default(), gradient);
     });
 }
 
@@ -107,9 +104,10 @@ fn approach_thresholds(cx: &mut Context, weight: f64) {
         let gradient = &mut gradient[lists.entries(sample)];
         for ((to, &unit), &z) in gradient.iter_mut().zip(units).zip(activations) {
             let below = gate.thresholds[unit as usize] - z;
-            // (A NaN stays one.)
-            *to = if below <= 0.0 { 0.0 } else { -weight as f32 };
-            distance += f64::from(below.max(0.0));
+            // (A NaN is not left out of the sum.)
+            let is_reached = below <= 0.0;
+            *to = if is_reached { 0.0 } else { -weight as f32 };
+            distance += if is_reached { 0.0 } else { f64::from(below) };
         }
     }
     sums.auxiliary = weight * distance;

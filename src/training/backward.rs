@@ -15,7 +15,7 @@ use crate::training::auxiliary::add_auxiliary;
 use crate::training::centering::Projection;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::update_each;
-use crate::training::output::code_gradient;
+use crate::training::output::{code_gradient, for_entries};
 use crate::training::thresholds::threshold_gradients;
 use crate::training::workspace::{Context, Workspace, input};
 
@@ -384,13 +384,8 @@ fn code_delta(cx: &mut Context, layer: usize) {
     let penalty = penalty(settings, *penalty_factor, penalties, layer);
     let activation = settings.activation_of(layer);
     let codes = &gate.codes;
-    let n = codes.lists().rows();
-    let division = engine.divide(n, 1000);
-    let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
-    let isa = engine.isa;
-    engine.pool.run(division.parts(), |part, _| {
-        let codes = codes.lists().slice(division.range(part));
-        let gradients = gradients.take(part);
+    for_entries(engine, codes, gradient, 1000, |isa, samples, gradients| {
+        let codes = codes.lists().slice(samples);
         if let Some((scale, weight)) = tanh {
             sparse::add_tanh_gradient(isa, codes, scale, weight, gradients);
         }

@@ -197,15 +197,26 @@ pub(crate) fn code_gradient(
     weights: Matrix<'_>,
     gradient: &mut [f32],
 ) {
-    let (n, outputs) = delta.shape();
     // Some 50 active units.
-    let division = engine.divide(n, 50 * outputs);
-    let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
-    let isa = engine.isa;
-    engine.pool.run(division.parts(), |part, _| {
-        let samples = division.range(part);
+    let work = 50 * delta.shape().1;
+    for_entries(engine, codes, gradient, work, |isa, samples, gradient| {
         let delta = delta.rows(samples.clone());
         let codes = codes.lists().slice(samples);
-        CodeGradient { codes, delta, weights }.run(isa, gradients.take(part));
+        CodeGradient { codes, delta, weights }.run(isa, gradient);
     });
+}
+
+/// Calls `f` with some samples and a number for each entry of their codes; samples, each worth `work`
+/// multiply-adds, divided among the threads.
+pub(crate) fn for_entries(
+    engine: &mut Engine,
+    codes: &Codes,
+    numbers: &mut [f32],
+    work: usize,
+    f: impl Fn(Isa, Range<usize>, &mut [f32]) + Sync,
+) {
+    let division = engine.divide(codes.lists().rows(), work);
+    let numbers = Bands::ragged(numbers, division, |sample| codes.place(sample));
+    let isa = engine.isa;
+    engine.pool.run(division.parts(), |part, _| f(isa, division.range(part), numbers.take(part)));
 }

@@ -11,12 +11,12 @@
 use std::ops::Range;
 
 use sae_kernels::sparse::CodeGradient;
-use sae_kernels::{Bands, Lists, Matrix, Operand};
+use sae_kernels::{Lists, Matrix, Operand};
 
 use crate::compute::{Engine, row_parts};
 use crate::network::codes::Codes;
 use crate::network::forward::LayerView;
-use crate::training::output::Output;
+use crate::training::output::{Output, for_entries};
 
 /// The prefixes of a code, and the memory for their losses.
 #[derive(Debug)]
@@ -125,12 +125,8 @@ impl Prefixes {
     ) {
         let n = deltas.shape().0 / self.count();
         // Some 50 active units.
-        let division = engine.divide(n, 50 * deltas.shape().1);
-        let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
-        let isa = engine.isa;
-        engine.pool.run(division.parts(), |part, _| {
-            let samples = division.range(part);
-            let gradients = gradients.take(part);
+        let work = 50 * deltas.shape().1;
+        for_entries(engine, codes, gradient, work, |isa, samples, gradients| {
             for group in 0..self.count() {
                 let codes_of_group = group_lists(&self.cuts, codes, group, samples.clone());
                 let rows = group * n + samples.start..group * n + samples.end;

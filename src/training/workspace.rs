@@ -123,7 +123,7 @@ impl Workspace {
         let prefixes = Prefixes::new(settings.prefix_sizes(), n, last.outputs);
         let of_output = prefixes.as_ref().map_or(1, Prefixes::count)
             + usize::from(matches!(settings.auxiliary, Auxiliary::AuxK { .. }));
-        deltas[layers.len() - 1] = vec![0.0; of_output * n * last.outputs];
+        deltas[layers.len() - 1].resize(of_output * n * last.outputs, 0.0);
         let has_tanh = settings.tanh_scale(1.0).is_some();
         let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));

@@ -96,7 +96,7 @@ fn gradients_are_those_of_its_objective() {
     }
 }
 
-/// Of data 1024 times as large, all numbers are the same or so many times as large.
+/// Of data 1024 times as large, all numbers are the same or as many times as large.
 #[test]
 fn the_size_of_the_data_does_not_matter() {
     let optimizer = Optimizer::Lbfgs { memory: 5 };
