@@ -2,7 +2,7 @@
 
 mod labels;
 mod pairs;
-mod place;
+pub(crate) mod place;
 mod targets;
 mod warn;
 

@@ -12,7 +12,7 @@ use sae::{
 };
 use serde_json::{Value, json};
 
-use crate::data::{Place, TrainingData, TrainingDataArgs};
+use crate::data::{Place, TrainingData, TrainingDataArgs, place};
 use crate::drawing::picture;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
@@ -216,8 +216,9 @@ impl Paths {
             let problem = "the model, its picture and its history need three different names";
             return Err(Failure::at(&args.out, problem));
         }
-        files::check_writable(&args.out)?;
-        files::check_writable(&picture)?;
+        for path in [&args.out, &picture, &history, &place::path_of(&args.out)] {
+            files::check_writable(path)?;
+        }
         Ok(Paths { picture, history })
     }
 }
