@@ -173,6 +173,11 @@ impl History {
         &self.columns[at.unwrap_or_else(|| panic!("no column {name}"))]
     }
 
+    /// Names and rows of all columns.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &[f64])> {
+        self.names.iter().map(String::as_str).zip(self.columns.iter().map(Vec::as_slice))
+    }
+
     /// Mean activations, `[hidden layers][rows]`.
     pub fn mean_activations(&self) -> &[Vec<f64>] {
         let first = self.names.iter().position(|name| name.starts_with("mean_activation_"));

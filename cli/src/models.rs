@@ -101,6 +101,12 @@ impl ModelsArgs {
 }
 
 impl ModelsArgs {
+    /// The labels of a model's samples: those of a file, or of a folder with MNIST's files; none if there are
+    /// none.
+    pub fn labels(&self, file: Option<&Path>, model: &Model) -> Result<Option<Vec<u8>>> {
+        self.data.evaluation_labels(file, (&model.path, &model.net), model.samples.len())
+    }
+
     /// Fails if a model's own test samples are not those of the first model: their figures cannot be
     /// compared.
     fn check_same(

@@ -1,25 +1,34 @@
 //! `sae report`
 
-mod charts;
+mod arrays;
+mod decoder;
+mod explorer;
+mod headline;
+mod names;
 mod page;
+mod samples;
 mod subject;
+mod units;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use sae::files;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
-use crate::failure::Result;
+use crate::failure::{Failure, Result, io_error};
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
+use explorer::About;
 use subject::Subject;
 
-/// Show what models have learned on one HTML page that works offline
+/// Show what models have learned, and let you explore it, on one HTML page that works offline
 ///
-/// Settings, training curves, test images above each model's reconstructions, what the units respond
-/// to, how active they are, and all figures. The training curves come from the CSV file that train
-/// writes beside a model (its name with .history.csv).
+/// Test images above each model's reconstructions, three figures and what they mean; every unit with what it
+/// responds to, its top samples and what it writes; samples with their active units, and their reconstructions
+/// without some of them; training curves, which come from the CSV file that train writes beside a model (its name
+/// with .history.csv), all figures and settings.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +43,20 @@ pub struct Args {
     /// HTML file to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
+    /// Text file with a line for each sample, such as its token
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+    /// Samples before and after a top sample that are shown with it, for tokens of a text
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "names",
+        value_parser = clap::value_parser!(u32).range(..=100))]
+    context: u32,
+    /// Labels of the samples, an array of whole numbers (default: those of a folder with MNIST's files)
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Units per layer with top samples and weights, the most frequent (default: as many as fit in a page
+    /// of 5 MB); all others have their numbers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    units: Option<u32>,
     /// Open it in the browser
     #[arg(long)]
     open: bool,
@@ -46,15 +69,25 @@ pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     files::check_writable(&args.out)?;
     let (models, data) = args.models.load(&mut engine)?;
+    let labels = args.models.labels(args.labels.as_deref(), &models[0])?;
+    let count = models[0].samples.len();
+    let names = args.names.as_deref().map(|path| read_names(path, count)).transpose()?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
     let pictures = Reconstructions::of(&shown, &mut engine, SHOWN)?;
-    let subjects = models.into_iter().map(|model| Subject::new(model, &mut engine));
-    let subjects: Vec<Subject> = subjects.collect::<Result<_>>()?;
-    let models: Vec<Value> = subjects.iter().map(Subject::json).collect();
-    let samples = subjects[0].model.samples.len();
-    let facts = json!({"images": data, "samples": samples, "models": models});
-    let page = page::page(&subjects, pictures.as_ref(), &data, &facts)?;
+    let subjects: Vec<Subject> = models.into_iter().map(Subject::new).collect::<Result<_>>()?;
+    let about = About {
+        labels: labels.as_deref(),
+        names: names.as_deref(),
+        context: args.context as usize,
+        max_units: args.units.map_or(usize::MAX, |units| units as usize),
+    };
+    let (mut facts, arrays) = explorer::facts(&mut engine, &subjects, about)?;
+    let (places, arrays) = arrays.finish()?;
+    facts["data"] = json!(data);
+    facts["arrays"] = places;
+    let page = page::page(&subjects, pictures.as_ref(), &data, (&facts, &arrays))?;
     write_file(&args.out, page)?;
+    let models: Vec<Value> = subjects.iter().map(Subject::json).collect();
     let value = json!({"report": args.out, "models": models});
     print(args.models.run.json, &value, &format!("report: {}", args.out.display()))?;
     if args.open
@@ -63,4 +96,18 @@ pub fn run(args: Args) -> Result<()> {
         note(&format!("cannot start a browser ({error}); open {}", args.out.display()));
     }
     Ok(())
+}
+
+/// A name for each of `count` samples, one on a line.
+fn read_names(path: &Path, count: usize) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path).map_err(io_error("read", path))?;
+    let names: Vec<String> = text.lines().map(str::to_owned).collect();
+    if names.len() != count {
+        let problem = format!(
+            "expected {count} lines, one for each sample, got {}",
+            names.len()
+        );
+        return Err(Failure::at(path, problem));
+    }
+    Ok(names)
 }

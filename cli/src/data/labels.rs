@@ -47,6 +47,32 @@ impl DataArgs {
         Ok([scaled(train), scaled(test)])
     }
 
+    /// The labels of `count` samples that a model is evaluated on: those of a file, of a folder with MNIST's
+    /// files, or of a CSV file's column; none if there are none.
+    pub fn evaluation_labels(
+        &self,
+        file: Option<&Path>,
+        (model, net): (&Path, &Autoencoder),
+        count: usize,
+    ) -> Result<Option<Vec<u8>>> {
+        let is_own = !self.is_given();
+        if let Some(file) = file.filter(|_| !is_own) {
+            return read_labels(file, count).map(Some);
+        }
+        let place = if is_own { own_note(model)?.place } else { self.place(&[]) };
+        let is_folder = matches!(place.files, Files::Drawn | Files::Folder(_));
+        if is_folder && file.is_none() {
+            // A folder need not have them.
+            let labeled = self.of_folder(&place).ok();
+            return Ok(labeled.map(|[_, (_, labels)]| labels).filter(|all| all.len() == count));
+        }
+        if file.is_none() && place.label_column.is_none() {
+            return Ok(None);
+        }
+        let [_, (_, labels)] = self.labeled(file, model, net)?;
+        Ok(Some(labels).filter(|labels| labels.len() == count))
+    }
+
     fn of_folder(&self, place: &Place) -> Result<[Labeled; 2]> {
         let folder = place.folder(false)?;
         let missing = |name: &str| {

@@ -1,4 +1,4 @@
-//! The page itself.
+//! The page itself: what it says without scripts, then the data and the scripts.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,16 +7,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::charts::{self, Figure};
-use super::subject::{Features, Subject};
-use crate::drawing::chart::{COLORS, Chart, Mark, escape};
+use super::headline;
+use super::subject::Subject;
+use crate::drawing::chart::escape;
 use crate::drawing::picture::{Grid, Reconstructions};
 use crate::failure::Result;
 use crate::models::figures;
 use crate::output::settings_json;
 
-/// The style sheet, except the light colors of the charts.
-const STYLE: &str = include_str!("style.css");
+/// The page with the places of what differs, `{{name}}`.
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = concat!(include_str!("page/style.css"), include_str!("page/explorer.css"));
+const SCRIPTS: [&str; 8] = [
+    include_str!("page/data.js"),
+    include_str!("page/draw.js"),
+    include_str!("page/chart.js"),
+    include_str!("page/curves.js"),
+    include_str!("page/gallery.js"),
+    include_str!("page/unit.js"),
+    include_str!("page/sample.js"),
+    include_str!("page/main.js"),
+];
 
 /// The content of the file. The results of `write!` are ignored here and below: writing to a string
 /// does not fail.
@@ -24,64 +35,46 @@ pub fn page(
     subjects: &[Subject],
     pictures: Option<&Reconstructions>,
     data: &Path,
-    facts: &Value,
+    (facts, arrays): (&Value, &str),
 ) -> Result<String> {
     let names: Vec<_> = subjects.iter().map(|subject| escape(&subject.model.name)).collect();
     let (title, count) = (names.join(", "), subjects[0].model.samples.len());
-    let data = escape(&data.display().to_string());
-    let colors = COLORS.iter().enumerate();
-    let colors: String =
-        colors.map(|(at, color)| format!(".c{at} {{ --color: {color} }}\n")).collect();
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{title}</title>\n<style>{colors}{STYLE}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<p class=\"soft\">Evaluated on {count} samples of {data}.</p>\n"
-    );
+    let mut warnings = String::new();
     for Subject { model, .. } in subjects {
         for warning in model.evaluation.warnings(model.net.settings()) {
             let (name, warning) = (escape(&model.name), escape(&warning));
-            let _ = writeln!(page, "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>");
+            let _ = writeln!(
+                warnings,
+                "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>"
+            );
         }
     }
-    section(&mut page, "figures", "Figures", &figures_table(subjects));
-    if let Some(pictures) = pictures {
-        let strips = strips(pictures, subjects)?;
-        section(&mut page, "reconstructions", "Test images and their reconstructions", &strips);
-    }
-    let of_training = [charts::objective, charts::activity, charts::steering];
-    let curves: Vec<_> =
-        subjects.iter().flat_map(|s| of_training.iter().filter_map(|figure| figure(s))).collect();
-    let curves = if curves.is_empty() {
-        "<p>There are no curves, because there are no history files beside the models.</p>".into()
-    } else {
-        cards(&curves)
-    };
-    section(&mut page, "training", "The training", &curves);
-    let features = features(subjects);
-    if !features.is_empty() {
-        section(&mut page, "features", "What the units respond to", &features);
-    }
-    let histograms: Vec<_> = subjects.iter().flat_map(charts::histograms).collect();
-    section(&mut page, "activations", "How active the units are", &cards(&histograms));
-    let sparsity = |s| charts::kl_curve(s).unwrap_or_else(|| charts::mean_activations(s));
-    let sparsity: Vec<_> = subjects.iter().map(sparsity).collect();
-    section(&mut page, "sparsity", "Sparsity of each unit", &cards(&sparsity));
-    section(&mut page, "settings", "Settings", &settings_table(subjects));
+    let strips = pictures.map(|pictures| strips(pictures, subjects)).transpose()?;
     // A tag would end the element.
     let facts = facts.to_string().replace('<', "\\u003c");
-    let _ = write!(
-        page,
-        "<h2 id=\"data\">Data</h2>\n<p>The element <code>script#sae-report</code> of this \
-         file has all of the above as JSON; each chart has its numbers below it.</p>\n\
-         <script type=\"application/json\" id=\"sae-report\">{facts}</script>\n</body>\n</html>\n"
-    );
-    Ok(page)
-}
-
-fn section(page: &mut String, id: &str, title: &str, content: &str) {
-    let _ = writeln!(page, "<section>\n<h2 id=\"{id}\">{title}</h2>\n{content}\n</section>");
+    let parts = [
+        ("title", title),
+        ("style", STYLE.to_owned()),
+        ("about", format!("Evaluated on {count} samples of {}", escape(&data.display().to_string()))),
+        ("strips", strips.unwrap_or_default()),
+        ("headline", headline::cards(subjects)),
+        ("warnings", warnings),
+        ("figures", figures_table(subjects)),
+        ("settings", settings_table(subjects)),
+        ("facts", facts),
+        ("arrays", arrays.to_owned()),
+        ("scripts", SCRIPTS.concat()),
+    ];
+    // Not one after another: what is filled in may have such places.
+    let mut page = String::new();
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        page.push_str(before);
+        page.push_str(parts.iter().find(|part| part.0 == name).map_or("", |part| &part.1));
+        rest = after;
+    }
+    Ok(page + rest)
 }
 
 fn row(table: &mut String, cell: &str, class: &str, name: &str, figures: &[String]) {
@@ -127,90 +120,30 @@ fn settings_table(subjects: &[Subject]) -> String {
     table(subjects, rows)
 }
 
-fn image(png: &[u8], label: &str) -> String {
-    let (data, label) = (STANDARD.encode(png), escape(label));
-    format!("<img alt=\"{label}\" src=\"data:image/png;base64,{data}\">")
-}
-
 /// Ten images per line, each model's reconstructions below them.
 fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
     let count = pictures.rows[0].len();
     let columns = count.min(10);
-    let mut html = String::from("<figure class=\"pictures strips\">");
+    let mut html = String::from("<figure class=\"strips\">");
     let names: Vec<_> = std::iter::once("test images")
         .chain(subjects.iter().map(|subject| subject.model.name.as_str()))
         .collect();
     for start in (0..count).step_by(columns) {
         html.push_str("<div>");
-        for (name, row) in names.iter().zip(&pictures.rows) {
+        for (at, (name, row)) in names.iter().zip(&pictures.rows).enumerate() {
             let tiles = &row[start..count.min(start + columns)];
             let grid = Grid { zoom: 1, ..Grid::new(pictures.tile, columns, usize::MAX) };
-            let image = image(&grid.png(tiles)?, &format!("{name}, {} images", tiles.len()));
-            let _ = write!(html, "<span>{}</span>{image}", escape(name));
+            let png = STANDARD.encode(grid.png(tiles)?);
+            let name = escape(name);
+            let what = if at == 0 { "" } else { "reconstructions by " };
+            let _ = write!(
+                html,
+                "<span>{what}{name}</span><img alt=\"{what}{name}, {} images\" \
+                 src=\"data:image/png;base64,{png}\">",
+                tiles.len()
+            );
         }
         html.push_str("</div>");
     }
     Ok(html + "</figure>")
-}
-
-fn features(subjects: &[Subject]) -> String {
-    let mut html = String::new();
-    for subject in subjects {
-        for (l, Features { png, shown, units }) in subject.features.iter().enumerate() {
-            let name = &subject.model.name;
-            let title = format!("{name}: layer {}", l + 1);
-            let count = match shown < units {
-                true => format!("the first {shown} of {units} units"),
-                false => format!("all {units} units"),
-            };
-            let what = match l {
-                0 => "their weights",
-                _ => "the input of a given length that activates each of them most",
-            };
-            let (image, title) = (image(png, &title), escape(&title));
-            let _ = writeln!(
-                html,
-                "<figure class=\"pictures\"><figcaption>{title}</figcaption>{image}<p>{count}: {what}; \
-                 gray is 0.</p></figure>"
-            );
-        }
-    }
-    if html.is_empty() { html } else { format!("<div class=\"cards\">{html}</div>") }
-}
-
-fn cards(figures: &[Figure]) -> String {
-    let mut html = String::from("<div class=\"cards\">\n");
-    for Figure { title, chart, note } in figures {
-        let (escaped, svg) = (escape(title), chart.element(title));
-        let _ = write!(html, "<figure><figcaption>{escaped}</figcaption>\n{svg}\n");
-        if chart.series.len() > 1 {
-            html.push_str("<ul class=\"keys\">");
-            for series in &chart.series {
-                let (color, name) = (series.color, escape(&series.name));
-                let _ = write!(html, "<li><i class=\"c{color}\"></i>{name}</li>");
-            }
-            html.push_str("</ul>");
-        }
-        if !note.is_empty() {
-            let _ = write!(html, "<p>{}</p>", escape(note));
-        }
-        let numbers = escape(&numbers(chart));
-        let _ = write!(html, "<details><summary>Numbers</summary><pre>{numbers}</pre></details>");
-        html.push_str("</figure>\n");
-    }
-    html + "</div>"
-}
-
-/// The points of a chart as CSV.
-fn numbers(chart: &Chart) -> String {
-    let plain = |name: &str| name.replace(',', "");
-    let mut text = format!("series,{},{}\n", plain(chart.x.0), plain(chart.y.0));
-    for series in &chart.series {
-        // The last point of bars only ends them.
-        let end = series.points.len() - usize::from(series.mark == Mark::Bars);
-        for (x, y) in &series.points[..end] {
-            let _ = writeln!(text, "{},{x},{y}", plain(&series.name));
-        }
-    }
-    text
 }

@@ -1,0 +1,121 @@
+//! All that the page shows of units and samples, within a number of bytes.
+
+use sae::{Code, Engine};
+use serde_json::{Value, json};
+
+use super::arrays::Arrays;
+use super::decoder::Decoder;
+use super::subject::Subject;
+use super::units::{Layer, Options};
+use super::{names, samples};
+use crate::drawing::picture::image_of;
+use crate::failure::Result;
+use crate::models::Model;
+
+/// Bytes for the units of all models that are shown in full, and for samples. As base64 they are a third
+/// more; compressed, less.
+const UNITS: usize = 2_000_000;
+const SAMPLES: usize = 1_200_000;
+
+/// What is known of the samples besides their numbers.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub labels: Option<&'a [u8]>,
+    pub names: Option<&'a [String]>,
+    /// Samples around a top sample, on each side.
+    pub context: usize,
+    /// Units in full, at most.
+    pub max_units: usize,
+}
+
+/// The facts of all models, as JSON, and their arrays.
+pub fn facts(
+    engine: &mut Engine,
+    subjects: &[Subject],
+    about: About<'_>,
+) -> Result<(Value, Arrays)> {
+    let first = &subjects[0].model;
+    let shape = image_of(&first.samples);
+    let context = if about.names.is_some() { about.context } else { 0 };
+    let count: usize = subjects.iter().map(|s| s.model.net.settings().encoder_layers()).sum();
+    let options = Options {
+        labels: about.labels,
+        max: about.max_units,
+        bytes: UNITS / count,
+        images: shape.is_some(),
+        context,
+    };
+    let mut layers: Vec<Vec<Layer>> = Vec::new();
+    for Subject { model, .. } in subjects {
+        let encoder = 0..model.net.settings().encoder_layers();
+        let of_model = encoder.map(|layer| Layer::of(engine, model, layer, options));
+        layers.push(of_model.collect::<Result<_>>()?);
+    }
+    let all: Vec<&Layer> = layers.iter().flatten().rev().collect();
+    let chosen = samples::chosen(first, &all, SAMPLES / subjects.len());
+    let mut arrays = Arrays::default();
+    arrays.u32("chosen", &chosen.iter().map(|&sample| sample as u32).collect::<Vec<_>>());
+    if let Some(labels) = about.labels {
+        arrays.u8("labels", &chosen.iter().map(|&sample| labels[sample]).collect::<Vec<_>>());
+    }
+    let mut models = Vec::new();
+    for (m, (subject, layers)) in subjects.iter().zip(&layers).enumerate() {
+        let mut value = subject.json();
+        let name = format!("m{m}");
+        let more = of_model(
+            engine,
+            (&subject.model, layers, shape.is_some()),
+            (&chosen, context),
+            (&name, &mut arrays),
+        )?;
+        let more = more.as_object().cloned().unwrap_or_default();
+        value.as_object_mut().into_iter().for_each(|value| value.extend(more.clone()));
+        models.push(value);
+    }
+    let tops = layers.iter().flatten().flat_map(|layer| layer.kept());
+    let tops = tops.flat_map(|unit| unit.top.iter().map(|top| top.sample));
+    let shown = chosen.iter().copied().chain(tops);
+    let runs = about.names.map(|names| names::runs(names, shown, context.max(8)));
+    let facts = json!({
+        "samples": first.samples.len(), "image": shape.map(|(rows, columns)| json!({"rows": rows, "columns": columns, "channels": 1, "planar": false})), "names": runs, "context": context,
+        "first": samples::FIRST.min(chosen.len()), "models": models,
+    });
+    Ok((facts, arrays))
+}
+
+fn of_model(
+    engine: &mut Engine,
+    (model, layers, images): (&Model, &[Layer], bool),
+    (chosen, context): (&[usize], usize),
+    (name, arrays): (&str, &mut Arrays),
+) -> Result<Value> {
+    let settings = model.net.settings();
+    let mut list = Vec::new();
+    for layer in layers {
+        let name = format!("{name}.l{}", layer.layer);
+        list.push(layer.add(engine, (model, images), (&name, &mut *arrays))?);
+    }
+    let decoder = Decoder::of(&model.net, engine, &model.samples)?;
+    let mut activations = None;
+    if let Some(code) = layers.last() {
+        samples::add_values(&model.samples, chosen, (name, &mut *arrays))?;
+        let of_code = (model, code, decoder.as_ref());
+        samples::add_codes(engine, of_code, chosen, (name, &mut *arrays))?;
+        if context > 0 {
+            samples::add_contexts(engine, (model, code, context), (name, &mut *arrays))?;
+        }
+        activations = decoder.map(|decoder| decoder.add(&code.kept, name, arrays));
+    }
+    let penalties = (0..settings.encoder_layers()).map(|layer| {
+        let penalty = settings.penalty_of(layer).filter(|penalty| penalty.beta > 0.0);
+        penalty.map(|penalty| penalty.rho)
+    });
+    Ok(json!({
+        "layers": list,
+        "decoder": activations,
+        "targets": model.samples.targets().is_some(),
+        "is_unit": model.samples.scaling().is_unit(),
+        "is_sparse": settings.code != Code::Dense,
+        "rho": penalties.collect::<Vec<_>>(),
+    }))
+}

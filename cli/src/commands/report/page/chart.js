@@ -1,0 +1,199 @@
+// Charts as SVG: hover or arrow keys for values, a switch between linear and logarithmic axes, series on and off.
+
+const HEIGHT = 270, LEFT = 58, RIGHT = 14, UPPER = 12, LOWER = 44;
+
+function linearTicks(low, high, wanted) {
+  if (!(high > low)) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
+  const rough = (high - low) / wanted, magnitude = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map(f => f * magnitude).find(s => s >= rough * 0.999);
+  const ticks = [];
+  for (let at = Math.floor(low / step + 1e-9); at <= Math.ceil(high / step - 1e-9); at++) ticks.push(at * step);
+  return ticks;
+}
+
+function logarithmicTicks(low, high) {
+  const first = Math.floor(Math.log10(low) + 1e-9), last = Math.max(first + 1, Math.ceil(Math.log10(high) - 1e-9));
+  const every = Math.ceil((last - first) / 6), factors = last - first <= 2 ? [1, 2, 5] : [1];
+  const ticks = [];
+  for (let power = first; power <= last; power += every) for (const f of factors) ticks.push(f * 10 ** power);
+  while (ticks.length > 2 && ticks[1] <= low) ticks.shift();
+  while (ticks.length > 2 && ticks.at(-2) >= high) ticks.pop();
+  return ticks;
+}
+
+function axis(values, isLog, from, to, wanted) {
+  let low = Infinity, high = -Infinity;
+  for (const value of values) if (Number.isFinite(value) && (!isLog || value > 0)) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (low > high) [low, high] = [isLog ? 0.1 : 0, 1];
+  const ticks = isLog ? logarithmicTicks(low, high) : linearTicks(low, high, wanted);
+  const place = isLog ? Math.log10 : v => v, [first, last] = [place(ticks[0]), place(ticks.at(-1))];
+  return { ticks, at: value => from + (place(value) - first) / (last - first) * (to - from) };
+}
+
+const tick = value => {
+  const size = Math.abs(value);
+  if (size && (size >= 1e5 || size < 1e-3)) return value.toExponential(0).replace("e+", "e").replace("-", "−");
+  return String(+value.toPrecision(6)).replace("-", "−");
+};
+
+// A chart of { title, note, x: { name, log, text }, y: { name, log }, series: [{ name, color, dashed, mark, points,
+// titles }] }. Points are [x, y]; marks are line, dots, and bars (from each x to the next).
+function chart(what) {
+  const state = { x: !!what.x.log, y: !!what.y.log, hidden: new Set(), at: null };
+  const figure = el("figure.chart"), box = el("div.plot"), said = el("p.said", { role: "status" });
+  const shown = () => what.series.filter((_, at) => !state.hidden.has(at));
+  const isPositive = which => what.series.every(s => s.points.some(p => p[which] > 0) && s.points.every(p => p[which] >= 0));
+  const tools = el("div.tools");
+  for (const [which, name] of [["x", "log x"], ["y", "log y"]]) {
+    if (what[which].fixed || !isPositive(which === "x" ? 0 : 1)) continue;
+    const button = el("button", { type: "button", "aria-pressed": state[which], onclick: () => {
+      state[which] = !state[which];
+      button.setAttribute("aria-pressed", state[which]);
+      draw();
+    } }, name);
+    tools.append(button);
+  }
+  const keys = el("div.keys");
+  if (what.series.length > 1) what.series.forEach((series, at) => {
+    const button = el("button.key", { type: "button", "aria-pressed": "true", onclick: () => {
+      if (!state.hidden.delete(at)) state.hidden.add(at);
+      button.setAttribute("aria-pressed", !state.hidden.has(at));
+      draw();
+    } }, el(`i.c${series.color}${series.dashed ? ".dashed" : ""}`), series.name);
+    keys.append(button);
+  });
+  const numbers = el("details", { ontoggle: () => {
+    if (numbers.open && numbers.children.length < 2) numbers.append(el("pre", { tabindex: 0 }, csv(what)));
+  } }, el("summary", null, "Numbers"));
+  figure.append(el("figcaption", null, el("span", null, what.title), tools), keys, box, said);
+  if (what.note) figure.append(el("p.note", null, what.note));
+  figure.append(numbers);
+
+  // The places of all points, by x.
+  let marks = [], axes = null;
+  function draw() {
+    const width = Math.max(260, box.clientWidth || 460), points = shown().flatMap(s => s.points);
+    const x = axis(points.map(p => p[0]), state.x, LEFT, width - RIGHT, width < 400 ? 4 : 6);
+    const y = axis(points.map(p => p[1]), state.y, HEIGHT - LOWER, UPPER, 5);
+    axes = { x, y, width };
+    const svg = el("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: 0,
+      "aria-label": `${what.title}. ${what.y.name} over ${what.x.name}. Arrow keys read values.` });
+    for (const value of y.ticks) svg.append(
+      el("line.grid", { x1: LEFT, x2: width - RIGHT, y1: y.at(value), y2: y.at(value) }),
+      el("text.tick", { x: LEFT - 7, y: y.at(value) + 4, "text-anchor": "end" }, tick(value)));
+    const skip = Math.ceil(x.ticks.length / (width / 56));
+    x.ticks.forEach((value, at) => {
+      if (at % skip) return;
+      const anchor = at + skip >= x.ticks.length && x.at(value) > width - RIGHT - 10 ? "end" : "middle";
+      svg.append(el("line.grid", { x1: x.at(value), x2: x.at(value), y1: UPPER, y2: HEIGHT - LOWER }),
+        el("text.tick", { x: x.at(value), y: HEIGHT - LOWER + 17, "text-anchor": anchor }, tick(value)));
+    });
+    svg.append(el("text.name", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name));
+    marks = [];
+    what.series.forEach((series, at) => {
+      if (!state.hidden.has(at)) svg.append(...drawSeries(series, x, y, state, marks));
+    });
+    const crosshair = el("g.crosshair", { visibility: "hidden" });
+    svg.append(crosshair);
+    svg.addEventListener("pointermove", event => point(event.clientX - svg.getBoundingClientRect().left, crosshair));
+    svg.addEventListener("pointerleave", () => hide(crosshair));
+    svg.addEventListener("blur", () => hide(crosshair));
+    svg.addEventListener("keydown", event => keyed(event, crosshair));
+    box.replaceChildren(svg);
+  }
+  function hide(crosshair) {
+    crosshair.setAttribute("visibility", "hidden");
+    said.textContent = "";
+    state.at = null;
+  }
+  // Shows each series' value nearest to a place.
+  function point(px, crosshair) {
+    if (!marks.length) return;
+    const distance = mark => Math.abs(mark.px - px);
+    const nearest = marks.reduce((best, mark) => distance(mark) < distance(best) ? mark : best);
+    state.at = nearest.px;
+    const bySeries = new Map();
+    for (const mark of marks) {
+      const best = bySeries.get(mark.series);
+      if (!best || Math.abs(mark.px - nearest.px) < Math.abs(best.px - nearest.px)) bySeries.set(mark.series, mark);
+    }
+    const near = [...bySeries.values()].filter(mark => Math.abs(mark.px - nearest.px) < 12);
+    crosshair.replaceChildren(el("line", { x1: nearest.px, x2: nearest.px, y1: UPPER, y2: HEIGHT - LOWER }),
+      ...near.map(mark => el(`circle.c${mark.series.color}`, { cx: mark.px, cy: mark.py, r: 4 })));
+    crosshair.setAttribute("visibility", "visible");
+    const text = what.x.text ?? (mark => `${what.x.name.split(",")[0]} ${short(mark.point[0])}`);
+    said.replaceChildren(el("b", null, nearest.title ?? text(nearest)), ...near.map(mark => el("span", null,
+      el(`i.c${mark.series.color}${mark.series.dashed ? ".dashed" : ""}`),
+      `${what.series.length > 1 ? mark.series.name + " " : ""}${short(mark.point[1])}`)));
+  }
+  function keyed(event, crosshair) {
+    const places = [...new Set(marks.map(mark => mark.px))].sort((a, b) => a - b);
+    const at = state.at === null ? -1 : places.indexOf(state.at), jump = event.shiftKey ? 10 : 1;
+    const to = { ArrowRight: at + jump, ArrowLeft: at < 0 ? places.length - 1 : at - jump, Home: 0, End: places.length - 1 };
+    if (event.key === "Escape" && state.at !== null) {
+      hide(crosshair);
+      event.stopPropagation();
+    } else if (event.key in to && places.length) {
+      event.preventDefault();
+      point(places[Math.max(0, Math.min(places.length - 1, to[event.key]))], crosshair);
+    }
+  }
+  let last = 0;
+  new ResizeObserver(() => {
+    if (Math.abs(box.clientWidth - last) > 1) {
+      last = box.clientWidth;
+      draw();
+    }
+  }).observe(box);
+  return figure;
+}
+
+// The elements of a series; adds the places of its points.
+function drawSeries(series, x, y, isLog, marks) {
+  const isThere = ([px, py]) => Number.isFinite(px) && Number.isFinite(py);
+  const floor = HEIGHT - LOWER, color = `c${series.color}`;
+  const place = p => [!isLog.x || p[0] > 0 ? x.at(p[0]) : NaN, !isLog.y || p[1] > 0 ? y.at(p[1]) : NaN];
+  const at = series.points.map(place), round = v => v.toFixed(1);
+  const mark = (index, px, py) => marks.push({ series, px, py, point: series.points[index], title: series.titles?.[index] });
+  if (series.mark === "dots") return at.flatMap(([px, py], index) => {
+    if (!isThere([px, py])) return [];
+    mark(index, px, py);
+    return [el(`circle.dot.${color}`, { cx: round(px), cy: round(py), r: 2.6 })];
+  });
+  let path = "";
+  if (series.mark === "bars") {
+    for (let index = 0; index + 1 < at.length; index++) {
+      const [left, right] = [at[index][0], at[index + 1][0]];
+      if (!Number.isFinite(left) || !Number.isFinite(right)) continue;
+      const top = Number.isFinite(at[index][1]) ? Math.min(floor, at[index][1]) : floor;
+      path += `${path ? "L" : "M"}${round(left)} ${round(path ? top : floor)}`;
+      path += `L${round(left)} ${round(top)}L${round(right)} ${round(top)}`;
+      if (series.points[index][1] > 0) mark(index, (left + right) / 2, top);
+    }
+    if (path) path += `L${round(at.at(-1)[0])} ${floor}`;
+    return [el(`path.area.${color}`, { d: path }), el(`path.line.${color}`, { d: path })];
+  }
+  let isDown = false;
+  at.forEach(([px, py], index) => {
+    if (isThere([px, py])) {
+      path += `${isDown ? "L" : "M"}${round(px)} ${round(py)}`;
+      mark(index, px, py);
+    }
+    isDown = isThere([px, py]);
+  });
+  return [el(`path.line.${color}${series.dashed ? ".dashed" : ""}`, { d: path })];
+}
+
+// The points of a chart as CSV.
+function csv(what) {
+  const plain = name => name.replaceAll(",", "");
+  const rows = what.series.flatMap(series => {
+    // The last point of bars only ends them.
+    const points = series.mark === "bars" ? series.points.slice(0, -1) : series.points;
+    return points.map(([x, y]) => `${plain(series.name)},${x},${y}`);
+  });
+  return [`series,${plain(what.x.name)},${plain(what.y.name)}`, ...rows].join("\n");
+}

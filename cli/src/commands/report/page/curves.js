@@ -1,0 +1,142 @@
+// Which charts the page has: all models in the same ones.
+
+const COLORS = 6;
+const several = report.models.length > 1;
+const named = (model, text) => several ? (text ? `${model.name}: ${text}` : model.name) : text || model.name;
+
+// Lines over the steps of the trainings: of each model these columns of its history, [column, text, dashed].
+function overSteps(title, name, columns, options = {}) {
+  const series = [];
+  report.models.forEach((model, m) => {
+    const { history } = model;
+    columns.forEach(([column, text, dashed], at) => {
+      const values = history?.[column];
+      // Terms that are 0 all the time say nothing.
+      if (!values || !values.some(v => v > 0)) return;
+      const points = history.step.map((step, row) => [step, values[row]]).filter(p => Number.isFinite(p[1]));
+      series.push({ name: named(model, text), color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
+        mark: "line", points });
+    });
+  });
+  if (!series.length) return null;
+  return chart({ title, x: { name: "step" }, y: { name, log: options.log }, series, note: options.note });
+}
+
+function trainingCharts() {
+  const terms = [["objective", "objective"], ["loss", "loss"], ["sparsity_penalty", "sparsity penalties"],
+    ["weight_decay", "weight decay"], ["auxiliary", "auxiliary loss"]];
+  const isEqual = (a, b) => a && b && a.every((value, at) => Math.abs(value - b[at]) <= 1e-9 * Math.abs(value));
+  // Without other terms the loss is the objective.
+  const isBare = report.models.every(({ history }) => !history || isEqual(history.objective, history.loss));
+  const used = isBare || several ? terms.slice(0, 1) : terms;
+  const known = ["step", "penalty_factor", "dead_units", "mean_activations", ...terms.map(term => term[0])];
+  const extra = [...new Set(report.models.flatMap(model => Object.keys(model.history ?? {})))]
+    .filter(column => !known.includes(column));
+  const ofTest = extra.filter(column => /^test_(objective|loss)$/.test(column));
+  const layers = Math.max(...report.models.map(model => model.layers.length));
+  const means = [];
+  for (let l = 0; l < layers; l++) {
+    report.models.forEach(({ history }) => {
+      if (history) history[`mean_activation_${l + 1}`] = history.mean_activations[l];
+    });
+    means.push([`mean_activation_${l + 1}`, layers > 1 ? `layer ${l + 1}` : ""]);
+  }
+  const steered = report.models.some(({ settings }) => settings.target);
+  return [
+    overSteps("Objective over the training", "objective",
+      [...used, ...ofTest.map(column => [column, column.replace("_", " "), true])],
+      { log: true, note: "Means over the training batches between two points, with the weights of the terms." }),
+    overSteps("Mean activation over the training", "mean activation", means),
+    overSteps("Dead units over the training", "dead units", [["dead_units", ""]]),
+    steered ? overSteps("Steered weight of the penalties", "times the setting", [["penalty_factor", ""]], { log: true }) : null,
+    ...extra.filter(column => !ofTest.includes(column)).map(column =>
+      overSteps(`${column.replaceAll("_", " ")} over the training`, column.replaceAll("_", " "), [[column, ""]])),
+  ].filter(Boolean);
+}
+
+// The bars of a histogram, as shares of all.
+function histogramSeries(name, color, { low, high, counts }, all, of = v => v) {
+  const edge = at => of(low + (high - low) * at / counts.length);
+  const points = counts.map((n, at) => [edge(at), n / all]);
+  return { name, color: color % COLORS, mark: "bars", points: [...points, [edge(counts.length), 0]] };
+}
+
+// Without the empty bins at both ends.
+function trimmed({ low, high, counts }) {
+  const width = (high - low) / counts.length;
+  const first = Math.max(0, counts.findIndex(n => n > 0) - 1);
+  const last = Math.min(counts.length, counts.findLastIndex(n => n > 0) + 2);
+  return { low: low + first * width, high: low + last * width, counts: counts.slice(first, last) };
+}
+
+function frequencyChart() {
+  const series = [], notes = [];
+  report.models.forEach((model, m) => model.evaluation.hidden_layers.slice(0, model.layers.length).forEach((layer, l) => {
+    const { frequency_histogram: histogram, units, dead_units: dead } = layer;
+    const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
+    if (histogram.counts.some(n => n > 0))
+      series.push({ ...histogramSeries(name, series.length, trimmed(histogram), 1), });
+    if (histogram.zeros) notes.push(`${name}: ${count(histogram.zeros)} of ${count(units)} units are never active.`);
+  }));
+  if (!series.length) return null;
+  return chart({ title: "How often units are active", x: { name: "log10 of the share of samples in which a unit is active", fixed: true,
+    text: mark => `active in about ${percent(10 ** (mark.point[0] + 1 / 16))} of the samples` },
+    y: { name: "units" }, series, note: `Number of units by their frequency; at 0, units are active in every sample. ${notes.join(" ")}` });
+}
+
+function activationChart() {
+  const series = [], notes = [];
+  report.models.forEach((model, m) => model.evaluation.hidden_layers.slice(0, model.layers.length).forEach((layer, l) => {
+    const all = layer.histogram.counts.reduce((sum, n) => sum + n, 0) + layer.histogram.zeros;
+    const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
+    series.push(histogramSeries(name, series.length, layer.histogram, all));
+    if (layer.histogram.zeros) notes.push(`${name}: ${percent(layer.histogram.zeros / all)} are exactly 0 and not drawn.`);
+  }));
+  return chart({ title: "How strong activations are", x: { name: "activation", fixed: true },
+    y: { name: "share of all activations", log: true }, series, note: notes.join(" ") });
+}
+
+// KL(rho || x), as in the objective.
+const divergence = (rho, x) => rho * Math.log(rho / x) + (1 - rho) * Math.log((1 - rho) / (1 - x));
+
+// The KL penalty as a curve, with the units at their mean activations; or these sorted.
+function penaltyChart() {
+  const curves = [], dots = [], lines = [];
+  report.models.forEach((model, m) => model.layers.forEach((_, l) => {
+    const layer = layerOf(m, l), rho = model.rho[l], text = model.layers.length > 1 ? `layer ${l + 1}` : "";
+    const name = named(model, text), color = (dots.length + lines.length) % COLORS;
+    if (rho === null) {
+      const sorted = Array.from(layer.mean).sort((a, b) => b - a), every = Math.ceil(sorted.length / 500);
+      const points = sorted.map((v, at) => [100 * (at + 0.5) / sorted.length, v]).filter((_, at) => at % every === 0);
+      lines.push({ name, color, mark: "line", points });
+      return;
+    }
+    const clamped = Array.from(layer.mean, v => Math.min(1 - 1e-6, Math.max(1e-6, v)));
+    dots.push({ name, color, mark: "dots", points: clamped.map(v => [v, divergence(rho, v)]),
+      titles: clamped.map((v, unit) => `unit ${unit}: mean activation ${short(v)}`) });
+    if (curves.some(curve => curve.rho === rho)) return;
+    const low = Math.min(rho, ...clamped), high = Math.max(rho, ...clamped);
+    const points = Array.from({ length: 121 }, (_, i) => low * (high / low) ** (i / 120)).map(v => [v, divergence(rho, v)]);
+    curves.push({ rho, name: `KL divergence, rho ${rho}`, color: 4, mark: "line", points });
+  }));
+  const charts = [];
+  if (dots.length) charts.push(chart({ title: "Sparsity penalty of each unit",
+    x: { name: "mean activation of a unit", log: true }, y: { name: "KL divergence from the target" },
+    series: [...curves, ...dots], note: "The penalty is the sum over the dots; the curve is 0 at the target activation rho." }));
+  if (lines.length) charts.push(chart({ title: "Mean activation of the units", x: { name: "units, the most active first, %" },
+    y: { name: "mean activation" }, series: lines }));
+  return charts;
+}
+
+function sectionOf(id, title, ...content) {
+  return el("section", null, el("h2", { id }, title), ...content);
+}
+
+function curveSections() {
+  const training = trainingCharts();
+  return [
+    sectionOf("training", "Training", training.length ? el("div.cards", null, training)
+      : el("p", null, "There are no curves, because there are no history files beside the models.")),
+    sectionOf("activity", "Activity", el("div.cards", null, [frequencyChart(), activationChart(), ...penaltyChart()].filter(Boolean))),
+  ];
+}

@@ -1,0 +1,178 @@
+// The gallery of a layer's units: sorted, searched, and of a long list only the visible rows in the page.
+
+const SORTS = {
+  number: ["number", null],
+  frequent: ["most frequent first", layer => layer.frequency],
+  rare: ["least frequent first", layer => layer.frequency.map(v => -v)],
+  maximum: ["largest maximum first", layer => layer.max.map(Math.abs)],
+  purity: ["purest label first", layer => layer.purity],
+};
+
+// The names of a unit's top samples, for the search.
+function searchText(layer, unit) {
+  layer.texts ??= new Map();
+  if (!layer.texts.has(unit)) {
+    const names = report.names ? topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text) : [];
+    layer.texts.set(unit, names.join("\n").toLowerCase());
+  }
+  return layer.texts.get(unit);
+}
+
+// The units that a search finds, in order.
+function foundUnits(layer, { sort, query, dead }) {
+  const words = query.trim().toLowerCase(), label = words.match(/^label:?\s*(\d+)$/);
+  const isFound = unit => {
+    if (!words) return true;
+    if (label) return layer.label && layer.frequency[unit] > 0 && layer.label[unit] === +label[1];
+    return /^#?\d+$/.test(words) && String(unit).startsWith(words.replace("#", "")) || searchText(layer, unit).includes(words);
+  };
+  const units = [];
+  for (let unit = 0; unit < layer.units; unit++)
+    if ((dead || !layer.isDead.has(unit)) && isFound(unit)) units.push(unit);
+  const key = SORTS[sort][1]?.(layer);
+  // Units that are dead, or only in numbers, are behind the others.
+  const group = unit => layer.isDead.has(unit) ? 2 : layer.row.has(unit) ? 0 : 1;
+  return units.sort((a, b) => key
+    ? group(a) - group(b) || key[b] - key[a] || a - b
+    : (layer.isDead.has(a) ? 1 : 0) - (layer.isDead.has(b) ? 1 : 0) || a - b);
+}
+
+const unitPath = (layer, unit) => `#unit-${layer.m}-${layer.l}-${unit}`;
+
+// The picture of a unit, or null.
+function unitPicture(layer, unit, what = "picture") {
+  const row = layer.row.get(unit), isOutput = what === "decoder";
+  const matrix = isOutput ? array(`m${layer.m}.decoder0`) : layer.get(what);
+  if (!image || !matrix || row === undefined) return null;
+  const label = isOutput ? `what unit ${unit} writes` : `what unit ${unit} responds to`;
+  return signedPicture(label, rowOf(matrix, row, image.rows * image.columns * image.channels));
+}
+
+function unitTile(layer, unit, at, total) {
+  const isDead = layer.isDead.has(unit), frequency = percent(layer.frequency[unit]);
+  const tops = report.names ? [...new Set(topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text))] : [];
+  const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
+    layer.label && !isDead ? `mostly label ${layer.label[unit]}, ${percent(layer.purity[unit])}` : null,
+    tops.length ? tops.slice(0, 3).join(", ") : null].filter(Boolean).join(", ");
+  return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said, role: "listitem",
+    "aria-posinset": at + 1, "aria-setsize": total, "data-at": at, tabindex: -1 },
+    unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
+    el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
+    tops.length ? el("span.tile-names", null, tops.slice(0, 4).join(" · ")) : null,
+    image ? null : el("span.bar", null, el("i", { style: `width:${100 * Math.sqrt(layer.frequency[unit])}%` })));
+}
+
+// A list of tiles, of which those in view are in the page: shows(units) replaces it.
+function tileList(layerOfNow) {
+  const space = el("div.tiles-space"), list = el("div.tiles", { role: "list", "aria-label": "Units" });
+  const box = el("div.tiles-box", null, space);
+  space.append(list);
+  let units = [], columns = 1, height = 1, current = 0, drawn = "";
+  const size = () => image ? [84, 112] : [172, 88];
+  function draw(force) {
+    const width = box.clientWidth;
+    if (!width) return;
+    const [least, tall] = size(), gap = 8;
+    columns = Math.max(1, Math.floor((width - 14 + gap) / (least + gap)));
+    // Square pictures, as wide as the column.
+    const wide = (width - 14 + gap) / columns - gap;
+    height = image ? Math.round(wide * image.rows / image.columns) + 28 + gap : tall + gap;
+    const rows = Math.ceil(units.length / columns), visible = Math.ceil(box.clientHeight / height) + 1;
+    space.style.height = `${rows * height}px`;
+    box.style.maxHeight = `${image ? Math.max(360, 5 * height) : 6 * height}px`;
+    const first = Math.max(0, Math.floor(box.scrollTop / height) - 2), last = Math.min(rows, first + visible + 4);
+    const key = `${first} ${last} ${columns} ${width}`;
+    if (key === drawn && !force) return;
+    drawn = key;
+    const layer = layerOfNow(), hadFocus = list.contains(document.activeElement);
+    list.style.transform = `translateY(${first * height}px)`;
+    list.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+    list.style.gridAutoRows = `${height - gap}px`;
+    const tiles = [];
+    for (let at = first * columns; at < Math.min(units.length, last * columns); at++)
+      tiles.push(unitTile(layer, units[at], at, units.length));
+    list.replaceChildren(...tiles);
+    const focused = list.querySelector(`[data-at="${current}"]`) ?? list.firstElementChild;
+    if (focused) focused.tabIndex = 0;
+    if (hadFocus) focused?.focus({ preventScroll: true });
+  }
+  function move(to) {
+    current = Math.max(0, Math.min(units.length - 1, to));
+    const top = Math.floor(current / columns) * height;
+    if (top < box.scrollTop) box.scrollTop = top;
+    if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
+    draw(true);
+    list.querySelector(`[data-at="${current}"]`)?.focus({ preventScroll: true });
+  }
+  box.addEventListener("scroll", () => draw(), { passive: true });
+  new ResizeObserver(() => draw()).observe(box);
+  list.addEventListener("focusin", event => current = +(event.target.dataset.at ?? current));
+  list.addEventListener("keydown", event => {
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
+      PageDown: 4 * columns, PageUp: -4 * columns, Home: -units.length, End: units.length };
+    if (!(event.key in steps) || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    move(current + steps[event.key]);
+  });
+  return { box, draw, show(next) {
+    units = next;
+    current = 0;
+    box.scrollTop = 0;
+    draw(true);
+  } };
+}
+
+// The section with the gallery.
+function gallerySection() {
+  const state = { m: 0, l: codeLayer(report.models[0]), sort: "frequent", query: "", dead: false };
+  const layer = () => layerOf(state.m, state.l);
+  const tiles = tileList(layer), said = el("p.soft.found", { role: "status" }), left = el("p.note.left-out");
+  const dead = el("button", { type: "button", "aria-pressed": "false", onclick: () => {
+    state.dead = !state.dead;
+    dead.setAttribute("aria-pressed", state.dead);
+    update();
+  } });
+  const which = el("select", { id: "unit-layer", onchange: () => {
+    [state.m, state.l] = which.value.split(" ").map(Number);
+    update();
+  } }, report.models.flatMap((model, m) => model.layers.map((_, l) => el("option", { value: `${m} ${l}`,
+    selected: m === state.m && l === state.l }, several ? `${model.name}, layer ${l + 1}` : `layer ${l + 1}`))));
+  const sort = el("select", { id: "unit-sort", onchange: () => {
+    state.sort = sort.value;
+    update();
+  } });
+  const search = el("input", { id: "unit-search", type: "search", autocomplete: "off", spellcheck: "false",
+    placeholder: report.names ? "number or token" : "number", oninput: () => {
+      state.query = search.value;
+      update();
+    } });
+  function update() {
+    const now = layer(), units = foundUnits(now, state), count0 = now.isDead.size;
+    sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
+      .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
+    if (now.label) search.placeholder = report.names ? "number, token or label 3" : "number, or label 3";
+    dead.hidden = count0 === 0;
+    dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
+    said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;
+    left.hidden = now.kept === now.units;
+    left.textContent = `To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
+      + `${count(now.units - now.kept)} have their numbers alone. The option --units changes how many.`;
+    tiles.show(units);
+  }
+  const what = !image ? "" : report.models.some(model => model.layers.length > 1)
+    ? " A tile shows a unit's weights, in a deeper layer the input of a given length that it responds to most; gray is 0."
+    : " A tile shows a unit's weights; gray is 0.";
+  const section = sectionOf("units", "Units",
+    el("p.soft", null, `What each unit of the network has learned to respond to.${what} Open one for its top samples, how `
+      + "strongly it responds, and what it writes to the output."),
+    el("div.controls", null,
+      several || report.models[0].layers.length > 1 ? el("label", null, "Layer ", which) : null,
+      el("label", null, "Order ", sort), el("label", null, "Search ", search), dead, said),
+    tiles.box, left);
+  // A list that is on paper shows its beginning alone.
+  addEventListener("beforeprint", () => { tiles.box.scrollTop = 0; tiles.draw(true); });
+  return { section, update, neighbors: unit => {
+    const units = foundUnits(layer(), state), at = units.indexOf(unit);
+    return at < 0 ? [null, null] : [units[at - 1] ?? null, units[at + 1] ?? null];
+  }, isShown: of => of.m === state.m && of.l === state.l };
+}

@@ -1,0 +1,125 @@
+// A unit: its pictures, top samples, activations, nearest units, and what it writes.
+
+// The other units whose weights to the output have the largest cosines with its own.
+function nearestUnits(layer, unit, wanted) {
+  const name = layer.l === codeLayer(report.models[layer.m]) ? `m${layer.m}.decoder0` : `${layer.name}.picture`;
+  const matrix = array(name), row = layer.row.get(unit);
+  if (!matrix || row === undefined) return [];
+  const columns = matrix.length / layer.kept, own = rowOf(matrix, row, columns);
+  const products = new Float64Array(layer.kept), lengths = new Float64Array(layer.kept);
+  for (let r = 0, at = 0; r < layer.kept; r++) {
+    let product = 0, length = 0;
+    for (let i = 0; i < columns; i++, at++) {
+      product += matrix[at] * own[i];
+      length += matrix[at] * matrix[at];
+    }
+    products[r] = product;
+    lengths[r] = Math.sqrt(length);
+  }
+  return Array.from(layer.keptUnits, (other, r) => ({ unit: other, cosine: products[r] / (lengths[r] * lengths[row]) }))
+    .filter(near => near.unit !== unit && Number.isFinite(near.cosine))
+    .sort((a, b) => b.cosine - a.cosine || a.unit - b.unit).slice(0, wanted);
+}
+
+// How often a unit has which activation, over powers of ten.
+function unitHistogram(layer, unit) {
+  const row = layer.row.get(unit), all = layer.get("histogram"), bins = all.length / layer.kept;
+  const [low, high] = layer.histogram, counts = Array.from(rowOf(all, row, bins));
+  if (!counts.some(n => n > 0)) return null;
+  const bars = trimmed({ low, high, counts });
+  const series = [{ ...histogramSeries(`unit ${unit}`, layer.m, bars, 1, v => 10 ** v), name: `unit ${unit}` }];
+  return chart({ title: "Its activations", x: { name: "activation, where it is active", log: true, fixed: true },
+    y: { name: "samples" }, series });
+}
+
+const sampleName = sample => nameOf(sample) === null ? `sample ${sample}` : `“${pieceOf(nameOf(sample)).text}”, sample ${sample}`;
+
+// A link to a sample if the page has it, its text alone otherwise.
+function sampleLink(m, sample, attributes, ...children) {
+  const place = placeOf(sample);
+  return place === undefined ? el("div.sample", attributes, ...children)
+    : el("a.sample", { href: `#sample-${m}-${place}`, ...attributes }, ...children);
+}
+
+function topSamples(layer, unit) {
+  const tops = topOf(layer, unit), { m } = layer;
+  if (!tops.length) return el("p.soft", null, "It is active in none of the samples.");
+  if (image && !report.names) {
+    const shown = tops.map(top => {
+      const place = placeOf(top.sample), label = `${sampleName(top.sample)}, activation ${short(top.value)}`;
+      return el("li", null, sampleLink(m, top.sample, { title: label },
+        place === undefined ? el("span.blank") : samplePicture(m, place, label), el("span", null, short(top.value))));
+    });
+    return el("ol.top-images", null, shown);
+  }
+  const row = layer.row.get(unit), width = 2 * report.context + 1;
+  const isCode = layer.l === codeLayer(report.models[m]), shares = isCode && array(`m${m}.context`);
+  const lines = tops.map(top => {
+    const start = (row * TOP + top.rank) * width;
+    const shade = at => shares && report.context ? shares[start + at - top.sample + report.context] / 255
+      : at === top.sample ? Math.abs(top.value / layer.max[unit]) : 0;
+    const title = (at, share) => share > 0 ? `activation ${short(share * layer.max[unit])}` : null;
+    const text = report.names ? textAround(top.sample, report.context, shade, title) : `sample ${top.sample}`;
+    return el("li", null, sampleLink(m, top.sample, { title: sampleName(top.sample) },
+      el("span.value", null, short(top.value)), text));
+  });
+  return el("ol.top-lines", null, lines);
+}
+
+// What a unit adds to the output: a picture, or the features that it adds most to.
+function writes(layer, unit) {
+  const model = report.models[layer.m], row = layer.row.get(unit);
+  if (layer.l !== codeLayer(model) || !model.decoder || row === undefined) return null;
+  if (model.decoder.length > 1) return null;
+  if (image) return el("figure", null, unitPicture(layer, unit, "decoder"), el("figcaption", null, "writes to the output"));
+  const weights = signedRow(`m${layer.m}.decoder0`, row, outputs(model));
+  const order = Array.from(weights, (weight, feature) => ({ feature, weight }))
+    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, 8);
+  const largest = Math.abs(order[0].weight);
+  return el("div", null, el("h4", null, "Writes to the output"),
+    el("p.note", null, "The features that an activation of 1 changes most."),
+    order.map(({ feature, weight }) => bar(`feature ${feature}`, Math.abs(weight) / largest,
+      `${weight > 0 ? "+" : ""}${short(weight)}`, { class: weight < 0 ? "bar-row negative" : "bar-row" })));
+}
+
+function labelMix(layer, unit) {
+  const counts = layer.classes ? layer.get("labels") : null, row = layer.row.get(unit);
+  if (!counts || row === undefined) return null;
+  const own = Array.from(rowOf(counts, row, layer.classes), (n, label) => ({ n, label })).filter(of => of.n > 0);
+  const all = own.reduce((sum, of) => sum + of.n, 0);
+  const most = own.sort((a, b) => b.n - a.n).slice(0, 10);
+  return all ? el("div", null, el("h4", null, "Labels of the samples in which it is active"),
+    most.map(({ n, label }) => bar(String(label), n / all, percent(n / all)))) : null;
+}
+
+function facts(list) {
+  return el("dl.facts", null, list.filter(Boolean).map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value))));
+}
+
+// The content of the dialog for a unit: title and body.
+function unitView(m, l, unit) {
+  const layer = layerOf(m, l), model = report.models[m];
+  const isKept = layer.row.has(unit), isDead = layer.isDead.has(unit);
+  const near = isKept ? nearestUnits(layer, unit, 6) : [];
+  const responds = unitPicture(layer, unit);
+  const where = [several ? model.name : null, model.layers.length > 1 ? `layer ${l + 1}` : null].filter(Boolean).join(", ");
+  const pictures = el("div.pictures", null,
+    responds ? el("figure", null, responds, el("figcaption", null, l === 0 ? "responds to: its weights" : "responds to most")) : null,
+    image ? writes(layer, unit) : null);
+  const numbers = facts([
+    ["active in", isDead ? "no sample" : percent(layer.frequency[unit])],
+    ["largest", short(layer.max[unit])],
+    ["mean", short(layer.mean[unit])],
+    layer.label && !isDead ? ["mostly label", `${layer.label[unit]}, ${percent(layer.purity[unit])}`] : null,
+  ]);
+  const left = el("div", null, pictures.children.length ? pictures : null, numbers,
+    isKept && !isDead ? unitHistogram(layer, unit) : null);
+  const right = el("div", null,
+    isKept ? [el("h4", null, "Top samples"), topSamples(layer, unit)]
+      : el("p.soft", null, "To keep the page small, this unit has its numbers alone. The option --units changes how many have more."),
+    image ? null : writes(layer, unit), labelMix(layer, unit),
+    near.length ? [el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
+      { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
+      unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))] : null);
+  return { title: `Unit ${unit}`, where, body: el("div.view", null, left, right) };
+}

@@ -1,0 +1,143 @@
+//! What the page shows of the units of a layer.
+
+use sae::Engine;
+use sae::analysis::{UnitOptions, UnitSummary};
+use serde_json::{Value, json};
+
+use super::arrays::Arrays;
+use crate::drawing::picture::usual_norm;
+use crate::failure::Result;
+use crate::models::Model;
+
+/// Top samples of a unit.
+pub const TOP: usize = 10;
+
+/// A hidden layer of the encoder with its units.
+pub struct Layer {
+    /// From 0.
+    pub layer: usize,
+    pub summaries: Vec<UnitSummary>,
+    /// The units that are shown in full, the most frequent ones, in ascending order.
+    pub kept: Vec<usize>,
+}
+
+/// What is shown of every layer.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    pub labels: Option<&'a [u8]>,
+    /// Units in full, at most.
+    pub max: usize,
+    /// Bytes for the units in full.
+    pub bytes: usize,
+    /// Whether samples are images.
+    pub images: bool,
+    /// Samples around each top sample, on each side, whose activations are shown; none without names.
+    pub context: usize,
+}
+
+impl Layer {
+    pub fn of(
+        engine: &mut Engine,
+        model: &Model,
+        layer: usize,
+        options: Options<'_>,
+    ) -> Result<Self> {
+        let what = UnitOptions {
+            layer: Some(layer),
+            top: TOP,
+            labels: options.labels,
+            nearest: false,
+            ..UnitOptions::default()
+        };
+        let summaries = model.net.unit_summaries(engine, &model.samples, &what)?;
+        let settings = model.net.settings();
+        let inputs = if options.images { settings.layers[0] } else { 0 };
+        let outputs = settings.layers.last().copied().unwrap_or(0);
+        // Histograms and labels are mostly zeros, which compress.
+        let rest = 100 + 4 * summaries[0].labels.len() + TOP * (8 + 2 * options.context + 1);
+        let fitting = options.bytes / (inputs + outputs + rest);
+        let count = options.max.min(fitting).clamp(1, summaries.len());
+        let mut kept: Vec<usize> = (0..summaries.len()).collect();
+        kept.sort_by_key(|&unit| std::cmp::Reverse(summaries[unit].active));
+        kept.truncate(count);
+        kept.sort_unstable();
+        Ok(Layer { layer, summaries, kept })
+    }
+
+    /// Those that are shown in full.
+    pub fn kept(&self) -> impl Iterator<Item = &UnitSummary> {
+        self.kept.iter().map(|&unit| &self.summaries[unit])
+    }
+
+    /// Adds the arrays, and says what there is. `name` is that of the model's layer.
+    pub fn add(
+        &self,
+        engine: &mut Engine,
+        (model, images): (&Model, bool),
+        (name, arrays): (&str, &mut Arrays),
+    ) -> Result<Value> {
+        let all = |of: fn(&UnitSummary) -> f32| -> Vec<f32> {
+            self.summaries.iter().map(of).collect()
+        };
+        arrays.f32(format!("{name}.frequency"), &all(|unit| unit.frequency as f32));
+        arrays.f32(format!("{name}.mean"), &all(|unit| unit.mean));
+        arrays.f32(format!("{name}.max"), &all(|unit| unit.max));
+        arrays.f32(format!("{name}.out"), &all(|unit| unit.norm_out as f32));
+        let classes = self.summaries.iter().map(|unit| unit.labels.len()).max().unwrap_or(0);
+        if classes > 0 {
+            let purity = |unit: &UnitSummary| unit.purest_label().map_or(0.0, |of| of.1 as f32);
+            arrays.f32(format!("{name}.purity"), &all(purity));
+            let label = |unit: &UnitSummary| unit.purest_label().map_or(0, |(label, _)| label);
+            arrays.u8(
+                format!("{name}.label"),
+                &self.summaries.iter().map(label).collect::<Vec<_>>(),
+            );
+            let counts = self.kept().flat_map(|unit| unit.labels.iter().map(|&n| n as u32));
+            arrays.u32(format!("{name}.labels"), &counts.collect::<Vec<_>>());
+        }
+        let numbers = |units: &[usize]| units.iter().map(|&u| u as u32).collect::<Vec<_>>();
+        arrays.u32(format!("{name}.kept"), &numbers(&self.kept));
+        let dead = self.summaries.iter().filter(|unit| unit.is_dead).map(|unit| unit.unit);
+        arrays.u32(format!("{name}.dead"), &numbers(&dead.collect::<Vec<_>>()));
+        let histograms = self.kept().flat_map(|u| u.histogram.counts.iter().map(|&n| n as u32));
+        arrays.u32(format!("{name}.histogram"), &histograms.collect::<Vec<_>>());
+        // Of units that are active less often, the rest is 0.
+        let (mut samples, mut activations) = (Vec::new(), Vec::new());
+        for unit in self.kept() {
+            samples.extend(unit.top.iter().map(|top| top.sample as u32));
+            activations.extend(unit.top.iter().map(|top| top.activation));
+            samples.resize(samples.len().next_multiple_of(TOP), 0);
+            activations.resize(samples.len(), 0.0);
+        }
+        arrays.u32(format!("{name}.top"), &samples);
+        arrays.f32(format!("{name}.top.value"), &activations);
+        if images {
+            self.add_pictures(engine, model, (name, arrays))?;
+        }
+        let histogram = &self.kept().next().map(|unit| &unit.histogram);
+        let range = histogram.map_or([-4.0, 4.0], |of| [of.low, of.high]);
+        let picture = images.then_some(if self.layer == 0 { "weights" } else { "preferred" });
+        Ok(json!({
+            "layer": self.layer, "units": self.summaries.len(), "kept": self.kept.len(),
+            "classes": classes, "histogram": range, "picture": picture,
+        }))
+    }
+
+    /// Of each unit the input of a given length that activates it most, in the first layer its weights.
+    fn add_pictures(
+        &self,
+        engine: &mut Engine,
+        model: &Model,
+        (name, arrays): (&str, &mut Arrays),
+    ) -> Result<()> {
+        let inputs = model.net.settings().layers[0];
+        let all = model.net.preferred_inputs(engine, self.layer, usual_norm(inputs))?;
+        let rows = self.kept.iter().flat_map(|&unit| &all[unit * inputs..][..inputs]);
+        arrays.signed_rows(
+            &format!("{name}.picture"),
+            &rows.copied().collect::<Vec<_>>(),
+            inputs,
+        );
+        Ok(())
+    }
+}
