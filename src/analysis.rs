@@ -10,6 +10,7 @@ mod probe;
 mod reconstruction;
 mod revival;
 mod similarity;
+mod units;
 mod warnings;
 
 pub use evaluation::Activity;
@@ -18,3 +19,4 @@ pub use gradient_check::BlockError;
 pub use histogram::Histogram;
 pub use probe::{Labeled, Probe, probe};
 pub use similarity::NearestUnits;
+pub use units::{TopSample, UnitOptions, UnitSummary};

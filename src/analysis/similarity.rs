@@ -41,12 +41,19 @@ impl Autoencoder {
     /// # Errors
     /// [`Error::Setting`] if the decoder has more than one layer.
     pub fn redundancy(&self, engine: &mut Engine) -> Result<NearestUnits> {
-        let rows = self.directions("redundancy")?;
-        if self.settings().code_units() < 2 {
-            return Ok(NearestUnits { cosines: Vec::new(), units: Vec::new() });
+        self.check_dictionary("redundancy")?;
+        Ok(self.nearest_units(engine, self.settings().encoder_layers() - 1))
+    }
+
+    /// Of each unit of a hidden layer the nearest other, by the weights to the next layer; empty where there
+    /// is no other.
+    pub(super) fn nearest_units(&self, engine: &mut Engine, layer: usize) -> NearestUnits {
+        let next = self.layers()[layer + 1];
+        if next.inputs < 2 {
+            return NearestUnits { cosines: Vec::new(), units: Vec::new() };
         }
-        let features = rows.len() / self.settings().code_units();
-        Ok(nearest(engine, &rows, &rows, features, true))
+        let rows = self.directions(layer + 1);
+        nearest(engine, &rows, &rows, next.outputs, true)
     }
 
     /// Matched cosines with another dictionary: of each unit the nearest one of the other, max over j of
@@ -66,7 +73,9 @@ impl Autoencoder {
         engine: &mut Engine,
         other: &Autoencoder,
     ) -> Result<NearestUnits> {
-        let rows = [self.directions("stability")?, other.directions("stability")?];
+        let nets = [self, other];
+        nets.into_iter().try_for_each(|net| net.check_dictionary("stability"))?;
+        let rows = nets.map(|net| net.directions(net.settings().encoder_layers()));
         let features = [self, other].map(|net| net.layers().last().map_or(0, |last| last.outputs));
         if features[0] != features[1] {
             return Err(Error::Shape(format!(
@@ -77,8 +86,8 @@ impl Autoencoder {
         Ok(nearest(engine, &rows[0], &rows[1], features[0], false))
     }
 
-    /// The decoder's rows, each of length 1 or 0.
-    fn directions(&self, what: &str) -> Result<Vec<f32>> {
+    /// Fails unless the decoder has one layer.
+    fn check_dictionary(&self, what: &str) -> Result<()> {
         let layers = self.layers();
         let code = self.settings().encoder_layers();
         if layers.len() != code + 1 {
@@ -90,11 +99,20 @@ impl Autoencoder {
                 ),
             ));
         }
-        let mut rows = self.weights(code).into_owned();
-        let features = layers[code].outputs;
+        Ok(())
+    }
+
+    /// A layer's rows of weights, one of each unit of the layer before, each of length 1 or 0; those of the
+    /// output layer in the data's units.
+    fn directions(&self, layer: usize) -> Vec<f32> {
+        let layers = self.layers();
+        let is_output = layer + 1 == layers.len();
+        let mut rows = self.weights(layer).into_owned();
+        let features = layers[layer].outputs;
         // A scaling that depends on each sample, layer-norm, keeps the directions.
         let scaling = self.target_scaling.as_ref().unwrap_or(&self.scaling);
-        let multiply = |feature: usize| scaling.terms(feature).map_or(1.0, |(_, by)| by);
+        let scaled = |feature: usize| scaling.terms(feature).map_or(1.0, |(_, by)| by);
+        let multiply = |feature: usize| if is_output { scaled(feature) } else { 1.0 };
         let multiply: Vec<f64> = (0..features).map(multiply).collect();
         for row in rows.chunks_mut(features) {
             // A feature that was constant is multiplied by nothing.
@@ -111,7 +129,7 @@ impl Autoencoder {
                 *w = if largest > 0.0 { (value / largest / length) as f32 } else { 0.0 };
             }
         }
-        Ok(rows)
+        rows
     }
 }
 

@@ -56,3 +56,4 @@ mod tensors;
 mod toolbox;
 mod trainer;
 mod transcoder;
+mod units;
