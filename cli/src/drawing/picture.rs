@@ -145,6 +145,11 @@ impl Reconstructions {
         Ok(Some(Reconstructions { tile, rows }))
     }
 
+    /// A PNG of one of the tiles.
+    pub fn png(&self, tile: &[u8]) -> Result<Vec<u8>> {
+        png(self.tile, tile).map_err(|e| Failure::other(format!("cannot encode a PNG: {e}")))
+    }
+
     /// Writes one picture: ten images per line, each model's reconstructions below them.
     pub fn write(&self, path: &Path) -> Result<()> {
         let columns = self.rows[0].len().min(10);

@@ -15,7 +15,7 @@ use crate::models::Model;
 /// Bytes for the units of all models that are shown in full, and for samples. As base64 they are a third
 /// more; compressed, less.
 const UNITS: usize = 2_000_000;
-const SAMPLES: usize = 1_200_000;
+const SAMPLES: usize = 1_600_000;
 
 /// What is known of the samples besides their numbers.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::headline;
 use super::subject::Subject;
 use crate::drawing::chart::escape;
-use crate::drawing::picture::{Grid, Reconstructions};
+use crate::drawing::picture::Reconstructions;
 use crate::failure::Result;
 use crate::models::figures;
 use crate::output::settings_json;
@@ -122,26 +122,27 @@ fn settings_table(subjects: &[Subject]) -> String {
 
 /// Ten images per line, each model's reconstructions below them.
 fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
+    const COLUMNS: usize = 10;
     let count = pictures.rows[0].len();
-    let columns = count.min(10);
     let mut html = String::from("<figure class=\"strips\">");
     let names: Vec<_> = std::iter::once("test images")
         .chain(subjects.iter().map(|subject| subject.model.name.as_str()))
         .collect();
-    for start in (0..count).step_by(columns) {
+    for start in (0..count).step_by(COLUMNS) {
         html.push_str("<div>");
         for (at, (name, row)) in names.iter().zip(&pictures.rows).enumerate() {
-            let tiles = &row[start..count.min(start + columns)];
-            let grid = Grid { zoom: 1, ..Grid::new(pictures.tile, columns, usize::MAX) };
-            let png = STANDARD.encode(grid.png(tiles)?);
-            let name = escape(name);
-            let what = if at == 0 { "" } else { "reconstructions by " };
+            let tiles = &row[start..count.min(start + COLUMNS)];
+            let name = if at == 0 { (*name).to_owned() } else { format!("reconstructions by {name}") };
+            let (name, images) = (escape(&name), tiles.len());
             let _ = write!(
                 html,
-                "<span>{what}{name}</span><img alt=\"{what}{name}, {} images\" \
-                 src=\"data:image/png;base64,{png}\">",
-                tiles.len()
+                "<p>{name}</p><span role=\"img\" aria-label=\"{name}, {images} images\">"
             );
+            for tile in tiles {
+                let png = STANDARD.encode(pictures.png(tile)?);
+                let _ = write!(html, "<img alt=\"\" src=\"data:image/png;base64,{png}\">");
+            }
+            html.push_str("</span>");
         }
         html.push_str("</div>");
     }

@@ -1,7 +1,7 @@
 //! The samples that the page has: the first ones, and the top samples of units.
 
 use sae::network::SparseCodes;
-use sae::{Engine, Samples};
+use sae::{Engine, Samples, Scaling};
 
 use super::arrays::Arrays;
 use super::decoder::Decoder;
@@ -23,8 +23,9 @@ pub fn chosen(model: &Model, layers: &[&Layer], bytes: usize) -> Vec<usize> {
     let code = settings.encoder_layers() - 1;
     let l0 = model.evaluation.layers[code].l0.min(MAX_ENTRIES as f64);
     let features = settings.layers[0].max(settings.layers.last().copied().unwrap_or(0));
-    // (Pixels compress.)
-    let each = features / 2 + 8 * l0 as usize + 16;
+    // The margins and edges of images of bytes compress.
+    let is_bytes = matches!(model.samples.scaling(), Scaling::Byte);
+    let each = features / if is_bytes { 3 } else { 1 } + 8 * l0 as usize + 16;
     let max = (bytes / each).max(20).min(model.samples.len());
     let mut chosen: Vec<usize> = (0..FIRST.min(max)).collect();
     let mut is_chosen = vec![false; model.samples.len()];

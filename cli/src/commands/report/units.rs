@@ -103,11 +103,11 @@ impl Layer {
         arrays.u32(format!("{name}.histogram"), &histograms.collect::<Vec<_>>());
         // Of units that are active less often, the rest is 0.
         let (mut samples, mut activations) = (Vec::new(), Vec::new());
-        for unit in self.kept() {
+        for (row, unit) in self.kept().enumerate() {
             samples.extend(unit.top.iter().map(|top| top.sample as u32));
             activations.extend(unit.top.iter().map(|top| top.activation));
-            samples.resize(samples.len().next_multiple_of(TOP), 0);
-            activations.resize(samples.len(), 0.0);
+            samples.resize((row + 1) * TOP, 0);
+            activations.resize((row + 1) * TOP, 0.0);
         }
         arrays.u32(format!("{name}.top"), &samples);
         arrays.f32(format!("{name}.top.value"), &activations);

@@ -41,7 +41,7 @@ function trainingCharts() {
     });
     means.push([`mean_activation_${l + 1}`, layers > 1 ? `layer ${l + 1}` : ""]);
   }
-  const steered = report.models.some(({ settings }) => settings.target);
+  const steered = report.models.some(({ settings }) => ![undefined, null, "none"].includes(settings.target));
   return [
     overSteps("Objective over the training", "objective",
       [...used, ...ofTest.map(column => [column, column.replace("_", " "), true])],

@@ -29,6 +29,7 @@ const count = value => value.toLocaleString("en").replaceAll(",", "\u202f");
 const percent = share => share === 0 ? "0 %" : share < 1e-4 ? "< 0.01 %" : `${short(100 * share)} %`;
 
 const image = report.image;
+const isImageSize = numbers => image !== null && image.rows * image.columns * image.channels === numbers;
 
 // A canvas of an image's size whose pixels are (values) => 0..255, gray or colored.
 function picture(label, values, gray, size = image) {

@@ -39,8 +39,16 @@ function foundUnits(layer, { sort, query, dead }) {
 
 const unitPath = (layer, unit) => `#unit-${layer.m}-${layer.l}-${unit}`;
 
+// Which of a unit's pictures stands for it: what it writes, if that is a picture, because weights that see only
+// constant pixels stay as they began.
+const usualPicture = layer => {
+  const { decoder } = report.models[layer.m];
+  return decoder?.length === 1 && layer.l === codeLayer(report.models[layer.m]) && isImageSize(outputs(report.models[layer.m]))
+    ? "decoder" : "picture";
+};
+
 // The picture of a unit, or null.
-function unitPicture(layer, unit, what = "picture") {
+function unitPicture(layer, unit, what = usualPicture(layer)) {
   const row = layer.row.get(unit), isOutput = what === "decoder";
   const matrix = isOutput ? array(`m${layer.m}.decoder0`) : layer.get(what);
   if (!image || !matrix || row === undefined) return null;
@@ -126,7 +134,7 @@ function tileList(layerOfNow) {
 function gallerySection() {
   const state = { m: 0, l: codeLayer(report.models[0]), sort: "frequent", query: "", dead: false };
   const layer = () => layerOf(state.m, state.l);
-  const tiles = tileList(layer), said = el("p.soft.found", { role: "status" }), left = el("p.note.left-out");
+  const intro = el("p.soft"), tiles = tileList(layer), said = el("p.soft.found", { role: "status" }), left = el("p.note.left-out");
   const dead = el("button", { type: "button", "aria-pressed": "false", onclick: () => {
     state.dead = !state.dead;
     dead.setAttribute("aria-pressed", state.dead);
@@ -148,6 +156,10 @@ function gallerySection() {
     } });
   function update() {
     const now = layer(), units = foundUnits(now, state), count0 = now.isDead.size;
+    const what = !image ? "" : " A tile shows " + (usualPicture(now) === "decoder" ? "what a unit writes to the output"
+      : now.l === 0 ? "a unit's weights" : "the input of a given length that a unit responds to most") + "; gray is 0.";
+    intro.textContent = `What each unit of the network has learned.${what} Open one for its top samples, how strongly it `
+      + "responds, and its neighbors.";
     sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
       .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
     if (now.label) search.placeholder = report.names ? "number, token or label 3" : "number, or label 3";
@@ -159,12 +171,8 @@ function gallerySection() {
       + `${count(now.units - now.kept)} have their numbers alone. The option --units changes how many.`;
     tiles.show(units);
   }
-  const what = !image ? "" : report.models.some(model => model.layers.length > 1)
-    ? " A tile shows a unit's weights, in a deeper layer the input of a given length that it responds to most; gray is 0."
-    : " A tile shows a unit's weights; gray is 0.";
   const section = sectionOf("units", "Units",
-    el("p.soft", null, `What each unit of the network has learned to respond to.${what} Open one for its top samples, how `
-      + "strongly it responds, and what it writes to the output."),
+    intro,
     el("div.controls", null,
       several || report.models[0].layers.length > 1 ? el("label", null, "Layer ", which) : null,
       el("label", null, "Order ", sort), el("label", null, "Search ", search), dead, said),

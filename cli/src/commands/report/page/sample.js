@@ -30,7 +30,7 @@ function sampleText(place) {
 function sampleFigures(m, target) {
   const what = report.models[m].targets ? "y" : "x", range = rangeOf(m, what);
   const largest = target.reduce((max, v) => Math.max(max, Math.abs(v)), 1e-9);
-  const isImage = image && image.rows * image.columns * image.channels === target.length;
+  const isImage = isImageSize(target.length);
   const draw = isImage
     ? (values, label, isSigned) => isSigned ? signedDifference(label, values, range) : valuePicture(label, values, range)
     : (values, label) => strip(label, values, largest);
@@ -127,7 +127,7 @@ function switches(m, place, { layer, code, decoder, context, models }) {
   redraw();
   const rest = array(`m${m}.rest`) ? " Units that the page does not have in full stay on." : "";
   return el("div.view", null,
-    el("div", null, models, context, figures.box, said,
+    el("div.stays", null, models, context, figures.box, said,
       el("label.slider", { for: "keep" }, "Keep the most important units", slider),
       el("p.note", null, `Important is what the error rises most without. Weights are rounded to 8 bits here.${rest}`)),
     el("div", null, el("h4", null, "Active units"), code.length ? table : el("p.soft", null, "No unit of the page is active in it.")));

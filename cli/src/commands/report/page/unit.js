@@ -71,7 +71,7 @@ function writes(layer, unit) {
   const model = report.models[layer.m], row = layer.row.get(unit);
   if (layer.l !== codeLayer(model) || !model.decoder || row === undefined) return null;
   if (model.decoder.length > 1) return null;
-  if (image) return el("figure", null, unitPicture(layer, unit, "decoder"), el("figcaption", null, "writes to the output"));
+  if (isImageSize(outputs(model))) return el("figure", null, unitPicture(layer, unit, "decoder"), el("figcaption", null, "writes to the output"));
   const weights = signedRow(`m${layer.m}.decoder0`, row, outputs(model));
   const order = Array.from(weights, (weight, feature) => ({ feature, weight }))
     .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, 8);
@@ -101,11 +101,11 @@ function unitView(m, l, unit) {
   const layer = layerOf(m, l), model = report.models[m];
   const isKept = layer.row.has(unit), isDead = layer.isDead.has(unit);
   const near = isKept ? nearestUnits(layer, unit, 6) : [];
-  const responds = unitPicture(layer, unit);
+  const responds = unitPicture(layer, unit, "picture");
   const where = [several ? model.name : null, model.layers.length > 1 ? `layer ${l + 1}` : null].filter(Boolean).join(", ");
   const pictures = el("div.pictures", null,
     responds ? el("figure", null, responds, el("figcaption", null, l === 0 ? "responds to: its weights" : "responds to most")) : null,
-    image ? writes(layer, unit) : null);
+    isImageSize(outputs(model)) ? writes(layer, unit) : null);
   const numbers = facts([
     ["active in", isDead ? "no sample" : percent(layer.frequency[unit])],
     ["largest", short(layer.max[unit])],
@@ -117,7 +117,7 @@ function unitView(m, l, unit) {
   const right = el("div", null,
     isKept ? [el("h4", null, "Top samples"), topSamples(layer, unit)]
       : el("p.soft", null, "To keep the page small, this unit has its numbers alone. The option --units changes how many have more."),
-    image ? null : writes(layer, unit), labelMix(layer, unit),
+    isImageSize(outputs(model)) ? null : writes(layer, unit), labelMix(layer, unit),
     near.length ? [el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
       { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
       unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))] : null);
