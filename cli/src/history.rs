@@ -164,11 +164,12 @@ impl History {
         Ok(History { names, columns })
     }
 
-    /// One of [`COLUMNS`], `[rows]`.
+    /// The rows of a column.
     ///
     /// # Panics
     /// There is no such column.
-    pub fn column(&self, name: &str) -> &[f64] {
+    #[cfg(test)]
+    fn column(&self, name: &str) -> &[f64] {
         let at = self.names.iter().position(|column| *column == name);
         &self.columns[at.unwrap_or_else(|| panic!("no column {name}"))]
     }

@@ -76,6 +76,9 @@ pub struct TrainingData {
     /// Of all samples, those held out included.
     all: Fingerprint,
     held_out: Option<HeldOut>,
+    /// Dimensions of a sample; empty if it has only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shape: Vec<usize>,
 }
 
 impl TrainingData {
@@ -86,7 +89,9 @@ impl TrainingData {
     #[doc(hidden)]
     pub fn of(samples: &Samples) -> Result<Self> {
         let (all, held_out) = samples.whole();
-        Ok(TrainingData { all: Fingerprint::before_scaling(&all)?, held_out })
+        let dims = samples.row_dims();
+        let shape = if dims.len() > 1 { dims.to_vec() } else { Vec::new() };
+        Ok(TrainingData { all: Fingerprint::before_scaling(&all)?, held_out, shape })
     }
 
     /// Number of samples, those held out included.
@@ -97,6 +102,11 @@ impl TrainingData {
     /// Which samples were held out, if any.
     pub fn held_out(&self) -> Option<HeldOut> {
         self.held_out
+    }
+
+    /// Dimensions of a sample, such as `[28, 28]` of images; empty if it has only one.
+    pub fn sample_shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// Whether these samples are the data, whatever their scaling: by their number and a checksum of 64
@@ -120,6 +130,11 @@ impl TrainingData {
         };
         if self.all.features != features || held_out >= self.all.samples {
             return Err("data: the model cannot be of such data".to_owned());
+        }
+        let numbers = self.shape.iter().try_fold(1, |all: usize, &one| all.checked_mul(one));
+        if !self.shape.is_empty() && numbers != Some(features) {
+            let shape = &self.shape;
+            return Err(format!("data: samples of the shape {shape:?} do not have {features} features"));
         }
         Ok(())
     }

@@ -125,6 +125,12 @@ impl Samples {
         }
     }
 
+    /// Dimensions of a sample, as its array has them; empty if it has only one.
+    #[doc(hidden)]
+    pub fn row_dims(&self) -> &[usize] {
+        self.source.row_dims()
+    }
+
     /// How the numbers are scaled.
     pub fn scaling(&self) -> Scaling {
         self.scaling.clone()

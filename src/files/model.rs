@@ -12,7 +12,8 @@
 //! lists of a scaling for each feature are empty there. `variance`, of the loss FVU alone, is that of the training
 //! data. A transcoder has `target_scaling`, too, with tensors
 //! `target_scaling.min` and so on, and with a skip connection `skip.weight`, `[outputs, inputs]`. `data`, which may be left out, has the number of
-//! samples and features of the training data, a checksum of 64 samples, and which samples were held out.
+//! samples and features of the training data, a checksum of 64 samples, which samples were held out, and, of
+//! samples of several dimensions, their `shape`.
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
 //! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
 //! In version 2 a JumpReLU has `code.log_threshold`: the logarithms of thresholds of scale 1.

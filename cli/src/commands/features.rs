@@ -6,6 +6,7 @@ use sae::files;
 use serde_json::json;
 
 use crate::drawing::picture::{self, Grid, signed_tiles};
+use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
@@ -41,7 +42,7 @@ pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     let (features, layers) = (net.settings().layers[0], net.settings().encoder_layers());
     let refused = |problem: String| Failure::at(&args.model.path, problem);
-    let tile = picture::square(features)
+    let tile = Shape::of_model(&net)
         .ok_or_else(|| refused(format!("its {features} features are not a square image")))?;
     let layer = args.layer as usize;
     if layer > layers {

@@ -10,7 +10,8 @@ use sae::{
 use serde_json::{Value, json};
 
 use crate::data::open_any;
-use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
+use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles};
+use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
@@ -37,11 +38,8 @@ struct Facts {
     text: String,
     value: Value,
     /// Images of `[rows * columns]`, if it has any.
-    images: Option<(Tile, Vec<Vec<u8>>)>,
+    images: Option<(Shape, Vec<Vec<u8>>)>,
 }
-
-/// Rows and columns.
-type Tile = (usize, usize);
 
 /// Images in the picture, at most.
 const MAX_IMAGES: usize = 100;
@@ -56,7 +54,9 @@ pub fn run(args: Args) -> Result<()> {
         false => data(&open_any(&args.file, false)?),
     };
     if let Some((tile, images)) = &images {
-        text += &thumbnail(*tile, images);
+        if tile.channels == 1 {
+            text += &thumbnail(*tile, images);
+        }
     }
     if let Some(picture) = &args.picture {
         let (tile, images) =
@@ -107,7 +107,7 @@ fn data(array: &Array) -> Facts {
     }
     value["zeros"] = json!(zeros);
     // Of a deep array samples may be rows of the last dimension.
-    let images = image_of_dims(dims).filter(|tile| tile.0 * tile.1 == features);
+    let images = image_of_dims(dims).filter(|tile| tile.numbers() == features);
     let images = images.map(|tile| {
         let mut row = vec![0.0; features];
         // Halves, because the range may be beyond `f64`.
@@ -198,12 +198,12 @@ fn model(net: &Autoencoder) -> Facts {
         (0..units.min(MAX_IMAGES)).map(|unit| weights[unit..].iter().step_by(units).copied());
     let columns: Vec<Vec<f32>> = columns.map(Iterator::collect).collect();
     let tiles = signed_tiles(columns.iter().map(Vec::as_slice));
-    Facts { text, value, images: square(settings.layers[0]).map(|tile| (tile, tiles)) }
+    Facts { text, value, images: Shape::of_model(net).map(|tile| (tile, tiles)) }
 }
 
 /// The first images as text, as many side by side as fit 80 columns; a character is two rows high.
 /// Empty if the images are wider.
-fn thumbnail((rows, columns): Tile, images: &[Vec<u8>]) -> String {
+fn thumbnail(Shape { rows, columns, .. }: Shape, images: &[Vec<u8>]) -> String {
     const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
     let fit = (80 / (columns + 1)).min(images.len());
     let mut text = String::new();
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn thumbnails_fit() {
         let image = vec![0, 255, 255, 255, 0, 0];
-        assert_eq!(thumbnail((3, 2), &[image.clone(), image]), "▒█ ▒█\n\n");
-        assert_eq!(thumbnail((1, 100), &[vec![9; 100]]), "");
+        assert_eq!(thumbnail((3, 2).into(), &[image.clone(), image]), "▒█ ▒█\n\n");
+        assert_eq!(thumbnail((1, 100).into(), &[vec![9; 100]]), "");
     }
 }

@@ -14,18 +14,9 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    Linear,
-    /// Numbers that are not positive are left out.
-    Logarithmic,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     Line,
     Dots,
-    /// From one point's x to the next's, as high as its y; the last point ends the last bar.
-    Bars,
 }
 
 pub struct Series {
@@ -51,36 +42,30 @@ impl Series {
     }
 }
 
-/// A chart; each axis has a name and a scale.
+/// A chart; each axis has a name.
 pub struct Chart {
-    pub x: (&'static str, Scale),
-    pub y: (&'static str, Scale),
+    pub x: &'static str,
+    pub y: &'static str,
     pub series: Vec<Series>,
 }
 
 /// Maps numbers to pixels; the ends of the axis are round numbers.
 struct Axis {
-    scale: Scale,
     ticks: Vec<f64>,
     from: f64,
     to: f64,
 }
 
 impl Axis {
-    fn new(scale: Scale, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+    fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         values.for_each(|v| (low, high) = (low.min(v), high.max(v)));
-        let ticks = match scale {
-            Scale::Linear => linear_ticks(low, high),
-            Scale::Logarithmic => logarithmic_ticks(low, high),
-        };
-        Axis { scale, ticks, from, to }
+        Axis { ticks: linear_ticks(low, high), from, to }
     }
 
     fn at(&self, value: f64) -> f64 {
-        let place = |v: f64| if self.scale == Scale::Linear { v } else { v.log10() };
-        let (first, last) = (place(self.ticks[0]), place(self.ticks[self.ticks.len() - 1]));
-        self.from + (place(value) - first) / (last - first) * (self.to - self.from)
+        let (first, last) = (self.ticks[0], self.ticks[self.ticks.len() - 1]);
+        self.from + (value - first) / (last - first) * (self.to - self.from)
     }
 }
 
@@ -101,24 +86,6 @@ fn around(value: f64) -> (f64, f64) {
     if value == 0.0 { (0.0, 1.0) } else { (value - value.abs() / 2.0, value + value.abs() / 2.0) }
 }
 
-/// At least two powers of ten that enclose the range, with their doubles and fivefolds if these are
-/// few.
-fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
-    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-    let factors: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    let mut ticks: Vec<f64> = (first..=last.max(first + 1))
-        .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
-        .collect();
-    // Remove those outside the range, except the nearest on each side.
-    while ticks.len() > 2 && ticks[1] <= low {
-        ticks.remove(0);
-    }
-    while ticks.len() > 2 && ticks[ticks.len() - 2] >= high {
-        ticks.pop();
-    }
-    ticks
-}
-
 /// A tick's label, without digits that come from rounding errors.
 fn tick(value: f64) -> String {
     let value: f64 = format!("{value:.5e}").parse().unwrap_or(value);
@@ -136,8 +103,7 @@ pub fn escape(text: &str) -> String {
 impl Chart {
     /// Whether a point has a place in the chart.
     fn is_visible(&self, &(x, y): &(f64, f64)) -> bool {
-        let on = |scale, v: f64| v.is_finite() && (scale == Scale::Linear || v > 0.0);
-        on(self.x.1, x) && on(self.y.1, y)
+        x.is_finite() && y.is_finite()
     }
 
     /// The content of an SVG file, with a white backbase.
@@ -146,11 +112,6 @@ impl Chart {
             r#"xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="13""#;
         let backbase = format!(r##"<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>"##);
         self.svg(attributes, &backbase) + "\n"
-    }
-
-    /// An element of an HTML page, with a label for screen readers.
-    pub fn element(&self, label: &str) -> String {
-        self.svg(&format!(r#"role="img" aria-label="{}""#, escape(label)), "")
     }
 
     /// The results of `write!` are ignored here and below: writing to a string does not fail.
@@ -165,12 +126,8 @@ impl Chart {
             let _ = write!(svg, r#"<text x="{x}" y="{y}" text-anchor="middle">no data</text>"#);
             return svg + "</svg>";
         }
-        // Bars begin at 0.
-        let bars = self.series.iter().any(|series| series.mark == Mark::Bars);
-        let base = (bars && self.y.1 == Scale::Linear).then_some(0.0);
-        let x = Axis::new(self.x.1, points().map(|p| p.0), LEFT, WIDTH - RIGHT);
-        let heights = points().map(|p| p.1).chain(base);
-        let y = Axis::new(self.y.1, heights, HEIGHT - BOTTOM, TOP);
+        let x = Axis::new(points().map(|p| p.0), LEFT, WIDTH - RIGHT);
+        let y = Axis::new(points().map(|p| p.1), HEIGHT - BOTTOM, TOP);
         self.grid(&mut svg, &x, &y);
         for series in &self.series {
             self.draw(&mut svg, series, &x, &y);
@@ -196,7 +153,7 @@ impl Chart {
             );
         }
         let (middle, under) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 10.0);
-        let (x_name, y_name) = (escape(self.x.0), escape(self.y.0));
+        let (x_name, y_name) = (escape(self.x), escape(self.y));
         let _ = write!(
             svg,
             r##"<text class="name" x="{middle}" y="{under}" text-anchor="middle" fill="#222222">{x_name}</text><text class="name" x="8" y="18" fill="#222222">{y_name}</text>"##
@@ -235,17 +192,6 @@ impl Chart {
                     );
                 }
             }
-            Mark::Bars => {
-                let base = HEIGHT - BOTTOM;
-                for pair in series.points.windows(2).filter(|pair| self.is_visible(&pair[0])) {
-                    let (left, right, top) = (x.at(pair[0].0), x.at(pair[1].0), y.at(pair[0].1));
-                    let (width, height) = ((right - left - 1.0).max(0.5), base - top);
-                    let _ = write!(
-                        svg,
-                        r#"<rect class="bar {class}" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{color}"/>"#
-                    );
-                }
-            }
         }
     }
 }
@@ -261,32 +207,27 @@ mod tests {
             assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{low} {high}: {ticks:?}");
             assert!((2..=9).contains(&ticks.len()), "{low} {high}: {ticks:?}");
         }
-        for (low, high) in [(1e-6, 1.0), (0.011, 0.019), (0.03, 0.4), (1.0, 1.0), (3e-9, 2e5)] {
-            let ticks = logarithmic_ticks(low, high);
-            assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{low} {high}: {ticks:?}");
-            assert!((2..=16).contains(&ticks.len()), "{low} {high}: {ticks:?}");
-        }
         let texts = [0.30000000000000004, 0.0, 2e-5, 100.0, 0.05, 2e6].map(tick);
         assert_eq!(texts, ["0.3", "0", "2e-5", "100", "0.05", "2e6"]);
     }
 
     #[test]
     fn invisible_points_are_left_out() {
-        let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.0), (3.0, 0.5)];
-        let chart = |scale, points| Chart {
-            x: ("a < b", Scale::Linear),
-            y: ("y", scale),
+        let points = vec![(0.0, 1.0), (1.0, f64::NAN), (f64::INFINITY, 0.0), (3.0, 0.5)];
+        let chart = |points| Chart {
+            x: "a < b",
+            y: "y",
             series: vec![
                 Series::new("s", Mark::Line, 0, points),
                 Series::new("t", Mark::Dots, 7, vec![(1.0, 1.0)]),
             ],
         };
-        let svg = chart(Scale::Logarithmic, points.clone()).file();
+        let svg = chart(points).file();
         assert!(svg.contains("a &lt; b") && svg.contains(r#"class="dot c1""#), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         // Two line segments of one point each.
         assert_eq!(svg.split(r#"class="line c0" d=""#).nth(1).unwrap().matches('M').count(), 2);
-        let mut empty = chart(Scale::Linear, vec![]);
+        let mut empty = chart(vec![]);
         assert!(!empty.file().contains("no data"));
         empty.series.clear();
         assert!(empty.file().contains("no data"));

@@ -1,4 +1,4 @@
-//! Pictures: gray tiles on a grid, as PNG.
+//! Pictures: tiles, gray or in color, on a grid, as PNG.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::Path;
 use sae::{Autoencoder, Engine, Samples};
 
 use crate::failure::{Failure, Result, io_error};
+use crate::drawing::shape::{Shape, square};
 use crate::output::write_file;
 
 /// The gray between the tiles.
@@ -16,16 +17,11 @@ const MARGIN: usize = 4;
 /// Pixels of a picture, at most.
 pub const MAX_PIXELS: usize = 1 << 27;
 
-/// Rows and columns of a sample as an image: those of the file, or of a square.
-pub fn image_of(samples: &Samples) -> Option<(usize, usize)> {
-    samples.image().or_else(|| square(samples.features()))
-}
-
-/// Rows and columns of the images in a file of these dimensions.
-pub fn image_of_dims(dims: &[usize]) -> Option<(usize, usize)> {
-    match *dims {
-        [_, rows, columns] => Some((rows, columns)),
-        [_, features] => square(features),
+/// The shape of the images in a file of these dimensions.
+pub fn image_of_dims(dims: &[usize]) -> Option<Shape> {
+    match dims {
+        [_, features] => square(*features),
+        [_, row @ ..] => Shape::of_dims(row),
         _ => None,
     }
 }
@@ -35,15 +31,9 @@ pub fn usual_norm(features: usize) -> f32 {
     (features as f32).sqrt() / 3.0
 }
 
-/// Rows and columns of a square image with this many pixels.
-pub fn square(features: usize) -> Option<(usize, usize)> {
-    let side = features.isqrt();
-    (side * side == features).then_some((side, side))
-}
-
 /// An arrangement of tiles in rows of `columns`, with a wider gap after every `band` rows.
 pub struct Grid {
-    pub tile: (usize, usize),
+    pub tile: Shape,
     pub columns: usize,
     pub band: usize,
     /// A pixel of a tile is a square of this side.
@@ -52,19 +42,20 @@ pub struct Grid {
 
 impl Grid {
     /// For a picture of its own: small tiles are drawn twice as large.
-    pub fn new(tile: (usize, usize), columns: usize, band: usize) -> Self {
-        let zoom = if tile.0.max(tile.1) <= 128 { 2 } else { 1 };
+    pub fn new(tile: Shape, columns: usize, band: usize) -> Self {
+        let zoom = if tile.rows.max(tile.columns) <= 128 { 2 } else { 1 };
         Grid { tile, columns, band, zoom }
     }
 
     /// About as many columns as rows.
-    pub fn square(tile: (usize, usize), count: usize) -> Self {
+    pub fn square(tile: Shape, count: usize) -> Self {
         Grid::new(tile, (count as f64).sqrt().ceil() as usize, usize::MAX)
     }
 
-    /// A PNG of the tiles, `[tiles][rows * columns of a tile]`.
+    /// A PNG of the tiles, `[tiles][numbers of a tile]`.
     pub fn png(&self, tiles: &[Vec<u8>]) -> Result<Vec<u8>> {
-        let (zoom, (rows, cols)) = (self.zoom, self.tile);
+        let (zoom, Shape { rows, columns: cols, .. }) = (self.zoom, self.tile);
+        let depth = self.tile.depth();
         let lines = tiles.len().div_ceil(self.columns);
         let top =
             |line: usize| MARGIN + line * (rows * zoom + MARGIN) + line / self.band * 2 * MARGIN;
@@ -76,18 +67,20 @@ impl Grid {
             );
             return Err(Failure::input(problem));
         }
-        let mut pixels = vec![BACKGROUND; width * height];
+        let mut pixels = vec![BACKGROUND; width * height * depth];
         for (at, tile) in tiles.iter().enumerate() {
             let left = MARGIN + at % self.columns * (cols * zoom + MARGIN);
             for y in 0..rows * zoom {
                 let start = (top(at / self.columns) + y) * width + left;
-                let row = &tile[y / zoom * cols..][..cols];
-                for (x, pixel) in pixels[start..start + cols * zoom].iter_mut().enumerate() {
-                    *pixel = row[x / zoom];
+                let row = &mut pixels[start * depth..][..cols * zoom * depth];
+                for (x, pixel) in row.chunks_mut(depth).enumerate() {
+                    for (channel, value) in pixel.iter_mut().enumerate() {
+                        *value = tile[self.tile.place(y / zoom, x / zoom, channel)];
+                    }
                 }
             }
         }
-        let encoded = png((height, width), &pixels);
+        let encoded = png((height, width), depth, &pixels);
         encoded.map_err(|e| Failure::other(format!("cannot encode a PNG: {e}")))
     }
 
@@ -99,8 +92,8 @@ impl Grid {
 
 /// Images, and their reconstructions by several models, as tiles.
 pub struct Reconstructions {
-    pub tile: (usize, usize),
-    /// The images, then those of each model: `[count][rows * columns]`.
+    pub tile: Shape,
+    /// The images, then those of each model: `[count][numbers of an image]`.
     pub rows: Vec<Vec<Vec<u8>>>,
 }
 
@@ -113,10 +106,8 @@ impl Reconstructions {
         count: usize,
     ) -> Result<Option<Self>> {
         let originals_of = |samples: &Samples| samples.targets().unwrap_or(samples).clone();
-        let first = models.first().map(|(_, samples)| originals_of(samples));
-        let Some(tile) = first.and_then(|originals| image_of(&originals)) else {
-            return Ok(None);
-        };
+        let first = models.first().map(|(net, samples)| Shape::of(&originals_of(samples), net));
+        let Some(tile) = first.flatten() else { return Ok(None) };
         let mut rows = Vec::new();
         for (net, samples) in models {
             let few =
@@ -147,7 +138,13 @@ impl Reconstructions {
 
     /// A PNG of one of the tiles.
     pub fn png(&self, tile: &[u8]) -> Result<Vec<u8>> {
-        png(self.tile, tile).map_err(|e| Failure::other(format!("cannot encode a PNG: {e}")))
+        let Shape { rows, columns, .. } = self.tile;
+        let channels = 0..self.tile.depth();
+        let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x)));
+        let pixel = |(y, x)| channels.clone().map(move |channel| self.tile.place(y, x, channel));
+        let pixels: Vec<u8> = places.flat_map(pixel).map(|place| tile[place]).collect();
+        png((rows, columns), self.tile.depth(), &pixels)
+            .map_err(|e| Failure::other(format!("cannot encode a PNG: {e}")))
     }
 
     /// Writes one picture: ten images per line, each model's reconstructions below them.
@@ -159,18 +156,19 @@ impl Reconstructions {
                 all.extend(row.iter().skip(line * columns).take(columns).cloned());
                 // Fill up the last line, so that its reconstructions are below it.
                 let end = all.len().next_multiple_of(columns);
-                all.resize(end, vec![BACKGROUND; self.tile.0 * self.tile.1]);
+                all.resize(end, vec![BACKGROUND; self.tile.numbers()]);
             }
         }
         Grid::new(self.tile, columns, self.rows.len()).write(path, &all)
     }
 }
 
-/// A PNG of gray pixels, `[rows, columns]`.
-fn png((rows, columns): (usize, usize), pixels: &[u8]) -> io::Result<Vec<u8>> {
+/// A PNG of pixels of one byte (gray) or three (color), `[rows, columns, depth]`.
+fn png((rows, columns): (usize, usize), depth: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, columns as u32, rows as u32);
-    encoder.set_color(png::ColorType::Grayscale);
+    let color = if depth == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale };
+    encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(io::Error::other)?;
     writer.write_image_data(pixels).map_err(io::Error::other)?;
@@ -178,9 +176,9 @@ fn png((rows, columns): (usize, usize), pixels: &[u8]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes such a PNG to a file.
+/// Writes such a PNG of gray pixels to a file.
 pub fn write_png(path: &Path, shape: (usize, usize), pixels: &[u8]) -> sae::Result<()> {
-    png(shape, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
+    png(shape, 1, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
 }
 
 /// Writes a picture of the first samples, each above its reconstruction. Returns false if the samples

@@ -16,6 +16,7 @@ use sae::{
 
 use super::formats::{Kind, NUMBERS_EXPECTED};
 use crate::drawing::picture::{MAX_PIXELS, image_of_dims, write_png};
+use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 
@@ -220,7 +221,8 @@ pub fn write(to: &Path, array: &Array) -> Result<(usize, usize)> {
             format!("expected elements of type u8 for PNGs, got {}", array.element_type());
         Failure::at(array.path(), problem)
     })?;
-    let (rows, cols) = image_of_dims(array.dims()).ok_or_else(|| {
+    let shape = image_of_dims(array.dims()).filter(|shape| shape.channels == 1);
+    let Shape { rows, columns: cols, .. } = shape.ok_or_else(|| {
         Failure::at(
             array.path(),
             "expected images, [samples, rows, columns], or samples that are squares",

@@ -45,10 +45,6 @@ impl Decoder {
         Ok(is_near.then_some(decoder))
     }
 
-    pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |(_, biases, _)| biases.len())
-    }
-
     /// Numbers of a row of the first layer.
     pub fn width(&self) -> usize {
         self.layers[0].1.len()

@@ -8,7 +8,7 @@ use super::decoder::Decoder;
 use super::subject::Subject;
 use super::units::{Layer, Options};
 use super::{names, samples};
-use crate::drawing::picture::image_of;
+use crate::drawing::shape::Shape;
 use crate::failure::Result;
 use crate::models::Model;
 
@@ -35,7 +35,7 @@ pub fn facts(
     about: About<'_>,
 ) -> Result<(Value, Arrays)> {
     let first = &subjects[0].model;
-    let shape = image_of(&first.samples);
+    let shape = Shape::of(&first.samples, &first.net);
     let context = if about.names.is_some() { about.context } else { 0 };
     let count: usize = subjects.iter().map(|s| s.model.net.settings().encoder_layers()).sum();
     let options = Options {
@@ -77,7 +77,9 @@ pub fn facts(
     let shown = chosen.iter().copied().chain(tops);
     let runs = about.names.map(|names| names::runs(names, shown, context.max(8)));
     let facts = json!({
-        "samples": first.samples.len(), "image": shape.map(|(rows, columns)| json!({"rows": rows, "columns": columns, "channels": 1, "planar": false})), "names": runs, "context": context,
+        "samples": first.samples.len(), "image": shape.map(|of| json!({
+            "rows": of.rows, "columns": of.columns, "channels": of.channels, "planar": of.is_planar,
+        })), "names": runs, "context": context,
         "first": samples::FIRST.min(chosen.len()), "models": models,
     });
     Ok((facts, arrays))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::journal::{Entry, Journal, Outcome};
 use super::plan::{self, Range};
 use super::trials::Trials;
-use crate::drawing::chart::{Chart, Mark, Scale, Series};
+use crate::drawing::chart::{Chart, Mark, Series};
 use crate::output::{settings_json, short};
 
 pub struct Table<'a> {
@@ -71,8 +71,8 @@ impl<'a> Table<'a> {
         let is_front = |entry: &Entry| self.is_front(entry.trial);
         let ended = |entry: &Entry| entry.rung == self.top;
         Chart {
-            x: (self.trials.measure.name(), Scale::Linear),
-            y: ("squared error; the line joins the best trials", Scale::Linear),
+            x: self.trials.measure.name(),
+            y: "squared error; the line joins the best trials",
             series: vec![
                 Series::new("front", Mark::Line, 0, self.front.iter().map(point)),
                 dots("not trained to the end", 4, &|entry| !is_front(entry) && !ended(entry)),

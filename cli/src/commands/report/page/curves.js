@@ -79,9 +79,9 @@ function frequencyChart() {
     if (histogram.zeros) notes.push(`${name}: ${count(histogram.zeros)} of ${count(units)} units are never active.`);
   }));
   if (!series.length) return null;
-  return chart({ title: "How often units are active", x: { name: "log10 of the share of samples in which a unit is active", fixed: true,
+  return chart({ title: "How often units are active", x: { name: "log10 of the share of samples", fixed: true,
     text: mark => `active in about ${percent(10 ** (mark.point[0] + 1 / 16))} of the samples` },
-    y: { name: "units" }, series, note: `Number of units by their frequency; at 0, units are active in every sample. ${notes.join(" ")}` });
+    y: { name: "units" }, series, note: `Number of units by the share of samples in which they are active; at 0 that is every sample. ${notes.join(" ")}` });
 }
 
 function activationChart() {

@@ -21,8 +21,8 @@ function short(value) {
   const size = Math.abs(value);
   if (size === 0) return "0";
   if (size >= 1e5 || size < 1e-4) return value.toExponential(1).replace("e+", "e").replace("-", "−");
-  return value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size)))).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")
-    .replace("-", "−");
+  const text = Number.isInteger(value) ? String(value) : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size))));
+  return text.replace("-", "−");
 }
 
 const count = value => value.toLocaleString("en").replaceAll(",", "\u202f");
@@ -39,7 +39,7 @@ function picture(label, values, gray, size = image) {
   const area = rows * columns;
   for (let at = 0; at < area; at++) {
     for (let c = 0; c < 3; c++) {
-      const channel = channels === 3 ? c : 0;
+      const channel = channels === 1 ? 0 : c;
       pixels.data[4 * at + c] = gray(values[planar ? channel * area + at : at * channels + channel]);
     }
     pixels.data[4 * at + 3] = 255;

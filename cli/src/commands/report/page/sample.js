@@ -83,7 +83,7 @@ function unitTable(layer, code, owed, onSwitch) {
       unitPicture(layer, of.unit), el("b", null, String(of.unit))),
       el("span.owed", null,
         el("span.bar", { "aria-hidden": "true" }, el("i", { style: `width:${100 * Math.max(0, rise === null ? Math.abs(of.value) / strongest : rise / largest)}%` })),
-        el("span.owed-text", null, `activation ${short(of.value)}`, rise === null ? null : ` · error ${rise < 0 ? "−" : "+"}${percent(Math.abs(rise))} without it`)));
+        el("span.owed-text", null, `activation ${short(of.value)}`, rise === null ? null : ` · error ${rise < 0 ? "−" : "+"}${percent(Math.abs(rise))}`)));
   });
   return el("ul.sample-units", null, rows);
 }
@@ -130,5 +130,6 @@ function switches(m, place, { layer, code, decoder, context, models }) {
     el("div.stays", null, models, context, figures.box, said,
       el("label.slider", { for: "keep" }, "Keep the most important units", slider),
       el("p.note", null, `Important is what the error rises most without. Weights are rounded to 8 bits here.${rest}`)),
-    el("div", null, el("h4", null, "Active units"), code.length ? table : el("p.soft", null, "No unit of the page is active in it.")));
+    el("div", null, el("h4", null, "Active units"),
+      el("p.note", null, "With its activation, and how much the error rises if that unit alone is off."), code.length ? table : el("p.soft", null, "No unit of the page is active in it.")));
 }

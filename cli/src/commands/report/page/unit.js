@@ -112,14 +112,17 @@ function unitView(m, l, unit) {
     ["mean", short(layer.mean[unit])],
     layer.label && !isDead ? ["mostly label", `${layer.label[unit]}, ${percent(layer.purity[unit])}`] : null,
   ]);
+  const neighbors = near.length ? el("div", null, el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
+    { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
+    unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))) : null;
+  // Lines of text fill the right side by themselves.
+  const isText = !isImageSize(inputs(model)) || report.names;
+  const more = [isImageSize(outputs(model)) ? null : writes(layer, unit), labelMix(layer, unit), neighbors];
   const left = el("div", null, pictures.children.length ? pictures : null, numbers,
-    isKept && !isDead ? unitHistogram(layer, unit) : null);
+    isKept && !isDead ? unitHistogram(layer, unit) : null, isText ? more : null);
   const right = el("div", null,
     isKept ? [el("h4", null, "Top samples"), topSamples(layer, unit)]
       : el("p.soft", null, "To keep the page small, this unit has its numbers alone. The option --units changes how many have more."),
-    isImageSize(outputs(model)) ? null : writes(layer, unit), labelMix(layer, unit),
-    near.length ? [el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
-      { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
-      unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))] : null);
+    isText ? null : more);
   return { title: `Unit ${unit}`, where, body: el("div.view", null, left, right) };
 }
