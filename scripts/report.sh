@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Opens a report in Chromium, light and dark, at two widths: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
+# Opens reports in Chromium, light and dark, at two widths, and uses them: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
 # Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,10 +22,20 @@ python3 -m venv "$folder/venv"
 sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
 cd "$folder"
-"$sae" make-digits digits --train 2000 --test 300
+python3 "$OLDPWD/tests/browser/data.py" .
+"$sae" make-digits digits --train 4000 --test 600
+train() { "$sae" train --quiet "$@"; }
 for preset in plain sparse; do
-    "$sae" train --data digits --preset $preset --steps 400 --quiet --out $preset.safetensors
+    train --data digits --preset $preset --steps 400 --out $preset.safetensors
 done
-"$sae" report plain.safetensors sparse.safetensors --data digits
+train --data digits --preset top-k --layers 784,300,784 --code top-k:20 --steps 400 --out digits.safetensors
+train --preset top-k --samples tokens.npy --holdout-last 200 --layers 24,64,24 --code top-k:4 --steps 300 --out tokens.safetensors
+train --preset top-k --samples disks.npy --layers 1680,60,1680 --code top-k:6 --steps 200 --out disks.safetensors
+train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --steps 30 --out many.safetensors
+"$sae" report digits.safetensors --out digits.html
+"$sae" report plain.safetensors sparse.safetensors --out both.html
+"$sae" report tokens.safetensors --samples tokens.npy --names tokens.txt --out tokens.html
+"$sae" report many.safetensors --samples tokens.npy --names tokens.txt --units 50 --out many.html
+"$sae" report disks.safetensors --out disks.html
 cd - >/dev/null
-"$folder/venv/bin/python" tests/browser/report.py "$folder/report.html" ${shots:+"$shots"}
+"$folder/venv/bin/python" tests/browser/report.py "$folder" ${shots:+"$shots"}

@@ -1,9 +1,9 @@
-"""The report in a real browser: nothing is fetched, nothing complains, every chart shows something.
+"""The reports in a real browser: nothing is fetched, nothing complains, and what a person does with them works.
 
-    report.py REPORT [FOLDER]
+    report.py FOLDER [SCREENSHOTS]
 
-REPORT is the page; screenshots go to FOLDER, if it is named. Needs playwright, and Chromium at
-/usr/bin/chromium or where CHROMIUM says.
+FOLDER has the reports that scripts/report.sh makes. Needs playwright, and Chromium at /usr/bin/chromium or where
+CHROMIUM says.
 """
 
 import json
@@ -11,10 +11,11 @@ import os
 import sys
 from pathlib import Path
 
+import explorer
 from playwright.sync_api import sync_playwright
 
-report = Path(sys.argv[1]).resolve()
-folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+folder = Path(sys.argv[1]).resolve()
+shots = Path(sys.argv[2]) if len(sys.argv) > 2 else None
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 
@@ -22,32 +23,43 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 SEEN = """() => {
     const box = element => { const {x, width, height} = element.getBoundingClientRect(); return {x, width, height} };
     const style = element => getComputedStyle(element);
+    const paint = color => { const c = document.createElement("canvas").getContext("2d"); c.fillStyle = color; c.fillRect(0, 0, 1, 1);
+        return [...c.getImageData(0, 0, 1, 1).data] };
+    const name = element => element.getAttribute("aria-label") ?? (element.textContent.trim() || element.labels?.[0]?.textContent || "");
     return {
-        paper: style(document.body).backgroundColor,
-        ink: style(document.body).color,
+        paper: paint(style(document.body).backgroundColor),
+        ink: paint(style(document.body).color),
+        soft: [...document.querySelectorAll(".soft, .note, .meaning, .tile-head span, dt")].map(e => paint(style(e).color)),
         page: document.documentElement.scrollWidth,
         sections: [...document.querySelectorAll("h2")].map(h => h.id),
+        unnamed: [...document.querySelectorAll("a, button, select, input, canvas[role=img], summary")].filter(e => !name(e) &&
+            !e.closest("[aria-label]")).map(e => e.outerHTML.slice(0, 200)),
         charts: [...document.querySelectorAll("svg")].map(svg => ({
             name: svg.getAttribute("aria-label"),
             ...box(svg),
-            marks: [...svg.querySelectorAll(".line, .dot, .bar")].map(mark => ({
-                ...box(mark), colour: mark.matches(".line") ? style(mark).stroke : style(mark).fill,
+            marks: [...svg.querySelectorAll(".line, .dot")].map(mark => ({
+                ...box(mark), color: paint(mark.matches(".line") ? style(mark).stroke : style(mark).fill),
                 long: mark.matches(".line") ? mark.getTotalLength() : 1})),
             letters: Math.min(...[...svg.querySelectorAll("text")].map(text => text.getBoundingClientRect().height)),
-            inside: [...svg.querySelectorAll(".line, .dot, .bar, text")].every(mark => {
+            outside: [...svg.querySelectorAll(".line, .dot, text")].filter(mark => {
                 const [a, b] = [mark.getBoundingClientRect(), svg.getBoundingClientRect()];
-                return a.left >= b.left - 2 && a.right <= b.right + 2 && a.top >= b.top - 2 && a.bottom <= b.bottom + 2 }),
+                return a.left < b.left - 2 || a.right > b.right + 2 || a.top < b.top - 2 || a.bottom > b.bottom + 2
+            }).map(mark => mark.outerHTML.slice(0, 120)),
         })),
-        images: [...document.images].map(i => ({name: i.alt, natural: i.naturalWidth, ...box(i)})),
-        figures: [...document.querySelectorAll("#figures + .table td")].map(cell => cell.textContent),
-        data: document.querySelector("script#sae-report").textContent,
+        images: [...document.images].map(i => ({natural: i.naturalWidth, ...box(i)})),
     };
 }"""
 
 
-def brightness(colour):
-    red, green, blue = (float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
-    return 0.3 * red + 0.6 * green + 0.1 * blue
+def brightness(color):
+    """The relative luminance of WCAG 2."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in color[:3])]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a, b):
+    low, high = sorted([brightness(a), brightness(b)])
+    return (high + 0.05) / (low + 0.05)
 
 
 def check(seen, width, scheme):
@@ -56,58 +68,105 @@ def check(seen, width, scheme):
         assert chart["width"] > 250 and chart["height"] > 150, (name, chart["width"], chart["height"])
         assert marks and any(max(mark["width"], mark["height"]) > 4 for mark in marks), f"{name} shows nothing"
         assert all(mark["long"] > 0 for mark in marks), f"{name}: a line of no length"
-        assert chart["inside"], f"{name}: something is drawn outside of it"
+        assert not chart["outside"], f"{name}: drawn outside of it: {chart['outside']}"
         assert chart["letters"] >= 10, f"{name}: letters of {chart['letters']} pixels"
         for mark in marks:
-            contrast = abs(brightness(mark["colour"]) - brightness(seen["paper"]))
-            assert contrast > 60, f"{name}: {mark['colour']} on {seen['paper']}"
+            assert contrast(mark["color"], seen["paper"]) > 3, f"{name}: {mark['color']} on {seen['paper']}"
     for image in seen["images"]:
-        assert image["natural"] > 0 and image["width"] > 100, image
+        assert image["natural"] > 0 and image["width"] > 15, image
     assert seen["page"] <= width, f"the page is {seen['page']} wide in a window of {width}"
-    assert (brightness(seen["paper"]) < 60) == (scheme == "dark"), (scheme, seen["paper"])
-    assert abs(brightness(seen["paper"]) - brightness(seen["ink"])) > 150, (seen["paper"], seen["ink"])
+    assert (brightness(seen["paper"]) < 0.05) == (scheme == "dark"), (scheme, seen["paper"])
+    assert contrast(seen["paper"], seen["ink"]) > 12, (seen["paper"], seen["ink"])
+    assert all(contrast(seen["paper"], color) > 4.5 for color in seen["soft"]), seen["soft"]
+    assert not seen["unnamed"], seen["unnamed"]
+    sections = ["units", "samples", "training", "activity", "figures", "settings", "data"]
+    assert seen["sections"] == sections, seen["sections"]
+
+
+def opened(browser, report, width, scheme="light", **options):
+    """A page that fails the test when it says or fetches anything."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(report.as_uri())
+    if options.get("java_script_enabled", True):
+        page.wait_for_selector("html[data-ready]", state="attached")
+    return page
+
+
+def closed(page, report):
+    assert not page.said, page.said
+    asked = [url for url in page.asked if not url.startswith("data:")]
+    assert asked == [report.as_uri()], asked
+    page.close()
+
+
+def looks(browser, report):
+    """Both schemes at both widths, also with a unit and a sample open."""
+    for scheme in ["light", "dark"]:
+        for width in [400, 1400]:
+            page = opened(browser, report, width, scheme)
+            check(page.evaluate(SEEN), width, scheme)
+            views = {"page": None, "unit": page.get_attribute(".tile", "href"), "sample": "#sample-0-3"}
+            for name, address in views.items():
+                if address:
+                    page.evaluate("address => location.hash = address", address)
+                    page.wait_for_selector("dialog[open] .view")
+                    dialog = page.locator("dialog").bounding_box()
+                    assert dialog["x"] >= 0 and dialog["x"] + dialog["width"] <= width, dialog
+                    wide = page.evaluate("(d => [d.scrollWidth, d.clientWidth])(document.querySelector('dialog'))")
+                    assert wide[0] <= wide[1], (name, wide)
+                if shots:
+                    path = shots / f"{report.stem}-{name}-{scheme}-{width}.png"
+                    page.screenshot(path=path, full_page=address is None)
+            closed(page, report)
+
+
+def on_paper(browser, report):
+    page = opened(browser, report, 1400, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    seen = page.evaluate(SEEN)
+    assert brightness(seen["paper"]) > 0.9 or seen["paper"][3] == 0, seen["paper"]
+    assert contrast(seen["ink"], [255, 255, 255]) > 12, seen["ink"]
+    printed = page.pdf(format="A4")
+    assert printed.startswith(b"%PDF")
+    if shots:
+        (shots / f"{report.stem}.pdf").write_bytes(printed)
+    closed(page, report)
+
+
+def without_scripts(browser, report):
+    page = opened(browser, report, 1400, java_script_enabled=False)
+    assert page.locator("noscript p").is_visible() and page.locator(".card .number").first.is_visible()
+    assert page.locator("#figures").is_visible() and not page.locator("#nav").is_visible()
+    # What is not there is not linked to.
+    assert not page.locator("a:visible").count()
+    closed(page, report)
+
+
+def small(report):
+    text = report.read_text()
+    data = sum(len(part.split("</script>")[0]) for part in text.split('<script type="application/')[1:])
+    assert len(text) < 5e6 and len(text) - data < 1e6, (report, len(text), data)
+    facts = text.split('id="sae-report">')[1].split("</script>")[0]
+    return json.loads(facts)
 
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=QUIET)
-    for scheme in ["light", "dark"]:
-        for width in [400, 1400]:
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            said, asked = [], []
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(report.as_uri())
-            seen = page.evaluate(SEEN)
-            assert not said, said
-            asked = [url for url in asked if not url.startswith("data:")]
-            assert asked == [report.as_uri()], asked
-            check(seen, width, scheme)
-            if folder:
-                page.screenshot(path=folder / f"report-{scheme}-{width}.png", full_page=True)
-            page.close()
-    facts = json.loads(seen["data"])
-    sections = ["figures", "reconstructions", "training", "features", "activations", "sparsity", "settings", "data"]
-    assert seen["sections"] == sections, seen["sections"]
-    # For each model: the objective, the mean activation, two layers' histograms and its sparsity.
-    assert len(seen["charts"]) >= 5 * len(facts["models"]), [chart["name"] for chart in seen["charts"]]
-    objective = facts["models"][0]["evaluation"]["objective"]
-    assert any(abs(float(figure) - objective) < 1e-5 for figure in seen["figures"] if figure[0].isdigit() and
-               "-" not in figure and " " not in figure), (objective, seen["figures"])
-    # Numbers can be copied out of a chart.
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.goto(report.as_uri())
-    page.click("summary >> nth=0")
-    rows = page.inner_text("details[open] pre").strip().splitlines()
-    assert rows[0].startswith("series,step,") and len(rows) > 10, rows[:3]
-    # On paper: light, nothing cut off.
-    page.emulate_media(media="print", color_scheme="dark")
-    paper = page.evaluate(SEEN)["paper"]
-    assert brightness(paper) > 200 or paper == "rgba(0, 0, 0, 0)", paper
-    printed = page.pdf(format="A4")
-    assert printed.startswith(b"%PDF")
-    if folder:
-        (folder / "report.pdf").write_bytes(printed)
+    reports = {name: folder / f"{name}.html" for name in ["digits", "both", "tokens", "disks", "many"]}
+    for name, report in reports.items():
+        small(report)
+        if name != "many":
+            looks(browser, report)
+        without_scripts(browser, report)
+    on_paper(browser, reports["digits"])
+    for name, test in explorer.TESTS:
+        report = reports[name]
+        page = opened(browser, report, 1400)
+        test(page, shots)
+        closed(page, report)
     browser.close()
-names = [chart["name"] for chart in seen["charts"]]
-print(f"report: {len(names)} charts and {len(seen['images'])} pictures, light and dark, at 400 and 1400")
+print(f"report: {len(reports)} pages, light and dark, at 400 and 1400; {len(explorer.TESTS)} courses of clicks and keys")

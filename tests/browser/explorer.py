@@ -1,0 +1,263 @@
+"""What a person does with a report: courses of clicks and keys, each on a fresh page of one report."""
+
+PIXELS = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+
+
+def tiles(page):
+    """The numbers of the units in the gallery, and their second texts."""
+    texts = page.eval_on_selector_all(".tile", "all => all.map(t => [t.querySelector('b').textContent, "
+                                      "t.querySelector('.tile-head span').textContent])")
+    return [int(unit) for unit, _ in texts], [text for _, text in texts]
+
+
+def share(text):
+    return 0.0 if text == "dead" else float(text.replace("<", "").replace("%", "").strip())
+
+
+def error(page):
+    return float(page.inner_text(".error-now").split("error ")[1].split()[0].rstrip(".,").replace("−", "-"))
+
+
+def gallery(page, shots):
+    """Sorted, searched, dead ones unfolded."""
+    units, texts = tiles(page)
+    assert len(units) > 20 and "dead" not in texts, texts
+    frequencies = [share(text) for text in texts]
+    assert frequencies == sorted(frequencies, reverse=True), frequencies
+    page.select_option("#unit-sort", "number")
+    units, _ = tiles(page)
+    assert units == sorted(units), units
+    page.select_option("#unit-sort", "rare")
+    frequencies = [share(text) for text in tiles(page)[1]]
+    assert frequencies == sorted(frequencies), frequencies
+    page.select_option("#unit-sort", "purity")
+    purities = page.evaluate("[...document.querySelectorAll('.tile')].map(t => layerOf(0, 0).purity[+t.querySelector('b').textContent])")
+    assert purities == sorted(purities, reverse=True) and purities[0] > purities[-1], purities
+    page.select_option("#unit-sort", "number")
+    page.fill("#unit-search", "12")
+    units, _ = tiles(page)
+    assert units and all(str(unit).startswith("12") for unit in units), units
+    page.fill("#unit-search", "label 3")
+    units, _ = tiles(page)
+    labels = page.evaluate("units => units.map(unit => layerOf(0, 0).label[unit])", units)
+    assert labels and set(labels) == {3}, labels
+    page.fill("#unit-search", "no such thing")
+    assert tiles(page)[0] == [] and page.inner_text(".found").startswith("0 of ")
+    page.fill("#unit-search", "")
+    dead = page.locator(".controls button")
+    count = int(dead.inner_text().split()[1])
+    before = int(page.inner_text(".found").split(" of ")[0])
+    dead.click()
+    assert dead.get_attribute("aria-pressed") == "true"
+    assert int(page.inner_text(".found").split()[0].replace("\u202f", "")) == before + count
+    page.locator(".tile").first.focus()
+    page.keyboard.press("End")
+    assert "dead" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+
+def keys(page, shots):
+    """Tab to the gallery, arrows, Enter, Escape."""
+    page.focus("#unit-search")
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.tile')"):
+            break
+    first = page.evaluate("document.activeElement.getAttribute('href')")
+    assert first and page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length") == 1
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == first
+    page.keyboard.press("ArrowRight")
+    second = page.evaluate("document.activeElement.getAttribute('href')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog[open]")
+    assert page.inner_text("#view-title") == f"Unit {second.split('-')[-1]}"
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("title => document.getElementById('view-title').textContent === title", arg=f"Unit {first.split('-')[-1]}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+    assert page.evaluate("location.hash") == ""
+    assert page.evaluate("document.activeElement.getAttribute('href')") == second
+
+
+def unit(page, shots):
+    """A unit's pictures, top samples, nearest units; from there to a sample and back."""
+    page.locator(".tile").nth(3).click()
+    page.wait_for_selector("dialog[open]")
+    title = page.inner_text("#view-title")
+    for canvas in page.locator("dialog .pictures canvas").all():
+        assert len(set(canvas.evaluate(PIXELS))) > 10
+    assert page.locator("dialog .pictures canvas").count() == 2
+    values = [float(text) for text in page.locator(".top-images span").all_inner_texts() if text]
+    assert len(values) == 10 and values == sorted(values, reverse=True), values
+    assert page.locator("dialog svg .line").count() == 1
+    assert page.locator("dialog .bar-row").count() >= 1
+    page.locator(".near a").first.click()
+    page.wait_for_function("title => document.getElementById('view-title').textContent !== title", arg=title)
+    page.go_back()
+    page.wait_for_function("title => document.getElementById('view-title').textContent === title", arg=title)
+    page.locator(".top-images a").first.click()
+    page.wait_for_function("document.getElementById('view-title').textContent.startsWith('Sample')")
+    assert f"-{title.split()[1]}" in "".join(page.eval_on_selector_all(".sample-units a", "all => all.map(a => a.getAttribute('href') + ' ')"))
+    page.click("dialog button[aria-label=close]")
+    page.wait_for_selector("dialog[open]", state="detached")
+
+
+def sample(page, shots):
+    """Units switched off: the reconstruction changes, and its error rises; all on, it is the library's."""
+    for place in range(4):
+        page.evaluate("place => location.hash = `#sample-0-${place}`", place)
+        page.wait_for_function("place => document.getElementById('view-title')?.textContent === `Sample ${place}`", arg=place)
+        drawn = page.locator(".three canvas").nth(1).evaluate(PIXELS)
+        static = page.evaluate("""async place => {
+            const image = document.querySelectorAll(".strips span")[1].querySelectorAll("img")[place];
+            const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+            canvas.drawImage(image, 0, 0);
+            return [...canvas.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data] }""", place)
+        worst = max(abs(a - b) for a, b in zip(drawn, static))
+        assert len(drawn) == len(static) and worst <= 6, (place, worst)
+    whole = error(page)
+    boxes = page.locator(".sample-units input")
+    count = boxes.count()
+    assert count == 20, count
+    boxes.first.uncheck()
+    assert page.inner_text(".error-now").startswith(f"{count - 1} of {count} units on")
+    assert error(page) > whole
+    assert page.locator(".three canvas").nth(1).evaluate(PIXELS) != drawn
+    if shots:
+        page.screenshot(path=shots / "sample-off.png")
+    page.locator("#keep").focus()
+    page.keyboard.press("Home")
+    assert page.inner_text(".error-now").startswith(f"0 of {count}") and not boxes.first.is_checked()
+    errors = [error(page)]
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        errors.append(error(page))
+    assert boxes.nth(2).is_checked() and not boxes.nth(3).is_checked()
+    assert errors[-1] < errors[0], errors
+    page.keyboard.press("End")
+    assert page.locator(".three canvas").nth(1).evaluate(PIXELS) == drawn and error(page) == whole
+
+
+def charts(page, shots):
+    """Values under the pointer and by keys, axes, series on and off, numbers."""
+    figure = page.locator("#training + .cards figure").first
+    svg, said = figure.locator("svg"), figure.locator(".said")
+    svg.scroll_into_view_if_needed()
+    box = svg.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
+    text = said.inner_text()
+    assert "step" in text and "plain" in text and "sparse" in text, text
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 100)
+    assert said.inner_text() != text
+    if shots:
+        page.screenshot(path=shots / "hover.png")
+    page.mouse.move(0, 0)
+    svg.focus()
+    page.keyboard.press("Home")
+    first = said.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert first and said.inner_text() != first
+    page.keyboard.press("Escape")
+    assert said.inner_text() == ""
+    log = figure.get_by_role("button", name="log y")
+    ticks = figure.locator(".tick").all_inner_texts()
+    assert log.get_attribute("aria-pressed") == "true"
+    log.click()
+    assert log.get_attribute("aria-pressed") == "false" and figure.locator(".tick").all_inner_texts() != ticks
+    lines = figure.locator("path.line").count()
+    figure.locator("button.key").first.click()
+    assert figure.locator("path.line").count() == lines - 1
+    figure.locator("summary").click()
+    rows = figure.locator("pre").inner_text().strip().splitlines()
+    assert rows[0].startswith("series,step,") and len(rows) > 50, rows[:3]
+
+
+def layers(page, shots):
+    """Two models of two layers: their units, and a decoder of several layers with units off."""
+    assert page.locator("#unit-layer option").count() == 4
+    page.select_option("#unit-layer", "1 0")
+    assert page.locator(".tile").first.get_attribute("href").startswith("#unit-1-0-")
+    page.locator(".tile").first.click()
+    assert "sparse, layer 1" in page.inner_text(".view-head")
+    page.evaluate("location.hash = '#sample-0-2'")
+    page.wait_for_selector("#keep")
+    page.locator(".models a").nth(1).click()
+    page.wait_for_function("document.querySelector('.models a[aria-current]').textContent === 'sparse'")
+    whole = error(page)
+    page.locator("#keep").focus()
+    page.keyboard.press("Home")
+    assert error(page) > whole
+    shown = page.locator(".card .number").count()
+    assert shown == 6, shown
+
+
+def theme(page, shots):
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.click("#theme")
+    dark = page.evaluate(paper)
+    assert light != dark and page.inner_text("#theme") == "Light"
+    page.click("#theme")
+    assert page.evaluate(paper) == light
+
+
+def tokens(page, shots):
+    """Names are searched for, read in context, and are no HTML."""
+    page.fill("#unit-search", "cat")
+    units, _ = tiles(page)
+    assert units and all("cat" in text for text in page.eval_on_selector_all(".tile", "all => all.map(t => searchText(layerOf(0, 0), "
+                                                                                     "+t.querySelector('b').textContent))"))
+    page.locator(".tile").first.click()
+    page.wait_for_selector(".top-lines")
+    lines = page.locator(".top-lines li")
+    assert lines.count() == 10
+    shares = page.eval_on_selector_all(".top-lines b.token", "all => all.map(t => parseFloat(t.style.getPropertyValue('--share')))")
+    assert len(shares) == 10 and shares[0] == 1 and all(0 < share <= 1 for share in shares), shares
+    assert page.locator(".top-lines .token[style]:not(b)").count() >= 1
+    assert page.locator("dialog .bar-row").count() == 8
+    lines.first.locator("a").click()
+    page.wait_for_selector(".strips-only canvas")
+    assert page.locator(".around b.token").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator(".running a").count() == 100
+    html = page.locator(".running a", has_text="<b>&\"'</b>")
+    assert html.count() > 1 and page.locator(".running a b").count() == 0
+    # ##s continues a word.
+    assert "##" not in page.inner_text(".running")
+
+
+def many(page, shots):
+    """Thousands of units, of which few elements are in the page; those without details say so."""
+    assert page.locator(".tile").count() < 150
+    assert page.locator(".left-out").is_visible()
+    page.select_option("#unit-sort", "number")
+    page.locator(".controls button").click()
+    page.locator(".tile").first.focus()
+    page.keyboard.press("End")
+    label = page.evaluate("document.activeElement.getAttribute('aria-setsize')")
+    assert label == page.evaluate("document.activeElement.getAttribute('aria-posinset')") == "4096", label
+    assert page.locator(".tile").count() < 150
+    left = page.evaluate("[...Array(4096).keys()].find(unit => !layerOf(0, 0).row.has(unit))")
+    page.evaluate("unit => location.hash = `#unit-0-0-${unit}`", left)
+    page.wait_for_selector("dialog[open]")
+    assert "numbers alone" in page.inner_text("dialog")
+    # A sample whose units are not all in the page is still whole.
+    page.evaluate("location.hash = '#sample-0-1'")
+    page.wait_for_selector("#keep")
+    assert "stay on" in page.inner_text("dialog")
+
+
+def disks(page, shots):
+    """Images of 20 x 28 in color."""
+    size = page.eval_on_selector(".tile canvas", "canvas => [canvas.width, canvas.height]")
+    assert size == [28, 20], size
+    pixels = page.locator(".sample-grid canvas").first.evaluate(PIXELS)
+    colors = {tuple(pixels[at : at + 3]) for at in range(0, len(pixels), 4)}
+    assert len(colors) == 2 and all(sorted(color) in ([0, 0, 0], [0, 0, 230]) for color in colors), colors
+
+
+TESTS = [("digits", gallery), ("digits", keys), ("digits", unit), ("digits", sample), ("both", charts), ("both", layers),
+         ("both", theme), ("tokens", tokens), ("many", many), ("disks", disks)]
