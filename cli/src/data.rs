@@ -1,5 +1,6 @@
 //! The options that name data, and the samples in these files.
 
+mod chosen;
 mod labels;
 mod pairs;
 pub(crate) mod place;
@@ -15,8 +16,11 @@ use sae::{
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
+use crate::endings::check_not_read;
 use crate::failure::{Failure, Result};
 use crate::output::note;
+use chosen::labels_of_side;
+pub use chosen::{ChoiceArgs, Chosen};
 use place::{Files, Note, Opened, Side};
 pub use place::{Place, beside};
 pub use targets::TargetArgs;
@@ -263,8 +267,12 @@ impl DataArgs {
         Place { files, tensor, rows, label_column, targets: None }
     }
 
-    /// Fails if a file that a command is about to write is one of the data, of the options or a model's.
+    /// Fails if a file that a command is about to write is one of the data, of the options or a model's, or
+    /// the model or its note.
     pub fn check_output(&self, out: &Path, model: Option<&Path>) -> Result<()> {
+        if let Some(model) = model {
+            check_not_read(out, [model, &place::path_of(model)])?;
+        }
         let note = model.filter(|_| !self.is_given()).map(Place::of_model).transpose()?.flatten();
         note.map_or_else(|| self.place(&[]), |note| note.place).check_output(out)
     }
@@ -284,7 +292,7 @@ impl DataArgs {
     ) -> Result<(Samples, PathBuf)> {
         let opened = match self.is_given() {
             true => self.given_samples(net)?.0,
-            false => own_samples(model, net, self.copy, false)?,
+            false => own_side(model, net, self.copy, false, Side::Test)?.0,
         };
         let Opened { samples, name, .. } = opened;
         Ok((self.checked(samples, &name, model, net)?.scaled(net.scaling()), name))
@@ -365,20 +373,33 @@ fn own_training_samples(
     Ok(opened)
 }
 
-/// A model's own test samples, or its training samples where it has none, with or without targets.
-fn own_samples(model: &Path, net: &Autoencoder, copy: bool, with_targets: bool) -> Result<Opened> {
+/// A model's own samples of one side, or its training samples where it has no test samples, with or without
+/// targets; and where some were held out which, and of how many.
+fn own_side(
+    model: &Path,
+    net: &Autoencoder,
+    copy: bool,
+    with_targets: bool,
+    side: Side,
+) -> Result<(Opened, Option<(HeldOut, usize)>)> {
     let Note { mut place, test: noted } = own_note(model)?;
     place.targets = place.targets.filter(|_| with_targets);
     let mut all = own_training_samples(model, net, &place, copy)?;
     if let Some(held_out) = net.training_data().and_then(|data| data.held_out()) {
-        all.samples = all.samples.hold_out(held_out)?.1;
-        return Ok(all);
+        let count = all.samples.len();
+        let (left, held) = all.samples.hold_out(held_out)?;
+        all.samples = if side == Side::Training { left } else { held };
+        let labels = all.labels.map(|labels| labels_of_side(labels, held_out, side));
+        return Ok((Opened { labels: labels.transpose()?, ..all }, Some((held_out, count))));
     }
-    let Some(noted) = noted else { return Ok(all) };
+    if side == Side::Training {
+        return Ok((all, None));
+    }
+    let Some(noted) = noted else { return Ok((all, None)) };
     let test = place.test(copy)?;
     let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
     match test {
-        Some(test) if noted.is_of(&test.samples)? => Ok(test),
+        Some(test) if noted.is_of(&test.samples)? => Ok((test, None)),
         test => {
             let have = match test {
                 Some(test) => format!("others than those now in {}", test.name.display()),

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute, files::exchange};
+use sae::{
+    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files::exchange,
+};
 
 use crate::data::{DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
@@ -133,6 +135,18 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     pairs
         .map(|(stem, path)| if is_unique(stem) { stem.clone() } else { path.display().to_string() })
         .collect()
+}
+
+/// The index of the hidden layer of this number, from 1; of the code without one.
+pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
+    let hidden = settings.layers.len() - 2;
+    match nth {
+        None => Ok(settings.encoder_layers() - 1),
+        Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
+        Some(nth) => Err(Failure::input(format!(
+            "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
+        ))),
+    }
 }
 
 /// The rows of a table: a figure's name, and its value for each model; "–" where it has none.

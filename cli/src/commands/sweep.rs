@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::data::{TrainingData, TrainingDataArgs};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
+use crate::models::hidden_layer;
 use crate::output::{note, print, write_file};
 use crate::settings::SettingsArgs;
 use journal::Journal;
@@ -100,7 +101,7 @@ pub fn run(args: Args) -> Result<()> {
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let list = trials(&args, &train, &ranges)?;
-    let layer = layer(args.layer, &list[0].settings)?;
+    let layer = hidden_layer(args.layer, &list[0].settings)?;
     let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
     files::check_writable(&args.out)?;
     files::check_writable(&picture)?;
@@ -156,16 +157,4 @@ fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> 
             Ok(Trial { varied: values.into_iter().map(|(_, text)| text).collect(), settings })
         })
         .collect()
-}
-
-/// The index of the hidden layer of this number.
-fn layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
-    let hidden = settings.layers.len() - 2;
-    match nth {
-        None => Ok(settings.encoder_layers() - 1),
-        Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
-        Some(nth) => Err(Failure::input(format!(
-            "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
-        ))),
-    }
 }

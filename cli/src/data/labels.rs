@@ -95,12 +95,12 @@ impl DataArgs {
         let all = Samples::new(Array::from_values(labels, 1)?, Scaling::AsIs);
         let (train_labels, test_labels) = all.hold_out(held_out)?;
         note(&format!("{} samples held out are the test samples of the labels", test.len()));
-        Ok([(train, numbers(&train_labels)?), (test, numbers(&test_labels)?)])
+        Ok([(train, numbers_of_labels(&train_labels)?), (test, numbers_of_labels(&test_labels)?)])
     }
 }
 
 /// Labels from samples of one feature.
-fn numbers(labels: &Samples) -> Result<Vec<u8>> {
+pub fn numbers_of_labels(labels: &Samples) -> Result<Vec<u8>> {
     let mut number = [0.0];
     let label = |at| {
         labels.gather(at, &mut number)?;
@@ -110,7 +110,7 @@ fn numbers(labels: &Samples) -> Result<Vec<u8>> {
 }
 
 /// Labels of any type of whole number, one for each of `count` samples.
-fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>> {
+pub fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>> {
     let array = open_any(path, false)?;
     let kind = array.element_type();
     if !kind.is_integer() {
