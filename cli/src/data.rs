@@ -4,6 +4,7 @@ mod chosen;
 mod labels;
 mod pairs;
 pub(crate) mod place;
+mod sides;
 mod targets;
 mod warn;
 
@@ -19,10 +20,10 @@ use sae::{
 use crate::endings::check_not_read;
 use crate::failure::{Failure, Result};
 use crate::output::note;
-use chosen::labels_of_side;
 pub use chosen::{ChoiceArgs, Chosen};
 use place::{Files, Note, Opened, Side};
 pub use place::{Place, beside};
+use sides::labels_of_side;
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaling_parser};
 
@@ -194,6 +195,11 @@ impl TrainingDataArgs {
             })
         };
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
+    }
+
+    /// Fails if a file that a command is about to write is one of the data.
+    pub fn check_output(&self, out: &Path) -> Result<()> {
+        Place { targets: self.targets.files(), ..self.data.place(&self.test) }.check_output(out)
     }
 
     /// Which of a number of samples are held out.

@@ -2,3 +2,4 @@
 
 pub mod chart;
 pub mod picture;
+pub mod png_folder;

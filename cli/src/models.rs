@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sae::{
-    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files::exchange,
+    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files,
+    files::exchange,
 };
 
 use crate::data::{DataArgs, TargetArgs};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::output::{hidden_feature, join, short};
 
@@ -86,6 +88,14 @@ pub struct Model {
 }
 
 impl ModelsArgs {
+    /// Fails unless a file can be written: its name has one of these endings, and it is no model and no file of
+    /// the data.
+    pub fn check_output(&self, out: &Path, endings: &[&str]) -> Result<()> {
+        check_ending(out, endings)?;
+        self.paths.iter().try_for_each(|path| self.data.check_output(out, Some(path)))?;
+        Ok(files::check_writable(out)?)
+    }
+
     /// Loads and evaluates them. Also returns the file of the data.
     pub fn load(&self, engine: &mut Engine) -> Result<(Vec<Model>, PathBuf)> {
         let mut models = Vec::new();

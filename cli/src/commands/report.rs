@@ -6,7 +6,6 @@ mod subject;
 
 use std::path::PathBuf;
 
-use sae::files;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
@@ -44,7 +43,7 @@ const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
-    files::check_writable(&args.out)?;
+    args.models.check_output(&args.out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine)?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
     let pictures = Reconstructions::of(&shown, &mut engine, SHOWN)?;

@@ -131,7 +131,10 @@ fn write(
             let file = File::create(path).map_err(wrong)?;
             let mut writer = Writer { out: BufWriter::new(file), names, is_csv, wrong: &wrong };
             writer.header()?;
-            scoring.rows(largest, |row| writer.row(row))?;
+            scoring.rows(largest, |row| {
+                interrupt::check()?;
+                writer.row(row)
+            })?;
             writer.out.flush().map_err(wrong)
         })
     })
@@ -152,7 +155,6 @@ impl Scoring<'_> {
         let Scoring { net, engine, chosen, sum } = self;
         let mut sample = 0;
         net.score(engine, &chosen.samples, |scores| {
-            interrupt::check()?;
             for &score in scores {
                 *sum += score.error;
                 visit(&Row { number: chosen.number(sample), error: score.error, l0: score.l0 })?;

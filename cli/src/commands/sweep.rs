@@ -12,6 +12,7 @@ use sae::{Measure, Samples, Settings, files};
 use serde_json::json;
 
 use crate::data::{TrainingData, TrainingDataArgs};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::hidden_layer;
@@ -103,8 +104,11 @@ pub fn run(args: Args) -> Result<()> {
     let list = trials(&args, &train, &ranges)?;
     let layer = hidden_layer(args.layer, &list[0].settings)?;
     let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
-    files::check_writable(&args.out)?;
-    files::check_writable(&picture)?;
+    for (path, ending) in [(&args.out, "csv"), (&picture, "svg")] {
+        check_ending(path, &[ending])?;
+        args.data.check_output(path)?;
+        files::check_writable(path)?;
+    }
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");

@@ -1,5 +1,6 @@
 //! `sae units`
 
+mod listed;
 mod table;
 mod text;
 
@@ -16,12 +17,12 @@ use sae::{
 };
 use serde_json::json;
 
-use crate::data::{ChoiceArgs, Chosen};
+use crate::data::ChoiceArgs;
 use crate::endings::{check_ending, check_not_read, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::models::{ModelArgs, hidden_layer};
-use crate::names::Names;
 use crate::output::{print, progress};
+use listed::Units;
 use table::Table;
 
 /// Show what each unit of a layer does: how often and how strongly it is active, and for which samples
@@ -91,17 +92,6 @@ enum Order {
     Purity,
     /// By number
     Unit,
-}
-
-/// The units of a layer, and what is known of the samples.
-struct Units {
-    units: Vec<UnitSummary>,
-    /// From 1.
-    layer: usize,
-    chosen: Chosen,
-    names: Option<Names>,
-    context: Option<usize>,
-    has_labels: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {

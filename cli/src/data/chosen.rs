@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use sae::{
-    Autoencoder, Samples, Scaling,
-    data::{Array, HeldOut},
-};
+use sae::{Autoencoder, Samples};
 
-use crate::data::labels::{numbers_of_labels, read_labels};
+use crate::data::labels::read_labels;
 use crate::data::place::{Files, Opened, Place, Side, find_mnist};
+use crate::data::sides::numbers_of_side;
 use crate::data::{DataArgs, TargetArgs, own_note, own_side};
 use crate::failure::{Failure, Result};
 use crate::names::Names;
@@ -66,7 +64,7 @@ impl ChoiceArgs {
             None => labels_of_folder(&place, &opened.name, opened.samples.len())?,
         };
         let numbers =
-            held_out.map(|(held_out, count)| numbers(held_out, count, side)).transpose()?;
+            held_out.map(|(held_out, count)| numbers_of_side(held_out, count, side)).transpose()?;
         let count = held_out.map_or(opened.samples.len(), |(_, count)| count);
         let samples = self.data.checked(opened.samples, &opened.name, model, net)?;
         let samples = samples.scaled(net.scaling());
@@ -132,23 +130,6 @@ impl Chosen {
     }
 }
 
-/// The numbers of the samples of one side in the data.
-fn numbers(held_out: HeldOut, count: usize, side: Side) -> Result<Vec<usize>> {
-    /// A sample holds a number as two features, for `f32` has not all of them.
-    const BASE: usize = 1 << 16;
-    let pairs = (0..count).flat_map(|number| [number / BASE, number % BASE]);
-    let values: Vec<u32> = pairs.map(|part| part as u32).collect();
-    let all = Samples::new(Array::from_values(values, 2)?, Scaling::AsIs);
-    let (left, held) = all.hold_out(held_out)?;
-    let chosen = if side == Side::Training { left } else { held };
-    let mut pair = [0.0; 2];
-    let number = |sample| {
-        chosen.gather(sample, &mut pair)?;
-        Ok(pair[0] as usize * BASE + pair[1] as usize)
-    };
-    (0..chosen.len()).map(number).collect()
-}
-
 /// The labels beside MNIST's file of images, if they are there.
 fn labels_of_folder(place: &Place, images: &Path, count: usize) -> Result<Option<Vec<u8>>> {
     if !matches!(place.files, Files::Drawn | Files::Folder(_)) {
@@ -158,11 +139,4 @@ fn labels_of_folder(place: &Place, images: &Path, count: usize) -> Result<Option
     let name = if is_test { "t10k-labels" } else { "train-labels" };
     let path = find_mnist(&place.folder(true)?, name);
     path.map(|path| read_labels(&path, count)).transpose()
-}
-
-/// Labels of one side of the data.
-pub fn labels_of_side(labels: Vec<u8>, held_out: HeldOut, side: Side) -> Result<Vec<u8>> {
-    let all = Samples::new(Array::from_values(labels, 1)?, Scaling::AsIs);
-    let (left, held) = all.hold_out(held_out)?;
-    numbers_of_labels(if side == Side::Training { &left } else { &held })
 }

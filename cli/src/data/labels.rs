@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sae::{
-    Autoencoder, Samples, Scaling,
-    data::{Array, HeldOut},
-};
+use sae::{Autoencoder, Samples, data::HeldOut};
 
-use crate::data::place::{Files, Opened, Place, find_mnist};
+use crate::data::place::{Files, Opened, Place, Side, find_mnist};
+use crate::data::sides::labels_of_side;
 use crate::data::{DataArgs, open_any, own_note, own_training_samples};
 use crate::failure::{Failure, Result};
 use crate::output::note;
@@ -91,22 +89,11 @@ impl DataArgs {
         }
         let held_out = held_out.unwrap_or(HeldOut::Random { count: count.div_ceil(7), seed: 1 });
         let (train, test) = samples.hold_out(held_out)?;
-        // Labels are split as samples are.
-        let all = Samples::new(Array::from_values(labels, 1)?, Scaling::AsIs);
-        let (train_labels, test_labels) = all.hold_out(held_out)?;
+        let of_side = |side| labels_of_side(labels.clone(), held_out, side);
+        let (train_labels, test_labels) = (of_side(Side::Training)?, of_side(Side::Test)?);
         note(&format!("{} samples held out are the test samples of the labels", test.len()));
-        Ok([(train, numbers_of_labels(&train_labels)?), (test, numbers_of_labels(&test_labels)?)])
+        Ok([(train, train_labels), (test, test_labels)])
     }
-}
-
-/// Labels from samples of one feature.
-pub fn numbers_of_labels(labels: &Samples) -> Result<Vec<u8>> {
-    let mut number = [0.0];
-    let label = |at| {
-        labels.gather(at, &mut number)?;
-        Ok(number[0] as u8)
-    };
-    (0..labels.len()).map(label).collect()
 }
 
 /// Labels of any type of whole number, one for each of `count` samples.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use sae::{Autoencoder, analysis::UnitSummary};
 use serde_json::{Value, json};
 
-use super::Units;
+use super::listed::Units;
 
 /// The units as CSV.
 pub struct Table<'a> {
@@ -98,23 +98,16 @@ impl Table<'_> {
 }
 
 impl Units {
-    /// The names around that of a sample, if they are shown.
-    pub fn context_of(&self, number: usize) -> Option<String> {
-        Some(self.names.as_ref()?.context(number, self.context?))
-    }
-
     /// What is known of all units together.
     pub fn summary(&self, net: &Autoencoder) -> Value {
-        let count =
-            |is: fn(&UnitSummary) -> bool| self.units.iter().filter(|&unit| is(unit)).count();
         json!({
             "samples": self.chosen.samples.len(),
             "data": self.chosen.name,
             "layer": self.layer,
             "is_code": self.layer == net.settings().encoder_layers(),
             "count": self.units.len(),
-            "dead": count(|unit| unit.is_dead),
-            "dense": count(UnitSummary::is_dense),
+            "dead": self.count(|unit| unit.is_dead),
+            "dense": self.count(UnitSummary::is_dense),
         })
     }
 

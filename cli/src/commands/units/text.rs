@@ -2,7 +2,7 @@
 
 use sae::{Autoencoder, Code, analysis::UnitSummary};
 
-use super::Units;
+use super::listed::Units;
 use crate::names::visible;
 use crate::output::{aligned, brief};
 
@@ -46,9 +46,7 @@ impl Units {
     }
 
     fn title(&self, net: &Autoencoder) -> String {
-        let count =
-            |is: fn(&UnitSummary) -> bool| self.units.iter().filter(|&unit| is(unit)).count();
-        let (dead, dense) = (count(|unit| unit.is_dead), count(UnitSummary::is_dense));
+        let (dead, dense) = (self.count(|unit| unit.is_dead), self.count(UnitSummary::is_dense));
         let settings = net.settings();
         let layer = match (self.layer == settings.encoder_layers(), settings.code) {
             (true, Code::Dense) => "code".to_owned(),
