@@ -33,6 +33,7 @@ mod summary;
 mod targets;
 #[cfg(feature = "model")]
 pub(crate) mod tensors;
+mod unscale;
 mod writer;
 
 pub use array::Array;

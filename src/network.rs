@@ -1,5 +1,6 @@
 //! The network: its layers and their parameters, the forward pass, exactly sparse codes.
 
+mod activations;
 pub(crate) mod activity;
 pub(crate) mod autoencoder;
 mod batch_selection;

@@ -13,8 +13,10 @@ mod make_digits;
 mod presets;
 mod reconstruct;
 mod report;
+mod score;
 mod sweep;
 mod train;
+mod units;
 
 use clap::Subcommand;
 
@@ -28,6 +30,8 @@ pub enum Command {
     Eval(evaluate::Args),
     Compare(compare::Args),
     Report(report::Args),
+    Units(units::Args),
+    Score(score::Args),
     Reconstruct(reconstruct::Args),
     Features(features::Args),
     Encode(encode::Args),
@@ -49,6 +53,8 @@ impl Command {
             Command::Eval(args) => evaluate::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Report(args) => report::run(args),
+            Command::Units(args) => units::run(args),
+            Command::Score(args) => score::run(args),
             Command::Reconstruct(args) => reconstruct::run(args),
             Command::Features(args) => features::run(args),
             Command::Encode(args) => encode::run(args),

@@ -1,8 +1,10 @@
 //! The options that name data, and the samples in these files.
 
+mod chosen;
 mod labels;
 mod pairs;
 pub(crate) mod place;
+mod sides;
 mod targets;
 mod warn;
 
@@ -15,10 +17,13 @@ use sae::{
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
+use crate::endings::check_not_read;
 use crate::failure::{Failure, Result};
 use crate::output::note;
+pub use chosen::{ChoiceArgs, Chosen};
 use place::{Files, Note, Opened, Side};
 pub use place::{Place, beside};
+use sides::labels_of_side;
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaling_parser};
 
@@ -192,6 +197,11 @@ impl TrainingDataArgs {
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
     }
 
+    /// Fails if a file that a command is about to write is one of the data.
+    pub fn check_output(&self, out: &Path) -> Result<()> {
+        Place { targets: self.targets.files(), ..self.data.place(&self.test) }.check_output(out)
+    }
+
     /// Which of a number of samples are held out.
     fn held_out(&self, samples: usize, seed: u64) -> Option<HeldOut> {
         if let Some(count) = self.holdout_last {
@@ -263,8 +273,12 @@ impl DataArgs {
         Place { files, tensor, rows, label_column, targets: None }
     }
 
-    /// Fails if a file that a command is about to write is one of the data, of the options or a model's.
+    /// Fails if a file that a command is about to write is one of the data, of the options or a model's, or
+    /// the model or its note.
     pub fn check_output(&self, out: &Path, model: Option<&Path>) -> Result<()> {
+        if let Some(model) = model {
+            check_not_read(out, [model, &place::path_of(model)])?;
+        }
         let note = model.filter(|_| !self.is_given()).map(Place::of_model).transpose()?.flatten();
         note.map_or_else(|| self.place(&[]), |note| note.place).check_output(out)
     }
@@ -284,7 +298,7 @@ impl DataArgs {
     ) -> Result<(Samples, PathBuf)> {
         let opened = match self.is_given() {
             true => self.given_samples(net)?.0,
-            false => own_samples(model, net, self.copy, false)?,
+            false => own_side(model, net, self.copy, false, Side::Test)?.0,
         };
         let Opened { samples, name, .. } = opened;
         Ok((self.checked(samples, &name, model, net)?.scaled(net.scaling()), name))
@@ -365,20 +379,33 @@ fn own_training_samples(
     Ok(opened)
 }
 
-/// A model's own test samples, or its training samples where it has none, with or without targets.
-fn own_samples(model: &Path, net: &Autoencoder, copy: bool, with_targets: bool) -> Result<Opened> {
+/// A model's own samples of one side, or its training samples where it has no test samples, with or without
+/// targets; and where some were held out which, and of how many.
+fn own_side(
+    model: &Path,
+    net: &Autoencoder,
+    copy: bool,
+    with_targets: bool,
+    side: Side,
+) -> Result<(Opened, Option<(HeldOut, usize)>)> {
     let Note { mut place, test: noted } = own_note(model)?;
     place.targets = place.targets.filter(|_| with_targets);
     let mut all = own_training_samples(model, net, &place, copy)?;
     if let Some(held_out) = net.training_data().and_then(|data| data.held_out()) {
-        all.samples = all.samples.hold_out(held_out)?.1;
-        return Ok(all);
+        let count = all.samples.len();
+        let (left, held) = all.samples.hold_out(held_out)?;
+        all.samples = if side == Side::Training { left } else { held };
+        let labels = all.labels.map(|labels| labels_of_side(labels, held_out, side));
+        return Ok((Opened { labels: labels.transpose()?, ..all }, Some((held_out, count))));
     }
-    let Some(noted) = noted else { return Ok(all) };
+    if side == Side::Training {
+        return Ok((all, None));
+    }
+    let Some(noted) = noted else { return Ok((all, None)) };
     let test = place.test(copy)?;
     let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
     match test {
-        Some(test) if noted.is_of(&test.samples)? => Ok(test),
+        Some(test) if noted.is_of(&test.samples)? => Ok((test, None)),
         test => {
             let have = match test {
                 Some(test) => format!("others than those now in {}", test.name.display()),

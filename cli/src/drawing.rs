@@ -2,4 +2,5 @@
 
 pub mod chart;
 pub mod picture;
+pub mod png_folder;
 pub mod shape;

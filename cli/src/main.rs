@@ -5,10 +5,12 @@ mod csv;
 mod data;
 mod digits;
 mod drawing;
+mod endings;
 mod failure;
 mod history;
 mod interrupt;
 mod models;
+mod names;
 mod output;
 mod ranks;
 mod settings;
@@ -33,6 +35,7 @@ Examples:
   sae train                            train on drawn digits, as the article does
   sae eval sae.safetensors             the objective on the test samples
   sae report sae.safetensors --open    an HTML page with curves, reconstructions and features
+  sae units sae.safetensors            what each unit does, and for which samples
   sae features sae.safetensors         a picture of what the first layer's units respond to
   sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
   sae presets                          settings to begin with, and their sources

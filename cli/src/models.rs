@@ -5,9 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sae::{Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, compute, files::exchange};
+use sae::{
+    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files,
+    files::exchange,
+};
 
-use crate::data::{DataArgs, TargetArgs};
+use crate::data::{ChoiceArgs, Chosen, DataArgs, TargetArgs};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::output::{hidden_feature, join, short};
 
@@ -84,6 +88,14 @@ pub struct Model {
 }
 
 impl ModelsArgs {
+    /// Fails unless a file can be written: its name has one of these endings, and it is no model and no file of
+    /// the data.
+    pub fn check_output(&self, out: &Path, endings: &[&str]) -> Result<()> {
+        check_ending(out, endings)?;
+        self.paths.iter().try_for_each(|path| self.data.check_output(out, Some(path)))?;
+        Ok(files::check_writable(out)?)
+    }
+
     /// Loads and evaluates them. Also returns the file of the data.
     pub fn load(&self, engine: &mut Engine) -> Result<(Vec<Model>, PathBuf)> {
         let mut models = Vec::new();
@@ -101,10 +113,9 @@ impl ModelsArgs {
 }
 
 impl ModelsArgs {
-    /// The labels of a model's samples: those of a file, or of a folder with MNIST's files; none if there are
-    /// none.
-    pub fn labels(&self, file: Option<&Path>, model: &Model) -> Result<Option<Vec<u8>>> {
-        self.data.evaluation_labels(file, (&model.path, &model.net), model.samples.len())
+    /// A model's samples with what is known of them: labels, names and numbers.
+    pub fn chosen(&self, model: &Model) -> Result<Chosen> {
+        ChoiceArgs::from(self.data.clone()).choose(&model.path, &model.net)
     }
 
     /// Fails if a model's own test samples are not those of the first model: their figures cannot be
@@ -139,6 +150,18 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     pairs
         .map(|(stem, path)| if is_unique(stem) { stem.clone() } else { path.display().to_string() })
         .collect()
+}
+
+/// The index of the hidden layer of this number, from 1; of the code without one.
+pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
+    let hidden = settings.layers.len() - 2;
+    match nth {
+        None => Ok(settings.encoder_layers() - 1),
+        Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
+        Some(nth) => Err(Failure::input(format!(
+            "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
+        ))),
+    }
 }
 
 /// The rows of a table: a figure's name, and its value for each model; "–" where it has none.

@@ -1,9 +1,10 @@
 //! What several commands print, as text and as JSON.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sae::{Autoencoder, Code, Evaluation, Loss, Settings, analysis::Histogram, files};
 use serde_json::{Value, json};
 
@@ -20,6 +21,47 @@ pub fn short(value: f64) -> String {
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     text
+}
+
+/// A number with three significant digits.
+pub fn brief(value: f64) -> String {
+    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    if !value.is_finite() || !(-4..6).contains(&exponent) {
+        return format!("{value:.2e}");
+    }
+    format!("{value:.*}", (2 - exponent).max(0) as usize)
+}
+
+/// A table as text, its columns two spaces apart and to the right but for the last `left`.
+pub fn aligned(rows: &[Vec<String>], left: usize) -> String {
+    let width = |cell: &String| cell.chars().count();
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..columns).map(|at| rows.iter().map(|row| width(&row[at])).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let space = if at == 0 { "" } else { "  " };
+            line += &match at + left < columns {
+                true => format!("{space}{cell:>width$}"),
+                false => format!("{space}{cell:width$}"),
+            };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// A bar on stderr, if that is a terminal and the result is text, of work that takes long.
+pub fn progress(len: usize, what: &'static str, as_json: bool) -> ProgressBar {
+    if as_json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
+    let template = format!("{{bar:20}} {{pos}} of {{len}} {what}, {{eta}} left");
+    bar.with_style(ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar()))
 }
 
 /// Sizes with something between them, such as 784-300-784.

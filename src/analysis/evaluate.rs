@@ -334,7 +334,7 @@ fn merged(threads: Vec<Mutex<Vec<Layer>>>) -> Vec<Layer> {
 }
 
 /// A sample's sum of (a - x)^2, in eight interleaved accumulators.
-fn squared_error(x: &[f32], a: &[f32]) -> f64 {
+pub(super) fn squared_error(x: &[f32], a: &[f32]) -> f64 {
     let square = |(&x, &a): (&f32, &f32)| (f64::from(a) - f64::from(x)).powi(2);
     let ((x, x_rest), (a, a_rest)) = (x.as_chunks::<8>(), a.as_chunks::<8>());
     let mut sums = [0.0; 8];

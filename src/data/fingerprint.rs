@@ -134,7 +134,9 @@ impl TrainingData {
         let numbers = self.shape.iter().try_fold(1, |all: usize, &one| all.checked_mul(one));
         if !self.shape.is_empty() && numbers != Some(features) {
             let shape = &self.shape;
-            return Err(format!("data: samples of the shape {shape:?} do not have {features} features"));
+            return Err(format!(
+                "data: samples of the shape {shape:?} do not have {features} features"
+            ));
         }
         Ok(())
     }

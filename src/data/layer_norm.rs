@@ -44,6 +44,15 @@ pub(crate) fn layer_norm(isa: Isa, row: Row<'_>, out: &mut [f32]) {
     row.map(isa, out, |_, x| ((x - origin - mean) / divide) as f32);
 }
 
+/// The mean of a row, and what a number minus it is divided by.
+pub(crate) fn statistics(row: Row<'_>) -> (f64, f64) {
+    let (count, origin) = (row.len() as f64, row.number(0));
+    let numbers = || (0..row.len()).map(|at| row.number(at) - origin);
+    let mean = numbers().sum::<f64>() / count;
+    let variance = numbers().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+    (origin + mean, divisor(variance))
+}
+
 #[inline(always)]
 fn divisor(variance: f64) -> f64 {
     if variance.is_finite() { (variance + EPSILON).sqrt() } else { f64::NAN }

@@ -43,6 +43,11 @@ impl Line {
         ((number * self.factor - self.subtract) / self.divide) as f32
     }
 
+    /// The number that becomes this feature; the constant where all become 0.
+    pub fn unscale(self, feature: f32) -> f32 {
+        ((f64::from(feature) * self.divide + self.subtract) / self.factor) as f32
+    }
+
     /// What to subtract from numbers and then to divide by; infinity where that gives 0. None if such a
     /// difference could overflow.
     pub fn terms(self) -> Option<(f64, f64)> {

@@ -225,7 +225,7 @@ impl Autoencoder {
     /// The samples have another number of features than the network, one is not finite, or the codes
     /// do not fit in memory.
     pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
-        self.activations(engine, samples, self.settings.encoder_layers())
+        self.activations(engine, samples, self.settings.encoder_layers() - 1)
     }
 
     /// Reconstructions of samples, `[samples, features]`; what a transcoder predicts, in the scaling of its
@@ -234,35 +234,7 @@ impl Autoencoder {
     /// # Errors
     /// As for [`Autoencoder::encode`].
     pub fn reconstruct(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
-        self.activations(engine, samples, self.layers().len())
-    }
-
-    /// The activations of the last of the first `layers` layers, `[samples, units]`.
-    fn activations(
-        &self,
-        engine: &mut Engine,
-        samples: &Samples,
-        layers: usize,
-    ) -> Result<Vec<f32>> {
-        let samples = &samples.without_targets();
-        self.check_features(samples)?;
-        let width = self.settings.layers[layers];
-        let mut all = reserve(samples.len(), width)?;
-        let is_code = self.settings.is_gated(layers - 1);
-        self.for_chunks(engine, samples, Depth { layers, logits: false }, |_, chunk| {
-            if !is_code {
-                all.extend_from_slice(&chunk.outputs[layers - 1]);
-                return;
-            }
-            for sample in 0..chunk.codes.rows() {
-                let start = all.len();
-                all.resize(start + width, 0.0);
-                let (units, activations) = chunk.codes.row(sample);
-                let entries = units.iter().zip(activations);
-                entries.for_each(|(&unit, &a)| all[start + unit as usize] = a);
-            }
-        })?;
-        Ok(all)
+        self.activations(engine, samples, self.layers().len() - 1)
     }
 
     /// Reconstructions `[samples, features]` from codes `[samples, code]`.
@@ -316,7 +288,7 @@ impl Autoencoder {
     ) -> Result<Vec<Vec<f64>>> {
         self.try_for_chunks(engine, samples, depth, |engine, chunk| {
             visit(engine, chunk);
-            Ok(())
+            Ok::<(), Error>(())
         })
     }
 
@@ -324,13 +296,13 @@ impl Autoencoder {
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`], and those of `visit`.
-    pub(super) fn try_for_chunks(
+    pub(crate) fn try_for_chunks<E: From<Error>>(
         &self,
         engine: &mut Engine,
         samples: &Samples,
         depth: Depth,
-        mut visit: impl FnMut(&mut Engine, Chunk<'_>) -> Result<()>,
-    ) -> Result<Vec<Vec<f64>>> {
+        mut visit: impl FnMut(&mut Engine, Chunk<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Vec<Vec<f64>>, E> {
         self.check_features(samples)?;
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
@@ -507,7 +479,7 @@ impl<'a> Pass<'a> {
 
 /// An empty vector with capacity for `rows` rows of `columns` numbers. A file and a model may need more memory than there
 /// is: an error, where `Vec::with_capacity` would abort.
-fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
+pub(super) fn reserve(rows: usize, columns: usize) -> Result<Vec<f32>> {
     let mut numbers = Vec::new();
     let count = rows.checked_mul(columns).filter(|&count| count <= isize::MAX as usize / 4);
     match count.map(|count| numbers.try_reserve_exact(count)) {

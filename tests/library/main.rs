@@ -39,6 +39,7 @@ mod ranks;
 mod same_bits;
 #[cfg(feature = "model")]
 mod scalings;
+mod scores;
 mod settings;
 #[cfg(feature = "model")]
 mod shards;

@@ -32,7 +32,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
-    sae::files::check_writable(&args.out)?;
+    args.models.check_output(&args.out, &["png"])?;
     let (models, data) = args.models.load(&mut engine)?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
     let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize)?;

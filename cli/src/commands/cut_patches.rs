@@ -4,10 +4,15 @@ use std::path::PathBuf;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use sae::{Scaling, data::write_idx, files};
+use sae::{
+    Scaling,
+    data::{write_idx, write_npy},
+    files,
+};
 use serde_json::json;
 
 use crate::data::DataArgs;
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::output::print;
 
@@ -23,7 +28,7 @@ Example, the classic exercise of a sparse autoencoder (Ng 2011), on strokes:
       --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
   sae features patches.safetensors")]
 pub struct Args {
-    /// IDX file to write
+    /// File to write, its name ending in .idx, ubyte or .npy
     out: PathBuf,
     #[command(flatten)]
     data: DataArgs,
@@ -60,6 +65,7 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
         return Err(Failure::input(problem));
     }
+    check_ending(&args.out, &["idx", "ubyte", "npy"])?;
     args.data.check_output(&args.out, None)?;
     files::check_writable(&args.out)?;
     let mut generator = Pcg64::seed_from_u64(args.seed);
@@ -88,7 +94,11 @@ pub fn run(args: Args) -> Result<()> {
         refused = 0;
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
-    files::replace(&args.out, |path| write_idx(path, &[count, side, side], &patches))?;
+    let dims = [count, side, side];
+    files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
+        "npy" => write_npy(path, &dims, &patches),
+        _ => write_idx(path, &dims, &patches),
+    })?;
     let value = json!({"out": args.out, "patches": count, "side": side});
     let line = format!("{count} patches of {side} x {side}: {}", args.out.display());
     print(args.json, &value, &line)

@@ -10,6 +10,7 @@ use sae::{
 use serde_json::json;
 
 use crate::data::open_any;
+use crate::endings::{check_ending, check_not_read, ending_of};
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
@@ -33,10 +34,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    let ending = args.out.extension().and_then(|ending| ending.to_str());
-    if !matches!(ending, Some("idx" | "npy")) {
-        return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
-    }
+    check_ending(&args.out, &["idx", "npy"])?;
+    check_not_read(&args.out, [args.model.path.as_path(), &args.codes])?;
     files::check_writable(&args.out)?;
     let (count, samples) = match Format::of(&args.codes) {
         Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
@@ -44,8 +43,8 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outputs = net.settings().layers.last().copied().unwrap_or_default();
     let dims = [count, outputs];
-    files::replace(&args.out, |path| match ending {
-        Some("npy") => write_npy(path, &dims, &samples),
+    files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
+        "npy" => write_npy(path, &dims, &samples),
         _ => write_idx(path, &dims, &samples),
     })?;
     let [count, features] = dims;

@@ -1,22 +1,22 @@
 //! `sae encode`
 
+mod rows;
+
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use sae::{
-    Autoencoder, Engine, Samples,
-    data::{write_idx, write_npy},
-    files,
-    network::SparseCodes,
-};
+use sae::{Autoencoder, Engine, files, network::SparseCodes};
 use serde_json::json;
 
-use crate::data::DataArgs;
+use crate::data::{ChoiceArgs, Chosen};
+use crate::endings::{check_ending, check_not_read, ending_of};
 use crate::failure::{Failure, Result, io_error};
-use crate::models::ModelArgs;
+use crate::interrupt;
+use crate::models::{ModelArgs, hidden_layer};
 use crate::output::print;
 use crate::sparse_files::{self, Format};
+use rows::{Column, Csv, Numbers, Rows};
 
 /// Write the codes of samples: CSV with one sample per line, an IDX or NumPy file of f32, or a sparse
 /// matrix
@@ -25,13 +25,29 @@ use crate::sparse_files::{self, Format};
 Examples:
   sae encode sae.safetensors | head -3
   sae encode sae.safetensors --out codes.npy
+  sae encode sae.safetensors --header --columns index,label --out codes.csv
+  sae encode sae.safetensors --layer 1 --split train --out first.npy
   sae train --code top-k:20 --preset plain --layers 784,1024,784 --out sparse.safetensors
   sae encode sparse.safetensors --sparse --out codes.npz   # scipy.sparse.load_npz(\"codes.npz\")")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    data: DataArgs,
+    data: ChoiceArgs,
+    /// Hidden layer whose activations are written, from 1 (default: the code)
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<usize>,
+    /// CSV: begin with a line of names, the columns' and unit_0, unit_1, ...
+    #[arg(long)]
+    header: bool,
+    /// CSV: columns before the units, such as index,label: the sample's number from 0 in the order of the
+    /// files, and its label
+    #[arg(long, value_name = "COLUMNS", value_enum, value_delimiter = ',')]
+    columns: Vec<Column>,
+    /// Labels for the column, whole numbers from 0 to 255: an IDX or NumPy file (default: those of a folder
+    /// with MNIST's files, or of --label-column)
+    #[arg(long, value_name = "FILE", requires = "columns")]
+    labels: Option<PathBuf>,
     /// File to write, its name ending in .csv, .idx or .npy (default: CSV to stdout; with --json the
     /// codes are in the object); with --sparse in .npz or .safetensors
     #[arg(long, value_name = "FILE")]
@@ -44,84 +60,111 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    if let Some(out) = &args.out {
-        args.data.check_output(out, Some(&args.model.path))?;
-    }
+    let layer = hidden_layer(args.layer, net.settings())?;
+    check(&args, layer, &net)?;
+    let chosen = args.data.choose(&args.model.path, &net)?;
     if let (true, Some(out)) = (args.sparse, &args.out) {
-        let format = check_sparse(out, &args.model.path)?;
-        let (samples, _) = args.data.evaluation_samples(&args.model.path, &net)?;
-        return write_sparse(&args, out, format, (&mut engine, &net), &samples);
+        return write_sparse(&args, out, (&mut engine, &net), &chosen);
     }
-    let ending = args.out.as_ref().and_then(|out| out.extension()?.to_str());
-    if let Some(out) = &args.out {
-        if !matches!(ending, Some("csv" | "idx" | "npy")) {
-            let failure = Failure::at(out, "expected a name ending in .csv, .idx or .npy");
-            return Err(match Format::of(out) {
-                Some(_) => failure.hint("--sparse writes .npz and .safetensors"),
-                None => failure,
-            });
-        }
-        files::check_writable(out)?;
-    }
-    let (samples, _) = args.data.evaluation_samples(&args.model.path, &net)?;
-    let codes = net.encode(&mut engine, &samples)?;
-    let (count, units) = (samples.len(), net.settings().code_units());
+    let labels = labels(&args, &chosen)?;
+    let (count, units) = (chosen.samples.len(), net.settings().layers[layer + 1]);
+    let mut rows = Rows { net: &net, engine: &mut engine, samples: &chosen.samples, layer };
+    let check = if args.out.is_some() { interrupt::check } else { || Ok(()) };
+    let (columns, labels) = (&args.columns[..], labels.as_deref());
+    let csv = Csv { chosen: &chosen, columns, labels, units, check };
     let Some(out) = &args.out else {
         if args.model.run.json {
-            let codes: Vec<&[f32]> = codes.chunks(units).collect();
+            let mut codes = Vec::with_capacity(count);
+            rows.each(|code| {
+                codes.push(json!(code));
+                Ok(())
+            })?;
             let value = json!({"samples": count, "units": units, "codes": codes});
             return print(true, &value, "");
         }
-        write_csv(BufWriter::new(io::stdout().lock()), &codes, units)?;
-        return Ok(());
+        let stdout = BufWriter::new(io::stdout().lock());
+        return csv.write(stdout, args.header, &mut rows, &|error| error.into());
     };
-    let dims = [count, units];
-    files::replace(out, |path| match ending {
-        Some("idx") => write_idx(path, &dims, &codes),
-        Some("npy") => write_npy(path, &dims, &codes),
-        _ => File::create(path)
-            .and_then(|file| write_csv(BufWriter::new(file), &codes, units))
-            .map_err(io_error("write", path)),
+    let wrong = |error| Failure::from(io_error("write", out)(error));
+    interrupt::interruptible(|| {
+        files::replace(out, |path| match ending_of(out).as_str() {
+            "csv" => {
+                let file = BufWriter::new(File::create(path).map_err(wrong)?);
+                csv.write(file, args.header, &mut rows, &wrong)
+            }
+            ending => {
+                Numbers { is_npy: ending == "npy", dims: [count, units] }.write(path, &mut rows)
+            }
+        })
     })?;
     let value = json!({"out": out, "samples": count, "units": units});
-    let line = format!("{count} codes of {units} units: {}", out.display());
+    let what = if layer + 1 == net.settings().encoder_layers() { "codes" } else { "activations" };
+    let line = format!("{count} {what} of {units} units: {}", out.display());
     print(args.model.run.json, &value, &line)
 }
 
-/// The format of a file of sparse codes, which can be written and is not the model's.
-fn check_sparse(out: &Path, model: &Path) -> Result<Format> {
-    let format = Format::of(out).ok_or_else(|| {
-        Failure::at(out, "expected a name ending in .npz or .safetensors with --sparse")
-    })?;
-    if out.canonicalize().is_ok_and(|out| model.canonicalize().is_ok_and(|model| model == out)) {
-        return Err(Failure::at(out, "this is the model; another name was expected"));
+/// Fails if options do not fit each other, or the file cannot be written.
+fn check(args: &Args, layer: usize, net: &Autoencoder) -> Result<()> {
+    let is_csv = match &args.out {
+        Some(out) => ending_of(out) == "csv",
+        None => !args.model.run.json,
+    };
+    let for_csv = [("header", args.header), ("columns", !args.columns.is_empty())];
+    if let Some((name, _)) = for_csv.iter().find(|(_, given)| *given && !is_csv) {
+        return Err(Failure::input(format!("{name}: only CSV has it"))
+            .hint("write to a name ending in .csv, or without --out and --json"));
     }
-    files::check_writable(out)?;
-    Ok(format)
+    if args.labels.is_some() && !args.columns.contains(&Column::Label) {
+        let problem = "labels: they are for the column of labels, which is not asked for";
+        return Err(Failure::input(problem).hint("--columns label"));
+    }
+    if args.sparse && layer + 1 != net.settings().encoder_layers() {
+        let problem = "sparse: it is for the code, and --layer names another layer";
+        return Err(Failure::input(problem).hint("leave --sparse out"));
+    }
+    let Some(out) = &args.out else { return Ok(()) };
+    match (args.sparse, Format::of(out)) {
+        (true, Some(_)) => {}
+        (true, None) => {
+            let problem = "expected a name ending in .npz or .safetensors with --sparse";
+            return Err(Failure::at(out, problem));
+        }
+        (false, format) => {
+            check_ending(out, &["csv", "idx", "npy"]).map_err(|failure| match format {
+                Some(_) => failure.hint("--sparse writes .npz and .safetensors"),
+                None => failure,
+            })?
+        }
+    }
+    args.data.data.check_output(out, Some(&args.model.path))?;
+    check_not_read(out, args.labels.iter().map(PathBuf::as_path))?;
+    Ok(files::check_writable(out)?)
+}
+
+/// The labels for the column, if it is asked for.
+fn labels(args: &Args, chosen: &Chosen) -> Result<Option<Vec<u8>>> {
+    if !args.columns.contains(&Column::Label) {
+        return Ok(None);
+    }
+    let labels = chosen.labels(args.labels.as_deref())?;
+    labels.map(Some).ok_or_else(|| {
+        Failure::at(&chosen.name, "no labels are given for these samples")
+            .hint("--labels FILE, --label-column of CSV files, or a folder with MNIST's files")
+    })
 }
 
 fn write_sparse(
     args: &Args,
     out: &Path,
-    format: Format,
     (engine, net): (&mut Engine, &Autoencoder),
-    samples: &Samples,
+    chosen: &Chosen,
 ) -> Result<()> {
+    let Some(format) = Format::of(out) else { return Ok(()) };
     let mut codes = SparseCodes::default();
-    net.encode_sparse(engine, samples, &mut codes)?;
+    net.encode_sparse(engine, &chosen.samples, &mut codes)?;
     files::replace(out, |path| sparse_files::write(path, format, &codes))?;
     let (count, units, entries) = (codes.samples(), codes.units, codes.indices.len());
     let value = json!({"out": out, "samples": count, "units": units, "entries": entries});
     let line = format!("{count} codes of {units} units, {entries} not 0: {}", out.display());
     print(args.model.run.json, &value, &line)
-}
-
-fn write_csv(mut out: impl Write, codes: &[f32], units: usize) -> io::Result<()> {
-    for code in codes.chunks(units) {
-        for (at, value) in code.iter().enumerate() {
-            write!(out, "{}{value}", if at == 0 { "" } else { "," })?;
-        }
-        writeln!(out)?;
-    }
-    out.flush()
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::drawing::picture::{self, Grid, signed_tiles};
 use crate::drawing::shape::Shape;
+use crate::endings::{check_ending, check_not_read};
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
@@ -48,6 +49,8 @@ pub fn run(args: Args) -> Result<()> {
     if layer > layers {
         return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
     }
+    check_ending(&args.out, &["png"])?;
+    check_not_read(&args.out, [args.model.path.as_path()])?;
     files::check_writable(&args.out)?;
     let norm = args.norm.unwrap_or(picture::usual_norm(features));
     let inputs = net.preferred_inputs(&mut engine, layer - 1, norm)?;

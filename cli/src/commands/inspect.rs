@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::data::open_any;
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles};
 use crate::drawing::shape::Shape;
+use crate::endings::{check_ending, check_not_read};
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
@@ -46,6 +47,8 @@ const MAX_IMAGES: usize = 100;
 
 pub fn run(args: Args) -> Result<()> {
     if let Some(picture) = &args.picture {
+        check_ending(picture, &["png"])?;
+        check_not_read(picture, [args.file.as_path()])?;
         sae::files::check_writable(picture)?;
     }
     let is_model = is_dictionary(&args.file) || looks_like_a_model(&args.file);

@@ -1,46 +1,226 @@
 //! `sae reconstruct`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sae::files;
-use serde_json::json;
+use sae::{
+    Autoencoder, Engine, Samples, Scaling,
+    data::{ElementType, RowWriter, ScalingKind},
+    files,
+};
+use serde_json::{Value, json};
 
-use crate::data::DataArgs;
-use crate::drawing::picture;
+use crate::data::ChoiceArgs;
+use crate::drawing::shape::{Shape, square};
+use crate::drawing::{picture, png_folder};
+use crate::endings::ending_of;
 use crate::failure::{Failure, Result};
+use crate::interrupt;
 use crate::models::ModelArgs;
-use crate::output::print;
+use crate::output::{join, print};
 
-/// Draw samples above their reconstructions, as PNG
+/// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
+///
+/// What is written depends on the name of --out. A picture, .png, shows samples above their reconstructions.
+/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction; NumPy and IDX
+/// files, .npy and .idx or ubyte, the numbers. Files and folders have the units of the data: the scaling of
+/// the training is undone, and bytes become bytes again. In PNGs black and white are the smallest and the
+/// largest number of the samples, but for bytes.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   sae reconstruct sae.safetensors
-  sae reconstruct sae.safetensors --count 100 --out hundred.png")]
+  sae reconstruct sae.safetensors --count 100 --out hundred.png
+  sae reconstruct sae.safetensors --out clean.npy
+  sae reconstruct sae.safetensors --count 30 --out clean/")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    data: DataArgs,
-    /// Samples in the picture
-    #[arg(long, value_name = "N", default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    count: u32,
-    /// PNG file to write
-    #[arg(long, value_name = "FILE", default_value = "reconstructions.png")]
+    data: ChoiceArgs,
+    /// Only the first N samples (default: 20 in a picture, or else all)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// File or folder to write
+    #[arg(long, value_name = "PATH", default_value = "reconstructions.png")]
     out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Picture,
+    Folder,
+    Npy,
+    Idx,
+}
+
+impl Kind {
+    fn of(out: &Path) -> Result<Self> {
+        if out.is_dir() || out.as_os_str().to_string_lossy().ends_with('/') {
+            return Ok(Kind::Folder);
+        }
+        match ending_of(out).as_str() {
+            "png" => Ok(Kind::Picture),
+            "npy" => Ok(Kind::Npy),
+            "idx" | "ubyte" => Ok(Kind::Idx),
+            _ => {
+                let problem = "expected a name ending in .png, .npy, .idx or ubyte, or a folder";
+                Err(Failure::at(out, problem).hint("the name of a new folder ends in /"))
+            }
+        }
+    }
 }
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    args.data.check_output(&args.out, Some(&args.model.path))?;
-    files::check_writable(&args.out)?;
-    let (samples, path) = args.data.evaluation_samples(&args.model.path, &net)?;
-    let count = args.count as usize;
-    if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {
-        let problem = format!("its samples of {} features are not images", samples.features());
-        return Err(Failure::at(&path, problem));
+    let kind = Kind::of(&args.out)?;
+    args.data.data.check_output(&args.out, Some(&args.model.path))?;
+    match kind {
+        Kind::Folder => png_folder::target(&args.out).map(drop)?,
+        _ => files::check_writable(&args.out)?,
     }
-    let value = json!({"picture": args.out, "samples": count.min(samples.len())});
-    print(args.model.run.json, &value, &format!("picture: {}", args.out.display()))
+    let chosen = args.data.choose(&args.model.path, &net)?;
+    let (samples, path) = (chosen.samples, chosen.name);
+    let not_images = || {
+        let problem = format!("its samples of {} features are not images", samples.features());
+        Failure::at(&path, problem).hint("--out FILE.npy writes numbers")
+    };
+    if kind == Kind::Picture {
+        let count = args.count.unwrap_or(20) as usize;
+        if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {
+            return Err(not_images());
+        }
+        let value = json!({"picture": args.out, "samples": count.min(samples.len())});
+        let line = format!("picture: {}", args.out.display());
+        return print(args.model.run.json, &value, &line);
+    }
+    let few = match args.count {
+        Some(count) if (count as usize) < samples.len() => samples.split(count as usize)?.0,
+        _ => samples.clone(),
+    };
+    let mut outputs = Outputs::new(&net, &mut engine, &few);
+    let done = match kind {
+        Kind::Folder => outputs.write_folder(&args.out, not_images)?,
+        _ => outputs.write_file(&args.out, kind)?,
+    };
+    let value = json!({"out": args.out, "samples": few.len(), "type": done.0, "dims": done.1});
+    print(args.model.run.json, &value, &done.2)
+}
+
+/// The type of what was written, its dimensions, and a line that says so.
+type Done = (Value, Value, String);
+
+/// Reconstructions in the units of the data.
+struct Outputs<'a> {
+    net: &'a Autoencoder,
+    engine: &'a mut Engine,
+    samples: &'a Samples,
+    /// That of a transcoder's targets.
+    of_targets: Option<Scaling>,
+    features: usize,
+}
+
+impl<'a> Outputs<'a> {
+    fn new(net: &'a Autoencoder, engine: &'a mut Engine, samples: &'a Samples) -> Self {
+        let features = net.settings().layers.last().copied().unwrap_or_default();
+        Outputs { net, engine, samples, of_targets: net.target_scaling(), features }
+    }
+
+    /// Whether they are bytes, as the data.
+    fn are_bytes(&self) -> bool {
+        let scaling = self.of_targets.as_ref().map_or(self.net.scaling().kind(), Scaling::kind);
+        scaling == ScalingKind::Byte
+    }
+
+    /// Rows and columns of each, if the data have them.
+    fn image(&self) -> Option<(usize, usize)> {
+        self.samples.image().filter(|(rows, cols)| rows * cols == self.features)
+    }
+
+    /// Calls `visit` with each in order.
+    fn each(&mut self, mut visit: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let (samples, features, of_targets) = (self.samples, self.features, &self.of_targets);
+        let (mut sample, mut row) = (0, vec![0.0; features]);
+        let last = self.net.settings().layers.len() - 2;
+        self.net.for_activations(self.engine, samples, last, |rows| {
+            for output in rows.chunks_exact(features) {
+                row.copy_from_slice(output);
+                match of_targets {
+                    Some(scaling) => scaling.unscale(&mut row)?,
+                    None => samples.unscale(sample, &mut row)?,
+                }
+                visit(&row)?;
+                sample += 1;
+            }
+            Ok(())
+        })
+    }
+
+    fn write_file(&mut self, out: &Path, kind: Kind) -> Result<Done> {
+        let mut dims = vec![self.samples.len()];
+        match self.image() {
+            Some((rows, cols)) => dims.extend([rows, cols]),
+            None => dims.push(self.features),
+        }
+        let are_bytes = self.are_bytes();
+        let element_type = if are_bytes { ElementType::U8 } else { ElementType::F32 };
+        interrupt::interruptible(|| {
+            files::replace(out, |path| {
+                let mut file = match kind {
+                    Kind::Npy => RowWriter::npy(path, element_type, &dims)?,
+                    _ => RowWriter::idx(path, element_type, &dims)?,
+                };
+                self.each(|row| {
+                    interrupt::check()?;
+                    Ok(if are_bytes { file.write(&bytes(row))? } else { file.write(row)? })
+                })?;
+                Ok::<(), Failure>(file.finish()?)
+            })
+        })?;
+        let line = format!("{} of {element_type}: {}", join(&dims, " x "), out.display());
+        Ok((json!(element_type.to_string()), json!(dims), line))
+    }
+
+    fn write_folder(&mut self, out: &Path, not_images: impl Fn() -> Failure) -> Result<Done> {
+        let shape = self.image().map(Shape::from).or_else(|| square(self.features));
+        let Shape { rows, columns: cols, .. } = shape.ok_or_else(not_images)?;
+        png_folder::check_size(out, rows, cols)?;
+        let range = if self.are_bytes() { (0.0, 255.0) } else { self.range()? };
+        let count = self.samples.len();
+        png_folder::write(out, count, (rows, cols), |put| {
+            self.each(|row| {
+                let pixels = row.iter().map(|&value| picture::gray(value, range.0, range.1));
+                put(&pixels.collect::<Vec<u8>>())
+            })
+        })?;
+        let line = format!("{count} PNGs of {rows} x {cols}: {}", out.display());
+        Ok((json!("png"), json!([count, rows, cols]), line))
+    }
+
+    /// The smallest and the largest number of the samples, or of a transcoder's outputs.
+    fn range(&mut self) -> Result<(f32, f32)> {
+        let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
+        let mut add = |row: &[f32]| {
+            let (low, high) = picture::range(row);
+            ends = (ends.0.min(low), ends.1.max(high));
+        };
+        if self.of_targets.is_some() {
+            self.each(|row| {
+                add(row);
+                Ok(())
+            })?;
+            return Ok(ends);
+        }
+        let unscaled = self.samples.scaled(Scaling::AsIs);
+        let mut row = vec![0.0; self.samples.features()];
+        for sample in 0..unscaled.len() {
+            unscaled.gather(sample, &mut row)?;
+            add(&row);
+        }
+        Ok(ends)
+    }
+}
+
+/// Numbers as bytes: rounded, and at most 255. (The cast saturates.)
+fn bytes(row: &[f32]) -> Vec<u8> {
+    row.iter().map(|value| value.round() as u8).collect()
 }

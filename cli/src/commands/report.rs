@@ -10,14 +10,12 @@ mod samples;
 mod subject;
 mod units;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sae::files;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
-use crate::failure::{Failure, Result, io_error};
+use crate::failure::Result;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
 use explorer::About;
@@ -43,14 +41,15 @@ pub struct Args {
     /// HTML file to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
-    /// Text file with a line for each sample, such as its token
+    /// Names of the samples: a text file with one line for each, such as a token or the name of a file
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
-    /// Samples before and after a top sample that are shown with it, for tokens of a text
+    /// Show N names before and after that of each top sample, for samples that are a stream of tokens
     #[arg(long, value_name = "N", default_value_t = 8, requires = "names",
         value_parser = clap::value_parser!(u32).range(..=100))]
     context: u32,
-    /// Labels of the samples, an array of whole numbers (default: those of a folder with MNIST's files)
+    /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file (default: those of a folder
+    /// with MNIST's files, or of --label-column)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Units per layer with top samples and weights, the most frequent (default: as many as fit in a page
@@ -67,18 +66,29 @@ const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
-    files::check_writable(&args.out)?;
+    args.models.check_output(&args.out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine)?;
-    let labels = args.models.labels(args.labels.as_deref(), &models[0])?;
-    let count = models[0].samples.len();
-    let names = args.names.as_deref().map(|path| read_names(path, count)).transpose()?;
+    let chosen = args.models.chosen(&models[0])?;
+    let labels = chosen.labels(args.labels.as_deref())?;
+    let numbers: Vec<usize> = (0..models[0].samples.len()).map(|at| chosen.number(at)).collect();
+    let names = args.names.as_deref().map(|path| chosen.names(path)).transpose()?;
+    let names: Option<Vec<String>> =
+        names.map(|names| numbers.iter().map(|&number| names.get(number).to_owned()).collect());
+    let is_stream = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    if names.is_some() && args.context > 0 && !is_stream {
+        note(
+            "the test samples were drawn from all over the data, so that their neighbors are not \
+             shown; --samples FILE shows all samples",
+        );
+    }
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
     let pictures = Reconstructions::of(&shown, &mut engine, SHOWN)?;
     let subjects: Vec<Subject> = models.into_iter().map(Subject::new).collect::<Result<_>>()?;
     let about = About {
         labels: labels.as_deref(),
         names: names.as_deref(),
-        context: args.context as usize,
+        context: if is_stream { args.context as usize } else { 0 },
+        numbers: &numbers,
         max_units: args.units.map_or(usize::MAX, |units| units as usize),
     };
     let (mut facts, arrays) = explorer::facts(&mut engine, &subjects, about)?;
@@ -96,18 +106,4 @@ pub fn run(args: Args) -> Result<()> {
         note(&format!("cannot start a browser ({error}); open {}", args.out.display()));
     }
     Ok(())
-}
-
-/// A name for each of `count` samples, one on a line.
-fn read_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-    let names: Vec<String> = text.lines().map(str::to_owned).collect();
-    if names.len() != count {
-        let problem = format!(
-            "expected {count} lines, one for each sample, got {}",
-            names.len()
-        );
-        return Err(Failure::at(path, problem));
-    }
-    Ok(names)
 }

@@ -12,8 +12,10 @@ use sae::{Measure, Samples, Settings, files};
 use serde_json::json;
 
 use crate::data::{TrainingData, TrainingDataArgs};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
+use crate::models::hidden_layer;
 use crate::output::{note, print, write_file};
 use crate::settings::SettingsArgs;
 use journal::Journal;
@@ -100,10 +102,13 @@ pub fn run(args: Args) -> Result<()> {
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let list = trials(&args, &train, &ranges)?;
-    let layer = layer(args.layer, &list[0].settings)?;
+    let layer = hidden_layer(args.layer, &list[0].settings)?;
     let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
-    files::check_writable(&args.out)?;
-    files::check_writable(&picture)?;
+    for (path, ending) in [(&args.out, "csv"), (&picture, "svg")] {
+        check_ending(path, &[ending])?;
+        args.data.check_output(path)?;
+        files::check_writable(path)?;
+    }
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");
@@ -156,16 +161,4 @@ fn trials(args: &Args, train: &Samples, ranges: &[Range]) -> Result<Vec<Trial>> 
             Ok(Trial { varied: values.into_iter().map(|(_, text)| text).collect(), settings })
         })
         .collect()
-}
-
-/// The index of the hidden layer of this number.
-fn layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
-    let hidden = settings.layers.len() - 2;
-    match nth {
-        None => Ok(settings.encoder_layers() - 1),
-        Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
-        Some(nth) => Err(Failure::input(format!(
-            "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
-        ))),
-    }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Place, TrainingData, TrainingDataArgs, place};
 use crate::drawing::picture;
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::history::{self, Recorder};
 use crate::interrupt;
@@ -192,6 +193,9 @@ fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
 /// Fails if a file that is about to be written is one of the data.
 fn check_outputs(args: &Args, place: &Place) -> Result<()> {
     let Paths { picture, history } = Paths::of(args);
+    for (path, ending) in [(&args.picture, "png"), (&args.history, "csv")] {
+        path.as_ref().map_or(Ok(()), |path| check_ending(path, &[ending]))?;
+    }
     let given = [Some(&args.out), Some(&picture), Some(&history), args.checkpoint.as_ref()];
     given.into_iter().flatten().try_for_each(|path| place.check_output(path))
 }

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sae::{
-    Autoencoder, Samples, Scaling,
-    data::{Array, HeldOut},
-};
+use sae::{Autoencoder, Samples, data::HeldOut};
 
-use crate::data::place::{Files, Opened, Place, find_mnist};
+use crate::data::place::{Files, Opened, Place, Side, find_mnist};
+use crate::data::sides::labels_of_side;
 use crate::data::{DataArgs, open_any, own_note, own_training_samples};
 use crate::failure::{Failure, Result};
 use crate::output::note;
@@ -45,32 +43,6 @@ impl DataArgs {
         };
         let scaled = |(samples, labels): Labeled| (samples.scaled(net.scaling()), labels);
         Ok([scaled(train), scaled(test)])
-    }
-
-    /// The labels of `count` samples that a model is evaluated on: those of a file, of a folder with MNIST's
-    /// files, or of a CSV file's column; none if there are none.
-    pub fn evaluation_labels(
-        &self,
-        file: Option<&Path>,
-        (model, net): (&Path, &Autoencoder),
-        count: usize,
-    ) -> Result<Option<Vec<u8>>> {
-        let is_own = !self.is_given();
-        if let Some(file) = file.filter(|_| !is_own) {
-            return read_labels(file, count).map(Some);
-        }
-        let place = if is_own { own_note(model)?.place } else { self.place(&[]) };
-        let is_folder = matches!(place.files, Files::Drawn | Files::Folder(_));
-        if is_folder && file.is_none() {
-            // A folder need not have them.
-            let labeled = self.of_folder(&place).ok();
-            return Ok(labeled.map(|[_, (_, labels)]| labels).filter(|all| all.len() == count));
-        }
-        if file.is_none() && place.label_column.is_none() {
-            return Ok(None);
-        }
-        let [_, (_, labels)] = self.labeled(file, model, net)?;
-        Ok(Some(labels).filter(|labels| labels.len() == count))
     }
 
     fn of_folder(&self, place: &Place) -> Result<[Labeled; 2]> {
@@ -117,26 +89,15 @@ impl DataArgs {
         }
         let held_out = held_out.unwrap_or(HeldOut::Random { count: count.div_ceil(7), seed: 1 });
         let (train, test) = samples.hold_out(held_out)?;
-        // Labels are split as samples are.
-        let all = Samples::new(Array::from_values(labels, 1)?, Scaling::AsIs);
-        let (train_labels, test_labels) = all.hold_out(held_out)?;
+        let of_side = |side| labels_of_side(labels.clone(), held_out, side);
+        let (train_labels, test_labels) = (of_side(Side::Training)?, of_side(Side::Test)?);
         note(&format!("{} samples held out are the test samples of the labels", test.len()));
-        Ok([(train, numbers(&train_labels)?), (test, numbers(&test_labels)?)])
+        Ok([(train, train_labels), (test, test_labels)])
     }
 }
 
-/// Labels from samples of one feature.
-fn numbers(labels: &Samples) -> Result<Vec<u8>> {
-    let mut number = [0.0];
-    let label = |at| {
-        labels.gather(at, &mut number)?;
-        Ok(number[0] as u8)
-    };
-    (0..labels.len()).map(label).collect()
-}
-
 /// Labels of any type of whole number, one for each of `count` samples.
-fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>> {
+pub fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>> {
     let array = open_any(path, false)?;
     let kind = array.element_type();
     if !kind.is_integer() {

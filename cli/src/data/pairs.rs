@@ -6,7 +6,7 @@ use sae::{Autoencoder, Samples};
 
 use crate::data::place::{Opened, Side};
 use crate::data::targets::TargetArgs;
-use crate::data::{DataArgs, TrainingDataArgs, own_samples};
+use crate::data::{DataArgs, TrainingDataArgs, own_side};
 use crate::failure::{Failure, Result};
 
 impl TrainingDataArgs {
@@ -31,6 +31,17 @@ impl DataArgs {
         model: &Path,
         net: &Autoencoder,
     ) -> Result<(Samples, PathBuf)> {
+        self.pairs_of_side(targets, model, net, Side::Test)
+    }
+
+    /// The same of one side of the model's own data.
+    pub(super) fn pairs_of_side(
+        &self,
+        targets: &TargetArgs,
+        model: &Path,
+        net: &Autoencoder,
+        side: Side,
+    ) -> Result<(Samples, PathBuf)> {
         let files = targets.files(&[]);
         let Some(of_targets) = net.target_scaling() else {
             if files.is_none() {
@@ -51,7 +62,7 @@ impl DataArgs {
                 place.with_targets(opened, Side::Training, self.copy)?;
             (self.checked(samples, &name, model, net)?, name)
         } else {
-            let Opened { samples, name, .. } = own_samples(model, net, self.copy, true)?;
+            let Opened { samples, name, .. } = own_side(model, net, self.copy, true, side)?.0;
             (self.checked(samples, &name, model, net)?, name)
         };
         let Some(targets) = samples.targets() else {

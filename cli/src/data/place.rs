@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::csv::{self, Table};
 use crate::digits;
+use crate::endings::check_not_read;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
 
@@ -213,7 +214,11 @@ impl Place {
     pub fn check_output(&self, out: &Path) -> Result<()> {
         let Ok(out_path) = out.canonicalize() else { return Ok(()) };
         let (Files::Paths(train, test) | Files::Found(train, test)) = &self.files else {
-            return Ok(());
+            // Before the drawn digits are there, nothing can be overwritten.
+            let Files::Folder(folder) = &self.files else { return Ok(()) };
+            let names = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
+            let all: Vec<_> = names.iter().filter_map(|name| find_mnist(folder, name)).collect();
+            return check_not_read(out, all.iter().map(PathBuf::as_path));
         };
         let mut all = [self.files.find(train)?, self.files.find(test)?].concat();
         if let Some(TargetFiles { train, test, .. }) = &self.targets {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use sae::{Autoencoder, Engine, Samples};
 
-use crate::failure::{Failure, Result, io_error};
 use crate::drawing::shape::{Shape, square};
+use crate::failure::{Failure, Result, io_error};
 use crate::output::write_file;
 
 /// The gray between the tiles.

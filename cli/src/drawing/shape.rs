@@ -23,9 +23,8 @@ impl Shape {
     /// That of a sample of these dimensions: `[rows, columns]`, `[rows, columns, channels]` or `[channels,
     /// rows, columns]`.
     pub fn of_dims(dims: &[usize]) -> Option<Self> {
-        let shape = |rows, columns, channels, is_planar| {
-            Some(Shape { rows, columns, channels, is_planar })
-        };
+        let shape =
+            |rows, columns, channels, is_planar| Some(Shape { rows, columns, channels, is_planar });
         match *dims {
             [rows, columns] => shape(rows, columns, 1, false),
             [rows, columns, channels @ (1 | 3 | 4)] => shape(rows, columns, channels, false),

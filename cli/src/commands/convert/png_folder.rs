@@ -1,7 +1,6 @@
 //! Folders of PNGs.
 
 use std::cmp::Ordering;
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -15,10 +14,10 @@ use sae::{
 };
 
 use super::formats::{Kind, NUMBERS_EXPECTED};
-use crate::drawing::picture::{MAX_PIXELS, image_of_dims, write_png};
+use crate::drawing::picture::image_of_dims;
+use crate::drawing::png_folder::{self as folder, check_size};
 use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result, io_error};
-use crate::interrupt;
 
 /// A folder's PNGs, sorted.
 pub struct Folder {
@@ -163,14 +162,6 @@ pub fn size(path: &Path) -> Result<(usize, usize)> {
     Ok((rows, cols))
 }
 
-fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
-    if rows.saturating_mul(cols) > MAX_PIXELS {
-        let problem = format!("images of {rows} x {cols} pixels; expected at most {MAX_PIXELS}");
-        return Err(Failure::at(path, problem));
-    }
-    Ok(())
-}
-
 /// The gray pixels of a PNG, which must have the size of the first PNG.
 pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> {
     let mut reader = open(path)?;
@@ -229,57 +220,10 @@ pub fn write(to: &Path, array: &Array) -> Result<(usize, usize)> {
         )
     })?;
     check_size(array.path(), rows, cols)?;
-    let target = target(to)?;
-    let temporary = temporary(&target)?;
-    let digits = (array.samples() - 1).to_string().len();
-    fs::create_dir(&temporary).map_err(io_error("create", to))?;
-    let done = interrupt::interruptible(|| {
-        samples.chunks(rows * cols).enumerate().try_for_each(|(at, pixels)| {
-            interrupt::check()?;
-            let path = temporary.join(format!("{at:0digits$}.png"));
-            Ok::<_, Failure>(write_png(&path, (rows, cols), pixels)?)
-        })?;
-        Ok(rename(&temporary, &target).map_err(io_error("create", to))?)
-    });
-    if done.is_err() {
-        let _ = fs::remove_dir_all(&temporary);
-    }
-    done.map(|()| (rows, cols))
-}
-
-/// Renames a folder; an empty folder of that name is replaced.
-fn rename(temporary: &Path, target: &Path) -> io::Result<()> {
-    if target.exists() {
-        fs::remove_dir(target)?;
-    }
-    fs::rename(temporary, target)
-}
-
-/// The path of the folder with links resolved. Fails if it is in use.
-fn target(to: &Path) -> Result<PathBuf> {
-    let write_error = io_error("write", to);
-    let target = match fs::metadata(to) {
-        Err(_) => return Ok(to.to_owned()),
-        Ok(metadata) if !metadata.is_dir() => {
-            return Err(Failure::at(to, "expected a folder for the PNGs, got a file"));
-        }
-        Ok(_) => fs::canonicalize(to).map_err(&write_error)?,
-    };
-    let mut entries = fs::read_dir(&target).map_err(&write_error)?;
-    if entries.next().is_some() {
-        return Err(Failure::at(to, "expected a new or empty folder, but it has files"));
-    }
-    if env::current_dir().is_ok_and(|here| here == target) {
-        return Err(Failure::at(to, "expected another folder than the current one"));
-    }
-    Ok(target)
-}
-
-/// A hidden name beside the folder's.
-fn temporary(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().ok_or_else(|| Failure::at(target, "expected a folder's name"))?;
-    let hidden = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
-    Ok(target.with_file_name(hidden))
+    folder::write(to, array.samples(), (rows, cols), |put| {
+        samples.chunks(rows * cols).try_for_each(put)
+    })?;
+    Ok((rows, cols))
 }
 
 #[cfg(test)]

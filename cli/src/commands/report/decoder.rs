@@ -22,7 +22,8 @@ impl Decoder {
         let settings = net.settings();
         let code = settings.encoder_layers();
         let count = settings.layers.len() - 1;
-        let deep: usize = settings.layers[code + 1..].windows(2).map(|pair| pair[0] * pair[1]).sum();
+        let deep: usize =
+            settings.layers[code + 1..].windows(2).map(|pair| pair[0] * pair[1]).sum();
         if deep > MAX_DEEP || net.skip_weights().is_some() {
             return Ok(None);
         }

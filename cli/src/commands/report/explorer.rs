@@ -22,6 +22,8 @@ const SAMPLES: usize = 1_600_000;
 pub struct About<'a> {
     pub labels: Option<&'a [u8]>,
     pub names: Option<&'a [String]>,
+    /// Of each sample its number in the data.
+    pub numbers: &'a [usize],
     /// Samples around a top sample, on each side.
     pub context: usize,
     /// Units in full, at most.
@@ -55,6 +57,10 @@ pub fn facts(
     let chosen = samples::chosen(first, &all, SAMPLES / subjects.len());
     let mut arrays = Arrays::default();
     arrays.u32("chosen", &chosen.iter().map(|&sample| sample as u32).collect::<Vec<_>>());
+    if about.numbers.iter().enumerate().any(|(at, &number)| at != number) {
+        let numbers: Vec<u32> = about.numbers.iter().map(|&number| number as u32).collect();
+        arrays.u32("numbers", &numbers);
+    }
     if let Some(labels) = about.labels {
         arrays.u8("labels", &chosen.iter().map(|&sample| labels[sample]).collect::<Vec<_>>());
     }

@@ -43,10 +43,8 @@ pub fn page(
     for Subject { model, .. } in subjects {
         for warning in model.evaluation.warnings(model.net.settings()) {
             let (name, warning) = (escape(&model.name), escape(&warning));
-            let _ = writeln!(
-                warnings,
-                "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>"
-            );
+            let _ =
+                writeln!(warnings, "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>");
         }
     }
     let strips = pictures.map(|pictures| strips(pictures, subjects)).transpose()?;
@@ -55,7 +53,10 @@ pub fn page(
     let parts = [
         ("title", title),
         ("style", STYLE.to_owned()),
-        ("about", format!("Evaluated on {count} samples of {}", escape(&data.display().to_string()))),
+        (
+            "about",
+            format!("Evaluated on {count} samples of {}", escape(&data.display().to_string())),
+        ),
         ("strips", strips.unwrap_or_default()),
         ("headline", headline::cards(subjects)),
         ("warnings", warnings),
@@ -132,7 +133,8 @@ fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
         html.push_str("<div>");
         for (at, (name, row)) in names.iter().zip(&pictures.rows).enumerate() {
             let tiles = &row[start..count.min(start + COLUMNS)];
-            let name = if at == 0 { (*name).to_owned() } else { format!("reconstructions by {name}") };
+            let name =
+                if at == 0 { (*name).to_owned() } else { format!("reconstructions by {name}") };
             let (name, images) = (escape(&name), tiles.len());
             let _ = write!(
                 html,

@@ -28,7 +28,8 @@ impl Subject {
     pub fn json(&self) -> Value {
         let Model { path, name, net, evaluation, .. } = &self.model;
         let history = self.history.as_ref().map(|history| {
-            let columns = history.columns().filter(|(name, _)| !name.starts_with("mean_activation"));
+            let columns =
+                history.columns().filter(|(name, _)| !name.starts_with("mean_activation"));
             let mut value: Map<String, Value> =
                 columns.map(|(name, column)| (name.to_owned(), json!(column))).collect();
             value.insert("mean_activations".into(), json!(history.mean_activations()));

@@ -76,9 +76,8 @@ impl Layer {
         (model, images): (&Model, bool),
         (name, arrays): (&str, &mut Arrays),
     ) -> Result<Value> {
-        let all = |of: fn(&UnitSummary) -> f32| -> Vec<f32> {
-            self.summaries.iter().map(of).collect()
-        };
+        let all =
+            |of: fn(&UnitSummary) -> f32| -> Vec<f32> { self.summaries.iter().map(of).collect() };
         arrays.f32(format!("{name}.frequency"), &all(|unit| unit.frequency as f32));
         arrays.f32(format!("{name}.mean"), &all(|unit| unit.mean));
         arrays.f32(format!("{name}.max"), &all(|unit| unit.max));
@@ -88,10 +87,8 @@ impl Layer {
             let purity = |unit: &UnitSummary| unit.purest_label().map_or(0.0, |of| of.1 as f32);
             arrays.f32(format!("{name}.purity"), &all(purity));
             let label = |unit: &UnitSummary| unit.purest_label().map_or(0, |(label, _)| label);
-            arrays.u8(
-                format!("{name}.label"),
-                &self.summaries.iter().map(label).collect::<Vec<_>>(),
-            );
+            arrays
+                .u8(format!("{name}.label"), &self.summaries.iter().map(label).collect::<Vec<_>>());
             let counts = self.kept().flat_map(|unit| unit.labels.iter().map(|&n| n as u32));
             arrays.u32(format!("{name}.labels"), &counts.collect::<Vec<_>>());
         }
@@ -133,11 +130,7 @@ impl Layer {
         let inputs = model.net.settings().layers[0];
         let all = model.net.preferred_inputs(engine, self.layer, usual_norm(inputs))?;
         let rows = self.kept.iter().flat_map(|&unit| &all[unit * inputs..][..inputs]);
-        arrays.signed_rows(
-            &format!("{name}.picture"),
-            &rows.copied().collect::<Vec<_>>(),
-            inputs,
-        );
+        arrays.signed_rows(&format!("{name}.picture"), &rows.copied().collect::<Vec<_>>(), inputs);
         Ok(())
     }
 }

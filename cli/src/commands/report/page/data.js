@@ -67,6 +67,9 @@ function topOf(layer, unit) {
   return Array.from(samples, (sample, rank) => ({ sample, value: values[rank], rank })).filter(top => top.value !== 0);
 }
 
+// The number of a sample in its files.
+const numberOf = sample => array("numbers")?.[sample] ?? sample;
+
 // Names of samples, by runs of consecutive ones.
 function nameOf(sample) {
   for (const [start, names] of report.names ?? [])

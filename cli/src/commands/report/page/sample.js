@@ -9,21 +9,21 @@ function samplesSection() {
   if (report.names) {
     list = el("p.running");
     shown.forEach((sample, place) => {
-      const { text, space } = pieceOf(nameOf(sample) ?? `sample ${sample}`);
-      list.append(space && place ? " " : "", el("a.token", { href: `#sample-0-${place}`, title: `sample ${sample}` }, text));
+      const { text, space } = pieceOf(nameOf(sample) ?? `sample ${numberOf(sample)}`);
+      list.append(space && place ? " " : "", el("a.token", { href: `#sample-0-${place}`, title: `sample ${numberOf(sample)}` }, text));
     });
   } else if (image) {
     list = el("div.sample-grid", { role: "list" }, shown.map((sample, place) => el("a", { href: `#sample-0-${place}`, role: "listitem",
       "aria-label": sampleText(place) }, samplePicture(0, place, ""))));
   } else {
-    list = el("p.running", null, shown.flatMap((sample, place) => [el("a.token.chip", { href: `#sample-0-${place}` }, String(sample)), " "]));
+    list = el("p.running", null, shown.flatMap((sample, place) => [el("a.token.chip", { href: `#sample-0-${place}` }, String(numberOf(sample))), " "]));
   }
   return sectionOf("samples", "Samples", el("p.soft", null, intro), list);
 }
 
 function sampleText(place) {
   const labels = array("labels"), sample = array("chosen")[place];
-  return `sample ${sample}${labels ? `, label ${labels[place]}` : ""}`;
+  return `sample ${numberOf(sample)}${labels ? `, label ${labels[place]}` : ""}`;
 }
 
 // What is drawn of a sample: the sample, the reconstruction, and their difference.
@@ -55,9 +55,9 @@ function signedDifference(label, values, [low, high]) {
 function sampleView(m, place) {
   const model = report.models[m], layer = layerOf(m, codeLayer(model)), code = codeOf(m, place);
   const sample = array("chosen")[place], name = nameOf(sample);
-  const title = name === null ? `Sample ${sample}` : `“${pieceOf(name).text}”`;
+  const title = name === null ? `Sample ${numberOf(sample)}` : `“${pieceOf(name).text}”`;
   const labels = array("labels");
-  const where = [name === null ? null : `sample ${sample}`, labels ? `label ${labels[place]}` : null, several ? model.name : null]
+  const where = [name === null ? null : `sample ${numberOf(sample)}`, labels ? `label ${labels[place]}` : null, several ? model.name : null]
     .filter(Boolean).join(", ");
   const context = name === null ? null : el("p.around", null, textAround(sample, Math.max(8, report.context), null));
   const models = several ? el("p.models", null, "Model ", report.models.map((other, at) => el("a.choice",

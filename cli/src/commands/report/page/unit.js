@@ -32,7 +32,7 @@ function unitHistogram(layer, unit) {
     y: { name: "samples" }, series });
 }
 
-const sampleName = sample => nameOf(sample) === null ? `sample ${sample}` : `“${pieceOf(nameOf(sample)).text}”, sample ${sample}`;
+const sampleName = sample => nameOf(sample) === null ? `sample ${numberOf(sample)}` : `“${pieceOf(nameOf(sample)).text}”, sample ${numberOf(sample)}`;
 
 // A link to a sample if the page has it, its text alone otherwise.
 function sampleLink(m, sample, attributes, ...children) {
@@ -59,7 +59,7 @@ function topSamples(layer, unit) {
     const shade = at => shares && report.context ? shares[start + at - top.sample + report.context] / 255
       : at === top.sample ? Math.abs(top.value / layer.max[unit]) : 0;
     const title = (at, share) => share > 0 ? `activation ${short(share * layer.max[unit])}` : null;
-    const text = report.names ? textAround(top.sample, report.context, shade, title) : `sample ${top.sample}`;
+    const text = report.names ? textAround(top.sample, report.context, shade, title) : `sample ${numberOf(top.sample)}`;
     return el("li", null, sampleLink(m, top.sample, { title: sampleName(top.sample) },
       el("span.value", null, short(top.value)), text));
   });

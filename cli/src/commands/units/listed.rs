@@ -1,0 +1,29 @@
+//! Units and what is known of the samples.
+
+use sae::analysis::UnitSummary;
+
+use crate::data::Chosen;
+use crate::names::Names;
+
+/// The units of a layer, and what is known of the samples.
+pub struct Units {
+    pub units: Vec<UnitSummary>,
+    /// From 1.
+    pub layer: usize,
+    pub chosen: Chosen,
+    pub names: Option<Names>,
+    pub context: Option<usize>,
+    pub has_labels: bool,
+}
+
+impl Units {
+    /// The names around that of a sample, if they are shown.
+    pub fn context_of(&self, number: usize) -> Option<String> {
+        Some(self.names.as_ref()?.context(number, self.context?))
+    }
+
+    /// How many units are so.
+    pub fn count(&self, is: fn(&UnitSummary) -> bool) -> usize {
+        self.units.iter().filter(|&unit| is(unit)).count()
+    }
+}

@@ -1,0 +1,83 @@
+//! Folders of PNGs, one per image.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::drawing::picture::{MAX_PIXELS, write_png};
+use crate::failure::{Failure, Result, io_error};
+use crate::interrupt;
+
+/// Fails if images are larger than a PNG of ours may be; `path` is what they are of.
+pub fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
+    if rows.saturating_mul(cols) > MAX_PIXELS {
+        let problem = format!("images of {rows} x {cols} pixels; expected at most {MAX_PIXELS}");
+        return Err(Failure::at(path, problem));
+    }
+    Ok(())
+}
+
+/// Writes `count` images of gray pixels into a new or empty folder: `images` calls the function that it is
+/// given with the pixels of each, `[rows * columns]`. The folder is written under a temporary name until it
+/// is complete.
+pub fn write(
+    to: &Path,
+    count: usize,
+    shape: (usize, usize),
+    images: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+) -> Result<()> {
+    let target = target(to)?;
+    let temporary = temporary(&target)?;
+    let digits = count.saturating_sub(1).to_string().len();
+    fs::create_dir(&temporary).map_err(io_error("create", to))?;
+    let done = interrupt::interruptible(|| {
+        let mut at = 0;
+        images(&mut |pixels| {
+            interrupt::check()?;
+            let path = temporary.join(format!("{at:0digits$}.png"));
+            at += 1;
+            Ok(write_png(&path, shape, pixels)?)
+        })?;
+        Ok(rename(&temporary, &target).map_err(io_error("create", to))?)
+    });
+    if done.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    done
+}
+
+/// Renames a folder; an empty folder of that name is replaced.
+fn rename(temporary: &Path, target: &Path) -> io::Result<()> {
+    if target.exists() {
+        fs::remove_dir(target)?;
+    }
+    fs::rename(temporary, target)
+}
+
+/// The path of the folder with links resolved. Fails if it is in use.
+pub fn target(to: &Path) -> Result<PathBuf> {
+    let write_error = io_error("write", to);
+    let target = match fs::metadata(to) {
+        Err(_) => return Ok(to.to_owned()),
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(Failure::at(to, "expected a folder for the PNGs, got a file"));
+        }
+        Ok(_) => fs::canonicalize(to).map_err(&write_error)?,
+    };
+    let mut entries = fs::read_dir(&target).map_err(&write_error)?;
+    if entries.next().is_some() {
+        return Err(Failure::at(to, "expected a new or empty folder, but it has files"));
+    }
+    if env::current_dir().is_ok_and(|here| here == target) {
+        return Err(Failure::at(to, "expected another folder than the current one"));
+    }
+    Ok(target)
+}
+
+/// A hidden name beside the folder's.
+fn temporary(target: &Path) -> Result<PathBuf> {
+    let name = target.file_name().ok_or_else(|| Failure::at(target, "expected a folder's name"))?;
+    let hidden = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+    Ok(target.with_file_name(hidden))
+}
