@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
+use crate::endings::check_not_read;
 use crate::failure::Result;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
@@ -67,6 +68,7 @@ const SHOWN: usize = 20;
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     args.models.check_output(&args.out, &["html", "htm"])?;
+    check_not_read(&args.out, args.names.as_deref().into_iter().chain(args.labels.as_deref()))?;
     let (models, data) = args.models.load(&mut engine)?;
     let chosen = args.models.chosen(&models[0])?;
     let labels = chosen.labels(args.labels.as_deref())?;

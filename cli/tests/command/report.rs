@@ -131,7 +131,7 @@ fn models_side_by_side() {
 }
 
 /// The JSON of a page, and its arrays by name as bytes, with their types.
-fn page_data(page: &str) -> (Value, impl Fn(&str) -> Vec<u8>) {
+fn page_data(page: &str) -> (Value, impl Fn(&str) -> Vec<u8> + use<>) {
     let element = |id: &str| {
         let start = page.split(&format!("id=\"{id}\">")).nth(1).unwrap();
         start.split("</script>").next().unwrap().to_owned()
@@ -298,7 +298,7 @@ fn a_report_has_tokens_in_context() {
 /// Images of any shape, in color, also where the data of the evaluation are flat.
 #[test]
 fn a_model_knows_the_shape_of_its_images() {
-    let folder = Folder::new("report-shapes");
+    let folder = Models(Folder::new("report-shapes"));
     let npy = |name: &str, shape: &str, count: usize| {
         let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
         header += &" ".repeat(63 - (10 + header.len()) % 64);
@@ -308,7 +308,7 @@ fn a_model_knows_the_shape_of_its_images() {
         bytes.extend(header.as_bytes());
         // Red alone.
         bytes.extend((0..count).map(|at| if at % 3 == 0 { (at / 3 * 7 % 256) as u8 } else { 0 }));
-        fs::write(folder.0.join(name), bytes).unwrap();
+        fs::write(folder.0.0.join(name), bytes).unwrap();
     };
     npy("color.npy", "(50, 4, 6, 3)", 50 * 72);
     npy("flat.npy", "(50, 72)", 50 * 72);
@@ -316,12 +316,12 @@ fn a_model_knows_the_shape_of_its_images() {
         "train --samples color.npy --layers 72,8,72 --steps 5 --threads 1 --quiet --out c.safetensors",
     );
     let text =
-        String::from_utf8_lossy(&fs::read(folder.0.join("c.safetensors")).unwrap()).into_owned();
+        String::from_utf8_lossy(&fs::read(folder.0.0.join("c.safetensors")).unwrap()).into_owned();
     assert!(text.contains(r#"\"shape\":[4,6,3]"#), "the model file has no shape");
     let image = serde_json::json!({"rows": 4, "columns": 6, "channels": 3, "planar": false});
     for data in ["color.npy", "flat.npy"] {
         folder.good(&format!("report c.safetensors --samples {data} --out r.html"));
-        let page = fs::read_to_string(folder.0.join("r.html")).unwrap();
+        let page = fs::read_to_string(folder.0.0.join("r.html")).unwrap();
         assert_eq!(page_data(&page).0["image"], image, "{data}");
         let png = page.split("src=\"data:image/png;base64,").nth(1).unwrap().split('"').next();
         let png = STANDARD.decode(png.unwrap()).unwrap();
