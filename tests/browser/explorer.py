@@ -163,10 +163,10 @@ def charts(page, shots):
     page.keyboard.press("Escape")
     assert said.inner_text() == ""
     log = figure.get_by_role("button", name="log y")
-    ticks = figure.locator(".tick").all_inner_texts()
+    ticks = figure.locator(".tick").all_text_contents()
     assert log.get_attribute("aria-pressed") == "true"
     log.click()
-    assert log.get_attribute("aria-pressed") == "false" and figure.locator(".tick").all_inner_texts() != ticks
+    assert log.get_attribute("aria-pressed") == "false" and figure.locator(".tick").all_text_contents() != ticks
     lines = figure.locator("path.line").count()
     figure.locator("button.key").first.click()
     assert figure.locator("path.line").count() == lines - 1
