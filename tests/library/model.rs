@@ -1,6 +1,9 @@
 //! Model files of earlier versions, and files that are no model.
 
 use sae::{Activation, Autoencoder, Code, LayerPenalty, Optimizer, Scaling, Schedule};
+use sae::{Samples, Settings, Trainer, data};
+
+use crate::folder::Folder;
 
 fn recorded(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(name)
@@ -49,4 +52,39 @@ fn they_are_written_again_as_they_were_read() {
         let net = Autoencoder::load(&path).unwrap();
         assert_eq!(Autoencoder::from_bytes(&path, &net.to_bytes().unwrap()).unwrap(), net);
     }
+}
+
+#[test]
+fn a_model_knows_the_shape_of_its_samples() {
+    let folder = Folder::new("model-shape");
+    let path = folder.0.join("images.npy");
+    let pixels: Vec<u8> = (0..50 * 24).map(|i| (i * i % 251) as u8).collect();
+    data::write_npy(&path, &[50, 2, 4, 3], &pixels).unwrap();
+    let trained = |samples: &Samples| {
+        let settings = Settings { layers: vec![24, 4, 24], batch: 10, ..Settings::default() };
+        let trainer = Trainer::new(settings, samples).unwrap();
+        trainer.autoencoder().to_bytes().unwrap()
+    };
+    let load = |bytes: &[u8]| Autoencoder::from_bytes("m", bytes);
+    let shape =
+        |bytes: &[u8]| load(bytes).unwrap().training_data().unwrap().sample_shape().to_vec();
+    let samples = Samples::open(&path).unwrap();
+    let bytes = trained(&samples);
+    assert_eq!(shape(&bytes), [2, 4, 3]);
+    // Some held out, the shape is the same.
+    assert_eq!(shape(&trained(&samples.split(30).unwrap().0)), [2, 4, 3]);
+    // Samples of one dimension have none, and neither have older files.
+    let flat = trained(&Samples::from_values(vec![0.5; 50 * 24], 24).unwrap());
+    assert_eq!(shape(&flat), [0; 0]);
+    assert!(!String::from_utf8_lossy(&flat).contains("held_out\\\":null,"), "a shape of nothing");
+    // A shape of other samples is refused.
+    let text = br#"[2,4,3]"#;
+    let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
+    let mut wrong = bytes.clone();
+    wrong[at + 1] = b'5';
+    let problem = load(&wrong).unwrap_err().to_string();
+    assert!(
+        problem.contains("samples of the shape [5, 4, 3] do not have 24 features"),
+        "{problem}"
+    );
 }

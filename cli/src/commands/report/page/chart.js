@@ -1,6 +1,6 @@
 // Charts as SVG: hover or arrow keys for values, a switch between linear and logarithmic axes, series on and off.
 
-const HEIGHT = 270, LEFT = 58, RIGHT = 14, UPPER = 12, LOWER = 44;
+const HEIGHT = 286, LEFT = 58, RIGHT = 14, UPPER = 30, LOWER = 44;
 
 function linearTicks(low, high, wanted) {
   if (!(high > low)) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
@@ -91,7 +91,7 @@ function chart(what) {
       svg.append(el("line.grid", { x1: x.at(value), x2: x.at(value), y1: UPPER, y2: HEIGHT - LOWER }),
         el("text.tick", { x: x.at(value), y: HEIGHT - LOWER + 17, "text-anchor": anchor }, tick(value)));
     });
-    svg.append(el("text.name", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name));
+    svg.append(el("text.name", { x: 4, y: 14 }, what.y.name), el("text.name", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name));
     marks = [];
     what.series.forEach((series, at) => {
       if (!state.hidden.has(at)) svg.append(...drawSeries(series, x, y, state, marks));

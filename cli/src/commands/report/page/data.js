@@ -107,14 +107,15 @@ const FUNCTIONS = {
   "leaky-relu": z => z < 0 ? 0.01 * z : z, "saturating-linear": z => Math.min(1, Math.max(0, z)), linear: z => z,
 };
 
-// The decoder's first sums of a sample: biases and units that are not in the page. Then units are added.
+// The decoder with the first sums of a sample: biases and units that are not in the page, or of none: biases. Then
+// units are added.
 function decoderOf(m, place) {
   const model = report.models[m], layer = layerOf(m, codeLayer(model)), name = `m${m}`;
   if (!model.decoder) return null;
   const weights = array(`${name}.decoder0`), scales = array(`${name}.decoder0.scale`);
   const bias = array(`${name}.decoder0.bias`), width = bias.length;
   const base = Float64Array.from(bias);
-  if (array(`${name}.rest`)) rangedRow(`${name}.rest`, place, width).forEach((v, i) => base[i] += v);
+  if (place !== null && array(`${name}.rest`)) rangedRow(`${name}.rest`, place, width).forEach((v, i) => base[i] += v);
   const add = (sums, { unit, value }, sign = 1) => {
     const row = layer.row.get(unit), factor = sign * value * scales[row];
     for (let i = 0, at = row * width; i < width; i++, at++) sums[i] += factor * weights[at];

@@ -65,7 +65,8 @@ function sampleView(m, place) {
   const decoder = decoderOf(m, place);
   if (!decoder) {
     const body = el("div.view", null, el("div", null, models, context, image ? samplePicture(m, place, title) : null,
-      el("p.soft", null, "This model's decoder is not in the page, so the reconstruction is not redrawn.")),
+      el("p.soft", null, "The page cannot redraw this model's output without some "
+        + "units: the decoder is too large, or there is a skip connection.")),
       el("div", null, unitTable(layer, code, null)));
     return { title, where, body };
   }

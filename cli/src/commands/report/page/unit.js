@@ -66,18 +66,27 @@ function topSamples(layer, unit) {
   return el("ol.top-lines", null, lines);
 }
 
+// What a unit's largest activation changes in the output of a decoder of several layers, all others being off.
+function largestChange(layer, unit) {
+  const decoder = decoderOf(layer.m, null), without = decoder.base.slice(), sums = decoder.base.slice();
+  decoder.add(sums, { unit, value: layer.max[unit] });
+  const before = decoder.finish(without);
+  return decoder.finish(sums).map((value, i) => value - before[i]);
+}
+
 // What a unit adds to the output: a picture, or the features that it adds most to.
 function writes(layer, unit) {
   const model = report.models[layer.m], row = layer.row.get(unit);
   if (layer.l !== codeLayer(model) || !model.decoder || row === undefined) return null;
-  if (model.decoder.length > 1) return null;
-  if (isImageSize(outputs(model))) return el("figure", null, unitPicture(layer, unit, "decoder"), el("figcaption", null, "writes to the output"));
-  const weights = signedRow(`m${layer.m}.decoder0`, row, outputs(model));
+  const isOne = model.decoder.length === 1;
+  const weights = isOne ? signedRow(`m${layer.m}.decoder0`, row, outputs(model)) : largestChange(layer, unit);
+  if (isImageSize(outputs(model))) return el("figure", null, signedPicture(`what unit ${unit} writes`, weights),
+    el("figcaption", null, isOne ? "writes to the output" : "changes in the output, alone at its maximum"));
   const order = Array.from(weights, (weight, feature) => ({ feature, weight }))
     .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, 8);
   const largest = Math.abs(order[0].weight);
   return el("div", null, el("h4", null, "Writes to the output"),
-    el("p.note", null, "The features that an activation of 1 changes most."),
+    el("p.note", null, `The features that ${isOne ? "an activation of 1" : "its largest activation alone"} changes most.`),
     order.map(({ feature, weight }) => bar(`feature ${feature}`, Math.abs(weight) / largest,
       `${weight > 0 ? "+" : ""}${short(weight)}`, { class: weight < 0 ? "bar-row negative" : "bar-row" })));
 }
