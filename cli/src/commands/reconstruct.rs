@@ -171,7 +171,12 @@ impl<'a> Outputs<'a> {
                 };
                 self.each(|row| {
                     interrupt::check()?;
-                    Ok(if are_bytes { file.write(&bytes(row))? } else { file.write(row)? })
+                    if are_bytes {
+                        file.write(&bytes(row))?;
+                    } else {
+                        file.write(row)?;
+                    }
+                    Ok(())
                 })?;
                 Ok::<(), Failure>(file.finish()?)
             })

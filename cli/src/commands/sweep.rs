@@ -90,6 +90,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
+    for (path, ending) in [(&args.out, "csv"), (&picture, "svg")] {
+        check_ending(path, &[ending])?;
+        args.data.check_output(path)?;
+        files::check_writable(path)?;
+    }
     let measure = args.sparsity;
     let data = args.data.samples(
         (args.settings.seed().unwrap_or(Settings::default().seed), None),
@@ -103,12 +109,6 @@ pub fn run(args: Args) -> Result<()> {
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let list = trials(&args, &train, &ranges)?;
     let layer = hidden_layer(args.layer, &list[0].settings)?;
-    let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
-    for (path, ending) in [(&args.out, "csv"), (&picture, "svg")] {
-        check_ending(path, &[ending])?;
-        args.data.check_output(path)?;
-        files::check_writable(path)?;
-    }
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");

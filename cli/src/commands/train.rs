@@ -193,9 +193,6 @@ fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
 /// Fails if a file that is about to be written is one of the data.
 fn check_outputs(args: &Args, place: &Place) -> Result<()> {
     let Paths { picture, history } = Paths::of(args);
-    for (path, ending) in [(&args.picture, "png"), (&args.history, "csv")] {
-        path.as_ref().map_or(Ok(()), |path| check_ending(path, &[ending]))?;
-    }
     let given = [Some(&args.out), Some(&picture), Some(&history), args.checkpoint.as_ref()];
     given.into_iter().flatten().try_for_each(|path| place.check_output(path))
 }
@@ -219,6 +216,9 @@ impl Paths {
         if [&picture, &history].contains(&&args.out) || picture == history {
             let problem = "the model, its picture and its history need three different names";
             return Err(Failure::at(&args.out, problem));
+        }
+        for (path, ending) in [(&args.picture, "png"), (&args.history, "csv")] {
+            path.as_ref().map_or(Ok(()), |path| check_ending(path, &[ending]))?;
         }
         for path in [&args.out, &picture, &history, &place::path_of(&args.out)] {
             files::check_writable(path)?;

@@ -40,7 +40,8 @@ Examples:
   sae units sae.safetensors
   sae units sae.safetensors --sort frequency --out units.csv
   sae units sae.safetensors --layer 1 --top 3 --json
-  sae units tokens.safetensors --names tokens.txt --context 5 --out units.json   # activations of tokens
+
+For activations of tokens, name them: --names tokens.txt --context 5
 
 Columns of the CSV file:
   unit, active (samples), frequency, mean, mean_active, max, dead, dense, norm_in and norm_out (of the

@@ -18,4 +18,5 @@ mod report;
 mod shards;
 mod sparse;
 mod targets;
+mod units;
 mod usage;

@@ -106,7 +106,10 @@ fn names_and_models_are_checked_first() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && stderr.contains("--out <FILE>"), "{stderr}");
     let problem = refused(&folder, &format!("{encode} --sparse --out ./top-k.safetensors"));
-    assert!(problem.ends_with("this is the model; another name was expected"), "{problem}");
+    assert!(
+        problem.ends_with("the command reads this file, which would be overwritten"),
+        "{problem}"
+    );
     let problem = refused(&folder, &format!("{encode} --sparse --out no/where.npz"));
     assert!(problem.contains("cannot write"), "{problem}");
     // A failure leaves what was there.
