@@ -56,10 +56,8 @@ pub fn run(args: Args) -> Result<()> {
         true => model(&models::load(&args.file)?),
         false => data(&open_any(&args.file, false)?),
     };
-    if let Some((tile, images)) = &images {
-        if tile.channels == 1 {
-            text += &thumbnail(*tile, images);
-        }
+    if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
+        text += &thumbnail(*tile, images);
     }
     if let Some(picture) = &args.picture {
         let (tile, images) =

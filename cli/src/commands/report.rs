@@ -84,7 +84,10 @@ pub fn run(args: Args) -> Result<()> {
         );
     }
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
-    let pictures = Reconstructions::of(&shown, &mut engine, SHOWN)?;
+    let pictures = match explorer::shape_of(&models[0])? {
+        Some(_) => Reconstructions::of(&shown, &mut engine, SHOWN)?,
+        None => None,
+    };
     let subjects: Vec<Subject> = models.into_iter().map(Subject::new).collect::<Result<_>>()?;
     let about = About {
         labels: labels.as_deref(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -259,25 +260,44 @@ fn a_report_has_every_unit_and_its_samples() {
     assert!(whole(array("m0.code.unit")).iter().all(|unit| kept.contains(unit)));
 }
 
-/// Tokens with their neighbors, as the unit's activations in these.
+/// A NumPy file.
+fn npy(path: &Path, kind: &str, shape: &str, numbers: impl Iterator<Item = u8>) {
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    header += &" ".repeat(63 - (10 + header.len()) % 64);
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(numbers);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Tokens with their neighbors, and the unit's activations in these; by their numbers in the data, of which the
+/// first 100 are training samples. They are 25 numbers wide, and no images.
 #[test]
 fn a_report_has_tokens_in_context() {
-    let folder = Models::new("report-tokens");
+    let folder = Models(Folder::new("report-tokens"));
+    let values = (0..160 * 25).map(|i: u32| ((i * i % 7919) as f32 / 4000.0) - 1.0);
+    let path = folder.0.0.join("tokens.npy");
+    npy(&path, "<f4", "(160, 25)", values.flat_map(f32::to_le_bytes));
     folder.good(
-        "train --data digits --layers 784,20,784 --code top-k:3 --preset top-k --steps 20 --threads 1 \
-         --quiet --out k.safetensors",
+        "train --samples tokens.npy --holdout-last 60 --layers 25,20,25 --code top-k:3 --preset top-k \
+         --steps 20 --threads 1 --quiet --out k.safetensors",
     );
-    let names: String = (0..100).map(|at| format!("<w>{at}\n")).collect();
+    let names: String = (0..160).map(|at| format!("<w>{at}\n")).collect();
     fs::write(folder.0.0.join("names.txt"), names).unwrap();
     folder.good("report k.safetensors --names names.txt --context 2 --out k.html");
     let page = folder.read("k.html");
     assert!(!page.contains("<w>"), "a name is HTML");
     let (facts, array) = page_data(&page);
-    assert_eq!(facts["names"][0][1][99], "<w>99");
+    assert!(facts["image"].is_null() && !page.contains("<img "), "25 numbers are no image");
+    assert_eq!(facts["names"][0][1][0], "<w>100");
+    assert_eq!(whole(array("numbers")), (100..160).collect::<Vec<_>>());
     let codes = folder.json("encode k.safetensors --json");
     let (kept, tops) = (whole(array("m0.l0.kept")), whole(array("m0.l0.top")));
     let (values, contexts) = (floats(array("m0.l0.top.value")), array("m0.context"));
     let largest = floats(array("m0.l0.max"));
+    let mut active = 0;
     for (row, &unit) in kept.iter().enumerate() {
         for rank in (0..10).filter(|rank| values[row * 10 + rank] != 0.0) {
             for at in 0..5 {
@@ -285,13 +305,17 @@ fn a_report_has_tokens_in_context() {
                 let activation = codes["codes"][sample][unit].as_f64().unwrap_or(0.0) as f32;
                 let share = contexts[(row * 10 + rank) * 5 + at];
                 assert_eq!(share, (255.0 * activation / largest[unit]).round() as u8);
+                active += usize::from(share > 0);
             }
         }
     }
+    assert!(active > 100, "{active}");
     fs::write(folder.0.0.join("names.txt"), "a\nb\n").unwrap();
     let stderr = folder.refused("report k.safetensors --names names.txt");
-    assert!(stderr.contains("expected 100 lines"), "{stderr}");
+    assert!(stderr.contains("expected 160 lines"), "{stderr}");
     let stderr = folder.refused("report k.safetensors --labels names.txt --out l.html");
+    assert!(stderr.contains("names.txt"), "{stderr}");
+    let stderr = folder.refused("report k.safetensors --names names.txt --out names.txt");
     assert!(stderr.contains("names.txt"), "{stderr}");
 }
 
@@ -299,19 +323,10 @@ fn a_report_has_tokens_in_context() {
 #[test]
 fn a_model_knows_the_shape_of_its_images() {
     let folder = Models(Folder::new("report-shapes"));
-    let npy = |name: &str, shape: &str, count: usize| {
-        let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
-        header += &" ".repeat(63 - (10 + header.len()) % 64);
-        header.push('\n');
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((header.len() as u16).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        // Red alone.
-        bytes.extend((0..count).map(|at| if at % 3 == 0 { (at / 3 * 7 % 256) as u8 } else { 0 }));
-        fs::write(folder.0.0.join(name), bytes).unwrap();
-    };
-    npy("color.npy", "(50, 4, 6, 3)", 50 * 72);
-    npy("flat.npy", "(50, 72)", 50 * 72);
+    // Red alone.
+    let red = || (0..50 * 72).map(|at| if at % 3 == 0 { (at / 3 * 7 % 256) as u8 } else { 0 });
+    npy(&folder.0.0.join("color.npy"), "|u1", "(50, 4, 6, 3)", red());
+    npy(&folder.0.0.join("flat.npy"), "|u1", "(50, 72)", red());
     folder.good(
         "train --samples color.npy --layers 72,8,72 --steps 5 --threads 1 --quiet --out c.safetensors",
     );

@@ -37,8 +37,9 @@ pub fn facts(
     about: About<'_>,
 ) -> Result<(Value, Arrays)> {
     let first = &subjects[0].model;
-    let shape = Shape::of(&first.samples, &first.net);
-    let context = if about.names.is_some() { about.context } else { 0 };
+    let shape = shape_of(first)?;
+    // Images are not read one after another.
+    let context = if about.names.is_some() && shape.is_none() { about.context } else { 0 };
     let count: usize = subjects.iter().map(|s| s.model.net.settings().encoder_layers()).sum();
     let options = Options {
         labels: about.labels,
@@ -89,6 +90,25 @@ pub fn facts(
         "first": samples::FIRST.min(chosen.len()), "models": models,
     });
     Ok((facts, arrays))
+}
+
+/// The shape of a model's samples, if they are images: they have one, or are squares of numbers from 0 to 1.
+/// (Activations may be 1024 numbers, too.)
+pub fn shape_of(model: &Model) -> Result<Option<Shape>> {
+    const LOOKED_AT: usize = 16;
+    let Model { net, samples, .. } = model;
+    let of_training = net.training_data().map_or(0, |data| data.sample_shape().len());
+    let shape = Shape::of(samples, net);
+    if shape.is_none() || samples.row_dims().len() > 1 || of_training > 1 {
+        return Ok(shape);
+    }
+    let mut values = vec![0.0; samples.features()];
+    let mut is_image = true;
+    for sample in 0..samples.len().min(LOOKED_AT) {
+        samples.gather(sample, &mut values)?;
+        is_image &= values.iter().all(|value| (0.0..=1.0).contains(value));
+    }
+    Ok(shape.filter(|_| is_image || samples.scaling().is_unit()))
 }
 
 fn of_model(

@@ -66,7 +66,7 @@ function unitTile(layer, unit, at, total) {
     "aria-posinset": at + 1, "aria-setsize": total, "data-at": at, tabindex: -1 },
     unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
     el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
-    tops.length ? el("span.tile-names", null, tops.slice(0, 4).join(" · ")) : null,
+    tops.length && !image ? el("span.tile-names", null, tops.slice(0, 4).join(" · ")) : null,
     image ? null : el("span.bar", null, el("i", { style: `width:${100 * Math.sqrt(layer.frequency[unit])}%` })));
 }
 

@@ -6,7 +6,7 @@ function samplesSection() {
   const intro = `The first ${count(shown.length)} samples. Open one to see its active units and what the reconstruction `
     + "owes to each: switch units off and it is redrawn.";
   let list;
-  if (report.names) {
+  if (report.names && !image) {
     list = el("p.running");
     shown.forEach((sample, place) => {
       const { text, space } = pieceOf(nameOf(sample) ?? `sample ${numberOf(sample)}`);
@@ -22,8 +22,8 @@ function samplesSection() {
 }
 
 function sampleText(place) {
-  const labels = array("labels"), sample = array("chosen")[place];
-  return `sample ${numberOf(sample)}${labels ? `, label ${labels[place]}` : ""}`;
+  const labels = array("labels"), sample = array("chosen")[place], name = nameOf(sample);
+  return `${name === null ? "" : name + ", "}sample ${numberOf(sample)}${labels ? `, label ${labels[place]}` : ""}`;
 }
 
 // What is drawn of a sample: the sample, the reconstruction, and their difference.
@@ -55,11 +55,11 @@ function signedDifference(label, values, [low, high]) {
 function sampleView(m, place) {
   const model = report.models[m], layer = layerOf(m, codeLayer(model)), code = codeOf(m, place);
   const sample = array("chosen")[place], name = nameOf(sample);
-  const title = name === null ? `Sample ${numberOf(sample)}` : `“${pieceOf(name).text}”`;
+  const title = name === null ? `Sample ${numberOf(sample)}` : image ? name : `“${pieceOf(name).text}”`;
   const labels = array("labels");
   const where = [name === null ? null : `sample ${numberOf(sample)}`, labels ? `label ${labels[place]}` : null, several ? model.name : null]
     .filter(Boolean).join(", ");
-  const context = name === null ? null : el("p.around", null, textAround(sample, Math.max(8, report.context), null));
+  const context = name === null || image ? null : el("p.around", null, textAround(sample, Math.max(8, report.context), null));
   const models = several ? el("p.models", null, "Model ", report.models.map((other, at) => el("a.choice",
     { href: `#sample-${at}-${place}`, "aria-current": at === m ? "true" : null }, other.name))) : null;
   const decoder = decoderOf(m, place);

@@ -44,11 +44,12 @@ function sampleLink(m, sample, attributes, ...children) {
 function topSamples(layer, unit) {
   const tops = topOf(layer, unit), { m } = layer;
   if (!tops.length) return el("p.soft", null, "It is active in none of the samples.");
-  if (image && !report.names) {
+  if (image) {
     const shown = tops.map(top => {
       const place = placeOf(top.sample), label = `${sampleName(top.sample)}, activation ${short(top.value)}`;
       return el("li", null, sampleLink(m, top.sample, { title: label },
-        place === undefined ? el("span.blank") : samplePicture(m, place, label), el("span", null, short(top.value))));
+        place === undefined ? el("span.blank") : samplePicture(m, place, label), el("span", null, short(top.value)),
+        nameOf(top.sample) === null ? null : el("span.name", null, nameOf(top.sample))));
     });
     return el("ol.top-images", null, shown);
   }
@@ -125,7 +126,7 @@ function unitView(m, l, unit) {
     { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
     unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))) : null;
   // Lines of text fill the right side by themselves.
-  const isText = !isImageSize(inputs(model)) || report.names;
+  const isText = !image;
   const more = [isImageSize(outputs(model)) ? null : writes(layer, unit), labelMix(layer, unit), neighbors];
   const left = el("div", null, pictures.children.length ? pictures : null, numbers,
     isKept && !isDead ? unitHistogram(layer, unit) : null, isText ? more : null);
