@@ -32,6 +32,7 @@ train --data digits --preset top-k --layers 784,300,784 --code top-k:20 --steps 
 train --preset top-k --samples tokens.npy --holdout-last 200 --layers 24,64,24 --code top-k:4 --steps 300 --out tokens.safetensors
 train --preset top-k --samples disks.npy --layers 1680,60,1680 --code top-k:6 --steps 200 --out disks.safetensors
 train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --steps 30 --out many.safetensors
+"$sae" score many.safetensors --samples tokens.npy --out scores.csv
 "$sae" report digits.safetensors --out digits.html
 "$sae" report plain.safetensors sparse.safetensors --out both.html
 "$sae" report tokens.safetensors --samples tokens.npy --names tokens.txt --out tokens.html

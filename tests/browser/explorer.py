@@ -1,5 +1,7 @@
 """What a person does with a report: courses of clicks and keys, each on a fresh page of one report."""
 
+import csv
+
 PIXELS = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
 
 
@@ -65,7 +67,11 @@ def keys(page, shots):
     first = page.evaluate("document.activeElement.getAttribute('href')")
     assert first and page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length") == 1
     page.keyboard.press("ArrowRight")
+    place = "(({ x, y }) => [x, y])(document.activeElement.getBoundingClientRect())"
+    before = page.evaluate(place)
     page.keyboard.press("ArrowDown")
+    after = page.evaluate(place)
+    assert abs(before[0] - after[0]) < 1 and after[1] > before[1] + 50, (before, after)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.getAttribute('href')") == first
@@ -94,6 +100,8 @@ def unit(page, shots):
     assert len(values) == 10 and values == sorted(values, reverse=True), values
     assert page.locator("dialog svg .line").count() == 1
     assert page.locator("dialog .bar-row").count() >= 1
+    cosines = [float(text.replace("−", "-")) for text in page.locator(".near span").all_inner_texts()]
+    assert len(cosines) == 6 and cosines == sorted(cosines, reverse=True) and cosines[0] <= 1, cosines
     page.locator(".near a").first.click()
     page.wait_for_function("title => document.getElementById('view-title').textContent !== title", arg=title)
     page.go_back()
@@ -111,13 +119,7 @@ def sample(page, shots):
         page.evaluate("place => location.hash = `#sample-0-${place}`", place)
         page.wait_for_function("place => document.getElementById('view-title')?.textContent === `Sample ${place}`", arg=place)
         drawn = page.locator(".three canvas").nth(1).evaluate(PIXELS)
-        static = page.evaluate("""async place => {
-            const image = document.querySelectorAll(".strips span")[1].querySelectorAll("img")[place];
-            const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
-            canvas.drawImage(image, 0, 0);
-            return [...canvas.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data] }""", place)
-        worst = max(abs(a - b) for a, b in zip(drawn, static))
-        assert len(drawn) == len(static) and worst <= 6, (place, worst)
+        same_as_strip(page, 1, place)
     whole = error(page)
     boxes = page.locator(".sample-units input")
     count = boxes.count()
@@ -139,6 +141,18 @@ def sample(page, shots):
     assert errors[-1] < errors[0], errors
     page.keyboard.press("End")
     assert page.locator(".three canvas").nth(1).evaluate(PIXELS) == drawn and error(page) == whole
+
+
+def same_as_strip(page, row, place):
+    """The reconstruction that the page draws is the one at its top, which the library computed."""
+    drawn = page.locator(".three canvas").nth(1).evaluate(PIXELS)
+    static = page.evaluate("""([row, place]) => {
+        const image = document.querySelectorAll(".strips span")[row].querySelectorAll("img")[place];
+        const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+        canvas.drawImage(image, 0, 0);
+        return [...canvas.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data] }""", [row, place])
+    worst = max(abs(a - b) for a, b in zip(drawn, static))
+    assert len(drawn) == len(static) and worst <= 6, (place, worst)
 
 
 def charts(page, shots):
@@ -186,6 +200,7 @@ def layers(page, shots):
     page.wait_for_selector("#keep")
     page.locator(".models a").nth(1).click()
     page.wait_for_function("document.querySelector('.models a[aria-current]').textContent === 'sparse'")
+    same_as_strip(page, 2, 2)
     whole = error(page)
     page.locator("#keep").focus()
     page.keyboard.press("Home")
@@ -248,6 +263,10 @@ def many(page, shots):
     page.evaluate("location.hash = '#sample-0-1'")
     page.wait_for_selector("#keep")
     assert "stay on" in page.inner_text("dialog")
+    scores = page.url.split("#")[0].removeprefix("file://").replace("many.html", "scores.csv")
+    with open(scores) as file:
+        expected = {int(row["sample"]): float(row["error"]) for row in csv.DictReader(file)}
+    assert abs(error(page) / expected[1] - 1) < 0.05, (error(page), expected[1])
 
 
 def disks(page, shots):

@@ -14,7 +14,7 @@ function themeButton() {
 }
 
 const dialog = el("dialog", { "aria-labelledby": "view-title" });
-let gallery = null, opener = null;
+let gallery = null;
 
 // Shows the unit or sample that the address names.
 function route() {
@@ -39,10 +39,7 @@ function route() {
   dialog.replaceChildren(el("div.view-head", null, el("div", null, el("h3", { id: "view-title" }, view.title), el("p.soft", null, view.where)),
     el("div.steps", null, step(before, "‹", "previous"), step(after, "›", "next"),
       el("button", { type: "button", "aria-label": "close", onclick: () => dialog.close() }, "×"))), view.body);
-  if (!dialog.open) {
-    opener = document.activeElement;
-    dialog.showModal();
-  }
+  if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   dialog.querySelector(".view-head button").focus({ focusVisible: false });
 }
@@ -51,7 +48,6 @@ function listen() {
   addEventListener("hashchange", route);
   dialog.addEventListener("close", () => {
     if (/^#(unit|sample)-/.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
-    if (opener?.isConnected) opener.focus({ preventScroll: true });
   });
   dialog.addEventListener("click", event => {
     if (event.target === dialog) dialog.close();
