@@ -1,7 +1,9 @@
 //! Summaries of units against a naive computation from codes, for any number of threads.
 
 use crate::common::{pixels, uniform};
+use crate::counting::peak;
 use sae::analysis::{TopSample, UnitOptions, UnitSummary};
+use sae::data::{Row, Source};
 use sae::{
     Activation, Autoencoder, Code, Engine, Error, Initialization, Isa, Samples, Scaling, Settings,
     compute::ThreadPool,
@@ -259,6 +261,47 @@ fn activations_that_are_no_numbers_are_not_active() {
         let seven: TopSample = units[7].top[0];
         assert_eq!((seven.sample, seven.activation), (0, f32::INFINITY), "{code}");
         assert_eq!(units[7].histogram.counts[63], units[7].active, "{code}");
+    }
+}
+
+/// Samples that are computed when they are needed.
+#[derive(Debug)]
+struct Computed(usize);
+
+impl Source for Computed {
+    fn samples(&self) -> usize {
+        self.0
+    }
+
+    fn features(&self) -> usize {
+        FEATURES
+    }
+
+    fn row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> sae::Result<Row<'a>> {
+        memory.clear();
+        memory.extend((0..FEATURES).map(|at| ((row * 7 + at * at * row) % 101) as f32 / 101.0));
+        Ok(Row::new(&memory[..]))
+    }
+}
+
+#[test]
+fn memory_depends_on_the_units_alone() {
+    for code in ["dense", "top-k:3", "jump-relu:0.05"] {
+        let net = network(&[FEATURES, 33, FEATURES], Activation::Relu, code);
+        let bytes = [3_000, 30_000].map(|count| {
+            let samples = Samples::new(Computed(count), Scaling::AsIs);
+            let mut engine = engine(1);
+            let options = UnitOptions::default();
+            let (units, bytes) = peak(|| net.unit_summaries(&mut engine, &samples, &options));
+            assert_eq!(units.unwrap().len(), 33);
+            let scores = peak(|| net.score(&mut engine, &samples, |_| Ok::<(), Error>(())));
+            let visit = |_: &[f32]| Ok::<(), Error>(());
+            let rows = peak(|| net.for_activations(&mut engine, &samples, 1, visit));
+            [bytes, scores.1, rows.1]
+        });
+        for (few, many) in bytes[0].into_iter().zip(bytes[1]) {
+            assert!(many <= few + few / 10, "{code}: {few} and {many} bytes");
+        }
     }
 }
 

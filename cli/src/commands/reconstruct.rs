@@ -78,6 +78,11 @@ pub fn run(args: Args) -> Result<()> {
         Kind::Folder => png_folder::target(&args.out).map(drop)?,
         _ => files::check_writable(&args.out)?,
     }
+    if kind != Kind::Picture && net.target_scaling() == Some(Scaling::LayerNorm) {
+        let problem = "its targets were scaled by layer-norm, each by itself, which cannot be undone \
+                       without them";
+        return Err(Failure::at(&args.model.path, problem).hint("--out FILE.png draws them"));
+    }
     let chosen = args.data.choose(&args.model.path, &net)?;
     let (samples, path) = (chosen.samples, chosen.name);
     let not_images = || {

@@ -75,6 +75,9 @@ pub struct Args {
     /// otherwise)
     #[arg(long, value_name = "ORDER")]
     sort: Option<Order>,
+    /// Leave out the nearest units, whose time grows with the square of the units
+    #[arg(long)]
+    no_nearest: bool,
     /// Units that the terminal shows
     #[arg(long, value_name = "N", default_value_t = 20)]
     show: usize,
@@ -114,8 +117,8 @@ pub fn run(args: Args) -> Result<()> {
         layer: Some(layer),
         top: args.top,
         labels: labels.as_deref(),
+        nearest: !args.no_nearest,
         progress: Some(&report),
-        ..UnitOptions::default()
     };
     let units = net.unit_summaries(&mut engine, &chosen.samples, &options)?;
     progress.finish_and_clear();
