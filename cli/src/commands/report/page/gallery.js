@@ -61,9 +61,9 @@ function unitTile(layer, unit, at, total) {
   const tops = report.names ? [...new Set(topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text))] : [];
   const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
     layer.label && !isDead ? `mostly label ${layer.label[unit]}, ${percent(layer.purity[unit])}` : null,
-    tops.length ? tops.slice(0, 3).join(", ") : null].filter(Boolean).join(", ");
-  return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said, role: "listitem",
-    "aria-posinset": at + 1, "aria-setsize": total, "data-at": at, tabindex: -1 },
+    tops.length ? tops.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
+  return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said,
+    "data-at": at, tabindex: -1 },
     unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
     el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
     tops.length && !image ? el("span.tile-names", null, tops.slice(0, 4).join(" · ")) : null,
@@ -72,7 +72,7 @@ function unitTile(layer, unit, at, total) {
 
 // A list of tiles, of which those in view are in the page: shows(units) replaces it.
 function tileList(layerOfNow) {
-  const space = el("div.tiles-space"), list = el("div.tiles", { role: "list", "aria-label": "Units" });
+  const space = el("div.tiles-space"), list = el("div.tiles", { role: "group", "aria-label": "Units; arrow keys move, Enter opens" });
   const box = el("div.tiles-box", null, space);
   space.append(list);
   let units = [], columns = 1, height = 1, current = 0, drawn = "";
@@ -167,8 +167,8 @@ function gallerySection() {
     dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
     said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;
     left.hidden = now.kept === now.units;
-    left.textContent = `To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
-      + `${count(now.units - now.kept)} have their numbers alone. The option --units changes how many.`;
+    left.replaceChildren(`To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
+      + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, "--units"), " changes how many.");
     tiles.show(units);
   }
   const section = sectionOf("units", "Units",

@@ -13,7 +13,7 @@ function samplesSection() {
       list.append(space && place ? " " : "", el("a.token", { href: `#sample-0-${place}`, title: `sample ${numberOf(sample)}` }, text));
     });
   } else if (image) {
-    list = el("div.sample-grid", { role: "list" }, shown.map((sample, place) => el("a", { href: `#sample-0-${place}`, role: "listitem",
+    list = el("div.sample-grid", { role: "group", "aria-label": "Samples" }, shown.map((sample, place) => el("a", { href: `#sample-0-${place}`,
       "aria-label": sampleText(place) }, samplePicture(0, place, ""))));
   } else {
     list = el("p.running", null, shown.flatMap((sample, place) => [el("a.token.chip", { href: `#sample-0-${place}` }, String(numberOf(sample))), " "]));

@@ -132,7 +132,8 @@ function unitView(m, l, unit) {
     isKept && !isDead ? unitHistogram(layer, unit) : null, isText ? more : null);
   const right = el("div", null,
     isKept ? [el("h4", null, "Top samples"), topSamples(layer, unit)]
-      : el("p.soft", null, "To keep the page small, this unit has its numbers alone. The option --units changes how many have more."),
+      : el("p.soft", null, "To keep the page small, this unit has its numbers alone. ", el("code", null, "--units"),
+        " changes how many have more."),
     isText ? null : more);
   return { title: `Unit ${unit}`, where, body: el("div.view", null, left, right) };
 }
