@@ -42,104 +42,28 @@ const tick = value => {
 // A chart of { title, note, x: { name, log, text }, y: { name, log }, series: [{ name, color, dashed, mark, points,
 // titles }] }. Points are [x, y]; marks are line, dots, and bars (from each x to the next).
 function chart(what) {
-  const state = { x: !!what.x.log, y: !!what.y.log, hidden: new Set(), at: null };
-  const figure = el("figure.chart"), box = el("div.plot"), said = el("p.said", { role: "status" });
-  const shown = () => what.series.filter((_, at) => !state.hidden.has(at));
-  const isPositive = which => what.series.every(s => s.points.some(p => p[which] > 0) && s.points.every(p => p[which] >= 0));
-  const tools = el("div.tools");
-  for (const [which, name] of [["x", "log x"], ["y", "log y"]]) {
-    if (what[which].fixed || !isPositive(which === "x" ? 0 : 1)) continue;
-    const button = el("button", { type: "button", "aria-pressed": state[which], onclick: () => {
-      state[which] = !state[which];
-      button.setAttribute("aria-pressed", state[which]);
-      draw();
-    } }, name);
-    tools.append(button);
-  }
-  const keys = el("div.keys");
-  if (what.series.length > 1) what.series.forEach((series, at) => {
-    const button = el("button.key", { type: "button", "aria-pressed": "true", onclick: () => {
-      if (!state.hidden.delete(at)) state.hidden.add(at);
-      button.setAttribute("aria-pressed", !state.hidden.has(at));
-      draw();
-    } }, el(`i.c${series.color}${series.dashed ? ".dashed" : ""}`), series.name);
-    keys.append(button);
-  });
+  const state = { x: !!what.x.log, y: !!what.y.log, hidden: new Set() };
+  const box = el("div.plot"), said = el("p.said", { role: "status" });
   const numbers = el("details", { ontoggle: () => {
     if (numbers.open && numbers.children.length < 2) numbers.append(el("pre", { tabindex: 0 }, csv(what)));
   } }, el("summary", null, "Numbers"));
-  figure.append(el("figcaption", null, el("span", null, what.title), tools), keys, box, said);
-  if (what.note) figure.append(el("p.note", null, what.note));
-  figure.append(numbers);
+  const figure = el("figure.chart", null, el("figcaption", null, el("span", null, what.title), axisButtons(what, state, draw)),
+    seriesButtons(what, state, draw), box, said, what.note ? el("p.note", null, what.note) : null, numbers);
 
-  // The places of all points, by x.
-  let marks = [], axes = null;
   function draw() {
-    const width = Math.max(260, box.clientWidth || 460), points = shown().flatMap(s => s.points);
+    const width = Math.max(260, box.clientWidth || 460);
+    const points = what.series.flatMap((series, at) => state.hidden.has(at) ? [] : series.points);
     const x = axis(points.map(p => p[0]), state.x, LEFT, width - RIGHT, width < 400 ? 4 : 6);
     const y = axis(points.map(p => p[1]), state.y, HEIGHT - LOWER, UPPER, 5);
-    axes = { x, y, width };
     const svg = el("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: 0,
       "aria-label": `${what.title}. ${what.y.name} over ${what.x.name}. Arrow keys read values.` });
-    for (const value of y.ticks) svg.append(
-      el("line.grid", { x1: LEFT, x2: width - RIGHT, y1: y.at(value), y2: y.at(value) }),
-      el("text.tick", { x: LEFT - 7, y: y.at(value) + 4, "text-anchor": "end" }, tick(value)));
-    const skip = Math.ceil(x.ticks.length / (width / 56));
-    x.ticks.forEach((value, at) => {
-      if (at % skip) return;
-      const anchor = at + skip >= x.ticks.length && x.at(value) > width - RIGHT - 10 ? "end" : "middle";
-      svg.append(el("line.grid", { x1: x.at(value), x2: x.at(value), y1: UPPER, y2: HEIGHT - LOWER }),
-        el("text.tick", { x: x.at(value), y: HEIGHT - LOWER + 17, "text-anchor": anchor }, tick(value)));
-    });
-    svg.append(el("text.name", { x: 4, y: 14 }, what.y.name), el("text.name", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name));
-    marks = [];
+    svg.append(...grid(what, x, y, width));
+    const marks = [];
     what.series.forEach((series, at) => {
       if (!state.hidden.has(at)) svg.append(...drawSeries(series, x, y, state, marks));
     });
-    const crosshair = el("g.crosshair", { visibility: "hidden" });
-    svg.append(crosshair);
-    svg.addEventListener("pointermove", event => point(event.clientX - svg.getBoundingClientRect().left, crosshair));
-    svg.addEventListener("pointerleave", () => hide(crosshair));
-    svg.addEventListener("blur", () => hide(crosshair));
-    svg.addEventListener("keydown", event => keyed(event, crosshair));
+    readValues(svg, marks, what, said);
     box.replaceChildren(svg);
-  }
-  function hide(crosshair) {
-    crosshair.setAttribute("visibility", "hidden");
-    said.textContent = "";
-    state.at = null;
-  }
-  // Shows each series' value nearest to a place.
-  function point(px, crosshair) {
-    if (!marks.length) return;
-    const distance = mark => Math.abs(mark.px - px);
-    const nearest = marks.reduce((best, mark) => distance(mark) < distance(best) ? mark : best);
-    state.at = nearest.px;
-    const bySeries = new Map();
-    for (const mark of marks) {
-      const best = bySeries.get(mark.series);
-      if (!best || Math.abs(mark.px - nearest.px) < Math.abs(best.px - nearest.px)) bySeries.set(mark.series, mark);
-    }
-    const near = [...bySeries.values()].filter(mark => Math.abs(mark.px - nearest.px) < 12);
-    crosshair.replaceChildren(el("line", { x1: nearest.px, x2: nearest.px, y1: UPPER, y2: HEIGHT - LOWER }),
-      ...near.map(mark => el(`circle.c${mark.series.color}`, { cx: mark.px, cy: mark.py, r: 4 })));
-    crosshair.setAttribute("visibility", "visible");
-    const text = what.x.text ?? (mark => `${what.x.name.split(",")[0]} ${short(mark.point[0])}`);
-    said.replaceChildren(el("b", null, nearest.title ?? text(nearest)), ...near.map(mark => el("span", null,
-      el(`i.c${mark.series.color}${mark.series.dashed ? ".dashed" : ""}`),
-      `${what.series.length > 1 ? mark.series.name + " " : ""}${short(mark.point[1])}`)));
-  }
-  function keyed(event, crosshair) {
-    const places = [...new Set(marks.map(mark => mark.px))].sort((a, b) => a - b);
-    const at = state.at === null ? -1 : places.indexOf(state.at), jump = event.shiftKey ? 10 : 1;
-    const to = { ArrowRight: at + jump, ArrowLeft: at < 0 ? places.length - 1 : at - jump, Home: 0, End: places.length - 1 };
-    if (event.key === "Escape" && state.at !== null) {
-      hide(crosshair);
-      event.stopPropagation();
-    } else if (event.key in to && places.length) {
-      event.preventDefault();
-      point(places[Math.max(0, Math.min(places.length - 1, to[event.key]))], crosshair);
-    }
   }
   let last = 0;
   new ResizeObserver(() => {
@@ -149,6 +73,92 @@ function chart(what) {
     }
   }).observe(box);
   return figure;
+}
+
+// Buttons for logarithmic axes, where all numbers allow it.
+function axisButtons(what, state, draw) {
+  const isPositive = at => what.series.every(s => s.points.some(p => p[at] > 0) && s.points.every(p => p[at] >= 0));
+  const buttons = ["x", "y"].filter((which, at) => !what[which].fixed && isPositive(at)).map(which => {
+    const button = el("button", { type: "button", "aria-pressed": state[which], onclick: () => {
+      state[which] = !state[which];
+      button.setAttribute("aria-pressed", state[which]);
+      draw();
+    } }, `log ${which}`);
+    return button;
+  });
+  return el("div.tools", null, buttons);
+}
+
+// The names of several series, which hide them.
+function seriesButtons(what, state, draw) {
+  if (what.series.length < 2) return null;
+  return el("div.keys", null, what.series.map((series, at) => {
+    const button = el("button.key", { type: "button", "aria-pressed": true, onclick: () => {
+      if (!state.hidden.delete(at)) state.hidden.add(at);
+      button.setAttribute("aria-pressed", !state.hidden.has(at));
+      draw();
+    } }, seriesMark(series), series.name);
+    return button;
+  }));
+}
+
+const seriesMark = series => el(`i.c${series.color}${series.dashed ? ".dashed" : ""}`);
+
+// The grid with its numbers, and the names of the axes.
+function grid(what, x, y, width) {
+  const right = width - RIGHT, lower = HEIGHT - LOWER, skip = Math.ceil(x.ticks.length / (width / 56));
+  const rows = y.ticks.flatMap(value => [el("line.grid", { x1: LEFT, x2: right, y1: y.at(value), y2: y.at(value) }),
+    el("text.tick", { x: LEFT - 7, y: y.at(value) + 4, "text-anchor": "end" }, tick(value))]);
+  const columns = x.ticks.flatMap((value, at) => {
+    if (at % skip) return [];
+    const px = x.at(value), anchor = at + skip >= x.ticks.length && px > right - 10 ? "end" : "middle";
+    return [el("line.grid", { x1: px, x2: px, y1: UPPER, y2: lower }),
+      el("text.tick", { x: px, y: lower + 17, "text-anchor": anchor }, tick(value))];
+  });
+  return [...rows, ...columns, el("text.name", { x: 4, y: 14 }, what.y.name),
+    el("text.name", { x: (LEFT + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name)];
+}
+
+// A crosshair at the value nearest to the pointer, or moved by arrow keys, and in words what is there.
+function readValues(svg, marks, what, said) {
+  const crosshair = el("g.crosshair", { visibility: "hidden" });
+  const places = [...new Set(marks.map(mark => mark.px))].sort((a, b) => a - b);
+  const text = what.x.text ?? (mark => `${what.x.name.split(",")[0]} ${short(mark.point[0])}`);
+  let current = null;
+  const hide = () => {
+    crosshair.setAttribute("visibility", "hidden");
+    said.textContent = "";
+    current = null;
+  };
+  const show = px => {
+    if (!marks.length) return;
+    const nearest = marks.reduce((best, mark) => Math.abs(mark.px - px) < Math.abs(best.px - px) ? mark : best);
+    const distance = mark => Math.abs(mark.px - nearest.px), bySeries = new Map();
+    for (const mark of marks)
+      if (!bySeries.has(mark.series) || distance(mark) < distance(bySeries.get(mark.series))) bySeries.set(mark.series, mark);
+    const near = [...bySeries.values()].filter(mark => distance(mark) < 12);
+    current = nearest.px;
+    crosshair.replaceChildren(el("line", { x1: nearest.px, x2: nearest.px, y1: UPPER, y2: HEIGHT - LOWER }),
+      ...near.map(mark => el(`circle.c${mark.series.color}`, { cx: mark.px, cy: mark.py, r: 4 })));
+    crosshair.setAttribute("visibility", "visible");
+    said.replaceChildren(el("b", null, nearest.title ?? text(nearest)), ...near.map(mark => el("span", null, seriesMark(mark.series),
+      `${what.series.length > 1 ? mark.series.name + " " : ""}${short(mark.point[1])}`)));
+  };
+  svg.append(crosshair);
+  svg.addEventListener("pointermove", event => show(event.clientX - svg.getBoundingClientRect().left));
+  svg.addEventListener("pointerleave", hide);
+  svg.addEventListener("blur", hide);
+  svg.addEventListener("keydown", event => {
+    const at = places.indexOf(current), jump = event.shiftKey ? 10 : 1;
+    const to = { ArrowRight: at + jump, ArrowLeft: at < 0 ? places.length - 1 : at - jump, Home: 0, End: places.length - 1 };
+    if (event.key === "Escape" && current !== null) {
+      hide();
+      event.preventDefault();
+    } else if (event.key in to && places.length) {
+      event.preventDefault();
+      show(places[Math.max(0, Math.min(places.length - 1, to[event.key]))]);
+    }
+  });
 }
 
 // The elements of a series; adds the places of its points.
