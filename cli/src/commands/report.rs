@@ -32,6 +32,7 @@ use subject::Subject;
 #[command(after_help = "\
 Examples:
   sae report sae.safetensors --open
+  sae report sae.safetensors --units 100 --out small.html
   sae make-digits few --train 2000 --test 500
   sae train --data few --steps 300 --out sparse.safetensors
   sae train --data few --steps 300 --preset plain --out plain.safetensors
@@ -94,7 +95,7 @@ pub fn run(args: Args) -> Result<()> {
         names: names.as_deref(),
         context: if is_stream { args.context as usize } else { 0 },
         numbers: &numbers,
-        max_units: args.units.map_or(usize::MAX, |units| units as usize),
+        units: args.units.map(|units| units as usize),
     };
     let (mut facts, arrays) = explorer::facts(&mut engine, &subjects, about)?;
     let (places, arrays) = arrays.finish()?;

@@ -26,8 +26,8 @@ pub struct About<'a> {
     pub numbers: &'a [usize],
     /// Samples around a top sample, on each side.
     pub context: usize,
-    /// Units in full, at most.
-    pub max_units: usize,
+    /// Units in full of each layer, if their number is chosen.
+    pub units: Option<usize>,
 }
 
 /// The facts of all models, as JSON, and their arrays.
@@ -43,7 +43,7 @@ pub fn facts(
     let count: usize = subjects.iter().map(|s| s.model.net.settings().encoder_layers()).sum();
     let options = Options {
         labels: about.labels,
-        max: about.max_units,
+        units: about.units,
         bytes: UNITS / count,
         images: shape.is_some(),
         context,

@@ -25,9 +25,9 @@ pub struct Layer {
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     pub labels: Option<&'a [u8]>,
-    /// Units in full, at most.
-    pub max: usize,
-    /// Bytes for the units in full.
+    /// Units in full, if their number is chosen.
+    pub units: Option<usize>,
+    /// Bytes for the units in full otherwise.
     pub bytes: usize,
     /// Whether samples are images.
     pub images: bool,
@@ -56,7 +56,7 @@ impl Layer {
         // Histograms and labels are mostly zeros, which compress.
         let rest = 100 + 4 * summaries[0].labels.len() + TOP * (8 + 2 * options.context + 1);
         let fitting = options.bytes / (inputs + outputs + rest);
-        let count = options.max.min(fitting).clamp(1, summaries.len());
+        let count = options.units.unwrap_or(fitting).clamp(1, summaries.len());
         let mut kept: Vec<usize> = (0..summaries.len()).collect();
         kept.sort_by_key(|&unit| std::cmp::Reverse(summaries[unit].active));
         kept.truncate(count);
