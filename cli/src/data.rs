@@ -17,8 +17,9 @@ use sae::{
 
 use crate::failure::{Failure, Result};
 use crate::output::note;
+use crate::outputs::check_unread;
+pub use place::Place;
 use place::{Files, Note, Opened, Side};
-pub use place::{Place, beside};
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaling_parser};
 
@@ -118,18 +119,22 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
+    /// What the options name, with the files that are there now.
+    pub fn place(&self) -> Result<Place> {
+        self.check_test_targets()?;
+        Place { targets: self.targets.files(), ..self.data.place(&self.test) }.found()
+    }
+
     /// The training samples, and the test samples if there are any, drawn by a seed, with the scalings of a
     /// network or else those that the options choose. `warns` of a scaling that does not suit the data.
     pub fn samples(
         &self,
+        place: Place,
         (seed, network): (u64, Option<&Autoencoder>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
     ) -> Result<TrainingData> {
-        self.check_test_targets()?;
-        let targets = self.targets.files();
-        let place = Place { targets, ..self.data.place(&self.test) }.found()?;
         let copy = self.data.copy;
         let opened = place.train(copy, quiet)?;
         let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
@@ -263,10 +268,25 @@ impl DataArgs {
         Place { files, tensor, rows, label_column, targets: None }
     }
 
-    /// Fails if a file that a command is about to write is one of the data, of the options or a model's.
+    /// Fails if a file that a command is about to write is the model, or one of the data, of the options or
+    /// the model's.
     pub fn check_output(&self, out: &Path, model: Option<&Path>) -> Result<()> {
-        let note = model.filter(|_| !self.is_given()).map(Place::of_model).transpose()?.flatten();
-        note.map_or_else(|| self.place(&[]), |note| note.place).check_output(out)
+        check_unread(&[out], &self.inputs(model.as_slice())?)
+    }
+
+    /// The files that a command reads: models, and the data of the options or else those of the models.
+    pub fn inputs(&self, models: &[&Path]) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> = models.iter().map(|&model| model.to_owned()).collect();
+        if self.is_given() || models.is_empty() {
+            files.extend(self.place(&[]).files()?);
+            return Ok(files);
+        }
+        for model in models {
+            if let Some(note) = Place::of_model(model)? {
+                files.extend(note.place.files()?);
+            }
+        }
+        Ok(files)
     }
 
     /// Whether an option names data.

@@ -10,7 +10,9 @@ mod history;
 mod interrupt;
 mod models;
 mod output;
+mod outputs;
 mod ranks;
+mod runs;
 mod settings;
 mod sparse_files;
 
@@ -30,10 +32,10 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  sae train                            train on drawn digits, as the article does
-  sae eval sae.safetensors             the objective on the test samples
-  sae report sae.safetensors --open    an HTML page with curves, reconstructions and features
-  sae features sae.safetensors         a picture of what the first layer's units respond to
+  sae train                            train on drawn digits, in a new folder runs/1, runs/2, ...
+  sae eval                             the objective on the test samples, of the latest run
+  sae report --open                    an HTML page with curves, reconstructions and features
+  sae features                         a picture of what the first layer's units respond to
   sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
   sae presets                          settings to begin with, and their sources
   sae train --help                     all options of a training

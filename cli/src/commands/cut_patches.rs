@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::data::DataArgs;
 use crate::failure::{Failure, Result};
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Cut square patches out of images, at random places
 ///
@@ -41,6 +42,8 @@ pub struct Args {
     /// Random seed of the places
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -60,8 +63,7 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
         return Err(Failure::input(problem));
     }
-    args.data.check_output(&args.out, None)?;
-    files::check_writable(&args.out)?;
+    args.overwrite.check_all(&[&args.out], &args.data.inputs(&[])?)?;
     let mut generator = Pcg64::seed_from_u64(args.seed);
     let mut below = |bound: usize| (generator.next_u64() % bound as u64) as usize;
     let mut image = vec![0.0; samples.features()];
@@ -88,6 +90,7 @@ pub fn run(args: Args) -> Result<()> {
         refused = 0;
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
+    make_folders(&[&args.out])?;
     files::replace(&args.out, |path| write_idx(path, &[count, side, side], &patches))?;
     let value = json!({"out": args.out, "patches": count, "side": side});
     let line = format!("{count} patches of {side} x {side}: {}", args.out.display());

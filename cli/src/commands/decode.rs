@@ -13,14 +13,19 @@ use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 
 /// Reconstruct samples from codes
 #[derive(clap::Args)]
-#[command(after_help = "\
-Example:
-  sae encode sae.safetensors --out codes.npy
-  sae decode sae.safetensors codes.npy --out samples.npy")]
+#[command(
+    allow_missing_positional = true,
+    after_help = "\
+Examples:
+  sae train --steps 500 && sae encode --out latest.npy
+  sae decode latest.npy --out samples.npy
+  sae decode runs/1/model.safetensors latest.npy --out again.npy"
+)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -29,6 +34,8 @@ pub struct Args {
     /// File to write, its name ending in .idx or .npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -37,13 +44,15 @@ pub fn run(args: Args) -> Result<()> {
     if !matches!(ending, Some("idx" | "npy")) {
         return Err(Failure::at(&args.out, "expected a name ending in .idx or .npy"));
     }
-    files::check_writable(&args.out)?;
+    let inputs = [args.model.path.clone(), args.codes.clone()];
+    args.overwrite.check_all(&[&args.out], &inputs)?;
     let (count, samples) = match Format::of(&args.codes) {
         Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
         None => decode(&args.codes, &mut engine, &net)?,
     };
     let outputs = net.settings().layers.last().copied().unwrap_or_default();
     let dims = [count, outputs];
+    make_folders(&[&args.out])?;
     files::replace(&args.out, |path| match ending {
         Some("npy") => write_npy(path, &dims, &samples),
         _ => write_idx(path, &dims, &samples),

@@ -14,19 +14,23 @@ use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, sq
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
+use crate::outputs::{OverwriteArgs, make_folders};
+use crate::runs;
 
 /// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sae inspect sae.safetensors
-  sae inspect digits/t10k-images-idx3-ubyte --picture hundred.png")]
+  sae train --steps 500 && sae inspect
+  sae make-digits few --train 200 --test 100 && sae inspect few/t10k-images-idx3-ubyte --picture hundred.png")]
 pub struct Args {
-    /// The file
-    file: PathBuf,
+    /// The file [default: the model of the latest run in the folder runs]
+    file: Option<PathBuf>,
     /// Write the first hundred samples, or units of a model's first layer, to this PNG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -47,20 +51,22 @@ type Tile = (usize, usize);
 const MAX_IMAGES: usize = 100;
 
 pub fn run(args: Args) -> Result<()> {
+    let file = runs::model_or_latest(args.file)?;
     if let Some(picture) = &args.picture {
-        sae::files::check_writable(picture)?;
+        args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
     }
-    let is_model = is_dictionary(&args.file) || looks_like_a_model(&args.file);
+    let is_model = is_dictionary(&file) || looks_like_a_model(&file);
     let Facts { mut text, mut value, images } = match is_model {
-        true => model(&models::load(&args.file)?),
-        false => data(&open_any(&args.file, false)?),
+        true => model(&models::load(&file)?),
+        false => data(&open_any(&file, false)?),
     };
     if let Some((tile, images)) = &images {
         text += &thumbnail(*tile, images);
     }
     if let Some(picture) = &args.picture {
         let (tile, images) =
-            images.ok_or_else(|| Failure::at(&args.file, "it has no images for --picture"))?;
+            images.ok_or_else(|| Failure::at(&file, "it has no images for --picture"))?;
+        make_folders(&[picture])?;
         Grid::square(tile, images.len()).write(picture, &images)?;
         value["picture"] = json!(picture);
         text += &format!("picture: {}\n", picture.display());

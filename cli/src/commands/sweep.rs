@@ -8,13 +8,14 @@ mod trials;
 use std::fs;
 use std::path::PathBuf;
 
-use sae::{Measure, Samples, Settings, files};
+use sae::{Measure, Samples, Settings};
 use serde_json::json;
 
 use crate::data::{TrainingData, TrainingDataArgs};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::output::{note, print, write_file};
+use crate::outputs::{OverwriteArgs, check_distinct, check_unread, check_writable, make_folders};
 use crate::settings::SettingsArgs;
 use journal::Journal;
 use plan::Range;
@@ -79,6 +80,8 @@ pub struct Args {
     /// SVG picture to write (default: the CSV's name with .svg)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -89,7 +92,14 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let measure = args.sparsity;
+    let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
+    check_distinct(&[("table", &args.out), ("picture", &picture)])?;
+    let place = args.data.place()?;
+    // Before all samples may be read, for a scaling.
+    check_unread(&[&args.out, &picture], &place.files()?)?;
+    args.overwrite.check(&[&args.out, &picture])?;
     let data = args.data.samples(
+        place,
         (args.settings.seed().unwrap_or(Settings::default().seed), None),
         None,
         args.quiet,
@@ -101,9 +111,8 @@ pub fn run(args: Args) -> Result<()> {
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let list = trials(&args, &train, &ranges)?;
     let layer = layer(args.layer, &list[0].settings)?;
-    let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
-    files::check_writable(&args.out)?;
-    files::check_writable(&picture)?;
+    make_folders(&[&args.out, &picture])?;
+    check_writable(&[&args.out, &picture])?;
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");

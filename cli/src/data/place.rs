@@ -14,6 +14,7 @@ use crate::csv::{self, Table};
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
+use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,23 +210,27 @@ impl Place {
         Ok(Place { files: Files::Found(find(&train)?, find_some(test)?), targets, ..self })
     }
 
-    /// Fails if a file that a command is about to write is one of the data.
-    pub fn check_output(&self, out: &Path) -> Result<()> {
-        let Ok(out_path) = out.canonicalize() else { return Ok(()) };
-        let (Files::Paths(train, test) | Files::Found(train, test)) = &self.files else {
-            return Ok(());
+    /// The files that are read, of which a command may replace none.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let of_folder = |folder: &Path| {
+            let names = ["train-images", "t10k-images", "train-labels", "t10k-labels"];
+            names.iter().filter_map(|name| find_mnist(folder, name)).collect()
         };
-        let mut all = [self.files.find(train)?, self.files.find(test)?].concat();
-        if let Some(TargetFiles { train, test, .. }) = &self.targets {
-            all.extend([self.files.find(train)?, self.files.find(test)?].concat());
-        }
-        for path in all {
-            if path.canonicalize().is_ok_and(|path| path == out_path) {
-                let problem = "this is a file of the data, which would be overwritten";
-                return Err(Failure::at(out, problem).hint("give another name to write to"));
+        let mut all: Vec<PathBuf> = match &self.files {
+            Files::Drawn => digits::folder().map_or_else(Vec::new, |folder| of_folder(&folder)),
+            Files::Folder(folder) => of_folder(folder),
+            Files::Paths(train, test) | Files::Found(train, test) => {
+                [self.files.find(train)?, self.find_some(test)?].concat()
             }
+        };
+        if let Some(TargetFiles { train, test, .. }) = &self.targets {
+            all.extend([self.find_some(train)?, self.find_some(test)?].concat());
         }
-        Ok(())
+        Ok(all)
+    }
+
+    fn find_some(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        if paths.is_empty() { Ok(Vec::new()) } else { self.files.find(paths) }
     }
 
     /// Writes where the data are beside the model, for later commands, and what the test samples of files
@@ -321,21 +326,7 @@ impl Place {
 
 /// The file beside a model that says where its data are.
 pub fn path_of(model: &Path) -> PathBuf {
-    beside(model, "data.json")
-}
-
-/// The model's path with another ending.
-pub fn beside(model: &Path, ending: &str) -> PathBuf {
-    match model.extension() {
-        Some(extension) if extension == "safetensors" => model.with_extension(ending),
-        // What follows a dot in another name may be what tells it from others.
-        _ => {
-            let mut path = model.to_owned().into_os_string();
-            path.push(".");
-            path.push(ending);
-            path.into()
-        }
-    }
+    runs::beside(model, "model.data.json", "data.json")
 }
 
 /// The first of some files, and how many more there are.

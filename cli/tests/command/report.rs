@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::folder::Folder;
+use crate::overwrite;
 use serde_json::Value;
 
 /// A folder with drawn digits and two models, `normal` and `sparse`.
@@ -22,7 +23,8 @@ impl Models {
 
     fn run(&self, arguments: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-        command.args(arguments.split(' ')).current_dir(&self.0.0);
+        let words: Vec<&str> = arguments.split(' ').collect();
+        command.args(&words).args(overwrite(&words)).current_dir(&self.0.0);
         command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent").output().unwrap()
     }
 
@@ -78,7 +80,7 @@ fn a_history_sums_up_and_is_resumed() {
     assert_eq!(folder.read("r.history.csv"), text);
     let stderr =
         folder.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
-    assert!(stderr.contains("three different names"), "{stderr}");
+    assert!(stderr.contains("the model and the history need different names"), "{stderr}");
 }
 
 #[test]
@@ -211,7 +213,7 @@ fn misuse_gets_one_sentence() {
         ("report digits/t10k-images-idx3-ubyte --data digits", "safetensors"),
         ("report sparse.safetensors --data nowhere", "nowhere"),
         ("report sparse.safetensors --data digits --out none/r.html", "none/r.html"),
-        ("compare sparse.safetensors --data digits --out none/c.png", "none/c.png"),
+        ("compare sparse.safetensors --data digits --out sparse.safetensors/c.png", "c.png"),
         ("inspect nothing.idx", "nothing.idx"),
         ("inspect digits/t10k-labels-idx1-ubyte --picture l.png", "it has no images"),
     ] {
