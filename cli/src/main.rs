@@ -36,7 +36,7 @@ Examples:
   sae eval                             the objective on the test samples, of the latest run
   sae report --open                    an HTML page with curves, reconstructions and features
   sae features                         a picture of what the first layer's units respond to
-  sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
+  sae sweep --vary code=top-k:8/top-k:32   reconstruction error against sparsity
   sae presets                          settings to begin with, and their sources
   sae train --help                     all options of a training
 

@@ -72,7 +72,7 @@ fn text(bytes: &[u8]) -> String {
 /// For runs whose end mpirun reports.
 const LONG: &str = "--steps 100000000";
 
-const TRAIN: &str = "train --data digits --layers 784,40,10,40,784";
+const TRAIN: &str = "train --data digits --preset article --layers 784,40,10,40,784";
 
 /// The numbers of a history, row by row.
 fn history(folder: &Path, name: &str) -> Vec<Vec<f64>> {
@@ -140,7 +140,7 @@ fn shards_and_checkpoints() {
         fs::write(path.join(format!("part-{rank}.idx")), half).unwrap();
     }
     let train = "train --images part-{rank}.idx --test digits/t10k-images-idx3-ubyte --sharded \
-                 --layers 784,40,784";
+                 --preset article --layers 784,40,784";
     for (arguments, out) in [
         ("--steps 40", "whole"),
         ("--steps 25 --checkpoint c", "half"),
@@ -164,7 +164,7 @@ fn failures_are_told_once() {
         ("train --bogus", "error: unexpected argument '--bogus' found"),
         ("train --data nowhere", "error: cannot open nowhere: No such file"),
         (
-            "train --data digits --rho 7",
+            "train --data digits --preset article --rho 7",
             "error: rho: expected a number from 1e-6 to 0.999999, got 7",
         ),
         ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),

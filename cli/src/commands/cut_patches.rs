@@ -20,8 +20,8 @@ use crate::outputs::{OverwriteArgs, make_folders};
 #[command(after_help = "\
 Example, the classic exercise of a sparse autoencoder (Ng 2011), on strokes:
   sae cut-patches patches.idx
-  sae train --samples patches.idx --holdout 1000 --layers 64,25,64 --rho 0.01 --beta 0.09375 \\
-      --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
+  sae train --samples patches.idx --holdout 1000 --preset article \\
+      --layers 64,25,64 --rho 0.01 --beta 0.09375 --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
   sae features patches.safetensors")]
 pub struct Args {
     /// IDX file to write

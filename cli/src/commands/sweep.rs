@@ -38,8 +38,8 @@ Ranges:
 All settings of train can be varied: layers, activation, code, l1, lr, target and so on.
 
 Examples:
-  sae sweep --vary beta=log:1e-6:1e-3 --trials 9 --steps 2000
-  sae sweep --layers 784,300,784 --activation relu --init he --beta 0 \\
+  sae sweep --preset article --vary beta=log:1e-6:1e-3 --trials 9 --steps 2000
+  sae sweep --preset article --layers 784,300,784 --activation relu --init he --beta 0 \\
       --vary l1=log:1e-5:1e-2 --sparsity l0 --trials 12 --steps 3000 --out l1.csv")]
 pub struct Args {
     #[command(flatten)]

@@ -9,7 +9,7 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sae::{Autoencoder, Samples, Settings, Trainer, files::Checkpoint};
+use sae::{Autoencoder, Samples, Schedule, Settings, Trainer, files::Checkpoint};
 
 use crate::data::{Place, TrainingData};
 use crate::failure::{Failure, Result};
@@ -28,7 +28,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Runs in every rank of the job. Only rank 0 prints, and reads and writes anything but the data.
-fn train(args: Args, job: &mut Job) -> Result<()> {
+fn train(mut args: Args, job: &mut Job) -> Result<()> {
     if args.sharded && args.revive.is_some() {
         let problem = "revive: no rank can find the dead units, because each has one shard";
         return job.agree(Err(Failure::input(problem)));
@@ -45,6 +45,11 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     let network = job.agree(network)?;
     let open = || data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
+    let steps = steps(&args, checkpoint.as_ref(), &train);
+    if args.steps.is_none() {
+        // Rank 0 may have a checkpoint, which knows them.
+        args.steps = Some(job.broadcast(steps.to_string())?.parse().unwrap_or(steps));
+    }
     check_same_steps(&args, job)?;
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
     // Only now, so that what is refused leaves no folder.
@@ -63,7 +68,7 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     if is_over {
         run.report_early_stop(before);
     }
-    let left = if is_over { 0 } else { args.steps.saturating_sub(before) };
+    let left = if is_over { 0 } else { args.steps().saturating_sub(before) };
     let trained = run.train(&mut trainer, left);
     let (time, steps) = (start.elapsed(), trainer.steps() - before);
     job.agree(trained)?;
@@ -84,9 +89,18 @@ fn train(args: Args, job: &mut Job) -> Result<()> {
     last_checkpoint
 }
 
+/// The steps of the option, or else those of the schedule that is resumed, or of the preset.
+fn steps(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> u64 {
+    let resumed = checkpoint.and_then(|checkpoint| match checkpoint.settings().schedule {
+        Schedule::Cosine { steps } | Schedule::Linear { steps, .. } => Some(steps),
+        _ => None,
+    });
+    args.steps.or(resumed).unwrap_or_else(|| args.settings.default_steps(train))
+}
+
 /// Fails in every rank unless all were given the same numbers of steps.
 fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
-    let steps = format!("{:?}", (args.steps, args.revive, args.pretrain));
+    let steps = format!("{:?}", (args.steps(), args.revive, args.pretrain));
     let same = job.broadcast(steps.clone())? == steps;
     let problem = "steps, revive and pretrain: expected the same values in all ranks";
     job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
@@ -131,9 +145,9 @@ fn build(
         let resumed = checkpoint.as_ref().map(Checkpoint::settings);
         let settings = match &network {
             Some(network) if resumed.is_none() => {
-                args.settings.settings_with(network.settings(), args.steps, train)
+                args.settings.settings_with(network.settings(), args.steps(), train)
             }
-            _ => args.settings.settings(args.steps, train, resumed),
+            _ => args.settings.settings(args.steps(), train, resumed),
         }?;
         Ok((checkpoint, settings))
     };

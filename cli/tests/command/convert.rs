@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 use png::{BitDepth, ColorType};
 use sae::data::{Array, write_npy};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn sae(folder: &Folder) -> Command {
 
 fn run(folder: &Folder, arguments: &str) -> Output {
     let words: Vec<&str> = arguments.split(' ').collect();
-    sae(folder).args(&words).args(overwrite(&words)).output().unwrap()
+    sae(folder).args(&words).args(usual(&words)).output().unwrap()
 }
 
 /// Standard output and error of a run that must succeed.

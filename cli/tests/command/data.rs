@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 use sae::data::{write_idx, write_npy};
 
 fn run(args: &[&str]) -> Output {
@@ -15,7 +15,7 @@ fn run(args: &[&str]) -> Output {
         .env_remove("SAE_ISA")
         .stdin(Stdio::null())
         .args(args)
-        .args(overwrite(args))
+        .args(usual(args))
         .output()
         .unwrap()
 }

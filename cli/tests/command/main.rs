@@ -21,9 +21,9 @@ mod sparse;
 mod targets;
 mod usage;
 
-/// The option of the commands that write files, for tests that write the same ones again and again; runs.rs
-/// has what happens without it.
-fn overwrite(arguments: &[&str]) -> Option<&'static str> {
+/// Options for tests that write the same files again and again, and that were written for the article's settings;
+/// runs.rs has what happens without them.
+fn usual(arguments: &[&str]) -> Vec<&'static str> {
     const WRITING: [&str; 8] = [
         "train",
         "sweep",
@@ -34,6 +34,15 @@ fn overwrite(arguments: &[&str]) -> Option<&'static str> {
         "cut-patches",
         "convert",
     ];
-    let is_writing = arguments.first().is_some_and(|command| WRITING.contains(command));
-    (is_writing && !arguments.contains(&"--help")).then_some("--overwrite")
+    let has = |name: &str| arguments.contains(&name);
+    let command = arguments.first().copied().unwrap_or_default();
+    let mut options = Vec::new();
+    if WRITING.contains(&command) && !has("--help") {
+        options.push("--overwrite");
+    }
+    let begins = !["--preset", "--from", "--resume", "--help"].into_iter().any(has);
+    if ["train", "sweep"].contains(&command) && begins {
+        options.extend(["--preset", "article"]);
+    }
+    options
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 use serde_json::Value;
 
 /// A folder with drawn digits and two models, `normal` and `sparse`.
@@ -24,7 +24,7 @@ impl Models {
     fn run(&self, arguments: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
         let words: Vec<&str> = arguments.split(' ').collect();
-        command.args(&words).args(overwrite(&words)).current_dir(&self.0.0);
+        command.args(&words).args(usual(&words)).current_dir(&self.0.0);
         command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent").output().unwrap()
     }
 

@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
 
-const TRAIN: &str = "train --data digits --layers 784,12,784 --steps 4 --batch 10 --quiet";
+const TRAIN: &str =
+    "train --data digits --preset article --layers 784,12,784 --steps 4 --batch 10 --quiet";
 
 fn command(folder: &Folder, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));

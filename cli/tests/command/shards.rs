@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 use sae::data::write_npy;
 
 fn run(args: &[&str]) -> Output {
@@ -14,7 +14,7 @@ fn run(args: &[&str]) -> Output {
         .env_remove("SAE_ISA")
         .stdin(Stdio::null())
         .args(args)
-        .args(overwrite(args))
+        .args(usual(args))
         .output()
         .unwrap()
 }
@@ -203,7 +203,7 @@ fn what_was_held_out_stays_so_when_a_training_is_resumed() {
     let more = ["--seed", "9", "--order", "window:32", "--scaling", "unit-rms"];
     let want = train(&whole, &[&a, &b, &c], &more);
     let parted = ["--checkpoint", &checkpoint, "--resume"];
-    let first = [&more[..], &parted, &["--steps", "13"]].concat();
+    let first = [&more[..], &parted, &["--steps", "13", "--preset", "article"]].concat();
     let start = [
         "train",
         "--layers",

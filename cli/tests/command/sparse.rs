@@ -7,14 +7,14 @@ use std::process::{Command, Output, Stdio};
 use sae::data::{Array, write_npy};
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 
 fn run(folder: &Folder, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     command.current_dir(&folder.0).env_remove("SAE_ISA").stdin(Stdio::null());
     let words: Vec<&str> = arguments.split(' ').collect();
-    command.args(&words).args(overwrite(&words)).output().unwrap()
+    command.args(&words).args(usual(&words)).output().unwrap()
 }
 
 fn good(folder: &Folder, arguments: &str) -> String {

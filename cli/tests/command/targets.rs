@@ -4,14 +4,14 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 use sae::data::write_npy;
 
 fn run(folder: &Folder, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     command.current_dir(&folder.0).env_remove("SAE_ISA").stdin(Stdio::null());
-    command.args(args).args(overwrite(args)).output().unwrap()
+    command.args(args).args(usual(args)).output().unwrap()
 }
 
 fn good(folder: &Folder, args: &[&str]) -> [String; 2] {
@@ -78,7 +78,7 @@ fn a_transcoder_is_trained_and_evaluated() {
     // The same with one file, and with a checkpoint.
     let more = ["--targets", "y.npy", "--steps", "700", "--out", "n.safetensors", "--quiet"];
     let kept = ["--checkpoint", "c", "--resume"];
-    good(&folder, &[&train(&more)[..], &kept].concat());
+    good(&folder, &[&train(&more)[..], &kept, &["--preset", "article"]].concat());
     let more = ["--targets", "y.npy", "--steps", "1500", "--out", "n.safetensors", "--quiet"];
     good(&folder, &[&train(&more)[..], &kept].concat());
     let bytes = |name: &str| fs::read(folder.path(name)).unwrap();

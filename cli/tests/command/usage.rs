@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use crate::folder::Folder;
-use crate::overwrite;
+use crate::usual;
 
 fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
@@ -19,7 +19,7 @@ fn sae() -> Command {
 }
 
 pub fn run(args: &[&str]) -> Output {
-    sae().args(args).args(overwrite(args)).output().unwrap()
+    sae().args(args).args(usual(args)).output().unwrap()
 }
 
 /// Standard output of a run that must succeed.
@@ -232,7 +232,11 @@ fn bad_settings_get_one_sentence() {
     let nowhere = format!("{images}/where.safetensors");
     assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot create"));
     assert_eq!(run(&["train", "--steps", "many"]).status.code(), Some(2));
-    let output = sae().args(train(&digits, &model, &[])).env("SAE_ISA", "foo").output().unwrap();
+    let output = sae()
+        .args(train(&digits, &model, &["--preset", "article"]))
+        .env("SAE_ISA", "foo")
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("avx2"), "{stderr}");
@@ -623,7 +627,11 @@ fn the_environment_has_a_number_of_threads() {
     let (folder, digits) = (Folder::new("cli-threads"), digits());
     let model = folder.path("m.safetensors");
     let run = |variables: &[(&str, &str)], more: &[&str]| {
-        let mut args = train(&digits, &model, &["--steps", "3", "--json", "--overwrite"]);
+        let mut args = train(
+            &digits,
+            &model,
+            &["--steps", "3", "--json", "--overwrite", "--preset", "article"],
+        );
         args.extend(more);
         let output = sae().args(args).envs(variables.iter().copied()).output().unwrap();
         let (out, error) = (output.stdout, String::from_utf8(output.stderr).unwrap());

@@ -38,7 +38,7 @@ impl<'a> Run<'a> {
         let checkpoints =
             path.map(|path| Checkpoints::new(path, args.keep.unwrap_or(2).into(), trainer));
         let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
-        let progress = Progress::new(args.steps, is_rank_0, !args.quiet, !args.json);
+        let progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
         let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
         let data = format!("{} samples{of_rank}", train.len());
         job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
 
     pub fn begin_history(&mut self, trainer: &Trainer) -> Result<()> {
         if let Some(paths) = &self.paths {
-            let recorder = Recorder::begin(paths.history.clone(), trainer, self.args.steps);
+            let recorder = Recorder::begin(paths.history.clone(), trainer, self.args.steps());
             self.recorder = Some(recorder?);
         }
         Ok(())
@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
     /// continue.
     fn revive_and_evaluate(&mut self, trainer: &mut Trainer) -> Result<bool> {
         let (args, step) = (self.args, trainer.steps());
-        if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps {
+        if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps() {
             let count = trainer.revive(self.train)?;
             if count > 0 {
                 self.progress.note(&format!("step {step}: {count} dead units revived"));
