@@ -12,6 +12,7 @@ mod models;
 mod output;
 mod outputs;
 mod ranks;
+mod recipe;
 mod runs;
 mod settings;
 mod sparse_files;
@@ -48,7 +49,13 @@ Environment:
 Exit codes: 0 success, 1 failure, 2 invalid input or usage, 130 ended by Ctrl-C, 143 by SIGTERM.";
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+    let arguments = match recipe::arguments(data::Place::arguments_of) {
+        Ok(arguments) => arguments,
+        // Rank 0 prints the same failure.
+        Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
+        Err(failure) => return failure.report(),
+    };
+    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| {
         if ranks::is_other_rank() {
             // Rank 0 prints the error and has its exit code.
             std::process::exit(0);

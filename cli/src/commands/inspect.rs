@@ -1,20 +1,21 @@
 //! `sae inspect`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sae::{
-    Autoencoder, Scaling, Settings,
+    Autoencoder, Code, Scaling, Settings,
     data::{Array, ElementType, Statistics},
     files::exchange::is_dictionary,
 };
 use serde_json::{Value, json};
 
-use crate::data::open_any;
+use crate::data::{Place, open_any};
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles, square};
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
 use crate::outputs::{OverwriteArgs, make_folders};
+use crate::recipe;
 use crate::runs;
 
 /// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
@@ -57,7 +58,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let is_model = is_dictionary(&file) || looks_like_a_model(&file);
     let Facts { mut text, mut value, images } = match is_model {
-        true => model(&models::load(&file)?),
+        true => with_command(model(&models::load(&file)?), &file),
         false => data(&open_any(&file, false)?),
     };
     if let Some((tile, images)) = &images {
@@ -72,6 +73,16 @@ pub fn run(args: Args) -> Result<()> {
         text += &format!("picture: {}\n", picture.display());
     }
     print(args.json, &value, &text)
+}
+
+/// With the command that repeats the training, if the file beside the model has it.
+fn with_command(mut facts: Facts, model: &Path) -> Facts {
+    if let Ok(arguments) = Place::arguments_of(model) {
+        let command = recipe::command(&arguments);
+        facts.text += &format!("trained by: {command}\n");
+        facts.value["command"] = json!(command);
+    }
+    facts
 }
 
 fn data(array: &Array) -> Facts {
@@ -172,6 +183,10 @@ fn model(net: &Autoencoder) -> Facts {
         settings.activation.name(),
         settings.output_activation.name(),
     );
+    if settings.code != Code::Dense {
+        let Settings { code, auxiliary, prefixes, .. } = settings;
+        text += &format!("code {code}, auxiliary loss {auxiliary}, prefixes {prefixes}\n");
+    }
     let of_targets = net.target_scaling();
     if let Some(scaling) = &of_targets {
         text += &format!("targets of their own, scaling {scaling}\n");

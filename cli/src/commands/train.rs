@@ -52,6 +52,9 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     }
     check_same_steps(&args, job)?;
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
+    if is_rank_0 && let Some(like) = &args.like {
+        note_other_data(like, &trainer)?;
+    }
     // Only now, so that what is refused leaves no folder.
     let paths = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let mut run = Run::new((&args, paths.clone()), job, (&train, test.as_ref()), &trainer)?;
@@ -87,6 +90,19 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     done.report(trainer, samples, name)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
+}
+
+/// Says so if the data are not those of the model whose training is repeated.
+fn note_other_data(like: &Path, trainer: &Trainer) -> Result<()> {
+    let (old, own) = (models::load(like)?, trainer.autoencoder());
+    let data = |net: &Autoencoder| format!("{:?}", net.training_data());
+    if data(&old) != data(own) || old.scaling() != own.scaling() {
+        note(&format!(
+            "the data, or which of them are held out, are others than those of {}",
+            like.display()
+        ));
+    }
+    Ok(())
 }
 
 /// The steps of the option, or else those of the schedule that is resumed, or of the preset.

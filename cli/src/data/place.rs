@@ -14,6 +14,7 @@ use crate::csv::{self, Table};
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
+use crate::recipe;
 use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
@@ -274,9 +275,28 @@ impl Place {
             value["test_targets"] = json!(list(test)?);
             value["target_tensor"] = json!(tensor);
         }
+        value["run"] = json!(recipe::json());
         value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
         value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
         write_file(&path, format!("{value:#}\n"))
+    }
+
+    /// The options of a model's training, which the file beside it has.
+    pub fn arguments_of(model: &Path) -> Result<Vec<String>> {
+        let path = path_of(model);
+        let none = || {
+            let problem = format!(
+                "how the model was trained is not known, {} does not say it",
+                path.display()
+            );
+            Failure::at(model, problem)
+                .hint("only trainings of this command since version 0.2 note it")
+        };
+        let text = fs::read_to_string(&path).map_err(|_| none())?;
+        let value: Value = serde_json::from_str(&text).map_err(|_| none())?;
+        let arguments = value["run"]["arguments"].as_array().ok_or_else(none)?;
+        let texts = arguments.iter().map(|text| text.as_str().map(str::to_owned));
+        texts.collect::<Option<_>>().ok_or_else(none)
     }
 
     /// Where the data of a model are, if the file beside it says so.

@@ -91,6 +91,40 @@ fn every_run_has_its_folder() {
     assert_eq!(names(&folder, "runs"), [".gitignore", "1", "2"]);
 }
 
+/// The same bytes from the note alone, in another folder; what is given takes the place of what is noted.
+#[test]
+fn a_training_is_repeated() {
+    let folder = folder("runs-like");
+    good(&folder, &format!("{TRAIN} --code top-k:3 --lr 0.004 --revive 2"));
+    let [text, _] = good(&folder, "inspect");
+    let typed = text.lines().find(|line| line.starts_with("trained by: sae train ")).unwrap();
+    for words in ["--code top-k:3", "--lr 0.004", "--revive 2", "--steps 4"] {
+        assert!(typed.contains(words), "{typed}");
+    }
+    assert!(text.contains("code top-k:3, auxiliary loss none"), "{text}");
+    let model = |name: &str| fs::read(folder.path(name)).unwrap();
+    fs::create_dir(folder.path("other")).unwrap();
+    let like = |more: &str| {
+        let mut command = command(&folder, "train --quiet --like ../runs/1/model.safetensors");
+        command.args(more.split_whitespace()).current_dir(folder.0.join("other"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(like(""), "");
+    assert!(model("other/runs/1/model.safetensors") == model("runs/1/model.safetensors"));
+    like("--learning-rate 0.01 --out l.safetensors");
+    like("--seed 2 --out s.safetensors");
+    for name in ["other/l.safetensors", "other/s.safetensors"] {
+        assert!(model(name) != model("runs/1/model.safetensors"), "{name}");
+    }
+    good(&folder, "make-digits digits --train 60 --test 20 --seed 9 --overwrite");
+    let note = like("--out changed.safetensors");
+    assert!(note.contains("are others than those of ../runs/1/model.safetensors"), "{note}");
+    let problem = refused(&folder, "train --like digits/none");
+    assert!(problem.contains("how the model was trained is not known"), "{problem}");
+}
+
 #[test]
 fn concurrent_runs_have_different_folders() {
     let folder = folder("runs-concurrent");

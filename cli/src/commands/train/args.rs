@@ -32,6 +32,7 @@ Examples:
   sae train --preset article --target mean-activation:0.05
   sae train --checkpoint-every 500 && sae train --resume --steps 30000
   sae train --from plain.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
+  sae train --like plain.safetensors --seed 2 --out again.safetensors
   sae make-digits digits && sae train --data digits --json
   sae make-digits d && sae train --samples d/*-images* --order window:1000 --out d.safetensors")]
 pub struct Args {
@@ -47,6 +48,10 @@ pub struct Args {
     /// sparsify, a Gemma Scope .npz). Its architecture and scaling stay; its other settings can be changed
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "target_scaling", "pretrain"])]
     pub from: Option<PathBuf>,
+    /// Repeat the training of a model: its data and options, which the file beside it has. Options that are given
+    /// take the place of its own
+    #[arg(long, value_name = "MODEL")]
+    pub like: Option<PathBuf>,
     /// Pretrain each layer by itself for N steps, from the outermost to the innermost
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     pub pretrain: Option<u64>,
