@@ -48,6 +48,29 @@ Environment:
 
 Exit codes: 0 success, 1 failure, 2 invalid input or usage, 130 ended by Ctrl-C, 143 by SIGTERM.";
 
+/// Prints a usage error as others are printed: a sentence and a hint, without all options.
+fn exit_with(error: &clap::Error) -> ! {
+    let whole = error.to_string();
+    let text = whole.split("\n\nUsage:").next().unwrap_or(&whole);
+    if !error.use_stderr() || !text.starts_with("error: ") {
+        error.exit();
+    }
+    let mut paragraphs = text.split("\n\n");
+    let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = paragraphs.next().unwrap_or_default();
+    // The hints of the program's own errors have lines of their own.
+    let mut lines = match sentence.contains("\nhint: ") {
+        true => sentence.trim_end().to_owned(),
+        false => words(sentence),
+    };
+    for tip in paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "))
+    {
+        lines += &format!("\nhint: {tip}");
+    }
+    eprintln!("{lines}");
+    std::process::exit(2)
+}
+
 fn main() -> ExitCode {
     let arguments = match recipe::arguments(data::Place::arguments_of) {
         Ok(arguments) => arguments,
@@ -60,7 +83,7 @@ fn main() -> ExitCode {
             // Rank 0 prints the error and has its exit code.
             std::process::exit(0);
         }
-        error.exit()
+        exit_with(&error)
     });
     match interrupt::listen().and_then(|()| cli.command.run(Cli::command())) {
         Ok(()) => ExitCode::SUCCESS,

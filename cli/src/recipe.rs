@@ -88,8 +88,20 @@ pub fn arguments<E>(stored: impl Fn(&Path) -> Result<Vec<String>, E>) -> Result<
 /// What repeats this training: the program's version, and the options without those of where it writes and how
 /// it runs, with whole paths. None if the command line is no text.
 pub fn json() -> Option<Value> {
+    of(groups(ARGUMENTS.get()?))
+}
+
+/// The same of a resumed training, whose options are in the note of an earlier part and changed by these.
+pub fn resumed(earlier: &[String]) -> Option<Value> {
+    let own = groups(ARGUMENTS.get()?);
+    let is_kept = |group: &Group| !own.iter().any(|own| name(own) == name(group));
+    let kept = groups(earlier).into_iter().filter(is_kept);
+    of(kept.chain(own.iter().cloned()).collect())
+}
+
+fn of(groups: Vec<Group>) -> Option<Value> {
     let mut kept = Vec::new();
-    for mut group in groups(ARGUMENTS.get()?) {
+    for mut group in groups {
         let own = group[0].trim_start_matches('-').split('=').next().unwrap_or_default().to_owned();
         if OF_RUN.contains(&own.as_str()) {
             continue;

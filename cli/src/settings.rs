@@ -1,9 +1,10 @@
 //! The settings on the command line, for everything that trains.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use sae::{Field, Kind, Preset, Samples, Schedule, Settings};
+use sae::{Code, Field, Kind, Preset, Samples, Schedule, Settings};
 
 use crate::failure::Result;
+use crate::output::note;
 
 /// Above the options in the help.
 const HEADING: &str = "Settings (with the article's values; `sae presets` has the others)";
@@ -38,12 +39,29 @@ impl SettingsArgs {
         if train.image().is_some() { Preset::Images } else { Preset::TopK }
     }
 
+    /// Says which of the options have no effect beside the other settings.
+    pub fn note_ignored(&self, settings: &Settings) {
+        let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
+        let no_terms = settings.penalties.is_empty();
+        if has("rho") && no_terms && settings.beta == 0.0 {
+            note("rho: has no effect, because beta is 0");
+        }
+        let is_gated = matches!(settings.code, Code::JumpRelu { .. });
+        let no_penalty = no_terms && settings.beta == 0.0 && settings.l1 == 0.0 && !is_gated;
+        if has("sparsity_warm_up") && no_penalty {
+            note("sparsity-warm-up: has no effect, because there is no sparsity penalty");
+        }
+    }
+
+    /// The preset of an option for it; what is no preset is refused later.
+    pub fn preset(&self) -> Option<Preset> {
+        let (_, text) = self.options.iter().find(|(name, _)| name == "preset")?;
+        text.parse().ok()
+    }
+
     /// The steps of a training without an option for them: those of its preset.
     pub fn default_steps(&self, train: &Samples) -> u64 {
-        let named = self.options.iter().find(|(name, _)| name == "preset");
-        // What is no preset is refused later.
-        let named = named.and_then(|(_, text)| text.parse().ok());
-        named.unwrap_or_else(|| self.default_preset(train)).steps()
+        self.preset().unwrap_or_else(|| self.default_preset(train)).steps()
     }
 
     /// The settings for a training that begins with a network: its own, or those of an option `preset`

@@ -18,6 +18,7 @@ use crate::models;
 use crate::output::note;
 use crate::outputs::check_unread;
 use crate::ranks::Job;
+use crate::recipe;
 pub use args::Args;
 use done::Done;
 use paths::Paths;
@@ -51,6 +52,11 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
         args.steps = Some(job.broadcast(steps.to_string())?.parse().unwrap_or(steps));
     }
     check_same_steps(&args, job)?;
+    job.agree(check_resumed(&args, checkpoint.as_ref(), network.as_ref()))?;
+    let is_own = checkpoint.as_ref().is_none_or(|checkpoint| {
+        let own = args.settings.settings(args.steps(), &train, None);
+        own.is_ok_and(|own| own == *checkpoint.settings())
+    });
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
     if is_rank_0 && let Some(like) = &args.like {
         note_other_data(like, &trainer)?;
@@ -82,7 +88,12 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     if !args.sharded {
         let data = trainer.autoencoder().training_data();
         let is_split = data.is_some_and(|data| data.held_out().is_some());
-        place.save(&paths.model, test.as_ref().filter(|_| !is_split))?;
+        // Options that do not give the settings of the checkpoint change those of the training's first part.
+        let run = match is_own {
+            true => recipe::json(),
+            false => Place::arguments_of(&paths.model).ok().and_then(|of| recipe::resumed(&of)),
+        };
+        place.save(&paths.model, test.as_ref().filter(|_| !is_split), run)?;
     }
     let interrupted = interrupt::end().or(interrupted);
     let done = Done { args: &args, paths, time, steps, interrupted, ranks: job.count() };
@@ -103,6 +114,42 @@ fn note_other_data(like: &Path, trainer: &Trainer) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Fails if a resumed training would go beyond its schedule, with a learning rate of 0. Says what is not looked
+/// at when a training is resumed or begins with a model.
+fn check_resumed(
+    args: &Args,
+    checkpoint: Option<&Checkpoint>,
+    network: Option<&Autoencoder>,
+) -> Result<()> {
+    let Some(checkpoint) = checkpoint else {
+        if let (Some(network), Some(preset)) = (network, args.settings.preset()) {
+            let own = network.settings();
+            let code = preset.settings(own.layers.clone(), args.steps()).code;
+            if code != own.code {
+                note(&format!(
+                    "preset {preset}: the model's architecture stays, so its code is {}, not {code}",
+                    own.code
+                ));
+            }
+        }
+        return Ok(());
+    };
+    if args.from.is_some() {
+        note("from: the training is resumed from its checkpoint, --from is for its first step");
+    }
+    match checkpoint.settings().schedule {
+        Schedule::Cosine { steps } | Schedule::Linear { steps, .. } if args.steps() > steps => {
+            let problem = format!(
+                "steps: the learning rate of the training that is resumed is 0 after step {steps}, got {}",
+                args.steps()
+            );
+            Err(Failure::input(problem)
+                .hint("--from MODEL --steps N trains a model further, with a schedule of its own"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The steps of the option, or else those of the schedule that is resumed, or of the preset.
@@ -126,7 +173,7 @@ fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
 /// there and would be replaced without `--overwrite` or `--resume`.
 fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()> {
     let mut inputs = place.files()?;
-    inputs.extend(args.from.clone());
+    inputs.extend([&args.from, &args.like].into_iter().flatten().cloned());
     // Every rank has a shard of its own, and rank 0 the names that are not given.
     let given = [&args.out, &args.picture, &args.history].into_iter().flatten();
     let given = given.chain(args.checkpoint.iter().flatten()).map(PathBuf::as_path);
@@ -165,6 +212,7 @@ fn build(
             }
             _ => args.settings.settings(args.steps(), train, resumed),
         }?;
+        args.settings.note_ignored(&settings);
         Ok((checkpoint, settings))
     };
     let plan = job.is_rank_0().then(plan).transpose();

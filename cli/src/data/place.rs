@@ -14,7 +14,6 @@ use crate::csv::{self, Table};
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
-use crate::recipe;
 use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
@@ -235,8 +234,13 @@ impl Place {
     }
 
     /// Writes where the data are beside the model, for later commands, and what the test samples of files
-    /// were. What cannot be found again, such as a pipe, is not noted.
-    pub fn save(&self, model: &Path, test_samples: Option<&Samples>) -> Result<()> {
+    /// were, and how to repeat the training. What cannot be found again, such as a pipe, is not noted.
+    pub fn save(
+        &self,
+        model: &Path,
+        test_samples: Option<&Samples>,
+        run: Option<Value>,
+    ) -> Result<()> {
         let path = path_of(model);
         // An older training's note would be of other data.
         match fs::remove_file(&path) {
@@ -275,7 +279,7 @@ impl Place {
             value["test_targets"] = json!(list(test)?);
             value["target_tensor"] = json!(tensor);
         }
-        value["run"] = json!(recipe::json());
+        value["run"] = json!(run);
         value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
         value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
         write_file(&path, format!("{value:#}\n"))

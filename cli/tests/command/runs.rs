@@ -125,6 +125,65 @@ fn a_training_is_repeated() {
     assert!(problem.contains("how the model was trained is not known"), "{problem}");
 }
 
+/// What a resumed training, or one from a model, does not do is said.
+#[test]
+fn nothing_is_ignored_without_a_word() {
+    let folder = folder("runs-said");
+    let dictionary = TRAIN.replace("article", "top-k");
+    good(&folder, &format!("{dictionary} --resume --out m.safetensors"));
+    let resume = dictionary.replace("--steps 4", "--steps 9") + " --resume --out m.safetensors";
+    let problem = refused(&folder, &resume);
+    assert!(
+        problem.contains("is 0 after step 4, got 9") && problem.contains("--from"),
+        "{problem}"
+    );
+    // The steps of the schedule are those of the resumed training.
+    good(&folder, "train --data digits --quiet --resume --out m.safetensors");
+    let [text, _] = good(&folder, "inspect m.safetensors");
+    assert!(text.contains("--preset top-k --layers 784,12,784 --steps 4"), "{text}");
+    fs::copy(folder.path("m.safetensors"), folder.path("n.safetensors")).unwrap();
+    let resume = "train --data digits --quiet --resume --out m.safetensors --from n.safetensors";
+    let [_, note] = good(&folder, resume);
+    assert!(note.contains("from: the training is resumed"), "{note}");
+    let from = "train --data digits --steps 3 --from m.safetensors --preset batch-top-k --batch 10";
+    let [_, note] = good(&folder, &format!("{from} --quiet --out o.safetensors"));
+    assert!(note.contains("preset batch-top-k: the model's architecture stays"), "{note}");
+}
+
+#[test]
+fn settings_without_effect_are_named() {
+    let folder = folder("runs-ignored");
+    for (options, names) in [
+        ("--preset plain --rho 0.1", "rho"),
+        ("--preset top-k --rho 0.1 --sparsity-warm-up 2", "rho sparsity-warm-up"),
+        ("--preset article --rho 0.1 --sparsity-warm-up 2", ""),
+        ("--preset top-k --penalty 1:l1=1e-4 --sparsity-warm-up 2", ""),
+    ] {
+        let train = TRAIN.replace("--preset article", options);
+        let [_, note] = good(&folder, &train);
+        let said: Vec<_> =
+            note.lines().filter_map(|line| line.split_once(": has no effect")).collect();
+        let said: Vec<_> = said.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(said.join(" "), names, "{options}: {note}");
+    }
+}
+
+#[test]
+fn usage_errors_are_one_sentence() {
+    let folder = folder("runs-usage");
+    for (arguments, sentence) in [
+        ("train --data digits --samples x.npy", "cannot be used with"),
+        ("train --bogus", "unexpected argument '--bogus' found"),
+        ("train --stepz 3", "hint: a similar argument exists: '--steps'"),
+        ("decode --out x.npy", "required arguments were not provided: <CODES>"),
+        ("train --steps many", "invalid value 'many' for '--steps <N>'"),
+    ] {
+        let problem = refused(&folder, arguments);
+        assert!(problem.contains(sentence) && !problem.contains("Usage"), "{problem}");
+        assert!(problem.lines().skip(1).all(|line| line.starts_with("hint: ")), "{problem}");
+    }
+}
+
 #[test]
 fn concurrent_runs_have_different_folders() {
     let folder = folder("runs-concurrent");

@@ -30,7 +30,7 @@ Examples:
   sae train --preset article --layers 784,64,784 --rho 0.05 --beta 1e-3 --steps 2000
   sae train --preset top-k --layers 784,1024,784 --steps 2000 --out dictionary.safetensors
   sae train --preset article --target mean-activation:0.05
-  sae train --checkpoint-every 500 && sae train --resume --steps 30000
+  sae train --checkpoint-every 500 && sae train --resume
   sae train --from plain.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
   sae train --like plain.safetensors --seed 2 --out again.safetensors
   sae make-digits digits && sae train --data digits --json
