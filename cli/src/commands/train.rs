@@ -47,20 +47,16 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let open = || data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     let steps = steps(&args, checkpoint.as_ref(), &train);
-    if args.steps.is_none() {
-        // Rank 0 may have a checkpoint, which knows them.
-        args.steps = Some(job.broadcast(steps.to_string())?.parse().unwrap_or(steps));
-    }
+    // Rank 0 may have a checkpoint, which knows them.
+    let of_rank_0 = job.broadcast(steps.to_string())?.parse().unwrap_or(steps);
+    args.steps.get_or_insert(of_rank_0);
     check_same_steps(&args, job)?;
-    job.agree(check_resumed(&args, checkpoint.as_ref(), network.as_ref()))?;
-    let is_own = checkpoint.as_ref().is_none_or(|checkpoint| {
-        let own = args.settings.settings(args.steps(), &train, None);
-        own.is_ok_and(|own| own == *checkpoint.settings())
-    });
+    let beginning = (checkpoint.as_ref(), network.as_ref());
+    job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
+    let is_own = gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
-    if is_rank_0 && let Some(like) = &args.like {
-        note_other_data(like, &trainer)?;
-    }
+    let like = args.like.as_ref().filter(|_| is_rank_0);
+    job.agree(like.map_or(Ok(()), |like| note_other_data(like, &trainer)))?;
     // Only now, so that what is refused leaves no folder.
     let paths = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let mut run = Run::new((&args, paths.clone()), job, (&train, test.as_ref()), &trainer)?;
@@ -86,14 +82,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let last_checkpoint = run.end(&mut trainer);
     trainer.autoencoder().save(&paths.model)?;
     if !args.sharded {
-        let data = trainer.autoencoder().training_data();
-        let is_split = data.is_some_and(|data| data.held_out().is_some());
-        // Options that do not give the settings of the checkpoint change those of the training's first part.
-        let run = match is_own {
-            true => recipe::json(),
-            false => Place::arguments_of(&paths.model).ok().and_then(|of| recipe::resumed(&of)),
-        };
-        place.save(&paths.model, test.as_ref().filter(|_| !is_split), run)?;
+        save_note(&place, &paths.model, (&trainer, test.as_ref()), is_own)?;
     }
     let interrupted = interrupt::end().or(interrupted);
     let done = Done { args: &args, paths, time, steps, interrupted, ranks: job.count() };
@@ -101,6 +90,31 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     done.report(trainer, samples, name)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
+}
+
+/// Writes where the data are beside the model, and the options that repeat its training.
+fn save_note(
+    place: &Place,
+    model: &Path,
+    (trainer, test): (&Trainer, Option<&Samples>),
+    is_own: bool,
+) -> Result<()> {
+    let data = trainer.autoencoder().training_data();
+    let is_split = data.is_some_and(|data| data.held_out().is_some());
+    // Options that do not give the settings of the checkpoint change those of the training's first part.
+    let run = match is_own {
+        true => recipe::json(),
+        false => Place::arguments_of(model).ok().and_then(|earlier| recipe::resumed(&earlier)),
+    };
+    place.save(model, test.filter(|_| !is_split), run)
+}
+
+/// Whether the options by themselves give the settings of the checkpoint that is resumed, if there is one.
+fn gives_settings_of(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> bool {
+    checkpoint.is_none_or(|checkpoint| {
+        let own = args.settings.settings(args.steps(), train, None);
+        own.is_ok_and(|own| own == *checkpoint.settings())
+    })
 }
 
 /// Says so if the data are not those of the model whose training is repeated.
@@ -120,8 +134,7 @@ fn note_other_data(like: &Path, trainer: &Trainer) -> Result<()> {
 /// at when a training is resumed or begins with a model.
 fn check_resumed(
     args: &Args,
-    checkpoint: Option<&Checkpoint>,
-    network: Option<&Autoencoder>,
+    (checkpoint, network): (Option<&Checkpoint>, Option<&Autoencoder>),
 ) -> Result<()> {
     let Some(checkpoint) = checkpoint else {
         if let (Some(network), Some(preset)) = (network, args.settings.preset()) {
