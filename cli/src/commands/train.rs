@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use sae::{Autoencoder, Samples, Schedule, Settings, Trainer, files::Checkpoint};
 
-use crate::data::{Place, TrainingData};
+use crate::data::{Place, TrainingData, TrainingDataArgs};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
@@ -30,11 +30,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Runs in every rank of the job. Only rank 0 prints, and reads and writes anything but the data.
 fn train(mut args: Args, job: &mut Job) -> Result<()> {
-    if args.sharded && args.revive.is_some() {
-        let problem = "revive: no rank can find the dead units, because each has one shard";
-        return job.agree(Err(Failure::input(problem)));
-    }
-    let data = args.data.of_rank(args.sharded.then(|| job.rank()));
+    let data = data_of_rank(&args, job);
     let is_rank_0 = job.is_rank_0();
     let quiet = args.quiet || !is_rank_0;
     let paths = job.agree(is_rank_0.then(|| Paths::of(&args)).transpose())?;
@@ -90,6 +86,15 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     done.report(trainer, samples, name)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
+}
+
+/// The options of this rank's data.
+fn data_of_rank(args: &Args, job: &Job) -> Result<TrainingDataArgs> {
+    if args.sharded && args.revive.is_some() {
+        let problem = "revive: no rank can find the dead units, because each has one shard";
+        return Err(Failure::input(problem));
+    }
+    args.data.of_rank(args.sharded.then(|| job.rank()))
 }
 
 /// Writes where the data are beside the model, and the options that repeat its training.
