@@ -16,7 +16,7 @@ trap '[ -z "$pid" ] || { kill "$pid"; wait "$pid"; } 2>/dev/null || true; rm -rf
 # 5 600 000 samples of 28 x 28 bytes.
 printf '\x00\x00\x08\x03\x00\x55\x73\x00\x00\x00\x00\x1c\x00\x00\x00\x1c' >"$folder/large.idx"
 truncate --size $((16 + 5600000 * 784)) "$folder/large.idx"
-"$sae" train --samples "$folder/large.idx" --holdout 1000 --steps 100000000 --threads 1 \
+"$sae" train --samples "$folder/large.idx" --holdout 1000 --preset article --steps 100000000 --threads 1 \
     --out "$folder/m.safetensors" >"$folder/out" &
 pid=$!
 max=0

@@ -75,7 +75,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             model = str(Path(folder) / "m.safetensors")
             train = [options.sae, "train", *data, "--steps", str(options.steps or steps), *rows[row][1].split()]
-            train = last_steps(train) + ["--seed", str(seed), "--threads", "1", "--quiet", "--json", "--out", model]
+            train = last_steps(train) + ["--seed", str(seed), "--threads", "1", "--quiet", "--json", "--overwrite", "--out", model]
             done = json.loads(run(train))
             seen = json.loads(run([options.sae, "eval", model, *data, "--probe", "--json", "--threads", "1"]))
             print(f"{rows[row][0]}, seed {seed}: {seen['squared_error']:.5f}", file=sys.stderr)

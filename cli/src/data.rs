@@ -17,12 +17,11 @@ use sae::{
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
-use crate::endings::check_not_read;
 use crate::failure::{Failure, Result};
 use crate::output::note;
 pub use chosen::{ChoiceArgs, Chosen};
+pub use place::Place;
 use place::{Files, Note, Opened, Side};
-pub use place::{Place, beside};
 use sides::labels_of_side;
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaling_parser};
@@ -123,18 +122,22 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
+    /// What the options name, with the files that are there now.
+    pub fn place(&self) -> Result<Place> {
+        self.check_test_targets()?;
+        Place { targets: self.targets.files(), ..self.data.place(&self.test) }.found()
+    }
+
     /// The training samples, and the test samples if there are any, drawn by a seed, with the scalings of a
     /// network or else those that the options choose. `warns` of a scaling that does not suit the data.
     pub fn samples(
         &self,
+        place: Place,
         (seed, network): (u64, Option<&Autoencoder>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
     ) -> Result<TrainingData> {
-        self.check_test_targets()?;
-        let targets = self.targets.files();
-        let place = Place { targets, ..self.data.place(&self.test) }.found()?;
         let copy = self.data.copy;
         let opened = place.train(copy, quiet)?;
         let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
@@ -195,11 +198,6 @@ impl TrainingDataArgs {
             })
         };
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
-    }
-
-    /// Fails if a file that a command is about to write is one of the data.
-    pub fn check_output(&self, out: &Path) -> Result<()> {
-        Place { targets: self.targets.files(), ..self.data.place(&self.test) }.check_output(out)
     }
 
     /// Which of a number of samples are held out.
@@ -273,14 +271,20 @@ impl DataArgs {
         Place { files, tensor, rows, label_column, targets: None }
     }
 
-    /// Fails if a file that a command is about to write is one of the data, of the options or a model's, or
-    /// the model or its note.
-    pub fn check_output(&self, out: &Path, model: Option<&Path>) -> Result<()> {
-        if let Some(model) = model {
-            check_not_read(out, [model, &place::path_of(model)])?;
+    /// The files that a command reads: models, and the data of the options or else those of the models.
+    pub fn inputs(&self, models: &[&Path]) -> Result<Vec<PathBuf>> {
+        let of_model = |&model: &&Path| [model.to_owned(), place::path_of(model)];
+        let mut files: Vec<PathBuf> = models.iter().flat_map(of_model).collect();
+        if self.is_given() || models.is_empty() {
+            files.extend(self.place(&[]).files()?);
+            return Ok(files);
         }
-        let note = model.filter(|_| !self.is_given()).map(Place::of_model).transpose()?.flatten();
-        note.map_or_else(|| self.place(&[]), |note| note.place).check_output(out)
+        for model in models {
+            if let Some(note) = Place::of_model(model)? {
+                files.extend(note.place.files()?);
+            }
+        }
+        Ok(files)
     }
 
     /// Whether an option names data.

@@ -11,29 +11,41 @@ use sae::{
 use crate::failure::{Failure, Result, io_error};
 use crate::output::note;
 
+/// The names of the four files.
+pub const NAMES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
 /// Writes the four files.
 pub fn write(folder: &Path, train: usize, test: usize, seed: u64) -> Result<()> {
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
     let threads = sae::compute::threads_from_environment()?;
     // The inverted seed: no small seed's test digits are another's training digits.
-    for (name, samples, seed) in [("train", train, seed), ("t10k", test, !seed)] {
+    for (names, samples, seed) in [(&NAMES[..2], train, seed), (&NAMES[2..], test, !seed)] {
         let drawn = digits::draw(samples, seed, threads);
-        let images = folder.join(format!("{name}-images-idx3-ubyte"));
+        let images = folder.join(names[0]);
         let dims = [samples, digits::SIDE, digits::SIDE];
         files::replace(&images, |path| write_idx(path, &dims, &drawn.images))?;
-        let labels = folder.join(format!("{name}-labels-idx1-ubyte"));
+        let labels = folder.join(names[1]);
         files::replace(&labels, |path| write_idx(path, &[samples], &drawn.labels))?;
     }
     Ok(())
 }
 
+/// The folder of the default data in the user's cache, whether they are drawn or not.
+pub fn folder() -> Option<PathBuf> {
+    Some(dirs::cache_dir()?.join("sae").join("digits-v1"))
+}
+
 /// The folder of the default data in the user's cache, drawn at the first call.
 pub fn cached(quiet: bool) -> Result<PathBuf> {
-    let cache = dirs::cache_dir().ok_or_else(|| {
+    let folder = folder().ok_or_else(|| {
         Failure::input("no data given, and there is no cache folder for drawn digits")
             .hint("give data with --data DIR or --samples FILE")
     })?;
-    let folder = cache.join("sae").join("digits-v1");
     if folder.is_dir() {
         if !quiet {
             note(&format!("no data given: using the drawn digits in {}", folder.display()));

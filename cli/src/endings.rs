@@ -1,4 +1,4 @@
-//! What the names of files to write end in, and which files a command must not write to.
+//! What the names of files to write end in.
 
 use std::path::Path;
 
@@ -36,19 +36,6 @@ fn list(endings: &[&str]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => all.concat(),
     }
-}
-
-/// Fails if a file that a command is about to write is one of those that it reads.
-pub fn check_not_read<'a>(out: &Path, read: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let Ok(target) = out.canonicalize() else { return Ok(()) };
-    for path in read {
-        // A device, such as the terminal, may be both.
-        if path.is_file() && path.canonicalize().is_ok_and(|path| path == target) {
-            let problem = "the command reads this file, which would be overwritten";
-            return Err(Failure::at(out, problem).hint("give another name to write to"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -57,15 +57,16 @@ impl Failure {
         self
     }
 
+    /// What is printed, without "error: " before it.
+    pub fn text_after_error(&self) -> String {
+        let hint = self.hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
+        if self.problem.is_empty() { hint } else { format!("{}\n{hint}", self.problem) }
+    }
+
     /// Prints it to stderr.
     pub fn report(self) -> ExitCode {
-        let mut text = String::new();
-        if !self.problem.is_empty() {
-            text += &format!("error: {}\n", self.problem);
-        }
-        if let Some(hint) = self.hint {
-            text += &format!("hint: {hint}\n");
-        }
+        let error = if self.problem.is_empty() { "" } else { "error: " };
+        let text = format!("{error}{}", self.text_after_error());
         // One write, because other processes may write to stderr, too. If it is closed, nobody is
         // left to tell.
         let _ = io::stderr().write_all(text.as_bytes());

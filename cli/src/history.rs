@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sae::{StepReport, Trainer};
 
-use crate::data::beside;
 use crate::failure::{Failure, Result, io_error};
+use crate::runs;
 
 /// The columns before the hidden layers' mean activations. Loss, penalty and decay, with their
 /// weights, sum to the objective; but a loss over prefixes takes the loss's place in it, and an auxiliary
@@ -29,7 +29,7 @@ fn header(of_code: &[&str], hidden_layers: usize) -> String {
 
 /// The history's file of a model's file.
 pub fn path_of(model: &Path) -> PathBuf {
-    beside(model, "history.csv")
+    runs::beside(model, "history.csv", "history.csv")
 }
 
 /// Writes the history: each row has the means over the steps since the row before.

@@ -12,7 +12,10 @@ mod interrupt;
 mod models;
 mod names;
 mod output;
+mod outputs;
 mod ranks;
+mod recipe;
+mod runs;
 mod settings;
 mod sparse_files;
 
@@ -32,12 +35,12 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  sae train                            train on drawn digits, as the article does
-  sae eval sae.safetensors             the objective on the test samples
-  sae report sae.safetensors --open    an HTML page with curves, reconstructions and features
-  sae units sae.safetensors            what each unit does, and for which samples
-  sae features sae.safetensors         a picture of what the first layer's units respond to
-  sae sweep --vary beta=log:1e-6:1e-3  reconstruction error against sparsity
+  sae train                            train on drawn digits, in a new folder runs/1, runs/2, ...
+  sae eval                             the objective on the test samples, of the latest run
+  sae report --open                    an HTML page to explore what the model has learned
+  sae units                            what each unit does, and for which samples
+  sae features                         a picture of what the first layer's units respond to
+  sae sweep --vary code=top-k:8/top-k:32   reconstruction error against sparsity
   sae presets                          settings to begin with, and their sources
   sae train --help                     all options of a training
 
@@ -48,13 +51,42 @@ Environment:
 
 Exit codes: 0 success, 1 failure, 2 invalid input or usage, 130 ended by Ctrl-C, 143 by SIGTERM.";
 
+/// Prints a usage error as others are printed: a sentence and a hint, without all options.
+fn exit_with(error: &clap::Error) -> ! {
+    let whole = error.to_string();
+    let text = whole.split("\n\nUsage:").next().unwrap_or(&whole);
+    if !error.use_stderr() || !text.starts_with("error: ") {
+        error.exit();
+    }
+    let mut paragraphs = text.split("\n\n");
+    let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = paragraphs.next().unwrap_or_default();
+    // The hints of the program's own errors have lines of their own.
+    let mut lines = match sentence.contains("\nhint: ") {
+        true => sentence.trim_end().to_owned(),
+        false => words(sentence),
+    };
+    for tip in paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "))
+    {
+        lines += &format!("\nhint: {tip}");
+    }
+    eprintln!("{lines}");
+    std::process::exit(2)
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+    let arguments = match recipe::arguments(data::Place::arguments_of) {
+        Ok(arguments) => arguments,
+        // Rank 0 prints the same failure.
+        Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
+        Err(failure) => return failure.report(),
+    };
+    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| {
         if ranks::is_other_rank() {
             // Rank 0 prints the error and has its exit code.
             std::process::exit(0);
         }
-        error.exit()
+        exit_with(&error)
     });
     match interrupt::listen().and_then(|()| cli.command.run(Cli::command())) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use sae::{
-    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files,
-    files::exchange,
+    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files::exchange,
 };
 
 use crate::data::{ChoiceArgs, Chosen, DataArgs, TargetArgs};
-use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
+use crate::history;
 use crate::output::{hidden_feature, join, short};
+use crate::runs;
 
 /// The options of every command that runs a model.
 #[derive(Args)]
@@ -47,13 +48,48 @@ pub fn load(path: &Path) -> Result<Autoencoder> {
 }
 
 /// One model, and how to run it.
-#[derive(Args)]
 pub struct ModelArgs {
-    /// Model file, or a dictionary of another library (see `sae convert --help`)
-    #[arg(value_name = "MODEL")]
     pub path: PathBuf,
-    #[command(flatten)]
     pub run: EngineArgs,
+}
+
+/// The options of [`ModelArgs`].
+#[derive(Args)]
+struct OptionalModelArgs {
+    /// Model file, or a dictionary of another library (see `sae convert --help`) [default: that of the
+    /// latest run in the folder runs]
+    #[arg(value_name = "MODEL")]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    run: EngineArgs,
+}
+
+impl Args for ModelArgs {
+    fn augment_args(command: Command) -> Command {
+        OptionalModelArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ModelArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let OptionalModelArgs { model, run } = OptionalModelArgs::from_arg_matches(matches)?;
+        let problem = |failure: Failure| {
+            clap::Error::raw(ErrorKind::MissingRequiredArgument, failure.text_after_error())
+        };
+        Ok(ModelArgs { path: runs::model_or_latest(model).map_err(problem)?, run })
+    }
+
+    fn update_from_arg_matches(
+        &mut self,
+        matches: &ArgMatches,
+    ) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl ModelArgs {
@@ -65,8 +101,9 @@ impl ModelArgs {
 /// Several models, and the data they are evaluated on.
 #[derive(Args)]
 pub struct ModelsArgs {
-    /// Model files, or dictionaries of other libraries (see `sae convert --help`)
-    #[arg(required = true, value_name = "MODEL")]
+    /// Model files, or dictionaries of other libraries (see `sae convert --help`) [default: that of the
+    /// latest run in the folder runs]
+    #[arg(value_name = "MODEL")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
@@ -88,19 +125,27 @@ pub struct Model {
 }
 
 impl ModelsArgs {
-    /// Fails unless a file can be written: its name has one of these endings, and it is no model and no file of
-    /// the data.
-    pub fn check_output(&self, out: &Path, endings: &[&str]) -> Result<()> {
-        check_ending(out, endings)?;
-        self.paths.iter().try_for_each(|path| self.data.check_output(out, Some(path)))?;
-        Ok(files::check_writable(out)?)
+    /// The models' files: those given, or else those of the latest runs, at most `count`.
+    pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
+        if self.paths.is_empty() { runs::latest_models(count) } else { Ok(self.paths.clone()) }
     }
 
-    /// Loads and evaluates them. Also returns the file of the data.
-    pub fn load(&self, engine: &mut Engine) -> Result<(Vec<Model>, PathBuf)> {
+    /// The files that are read: the models, their histories and the data.
+    pub fn inputs(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let models: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let mut inputs = self.data.inputs(&models)?;
+        if let Some(targets) = self.targets.files(&[]) {
+            inputs.extend(targets.train);
+        }
+        inputs.extend(models.into_iter().map(history::path_of));
+        Ok(inputs)
+    }
+
+    /// Loads and evaluates the models of these files. Also returns the file of the data.
+    pub fn load(&self, engine: &mut Engine, paths: &[PathBuf]) -> Result<(Vec<Model>, PathBuf)> {
         let mut models = Vec::new();
         let mut data = PathBuf::new();
-        for (path, name) in self.paths.iter().zip(names(&self.paths)) {
+        for (path, name) in paths.iter().zip(names(paths)) {
             let net = load(path)?;
             let (samples, file) = self.data.evaluation_pairs(&self.targets, path, &net)?;
             let evaluation = net.evaluate(engine, &samples)?;
@@ -143,7 +188,12 @@ impl ModelsArgs {
 
 /// The files' names without folder and ending, or the whole paths where these are not different.
 fn names(paths: &[PathBuf]) -> Vec<String> {
-    let stem = |path: &Path| path.file_stem().unwrap_or(path.as_os_str()).display().to_string();
+    // Of a run its folder.
+    let of_run = |path: &Path| path.parent().filter(|_| runs::is_of_run(path)).map(Path::to_owned);
+    let stem = |path: &Path| match of_run(path) {
+        Some(folder) => folder.display().to_string(),
+        None => path.file_stem().unwrap_or(path.as_os_str()).display().to_string(),
+    };
     let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();
     let is_unique = |name: &String| stems.iter().filter(|other| *other == name).count() == 1;
     let pairs = stems.iter().zip(paths);

@@ -1,9 +1,13 @@
 //! The settings on the command line, for everything that trains.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use sae::{Field, Kind, Samples, Schedule, Settings};
+use sae::{Code, Field, Kind, Preset, Samples, Schedule, Settings};
 
 use crate::failure::Result;
+use crate::output::note;
+
+/// Above the options in the help.
+const HEADING: &str = "Settings (with the article's values; `sae presets` has the others)";
 
 /// An option for each of [`Settings::fields`], and `--preset`.
 #[derive(Clone)]
@@ -21,7 +25,43 @@ impl SettingsArgs {
         train: &Samples,
         resumed: Option<&Settings>,
     ) -> Result<Settings> {
-        Ok(Settings::with_options(resumed, &self.options, train, steps)?)
+        let default = match resumed {
+            None => Some(("preset".to_owned(), self.default_preset(train).name().to_owned())),
+            Some(_) => None,
+        };
+        // Of several the last counts.
+        let options: Vec<_> = default.into_iter().chain(self.options.iter().cloned()).collect();
+        Ok(Settings::with_options(resumed, &options, train, steps)?)
+    }
+
+    /// The preset without an option for it: images of samples that are images, or else top-k.
+    fn default_preset(&self, train: &Samples) -> Preset {
+        if train.image().is_some() { Preset::Images } else { Preset::TopK }
+    }
+
+    /// Says which of the options have no effect beside the other settings.
+    pub fn note_ignored(&self, settings: &Settings) {
+        let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
+        let no_terms = settings.penalties.is_empty();
+        if has("rho") && no_terms && settings.beta == 0.0 {
+            note("rho: has no effect, because beta is 0");
+        }
+        let is_gated = matches!(settings.code, Code::JumpRelu { .. });
+        let no_penalty = no_terms && settings.beta == 0.0 && settings.l1 == 0.0 && !is_gated;
+        if has("sparsity_warm_up") && no_penalty {
+            note("sparsity-warm-up: has no effect, because there is no sparsity penalty");
+        }
+    }
+
+    /// The preset of an option for it; what is no preset is refused later.
+    pub fn preset(&self) -> Option<Preset> {
+        let (_, text) = self.options.iter().find(|(name, _)| name == "preset")?;
+        text.parse().ok()
+    }
+
+    /// The steps of a training without an option for them: those of its preset.
+    pub fn default_steps(&self, train: &Samples) -> u64 {
+        self.preset().unwrap_or_else(|| self.default_preset(train)).steps()
     }
 
     /// The settings for a training that begins with a network: its own, or those of an option `preset`
@@ -69,9 +109,12 @@ impl clap::Args for SettingsArgs {
         let preset = Arg::new("preset")
             .long("preset")
             .value_name("NAME")
-            .help("Settings to start from, see `sae presets` [default: article, or those resumed]");
+            .help(
+                "Settings to start from, see `sae presets` [default: images of samples that are images, \
+                 or else top-k; or those resumed]",
+            );
         let options = Settings::fields().iter().map(option);
-        command.args([preset].into_iter().chain(options).map(|arg| arg.help_heading("Settings")))
+        command.args([preset].into_iter().chain(options).map(|arg| arg.help_heading(HEADING)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -98,13 +141,13 @@ fn option(field: &Field) -> Arg {
             .help(doc),
         Kind::Number | Kind::Count => {
             let name = if field.kind == Kind::Count { "N" } else { "NUMBER" };
-            arg.value_name(name).help(format!("{doc} [default: {default}]"))
+            arg.value_name(name).help(format!("{doc} [article: {default}]"))
         }
         Kind::List => arg
             .value_name("LIST")
             .action(ArgAction::Append)
-            .help(format!("{doc}: {expected} [default: {default}]")),
-        _ => arg.value_name("CHOICE").help(format!("{doc}: {expected} [default: {default}]")),
+            .help(format!("{doc}: {expected} [article: {default}]")),
+        _ => arg.value_name("CHOICE").help(format!("{doc}: {expected} [article: {default}]")),
     }
 }
 

@@ -72,7 +72,7 @@ fn text(bytes: &[u8]) -> String {
 /// For runs whose end mpirun reports.
 const LONG: &str = "--steps 100000000";
 
-const TRAIN: &str = "train --data digits --layers 784,40,10,40,784";
+const TRAIN: &str = "train --data digits --preset article --layers 784,40,10,40,784";
 
 /// The numbers of a history, row by row.
 fn history(folder: &Path, name: &str) -> Vec<Vec<f64>> {
@@ -122,7 +122,7 @@ fn rank_0_alone_prints_and_writes() {
     files.sort();
     let names = ["c", "digits", "m.data.json", "m.history.csv", "m.png", "m.safetensors"];
     assert_eq!(files, names);
-    let done = run(path, 2, &format!("{TRAIN} --steps 60 --json --out m.safetensors"));
+    let done = run(path, 2, &format!("{TRAIN} --steps 60 --json --overwrite --out m.safetensors"));
     let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!((&answer["ranks"], &answer["steps"]), (&2.into(), &60.into()));
 }
@@ -140,7 +140,7 @@ fn shards_and_checkpoints() {
         fs::write(path.join(format!("part-{rank}.idx")), half).unwrap();
     }
     let train = "train --images part-{rank}.idx --test digits/t10k-images-idx3-ubyte --sharded \
-                 --layers 784,40,784";
+                 --preset article --layers 784,40,784";
     for (arguments, out) in [
         ("--steps 40", "whole"),
         ("--steps 25 --checkpoint c", "half"),
@@ -164,11 +164,12 @@ fn failures_are_told_once() {
         ("train --bogus", "error: unexpected argument '--bogus' found"),
         ("train --data nowhere", "error: cannot open nowhere: No such file"),
         (
-            "train --data digits --rho 7",
+            "train --data digits --preset article --rho 7",
             "error: rho: expected a number from 1e-6 to 0.999999, got 7",
         ),
         ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),
-        ("train --data digits --out no/m", "error: cannot write no/m: No such file"),
+        ("train --data digits --out part-0.idx/m", "error: cannot create part-0.idx: File exists"),
+        ("train --data digits --out part-0.idx", "error: part-0.idx: this file exists"),
         (shares, "error: rank 1 of 2: cannot open part-1.idx: No such file"),
         ("train --sharded", "error: --sharded: the shard of each rank must be given"),
         (&format!("{shares} --revive 10"), "error: revive: no rank can find the dead units"),
@@ -180,6 +181,11 @@ fn failures_are_told_once() {
         assert_eq!(error.matches("error:").count(), 1, "{arguments}: {error}");
         assert!(error.contains(sentence), "{arguments}: {error}");
     }
+    // The shard of another rank is none of the files that rank 0 reads.
+    fs::copy(path.join("part-0.idx"), path.join("part-1.idx")).unwrap();
+    let done = run(path, 2, &format!("{shares} --out ./part-1.idx --overwrite"));
+    let error = text(&done.stderr);
+    assert!(error.contains("error: rank 1 of 2: ./part-1.idx: this is a file that"), "{error}");
     // Different steps for the two ranks.
     let mut two = mpirun(path);
     two.args(["--quiet", "-n", "1", SAE, "train", "--data", "digits"]);
@@ -187,7 +193,7 @@ fn failures_are_told_once() {
     let done = two.output().unwrap();
     let error = text(&done.stderr);
     assert!(error.contains("error: rank 1 of 2: steps, revive and pretrain"), "{error}");
-    assert!(!path.join("sae.safetensors").exists());
+    assert!(!path.join("runs").exists());
 }
 
 /// A training that would take hours, once it has a checkpoint.
@@ -275,8 +281,11 @@ fn a_signal_saves() {
         assert!(out.contains("stopped after step"), "{to_rank:?}: {out} {}", text(&done.stderr));
         let steps = sae::files::Checkpoint::load(path.join("c")).unwrap().steps();
         assert!(out.contains(&format!("stopped after step {steps}\n")), "{out}");
-        sae::Autoencoder::load(path.join("sae.safetensors")).unwrap();
+        // Rank 0 has chosen the folder.
+        let runs = fs::read_dir(path.join("runs")).unwrap().count();
+        assert_eq!(runs, 2, "a folder and .gitignore");
+        sae::Autoencoder::load(path.join("runs/1/model.safetensors")).unwrap();
         fs::remove_file(path.join("c")).unwrap();
-        fs::remove_file(path.join("sae.safetensors")).unwrap();
+        fs::remove_dir_all(path.join("runs")).unwrap();
     }
 }

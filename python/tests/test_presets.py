@@ -13,7 +13,7 @@ def X():
 
 @pytest.mark.parametrize(
     "preset",
-    ["article", "article-plain", "top-k", "batch-top-k", "jump-relu", "matryoshka", "matlab"],
+    ["article", "article-plain", "images", "top-k", "batch-top-k", "jump-relu", "matryoshka", "matlab"],
 )
 def test_each_trains(X, preset):
     model = SparseAutoencoder.from_preset(preset, 12, steps=30, random_state=1, threads=1)

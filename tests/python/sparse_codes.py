@@ -19,7 +19,10 @@ sae, folder = sys.argv[1], Path(sys.argv[2])
 
 
 def run(*words):
-    done = subprocess.run([sae, *map(str, words)], capture_output=True, text=True, cwd=folder)
+    replacing = ["--overwrite"] if words[0] in ("train", "convert", "decode") else []
+    if words[0] == "train" and "--preset" not in words:
+        replacing += ["--preset", "article"]
+    done = subprocess.run([sae, *map(str, words), *replacing], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout
 

@@ -6,11 +6,15 @@ use sae::Engine;
 use serde_json::json;
 
 use crate::drawing::picture::Reconstructions;
+use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::models::{Model, ModelsArgs, figures};
 use crate::output::{evaluation_json, print, settings_json, short};
+use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Compare models: a table of figures, and a picture of samples above each model's reconstructions
+///
+/// Without MODEL these are the models of the two latest runs in the folder runs.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -28,15 +32,20 @@ pub struct Args {
     /// PNG file to write
     #[arg(long, value_name = "FILE", default_value = "compare.png")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
-    args.models.check_output(&args.out, &["png"])?;
-    let (models, data) = args.models.load(&mut engine)?;
+    let paths = args.models.paths(2)?;
+    args.overwrite.check_all(&[&args.out], &args.models.inputs(&paths)?)?;
+    check_ending(&args.out, &["png"])?;
+    let (models, data) = args.models.load(&mut engine, &paths)?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
     let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize)?;
     if let Some(pictures) = &pictures {
+        make_folders(&[&args.out])?;
         pictures.write(&args.out)?;
     }
     let values = models.iter().map(|model| {

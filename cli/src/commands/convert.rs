@@ -20,6 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
 use crate::output::{join, note, print};
+use crate::outputs::{OverwriteArgs, check_distinct, check_unread, check_writable, make_folders};
 use formats::{Kind, NUMBERS_EXPECTED, Source};
 
 /// Convert data between IDX, NumPy and PNG files, and models to and from other libraries
@@ -27,7 +28,7 @@ use formats::{Kind, NUMBERS_EXPECTED, Source};
 /// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
 /// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
 /// ubyte, .npy, .onnx, .safetensors (a model), or without an ending a folder of PNGs. Numbers keep their
-/// type; an existing file TO is replaced.
+/// type.
 ///
 /// Dictionaries of other libraries are folders of SAELens (cfg.json, sae_weights.safetensors) and sparsify
 /// (cfg.json, sae.safetensors) and Gemma Scope's params.npz; --to saelens, --to sparsify and --to
@@ -45,9 +46,9 @@ Examples:
   sae convert digits/t10k-images-idx3-ubyte test.npy
   sae convert digits/t10k-images-idx3-ubyte pictures
   sae convert pictures test.idx
-  sae train --data digits --steps 500 && sae convert sae.safetensors sae.onnx
-  sae train --data digits --steps 50 --layers 784,99,784 --activation relu --output-activation linear --beta 0
-  sae convert sae.safetensors dictionary --to saelens --hook-name blocks.8.hook_resid_pre
+  sae train --data digits --steps 500 --out m.safetensors && sae convert m.safetensors sae.onnx
+  sae train --data digits --steps 50 --preset top-k --layers 784,99,784 --out dictionary.safetensors
+  sae convert dictionary.safetensors dictionary --to saelens --hook-name blocks.8.hook_resid_pre
   sae convert dictionary imported.safetensors")]
 pub struct Args {
     /// File or folder to read
@@ -78,6 +79,8 @@ pub struct Args {
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -134,6 +137,7 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("{name}: {} has no place for it", to.display());
         return Err(Failure::input(problem).hint("it is for folders of SAELens: --to saelens"));
     }
+    check_outputs(&args)?;
     let Done { text, mut value } = match (source, kind) {
         (Source::Model, Kind::Onnx) => model(&args),
         (Source::Model, kind) if kind.is_of_model() => dictionary(&args, kind),
@@ -152,6 +156,16 @@ pub fn run(args: Args) -> Result<()> {
     value["from"] = json!(args.from);
     value["to"] = json!(args.to);
     print(args.json, &value, &text)
+}
+
+/// Fails if a file to write is there, is read, or is named twice.
+fn check_outputs(args: &Args) -> Result<()> {
+    let labels = args.labels.as_deref().map(|path| ("labels", path));
+    let named: Vec<_> = [("file", &*args.to)].into_iter().chain(labels).collect();
+    check_distinct(&named)?;
+    let outputs: Vec<&Path> = named.into_iter().map(|(_, path)| path).collect();
+    check_unread(&outputs, std::slice::from_ref(&args.from))?;
+    args.overwrite.check(&outputs)
 }
 
 /// The result of writing a file of numbers.
@@ -181,6 +195,7 @@ fn dictionary(args: &Args, kind: Kind) -> Result<Done> {
 fn model(args: &Args) -> Result<Done> {
     let net = load(args)?;
     let part = args.part.unwrap_or(Part::Autoencoder);
+    make_folders(&[&args.to])?;
     net.save_onnx(&args.to, part)?;
     let code = ("code", net.settings().code_units());
     let layers = &net.settings().layers;
@@ -208,7 +223,7 @@ fn model(args: &Args) -> Result<Done> {
 }
 
 fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
-    files::check_writable(&args.to)?;
+    check_writable(&[&args.to])?;
     let array = open_any(&args.from, false)?;
     let element_type = array.element_type();
     if kind == Kind::Idx && !element_type.is_idx() {
@@ -225,12 +240,14 @@ fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
         }
         Ok(out.finish()?)
     };
+    make_folders(&[&args.to])?;
     interrupt::interruptible(|| files::replace(&args.to, write))?;
     Ok(written(&args.to, array.element_type(), array.dims()))
 }
 
 fn file_to_pngs(args: &Args) -> Result<Done> {
     let array = open_any(&args.from, false)?;
+    make_folders(&[&args.to])?;
     let (rows, cols) = png_folder::write(&args.to, &array)?;
     let (count, to) = (array.samples(), args.to.display());
     Ok(Done {
@@ -240,10 +257,10 @@ fn file_to_pngs(args: &Args) -> Result<Done> {
 }
 
 fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
-    files::check_writable(&args.to)?;
+    check_writable(&[&args.to])?;
     let folder = png_folder::Folder::list(&args.from)?;
     let labels = match &args.labels {
-        Some(path) => Some((path, folder.labels_kind(path, &args.to)?)),
+        Some(path) => Some((path, folder.labels_kind(path)?)),
         None => None,
     };
     if folder.left_out > 0 {
@@ -262,8 +279,12 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
         }
         out.finish()?;
         // Within the replacement, so that either both files are written or none.
-        labels.map_or(Ok(()), |(path, kind)| folder.write_labels(path, kind))
+        labels.map_or(Ok(()), |(path, kind)| {
+            make_folders(&[path])?;
+            folder.write_labels(path, kind)
+        })
     };
+    make_folders(&[&args.to])?;
     interrupt::interruptible(|| files::replace(&args.to, write))?;
     let mut done = written(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);

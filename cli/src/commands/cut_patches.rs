@@ -15,6 +15,7 @@ use crate::data::DataArgs;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Cut square patches out of images, at random places
 ///
@@ -24,8 +25,8 @@ use crate::output::print;
 #[command(after_help = "\
 Example, the classic exercise of a sparse autoencoder (Ng 2011), on strokes:
   sae cut-patches patches.idx
-  sae train --samples patches.idx --holdout 1000 --layers 64,25,64 --rho 0.01 --beta 0.09375 \\
-      --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
+  sae train --samples patches.idx --holdout 1000 --preset article \\
+      --layers 64,25,64 --rho 0.01 --beta 0.09375 --lambda 3e-5 --init xavier --optimizer l-bfgs --steps 400 --out patches.safetensors
   sae features patches.safetensors")]
 pub struct Args {
     /// File to write, its name ending in .idx, ubyte or .npy
@@ -46,6 +47,8 @@ pub struct Args {
     /// Random seed of the places
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -65,9 +68,8 @@ pub fn run(args: Args) -> Result<()> {
         let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
         return Err(Failure::input(problem));
     }
+    args.overwrite.check_all(&[&args.out], &args.data.inputs(&[])?)?;
     check_ending(&args.out, &["idx", "ubyte", "npy"])?;
-    args.data.check_output(&args.out, None)?;
-    files::check_writable(&args.out)?;
     let mut generator = Pcg64::seed_from_u64(args.seed);
     let mut below = |bound: usize| (generator.next_u64() % bound as u64) as usize;
     let mut image = vec![0.0; samples.features()];
@@ -94,6 +96,7 @@ pub fn run(args: Args) -> Result<()> {
         refused = 0;
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
+    make_folders(&[&args.out])?;
     let dims = [count, side, side];
     files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
         "npy" => write_npy(path, &dims, &patches),

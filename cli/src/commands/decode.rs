@@ -10,18 +10,23 @@ use sae::{
 use serde_json::json;
 
 use crate::data::open_any;
-use crate::endings::{check_ending, check_not_read, ending_of};
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 
 /// Reconstruct samples from codes
 #[derive(clap::Args)]
-#[command(after_help = "\
-Example:
-  sae encode sae.safetensors --out codes.npy
-  sae decode sae.safetensors codes.npy --out samples.npy")]
+#[command(
+    allow_missing_positional = true,
+    after_help = "\
+Examples:
+  sae train --steps 500 && sae encode --out latest.npy
+  sae decode latest.npy --out samples.npy
+  sae decode runs/1/model.safetensors latest.npy --out again.npy"
+)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -30,19 +35,22 @@ pub struct Args {
     /// File to write, its name ending in .idx or .npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
+    let inputs = [args.model.path.clone(), args.codes.clone()];
+    args.overwrite.check_all(&[&args.out], &inputs)?;
     check_ending(&args.out, &["idx", "npy"])?;
-    check_not_read(&args.out, [args.model.path.as_path(), &args.codes])?;
-    files::check_writable(&args.out)?;
     let (count, samples) = match Format::of(&args.codes) {
         Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
         None => decode(&args.codes, &mut engine, &net)?,
     };
     let outputs = net.settings().layers.last().copied().unwrap_or_default();
     let dims = [count, outputs];
+    make_folders(&[&args.out])?;
     files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
         "npy" => write_npy(path, &dims, &samples),
         _ => write_idx(path, &dims, &samples),

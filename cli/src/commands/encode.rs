@@ -10,11 +10,12 @@ use sae::{Autoencoder, Engine, files, network::SparseCodes};
 use serde_json::json;
 
 use crate::data::{ChoiceArgs, Chosen};
-use crate::endings::{check_ending, check_not_read, ending_of};
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::{ModelArgs, hidden_layer};
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 use rows::{Column, Csv, Numbers, Rows};
 
@@ -52,6 +53,8 @@ pub struct Args {
     /// codes are in the object); with --sparse in .npz or .safetensors
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Write only what is not 0, as a matrix in CSR format: SciPy's .npz, or safetensors with the tensors
     /// indptr, indices and values, and the shape in the metadata
     #[arg(long, requires = "out")]
@@ -63,6 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     let layer = hidden_layer(args.layer, net.settings())?;
     check(&args, layer, &net)?;
     let chosen = args.data.choose(&args.model.path, &net)?;
+    args.out.as_ref().map_or(Ok(()), |out| make_folders(&[out]))?;
     if let (true, Some(out)) = (args.sparse, &args.out) {
         return write_sparse(&args, out, (&mut engine, &net), &chosen);
     }
@@ -123,6 +127,9 @@ fn check(args: &Args, layer: usize, net: &Autoencoder) -> Result<()> {
         return Err(Failure::input(problem).hint("leave --sparse out"));
     }
     let Some(out) = &args.out else { return Ok(()) };
+    let mut inputs = args.data.data.inputs(&[&args.model.path])?;
+    inputs.extend(args.labels.clone());
+    args.overwrite.check_all(&[out], &inputs)?;
     match (args.sparse, Format::of(out)) {
         (true, Some(_)) => {}
         (true, None) => {
@@ -136,9 +143,7 @@ fn check(args: &Args, layer: usize, net: &Autoencoder) -> Result<()> {
             })?
         }
     }
-    args.data.data.check_output(out, Some(&args.model.path))?;
-    check_not_read(out, args.labels.iter().map(PathBuf::as_path))?;
-    Ok(files::check_writable(out)?)
+    Ok(())
 }
 
 /// The labels for the column, if it is asked for.

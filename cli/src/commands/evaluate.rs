@@ -20,9 +20,9 @@ use crate::output::{evaluation_json, evaluation_text, print, short};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sae eval sae.safetensors
-  sae eval sae.safetensors --probe
-  sae eval sae.safetensors --json")]
+  sae train --steps 500 && sae eval
+  sae eval runs/1/model.safetensors --probe
+  sae eval --json")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use sae::files;
 use serde_json::json;
 
 use crate::drawing::picture::{self, Grid, signed_tiles};
 use crate::drawing::shape::Shape;
-use crate::endings::{check_ending, check_not_read};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
+use crate::outputs::{OverwriteArgs, make_folders};
+use crate::runs;
 
 /// Draw what each unit responds to: the input of a given length that activates it most, as PNG
 ///
@@ -19,14 +20,16 @@ use crate::output::print;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sae features sae.safetensors --out features.png
-  sae features sae.safetensors --layer 2 --norm 9")]
+  sae train --steps 500 && sae features
+  sae features runs/1/model.safetensors --layer 1 --out features.png")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// PNG file to write
-    #[arg(long, value_name = "FILE", default_value = "features.png")]
-    out: PathBuf,
+    /// PNG file to write [default: features.png, of a run in its folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Layer of the encoder, from 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     layer: u32,
@@ -49,16 +52,21 @@ pub fn run(args: Args) -> Result<()> {
     if layer > layers {
         return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
     }
-    check_ending(&args.out, &["png"])?;
-    check_not_read(&args.out, [args.model.path.as_path()])?;
-    files::check_writable(&args.out)?;
+    let (out, replaces) = match &args.out {
+        Some(out) => (out.clone(), false),
+        None => runs::default_output(&args.model.path, "features.png"),
+    };
+    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
+    overwrite.check_all(&[&out], std::slice::from_ref(&args.model.path))?;
+    check_ending(&out, &["png"])?;
     let norm = args.norm.unwrap_or(picture::usual_norm(features));
     let inputs = net.preferred_inputs(&mut engine, layer - 1, norm)?;
     let units = inputs.len() / features;
     let shown = args.units.map_or(units, |max| units.min(max as usize));
     let tiles = signed_tiles(inputs.chunks(features).take(shown));
-    Grid::square(tile, shown).write(&args.out, &tiles)?;
-    let value = json!({"picture": args.out, "units": shown, "layer": layer});
-    let line = format!("picture of {shown} units: {}", args.out.display());
+    make_folders(&[&out])?;
+    Grid::square(tile, shown).write(&out, &tiles)?;
+    let value = json!({"picture": out, "units": shown, "layer": layer});
+    let line = format!("picture of {shown} units: {}", out.display());
     print(args.model.run.json, &value, &line)
 }

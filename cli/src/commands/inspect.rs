@@ -1,34 +1,39 @@
 //! `sae inspect`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sae::{
-    Autoencoder, Scaling, Settings,
+    Autoencoder, Code, Scaling, Settings,
     data::{Array, ElementType, Statistics},
     files::exchange::is_dictionary,
 };
 use serde_json::{Value, json};
 
-use crate::data::open_any;
+use crate::data::{Place, open_any};
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles};
 use crate::drawing::shape::Shape;
-use crate::endings::{check_ending, check_not_read};
+use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
 use crate::output::{join, print, settings_json, short};
+use crate::outputs::{OverwriteArgs, make_folders};
+use crate::recipe;
+use crate::runs;
 
 /// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sae inspect sae.safetensors
-  sae inspect digits/t10k-images-idx3-ubyte --picture hundred.png")]
+  sae train --steps 500 && sae inspect
+  sae make-digits few --train 200 --test 100 && sae inspect few/t10k-images-idx3-ubyte --picture hundred.png")]
 pub struct Args {
-    /// The file
-    file: PathBuf,
+    /// The file [default: the model of the latest run in the folder runs]
+    file: Option<PathBuf>,
     /// Write the first hundred samples, or units of a model's first layer, to this PNG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -46,27 +51,38 @@ struct Facts {
 const MAX_IMAGES: usize = 100;
 
 pub fn run(args: Args) -> Result<()> {
+    let file = runs::model_or_latest(args.file)?;
     if let Some(picture) = &args.picture {
+        args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
         check_ending(picture, &["png"])?;
-        check_not_read(picture, [args.file.as_path()])?;
-        sae::files::check_writable(picture)?;
     }
-    let is_model = is_dictionary(&args.file) || looks_like_a_model(&args.file);
+    let is_model = is_dictionary(&file) || looks_like_a_model(&file);
     let Facts { mut text, mut value, images } = match is_model {
-        true => model(&models::load(&args.file)?),
-        false => data(&open_any(&args.file, false)?),
+        true => with_command(model(&models::load(&file)?), &file),
+        false => data(&open_any(&file, false)?),
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
         text += &thumbnail(*tile, images);
     }
     if let Some(picture) = &args.picture {
         let (tile, images) =
-            images.ok_or_else(|| Failure::at(&args.file, "it has no images for --picture"))?;
+            images.ok_or_else(|| Failure::at(&file, "it has no images for --picture"))?;
+        make_folders(&[picture])?;
         Grid::square(tile, images.len()).write(picture, &images)?;
         value["picture"] = json!(picture);
         text += &format!("picture: {}\n", picture.display());
     }
     print(args.json, &value, &text)
+}
+
+/// With the command that repeats the training, if the file beside the model has it.
+fn with_command(mut facts: Facts, model: &Path) -> Facts {
+    if let Ok(arguments) = Place::arguments_of(model) {
+        let command = recipe::command(&arguments);
+        facts.text += &format!("trained by: {command}\n");
+        facts.value["command"] = json!(command);
+    }
+    facts
 }
 
 fn data(array: &Array) -> Facts {
@@ -167,6 +183,10 @@ fn model(net: &Autoencoder) -> Facts {
         settings.activation.name(),
         settings.output_activation.name(),
     );
+    if settings.code != Code::Dense {
+        let Settings { code, auxiliary, prefixes, .. } = settings;
+        text += &format!("code {code}, auxiliary loss {auxiliary}, prefixes {prefixes}\n");
+    }
     let of_targets = net.target_scaling();
     if let Some(scaling) = &of_targets {
         text += &format!("targets of their own, scaling {scaling}\n");

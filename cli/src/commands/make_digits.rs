@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::digits;
 use crate::failure::Result;
 use crate::output::print;
+use crate::outputs::OverwriteArgs;
 
 /// Draw digits and write them as MNIST's four IDX files
 ///
@@ -30,12 +31,16 @@ pub struct Args {
     /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    let files = digits::NAMES.map(|name| args.dir.join(name));
+    args.overwrite.check(&files.each_ref().map(PathBuf::as_path))?;
     digits::write(&args.dir, args.train as usize, args.test as usize, args.seed)?;
     let Args { dir, train, test, json, .. } = args;
     let (value, dir) = (json!({"dir": dir, "train": train, "test": test}), dir.display());

@@ -10,8 +10,9 @@ use crate::output::print;
 
 /// List the presets: what each sets, and its source
 ///
-/// A preset is where the settings of `sae train --preset NAME` begin; options change it. Only what differs
-/// from the default is listed. Values marked * follow the data's features, the code's units or the steps
+/// A preset is where the settings of `sae train --preset NAME` begin; options change it. Without one, samples
+/// that are images (of three dimensions) have the preset images, and others top-k. Only what differs from
+/// the article's settings is listed. Values marked * follow the data's features, the code's units or the steps
 /// of the training.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -25,7 +26,7 @@ pub struct Args {
     /// Features of the data
     #[arg(long, value_name = "N", default_value_t = 784, value_parser = features)]
     features: usize,
-    /// Steps of the training (default: 20000; matlab: 1000)
+    /// Steps of the training (default: 20000; images: 2000; matlab: 1000)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Print one JSON object instead of text
@@ -107,12 +108,12 @@ impl Listed {
         }
         text += &format!("\n  {}\n  Source: {}\n", preset.about(), preset.source());
         if settings.is_empty() {
-            text += "  The default settings.\n";
+            text += "  The settings that the others are compared with.\n";
         }
         for Row { name, value, default, follows } in settings {
             let star = if *follows { "*" } else { " " };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {name:<18} {value}{star} (default {default})");
+            let _ = writeln!(text, "  {name:<18} {value}{star} (article {default})");
         }
         if *steps != Preset::Article.steps() {
             text += &format!("  {steps} steps\n");

@@ -17,6 +17,8 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::output::{join, print};
+use crate::outputs::{OverwriteArgs, make_folders};
+use crate::runs;
 
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
@@ -40,9 +42,11 @@ pub struct Args {
     /// Only the first N samples (default: 20 in a picture, or else all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// File or folder to write
-    #[arg(long, value_name = "PATH", default_value = "reconstructions.png")]
-    out: PathBuf,
+    /// File or folder to write [default: reconstructions.png, of a run's model in its folder]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -72,11 +76,16 @@ impl Kind {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    let kind = Kind::of(&args.out)?;
-    args.data.data.check_output(&args.out, Some(&args.model.path))?;
+    let (out, replaces) = match &args.out {
+        Some(out) => (out.clone(), false),
+        None => runs::default_output(&args.model.path, "reconstructions.png"),
+    };
+    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
+    let kind = Kind::of(&out)?;
+    let inputs = args.data.data.inputs(&[&args.model.path])?;
     match kind {
-        Kind::Folder => png_folder::target(&args.out).map(drop)?,
-        _ => files::check_writable(&args.out)?,
+        Kind::Folder => png_folder::target(&out).map(drop)?,
+        _ => overwrite.check_all(&[&out], &inputs)?,
     }
     if kind != Kind::Picture && net.target_scaling() == Some(Scaling::LayerNorm) {
         let problem = "its targets were scaled by layer-norm, each by itself, which cannot be undone \
@@ -90,24 +99,26 @@ pub fn run(args: Args) -> Result<()> {
         Failure::at(&path, problem).hint("--out FILE.npy writes numbers")
     };
     if kind == Kind::Picture {
+        make_folders(&[&out])?;
         let count = args.count.unwrap_or(20) as usize;
-        if !picture::reconstructions(&args.out, &net, &mut engine, &samples, count)? {
+        if !picture::reconstructions(&out, &net, &mut engine, &samples, count)? {
             return Err(not_images());
         }
-        let value = json!({"picture": args.out, "samples": count.min(samples.len())});
-        let line = format!("picture: {}", args.out.display());
+        let value = json!({"picture": out, "samples": count.min(samples.len())});
+        let line = format!("picture: {}", out.display());
         return print(args.model.run.json, &value, &line);
     }
+    make_folders(&[&out])?;
     let few = match args.count {
         Some(count) if (count as usize) < samples.len() => samples.split(count as usize)?.0,
         _ => samples.clone(),
     };
     let mut outputs = Outputs::new(&net, &mut engine, &few);
     let done = match kind {
-        Kind::Folder => outputs.write_folder(&args.out, not_images)?,
-        _ => outputs.write_file(&args.out, kind)?,
+        Kind::Folder => outputs.write_folder(&out, not_images)?,
+        _ => outputs.write_file(&out, kind)?,
     };
-    let value = json!({"out": args.out, "samples": few.len(), "type": done.0, "dims": done.1});
+    let value = json!({"out": out, "samples": few.len(), "type": done.0, "dims": done.1});
     print(args.model.run.json, &value, &done.2)
 }
 

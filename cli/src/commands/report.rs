@@ -15,10 +15,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::drawing::picture::Reconstructions;
-use crate::endings::check_not_read;
+use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
+use crate::outputs::{OverwriteArgs, make_folders};
+use crate::runs;
 use explorer::About;
 use subject::Subject;
 
@@ -40,9 +42,11 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,
-    /// HTML file to write
-    #[arg(long, value_name = "FILE", default_value = "report.html")]
-    out: PathBuf,
+    /// HTML file to write [default: report.html, of a run's model in its folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Names of the samples: a text file with one line for each, such as a token or the name of a file
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
@@ -68,9 +72,17 @@ const SHOWN: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
-    args.models.check_output(&args.out, &["html", "htm"])?;
-    check_not_read(&args.out, args.names.as_deref().into_iter().chain(args.labels.as_deref()))?;
-    let (models, data) = args.models.load(&mut engine)?;
+    let paths = args.models.paths(1)?;
+    let (out, replaces) = match &args.out {
+        Some(out) => (out.clone(), false),
+        None => runs::default_output(&paths[0], "report.html"),
+    };
+    let mut inputs = args.models.inputs(&paths)?;
+    inputs.extend(args.names.iter().chain(&args.labels).cloned());
+    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
+    overwrite.check_all(&[&out], &inputs)?;
+    check_ending(&out, &["html", "htm"])?;
+    let (models, data) = args.models.load(&mut engine, &paths)?;
     let chosen = args.models.chosen(&models[0])?;
     let labels = chosen.labels(args.labels.as_deref())?;
     let numbers: Vec<usize> = (0..models[0].samples.len()).map(|at| chosen.number(at)).collect();
@@ -102,14 +114,15 @@ pub fn run(args: Args) -> Result<()> {
     facts["data"] = json!(data);
     facts["arrays"] = places;
     let page = page::page(&subjects, pictures.as_ref(), &data, (&facts, &arrays))?;
-    write_file(&args.out, page)?;
+    make_folders(&[&out])?;
+    write_file(&out, page)?;
     let models: Vec<Value> = subjects.iter().map(Subject::json).collect();
-    let value = json!({"report": args.out, "models": models});
-    print(args.models.run.json, &value, &format!("report: {}", args.out.display()))?;
+    let value = json!({"report": out, "models": models});
+    print(args.models.run.json, &value, &format!("report: {}", out.display()))?;
     if args.open
-        && let Err(error) = open::that_detached(&args.out)
+        && let Err(error) = open::that_detached(&out)
     {
-        note(&format!("cannot start a browser ({error}); open {}", args.out.display()));
+        note(&format!("cannot start a browser ({error}); open {}", out.display()));
     }
     Ok(())
 }

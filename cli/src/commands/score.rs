@@ -10,12 +10,13 @@ use sae::{Autoencoder, Engine, files};
 use serde_json::{Value, json};
 
 use crate::data::{ChoiceArgs, Chosen, TargetArgs};
-use crate::endings::{check_ending, check_not_read, ending_of};
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::names::{Names, visible};
 use crate::output::{aligned, print, short};
+use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Score samples by how badly they are reconstructed: large errors are anomalies
 ///
@@ -48,6 +49,8 @@ pub struct Args {
     /// --top a table)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// A sample's line.
@@ -79,10 +82,10 @@ impl PartialOrd for ByError {
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     if let Some(out) = &args.out {
+        let mut inputs = args.data.data.inputs(&[&args.model.path])?;
+        inputs.extend(args.names.clone());
+        args.overwrite.check_all(&[out], &inputs)?;
         check_ending(out, &["csv", "jsonl"])?;
-        args.data.data.check_output(out, Some(&args.model.path))?;
-        check_not_read(out, args.names.iter().map(PathBuf::as_path))?;
-        files::check_writable(out)?;
     }
     let chosen = args.data.choose_pairs(&args.targets, &args.model.path, &net)?;
     let names = args.names.as_ref().map(|names| chosen.names(names)).transpose()?;
@@ -90,6 +93,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut scoring = Scoring { net: &net, engine: &mut engine, chosen: &chosen, sum: 0.0 };
     let largest = args.top.map(|top| scoring.largest(top as usize)).transpose()?;
     if let Some(out) = &args.out {
+        make_folders(&[out])?;
         write(&mut scoring, out, largest.as_deref(), names)?;
         let mut value = scoring.summary();
         value["out"] = json!(out);

@@ -8,7 +8,7 @@ mod trials;
 use std::fs;
 use std::path::PathBuf;
 
-use sae::{Measure, Samples, Settings, files};
+use sae::{Measure, Samples, Settings};
 use serde_json::json;
 
 use crate::data::{TrainingData, TrainingDataArgs};
@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::hidden_layer;
 use crate::output::{note, print, write_file};
+use crate::outputs::{OverwriteArgs, check_distinct, check_unread, check_writable, make_folders};
 use crate::settings::SettingsArgs;
 use journal::Journal;
 use plan::Range;
@@ -39,8 +40,8 @@ Ranges:
 All settings of train can be varied: layers, activation, code, l1, lr, target and so on.
 
 Examples:
-  sae sweep --vary beta=log:1e-6:1e-3 --trials 9 --steps 2000
-  sae sweep --layers 784,300,784 --activation relu --init he --beta 0 \\
+  sae sweep --preset article --vary beta=log:1e-6:1e-3 --trials 9 --steps 2000
+  sae sweep --preset article --layers 784,300,784 --activation relu --init he --beta 0 \\
       --vary l1=log:1e-5:1e-2 --sparsity l0 --trials 12 --steps 3000 --out l1.csv")]
 pub struct Args {
     #[command(flatten)]
@@ -81,6 +82,8 @@ pub struct Args {
     /// SVG picture to write (default: the CSV's name with .svg)
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -90,14 +93,18 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    let measure = args.sparsity;
     let picture = args.picture.clone().unwrap_or_else(|| args.out.with_extension("svg"));
+    check_distinct(&[("table", &args.out), ("picture", &picture)])?;
+    let place = args.data.place()?;
+    // Before all samples may be read, for a scaling.
+    check_unread(&[&args.out, &picture], &place.files()?)?;
+    args.overwrite.check(&[&args.out, &picture])?;
     for (path, ending) in [(&args.out, "csv"), (&picture, "svg")] {
         check_ending(path, &[ending])?;
-        args.data.check_output(path)?;
-        files::check_writable(path)?;
     }
-    let measure = args.sparsity;
     let data = args.data.samples(
+        place,
         (args.settings.seed().unwrap_or(Settings::default().seed), None),
         None,
         args.quiet,
@@ -109,6 +116,8 @@ pub fn run(args: Args) -> Result<()> {
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let list = trials(&args, &train, &ranges)?;
     let layer = hidden_layer(args.layer, &list[0].settings)?;
+    make_folders(&[&args.out, &picture])?;
+    check_writable(&[&args.out, &picture])?;
     let folder = args.out.with_extension("trials");
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let journal = folder.join("journal.jsonl");

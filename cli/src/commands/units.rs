@@ -18,10 +18,11 @@ use sae::{
 use serde_json::json;
 
 use crate::data::ChoiceArgs;
-use crate::endings::{check_ending, check_not_read, ending_of};
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::models::{ModelArgs, hidden_layer};
 use crate::output::{print, progress};
+use crate::outputs::{OverwriteArgs, make_folders};
 use listed::Units;
 use table::Table;
 
@@ -84,6 +85,8 @@ pub struct Args {
     /// File to write, its name ending in .csv, .json or .jsonl (one object per line)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -154,10 +157,10 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Fails if the table cannot be written.
 fn check_out(args: &Args, out: &Path) -> Result<()> {
-    check_ending(out, &["csv", "json", "jsonl"])?;
-    args.data.data.check_output(out, Some(&args.model.path))?;
-    check_not_read(out, args.labels.iter().chain(&args.names).map(PathBuf::as_path))?;
-    Ok(files::check_writable(out)?)
+    let mut inputs = args.data.data.inputs(&[&args.model.path])?;
+    inputs.extend(args.labels.iter().chain(&args.names).cloned());
+    args.overwrite.check_all(&[out], &inputs)?;
+    check_ending(out, &["csv", "json", "jsonl"])
 }
 
 fn write(out: &Path, units: &Units, net: &Autoencoder) -> Result<()> {
@@ -176,6 +179,7 @@ fn write(out: &Path, units: &Units, net: &Autoencoder) -> Result<()> {
         };
         write().map_err(io_error("write", path))
     };
+    make_folders(&[out])?;
     Ok(files::replace(out, write)?)
 }
 

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::csv::{self, Table};
 use crate::digits;
-use crate::endings::check_not_read;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
+use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,32 +210,37 @@ impl Place {
         Ok(Place { files: Files::Found(find(&train)?, find_some(test)?), targets, ..self })
     }
 
-    /// Fails if a file that a command is about to write is one of the data.
-    pub fn check_output(&self, out: &Path) -> Result<()> {
-        let Ok(out_path) = out.canonicalize() else { return Ok(()) };
-        let (Files::Paths(train, test) | Files::Found(train, test)) = &self.files else {
-            // Before the drawn digits are there, nothing can be overwritten.
-            let Files::Folder(folder) = &self.files else { return Ok(()) };
-            let names = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
-            let all: Vec<_> = names.iter().filter_map(|name| find_mnist(folder, name)).collect();
-            return check_not_read(out, all.iter().map(PathBuf::as_path));
+    /// The files that are read, of which a command may replace none.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let of_folder = |folder: &Path| {
+            let names = ["train-images", "t10k-images", "train-labels", "t10k-labels"];
+            names.iter().filter_map(|name| find_mnist(folder, name)).collect()
         };
-        let mut all = [self.files.find(train)?, self.files.find(test)?].concat();
-        if let Some(TargetFiles { train, test, .. }) = &self.targets {
-            all.extend([self.files.find(train)?, self.files.find(test)?].concat());
-        }
-        for path in all {
-            if path.canonicalize().is_ok_and(|path| path == out_path) {
-                let problem = "this is a file of the data, which would be overwritten";
-                return Err(Failure::at(out, problem).hint("give another name to write to"));
+        let mut all: Vec<PathBuf> = match &self.files {
+            Files::Drawn => digits::folder().map_or_else(Vec::new, |folder| of_folder(&folder)),
+            Files::Folder(folder) => of_folder(folder),
+            Files::Paths(train, test) | Files::Found(train, test) => {
+                [self.files.find(train)?, self.find_some(test)?].concat()
             }
+        };
+        if let Some(TargetFiles { train, test, .. }) = &self.targets {
+            all.extend([self.find_some(train)?, self.find_some(test)?].concat());
         }
-        Ok(())
+        Ok(all)
+    }
+
+    fn find_some(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        if paths.is_empty() { Ok(Vec::new()) } else { self.files.find(paths) }
     }
 
     /// Writes where the data are beside the model, for later commands, and what the test samples of files
-    /// were. What cannot be found again, such as a pipe, is not noted.
-    pub fn save(&self, model: &Path, test_samples: Option<&Samples>) -> Result<()> {
+    /// were, and how to repeat the training. What cannot be found again, such as a pipe, is not noted.
+    pub fn save(
+        &self,
+        model: &Path,
+        test_samples: Option<&Samples>,
+        run: Option<Value>,
+    ) -> Result<()> {
         let path = path_of(model);
         // An older training's note would be of other data.
         match fs::remove_file(&path) {
@@ -274,9 +279,28 @@ impl Place {
             value["test_targets"] = json!(list(test)?);
             value["target_tensor"] = json!(tensor);
         }
+        value["run"] = json!(run);
         value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
         value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
         write_file(&path, format!("{value:#}\n"))
+    }
+
+    /// The options of a model's training, which the file beside it has.
+    pub fn arguments_of(model: &Path) -> Result<Vec<String>> {
+        let path = path_of(model);
+        let none = || {
+            let problem = format!(
+                "how the model was trained is not known, {} does not say it",
+                path.display()
+            );
+            Failure::at(model, problem)
+                .hint("only trainings of this command since version 0.2 note it")
+        };
+        let text = fs::read_to_string(&path).map_err(|_| none())?;
+        let value: Value = serde_json::from_str(&text).map_err(|_| none())?;
+        let arguments = value["run"]["arguments"].as_array().ok_or_else(none)?;
+        let texts = arguments.iter().map(|text| text.as_str().map(str::to_owned));
+        texts.collect::<Option<_>>().ok_or_else(none)
     }
 
     /// Where the data of a model are, if the file beside it says so.
@@ -326,21 +350,7 @@ impl Place {
 
 /// The file beside a model that says where its data are.
 pub fn path_of(model: &Path) -> PathBuf {
-    beside(model, "data.json")
-}
-
-/// The model's path with another ending.
-pub fn beside(model: &Path, ending: &str) -> PathBuf {
-    match model.extension() {
-        Some(extension) if extension == "safetensors" => model.with_extension(ending),
-        // What follows a dot in another name may be what tells it from others.
-        _ => {
-            let mut path = model.to_owned().into_os_string();
-            path.push(".");
-            path.push(ending);
-            path.into()
-        }
-    }
+    runs::beside(model, "model.data.json", "data.json")
 }
 
 /// The first of some files, and how many more there are.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
+use crate::usual;
 use png::{BitDepth, ColorType};
 use sae::data::{Array, write_npy};
 use serde_json::{Value, json};
@@ -17,7 +18,8 @@ fn sae(folder: &Folder) -> Command {
 }
 
 fn run(folder: &Folder, arguments: &str) -> Output {
-    sae(folder).args(arguments.split(' ')).output().unwrap()
+    let words: Vec<&str> = arguments.split(' ').collect();
+    sae(folder).args(&words).args(usual(&words)).output().unwrap()
 }
 
 /// Standard output and error of a run that must succeed.
@@ -209,9 +211,9 @@ fn sub_folders_are_labels() {
     assert_eq!(notes, "the labels of the sub-folders are not written; --labels FILE writes them\n");
 
     for (arguments, sentence) in [
-        ("in images.idx --labels images.idx", "the labels need a file of their own"),
+        ("in images.idx --labels images.idx", "the file and the labels need different names"),
         ("in images.idx --labels labels.onnx", "expected a name ending in .idx, ubyte or .npy"),
-        ("in images.idx --labels no/labels.idx", "cannot write no/labels.idx"),
+        ("in images.idx --labels labels.npy/labels.idx", "cannot write labels.npy/labels.idx"),
         ("in/2 images.idx --labels l.idx", "expected PNGs in sub-folders"),
         ("images.idx images.npy --labels l.idx", "labels: images.idx is not a folder"),
     ] {
@@ -329,8 +331,8 @@ fn misuse_gets_one_sentence() {
         ("a.idx ./a.idx", "FROM and TO are the same"),
         ("a.idx full", "full: expected a new or empty folder"),
         ("a.idx labels.idx --to png", "expected a folder for the PNGs, got a file"),
-        ("a.idx no/where", "cannot create no/where"),
-        ("a.idx no/where.npy", "cannot write no/where.npy"),
+        ("a.idx a.idx/where", "cannot create a.idx"),
+        ("a.idx a.idx/where.npy", "cannot write a.idx/where.npy"),
         ("a.idx empty --to npy", "this is a folder, a file's name was expected"),
         ("a.idx x.png", "PNGs go into one"),
         ("a.idx x.csv", "hint: --to KIND overrides the name"),

@@ -5,12 +5,19 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
+use crate::usual;
 use sae::data::{write_idx, write_npy};
 
 fn run(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
-    command.env_remove("SAE_ISA").stdin(Stdio::null()).args(args).output().unwrap()
+    command
+        .env_remove("SAE_ISA")
+        .stdin(Stdio::null())
+        .args(args)
+        .args(usual(args))
+        .output()
+        .unwrap()
 }
 
 /// Standard output and standard error of a run that must succeed.

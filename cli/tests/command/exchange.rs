@@ -8,12 +8,14 @@ use sae::data::write_npy;
 use serde_json::Value;
 
 use crate::folder::Folder;
+use crate::usual;
 
 fn run(folder: &Folder, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     command.current_dir(&folder.0).env_remove("SAE_ISA").stdin(Stdio::null());
-    command.args(arguments.split_whitespace()).output().unwrap()
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    command.args(&words).args(usual(&words)).output().unwrap()
 }
 
 fn good(folder: &Folder, arguments: &str) -> String {

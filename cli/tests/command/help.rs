@@ -1,5 +1,6 @@
 //! Every example of the command's help works, run with fewer steps.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,18 +68,25 @@ fn examples_work() {
     // A small set of drawn digits in the cache folder, where the command expects its own.
     let digits = folder.0.join("sae/digits-v1");
     sae(&folder.0, &["make-digits", digits.to_str().unwrap(), "--train", "1200", "--test", "200"]);
+    let model = "train --preset article --steps 20 --data sae/digits-v1 --out sae.safetensors";
+    sae(&folder.0, &model.split(' ').collect::<Vec<_>>());
     let path = Path::new(env!("CARGO_BIN_EXE_sae")).parent().unwrap().display().to_string();
     let path = format!("{path}:{}", std::env::var("PATH").unwrap());
     let mut tried = 0;
     for command in commands.into_iter().filter(|&command| command != "help") {
         let help = sae(&folder.0, &[command, "--help"]);
+        // Of its own, because no file is replaced; with a model.
+        let own = folder.0.join(command);
+        fs::create_dir(&own).unwrap();
+        fs::copy(folder.0.join("sae.safetensors"), own.join("sae.safetensors")).unwrap();
+        fs::copy(folder.0.join("sae.data.json"), own.join("sae.data.json")).unwrap();
         let examples = examples(&help);
         assert!(examples.iter().any(|example| example.contains(command)), "{command}: {help}");
         for example in examples {
             let line = brief(&example);
             let output = Command::new("bash")
                 .args(["-o", "pipefail", "-c", &line])
-                .current_dir(&folder.0)
+                .current_dir(&own)
                 .env("PATH", &path)
                 .env("XDG_CACHE_HOME", &folder.0)
                 .output()

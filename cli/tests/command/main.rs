@@ -15,8 +15,40 @@ mod mapped;
 mod metrics;
 mod presets;
 mod report;
+mod runs;
 mod shards;
 mod sparse;
 mod targets;
 mod units;
 mod usage;
+
+/// Options for tests that write the same files again and again, and that were written for the article's settings;
+/// runs.rs has what happens without them.
+fn usual(arguments: &[&str]) -> Vec<&'static str> {
+    const WRITING: &[&str] = &[
+        "train",
+        "sweep",
+        "compare",
+        "features",
+        "decode",
+        "make-digits",
+        "cut-patches",
+        "convert",
+        "report",
+        "units",
+        "score",
+        "reconstruct",
+        "encode",
+    ];
+    let has = |name: &str| arguments.contains(&name);
+    let command = arguments.first().copied().unwrap_or_default();
+    let mut options = Vec::new();
+    if WRITING.contains(&command) && !has("--help") {
+        options.push("--overwrite");
+    }
+    let begins = !["--preset", "--from", "--resume", "--help"].into_iter().any(has);
+    if ["train", "sweep"].contains(&command) && begins {
+        options.extend(["--preset", "article"]);
+    }
+    options
+}

@@ -24,7 +24,17 @@ fn data(folder: &Folder) -> PathBuf {
 
 fn train(folder: &Path, data: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-    command.args(["train", "--layers", "100,10,100", "--threads", "1", "--batch", "64"]);
+    command.args([
+        "train",
+        "--preset",
+        "article",
+        "--layers",
+        "100,10,100",
+        "--threads",
+        "1",
+        "--batch",
+        "64",
+    ]);
     command.arg("--images").arg(data).arg("--out").arg(folder.join("m.safetensors")).args(more);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

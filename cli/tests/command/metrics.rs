@@ -35,7 +35,7 @@ fn models(folder: &Folder) -> (String, [String; 3]) {
     let shared = ["--activation", "relu", "--beta", "0", "--init", "he", "--steps", "50"];
     let train = |name: &str, more: &[&str]| {
         let model = folder.path(name);
-        let files = ["train", "--samples", &samples, "--out", &model];
+        let files = ["train", "--preset", "article", "--samples", &samples, "--out", &model];
         good(&[&files[..], &shared[..], more].concat());
         model
     };

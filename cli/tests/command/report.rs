@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 
 use crate::folder::Folder;
+use crate::usual;
 use serde_json::Value;
 
 /// A folder with drawn digits and two models, `normal` and `sparse`.
@@ -28,7 +29,8 @@ impl Models {
 
     fn run(&self, arguments: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-        command.args(arguments.split(' ')).current_dir(&self.0.0);
+        let words: Vec<&str> = arguments.split(' ').collect();
+        command.args(&words).args(usual(&words)).current_dir(&self.0.0);
         command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent").output().unwrap()
     }
 
@@ -84,7 +86,7 @@ fn a_history_sums_up_and_is_resumed() {
     assert_eq!(folder.read("r.history.csv"), text);
     let stderr =
         folder.refused(&format!("{TRAIN} --out m.history.csv --history m.history.csv --steps 2"));
-    assert!(stderr.contains("three different names"), "{stderr}");
+    assert!(stderr.contains("the model and the history need different names"), "{stderr}");
 }
 
 #[test]
@@ -393,8 +395,8 @@ fn misuse_gets_one_sentence() {
         ("features digits/t10k-images-idx3-ubyte", "safetensors"),
         ("report digits/t10k-images-idx3-ubyte --data digits", "safetensors"),
         ("report sparse.safetensors --data nowhere", "nowhere"),
-        ("report sparse.safetensors --data digits --out none/r.html", "none/r.html"),
-        ("compare sparse.safetensors --data digits --out none/c.png", "none/c.png"),
+        ("report sparse.safetensors --data digits --out sparse.safetensors/r.html", "r.html"),
+        ("compare sparse.safetensors --data digits --out sparse.safetensors/c.png", "c.png"),
         ("inspect nothing.idx", "nothing.idx"),
         ("inspect digits/t10k-labels-idx1-ubyte --picture l.png", "it has no images"),
     ] {

@@ -4,12 +4,19 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
+use crate::usual;
 use sae::data::write_npy;
 
 fn run(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
-    command.env_remove("SAE_ISA").stdin(Stdio::null()).args(args).output().unwrap()
+    command
+        .env_remove("SAE_ISA")
+        .stdin(Stdio::null())
+        .args(args)
+        .args(usual(args))
+        .output()
+        .unwrap()
 }
 
 fn good(args: &[&str]) -> String {
@@ -196,7 +203,7 @@ fn what_was_held_out_stays_so_when_a_training_is_resumed() {
     let more = ["--seed", "9", "--order", "window:32", "--scaling", "unit-rms"];
     let want = train(&whole, &[&a, &b, &c], &more);
     let parted = ["--checkpoint", &checkpoint, "--resume"];
-    let first = [&more[..], &parted, &["--steps", "13"]].concat();
+    let first = [&more[..], &parted, &["--steps", "13", "--preset", "article"]].concat();
     let start = [
         "train",
         "--layers",

@@ -4,13 +4,14 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use crate::folder::Folder;
+use crate::usual;
 use sae::data::write_npy;
 
 fn run(folder: &Folder, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     command.current_dir(&folder.0).env_remove("SAE_ISA").stdin(Stdio::null());
-    command.args(args).output().unwrap()
+    command.args(args).args(usual(args)).output().unwrap()
 }
 
 fn good(folder: &Folder, args: &[&str]) -> [String; 2] {
@@ -77,7 +78,7 @@ fn a_transcoder_is_trained_and_evaluated() {
     // The same with one file, and with a checkpoint.
     let more = ["--targets", "y.npy", "--steps", "700", "--out", "n.safetensors", "--quiet"];
     let kept = ["--checkpoint", "c", "--resume"];
-    good(&folder, &[&train(&more)[..], &kept].concat());
+    good(&folder, &[&train(&more)[..], &kept, &["--preset", "article"]].concat());
     let more = ["--targets", "y.npy", "--steps", "1500", "--out", "n.safetensors", "--quiet"];
     good(&folder, &[&train(&more)[..], &kept].concat());
     let bytes = |name: &str| fs::read(folder.path(name)).unwrap();
@@ -129,7 +130,7 @@ fn files_of_test_samples_have_targets_too() {
     let problem = refused(&folder, &train(&both));
     assert!(problem.contains("test-targets: the training samples have targets"), "{problem}");
     let all = ["--test-targets", "y.npy", "--target-scaling", "mean-deviation:feature"];
-    good(&folder, &[&train(&both)[..], &all].concat());
+    good(&folder, &[&train(&both)[..], &all, &["--out", "sae.safetensors"]].concat());
     let [text, _] = good(&folder, &["inspect", "sae.safetensors"]);
     assert!(text.contains("scaling mean-deviation:feature, 3 features"), "{text}");
     let [json, _] = good(&folder, &["eval", "sae.safetensors", "--json"]);
@@ -147,14 +148,14 @@ fn what_does_not_fit_targets_is_refused() {
         (&[], "layers: expected a last size equal to the first, got 4 and 3"),
         (&["--targets", "y.npy", "--output-activation", "tanh"], "skip: the skip connection adds"),
         (&["--targets", "y.npy", "--pretrain", "3"], "pretrain: layers are pretrained to"),
-        (&["--targets", "y.npy", "--out", "y.npy"], "this is a file of the data"),
+        (&["--targets", "y.npy", "--out", "y.npy"], "this is a file that the command reads"),
         (&["--targets", "none.npy"], "none.npy"),
     ] {
         let problem = refused(&folder, &[&train(&["--steps", "5", "--quiet"])[..], more].concat());
         assert!(problem.contains(sentence), "{problem}");
     }
     let plain = ["train", "--samples", "x.npy", "--layers", "4,2,4", "--steps", "5", "--quiet"];
-    good(&folder, &plain);
+    good(&folder, &[&plain[..], &["--out", "sae.safetensors"]].concat());
     let args = ["eval", "sae.safetensors", "--samples", "x.npy", "--targets", "y.npy"];
     let problem = refused(&folder, &args);
     assert!(problem.contains("the model reconstructs its samples"), "{problem}");

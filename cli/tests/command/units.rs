@@ -12,7 +12,8 @@ fn run(folder: &Folder, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env("HOME", "/nonexistent");
     let args: Vec<&str> = line.split_whitespace().collect();
-    command.current_dir(&folder.0).args(args).stdin(Stdio::null()).output().unwrap()
+    let usual = crate::usual(&args);
+    command.current_dir(&folder.0).args(args).args(usual).stdin(Stdio::null()).output().unwrap()
 }
 
 fn good(folder: &Folder, line: &str) -> String {

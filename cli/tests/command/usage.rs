@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use crate::folder::Folder;
+use crate::usual;
 
 fn sae() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
@@ -18,7 +19,7 @@ fn sae() -> Command {
 }
 
 pub fn run(args: &[&str]) -> Output {
-    sae().args(args).output().unwrap()
+    sae().args(args).args(usual(args)).output().unwrap()
 }
 
 /// Standard output of a run that must succeed.
@@ -217,8 +218,9 @@ fn bad_settings_get_one_sentence() {
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
         (&["--holdout", "10"], "holdout: this is for data without test samples"),
-        (&["--picture", &model], "three different names"),
-        (&["--history", &model], "three different names"),
+        (&["--picture", &model], "the model and the picture need different names"),
+        (&["--checkpoint", &model], "the model and the checkpoint need different names"),
+        (&["--history", &model], "the model and the history need different names"),
     ] {
         let problem = refused(&train(&digits, &model, more));
         assert!(problem.contains(sentence), "{problem}");
@@ -227,10 +229,14 @@ fn bad_settings_get_one_sentence() {
     assert!(refused(&["train", "--images", &labels]).contains("hint: these look like labels"));
     let images = format!("{digits}/train-images-idx3-ubyte");
     assert!(refused(&["train", "--data", &images]).contains("hint: --samples takes a file"));
-    let nowhere = folder.path("no/where.safetensors");
-    assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot write"));
+    let nowhere = format!("{images}/where.safetensors");
+    assert!(refused(&train(&digits, &nowhere, &[])).contains("cannot create"));
     assert_eq!(run(&["train", "--steps", "many"]).status.code(), Some(2));
-    let output = sae().args(train(&digits, &model, &[])).env("SAE_ISA", "foo").output().unwrap();
+    let output = sae()
+        .args(train(&digits, &model, &["--preset", "article"]))
+        .env("SAE_ISA", "foo")
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("avx2"), "{stderr}");
@@ -362,7 +368,13 @@ fn help_is_there() {
 /// A long training, once it has written its first line of progress.
 #[cfg(unix)]
 fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = sae().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = sae()
+        .args(args)
+        .arg("--overwrite")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.starts_with("step ") {
@@ -615,7 +627,11 @@ fn the_environment_has_a_number_of_threads() {
     let (folder, digits) = (Folder::new("cli-threads"), digits());
     let model = folder.path("m.safetensors");
     let run = |variables: &[(&str, &str)], more: &[&str]| {
-        let mut args = train(&digits, &model, &["--steps", "3", "--json"]);
+        let mut args = train(
+            &digits,
+            &model,
+            &["--steps", "3", "--json", "--overwrite", "--preset", "article"],
+        );
         args.extend(more);
         let output = sae().args(args).envs(variables.iter().copied()).output().unwrap();
         let (out, error) = (output.stdout, String::from_utf8(output.stderr).unwrap());

@@ -726,7 +726,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         Parameters
         ----------
         preset : str
-            "article", "article-plain", "top-k", "batch-top-k", "jump-relu", "matryoshka" or "matlab".
+            "article", "article-plain", "images", "top-k", "batch-top-k", "jump-relu", "matryoshka" or "matlab".
         n_features : int
             Number of features of the samples, which the sizes of layers and some weights follow.
         layers : sequence of int, default=None

@@ -18,6 +18,7 @@ use crate::drawing::picture::image_of_dims;
 use crate::drawing::png_folder::{self as folder, check_size};
 use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result, io_error};
+use crate::outputs::check_writable;
 
 /// A folder's PNGs, sorted.
 pub struct Folder {
@@ -62,7 +63,7 @@ impl Folder {
 
     /// The kind of the file for the labels, the numbers of the PNGs' sub-folders. Fails if there are
     /// no labels, or if their file cannot be written.
-    pub fn labels_kind(&self, path: &Path, images: &Path) -> Result<Kind> {
+    pub fn labels_kind(&self, path: &Path) -> Result<Kind> {
         match self.classes.len() {
             0 => {
                 let problem = "labels: expected PNGs in sub-folders, which number the labels";
@@ -79,10 +80,7 @@ impl Folder {
         if !matches!(kind, Kind::Idx | Kind::Npy) {
             return Err(Failure::at(path, NUMBERS_EXPECTED));
         }
-        if path == images {
-            return Err(Failure::at(path, "the labels need a file of their own"));
-        }
-        files::check_writable(path)?;
+        check_writable(&[path])?;
         Ok(kind)
     }
 

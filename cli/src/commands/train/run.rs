@@ -1,0 +1,150 @@
+//! What a training does between its steps.
+
+use std::ops::ControlFlow;
+
+use sae::{Samples, StepReport, Trainer, files::Checkpoints};
+
+use super::args::Args;
+use super::paths::Paths;
+use super::progress::Progress;
+use crate::failure::{Failure, Result};
+use crate::history::Recorder;
+use crate::interrupt;
+use crate::output::short;
+use crate::ranks::Job;
+
+/// What happens between the steps of a training; most of it only in rank 0.
+pub struct Run<'a> {
+    args: &'a Args,
+    /// In rank 0.
+    paths: Option<Paths>,
+    train: &'a Samples,
+    test: Option<&'a Samples>,
+    is_rank_0: bool,
+    progress: Progress,
+    recorder: Option<Recorder>,
+    checkpoints: Option<Checkpoints>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        (args, paths): (&'a Args, Option<Paths>),
+        job: &mut Job,
+        (train, test): (&'a Samples, Option<&'a Samples>),
+        trainer: &Trainer,
+    ) -> Result<Self> {
+        let is_rank_0 = job.is_rank_0();
+        let path = paths.as_ref().and_then(|paths| paths.checkpoint.as_ref());
+        let checkpoints =
+            path.map(|path| Checkpoints::new(path, args.keep.unwrap_or(2).into(), trainer));
+        let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
+        let progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
+        let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
+        let data = format!("{} samples{of_rank}", train.len());
+        job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
+        if let (Some(_), Some(target)) = (args.patience, trainer.autoencoder().settings().target) {
+            progress.note(&format!(
+                "early stopping counts from step {}, where the penalties' weights are frozen",
+                target.steps
+            ));
+        }
+        let recorder = None;
+        Ok(Run { args, paths, train, test, is_rank_0, progress, recorder, checkpoints })
+    }
+
+    pub fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
+        let each = |_: &mut Trainer, _| interrupt::control_flow();
+        Ok(trainer.pretrain(self.train, steps, each, |layer, shallow, inputs| {
+            if self.is_rank_0 {
+                let loss = short(shallow.evaluate(inputs)?.loss);
+                self.progress.note(&format!("pretrained layer {}: loss {loss}", layer + 1));
+            }
+            Ok(())
+        })?)
+    }
+
+    pub fn begin_history(&mut self, trainer: &Trainer) -> Result<()> {
+        if let Some(paths) = &self.paths {
+            let recorder = Recorder::begin(paths.history.clone(), trainer, self.args.steps());
+            self.recorder = Some(recorder?);
+        }
+        Ok(())
+    }
+
+    /// Takes `steps` steps, or fewer if a signal or early stopping ends the training.
+    pub fn train(&mut self, trainer: &mut Trainer, steps: u64) -> Result<()> {
+        let mut failed = Ok(());
+        let trained =
+            trainer.run(steps, |trainer, report| match self.after_step(trainer, report) {
+                Ok(true) => interrupt::control_flow(),
+                Ok(false) => ControlFlow::Break(()),
+                Err(failure) => {
+                    failed = Err(failure);
+                    ControlFlow::Break(())
+                }
+            });
+        self.progress.end();
+        trained.map_err(Failure::from).and(failed)
+    }
+
+    /// Reports, records and saves a step. Returns whether to continue.
+    fn after_step(&mut self, trainer: &mut Trainer, report: StepReport) -> Result<bool> {
+        let progress = self.progress.step(trainer, report).map_err(Failure::from);
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.step(trainer, report)
+        {
+            let path = recorder.path().display();
+            self.progress.note(&format!("warning: {path}: {error}; the history ends here"));
+        }
+        let goes_on = self.revive_and_evaluate(trainer);
+        // Afterwards, so that revived units are in the checkpoint.
+        if let Some(checkpoints) = &mut self.checkpoints
+            && trainer.steps().is_multiple_of(self.args.checkpoint_every())
+            && let Err(error) = checkpoints.save(trainer)
+        {
+            self.progress.note(&format!("warning: {error}; the training continues"));
+        }
+        progress.and(goes_on)
+    }
+
+    /// Revives dead units and evaluates for early stopping, at the steps for that. Returns whether to
+    /// continue.
+    fn revive_and_evaluate(&mut self, trainer: &mut Trainer) -> Result<bool> {
+        let (args, step) = (self.args, trainer.steps());
+        if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps() {
+            let count = trainer.revive(self.train)?;
+            if count > 0 {
+                self.progress.note(&format!("step {step}: {count} dead units revived"));
+            }
+        }
+        let evaluates = args.patience.is_some() && self.is_rank_0 && !trainer.is_over();
+        if evaluates && step.is_multiple_of(args.evaluate_every) {
+            let objective = trainer.evaluate(self.test.unwrap_or(self.train))?.objective;
+            if trainer.observe(objective) {
+                self.report_early_stop(step);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub fn report_early_stop(&self, step: u64) {
+        let count = self.args.patience.unwrap_or(0);
+        self.progress.note(&format!("step {step}: no improvement in {count} evaluations"));
+    }
+
+    /// Writes the last checkpoint, whose failure is returned, and takes the best network.
+    pub fn end(self, trainer: &mut Trainer) -> Result<()> {
+        let last_checkpoint = self.checkpoints.map_or(Ok(()), |mut checkpoints| {
+            if !trainer.steps().is_multiple_of(self.args.checkpoint_every()) {
+                // Returns the failure of an earlier one, which was reported; `finish` returns its own.
+                let _ = checkpoints.save(trainer);
+            }
+            checkpoints.finish()
+        });
+        if let Some((objective, step)) = trainer.restore_best() {
+            self.progress.note(&format!("best: step {step}, objective {}", short(objective)));
+        }
+        Ok(last_checkpoint?)
+    }
+}

@@ -1,0 +1,123 @@
+//! Files that commands write: none replaces another file silently.
+
+use std::fs;
+use std::path::{Path, PathBuf, absolute};
+
+use sae::files;
+
+use crate::failure::{Failure, Result, io_error};
+
+/// The option of every command that writes files.
+#[derive(clap::Args, Clone, Copy)]
+pub struct OverwriteArgs {
+    /// Replace files that exist
+    #[arg(long, display_order = 902)]
+    pub overwrite: bool,
+}
+
+impl OverwriteArgs {
+    /// Fails if a file is there that would be replaced without `--overwrite`.
+    pub fn check(self, outputs: &[&Path]) -> Result<()> {
+        // A device or a pipe loses nothing.
+        match outputs.iter().find(|path| !self.overwrite && path.is_file()) {
+            Some(path) => Err(Failure::at(path, "this file exists")
+                .hint("give another name, or --overwrite to replace it")),
+            None => Ok(()),
+        }
+    }
+
+    /// Before long work: fails if a file is there, is one that the command reads, or cannot be written.
+    /// Makes no folder; [`make_folders`] does, once there is something to write.
+    pub fn check_all(self, outputs: &[&Path], inputs: &[PathBuf]) -> Result<()> {
+        check_unread(outputs, inputs)?;
+        self.check(outputs)?;
+        check_writable(outputs)
+    }
+}
+
+/// Fails if a file that a command is about to write is one that it reads, whatever `--overwrite` says.
+pub fn check_unread(outputs: &[&Path], inputs: &[PathBuf]) -> Result<()> {
+    let inputs: Vec<PathBuf> = inputs.iter().map(|path| identity(path)).collect();
+    match outputs.iter().find(|path| inputs.contains(&identity(path))) {
+        Some(path) => {
+            let problem = "this is a file that the command reads, which would be overwritten";
+            Err(Failure::at(path, problem).hint("give another name to write to"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Fails if two files that a command is about to write are one.
+pub fn check_distinct(outputs: &[(&str, &Path)]) -> Result<()> {
+    for (at, (name, path)) in outputs.iter().enumerate() {
+        let same = |other: &&(&str, &Path)| identity(other.1) == identity(path);
+        if let Some((earlier, _)) = outputs[..at].iter().find(same) {
+            let problem = format!("the {earlier} and the {name} need different names");
+            return Err(Failure::at(path, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a file cannot be written, or its folder, if it is missing, cannot be made.
+pub fn check_writable(outputs: &[&Path]) -> Result<()> {
+    for path in outputs {
+        match folder_of(path) {
+            Some(folder) if !folder.exists() => {
+                let above = folder.ancestors().skip(1).find(|above| above.exists());
+                let name = path.file_name().unwrap_or_default();
+                let above = above.map_or_else(|| name.into(), |above| above.join(name));
+                // A file of this name there, which is not touched, is no matter.
+                if !above.exists() {
+                    files::check_writable(above)?;
+                }
+            }
+            _ => files::check_writable(path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the folders of files that are missing.
+pub fn make_folders(outputs: &[&Path]) -> Result<()> {
+    for folder in outputs.iter().filter_map(|path| folder_of(path)) {
+        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+    }
+    Ok(())
+}
+
+/// The folder that a path names.
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// The same path for the same file, whether it is there or not.
+fn identity(path: &Path) -> PathBuf {
+    let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Of a file that is not there the longest part that is.
+    for folder in whole.ancestors() {
+        if let (Ok(found), Ok(rest)) = (folder.canonicalize(), whole.strip_prefix(folder)) {
+            return if rest.as_os_str().is_empty() { found } else { found.join(rest) };
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_has_one_identity() {
+        let folder = std::env::temp_dir();
+        let roundabout = folder.join("..").join(folder.file_name().unwrap());
+        for name in ["", "none", "none/at/all.png"] {
+            assert_eq!(identity(&folder.join(name)), identity(&roundabout.join(name)), "{name}");
+        }
+        assert_ne!(identity(Path::new("a")), identity(Path::new("b")));
+        assert_eq!(identity(Path::new("./a")), identity(Path::new("a")));
+        let pair = [("model", Path::new("x/a")), ("picture", Path::new("x/./a"))];
+        let problem = check_distinct(&pair).err().unwrap().problem;
+        assert!(problem.contains("the model and the picture need different names"), "{problem}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Folders of runs: `runs/1`, `runs/2` and so on, below the working folder. A training without `--out`
+//! makes the next one, and a command without MODEL takes the latest model there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result, io_error};
+use crate::output::note;
+
+const RUNS: &str = "runs";
+const MODEL: &str = "model.safetensors";
+/// The name of checkpoints in a run's folder.
+pub const CHECKPOINT: &str = "checkpoint.ckpt";
+
+/// The model's file in a run's folder.
+pub fn model_in(folder: &Path) -> PathBuf {
+    folder.join(MODEL)
+}
+
+/// A name of a run's folder that is never made, to check what is asked for before one is made.
+pub fn unmade() -> PathBuf {
+    Path::new(RUNS).join("0")
+}
+
+/// Makes the folder of a new run, numbered after the last one. No other process gets the same.
+pub fn make() -> Result<PathBuf> {
+    make_in(Path::new(RUNS))
+}
+
+fn make_in(runs: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(runs).map_err(io_error("create", runs))?;
+    let ignore = runs.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").map_err(io_error("write", &ignore))?;
+    }
+    let mut number = all_in(runs)?.last().map_or(1, |&(number, _)| number + 1);
+    loop {
+        let folder = runs.join(number.to_string());
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(io_error("create", &folder)(error).into()),
+        }
+    }
+}
+
+/// The number of a run's folder, by its name.
+fn number(name: &OsStr) -> Option<u64> {
+    let number: u64 = name.to_str()?.parse().ok()?;
+    (name == OsStr::new(&number.to_string())).then_some(number)
+}
+
+/// The runs' folders with their numbers, in order.
+fn all() -> Result<Vec<(u64, PathBuf)>> {
+    all_in(Path::new(RUNS))
+}
+
+fn all_in(runs: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = match fs::read_dir(runs) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io_error("read", runs))?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(io_error("read", runs))?.path();
+        if let Some(number) = path.file_name().and_then(number) {
+            all.push((number, path));
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// The folder of the latest run, if there is one.
+pub fn latest() -> Result<Option<PathBuf>> {
+    Ok(all()?.pop().map(|(_, folder)| folder))
+}
+
+/// The models of the latest runs that have one, at most `count`, the latest last; says which on stderr.
+pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
+    let models = all()?.into_iter().rev().map(|(_, folder)| model_in(&folder));
+    let mut models: Vec<_> = models.filter(|model| model.is_file()).take(count).collect();
+    models.reverse();
+    if models.is_empty() {
+        let problem = "no model is given, and there is none in the folder runs";
+        return Err(Failure::input(problem).hint("give a model file, or train one: sae train"));
+    }
+    for model in &models {
+        note(&format!("model: {}, of the latest run", model.display()));
+    }
+    Ok(models)
+}
+
+/// The model that is given, or else that of the latest run.
+pub fn model_or_latest(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(path) => Ok(path),
+        None => Ok(latest_models(1)?.remove(0)),
+    }
+}
+
+/// Whether a model's file is that of a run's folder.
+pub fn is_of_run(model: &Path) -> bool {
+    let folder = model.parent().unwrap_or(model);
+    let is_numbered = folder.file_name().and_then(number).is_some();
+    let of_runs = folder.parent().and_then(Path::file_name);
+    model.file_name() == Some(OsStr::new(MODEL)) && is_numbered && of_runs == Some(OsStr::new(RUNS))
+}
+
+/// Where a command writes what it makes of a model when no name is given: in the run's folder, or else in
+/// the working folder. The second is whether it may be replaced, as that of the run itself may.
+pub fn default_output(model: &Path, name: &str) -> (PathBuf, bool) {
+    match is_of_run(model) {
+        true => (model.with_file_name(name), true),
+        false => (name.into(), false),
+    }
+}
+
+/// A file beside a model: of this name in a run's folder, elsewhere the model's name with this ending.
+pub fn beside(model: &Path, name: &str, ending: &str) -> PathBuf {
+    if is_of_run(model) {
+        return model.with_file_name(name);
+    }
+    match model.extension() {
+        Some(extension) if extension == "safetensors" => model.with_extension(ending),
+        // What follows a dot in another name may be what tells it from others.
+        _ => {
+            let mut path = model.to_owned().into_os_string();
+            path.push(".");
+            path.push(ending);
+            path.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_is_made_twice() {
+        let folder = std::env::temp_dir().join(format!("sae-runs-{}", std::process::id()));
+        let make = || (0..50).map(|_| make_in(&folder).ok().unwrap()).collect::<Vec<_>>();
+        let mut made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), 400);
+        let all = all_in(&folder).ok().unwrap();
+        assert!(all.iter().map(|(number, _)| *number).eq(1..=400));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn names_beside_a_model() {
+        for (model, history) in [
+            ("a/b.safetensors", "a/b.history.csv"),
+            ("a/b.0.5", "a/b.0.5.history.csv"),
+            ("runs/3/model.safetensors", "runs/3/history.csv"),
+            ("/x/runs/12/model.safetensors", "/x/runs/12/history.csv"),
+            ("runs/03/model.safetensors", "runs/03/model.history.csv"),
+            ("runs/3/other.safetensors", "runs/3/other.history.csv"),
+            ("model.safetensors", "model.history.csv"),
+        ] {
+            assert_eq!(beside(Path::new(model), "history.csv", "history.csv"), Path::new(history));
+        }
+    }
+}
