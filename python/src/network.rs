@@ -52,13 +52,13 @@ type NamedTensor<'py> = (String, Vec<usize>, Bound<'py, PyArray1<f32>>);
 type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
 
 impl Network {
-    /// The samples with the scaling of the network, and an engine for them.
     /// Features of what is reconstructed or predicted.
     fn outputs(&self) -> usize {
         self.net.settings().layers.last().copied().unwrap_or_default()
     }
 
-    fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
+    /// The samples with the scaling of the network, and an engine for them.
+    pub fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
         let scalings = [Some(self.net.scaling()), self.net.target_scaling()];
         let samples = data.pairs(scalings)?;
         Ok((samples, Engine::new(isa()?, pool(threads)?)))
