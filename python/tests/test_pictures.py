@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import sae._analysis
 import sae._digits
 import sae._estimator
 import sae._files
@@ -127,7 +128,7 @@ def test_generated_digits():
 
 def test_examples_in_docstrings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in [sae._estimator, sae._digits, sae._exchange, sae._files]:
+    for module in [sae._analysis, sae._estimator, sae._digits, sae._exchange, sae._files]:
         done = doctest.testmod(module)
         assert done.failed == 0 and done.attempted > 3
 
@@ -144,17 +145,23 @@ def blocks_of_the_docs(*packages):
 
 def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     blocks = blocks_of_the_docs()
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         exec(block, names)
-    explained, found, active, stopped = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    explained, found, active, unit, cosine, worst, stopped, called = lines
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
     assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
     assert best < steps < 5000
+    assert re.fullmatch(r"unit \d+ is active in \d+% of the samples, mostly \d", unit)
+    assert re.fullmatch(r"mean largest cosine: 0\.\d\d", cosine)
+    assert re.fullmatch(r"the worst of 200 samples: \d+", worst)
+    step, l0 = re.fullmatch(r"ended by the callback at step (\d+), L0 (\d+)", called).groups()
+    assert int(step) < 5000 and int(step) % 50 == 0 and 0 < int(l0) < 64
 
 
 class Dataset:

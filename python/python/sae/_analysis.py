@@ -154,6 +154,19 @@ class Analysis(Pictures):
         ValueError
             There are more than 256 different labels, or not one for each sample, or there is no such
             layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sae import SparseAutoencoder, draw_digits
+        >>> images, labels = draw_digits(500)
+        >>> X = images.reshape(500, -1)
+        >>> model = SparseAutoencoder(layers=(64,), beta=0, steps=200, random_state=1).fit(X)
+        >>> units = model.units(X, labels, top=3)
+        >>> units["frequency"].shape, units["label_counts"].shape, units["top_index"].shape
+        ((64,), (64, 10), (64, 3))
+        >>> bool((units["label_counts"].sum(axis=1) == units["active"]).all())
+        True
         """
         check_is_fitted(self)
         classes, numbers = _classes(labels)

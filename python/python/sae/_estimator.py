@@ -238,6 +238,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
     """
 
     n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    history_: dict[str, Any]
 
     def __init__(
         self,
