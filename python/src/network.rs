@@ -187,6 +187,12 @@ impl Network {
         count: usize,
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<f32>>)> {
+        if self.net.target_scaling().is_some() {
+            return Err(PyValueError::new_err(
+                "plot_reconstructions: the network predicts targets instead of reconstructing X; \
+                 reconstruct(X) has the predictions",
+            ));
+        }
         let (mut samples, mut engine) = self.prepare(&data, threads)?;
         if count < samples.len() {
             samples = samples.split(count).map_err(failure::of)?.0;

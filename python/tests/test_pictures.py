@@ -80,6 +80,16 @@ def test_history_and_activations(fitted, digits):
     assert figure.axes[1].patches[0].get_data().values.sum() == 5 * 400
 
 
+def test_plots_of_a_network_that_predicts_targets(small):
+    for targets in [small[:, :4], -small]:
+        model = SparseAutoencoder((3,), steps=5).fit(small, targets=targets)
+        with pytest.raises(ValueError, match="plot_reconstructions: the network predicts targets instead of"):
+            model.plot_reconstructions(small)
+        assert isinstance(model.plot_activations(small, targets=targets), Figure)
+        assert isinstance(model.plot_features(shape=(2, 3)), Axes)
+        assert isinstance(model.plot_history(), Figure)
+
+
 def test_a_loaded_model_has_no_history(fitted, tmp_path):
     fitted.save(tmp_path / "m")
     loaded = SparseAutoencoder.load(tmp_path / "m")

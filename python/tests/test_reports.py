@@ -149,7 +149,8 @@ def test_callbacks_are_parameters(small):
     assert collect.steps == defaults == [15, 30]
     estimator = model(callback=of_module, report_every=3)
     assert clone(estimator).get_params()["callback"] is of_module
-    for copy in [clone(estimator), pickle.loads(pickle.dumps(estimator)), pickle.loads(pickle.dumps(estimator.fit(small)))]:
+    copies = [clone(estimator), pickle.loads(pickle.dumps(estimator))]
+    for copy in [*copies, pickle.loads(pickle.dumps(estimator.fit(small)))]:
         assert copy.fit(small).n_iter_ == 6
     report = TrainingReport(1, 2, *[0.5] * 8, [0.5], 1.0, 0, None)
     assert pickle.loads(pickle.dumps(report)) == report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, TypedDict
+from typing import TYPE_CHECKING, Any, Optional, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +182,8 @@ class Analysis(Pictures):
         counts = found["label_counts"]
         # The compiled part counts up to the largest number.
         counts = counts if labels is not None else np.zeros((len(counts), 0), np.int64)
-        return UnitSummaries(
-            **{**found, "histogram_edges": edges, "classes": classes, "label_counts": counts}  # type: ignore[typeddict-item]
-        )
+        found.update(histogram_edges=edges, classes=classes, label_counts=counts)
+        return cast(UnitSummaries, found)
 
     def reconstruction_errors(self, X: Data, *, targets: Optional[Data] = None) -> NDArray[np.float64]:
         """Compute how badly each sample is reconstructed: anomalies have large errors.

@@ -192,9 +192,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
     callback : callable or list of them, default=None
         ``callback(report)``, called with a `TrainingReport` every `report_every` steps and after the last
         one. A true result, or ``StopIteration``, ends the training. Another exception does, too: it is
-        raised by `fit`, and the estimator is fitted with the current network. A function that requires more
-        than one argument, or takes ``*args``, gets ``(step, objective, mean_activations)``. L0 and dead units are
-        measured for reports, which takes the time of some 2 steps.
+        raised by `fit`, and the estimator is fitted with the current network. A function that requires
+        more than one argument, or takes ``*args``, gets ``(step, objective, mean_activations)``. L0 and
+        dead units are measured for reports, which takes the time of some 2 steps.
     report_every : int, default=None
         Steps between reports: calls of `callback`, lines of `verbose`, entries of `history_`. None is 100, or
         fewer, so that `fit` has 50 reports.
