@@ -107,7 +107,10 @@ def test_a_callback_ends_the_training(small):
             raise StopIteration
 
     expected = model(steps=12).fit(small)
-    for callback in [by_result, by_exception, [lambda report: None, by_result], (by_exception, by_result)]:
+    def nothing(report):
+        pass
+
+    for callback in [by_result, by_exception, [nothing, by_result], (by_exception, nothing)]:
         stopped = model(steps=10**6, report_every=4, callback=callback).fit(small)
         assert stopped.n_iter_ == 12 and same(stopped, expected)
 
@@ -190,6 +193,11 @@ def test_a_bar_without_tqdm(small, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(ImportError, match="^verbose: the progress bar needs tqdm, which is not installed; install it"):
         fitted.set_params(verbose="tqdm").fit(small)
+    # It is found out before a batch is taken.
+    batches = iter([small, small])
+    with pytest.raises(ImportError):
+        model(verbose="tqdm").fit(batches)
+    assert len(list(batches)) == 2
     # The model is as it was.
     assert fitted.n_iter_ == before and same(fitted, model().fit(small))
     fitted.set_params(verbose=True).fit(small)

@@ -179,10 +179,7 @@ class Analysis(Pictures):
         found = _sae.unit_summaries(self._network, self._data(X, reset=False), numbers, wanted)
         low, high = found.pop("histogram_range")
         edges = np.linspace(low, high, found["histogram"].shape[1] + 1)
-        counts = found["label_counts"]
-        # The compiled part counts up to the largest number.
-        counts = counts if labels is not None else np.zeros((len(counts), 0), np.int64)
-        found.update(histogram_edges=edges, classes=classes, label_counts=counts)
+        found.update(histogram_edges=edges, classes=classes)
         return cast(UnitSummaries, found)
 
     def reconstruction_errors(self, X: Data, *, targets: Optional[Data] = None) -> NDArray[np.float64]:

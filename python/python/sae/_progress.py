@@ -71,7 +71,7 @@ class Progress:
         self.records: list[tuple[int, float, list[float]]] = []
         self.validations: list[tuple[int, float]] = []
         self._before = before
-        self._steps = None if steps is None else before + steps
+        self._steps = steps
         self._verbose = bool(verbose)
         self._bar = _bar(steps, verbose)
         self._callback = callback
