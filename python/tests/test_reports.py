@@ -53,6 +53,19 @@ def test_l0_and_dead_units_of_a_sparse_code(small):
     assert seen[-1].dead_units != seen[0].dead_units
 
 
+def test_dead_units_are_counted_by_the_training_or_measured(small):
+    # In a training that is shorter than `dead_after`, no unit of a sparse code is dead.
+    sparse = model(code="top-k:2", dead_after=10**6, layers=(40,), learning_rate=0.3, **RELU)
+    trained, seen = reports_of(sparse, small)
+    assert trained.evaluate(small)["layers"][0]["dead_units"] and seen[-1].dead_units == 0
+    trained, seen = reports_of(model(layers=(40,), learning_rate=0.3, **RELU), small)
+    assert 0 < seen[-1].dead_units == len(trained.evaluate(small)["layers"][0]["dead_units"])
+    # Of a deeper network they are those of the code.
+    trained, seen = reports_of(model(layers=(9, 4, 30), learning_rate=0.1, **RELU), small)
+    code = trained.evaluate(small)["layers"][1]
+    assert (seen[-1].l0, seen[-1].dead_units) == (code["l0"], len(code["dead_units"]))
+
+
 def test_held_out_samples_are_in_reports(small):
     trained, seen = reports_of(model(evaluate_every=10, report_every=5), small, X_val=small[:20])
     found = [report.validation_objective for report in seen]
