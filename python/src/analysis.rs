@@ -9,7 +9,7 @@ use sae::{Engine, Error, Scaling};
 
 use crate::data::Data;
 use crate::failure;
-use crate::network::{Network, isa, pool};
+use crate::network::{Network, check_targets, isa, pool};
 
 /// What stands for a unit or sample that there is not.
 const NONE: i64 = -1;
@@ -90,6 +90,7 @@ pub fn sample_scores<'py>(
     threads: Option<usize>,
 ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<i64>>)> {
     let (samples, mut engine) = network.prepare(&data, threads)?;
+    check_targets(&network.net, &samples)?;
     let (mut errors, mut active) = (Vec::new(), Vec::new());
     let scored = py.detach(|| {
         network.net.score(&mut engine, &samples, |scores| {

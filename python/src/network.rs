@@ -46,6 +46,17 @@ pub fn isa() -> PyResult<Isa> {
     Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
 }
 
+/// Fails unless samples have targets if the network predicts some, and only then.
+pub fn check_targets(net: &Autoencoder, samples: &Samples) -> PyResult<()> {
+    if net.target_scaling().is_some() == samples.targets().is_some() {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(match samples.targets() {
+        Some(_) => "targets: the network was trained to reconstruct X",
+        None => "targets: expected those of X, which the network predicts",
+    }))
+}
+
 /// Name, shape and numbers.
 type NamedTensor<'py> = (String, Vec<usize>, Bound<'py, PyArray1<f32>>);
 
@@ -293,6 +304,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
+        check_targets(&self.net, &samples)?;
         let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
         let all = PyDict::new(py);
         for (name, value) in [

@@ -12,7 +12,7 @@ use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoin
 use crate::data::{Data, named};
 use crate::failure;
 use crate::figures::Figures;
-use crate::network::{Network, isa, pool, threads};
+use crate::network::{Network, check_targets, isa, pool, threads};
 use crate::plan::{Plan, of_parameter};
 
 /// Maximum time between checks for signals, if a step takes no longer.
@@ -27,12 +27,7 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         let settings = plan.settings(samples)?;
         return builder(settings).build(samples).map_err(of_parameter);
     };
-    if net.target_scaling().is_some() != samples.targets().is_some() {
-        return Err(PyValueError::new_err(match samples.targets() {
-            Some(_) => "targets: the network was trained to reconstruct X",
-            None => "targets: expected those of X, which the network predicts",
-        }));
-    }
+    check_targets(net, samples)?;
     let settings = plan.settings_after(net.settings(), samples)?;
     match training {
         Some(bytes) => {

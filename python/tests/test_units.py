@@ -49,8 +49,13 @@ def test_components_of_a_transcoder_are_in_the_units_of_its_targets(small):
     assert np.allclose(model.components_, 255 * model.coefs_[-1], rtol=1e-6)
     errors = model.reconstruction_errors(small, targets=targets)
     assert np.allclose(errors, ((model.reconstruct(small) - targets / 255) ** 2).mean(axis=1), rtol=1e-4)
-    with pytest.raises(ValueError, match="targets"):
-        model.reconstruction_errors(small)
+    for call in [model.reconstruction_errors, model.evaluate, model.score, model.plot_activations]:
+        with pytest.raises(ValueError, match="^targets: expected those of X, which the network predicts"):
+            call(small)
+    plain = SparseAutoencoder((8,), **TOP).fit(small)
+    for call in [plain.reconstruction_errors, plain.evaluate]:
+        with pytest.raises(ValueError, match="^targets: the network was trained to reconstruct X"):
+            call(small, targets=small)
     assert len(model.units(small)["mean"]) == 8
 
 
