@@ -17,11 +17,19 @@ bin=$folder/venv/bin
 # Tests compare its weights with the command's. SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
 SAE=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae} "$bin/pytest" -q -p no:cacheprovider python/tests
+root=$PWD
 cp python/pyproject.toml "$folder"
 cd "$folder"
 "$bin/mypy"
 "$bin/python" -m mypy.stubtest sae._sae
-cd - >/dev/null
+"$bin/python" "$root/python/tests/typing/check.py" mypy
+# Pyright is for node, which its package downloads.
+if "$bin/pip" install -q --disable-pip-version-check pyright && "$bin/pyright" --version >/dev/null 2>&1; then
+    "$bin/python" "$root/python/tests/typing/check.py" pyright
+else
+    echo "types, by pyright: skipped, it cannot be installed"
+fi
+cd "$root"
 "$bin/pip" wheel -q --disable-pip-version-check --no-deps --wheel-dir "$folder/wheels" ./python
 wheel=$(basename "$folder"/wheels/*.whl)
 echo "$wheel"

@@ -1,8 +1,10 @@
 //! `sae._sae`: the compiled part of the package. Types of arguments are checked in Python, values
 //! here.
 
+mod analysis;
 mod data;
 mod failure;
+mod figures;
 mod network;
 mod plan;
 mod training;
@@ -69,6 +71,10 @@ fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network::Network>()?;
     module.add_class::<data::Files>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::components, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::redundancy, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::sample_scores, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::unit_summaries, module)?)?;
     module.add_function(wrap_pyfunction!(data::is_mapped, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
     module.add_function(wrap_pyfunction!(preset_settings, module)?)?;

@@ -46,19 +46,30 @@ pub fn isa() -> PyResult<Isa> {
     Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
 }
 
+/// Fails unless samples have targets if the network predicts some, and only then.
+pub fn check_targets(net: &Autoencoder, samples: &Samples) -> PyResult<()> {
+    if net.target_scaling().is_some() == samples.targets().is_some() {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(match samples.targets() {
+        Some(_) => "targets: the network was trained to reconstruct X",
+        None => "targets: expected those of X, which the network predicts",
+    }))
+}
+
 /// Name, shape and numbers.
 type NamedTensor<'py> = (String, Vec<usize>, Bound<'py, PyArray1<f32>>);
 
 type Layer<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
 
 impl Network {
-    /// The samples with the scaling of the network, and an engine for them.
     /// Features of what is reconstructed or predicted.
     fn outputs(&self) -> usize {
         self.net.settings().layers.last().copied().unwrap_or_default()
     }
 
-    fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
+    /// The samples with the scaling of the network, and an engine for them.
+    pub fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
         let scalings = [Some(self.net.scaling()), self.net.target_scaling()];
         let samples = data.pairs(scalings)?;
         Ok((samples, Engine::new(isa()?, pool(threads)?)))
@@ -187,6 +198,12 @@ impl Network {
         count: usize,
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<f32>>)> {
+        if self.net.target_scaling().is_some() {
+            return Err(PyValueError::new_err(
+                "plot_reconstructions: the network predicts targets instead of reconstructing X; \
+                 reconstruct(X) has the predictions",
+            ));
+        }
         let (mut samples, mut engine) = self.prepare(&data, threads)?;
         if count < samples.len() {
             samples = samples.split(count).map_err(failure::of)?.0;
@@ -287,6 +304,7 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
+        check_targets(&self.net, &samples)?;
         let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
         let all = PyDict::new(py);
         for (name, value) in [

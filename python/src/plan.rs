@@ -33,6 +33,8 @@ pub struct Plan {
     pub threads: Option<usize>,
     /// Steps between reports.
     pub report_every: u64,
+    /// Whether reports have figures that take an evaluation of some samples.
+    pub measure: bool,
 }
 
 /// Samples that are held out at most without a choice, as in the command.

@@ -11,7 +11,8 @@ use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoin
 
 use crate::data::{Data, named};
 use crate::failure;
-use crate::network::{Network, isa, pool, threads};
+use crate::figures::Figures;
+use crate::network::{Network, check_targets, isa, pool, threads};
 use crate::plan::{Plan, of_parameter};
 
 /// Maximum time between checks for signals, if a step takes no longer.
@@ -26,12 +27,7 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
         let settings = plan.settings(samples)?;
         return builder(settings).build(samples).map_err(of_parameter);
     };
-    if net.target_scaling().is_some() != samples.targets().is_some() {
-        return Err(PyValueError::new_err(match samples.targets() {
-            Some(_) => "targets: the network was trained to reconstruct X",
-            None => "targets: expected those of X, which the network predicts",
-        }));
-    }
+    check_targets(net, samples)?;
     let settings = plan.settings_after(net.settings(), samples)?;
     match training {
         Some(bytes) => {
@@ -90,8 +86,8 @@ fn pretrain(
 /// What to report to Python after a step.
 #[derive(Default)]
 struct Event {
-    /// The objective of the batch, and the mean activations of the hidden layers.
-    batch: Option<(f64, Vec<f64>)>,
+    /// The figures of the batch.
+    batch: Option<Figures>,
     /// The objective on the held-out samples.
     validation: Option<f64>,
     /// Whether early stopping ends the training.
@@ -99,12 +95,6 @@ struct Event {
 }
 
 impl Event {
-    /// The report of a step's batch.
-    fn of_batch(trainer: &Trainer, report: StepReport) -> Self {
-        let means = trainer.mean_activations().collect();
-        Event { batch: Some((trainer.objective(report), means)), ..Event::default() }
-    }
-
     fn is_empty(&self) -> bool {
         self.batch.is_none() && self.validation.is_none()
     }
@@ -112,8 +102,8 @@ impl Event {
     /// Reports it; returns whether the training ends.
     fn send(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
         let mut stop = self.is_last;
-        if let Some((objective, mean_activations)) = self.batch {
-            stop |= report.call1((step, objective, mean_activations))?.is_truthy()?;
+        if let Some(figures) = self.batch {
+            stop |= report.call1((step, figures.named(report.py())?))?.is_truthy()?;
         }
         if let Some(objective) = self.validation {
             report.call_method1("validated", (step, objective))?;
@@ -127,6 +117,8 @@ struct Monitor<'a> {
     plan: &'a Plan,
     train: &'a Samples,
     validation: Option<&'a Samples>,
+    /// The samples on which a report measures how active the code is, if it does.
+    measured: Option<Samples>,
     end: u64,
 }
 
@@ -135,7 +127,7 @@ impl Monitor<'_> {
         let (step, plan) = (trainer.steps(), self.plan);
         let mut event = Event::default();
         if step.is_multiple_of(plan.report_every) || step == self.end {
-            event = Event::of_batch(trainer, report);
+            event.batch = Some(Figures::new(trainer, report, self.measured.as_ref())?);
         }
         if plan.revive > 0 && step.is_multiple_of(plan.revive) && step < self.end {
             trainer.revive(self.train)?;
@@ -266,7 +258,7 @@ impl<'py> Feed<'py> {
     }
 
     /// What there is to report when the iterator has ended: its last step.
-    fn end(&self, trainer: &Trainer, monitor: &Monitor<'_>) -> PyResult<Event> {
+    fn end(&self, trainer: &mut Trainer, monitor: &Monitor<'_>) -> PyResult<Event> {
         let Some(report) = self.last else {
             let settings = trainer.autoencoder().settings();
             let (batch, samples) = (settings.batch, self.filled / settings.layers[0]);
@@ -277,7 +269,10 @@ impl<'py> Feed<'py> {
         };
         Ok(match trainer.steps().is_multiple_of(monitor.plan.report_every) {
             true => Event::default(),
-            false => Event::of_batch(trainer, report),
+            false => {
+                let figures = Figures::new(trainer, report, monitor.measured.as_ref());
+                Event { batch: Some(figures.map_err(failure::of)?), ..Event::default() }
+            }
         })
     }
 }
@@ -289,6 +284,8 @@ type Trained = (Network, u64, Option<u64>, Vec<String>, Option<PyErr>);
 
 /// Samples of the training data that a new network is evaluated on for its warnings.
 const LOOKED_AT: usize = 10_000;
+/// Samples on which a report measures how active the code is: some 2 steps of the default batch.
+const MEASURED: usize = 256;
 
 /// Trains.
 ///
@@ -334,6 +331,7 @@ pub fn train<'py>(
     let mut monitor = Monitor {
         train: &train,
         validation: validation.as_ref(),
+        measured: measured(&plan, &train).map_err(failure::of)?,
         end: trainer.steps().saturating_add(steps),
         plan: &plan,
     };
@@ -366,6 +364,15 @@ pub fn train<'py>(
         Vec::new()
     };
     Ok((network(trainer)?, done, best, warnings, stopped))
+}
+
+/// The samples on which reports measure how active the code is, the first ones; `None` if they do not.
+fn measured(plan: &Plan, samples: &Samples) -> sae::Result<Option<Samples>> {
+    Ok(match (plan.measure, samples.len() > MEASURED) {
+        (false, _) => None,
+        (true, true) => Some(samples.split(MEASURED)?.0),
+        (true, false) => Some(samples.clone()),
+    })
 }
 
 /// What makes the network useless on the first samples.

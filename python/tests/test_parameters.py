@@ -34,6 +34,7 @@ HONORED = {
     "optimizer": "adamw:0.9",
     "verbose": 1,
     "callback": lambda *_: True,
+    "report_every": 1,
     "threads": 2,
 }
 # Honored, in tests of their own: they take dead units, a sparse code, and other data, or are of no
@@ -111,6 +112,8 @@ def test_a_changed_parameter_takes_effect(X, tmp_path, way, name, capsys):
         assert np.array_equal(weights(changed), weights(plain))
     elif name == "verbose":
         assert capsys.readouterr() != ("", "")
+    elif name == "report_every":
+        assert len(changed.history_["step"]) > len(plain.history_["step"])
     elif name == "callback":
         assert changed.n_iter_ <= plain.n_iter_
     else:

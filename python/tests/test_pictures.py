@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import sae._analysis
 import sae._digits
 import sae._estimator
 import sae._files
@@ -79,6 +80,16 @@ def test_history_and_activations(fitted, digits):
     assert figure.axes[1].patches[0].get_data().values.sum() == 5 * 400
 
 
+def test_plots_of_a_network_that_predicts_targets(small):
+    for targets in [small[:, :4], -small]:
+        model = SparseAutoencoder((3,), steps=5).fit(small, targets=targets)
+        with pytest.raises(ValueError, match="plot_reconstructions: the network predicts targets instead of"):
+            model.plot_reconstructions(small)
+        assert isinstance(model.plot_activations(small, targets=targets), Figure)
+        assert isinstance(model.plot_features(shape=(2, 3)), Axes)
+        assert isinstance(model.plot_history(), Figure)
+
+
 def test_a_loaded_model_has_no_history(fitted, tmp_path):
     fitted.save(tmp_path / "m")
     loaded = SparseAutoencoder.load(tmp_path / "m")
@@ -127,7 +138,7 @@ def test_generated_digits():
 
 def test_examples_in_docstrings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in [sae._estimator, sae._digits, sae._exchange, sae._files]:
+    for module in [sae._analysis, sae._estimator, sae._digits, sae._exchange, sae._files]:
         done = doctest.testmod(module)
         assert done.failed == 0 and done.attempted > 3
 
@@ -144,17 +155,23 @@ def blocks_of_the_docs(*packages):
 
 def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     blocks = blocks_of_the_docs()
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         exec(block, names)
-    explained, found, active, stopped = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    explained, found, active, unit, cosine, worst, stopped, called = lines
     assert explained.startswith("variance explained: 0.")
     assert found.startswith("{'sparseautoencoder__code': ")
     assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
     assert best < steps < 5000
+    assert re.fullmatch(r"unit \d+ is active in \d+ samples, \d+% of them of the digit \d", unit)
+    assert re.fullmatch(r"mean largest cosine: 0\.\d\d", cosine)
+    assert re.fullmatch(r"the worst of 200 samples: \d+", worst)
+    step, l0 = re.fullmatch(r"ended by the callback at step (\d+), L0 (\d+)", called).groups()
+    assert int(step) < 5000 and int(step) % 50 == 0 and 0 < int(l0) < 64
 
 
 class Dataset:

@@ -65,7 +65,7 @@ def test_parameters_are_the_table_of_settings():
             assert _settings.text(field, value) == default, field
     assert set(parameters) == {
         *("steps", "pretrain", "revive", "patience", "evaluate_every", "holdout"),
-        *("threads", "output", "verbose", "callback", "initialisation"),
+        *("threads", "output", "verbose", "callback", "report_every", "initialisation"),
     }
 
 

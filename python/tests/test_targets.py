@@ -28,7 +28,7 @@ def test_a_linear_map_is_learned(data, tmp_path):
     assert model.transform(X).shape == (300, 8)
     with pytest.raises(ValueError, match="codes alone do not give it"):
         model.inverse_transform(model.transform(X))
-    with pytest.raises(ValueError, match="predicts targets"):
+    with pytest.raises(ValueError, match="which the network predicts"):
         model.score(X)
     model.save(tmp_path / "m")
     for other in [SparseAutoencoder.load(tmp_path / "m"), pickle.loads(pickle.dumps(model))]:

@@ -278,7 +278,7 @@ def test_invalid_parameters(small, params, sentence):
         ({"steps": 1e3}, "steps: expected a whole number, got 1000.0"),
         ({"revive": True}, "revive: expected a whole number, got True"),
         ({"threads": "all"}, "threads: expected a whole number, got 'all'"),
-        ({"callback": 3}, "callback: expected a function, got 3"),
+        ({"callback": 3}, "callback: expected a function, or a list of them, got 3"),
     ],
 )
 def test_parameters_of_the_wrong_type(small, params, sentence):

@@ -5,16 +5,21 @@ reconstructed. The same seed, data and settings give the same weights, bit for b
 command `sae train`.
 """
 
+from sae._analysis import Redundancy, UnitSummaries
 from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
 from sae._exchange import export_dictionary, import_dictionary
 from sae._files import open_data
+from sae._reports import TrainingReport
 from sae._threads import register as _register
 
 _register()
 
 __all__ = [
+    "Redundancy",
     "SparseAutoencoder",
+    "TrainingReport",
+    "UnitSummaries",
     "draw_digits",
     "export_dictionary",
     "import_dictionary",

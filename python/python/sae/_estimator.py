@@ -7,17 +7,19 @@ import json
 import os
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sae import _checks, _data, _sae, _settings, _sparse, _threads
+from sae import _checks, _data, _reports, _sae, _settings, _sparse, _threads
+from sae._analysis import Analysis
 from sae._batches import Batches
-from sae._pictures import Pictures
-from sae._progress import Progress
+from sae._progress import Progress, check_verbose
+from sae._reports import TrainingReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
     from sae._pictures import Data
 
-# Maximum number of steps between records of the history.
+    Callback = Union[Callable[[TrainingReport], object], Callable[[int, float, list[float]], object]]
+
+# Steps between reports, at most, where `report_every` is None.
 REPORT_EVERY = 100
 
 # Version of the state in a pickle. Those of version 0.1 have none.
@@ -37,7 +41,7 @@ PICKLE_VERSION = 2
 OF_FIT = ("steps", "pretrain", "evaluate_every", "holdout")
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictures):
+class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analysis):
     """Sparse autoencoder: a code of the samples from which they can be reconstructed.
 
     The objective is the loss, plus `beta` times the Kullback-Leibler divergence of the encoder's
@@ -179,13 +183,21 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         worker threads of joblib's backend "threading" share the cores.
     output : str, default="auto"
         What `transform` returns: "dense" is an array, "sparse" a ``scipy.sparse.csr_matrix`` of what
-        is not 0, and "auto" the latter for codes that are not dense and have more than 1024 units.
-        ``set_output(transform="pandas")`` needs an array.
-    verbose : bool or int, default=0
-        Whether to show progress: a progress bar if tqdm is installed, lines otherwise.
-    callback : callable, default=None
-        ``callback(step, objective, mean_activations)``, called every 100 steps or more often; a
-        true result ends the training.
+        is not 0, and "auto" the latter for codes that are not dense and have more than 1024 units, unless
+        ``set_output`` asks for a data frame, which needs an array.
+    verbose : bool, int, "tqdm" or "lines", default=0
+        Whether to show progress, with the objective, the loss, L0 and dead units: by a progress bar if
+        tqdm is installed (``pip install 'sae[progress]'``), by lines otherwise. "tqdm" is a bar, and an
+        error without tqdm; "lines" are lines. In a notebook the bar is that of tqdm for notebooks.
+    callback : callable or list of them, default=None
+        ``callback(report)``, called with a `TrainingReport` every `report_every` steps and after the last
+        one. A true result, or ``StopIteration``, ends the training. Another exception does, too: it is
+        raised by `fit`, and the estimator is fitted with the current network. A function that requires
+        more than one argument, or takes ``*args``, gets ``(step, objective, mean_activations)``. L0 and
+        dead units are measured for reports, which takes the time of some 2 steps.
+    report_every : int, default=None
+        Steps between reports: calls of `callback`, lines of `verbose`, entries of `history_`. None is 100, or
+        fewer, so that `fit` has 50 reports.
     initialisation : str, default=None
         Deprecated spelling of `initialization`.
 
@@ -202,13 +214,18 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     seed_ : int
         The seed.
     history_ : dict of ndarray
-        "step", "objective" and "mean_activations" (a column for each hidden layer) of some
-        batches; "validation_step" and "validation_objective" of the evaluations on held-out
+        "step", "objective" and "mean_activations" (a column for each hidden layer) of the batch
+        of every report; "validation_step" and "validation_objective" of the evaluations on held-out
         samples.
     coefs_ : list of ndarray of shape (inputs, outputs)
         Copies of the weights of each layer.
     intercepts_ : list of ndarray of shape (outputs,)
         Copies of the biases of each layer.
+    components_ : ndarray of shape (n_components_, n_features_in_)
+        The dictionary: what each unit of the code adds to the reconstruction, in the units of `X`. Only for
+        a decoder of one layer; see `components_` itself.
+    n_components_ : int
+        Number of units of the code.
 
     Examples
     --------
@@ -221,6 +238,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     """
 
     n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    history_: dict[str, Any]
 
     def __init__(
         self,
@@ -270,8 +289,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         random_state: Any = None,
         threads: Optional[int] = None,
         output: str = "auto",
-        verbose: Union[bool, int] = 0,
-        callback: Optional[Callable[[int, float, list[float]], object]] = None,
+        verbose: Union[bool, int, Literal["tqdm", "lines"]] = 0,
+        callback: Optional[Union[Callback, Sequence[Callback]]] = None,
+        report_every: Optional[int] = None,
         initialisation: Optional[str] = None,
     ) -> None:
         self.layers = layers
@@ -321,6 +341,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         self.output = output
         self.verbose = verbose
         self.callback = callback
+        self.report_every = report_every
         self.initialisation = initialisation
 
     # Training
@@ -419,8 +440,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         first = previous is None
         if not first:
             self._check_unchanged()
-        if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback: expected a function, got {self.callback!r}")
+        _reports.check(self.callback)
+        check_verbose(self.verbose)
         _sparse.check_output(self.output)
         batches = self._batches(X, X_val) if _data.is_batches(X) else None
         data = self._data(batches or X, reset=first)
@@ -443,10 +464,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
             "evaluate_every": _checks.count("evaluate_every", self.evaluate_every),
             "holdout": _checks.count_or_share("holdout", self.holdout),
             "threads": self._threads,
-            "report_every": REPORT_EVERY if one_pass else max(1, min(REPORT_EVERY, steps // 50)),
+            "report_every": self._steps_between_reports(None if one_pass else steps),
+            "measure": False,
         }
         before = 0 if first else self.n_iter_
-        progress = Progress(before, None if one_pass else steps, bool(self.verbose), self.callback)
+        progress = Progress(before, None if one_pass else steps, self.verbose, self.callback)
+        plan["measure"] = progress.measures
         try:
             both = self._with_targets(data, targets, "targets")
             both_val = self._with_targets(validation, targets_val, "targets_val")
@@ -469,6 +492,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
         for sentence in useless:
             warnings.warn(sentence, UserWarning, stacklevel=3)
         return self
+
+    def _steps_between_reports(self, steps: Optional[int]) -> int:
+        if self.report_every is None:
+            return REPORT_EVERY if steps is None else max(1, min(REPORT_EVERY, steps // 50))
+        every = _checks.count("report_every", self.report_every)
+        if every == 0:
+            raise ValueError("report_every: expected at least 1, got 0")
+        return every
 
     def _batches(self, X: Any, X_val: Optional[Data]) -> Batches:
         """An iterator of batches, for what can be done with one."""
@@ -589,6 +620,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     def _is_output_sparse(self) -> bool:
         if self.output != "auto":
             return bool(self.output == "sparse")
+        # Data frames, as `set_output` asks for, are made of arrays.
+        config = getattr(self, "_sklearn_output_config", {})
+        if config.get("transform", get_config()["transform_output"]) != "default":
+            return False
         is_dense = json.loads(self._network.settings)["code"] == "dense"
         return not is_dense and self._n_features_out > _sparse.DENSE_UNITS
 
@@ -696,10 +731,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pictu
     def intercepts_(self) -> list[NDArray[np.float32]]:
         check_is_fitted(self)
         return [biases for _, biases in self._network.layers]
-
-    @property
-    def _n_features_out(self) -> int:
-        return self._network.code_units
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")

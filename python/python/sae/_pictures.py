@@ -36,7 +36,7 @@ class Pictures(BaseEstimator):
         @property
         def _threads(self) -> int: ...
         def _data(self, X: Any, reset: bool, name: str = "X") -> Any: ...
-        def evaluate(self, X: Data) -> dict[str, Any]: ...
+        def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]: ...
 
     def plot_features(
         self,
@@ -71,7 +71,7 @@ class Pictures(BaseEstimator):
         shape: Optional[tuple[int, int]] = None,
         ax: Optional[Axes] = None,
     ) -> Axes:
-        """Plot the first samples above their reconstructions.
+        """Plot the first samples above their reconstructions; not for a network that predicts targets.
 
         Parameters
         ----------
@@ -104,19 +104,21 @@ class Pictures(BaseEstimator):
         check_is_fitted(self)
         return _plots.history(self.history_)
 
-    def plot_activations(self, X: Data) -> Figure:
+    def plot_activations(self, X: Data, *, targets: Optional[Data] = None) -> Figure:
         """Plot a histogram of the activations of each hidden layer up to the code.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features), or files
             The samples.
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
 
         Returns
         -------
         figure : matplotlib Figure
         """
-        layers = self.evaluate(X)["layers"]
+        layers = self.evaluate(X, targets=targets)["layers"]
         return _plots.activations(layers[: (len(layers) + 1) // 2])
 
     def _repr_html_(self) -> str:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from sae import _reports
+from sae._reports import TrainingReport
 
-def _bar(steps: Optional[int]) -> Any:
+# What the parameter `verbose` may be besides a number.
+SHOWN = ("tqdm", "lines")
+
+
+def check_verbose(verbose: Any) -> None:
+    """Refuses what the parameter `verbose` cannot be, and a bar without tqdm."""
+    if isinstance(verbose, str):
+        if verbose not in SHOWN:
+            raise ValueError(f"verbose: expected a number, 'tqdm' or 'lines', got {verbose!r}")
+        if verbose == "tqdm":
+            _tqdm()
+
+
+def _tqdm() -> Any:
+    """The class of progress bars, which in a notebook is that of widgets."""
     try:
         from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "verbose: the progress bar needs tqdm, which is not installed; install it (pip install tqdm), "
+            "or use verbose='lines'"
+        ) from error
+    return tqdm
+
+
+def _bar(steps: Optional[int], verbose: Union[bool, int, str]) -> Any:
+    if not verbose or verbose == "lines":
+        return None
+    try:
+        tqdm = _tqdm()
     except ImportError:
+        if verbose == "tqdm":
+            raise
         return None
     return tqdm(total=steps, unit="step")
 
@@ -24,37 +55,49 @@ class Progress:
         Steps done before this training.
     steps : int or None
         Steps to do, if known.
-    verbose : bool
+    verbose : bool, int or str
         Whether to show a progress bar (with tqdm) or lines.
-    callback : callable or None
-        ``callback(step, objective, mean_activations)``; true ends the training.
+    callback : callable, list of callables, or None
+        The parameter of the estimator.
     """
 
     def __init__(
         self,
         before: int,
         steps: Optional[int],
-        verbose: bool,
-        callback: Optional[Callable[[int, float, list[float]], object]],
+        verbose: Union[bool, int, str],
+        callback: Any,
     ) -> None:
         self.records: list[tuple[int, float, list[float]]] = []
         self.validations: list[tuple[int, float]] = []
         self._before = before
-        self._verbose = verbose
-        self._bar = _bar(steps) if verbose else None
+        self._steps = steps
+        self._verbose = bool(verbose)
+        self._bar = _bar(steps, verbose)
         self._callback = callback
 
-    def __call__(self, step: int, objective: float, mean_activations: list[float]) -> bool:
-        self.records.append((step, objective, mean_activations))
-        means = " ".join(f"{mean:.4f}" for mean in mean_activations)
+    @property
+    def measures(self) -> bool:
+        """Whether the reports are to have what takes an evaluation: L0 and dead units."""
+        return self._verbose or _reports.measures(self._callback)
+
+    def __call__(self, step: int, figures: dict[str, Any]) -> bool:
+        held_out = self.validations[-1][1] if self.validations else None
+        report = TrainingReport(
+            step=step, steps=self._steps, validation_objective=held_out, **figures
+        )
+        self.records.append((step, report.objective, report.mean_activations))
         if self._bar is not None:
-            held_out = f", held out {self.validations[-1][1]:.4g}" if self.validations else ""
-            text = f"objective {objective:.4g}{held_out}, active {means}"
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_postfix_str(_short(report), refresh=False)
             self._bar.update(step - self._before - self._bar.n)
         elif self._verbose:
-            print(f"step {step}  objective {objective:.6g}  mean activations {means}", flush=True)
-        return self._callback is not None and bool(self._callback(step, objective, mean_activations))
+            means = " ".join(f"{mean:.4f}" for mean in report.mean_activations)
+            print(
+                f"step {step}  objective {report.objective:.6g}  loss {report.loss:.6g}  L0 {report.l0:.1f}  "
+                f"dead {report.dead_units}  mean activations {means}",
+                flush=True,
+            )
+        return _reports.call(self._callback, report)
 
     def validated(self, step: int, objective: float) -> None:
         """Record the objective on held-out samples."""
@@ -95,3 +138,12 @@ class Progress:
         if not self.records:
             return earlier
         return {name: np.concatenate([earlier[name], new[name]]) for name in new}
+
+
+def _short(report: TrainingReport) -> str:
+    """What a progress bar shows of a report."""
+    held_out = report.validation_objective
+    parts = [f"objective {report.objective:.4g}", f"loss {report.loss:.4g}"]
+    parts += [] if held_out is None else [f"held out {held_out:.4g}"]
+    parts += [f"L0 {report.l0:.1f}", f"dead {report.dead_units}"]
+    return ", ".join(parts)

@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 __all__ = [
     "Files",
     "Network",
+    "components",
     "draw_digits",
     "is_mapped",
     "preset_settings",
+    "redundancy",
+    "sample_scores",
     "settings_fields",
     "threads_from_environment",
     "train",
+    "unit_summaries",
 ]
 
 @final
@@ -103,9 +107,10 @@ class _Plan(TypedDict):
     holdout: Optional[float]
     threads: Optional[int]
     report_every: int
+    measure: bool
 
 class _Report(Protocol):
-    def __call__(self, step: int, objective: float, mean_activations: list[float]) -> bool: ...
+    def __call__(self, step: int, figures: dict[str, Any], /) -> bool: ...
     def validated(self, step: int, objective: float) -> None: ...
     def pretrained(self, layer: int, loss: float) -> None: ...
 
@@ -117,6 +122,26 @@ def train(
     previous: Optional[Network],
     report: _Report,
 ) -> tuple[Network, int, Optional[int], list[str], Optional[BaseException]]: ...
+
+class _Wanted(TypedDict):
+    layer: Optional[int]
+    top: int
+    nearest: bool
+    threads: Optional[int]
+
+def components(network: Network) -> Optional[NDArray[np.float32]]: ...
+def redundancy(
+    network: Network, threads: Optional[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+def sample_scores(
+    network: Network, data: _Data, threads: Optional[int]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...
+def unit_summaries(
+    network: Network,
+    data: _Data,
+    labels: Optional[NDArray[np.uint8]],
+    wanted: _Wanted,
+) -> dict[str, Any]: ...
 def is_mapped(array: NDArray[Any]) -> bool: ...
 def preset_settings(
     preset: str, features: int, hidden: Optional[list[int]], steps: Optional[int]
