@@ -48,7 +48,7 @@ train() {
     [ "$name" != fits ] || cat "$file" >/dev/null
     (
         [ "$name" = fits ] || echo $BASHPID >"$group/cgroup.procs"
-        exec "$sae" train --samples "$file" --holdout 1000 --layers 384,4096,384 --code top-k:32 --activation relu \
+        exec "$sae" train --samples "$file" --preset article --holdout 1000 --layers 384,4096,384 --code top-k:32 --activation relu \
             --init he --beta 0 --lambda 0 --lr 1e-3 --batch 1024 --order "$order" --steps "$steps" \
             --out "$folder/m.safetensors" --json "$@"
     ) >"$folder/out" 2>"$folder/log" || { cat "$folder/log"; return 1; }

@@ -81,7 +81,7 @@ train() {
             ;;
     esac
     [ -z "$device" ] || before=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
-    "${mpirun[@]}" "${options[@]}" "$sae" train --samples "$images" --holdout 250 "$@" --json --quiet --overwrite --out "$folder/model.safetensors" \
+    "${mpirun[@]}" "${options[@]}" "$sae" train --samples "$images" --preset article --holdout 250 "$@" --json --quiet --overwrite --out "$folder/model.safetensors" \
         >"$folder/answer" 2>"$folder/errors" || { cat "$folder/errors" && exit 1; }
     [ -z "$device" ] || after=$("${here[@]}" cat /sys/class/net/$device/statistics/tx_bytes)
     python3 -c "

@@ -234,7 +234,7 @@ pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
     row("mean squared error", &|m| number(m.evaluation.squared_error));
     row("explained variance", &|m| number(m.evaluation.explained_variance));
     row("its worst feature's, where hidden", &|m| {
-        hidden_feature(&m.evaluation)
+        hidden_feature(&m.net, &m.evaluation)
             .map(|(feature, share)| format!("{} ({feature})", short(share)))
     });
     let hidden_layers = models.iter().map(|model| model.evaluation.layers.len()).max();

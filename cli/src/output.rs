@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sae::{Autoencoder, Code, Evaluation, Loss, Settings, analysis::Histogram, files};
+use sae::{Autoencoder, Code, Evaluation, Loss, Scaling, Settings, analysis::Histogram, files};
 use serde_json::{Value, json};
 
 use crate::failure::{Result, io_error};
@@ -125,7 +125,7 @@ pub fn evaluation_text(
     if evaluation.explained_variance.is_finite() {
         text += &format!("explained variance: {}\n", short(evaluation.explained_variance));
     }
-    if let Some((feature, share)) = hidden_feature(evaluation) {
+    if let Some((feature, share)) = hidden_feature(net, evaluation) {
         let share = short(share);
         text += &format!("explained variance of the worst feature, {feature} (from 0): {share}\n");
     }
@@ -158,9 +158,10 @@ pub fn evaluation_text(
 }
 
 /// The feature of the smallest explained variance, if features of a wider range hide in the total that
-/// its mean would be a better reconstruction.
-pub fn hidden_feature(evaluation: &Evaluation) -> Option<(usize, f64)> {
-    let worst = evaluation.worst_feature();
+/// its mean would be a better reconstruction. Pixels have one range, and one that is hardly ever not 0 says
+/// little.
+pub fn hidden_feature(net: &Autoencoder, evaluation: &Evaluation) -> Option<(usize, f64)> {
+    let worst = evaluation.worst_feature().filter(|_| net.scaling() != Scaling::Byte);
     worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
 }
 

@@ -46,8 +46,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
 
     The objective is the loss, plus `beta` times the Kullback-Leibler divergence of the encoder's
     mean activations from `rho`, plus `lambda_` times half the sum of the squared weights. The
-    defaults are those of the command ``sae train``, and the same seed, data and settings give
-    the same weights, bit for bit, on any number of threads.
+    defaults are those of the command's preset ``article``, and the same seed, data and settings give
+    the same weights as ``sae train``, bit for bit, on any number of threads.
 
     Wherever samples are taken, `X` is an array of shape (n_samples, n_features), a tensor of torch or
     of another library with DLPack on the CPU, a path or a list of paths (IDX, ``.npy`` and safetensors
