@@ -160,7 +160,8 @@ def test_no_copy_is_made(dtype):
     calls = [lambda: model(steps=2).fit(X), lambda: fitted.score(X), lambda: fitted.partial_fit(X[::2])]
     for call in calls:
         call()
-        assert peak(call) < 60_000 < X.nbytes
+        # NumPy 2.0 has a buffer of 64 KB for the least number of each feature.
+        assert peak(call) < 100_000 < X.nbytes
     # This measure sees a copy.
     assert peak(lambda: fitted.score(np.asfortranarray(X))) >= X.nbytes
 

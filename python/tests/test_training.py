@@ -1,5 +1,6 @@
 """Training: the same bits as the command, data without copies, partial fits, and interruption."""
 
+import json
 import os
 import pickle
 import signal
@@ -12,7 +13,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from bits import same
+from bits import bits
 from sae import SparseAutoencoder
 
 STEPS = 40
@@ -83,7 +84,7 @@ CASES = [
 @pytest.mark.parametrize(("params", "options"), CASES)
 def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params, options):
     X, _ = digits
-    data = write_idx(X.reshape(-1, 28, 28))
+    data = write_idx(X)
     theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.safetensors"
     layers = [] if "--layers" in options else ["--layers", "784,20,5,20,784"]
     command(
@@ -95,6 +96,28 @@ def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params,
             trained = model(**params, threads=threads).fit(source)
             trained.save(ours)
             assert ours.read_bytes() == theirs.read_bytes(), (type(source), threads)
+
+
+def test_files_of_images_give_the_model_their_shape(digits, write_idx, command, tmp_path):
+    X, _ = digits
+    data = write_idx(X.reshape(-1, 28, 28))
+    theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.safetensors"
+    options = ["--holdout", 0, "--seed", 4, "--steps", STEPS, "--layers", "784,20,5,20,784", "--quiet"]
+    command("train", "--images", data, *options, "--out", theirs)
+    trained = model().fit(data)
+    trained.save(ours)
+    assert ours.read_bytes() == theirs.read_bytes() and data_of(ours)["shape"] == [28, 28]
+    # Rows of an array have no shape, and the same parameters.
+    rows = model().fit(X)
+    rows.save(ours)
+    assert "shape" not in data_of(ours) and bits(rows) == bits(trained)
+
+
+def data_of(path):
+    """What a model file says of its data."""
+    file = path.read_bytes()
+    header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
+    return json.loads(header["__metadata__"]["sae"])["data"]
 
 
 def test_model_files_of_the_command(digits, command, write_idx, tmp_path):
