@@ -59,7 +59,9 @@ def array(X: Any, name: str) -> Any:
             f"{name}.with_format('numpy').iter(1000))"
         )
     if isinstance(X, np.ndarray):
-        if np.ma.is_masked(X):
+        # NumPy 2.0 has no type of this function.
+        is_masked: Any = np.ma.is_masked
+        if is_masked(X):
             raise ValueError(
                 f"{name}: expected numbers, got an array of which some are masked; fill them, as in "
                 f"{name}.filled(0), or leave their samples out"
