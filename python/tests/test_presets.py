@@ -40,7 +40,7 @@ def test_parameters_follow_layers_and_steps(X):
 
 
 def test_what_makes_no_sense_is_said():
-    with pytest.raises(ValueError, match="preset: expected article, article-plain, top-k"):
+    with pytest.raises(ValueError, match="preset: expected article, article-plain, images, top-k"):
         SparseAutoencoder.from_preset("dense", 12)
     with pytest.raises(TypeError, match="n_features: expected a whole number"):
         SparseAutoencoder.from_preset("top-k", "12")
