@@ -345,7 +345,12 @@ impl DataArgs {
                 "the model takes samples of {features} features, those of {} have {have}",
                 name.display()
             );
-            let hint = "give the data it was trained on: --data DIR or --samples FILE";
+            let column = Place::of_model(model)?.and_then(|note| note.place.label_column);
+            let hint = match column.filter(|_| self.label_column.is_none() && have == features + 1)
+            {
+                Some(column) => format!("--label-column {column}, as in its training"),
+                None => "give the data it was trained on: --data DIR or --samples FILE".to_owned(),
+            };
             return Err(Failure::at(model, problem).hint(hint));
         }
         Ok(samples)

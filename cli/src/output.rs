@@ -101,7 +101,8 @@ pub fn evaluation_text(
     let settings = net.settings();
     let loss = match settings.loss {
         Loss::CrossEntropy => "cross-entropy",
-        Loss::Fvu => "FVU",
+        // Divided by the training data's variance, so that it is not 1 - the explained variance.
+        Loss::Fvu => "loss",
         _ => "MSE",
     };
     let (objective, loss_value) = (short(evaluation.objective), short(evaluation.loss));
@@ -123,7 +124,12 @@ pub fn evaluation_text(
     }
     text += ")\n";
     if evaluation.explained_variance.is_finite() {
-        text += &format!("explained variance: {}\n", short(evaluation.explained_variance));
+        let unexplained = match settings.loss {
+            Loss::Fvu => format!(" (FVU {})", short(evaluation.fvu)),
+            _ => String::new(),
+        };
+        text +=
+            &format!("explained variance: {}{unexplained}\n", short(evaluation.explained_variance));
     }
     if let Some((feature, share)) = hidden_feature(net, evaluation) {
         let share = short(share);

@@ -71,6 +71,10 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     if found.is_empty() {
         let problem = "no file of samples in this folder; names ending in .npy, .safetensors, .idx, \
                        ubyte or .csv, or these with .gz, were expected";
+        let problem = match with(&[".png"]).is_empty() {
+            true => problem.to_owned(),
+            false => format!("{problem}; `sae convert` makes one of its PNGs"),
+        };
         return Err(Error::format(folder, None, problem));
     }
     Ok(found)

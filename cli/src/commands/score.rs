@@ -259,7 +259,8 @@ fn table(scoring: &Scoring<'_>, rows: &[Row], names: Option<&Names>) -> String {
     let mut table = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     let mean = scoring.mean();
     table.extend(rows.iter().map(|row| {
-        let times = format!("{:.1} x", row.error / mean);
+        let times =
+            if mean > 0.0 { format!("{:.1} x", row.error / mean) } else { "–".to_owned() };
         let mut cells = vec![row.number.to_string(), short(row.error), times, row.l0.to_string()];
         cells.extend(names.map(|names| visible(names.get(row.number))));
         cells

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::csv::{self, Table};
 use crate::digits;
+use crate::endings::ending_of;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
 use crate::runs;
@@ -158,6 +159,14 @@ impl Place {
         let options = ReadOptions { tensor: self.tensor.clone(), rows: self.rows, copy };
         let found = self.files.find(paths)?;
         let name = named(&found);
+        let has_no_names = |path: &PathBuf| {
+            matches!(ending_of(path).as_str(), "npy" | "idx" | "ubyte" | "csv" | "tsv")
+        };
+        if let Some(tensor) = self.tensor.as_ref().filter(|_| found.iter().all(has_no_names)) {
+            let problem =
+                format!("tensor: {tensor} is for safetensors files, not {}", name.display());
+            return Err(Failure::input(problem));
+        }
         let mut labels = None;
         let shards = if found.iter().any(|path| csv::is_csv(path)) {
             let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);

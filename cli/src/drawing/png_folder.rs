@@ -67,7 +67,8 @@ pub fn target(to: &Path) -> Result<PathBuf> {
     };
     let mut entries = fs::read_dir(&target).map_err(&write_error)?;
     if entries.next().is_some() {
-        return Err(Failure::at(to, "expected a new or empty folder, but it has files"));
+        return Err(Failure::at(to, "expected a new or empty folder, but it has files")
+            .hint("give another name; a folder is never replaced, with --overwrite neither"));
     }
     if env::current_dir().is_ok_and(|here| here == target) {
         return Err(Failure::at(to, "expected another folder than the current one"));
