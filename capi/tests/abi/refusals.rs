@@ -52,7 +52,7 @@ fn settings_are_completed_from_a_preset() {
         (r#"{"preset": 1}"#, "preset: expected a name"),
         (
             r#"{"preset": "dense"}"#,
-            "preset: expected article, article-plain, top-k, batch-top-k, jump-relu",
+            "preset: expected article, article-plain, images, top-k, batch-top-k, jump-relu",
         ),
         (r#"{"learningrate": 1}"#, "settings: expected one of preset, layers, "),
         (r#"{"beta": "much"}"#, "beta: expected a number from 0 to 1e9, got \"much\""),

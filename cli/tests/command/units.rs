@@ -380,7 +380,7 @@ fn a_folder_of_digits_has_labels_and_keeps_its_files() {
         assert!(units.iter().all(|unit| labels(unit) == unit["active"].as_u64().unwrap()));
         assert!(units.iter().map(labels).sum::<u64>() > 3 * samples, "{options}");
     }
-    let text = refused(&folder, "encode m.safetensors --out digits/t10k-images-idx3-ubyte");
+    let text = refused(&folder, "encode m.safetensors --out new-idx3-ubyte");
     assert!(text.contains("expected a name ending in .csv, .idx or .npy"), "{text}");
     for out in ["t10k-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
         let text = refused(&folder, &format!("reconstruct m.safetensors --out digits/{out}"));
