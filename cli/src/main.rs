@@ -7,6 +7,7 @@ mod digits;
 mod drawing;
 mod endings;
 mod failure;
+mod help;
 mod history;
 mod interrupt;
 mod models;
@@ -21,7 +22,7 @@ mod sparse_files;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use commands::Command;
 
@@ -61,10 +62,12 @@ fn exit_with(error: &clap::Error) -> ! {
     let mut paragraphs = text.split("\n\n");
     let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = paragraphs.next().unwrap_or_default();
+    let plain = "expected a whole number, such as 10000";
+    let sentence = sentence.replace("invalid digit found in string", plain);
     // The hints of the program's own errors have lines of their own.
     let mut lines = match sentence.contains("\nhint: ") {
         true => sentence.trim_end().to_owned(),
-        false => words(sentence),
+        false => words(&sentence),
     };
     for tip in paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "))
     {
@@ -81,14 +84,17 @@ fn main() -> ExitCode {
         Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
         Err(failure) => return failure.report(),
     };
-    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| {
+    let parsed = help::grouped(Cli::command())
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| {
         if ranks::is_other_rank() {
             // Rank 0 prints the error and has its exit code.
             std::process::exit(0);
         }
         exit_with(&error)
     });
-    match interrupt::listen().and_then(|()| cli.command.run(Cli::command())) {
+    match interrupt::listen().and_then(|()| cli.command.run(help::grouped(Cli::command()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

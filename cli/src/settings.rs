@@ -6,9 +6,6 @@ use sae::{Code, Field, Kind, Preset, Samples, Schedule, Settings};
 use crate::failure::Result;
 use crate::output::note;
 
-/// Above the options in the help.
-const HEADING: &str = "Settings (with the article's values; `sae presets` has the others)";
-
 /// An option for each of [`Settings::fields`], and `--preset`.
 #[derive(Clone)]
 pub struct SettingsArgs {
@@ -110,11 +107,11 @@ impl clap::Args for SettingsArgs {
             .long("preset")
             .value_name("NAME")
             .help(
-                "Settings to start from, see `sae presets` [default: images of samples that are images, \
-                 or else top-k; or those resumed]",
+                "Settings to start from, see `sae presets`; this help has the values of the preset article \
+                 [default: images of samples that are images, or else top-k; or those resumed]",
             );
         let options = Settings::fields().iter().map(option);
-        command.args([preset].into_iter().chain(options).map(|arg| arg.help_heading(HEADING)))
+        command.args([preset].into_iter().chain(options))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
