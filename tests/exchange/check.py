@@ -23,7 +23,10 @@ passed = 0
 
 
 def run(*words):
-    done = subprocess.run([command, *map(str, words)], capture_output=True, text=True, cwd=folder)
+    usual = ["--overwrite"] if words[0] in ("train", "convert", "decode", "encode") else []
+    if words[0] == "train" and "--from" not in words:
+        usual += ["--preset", "article"]
+    done = subprocess.run([command, *map(str, words), *usual], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout
 

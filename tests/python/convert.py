@@ -17,7 +17,7 @@ sae, folder = sys.argv[1], Path(sys.argv[2])
 
 
 def run(*words):
-    replacing = ["--overwrite"] if words[0] in ("train", "convert", "decode") else []
+    replacing = ["--overwrite"] if words[0] in ("train", "convert", "decode", "encode") else []
     if words[0] == "train" and "--preset" not in words:
         replacing += ["--preset", "article"]
     done = subprocess.run([sae, *map(str, words), *replacing], capture_output=True, text=True, cwd=folder)
