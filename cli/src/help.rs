@@ -1,4 +1,6 @@
-//! The help's groups of options.
+//! The help's groups of options, and whole numbers as people write them.
+
+use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
@@ -101,6 +103,43 @@ fn in_its_group(arg: Arg) -> Arg {
     }
 }
 
+/// A command line whose options of whole numbers may have texts such as 1e4.
+pub fn with_plain_numbers(command: &Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default();
+    let Some(command) = command.find_subcommand(name) else { return arguments };
+    for at in 2..arguments.len() {
+        let Some(option) = arguments[at].to_str().and_then(|text| text.strip_prefix("--")) else {
+            continue;
+        };
+        let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v)));
+        let is_called = |arg: &&Arg| {
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            arg.get_long() == Some(name) || aliases.contains(&name)
+        };
+        if !command.get_arguments().find(is_called).is_some_and(takes_whole_number) {
+            continue;
+        }
+        if let Some(number) = value.and_then(plain) {
+            arguments[at] = format!("--{name}={number}").into();
+        } else if let Some(number) = arguments.get(at + 1).and_then(|text| plain(text.to_str()?)) {
+            arguments[at + 1] = number.into();
+        }
+    }
+    arguments
+}
+
+fn takes_whole_number(arg: &Arg) -> bool {
+    arg.get_value_names().is_some_and(|names| names.iter().any(|name| *name == "N"))
+}
+
+/// `1e4` as `10000`; None for what is written plainly or is no whole number.
+fn plain(text: &str) -> Option<String> {
+    let number: f64 = text.parse().ok().filter(|_| text.contains(['e', 'E', '.']))?;
+    // Beyond it `f64` has not all whole numbers.
+    let is_whole = number.fract() == 0.0 && (0.0..9.0e15).contains(&number);
+    is_whole.then(|| (number as u64).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +157,26 @@ mod tests {
         assert_eq!(names.clone().find(|name| !all.iter().any(|id| id == *name)), None);
         let repeated = names.clone().find(|name| names.clone().filter(|n| n == name).count() > 1);
         assert_eq!(repeated, None);
+    }
+
+    #[test]
+    fn whole_numbers_may_have_exponents() {
+        let command = grouped(Cli::command());
+        let line = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (given, want) in [
+            ("sae train --steps 1e4 --batch=1E3", "sae train --steps 10000 --batch=1000"),
+            ("sae train --steps 1.5e0 --lr 1e-4", "sae train --steps 1.5e0 --lr 1e-4"),
+            (
+                "sae train --lr 1e1 --steps -1e3 --out 1e3",
+                "sae train --lr 1e1 --steps -1e3 --out 1e3",
+            ),
+            ("sae train --steps 1e99 --steps", "sae train --steps 1e99 --steps"),
+            ("sae make-digits 1e3 --train 1e3", "sae make-digits 1e3 --train 1000"),
+            ("sae nothing --steps 1e4", "sae nothing --steps 1e4"),
+            ("sae", "sae"),
+        ] {
+            assert_eq!(with_plain_numbers(&command, line(given)), line(want));
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn exit_with(error: &clap::Error) -> ! {
     let mut paragraphs = text.split("\n\n");
     let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = paragraphs.next().unwrap_or_default();
-    let plain = "expected a whole number, such as 10000";
+    let plain = "expected a whole number, such as 10000 or 1e4";
     let sentence = sentence.replace("invalid digit found in string", plain);
     // The hints of the program's own errors have lines of their own.
     let mut lines = match sentence.contains("\nhint: ") {
@@ -84,9 +84,10 @@ fn main() -> ExitCode {
         Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
         Err(failure) => return failure.report(),
     };
-    let parsed = help::grouped(Cli::command())
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let command = help::grouped(Cli::command());
+    let arguments = help::with_plain_numbers(&command, arguments);
+    let parsed =
+        command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| {
         if ranks::is_other_rank() {
             // Rank 0 prints the error and has its exit code.
