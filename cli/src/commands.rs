@@ -21,6 +21,7 @@ mod units;
 use clap::Subcommand;
 
 use crate::failure::Result;
+pub use train::{options_of_model, options_of_resumed};
 
 #[derive(Subcommand)]
 pub enum Command {

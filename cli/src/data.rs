@@ -85,6 +85,9 @@ pub struct TrainingDataArgs {
     scaling_samples: Option<u64>,
     #[command(flatten)]
     targets: TrainingTargetArgs,
+    /// Whether the data are those of the model that the training begins with.
+    #[arg(skip)]
+    of_network: bool,
 }
 
 /// The samples of a training.
@@ -128,6 +131,23 @@ impl TrainingDataArgs {
         Place { targets: self.targets.files(), ..self.data.place(&self.test) }.found()
     }
 
+    /// Where the data are: what the options name, or else the data of the model that the training begins with;
+    /// says so on stderr if `notes`.
+    pub fn place_with(&mut self, from: Option<&Path>, notes: bool) -> Result<Place> {
+        let Some(model) = from.filter(|_| !self.data.is_given()) else { return self.place() };
+        self.check_test_targets()?;
+        let name = model.display();
+        let own = Place::of_model(model)?;
+        if notes {
+            note(&match &own {
+                Some(Note { place, .. }) => format!("data: {place}, those of {name}"),
+                None => format!("data: the drawn digits, because those of {name} are not known"),
+            });
+        }
+        self.of_network = own.is_some();
+        own.map_or_else(|| self.place(), |own| Ok(own.place))
+    }
+
     /// The training samples, and the test samples if there are any, drawn by a seed, with the scalings of a
     /// network or else those that the options choose. `warns` of a scaling that does not suit the data.
     pub fn samples(
@@ -155,7 +175,7 @@ impl TrainingDataArgs {
                 }
                 (samples, None)
             }
-            None => match self.held_out(samples.len(), seed) {
+            None => match self.held_out_with(network, samples.len(), seed) {
                 Some(held_out) => {
                     let (train, test) = samples.hold_out(held_out)?;
                     (train, Some(test))
@@ -198,6 +218,21 @@ impl TrainingDataArgs {
             })
         };
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
+    }
+
+    /// Which of a number of samples are held out: of a model's own data the same as in its training.
+    fn held_out_with(
+        &self,
+        network: Option<&Autoencoder>,
+        samples: usize,
+        seed: u64,
+    ) -> Option<HeldOut> {
+        let is_given = self.holdout.is_some() || self.holdout_last.is_some();
+        let network = network.filter(|_| self.of_network && !is_given);
+        match network.and_then(Autoencoder::training_data) {
+            Some(data) if data.samples() == samples => data.held_out(),
+            _ => self.held_out(samples, seed),
+        }
     }
 
     /// Which of a number of samples are held out.

@@ -78,12 +78,13 @@ fn exit_with(error: &clap::Error) -> ! {
 }
 
 fn main() -> ExitCode {
-    let arguments = match recipe::arguments(data::Place::arguments_of) {
-        Ok(arguments) => arguments,
-        // Rank 0 prints the same failure.
-        Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
-        Err(failure) => return failure.report(),
-    };
+    let arguments =
+        match recipe::arguments(commands::options_of_model, commands::options_of_resumed) {
+            Ok(arguments) => arguments,
+            // Rank 0 prints the same failure.
+            Err(_) if ranks::is_other_rank() => return ExitCode::SUCCESS,
+            Err(failure) => return failure.report(),
+        };
     let command = help::grouped(Cli::command());
     let arguments = help::with_plain_numbers(&command, arguments);
     let parsed =

@@ -6,8 +6,26 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-/// The arguments of this process, after those of `--like` were put in.
-static ARGUMENTS: OnceLock<Vec<String>> = OnceLock::new();
+/// The options of this process.
+struct Recipe {
+    /// Those that count, with those of `--like` and of the training that is resumed.
+    all: Vec<Group>,
+    /// Those that are given, with those of `--like`.
+    given: Vec<Group>,
+    /// Those of the training that is resumed, if its model's note has them.
+    recorded: Option<Vec<Group>>,
+}
+
+static RECIPE: OnceLock<Recipe> = OnceLock::new();
+
+/// Options of the course of a training that a checkpoint does not have, with what holds without them.
+const COURSE: [(&str, &str); 5] = [
+    ("revive", "none"),
+    ("patience", "none"),
+    ("evaluate-every", "500"),
+    ("pretrain", "none"),
+    ("from", "none"),
+];
 
 /// Options that say where a training writes and how it runs, and not what it computes.
 const OF_RUN: [&str; 14] = [
@@ -59,44 +77,77 @@ fn name(group: &Group) -> &str {
     SAME.iter().find(|(other, _)| *other == name).map_or(name, |(_, name)| *name)
 }
 
-/// The process's arguments; for `train --like MODEL`, those that `stored` has of it, without those that are
-/// given anew, before the given ones.
-pub fn arguments<E>(stored: impl Fn(&Path) -> Result<Vec<String>, E>) -> Result<Vec<OsString>, E> {
-    let given: Vec<OsString> = std::env::args_os().collect();
+/// The value of an option among these, empty for one without a value.
+fn value(groups: &[Group], wanted: &str) -> Option<String> {
+    let group = groups.iter().rev().find(|group| name(group) == wanted)?;
+    let values = group[0].split_once('=').map(|pair| pair.1);
+    let values = values.into_iter().chain(group[1..].iter().map(String::as_str));
+    Some(values.collect::<Vec<_>>().join(" "))
+}
+
+/// `below`, without those that are in `own`, before those.
+fn on_top(below: &[Group], own: &[Group]) -> Vec<Group> {
+    let is_kept = |group: &&Group| !own.iter().any(|own| name(own) == name(group));
+    below.iter().filter(is_kept).chain(own).cloned().collect()
+}
+
+/// The process's arguments. For `train --like MODEL` and `train --resume` those that the notes of the models have
+/// are put before the given ones, without those that are given anew: `of_model` has those of a model,
+/// `of_resumed` those of the training that is resumed by the values of `--out` and `--checkpoint`.
+pub fn arguments<E>(
+    of_model: impl Fn(&Path) -> Result<Vec<String>, E>,
+    of_resumed: impl Fn(Option<&Path>, Option<&Path>) -> Result<Option<Vec<String>>, E>,
+) -> Result<Vec<OsString>, E> {
+    let process: Vec<OsString> = std::env::args_os().collect();
     let texts: Option<Vec<String>> =
-        given.iter().map(|argument| argument.to_str().map(str::to_owned)).collect();
+        process.iter().map(|argument| argument.to_str().map(str::to_owned)).collect();
     let Some(texts) = texts.filter(|texts| texts.get(1).is_some_and(|name| name == "train")) else {
-        return Ok(given);
+        return Ok(process);
     };
-    let own = groups(&texts[2..]);
-    let like = own.iter().find(|group| group[0].split('=').next() == Some("--like"));
-    let model = like.and_then(|group| {
-        group[0].split_once('=').map(|pair| pair.1).or(group.get(1).map(String::as_str))
-    });
-    let mut all = Vec::new();
-    if let Some(model) = model {
-        let kept = groups(&stored(Path::new(model))?);
-        let is_kept = |group: &Group| !own.iter().any(|own| name(own) == name(group));
-        all.extend(kept.into_iter().filter(is_kept).flatten());
+    let mut given = groups(&texts[2..]);
+    if let Some(model) = value(&given, "like").filter(|model| !model.is_empty()) {
+        given = on_top(&groups(&of_model(Path::new(&model))?), &given);
     }
-    all.extend(own.into_iter().flatten());
-    let _ = ARGUMENTS.set(all.clone());
-    let all = texts[..2].iter().cloned().chain(all);
-    Ok(all.map(OsString::from).collect())
+    let mut recorded = None;
+    if value(&given, "resume").is_some() {
+        let path = |name| value(&given, name).filter(|path| !path.is_empty());
+        let (out, checkpoint) = (path("out"), path("checkpoint"));
+        let found = of_resumed(out.as_deref().map(Path::new), checkpoint.as_deref().map(Path::new));
+        recorded = found?.map(|arguments| groups(&arguments));
+    }
+    let all = on_top(recorded.as_deref().unwrap_or_default(), &given);
+    let arguments = texts[..2].iter().cloned().chain(all.iter().flatten().cloned());
+    let arguments = arguments.map(OsString::from).collect();
+    let _ = RECIPE.set(Recipe { all, given, recorded });
+    Ok(arguments)
 }
 
 /// What repeats this training: the program's version, and the options without those of where it writes and how
 /// it runs, with whole paths. None if the command line is no text.
 pub fn json() -> Option<Value> {
-    of(groups(ARGUMENTS.get()?))
+    of(RECIPE.get()?.all.clone())
 }
 
-/// The same of a resumed training, whose options are in the note of an earlier part and changed by these.
-pub fn resumed(earlier: &[String]) -> Option<Value> {
-    let own = groups(ARGUMENTS.get()?);
-    let is_kept = |group: &Group| !own.iter().any(|own| name(own) == name(group));
-    let kept = groups(earlier).into_iter().filter(is_kept);
-    of(kept.chain(own.iter().cloned()).collect())
+/// Whether the options of the training that is resumed are known.
+pub fn is_recorded() -> bool {
+    RECIPE.get().is_some_and(|recipe| recipe.recorded.is_some())
+}
+
+/// An option that is given and changes the course of the training that is resumed: its name, the recorded and the
+/// given value.
+pub fn changed_course() -> Option<(&'static str, String, String)> {
+    let Recipe { given, recorded, .. } = RECIPE.get()?;
+    let recorded = recorded.as_ref()?;
+    COURSE.into_iter().find_map(|(name, default)| {
+        let new = value(given, name)?;
+        let old = value(recorded, name).unwrap_or_else(|| default.to_owned());
+        let is_same = match (new.parse::<u64>(), old.parse::<u64>()) {
+            (Ok(new), Ok(old)) => new == old,
+            _ if name == "from" => absolute(&new).ok() == absolute(&old).ok(),
+            _ => new == old,
+        };
+        (!is_same).then_some((name, old, new))
+    })
 }
 
 fn of(groups: Vec<Group>) -> Option<Value> {

@@ -53,7 +53,7 @@ fn number(name: &OsStr) -> Option<u64> {
 }
 
 /// The runs' folders with their numbers, in order.
-fn all() -> Result<Vec<(u64, PathBuf)>> {
+pub fn all() -> Result<Vec<(u64, PathBuf)>> {
     all_in(Path::new(RUNS))
 }
 

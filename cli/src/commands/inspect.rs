@@ -9,7 +9,8 @@ use sae::{
 };
 use serde_json::{Value, json};
 
-use crate::data::{Place, open_any};
+use crate::commands::train::RunRecord;
+use crate::data::open_any;
 use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles};
 use crate::drawing::shape::Shape;
 use crate::endings::check_ending;
@@ -75,12 +76,25 @@ pub fn run(args: Args) -> Result<()> {
     print(args.json, &value, &text)
 }
 
-/// With the command that repeats the training, if the file beside the model has it.
+/// With the command that repeats the training and how it ended, if the file beside the model has it.
 fn with_command(mut facts: Facts, model: &Path) -> Facts {
-    if let Ok(arguments) = Place::arguments_of(model) {
-        let command = recipe::command(&arguments);
+    let Ok(Some(run)) = RunRecord::of(model) else { return facts };
+    if run.is_replaced {
+        facts.text += "a training that was to replace this model has begun, and has not ended\n";
+        facts.value["replaced"] = json!(true);
+        return facts;
+    }
+    if let Some(arguments) = &run.arguments {
+        let command = recipe::command(arguments);
         facts.text += &format!("trained by: {command}\n");
         facts.value["command"] = json!(command);
+    }
+    if let (Some(interruption), Some((step, steps))) = (run.interruption(), run.interrupted) {
+        let continuation = run.continuation(model);
+        let hint = continuation.as_ref().map(|command| format!(" ({command} continues it)"));
+        facts.text += &format!("{interruption}{}\n", hint.unwrap_or_default());
+        facts.value["interrupted"] =
+            json!({"step": step, "steps": steps, "continue": continuation});
     }
     facts
 }

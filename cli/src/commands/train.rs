@@ -4,6 +4,7 @@ mod args;
 mod done;
 mod paths;
 mod progress;
+mod record;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::time::Instant;
 
 use sae::{Autoencoder, Samples, Schedule, Settings, Trainer, files::Checkpoint};
 
-use crate::data::{Place, TrainingData, TrainingDataArgs};
+use crate::data::{Place, TrainingData, TrainingDataArgs, place};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
@@ -22,6 +23,8 @@ use crate::recipe;
 pub use args::Args;
 use done::Done;
 use paths::Paths;
+use record::Record;
+pub use record::{Run as RunRecord, options_of_model, options_of_resumed};
 use run::Run;
 
 pub fn run(args: Args) -> Result<()> {
@@ -34,7 +37,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let is_rank_0 = job.is_rank_0();
     let quiet = args.quiet || !is_rank_0;
     let paths = job.agree(is_rank_0.then(|| Paths::of(&args)).transpose())?;
-    let named = data.and_then(|data| Ok((data.place()?, data)));
+    let from = args.from.as_deref();
+    let named = data.and_then(|mut data| Ok((data.place_with(from, is_rank_0)?, data)));
     let (place, data) = job.agree(named)?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
@@ -49,17 +53,22 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     check_same_steps(&args, job)?;
     let beginning = (checkpoint.as_ref(), network.as_ref());
     job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
-    let is_own = gives_settings_of(&args, checkpoint.as_ref(), &train);
+    let resumes = checkpoint.is_some();
+    let is_own = recipe::is_recorded() || gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
     let like = args.like.as_ref().filter(|_| is_rank_0);
     job.agree(like.map_or(Ok(()), |like| note_other_data(like, &trainer)))?;
     // Only now, so that what is refused leaves no folder.
     let paths = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
+    let record = paths.as_ref();
+    let record = record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), is_own));
+    let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
+    job.agree(begun)?;
     let mut run = Run::new((&args, paths.clone()), job, (&train, test.as_ref()), &trainer)?;
 
     interrupt::begin();
     let start = Instant::now();
-    if let Some(steps) = args.pretrain {
+    if let (Some(steps), 0) = (args.pretrain, trainer.steps()) {
         job.agree(run.pretrain(&mut trainer, steps))?;
     }
     let before = trainer.steps();
@@ -68,20 +77,21 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let is_over = job.broadcast(trainer.is_over().to_string())? == "true";
     if is_over {
         run.report_early_stop(before);
+    } else if before > 0 && before >= args.steps() {
+        run.report_no_steps(before);
     }
     let left = if is_over { 0 } else { args.steps().saturating_sub(before) };
     let trained = run.train(&mut trainer, left);
     let (time, steps) = (start.elapsed(), trainer.steps() - before);
     job.agree(trained)?;
     let interrupted = job.last_signal(interrupt::signal());
-    let Some(paths) = paths else { return Ok(()) };
+    let (Some(paths), Some(record)) = (&paths, &record) else { return Ok(()) };
     let last_checkpoint = run.end(&mut trainer);
     trainer.autoencoder().save(&paths.model)?;
-    if !args.sharded {
-        save_note(&place, &paths.model, (&trainer, test.as_ref()), is_own)?;
-    }
+    record.end(&trainer, interrupted.is_some(), left > 0 || !resumes)?;
     let interrupted = interrupt::end().or(interrupted);
-    let done = Done { args: &args, paths, time, steps, interrupted, ranks: job.count() };
+    let done =
+        Done { args: &args, paths: paths.clone(), time, steps, interrupted, ranks: job.count() };
     let (samples, name) = test.as_ref().map_or((&train, "training"), |test| (test, "test"));
     done.report(trainer, samples, name)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
@@ -95,23 +105,6 @@ fn data_of_rank(args: &Args, job: &Job) -> Result<TrainingDataArgs> {
         return Err(Failure::input(problem));
     }
     args.data.of_rank(args.sharded.then(|| job.rank()))
-}
-
-/// Writes where the data are beside the model, and the options that repeat its training.
-fn save_note(
-    place: &Place,
-    model: &Path,
-    (trainer, test): (&Trainer, Option<&Samples>),
-    is_own: bool,
-) -> Result<()> {
-    let data = trainer.autoencoder().training_data();
-    let is_split = data.is_some_and(|data| data.held_out().is_some());
-    // Options that do not give the settings of the checkpoint change those of the training's first part.
-    let run = match is_own {
-        true => recipe::json(),
-        false => Place::arguments_of(model).ok().and_then(|earlier| recipe::resumed(&earlier)),
-    };
-    place.save(model, test.filter(|_| !is_split), run)
 }
 
 /// Whether the options by themselves give the settings of the checkpoint that is resumed, if there is one.
@@ -154,7 +147,11 @@ fn check_resumed(
         }
         return Ok(());
     };
-    if args.from.is_some() {
+    if let Some((name, recorded, given)) = recipe::changed_course() {
+        let problem = format!("{name}: the training that is resumed has {recorded}, got {given}");
+        return Err(Failure::input(problem).hint(format!("leave out --{name}")));
+    }
+    if args.from.is_some() && !recipe::is_recorded() {
         note("from: the training is resumed from its checkpoint, --from is for its first step");
     }
     match checkpoint.settings().schedule {
@@ -191,11 +188,17 @@ fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
 /// there and would be replaced without `--overwrite` or `--resume`.
 fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()> {
     let mut inputs = place.files()?;
-    inputs.extend([&args.from, &args.like].into_iter().flatten().cloned());
+    for model in [&args.from, &args.like].into_iter().flatten() {
+        inputs.extend([model.clone(), place::path_of(model)]);
+    }
     // Every rank has a shard of its own, and rank 0 the names that are not given.
     let given = [&args.out, &args.picture, &args.history].into_iter().flatten();
     let given = given.chain(args.checkpoint.iter().flatten()).map(PathBuf::as_path);
-    let outputs = paths.map_or_else(|| given.collect(), Paths::outputs);
+    let of_rank_0 = paths.map(Paths::outputs);
+    let outputs = match &of_rank_0 {
+        Some(outputs) => outputs.iter().map(PathBuf::as_path).collect(),
+        None => given.collect::<Vec<_>>(),
+    };
     check_unread(&outputs, &inputs)?;
     paths.map_or(Ok(()), |paths| paths.check_existing(args))
 }
@@ -203,13 +206,11 @@ fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()
 /// In rank 0 the checkpoint to resume from, if there is one; and the seed of the training.
 fn resumed(args: &Args, paths: Option<&Paths>, job: &mut Job) -> Result<(Option<Checkpoint>, u64)> {
     // Rank 0 alone may have the checkpoint, and so the settings.
-    let path = paths.and_then(|paths| paths.checkpoint.as_ref());
-    let load = || match path {
-        Some(path) if args.resume && path.exists() => load(path).map(Some),
-        _ => Ok(None),
-    };
-    let loaded = load();
-    let checkpoint = job.agree(loaded)?;
+    let path = paths.and_then(|paths| paths.resumed(args));
+    let checkpoint = job.agree(path.map(load).transpose())?;
+    if let Some(paths) = paths {
+        paths.note_missing(args);
+    }
     let of_checkpoint = checkpoint.as_ref().map(|checkpoint| checkpoint.settings().seed);
     let seed = args.settings.seed().or(of_checkpoint).unwrap_or(Settings::default().seed);
     let seed = job.broadcast(seed.to_string())?.parse().unwrap_or(seed);

@@ -1,8 +1,10 @@
 //! Where data are: what the options name, and the file beside a model that remembers it.
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use sae::{
     Samples, Scaling,
@@ -251,13 +253,6 @@ impl Place {
         run: Option<Value>,
     ) -> Result<()> {
         let path = path_of(model);
-        // An older training's note would be of other data.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(io_error("remove", &path)(error).into());
-            }
-            _ => {}
-        }
         let absolute = |path: &PathBuf| {
             let path = std::path::absolute(path).ok()?;
             let is_there = path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
@@ -275,10 +270,16 @@ impl Place {
             }
         };
         let Some(mut value) = value else {
-            note(
-                "the data are a pipe, or have a name that is no text: later commands need --samples",
-            );
-            return Ok(());
+            static NOTED: Once = Once::new();
+            let problem = "the data are a pipe, or have a name that is no text: later commands need --samples";
+            NOTED.call_once(|| note(problem));
+            // An older training's note would be of other data.
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(io_error("remove", &path)(error).into())
+                }
+                _ => Ok(()),
+            };
         };
         value["tensor"] = json!(self.tensor);
         value["rows"] = json!(self.rows.map(rows_name));
@@ -292,24 +293,6 @@ impl Place {
         value["test_data"] = json!(test_samples.map(TrainingData::of).transpose()?);
         value.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
         write_file(&path, format!("{value:#}\n"))
-    }
-
-    /// The options of a model's training, which the file beside it has.
-    pub fn arguments_of(model: &Path) -> Result<Vec<String>> {
-        let path = path_of(model);
-        let none = || {
-            let problem = format!(
-                "how the model was trained is not known, {} does not say it",
-                path.display()
-            );
-            Failure::at(model, problem)
-                .hint("only trainings of this command since version 0.2 note it")
-        };
-        let text = fs::read_to_string(&path).map_err(|_| none())?;
-        let value: Value = serde_json::from_str(&text).map_err(|_| none())?;
-        let arguments = value["run"]["arguments"].as_array().ok_or_else(none)?;
-        let texts = arguments.iter().map(|text| text.as_str().map(str::to_owned));
-        texts.collect::<Option<_>>().ok_or_else(none)
     }
 
     /// Where the data of a model are, if the file beside it says so.
@@ -354,6 +337,16 @@ impl Place {
         });
         let place = Place { files, tensor, rows, label_column, targets };
         Ok(Some(Note { place, test }))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.files {
+            Files::Drawn => f.write_str("the drawn digits"),
+            Files::Folder(folder) => folder.display().fmt(f),
+            Files::Paths(train, _) | Files::Found(train, _) => named(train).display().fmt(f),
+        }
     }
 }
 

@@ -15,6 +15,8 @@ mod mapped;
 mod metrics;
 mod presets;
 mod report;
+#[cfg(unix)]
+mod resume;
 mod runs;
 mod shards;
 mod sparse;

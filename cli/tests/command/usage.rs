@@ -399,8 +399,10 @@ fn ctrl_c_and_sigterm_save_the_model() {
         assert_eq!(output.status.code(), Some(code), "{text:?}");
         assert!(output.stderr.is_empty());
         assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
+        assert!(text.iter().any(|line| line.starts_with("test objective")), "{text:?}");
         good(&["eval", &model, "--data", &digits]);
-        assert_eq!(folder.names(), ["m.data.json", "m.history.csv", "m.safetensors"]);
+        assert_eq!(folder.names(), ["m.data.json", "m.history.csv", "m.png", "m.safetensors"]);
+        fs::remove_file(folder.path("m.png")).unwrap();
     }
 }
 

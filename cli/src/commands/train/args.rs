@@ -45,7 +45,8 @@ pub struct Args {
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Begin with the weights of a model, or of a dictionary of another library (a folder of SAELens or
-    /// sparsify, a Gemma Scope .npz). Its architecture and scaling stay; its other settings can be changed
+    /// sparsify, a Gemma Scope .npz). Its architecture and scaling stay; its other settings can be changed. Without
+    /// data it is trained on its own
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "target_scaling", "pretrain"])]
     pub from: Option<PathBuf>,
     /// Repeat the training of a model: its data and options, which the file beside it has. Options that are given
@@ -53,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "MODEL")]
     pub like: Option<PathBuf>,
     /// Pretrain each layer by itself for N steps, from the outermost to the innermost
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N")]
     pub pretrain: Option<u64>,
     /// Reinitialize dead units every N steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -92,8 +93,8 @@ pub struct Args {
     /// Write checkpoints, and keep the last N [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub keep: Option<u16>,
-    /// Resume from the checkpoint if it exists, without --checkpoint and --out from that of the latest run;
-    /// settings and data must be the same. Writes checkpoints
+    /// Resume from the checkpoint if it exists, without --checkpoint and --out from that of the latest run, with
+    /// the data and options of its model's record; more --steps can be given. Writes checkpoints
     #[arg(long)]
     pub resume: bool,
     /// PNG of test samples above their reconstructions [default: picture.png in the run's folder, or the
@@ -122,6 +123,11 @@ impl Args {
     /// The steps of the training, once they are known.
     pub fn steps(&self) -> u64 {
         self.steps.unwrap_or(0)
+    }
+
+    /// Checkpoints that are kept.
+    pub fn keep(&self) -> u16 {
+        self.keep.unwrap_or(2)
     }
 
     /// Steps from one checkpoint to the next.

@@ -44,11 +44,7 @@ impl Done<'_> {
             "settings": settings_json(trainer.autoencoder().settings()),
         });
         let model = model.display();
-        if let Some(signal) = self.interrupted {
-            let steps = trainer.steps();
-            print(args.json, &value, &format!("stopped after step {steps}\nmodel: {model}"))?;
-            return Err(Failure::interrupted(signal));
-        }
+        let stopped = format!("stopped after step {}\n", trainer.steps());
         let evaluation = trainer.evaluate(samples)?;
         let net = trainer.autoencoder().clone();
         let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
@@ -56,14 +52,18 @@ impl Done<'_> {
             value["picture"] = json!(picture);
         }
         value[name] = evaluation_json(&net, &evaluation);
-        let mut text = if args.quiet { String::new() } else { self.speed(&trainer) };
+        let mut text = if self.interrupted.is_some() { stopped } else { String::new() };
+        if !args.quiet && self.interrupted.is_none() {
+            text += &self.speed(&trainer);
+        }
         text += &evaluation_text(&format!("{name} objective"), &net, &evaluation, false);
         text += &format!("model: {model}\nhistory: {}\n", history.display());
         text += &match drawn {
             true => format!("picture: {}", picture.display()),
             false => format!("no picture: {} features are not a square image", samples.features()),
         };
-        print(args.json, &value, &text)
+        print(args.json, &value, &text)?;
+        self.interrupted.map_or(Ok(()), |signal| Err(Failure::interrupted(signal)))
     }
 
     /// A line of text.

@@ -1,12 +1,13 @@
 //! The files that a training writes.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
-use sae::{Autoencoder, Trainer};
+use sae::{Autoencoder, Trainer, files::Checkpoint};
 
 use super::args::Args;
-use crate::data::place;
-use crate::endings::check_ending;
+use super::record::Run;
+use crate::data::{Place, place};
+use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::history;
 use crate::output::note;
@@ -20,51 +21,86 @@ pub struct Paths {
     pub picture: PathBuf,
     pub history: PathBuf,
     pub checkpoint: Option<PathBuf>,
+    /// Checkpoints that are kept, with the newest.
+    keep: usize,
     is_new_run: bool,
 }
 
 impl Paths {
     /// What the options name, and the defaults. Fails if two are one.
     pub fn of(args: &Args) -> Result<Self> {
-        let resumed = match (&args.out, &args.checkpoint) {
-            (None, None | Some(None)) if args.resume => latest()?,
-            (None, Some(Some(path))) if args.resume => {
-                let folder = path.parent().unwrap_or(path);
-                Some(folder.to_owned()).filter(|folder| runs::is_of_run(&runs::model_in(folder)))
-            }
+        let given = args.checkpoint.as_ref().and_then(Option::as_deref);
+        let resumed = match args.out {
+            None if args.resume => resumed_folder(given)?,
             _ => None,
         };
+        if let Some(folder) = &resumed {
+            note(&format!("resuming the run in {}", folder.display()));
+        }
         let is_new_run = args.out.is_none() && resumed.is_none();
         let folder = resumed.unwrap_or_else(runs::unmade);
         let model = args.out.clone().unwrap_or_else(|| runs::model_in(&folder));
         let paths = Self::beside(args, model, is_new_run);
-        check_distinct(&paths.named())?;
+        let named = paths.named();
+        let named: Vec<_> = named.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        check_distinct(&named)?;
         Ok(paths)
     }
 
-    fn beside(args: &Args, model: PathBuf, is_new_run: bool) -> Self {
-        let beside = |name: &str, ending: &str| match runs::is_of_run(&model) {
-            true => runs::beside(&model, name, ending),
-            false => model.with_extension(ending),
-        };
-        let picture = args.picture.clone().unwrap_or_else(|| beside("picture.png", "png"));
-        let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
-        let checkpoint = args.checkpoint.clone().flatten();
-        let checkpoint = checkpoint.unwrap_or_else(|| beside(runs::CHECKPOINT, "ckpt"));
-        let checkpoint = args.has_checkpoints().then_some(checkpoint);
-        Paths { model, picture, history, checkpoint, is_new_run }
+    /// The checkpoint of a model without a name for it.
+    pub fn checkpoint_of(model: &Path) -> PathBuf {
+        runs::beside(model, runs::CHECKPOINT, "ckpt")
     }
 
-    /// All of them, with what they are.
-    fn named(&self) -> Vec<(&str, &Path)> {
-        let mut named: Vec<(&str, &Path)> =
-            vec![("model", &self.model), ("picture", &self.picture), ("history", &self.history)];
-        named.extend(self.checkpoint.iter().map(|path| ("checkpoint", path.as_path())));
+    fn beside(args: &Args, model: PathBuf, is_new_run: bool) -> Self {
+        let picture = || runs::beside(&model, "picture.png", "png");
+        let picture = args.picture.clone().unwrap_or_else(picture);
+        let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
+        let checkpoint = args.checkpoint.clone().flatten();
+        let checkpoint = checkpoint.unwrap_or_else(|| Self::checkpoint_of(&model));
+        let checkpoint = args.has_checkpoints().then_some(checkpoint);
+        let keep = args.keep().into();
+        Paths { model, picture, history, checkpoint, keep, is_new_run }
+    }
+
+    /// All files that the training writes, with what they are.
+    fn named(&self) -> Vec<(&str, PathBuf)> {
+        let mut named = vec![
+            ("model", self.model.clone()),
+            ("picture", self.picture.clone()),
+            ("history", self.history.clone()),
+            ("record of the data and options", place::path_of(&self.model)),
+        ];
+        named.extend(self.checkpoint.iter().map(|path| ("checkpoint", path.clone())));
+        named.extend(self.earlier().into_iter().map(|path| ("earlier checkpoint", path)));
         named
     }
 
-    pub fn outputs(&self) -> Vec<&Path> {
+    /// The checkpoints before the newest, as far as they are kept.
+    fn earlier(&self) -> Vec<PathBuf> {
+        let of = |path| (1..self.keep).map(move |n| Checkpoint::earlier(path, n));
+        self.checkpoint.iter().flat_map(of).collect()
+    }
+
+    pub fn outputs(&self) -> Vec<PathBuf> {
         self.named().into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The checkpoint to resume from, if it is there.
+    pub fn resumed(&self, args: &Args) -> Option<&Path> {
+        self.checkpoint.as_deref().filter(|path| args.resume && path.exists())
+    }
+
+    /// Says that there is no checkpoint to resume from.
+    pub fn note_missing(&self, args: &Args) {
+        if let (Some(path), true, None) = (&self.checkpoint, args.resume, self.resumed(args)) {
+            let missing = match self.is_new_run && args.checkpoint.iter().flatten().next().is_none()
+            {
+                true => "no run to resume".to_owned(),
+                false => format!("no checkpoint {}", path.display()),
+            };
+            note(&format!("{missing}: starting anew"));
+        }
     }
 
     /// Fails if one is there that would be replaced without `--overwrite` or `--resume`, or has another ending.
@@ -74,15 +110,42 @@ impl Paths {
             return Err(Failure::at(path, "this checkpoint exists")
                 .hint("--resume continues its training, --overwrite begins another"));
         }
+        let earlier = self.earlier();
+        let earlier: Vec<&Path> = earlier.iter().map(PathBuf::as_path).collect();
         match (args.resume, checkpoint) {
             // A run that was killed before its first checkpoint has begun a history.
-            (true, None) => args.overwrite.check(&[&self.model]),
+            (true, None) => args.overwrite.check(&[&[&*self.model], &earlier[..]].concat()),
             (true, Some(_)) => Ok(()),
-            (false, _) => args.overwrite.check(&[&self.model, &self.picture, &self.history]),
+            (false, _) => {
+                let own = [&*self.model, &*self.picture, &*self.history];
+                args.overwrite.check(&[&own, &earlier[..]].concat())
+            }
         }?;
+        let record = place::path_of(&self.model);
+        // That of a training without its model, which was killed or whose model was removed, is replaced.
+        if !matches!(Place::of_model(&self.model), Ok(Some(_))) {
+            args.overwrite.check(&[&record])?;
+        }
+        self.check_model_ending(args)?;
         let endings = [(&args.picture, "png"), (&args.history, "csv")];
         let mut given = endings.iter().filter_map(|(path, ending)| Some((path.as_ref()?, *ending)));
         given.try_for_each(|(path, ending)| check_ending(path, &[ending]))
+    }
+
+    /// Fails if the model's name is that of another kind of file.
+    fn check_model_ending(&self, args: &Args) -> Result<()> {
+        const OTHERS: [&str; 16] = [
+            "png", "jpg", "svg", "npy", "npz", "csv", "json", "jsonl", "html", "ckpt", "idx",
+            "ubyte", "txt", "gz", "onnx", "pt",
+        ];
+        match &args.out {
+            Some(out) if OTHERS.contains(&ending_of(out).as_str()) => {
+                let problem = "expected a name ending in .safetensors, or without an ending of \
+                               another kind of file";
+                Err(Failure::at(out, problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes the folders. Of a resumed training fails if the model's file is that of another one.
@@ -100,15 +163,29 @@ impl Paths {
             true => Self::beside(args, runs::model_in(&runs::make()?), true),
             false => self,
         };
-        make_folders(&paths.outputs())?;
-        check_writable(&paths.outputs())?;
-        check_writable(&[&place::path_of(&paths.model)])?;
+        let outputs = paths.outputs();
+        let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
+        make_folders(&outputs)?;
+        check_writable(&outputs)?;
         Ok(paths)
     }
 }
 
-/// The folder of the latest run, to resume; None if there are no runs.
-fn latest() -> Result<Option<PathBuf>> {
+/// The folder of the run that is resumed without a name for its model: that of the checkpoint, or whose record
+/// names it, or else the latest; None if there is none.
+pub fn resumed_folder(checkpoint: Option<&Path>) -> Result<Option<PathBuf>> {
+    if let Some(path) = checkpoint {
+        let folder = path.parent().unwrap_or(path);
+        if runs::is_of_run(&runs::model_in(folder)) {
+            return Ok(Some(folder.to_owned()));
+        }
+        let whole = absolute(path).ok();
+        let names_it = |folder: &PathBuf| {
+            let run = Run::of(&runs::model_in(folder)).ok().flatten();
+            run.is_some_and(|run| run.checkpoint.is_some() && run.checkpoint == whole)
+        };
+        return Ok(runs::all()?.into_iter().rev().map(|(_, folder)| folder).find(names_it));
+    }
     let Some(folder) = runs::latest()? else { return Ok(None) };
     let checkpoint = folder.join(runs::CHECKPOINT);
     if !checkpoint.is_file() && runs::model_in(&folder).is_file() {
@@ -116,6 +193,5 @@ fn latest() -> Result<Option<PathBuf>> {
         return Err(Failure::at(&folder, problem)
             .hint("name one, with --checkpoint FILE; or leave out --resume for a new run"));
     }
-    note(&format!("resuming the run in {}", folder.display()));
     Ok(Some(folder))
 }

@@ -35,8 +35,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let is_rank_0 = job.is_rank_0();
         let path = paths.as_ref().and_then(|paths| paths.checkpoint.as_ref());
-        let checkpoints =
-            path.map(|path| Checkpoints::new(path, args.keep.unwrap_or(2).into(), trainer));
+        let checkpoints = path.map(|path| Checkpoints::new(path, args.keep().into(), trainer));
         let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
         let progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
         let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
@@ -126,6 +125,11 @@ impl<'a> Run<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Says that a resumed training takes no step.
+    pub fn report_no_steps(&self, step: u64) {
+        self.progress.note(&format!("already at step {step}; --steps N takes more"));
     }
 
     pub fn report_early_stop(&self, step: u64) {
