@@ -1,6 +1,6 @@
 //! Files that commands write: none replaces another file silently.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf, absolute};
 
 use sae::files;
@@ -32,6 +32,44 @@ impl OverwriteArgs {
         check_unread(outputs, inputs)?;
         self.check(outputs)?;
         check_writable(outputs)
+    }
+}
+
+/// Keeps other trainings from a file for as long as it is there, by a lock of a file beside it.
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Fails if another process has the lock. None where locks are unknown, and of a device or a pipe.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        if path.exists() && !path.is_file() {
+            return Ok(None);
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let beside = PathBuf::from(name);
+        // A file of this name that has content is not of this program, and stays as it is.
+        let file = File::options().create(true).append(true).open(&beside);
+        let Ok(file) = file else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { path: beside, file })),
+            Err(TryLockError::Error(_)) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let problem = "another training that is under way writes this file";
+                Err(Failure::at(path, problem).hint("wait for its end, or give another name"))
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|it| it.len() == 0) {
+            // One that stays, as after a kill, is taken by the next training.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -19,6 +19,11 @@ pub fn model_in(folder: &Path) -> PathBuf {
     folder.join(MODEL)
 }
 
+/// The checkpoint of a model without a name for it.
+pub fn checkpoint_of(model: &Path) -> PathBuf {
+    beside(model, CHECKPOINT, "ckpt")
+}
+
 /// A name of a run's folder that is never made, to check what is asked for before one is made.
 pub fn unmade() -> PathBuf {
     Path::new(RUNS).join("0")

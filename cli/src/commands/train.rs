@@ -5,6 +5,7 @@ mod done;
 mod paths;
 mod progress;
 mod record;
+mod recorded;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ pub use args::Args;
 use done::Done;
 use paths::Paths;
 use record::Record;
-pub use record::{Run as RunRecord, options_of_model, options_of_resumed};
+pub use record::options_of_resumed;
+pub use recorded::{Run as RunRecord, options_of_model};
 use run::Run;
 
 pub fn run(args: Args) -> Result<()> {
@@ -59,7 +61,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let like = args.like.as_ref().filter(|_| is_rank_0);
     job.agree(like.map_or(Ok(()), |like| note_other_data(like, &trainer)))?;
     // Only now, so that what is refused leaves no folder.
-    let paths = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
+    let made = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
+    let (paths, _locks) = made.unzip();
     let record = paths.as_ref();
     let record = record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), is_own));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
@@ -73,14 +76,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     }
     let before = trainer.steps();
     job.agree(run.begin_history(&trainer))?;
-    // The checkpoint may be of a training that has ended early, which rank 0 knows.
-    let is_over = job.broadcast(trainer.is_over().to_string())? == "true";
-    if is_over {
-        run.report_early_stop(before);
-    } else if before > 0 && before >= args.steps() {
-        run.report_no_steps(before);
-    }
-    let left = if is_over { 0 } else { args.steps().saturating_sub(before) };
+    let left = steps_left(&args, job, &run, &trainer)?;
     let trained = run.train(&mut trainer, left);
     let (time, steps) = (start.elapsed(), trainer.steps() - before);
     job.agree(trained)?;
@@ -96,6 +92,19 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     done.report(trainer, samples, name)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
+}
+
+/// The steps that are to be taken; says why if these are none.
+fn steps_left(args: &Args, job: &mut Job, run: &Run, trainer: &Trainer) -> Result<u64> {
+    let (step, steps) = (trainer.steps(), args.steps());
+    // The checkpoint may be of a training that has ended early, which rank 0 knows.
+    let is_over = job.broadcast(trainer.is_over().to_string())? == "true";
+    if is_over {
+        run.report_early_stop(step);
+    } else if step > 0 && step >= steps {
+        run.report_no_steps(step);
+    }
+    Ok(if is_over { 0 } else { steps.saturating_sub(step) })
 }
 
 /// The options of this rank's data.

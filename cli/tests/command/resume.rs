@@ -189,10 +189,11 @@ fn a_training_from_a_model_has_its_data() {
     // The same are held out, though the seed is another.
     let note = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
     assert!(note("own.data.json").contains("train-images-idx3-ubyte"));
-    let [like, _] = good(&folder, "eval own.safetensors --json");
-    let [own, _] = good(&folder, "eval m.safetensors --json");
-    let count = |text: &str| text.split("\"samples\":").nth(1).map(|rest| rest[..4].to_owned());
-    assert_eq!(count(&like), count(&own));
+    for name in ["m.safetensors", "own.safetensors"] {
+        let bytes = fs::read(folder.path(name)).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains(r#"random\":{\"count\":10,\"seed\":4}"#), "{name}");
+    }
     // Given data are taken.
     let [_, given] = good(&folder, &format!("{from} --data digits --out given.safetensors"));
     assert!(!given.contains("those of"), "{given}");
@@ -200,5 +201,29 @@ fn a_training_from_a_model_has_its_data() {
     good(&folder, "train --quiet --like own.safetensors --out again.safetensors");
     let model = |name: &str| fs::read(folder.path(name)).unwrap();
     assert!(model("again.safetensors") == model("own.safetensors"));
-    fs::remove_file(folder.path("m.data.json")).unwrap();
+}
+
+#[test]
+fn one_training_writes_a_file() {
+    let folder = folder("resume-lock");
+    let long = format!("{LONG} 100000000 --checkpoint c.ckpt --out m.safetensors");
+    let mut child = command(&folder, &long).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    while !line.starts_with("step ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "ended before a step");
+    }
+    for names in ["--out m.safetensors", "--out n.safetensors --checkpoint c.ckpt"] {
+        let arguments = format!("{TRAIN} {names} --overwrite");
+        let output = command(&folder, &arguments).output().unwrap();
+        let problem = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{problem}");
+        assert!(problem.contains("another training that is under way writes this"), "{problem}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What a killed one has left is no reason, and is gone at the end.
+    good(&folder, &format!("{TRAIN} --checkpoint c.ckpt --out m.safetensors --overwrite"));
+    assert!(!folder.names().iter().any(|name| name.ends_with(".lock")), "{:?}", folder.names());
 }

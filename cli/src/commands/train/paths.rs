@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf, absolute};
 use sae::{Autoencoder, Trainer, files::Checkpoint};
 
 use super::args::Args;
-use super::record::Run;
+use super::recorded::Run;
 use crate::data::{Place, place};
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::history;
 use crate::output::note;
-use crate::outputs::{check_distinct, check_writable, make_folders};
+use crate::outputs::{Lock, check_distinct, check_writable, make_folders};
 use crate::runs;
 
 /// The files of a training; of a new run with the name of a folder that is not made, until it is.
@@ -47,17 +47,12 @@ impl Paths {
         Ok(paths)
     }
 
-    /// The checkpoint of a model without a name for it.
-    pub fn checkpoint_of(model: &Path) -> PathBuf {
-        runs::beside(model, runs::CHECKPOINT, "ckpt")
-    }
-
     fn beside(args: &Args, model: PathBuf, is_new_run: bool) -> Self {
         let picture = || runs::beside(&model, "picture.png", "png");
         let picture = args.picture.clone().unwrap_or_else(picture);
         let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
         let checkpoint = args.checkpoint.clone().flatten();
-        let checkpoint = checkpoint.unwrap_or_else(|| Self::checkpoint_of(&model));
+        let checkpoint = checkpoint.unwrap_or_else(|| runs::checkpoint_of(&model));
         let checkpoint = args.has_checkpoints().then_some(checkpoint);
         let keep = args.keep().into();
         Paths { model, picture, history, checkpoint, keep, is_new_run }
@@ -148,8 +143,9 @@ impl Paths {
         }
     }
 
-    /// Makes the folders. Of a resumed training fails if the model's file is that of another one.
-    pub fn made(self, trainer: &Trainer, args: &Args) -> Result<Self> {
+    /// Makes the folders, and locks the files until the end. Of a resumed training fails if the model's file is
+    /// that of another one.
+    pub fn made(self, trainer: &Trainer, args: &Args) -> Result<(Self, Vec<Lock>)> {
         if !args.overwrite.overwrite && self.model.is_file() {
             let own = trainer.autoencoder().settings();
             let is_own = Autoencoder::load(&self.model).is_ok_and(|net| net.settings() == own);
@@ -167,7 +163,11 @@ impl Paths {
         let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
         make_folders(&outputs)?;
         check_writable(&outputs)?;
-        Ok(paths)
+        let locked = [Some(&paths.model), paths.checkpoint.as_ref()].into_iter().flatten();
+        let locks: Vec<_> = locked.map(|path| Lock::of(path)).collect::<Result<_>>()?;
+        // Another training may have ended since.
+        paths.check_existing(args)?;
+        Ok((paths, locks.into_iter().flatten().collect()))
     }
 }
 

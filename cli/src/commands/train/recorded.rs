@@ -1,0 +1,119 @@
+//! What the file beside a model says of its training.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf, absolute};
+
+use serde_json::{Value, json};
+
+use crate::data::place;
+use crate::failure::{Failure, Result, io_error};
+use crate::output::note;
+use crate::ranks;
+use crate::recipe;
+use crate::runs;
+
+/// What the file beside a model says of its training.
+pub struct Run {
+    /// The options that repeat it, if it has them.
+    pub arguments: Option<Vec<String>>,
+    /// The step after which it was interrupted, of how many.
+    pub interrupted: Option<(u64, u64)>,
+    /// Another training that was to replace the model has begun.
+    pub is_replaced: bool,
+    pub checkpoint: Option<PathBuf>,
+    /// Older ones have the options alone.
+    has_end: bool,
+}
+
+impl Run {
+    /// Of a model; None if there is no such file. Fails if it is damaged.
+    pub fn of(model: &Path) -> Result<Option<Self>> {
+        let path = place::path_of(model);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("read", &path)(error).into()),
+        };
+        let damaged = || {
+            Failure::at(&path, "damaged: it is no record of a training")
+                .hint("copy it again from where the model was trained")
+        };
+        let value: Value = serde_json::from_slice(&text).map_err(|_| damaged())?;
+        if !value.is_object() {
+            return Err(damaged());
+        }
+        let run = &value["run"];
+        let arguments = match &run["arguments"] {
+            Value::Null => None,
+            Value::Array(texts) => {
+                let texts = texts.iter().map(|text| text.as_str().map(str::to_owned));
+                Some(texts.collect::<Option<_>>().ok_or_else(damaged)?)
+            }
+            _ => return Err(damaged()),
+        };
+        let steps = run["interrupted"].as_u64().zip(run["steps"].as_u64());
+        Ok(Some(Run {
+            arguments,
+            interrupted: steps,
+            is_replaced: run["replaces"] == json!(true),
+            checkpoint: run["checkpoint"].as_str().map(PathBuf::from),
+            has_end: run["steps"].is_u64(),
+        }))
+    }
+
+    /// `interrupted after step 130 of 300`, if it was.
+    pub fn interruption(&self) -> Option<String> {
+        let (step, steps) = self.interrupted?;
+        Some(format!("interrupted after step {step} of {steps}"))
+    }
+
+    /// Whether the training wrote this checkpoint, as far as that is known: the files may have been moved.
+    pub fn is_of(&self, checkpoint: &Path) -> bool {
+        let own = self.checkpoint.as_ref();
+        let is_other =
+            |own: &PathBuf| own.is_file() && absolute(checkpoint).ok().as_ref() != Some(own);
+        if self.has_end { own.is_some_and(|own| !is_other(own)) } else { true }
+    }
+
+    /// The command that continues it, if there is its checkpoint.
+    pub fn continuation(&self, model: &Path) -> Option<String> {
+        let moved = runs::checkpoint_of(model);
+        let mut all = [self.checkpoint.as_ref()?, &moved].into_iter();
+        let checkpoint = all.find(|path| path.is_file())?;
+        let latest = runs::latest().ok().flatten().map(|folder| runs::model_in(&folder));
+        let whole = |path: &Path| absolute(path).ok();
+        let is_latest = latest.is_some_and(|latest| whole(&latest) == whole(model));
+        if is_latest && checkpoint.file_name() == Some(runs::CHECKPOINT.as_ref()) {
+            return Some(recipe::command(&["--resume".to_owned()]));
+        }
+        let [model, checkpoint] = [model, checkpoint].map(|path| path.display().to_string());
+        let options = ["--resume".to_owned(), "--out".to_owned(), model];
+        let options = options.into_iter().chain(["--checkpoint".to_owned(), checkpoint]);
+        Some(recipe::command(&options.collect::<Vec<_>>()))
+    }
+}
+
+/// The options of a model's training, for `--like`.
+pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
+    fs::File::open(model).map_err(io_error("open", model))?;
+    let Some(run) = Run::of(model)? else {
+        let beside = place::path_of(model);
+        let name = beside.file_name().unwrap_or_default().display();
+        let problem = format!("the record of its training, {name}, is not beside it");
+        return Err(Failure::at(model, problem).hint("copy it with the model"));
+    };
+    if run.is_replaced {
+        let problem = "a training that was to replace it has begun, and has not ended: the record \
+                       beside it is of that one";
+        return Err(Failure::at(model, problem).hint("sae train --resume continues a training"));
+    }
+    if let (Some(interruption), false) = (run.interruption(), ranks::is_other_rank()) {
+        let model = model.display();
+        note(&format!("{model} was {interruption}; the whole training is repeated"));
+    }
+    run.arguments.ok_or_else(|| {
+        let problem = "how it was trained is not known, the record beside it does not say it";
+        Failure::at(model, problem).hint("only trainings of this command since version 0.2 note it")
+    })
+}
