@@ -133,6 +133,11 @@ pub fn is_recorded() -> bool {
     RECIPE.get().is_some_and(|recipe| recipe.recorded.is_some())
 }
 
+/// Whether an option is given, and not only recorded.
+pub fn is_given(name: &str) -> bool {
+    RECIPE.get().is_none_or(|recipe| value(&recipe.given, name).is_some())
+}
+
 /// An option that is given and changes the course of the training that is resumed: its name, the recorded and the
 /// given value.
 pub fn changed_course() -> Option<(&'static str, String, String)> {

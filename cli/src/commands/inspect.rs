@@ -16,7 +16,7 @@ use crate::drawing::shape::Shape;
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::{self, looks_like_a_model};
-use crate::output::{join, print, settings_json, short};
+use crate::output::{join, note, print, settings_json, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
@@ -78,7 +78,14 @@ pub fn run(args: Args) -> Result<()> {
 
 /// With the command that repeats the training and how it ended, if the file beside the model has it.
 fn with_command(mut facts: Facts, model: &Path) -> Facts {
-    let Ok(Some(run)) = RunRecord::of(model) else { return facts };
+    let run = match RunRecord::of(model) {
+        Ok(Some(run)) => run,
+        Ok(None) => return facts,
+        Err(failure) => {
+            note(&failure.problem);
+            return facts;
+        }
+    };
     if run.is_replaced {
         facts.text += "a training that was to replace this model has begun, and has not ended\n";
         facts.value["replaced"] = json!(true);

@@ -44,8 +44,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let (place, data) = job.agree(named)?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
-    let network = args.from.as_deref().map(models::load).transpose();
-    let network = job.agree(network)?;
+    let network = job.agree(from.map(models::load).transpose())?;
     let open = || data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     let steps = steps(&args, checkpoint.as_ref(), &train);
@@ -56,6 +55,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let beginning = (checkpoint.as_ref(), network.as_ref());
     job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
     let resumes = checkpoint.is_some();
+    let decays = checkpoint.as_ref().is_some_and(|it| scheduled_steps(it).is_some());
     let is_own = recipe::is_recorded() || gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
     let like = args.like.as_ref().filter(|_| is_rank_0);
@@ -64,7 +64,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let made = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let (paths, _locks) = made.unzip();
     let record = paths.as_ref();
-    let record = record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), is_own));
+    let record =
+        record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), (is_own, decays)));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let mut run = Run::new((&args, paths.clone()), job, (&train, test.as_ref()), &trainer)?;
@@ -163,8 +164,8 @@ fn check_resumed(
     if args.from.is_some() && !recipe::is_recorded() {
         note("from: the training is resumed from its checkpoint, --from is for its first step");
     }
-    match checkpoint.settings().schedule {
-        Schedule::Cosine { steps } | Schedule::Linear { steps, .. } if args.steps() > steps => {
+    match scheduled_steps(checkpoint) {
+        Some(steps) if args.steps() > steps => {
             let problem = format!(
                 "steps: the learning rate of the training that is resumed is 0 after step {steps}, got {}",
                 args.steps()
@@ -176,12 +177,17 @@ fn check_resumed(
     }
 }
 
-/// The steps of the option, or else those of the schedule that is resumed, or of the preset.
-fn steps(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> u64 {
-    let resumed = checkpoint.and_then(|checkpoint| match checkpoint.settings().schedule {
+/// The steps after which the learning rate of a training is 0.
+fn scheduled_steps(checkpoint: &Checkpoint) -> Option<u64> {
+    match checkpoint.settings().schedule {
         Schedule::Cosine { steps } | Schedule::Linear { steps, .. } => Some(steps),
         _ => None,
-    });
+    }
+}
+
+/// The steps of the option, or else those of the schedule that is resumed, or of the preset.
+fn steps(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> u64 {
+    let resumed = checkpoint.and_then(scheduled_steps);
     args.steps.or(resumed).unwrap_or_else(|| args.settings.default_steps(train))
 }
 
@@ -238,7 +244,13 @@ fn build(
             Some(network) if resumed.is_none() => {
                 args.settings.settings_with(network.settings(), args.steps(), train)
             }
-            _ => args.settings.settings(args.steps(), train, resumed),
+            _ => {
+                let mut own = args.settings.clone();
+                // The recorded preset, with a schedule of all steps, is in the checkpoint.
+                let keeps_preset = resumed.is_none() || recipe::is_given("preset");
+                own.options.retain(|(name, _)| keeps_preset || name != "preset");
+                own.settings(args.steps(), train, resumed)
+            }
         }?;
         args.settings.note_ignored(&settings);
         Ok((checkpoint, settings))

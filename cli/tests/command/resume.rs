@@ -227,3 +227,37 @@ fn one_training_writes_a_file() {
     good(&folder, &format!("{TRAIN} --checkpoint c.ckpt --out m.safetensors --overwrite"));
     assert!(!folder.names().iter().any(|name| name.ends_with(".lock")), "{:?}", folder.names());
 }
+
+/// Some steps of a schedule for many are no training of so few.
+#[test]
+fn a_part_of_a_schedule_is_no_whole_training() {
+    let folder = folder("resume-part");
+    let scheduled = LONG.replace("--preset article", "--preset top-k");
+    stopped(&folder, &format!("{scheduled} 100000000 --checkpoint"), "-INT");
+    let (whole, end) = record(&folder, "runs/1/model.safetensors");
+    let step: u64 = end.split(' ').nth(3).unwrap().parse().unwrap();
+    good(&folder, &format!("train --resume --quiet --steps {}", step + 7));
+    let (typed, end) = record(&folder, "runs/1/model.safetensors");
+    assert_eq!(typed, whole);
+    let step = step + 7;
+    let expected =
+        format!("interrupted after step {step} of 100000000 (sae train --resume continues it)");
+    assert_eq!(end, expected);
+}
+
+/// A model that a training was to replace is not described by that training's record.
+#[test]
+fn a_replaced_model_is_said() {
+    let folder = folder("resume-replaced");
+    good(&folder, &format!("{TRAIN} --out m.safetensors"));
+    let again = format!("{LONG} 100000000 --checkpoint-every 50 --overwrite --out m.safetensors");
+    stopped(&folder, &again, "-KILL");
+    let [text, _] = good(&folder, "inspect m.safetensors");
+    assert!(text.contains("a training that was to replace this model has begun"), "{text}");
+    assert!(!text.contains("trained by"), "{text}");
+    let problem = refused(&folder, "train --like m.safetensors");
+    assert!(problem.contains("a training that was to replace it has begun"), "{problem}");
+    good(&folder, "train --resume --out m.safetensors --quiet --steps 900 --overwrite");
+    let (typed, end) = record(&folder, "m.safetensors");
+    assert!(typed.ends_with("--revive 40 --steps 900") && end.is_empty(), "{typed} {end}");
+}

@@ -32,8 +32,8 @@ pub fn options_of_resumed(
     let Some(run) = Run::of(&model)? else { return Ok(None) };
     let is_own = match checkpoint.is_file() {
         true => run.is_of(checkpoint),
-        // The record of a model that is there is of another training.
-        false => !model.is_file(),
+        // The record of a model that is there is of a training that has ended.
+        false => run.is_replaced || !model.is_file(),
     };
     Ok(run.arguments.filter(|_| is_own))
 }
@@ -46,20 +46,33 @@ pub struct Record<'a> {
     test: Option<&'a Samples>,
     /// None if the options do not give the whole training.
     options: Option<Value>,
+    /// The steps of the whole training.
+    steps: u64,
     earlier: Option<Run>,
 }
 
 impl<'a> Record<'a> {
-    /// `is_own` is whether the options of this process give the whole training.
+    /// `is_own` is whether the options of this process give the whole training, `decays` whether the learning rate
+    /// of the training that is resumed follows a schedule of its own number of steps.
     pub fn new(
         (args, paths): (&'a Args, &'a Paths),
         (place, test): (Place, Option<&'a Samples>),
-        is_own: bool,
+        (is_own, decays): (bool, bool),
     ) -> Self {
         // What is damaged there is replaced.
         let earlier = Run::of(&paths.model).ok().flatten();
         let options = if is_own { recipe::json() } else { None };
-        Record { args, paths, place, test, options, earlier }
+        let mut record = Record { args, paths, place, test, options, steps: args.steps(), earlier };
+        // Fewer steps are then a part of the training, which is not one of so many steps.
+        if let (Some(run), true) = (&record.earlier, decays && recipe::is_recorded())
+            && let Some(steps) = run.steps.filter(|&steps| steps > args.steps())
+        {
+            record.steps = steps;
+            if let Some(options) = &mut record.options {
+                options["arguments"] = json!(run.arguments);
+            }
+        }
+        record
     }
 
     /// Writes it when the training begins, so that it is there whenever it ends.
@@ -70,7 +83,8 @@ impl<'a> Record<'a> {
                  given now are taken, also --revive, --patience and --evaluate-every",
             );
         }
-        let replaces = !resumes && self.paths.model.is_file();
+        let is_replaced = self.earlier.as_ref().is_some_and(|run| run.is_replaced);
+        let replaces = (!resumes || is_replaced) && self.paths.model.is_file();
         // Without a checkpoint nothing can be resumed, and the old model keeps its record until it is replaced.
         if self.args.sharded || resumes && self.is_over(trainer) {
             return Ok(());
@@ -92,7 +106,8 @@ impl<'a> Record<'a> {
         if self.args.sharded || !took_steps && is_other {
             return Ok(());
         }
-        let step = interrupted.then(|| trainer.steps()).filter(|&step| step < self.args.steps());
+        let ends_early = interrupted || self.steps > self.args.steps();
+        let step = ends_early.then(|| trainer.steps()).filter(|&step| step < self.steps);
         self.write(trainer, step, false)
     }
 
@@ -102,7 +117,7 @@ impl<'a> Record<'a> {
 
     fn write(&self, trainer: &Trainer, interrupted: Option<u64>, replaces: bool) -> Result<()> {
         let mut run = self.options.clone().unwrap_or_else(|| json!({}));
-        run["steps"] = json!(self.args.steps());
+        run["steps"] = json!(self.steps);
         if let Some(step) = interrupted {
             run["interrupted"] = json!(step);
         }

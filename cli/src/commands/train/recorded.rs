@@ -22,8 +22,8 @@ pub struct Run {
     /// Another training that was to replace the model has begun.
     pub is_replaced: bool,
     pub checkpoint: Option<PathBuf>,
-    /// Older ones have the options alone.
-    has_end: bool,
+    /// The steps of the whole training; older ones have the options alone.
+    pub steps: Option<u64>,
 }
 
 impl Run {
@@ -37,7 +37,7 @@ impl Run {
         };
         let damaged = || {
             Failure::at(&path, "damaged: it is no record of a training")
-                .hint("copy it again from where the model was trained")
+                .hint("copy it again from where the model was trained, or remove it")
         };
         let value: Value = serde_json::from_slice(&text).map_err(|_| damaged())?;
         if !value.is_object() {
@@ -58,7 +58,7 @@ impl Run {
             interrupted: steps,
             is_replaced: run["replaces"] == json!(true),
             checkpoint: run["checkpoint"].as_str().map(PathBuf::from),
-            has_end: run["steps"].is_u64(),
+            steps: run["steps"].as_u64(),
         }))
     }
 
@@ -73,7 +73,7 @@ impl Run {
         let own = self.checkpoint.as_ref();
         let is_other =
             |own: &PathBuf| own.is_file() && absolute(checkpoint).ok().as_ref() != Some(own);
-        if self.has_end { own.is_some_and(|own| !is_other(own)) } else { true }
+        if self.steps.is_some() { own.is_some_and(|own| !is_other(own)) } else { true }
     }
 
     /// The command that continues it, if there is its checkpoint.

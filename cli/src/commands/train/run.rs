@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
 
     /// Says that a resumed training takes no step.
     pub fn report_no_steps(&self, step: u64) {
-        self.progress.note(&format!("already at step {step}; --steps N takes more"));
+        self.progress.note(&format!("already at step {step}"));
     }
 
     pub fn report_early_stop(&self, step: u64) {
