@@ -58,6 +58,18 @@ const SAME: [(&str, &str); 8] = [
     ("test", "holdout"),
 ];
 
+/// Options of data in files, which go with them where `--data` is given.
+const OF_FILES: [&str; 8] = [
+    "tensor",
+    "rows",
+    "label-column",
+    "targets",
+    "target-tensor",
+    "target-scaling",
+    "test-targets",
+    "holdout",
+];
+
 /// An option with its values.
 type Group = Vec<String>;
 
@@ -87,7 +99,12 @@ fn value(groups: &[Group], wanted: &str) -> Option<String> {
 
 /// `below`, without those that are in `own`, before those.
 fn on_top(below: &[Group], own: &[Group]) -> Vec<Group> {
-    let is_kept = |group: &&Group| !own.iter().any(|own| name(own) == name(group));
+    let is_folder = |group: &Group| group[0].split('=').next() == Some("--data");
+    let has_folder = own.iter().any(is_folder) && !below.iter().any(is_folder);
+    let is_kept = |group: &&Group| {
+        let is_of_files = has_folder && OF_FILES.contains(&name(group));
+        !is_of_files && !own.iter().any(|own| name(own) == name(group))
+    };
     below.iter().filter(is_kept).chain(own).cloned().collect()
 }
 

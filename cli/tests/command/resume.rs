@@ -261,3 +261,34 @@ fn a_replaced_model_is_said() {
     let (typed, end) = record(&folder, "m.safetensors");
     assert!(typed.ends_with("--revive 40 --steps 900") && end.is_empty(), "{typed} {end}");
 }
+
+/// The checkpoint has a name of its own, and the training has options that count at its beginning alone.
+#[test]
+fn a_checkpoint_elsewhere_is_found() {
+    let folder = folder("resume-elsewhere");
+    let first = TRAIN.replace("--steps 4", "--steps 4 --pretrain 2");
+    good(&folder, &format!("{first} --checkpoint c.ckpt"));
+    for (arguments, run) in [
+        ("train --resume --quiet --steps 6", "resuming the run in runs/1\n"),
+        ("train --resume --quiet --steps 8 --checkpoint c.ckpt", "resuming the run in runs/1\n"),
+        ("train --resume --quiet --steps 10 --out runs/1/model.safetensors", ""),
+    ] {
+        assert_eq!(good(&folder, arguments)[1], run);
+    }
+    let whole = first.replace("--steps 4", "--steps 10");
+    good(&folder, &format!("{whole} --out whole.safetensors"));
+    let model = |name: &str| fs::read(folder.path(name)).unwrap();
+    assert!(model("runs/1/model.safetensors") == model("whole.safetensors"));
+    good(&folder, "train --quiet --like whole.safetensors --out like.safetensors");
+    assert!(model("like.safetensors") == model("whole.safetensors"));
+    // One that begins with a model.
+    let from = "train --from whole.safetensors --quiet --batch 10 --checkpoint f.ckpt";
+    good(&folder, &format!("{from} --steps 3 --out f.safetensors"));
+    good(&folder, "train --resume --quiet --steps 5 --out f.safetensors --checkpoint f.ckpt");
+    good(&folder, &format!("{from} --steps 5 --out g.safetensors --overwrite"));
+    assert!(model("f.safetensors") == model("g.safetensors"));
+    // The options of files go with them.
+    let rows = format!("{LONG} 2 --quiet --rows first --out r.safetensors");
+    good(&folder, &rows);
+    good(&folder, "train --quiet --like r.safetensors --data digits --out s.safetensors");
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf, absolute};
 use sae::{Autoencoder, Trainer, files::Checkpoint};
 
 use super::args::Args;
-use super::recorded::Run;
+use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
@@ -52,7 +52,10 @@ impl Paths {
         let picture = args.picture.clone().unwrap_or_else(picture);
         let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
         let checkpoint = args.checkpoint.clone().flatten();
-        let checkpoint = checkpoint.unwrap_or_else(|| runs::checkpoint_of(&model));
+        let checkpoint = checkpoint.unwrap_or_else(|| match args.resume {
+            true => checkpoint_to_resume(&model),
+            false => runs::checkpoint_of(&model),
+        });
         let checkpoint = args.has_checkpoints().then_some(checkpoint);
         let keep = args.keep().into();
         Paths { model, picture, history, checkpoint, keep, is_new_run }
@@ -187,7 +190,7 @@ pub fn resumed_folder(checkpoint: Option<&Path>) -> Result<Option<PathBuf>> {
         return Ok(runs::all()?.into_iter().rev().map(|(_, folder)| folder).find(names_it));
     }
     let Some(folder) = runs::latest()? else { return Ok(None) };
-    let checkpoint = folder.join(runs::CHECKPOINT);
+    let checkpoint = checkpoint_to_resume(&runs::model_in(&folder));
     if !checkpoint.is_file() && runs::model_in(&folder).is_file() {
         let problem = "the latest run has no checkpoint to resume from";
         return Err(Failure::at(&folder, problem)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::paths::{Paths, resumed_folder};
-use super::recorded::Run;
+use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::Place;
 use crate::failure::Result;
 use crate::output::note;
@@ -27,7 +27,7 @@ pub fn options_of_resumed(
             None => return Ok(None),
         },
     };
-    let beside = runs::checkpoint_of(&model);
+    let beside = checkpoint_to_resume(&model);
     let checkpoint = checkpoint.unwrap_or(&beside);
     let Some(run) = Run::of(&model)? else { return Ok(None) };
     let is_own = match checkpoint.is_file() {

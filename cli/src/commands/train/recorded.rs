@@ -94,6 +94,13 @@ impl Run {
     }
 }
 
+/// The checkpoint to resume from without a name for it: that beside the model, or else the recorded one if it is there.
+pub fn checkpoint_to_resume(model: &Path) -> PathBuf {
+    let beside = runs::checkpoint_of(model);
+    let run = if beside.is_file() { None } else { Run::of(model).ok().flatten() };
+    run.and_then(|run| run.checkpoint).filter(|path| path.is_file()).unwrap_or(beside)
+}
+
 /// The options of a model's training, for `--like`.
 pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
     fs::File::open(model).map_err(io_error("open", model))?;
