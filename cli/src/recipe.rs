@@ -163,7 +163,7 @@ pub fn changed_course() -> Option<(&'static str, String, String)> {
     COURSE.into_iter().find_map(|(name, default)| {
         let new = value(given, name)?;
         let old = value(recorded, name).unwrap_or_else(|| default.to_owned());
-        let is_same = match (new.parse::<u64>(), old.parse::<u64>()) {
+        let is_same = match (new.parse::<f64>(), old.parse::<f64>()) {
             (Ok(new), Ok(old)) => new == old,
             _ if name == "from" => absolute(&new).ok() == absolute(&old).ok(),
             _ => new == old,

@@ -94,7 +94,7 @@ fn the_course_of_a_training_stays() {
     fs::copy(folder.path("m.safetensors"), folder.path("n.safetensors")).unwrap();
     let resume = "train --resume --quiet --out m.safetensors --checkpoint c.ckpt --steps 12";
     for (option, sentence) in [
-        ("--revive 5", "revive: the training that is resumed has 3, got 5"),
+        ("--revive 5e0", "revive: the training that is resumed has 3, got 5e0"),
         ("--patience 2", "patience: the training that is resumed has 9, got 2"),
         ("--evaluate-every 4", "evaluate-every: the training that is resumed has 2, got 4"),
         ("--pretrain 4", "pretrain: the training that is resumed has none, got 4"),
@@ -111,7 +111,7 @@ fn the_course_of_a_training_stays() {
         good(&folder, &format!("{given} --resume --checkpoint c.ckpt --out m.safetensors"));
     assert!(note.contains("are not recorded beside its model"), "{note}");
     fs::rename(folder.path("kept"), folder.path("m.data.json")).unwrap();
-    let [_, note] = good(&folder, &format!("{resume} --revive 3 --threads 1 --keep 1"));
+    let [_, note] = good(&folder, &format!("{resume} --revive 3e0 --threads 1 --keep 1"));
     assert_eq!(note.lines().filter(|line| line.contains("record")).count(), 0, "{note}");
 }
 
