@@ -183,7 +183,7 @@ fn failures_are_told_once() {
     }
     // The shard of another rank is none of the files that rank 0 reads.
     fs::copy(path.join("part-0.idx"), path.join("part-1.idx")).unwrap();
-    let done = run(path, 2, &format!("{shares} --out ./part-1.idx --overwrite"));
+    let done = run(path, 2, &format!("{shares} --checkpoint ./part-1.idx --overwrite"));
     let error = text(&done.stderr);
     assert!(error.contains("error: rank 1 of 2: ./part-1.idx: this is a file that"), "{error}");
     // Different steps for the two ranks.
@@ -198,7 +198,8 @@ fn failures_are_told_once() {
 
 /// A training that would take hours, once it has a checkpoint.
 fn long_training(path: &Path) -> Child {
-    let arguments = format!("{TRAIN} {LONG} --quiet --checkpoint c --checkpoint-every 20");
+    let arguments =
+        format!("{TRAIN} {LONG} --quiet --checkpoint c --checkpoint-every 20 --overwrite");
     let child =
         command(path, 2, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
