@@ -17,7 +17,7 @@ const MAX_ENTRIES: usize = 512;
 const CHUNK: usize = 4096;
 
 /// Numbers of the first samples, then of top samples of units, the first of every unit before the second of
-/// any, as many as fit in so many bytes.
+/// any, as many as fit in `bytes`.
 pub fn chosen(model: &Model, layers: &[&Layer], bytes: usize) -> Vec<usize> {
     let settings = model.net.settings();
     let code = settings.encoder_layers() - 1;

@@ -63,7 +63,7 @@ impl<'a> Record<'a> {
         let earlier = Run::of(&paths.model).ok().flatten();
         let options = if is_own { recipe::json() } else { None };
         let mut record = Record { args, paths, place, test, options, steps: args.steps(), earlier };
-        // Fewer steps are then a part of the training, which is not one of so many steps.
+        // Fewer steps are then a part of the training.
         if let (Some(run), true) = (&record.earlier, decays && recipe::is_recorded())
             && let Some(steps) = run.steps.filter(|&steps| steps > args.steps())
         {
