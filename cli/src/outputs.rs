@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use sae::files;
 
 use crate::failure::{Failure, Result, io_error};
+use crate::runs;
 
 /// The option of every command that writes files.
 #[derive(clap::Args, Clone, Copy)]
@@ -16,6 +17,18 @@ pub struct OverwriteArgs {
 }
 
 impl OverwriteArgs {
+    /// The file that a command makes of a model: the one that is given, or else one of this name, in the run's
+    /// folder for a run's model and in the working folder for others. That of the run itself may be replaced.
+    pub fn output_of(self, given: Option<&Path>, model: &Path, name: &str) -> (PathBuf, Self) {
+        match given {
+            Some(given) => (given.to_owned(), self),
+            None if runs::is_of_run(model) => {
+                (model.with_file_name(name), OverwriteArgs { overwrite: true })
+            }
+            None => (name.into(), self),
+        }
+    }
+
     /// Fails if a file is there that would be replaced without `--overwrite`.
     pub fn check(self, outputs: &[&Path]) -> Result<()> {
         // A device or a pipe loses nothing.

@@ -114,15 +114,6 @@ pub fn is_of_run(model: &Path) -> bool {
     model.file_name() == Some(OsStr::new(MODEL)) && is_numbered && of_runs == Some(OsStr::new(RUNS))
 }
 
-/// Where a command writes what it makes of a model when no name is given: in the run's folder, or else in
-/// the working folder. The second is whether it may be replaced, as that of the run itself may.
-pub fn default_output(model: &Path, name: &str) -> (PathBuf, bool) {
-    match is_of_run(model) {
-        true => (model.with_file_name(name), true),
-        false => (name.into(), false),
-    }
-}
-
 /// A file beside a model: of this name in a run's folder, elsewhere the model's name with this ending.
 pub fn beside(model: &Path, name: &str, ending: &str) -> PathBuf {
     if is_of_run(model) {

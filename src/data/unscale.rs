@@ -1,4 +1,4 @@
-//! The way back from features to the numbers of the data.
+//! The inverse of a scaling: from features to the numbers of the data.
 
 use crate::data::layer_norm::statistics;
 use crate::data::samples::Samples;

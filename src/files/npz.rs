@@ -118,7 +118,7 @@ impl Reader {
     /// such array.
     ///
     /// # Errors
-    /// It is no NumPy file, damaged, or longer than what `content` reads; and those of `content`.
+    /// It is not a NumPy file, is damaged, or is longer than what `content` reads; and those of `content`.
     pub fn read<T>(
         &self,
         name: &str,
@@ -182,7 +182,8 @@ impl Array {
             return Err(format!("a header of {length} bytes; at most {MAX_HEADER} are read"));
         }
         let text = String::from_utf8_lossy(&read(length)?).into_owned();
-        Self::parse(&text).ok_or_else(|| format!("a header that is no NumPy file's: {text:.80}"))
+        Self::parse(&text)
+            .ok_or_else(|| format!("expected the header of a NumPy file, got {text:.80}"))
     }
 
     /// Of a Python dictionary.

@@ -11,7 +11,6 @@ use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::print;
 use crate::outputs::{OverwriteArgs, make_folders};
-use crate::runs;
 
 /// Draw what each unit responds to: the input of a given length that activates it most, as PNG
 ///
@@ -52,11 +51,8 @@ pub fn run(args: Args) -> Result<()> {
     if layer > layers {
         return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
     }
-    let (out, replaces) = match &args.out {
-        Some(out) => (out.clone(), false),
-        None => runs::default_output(&args.model.path, "features.png"),
-    };
-    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
+    let model = &args.model.path;
+    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), model, "features.png");
     overwrite.check_all(&[&out], std::slice::from_ref(&args.model.path))?;
     check_ending(&out, &["png"])?;
     let norm = args.norm.unwrap_or(picture::usual_norm(features));

@@ -18,7 +18,6 @@ use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::output::{join, print};
 use crate::outputs::{OverwriteArgs, make_folders};
-use crate::runs;
 
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
@@ -76,11 +75,9 @@ impl Kind {
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
-    let (out, replaces) = match &args.out {
-        Some(out) => (out.clone(), false),
-        None => runs::default_output(&args.model.path, "reconstructions.png"),
-    };
-    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
+    let model = &args.model.path;
+    let (out, overwrite) =
+        args.overwrite.output_of(args.out.as_deref(), model, "reconstructions.png");
     let kind = Kind::of(&out)?;
     let inputs = args.data.data.inputs(&[&args.model.path])?;
     match kind {

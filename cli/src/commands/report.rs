@@ -20,7 +20,6 @@ use crate::failure::Result;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
 use crate::outputs::{OverwriteArgs, make_folders};
-use crate::runs;
 use explorer::About;
 use subject::Subject;
 
@@ -73,13 +72,9 @@ const SHOWN: usize = 20;
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     let paths = args.models.paths(1)?;
-    let (out, replaces) = match &args.out {
-        Some(out) => (out.clone(), false),
-        None => runs::default_output(&paths[0], "report.html"),
-    };
+    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), &paths[0], "report.html");
     let mut inputs = args.models.inputs(&paths)?;
     inputs.extend(args.names.iter().chain(&args.labels).cloned());
-    let overwrite = OverwriteArgs { overwrite: args.overwrite.overwrite || replaces };
     overwrite.check_all(&[&out], &inputs)?;
     check_ending(&out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine, &paths)?;

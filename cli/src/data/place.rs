@@ -271,7 +271,7 @@ impl Place {
         };
         let Some(mut value) = value else {
             static NOTED: Once = Once::new();
-            let problem = "the data are a pipe, or have a name that is no text: later commands need --samples";
+            let problem = "the data are a pipe, or have a name that is not UTF-8: later commands need --samples";
             NOTED.call_once(|| note(problem));
             // An older training's note would be of other data.
             return match fs::remove_file(&path) {
