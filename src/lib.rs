@@ -30,22 +30,12 @@
 //! The same seed, data and settings give the same weights, bit for bit, with any number of threads,
 //! on every instruction set with fused multiply-add, in one run or resumed.
 //!
-//! # Guide
+//! # The book
 //!
-//! | page | what it is about |
-//! | --- | --- |
-//! | [The objective](guide::objective) | its terms, their formulas and sources |
-//! | [Data](guide::data) | IDX and NumPy files, numbers in memory, scalings, order |
-//! | [Sparsity](guide::sparsity) | KL, L1, top-k, batch-top-k, JumpReLU, and when to use which |
-//! | [Training](guide::training) | the step, optimizers, weight initialization, schedules; your own training loop |
-//! | [Targets](guide::targets) | choosing how active a layer is |
-//! | [Transcoders](guide::transcoders) | predicting other data than the input |
-//! | [Dead units](guide::dead_units) | what they are, and how to revive them |
-//! | [Evaluation](guide::evaluation) | reports, codes, probes |
-//! | [Determinism](guide::determinism) | the same bits, with any number of threads |
-//! | [Files](guide::files) | models and checkpoints |
-//! | [Speed](guide::speed) | zeros, fusion, threads |
-//! | [Limits](guide::limits) | NaN, infinity, overflow, divergence |
+//! The folder `docs/` of the repository is a book: tutorials, concepts with their formulas and sources (the
+//! objective, sparsity, training, dead units, evaluation, determinism), every command, and the promises with
+//! their tests. `mdbook serve docs --open` shows it, and its pages can be read as they are, from
+//! `docs/SUMMARY.md` on. This documentation is of the API.
 //!
 //! # Modules
 //!
@@ -89,8 +79,6 @@ pub mod data;
 mod error;
 #[cfg(feature = "model")]
 pub mod files;
-#[cfg(any(doc, doctest))]
-pub mod guide;
 pub mod network;
 pub mod ranks;
 mod settings;
@@ -113,3 +101,19 @@ pub use settings::{Field, Kind};
 pub use training::builder::TrainerBuilder;
 pub use training::objective::StepReport;
 pub use training::trainer::Trainer;
+
+/// The Rust examples of the book, run as tests.
+#[cfg(doctest)]
+mod book {
+    macro_rules! pages {
+        ($($name:ident)*) => {$(
+            #[doc = include_str!(concat!("../docs/concepts/", stringify!($name), ".md"))]
+            mod $name {}
+        )*};
+    }
+
+    pages! {
+        objective data sparsity training targets transcoders dead_units evaluation determinism files
+        speed limits
+    }
+}
