@@ -112,6 +112,9 @@ mod book {
         )*};
     }
 
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+
     pages! {
         objective data sparsity training targets transcoders dead_units evaluation determinism files
         speed limits

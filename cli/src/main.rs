@@ -1,5 +1,7 @@
 //! The command `sae`.
 
+#[cfg(test)]
+mod book;
 mod commands;
 mod csv;
 mod data;

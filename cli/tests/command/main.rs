@@ -3,6 +3,10 @@
 #[path = "../../../tests/common/folder.rs"]
 mod folder;
 
+#[cfg(unix)]
+mod book;
+#[cfg(unix)]
+mod brief;
 mod convert;
 mod data;
 mod exchange;
