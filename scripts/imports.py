@@ -22,7 +22,7 @@ from pathlib import Path
 ORDER = ["error", "settings", "compute", "data", "network", "ranks", "training", "analysis", "files"]
 # Beside the folders: re-exports.
 FACE = ["lib"]
-CRATES = ["kernels/src", "cli/src", "capi/src", "python/src"]
+CRATES = ["kernels/src", "cli/src", "cli/report/src", "capi/src", "python/src"]
 PYTHON = "python/python/sae"
 MAX_LINES, MAX_PARAMETERS = 60, 6
 

@@ -10,7 +10,7 @@ count() {
 }
 failed=
 total=0
-for file in $(git ls-files 'src/*.rs' 'cli/src/*.rs' 'kernels/src/*.rs' 'capi/src/*.rs' 'fuzz/*.rs' 'python/src/*.rs'); do
+for file in $(git ls-files 'src/*.rs' 'cli/src/*.rs' 'cli/report/src/*.rs' 'kernels/src/*.rs' 'capi/src/*.rs' 'fuzz/*.rs' 'python/src/*.rs'); do
     n=$(count "$file")
     [ "$n" -gt 0 ] || continue
     total=$((total + n))

@@ -3,4 +3,5 @@
 pub mod chart;
 pub mod picture;
 pub mod png_folder;
-pub mod shape;
+
+pub use sae_report::shape;

@@ -84,6 +84,16 @@ impl From<sae::Error> for Failure {
     }
 }
 
+impl From<sae_report::Error> for Failure {
+    fn from(error: sae_report::Error) -> Self {
+        match error {
+            sae_report::Error::Model(error) => error.into(),
+            error @ sae_report::Error::Encoding(_) => Failure::other(error.to_string()),
+            error => Failure::input(error.to_string()),
+        }
+    }
+}
+
 /// From writing to stdout; errors of files are [`sae::Error::Io`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

@@ -180,6 +180,7 @@ impl History {
     }
 
     /// Mean activations, `[hidden layers][rows]`.
+    #[cfg(test)]
     pub fn mean_activations(&self) -> &[Vec<f64>] {
         let first = self.names.iter().position(|name| name.starts_with("mean_activation_"));
         &self.columns[first.unwrap_or(self.names.len())..]

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use sae::{
-    Autoencoder, Code, Engine, Error, Evaluation, Isa, Samples, Settings, compute, files::exchange,
-};
+use sae::{Autoencoder, Engine, Error, Isa, Settings, compute, files::exchange};
+pub use sae_report::Model;
 
 use crate::data::{ChoiceArgs, Chosen, DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::history;
-use crate::output::{hidden_feature, join, short};
 use crate::runs;
 
 /// The options of every command that runs a model.
@@ -113,17 +111,6 @@ pub struct ModelsArgs {
     pub run: EngineArgs,
 }
 
-/// A model with its evaluation.
-pub struct Model {
-    pub path: PathBuf,
-    /// Short, and different from the others'.
-    pub name: String,
-    pub net: Autoencoder,
-    /// Scaled as in this model's training.
-    pub samples: Samples,
-    pub evaluation: Evaluation,
-}
-
 impl ModelsArgs {
     /// The models' files: those given, or else those of the latest runs, at most `count`.
     pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
@@ -148,39 +135,38 @@ impl ModelsArgs {
         for (path, name) in paths.iter().zip(names(paths)) {
             let net = load(path)?;
             let (samples, file) = self.data.evaluation_pairs(&self.targets, path, &net)?;
-            let evaluation = net.evaluate(engine, &samples)?;
-            self.check_same(path, models.first(), (&net, &samples), (&file, &data))?;
+            let model = Model::new(name, net, samples, engine)?;
+            self.check_same((path, &model), (&paths[0], models.first()), (&file, &data))?;
             data = file;
-            models.push(Model { path: path.clone(), name, net, samples, evaluation });
+            models.push(Model { path: Some(path.clone()), ..model });
         }
         Ok((models, data))
     }
 }
 
 impl ModelsArgs {
-    /// A model's samples with what is known of them: labels, names and numbers.
-    pub fn chosen(&self, model: &Model) -> Result<Chosen> {
-        ChoiceArgs::from(self.data.clone()).choose(&model.path, &model.net)
+    /// The samples of a model's file with what is known of them: labels, names and numbers.
+    pub fn chosen(&self, path: &Path, model: &Model) -> Result<Chosen> {
+        ChoiceArgs::from(self.data.clone()).choose(path, &model.net)
     }
 
     /// Fails if a model's own test samples are not those of the first model: their figures cannot be
     /// compared.
     fn check_same(
         &self,
-        path: &Path,
-        first: Option<&Model>,
-        (net, samples): (&Autoencoder, &Samples),
+        (path, model): (&Path, &Model),
+        (first_path, first): (&Path, Option<&Model>),
         (file, first_file): (&Path, &Path),
     ) -> Result<()> {
         let Some(first) = first.filter(|_| !self.data.is_given()) else { return Ok(()) };
         let held_out = |net: &Autoencoder| net.training_data().and_then(|data| data.held_out());
         let is_same = file == first_file
-            && samples.len() == first.samples.len()
-            && held_out(net) == held_out(&first.net);
+            && model.samples.len() == first.samples.len()
+            && held_out(&model.net) == held_out(&first.net);
         if is_same {
             return Ok(());
         }
-        let problem = format!("its test samples are others than those of {}", first.path.display());
+        let problem = format!("its test samples are others than those of {}", first_path.display());
         let hint = "name samples for all of them: --samples FILE or --data DIR";
         Err(Failure::at(path, problem).hint(hint))
     }
@@ -212,50 +198,6 @@ pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
             "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
         ))),
     }
-}
-
-/// The rows of a table: a figure's name, and its value for each model; "–" where it has none.
-pub fn figures(models: &[&Model]) -> Vec<(String, Vec<String>)> {
-    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    let mut row = |name: &str, figure: &dyn Fn(&Model) -> Option<String>| {
-        let figures: Vec<_> = models.iter().map(|model| figure(model)).collect();
-        if figures.iter().any(Option::is_some) {
-            let figures = figures.into_iter().map(|figure| figure.unwrap_or("–".into()));
-            rows.push((name.to_owned(), figures.collect()));
-        }
-    };
-    let number = |value: f64| value.is_finite().then(|| short(value));
-    let positive = |value: f64| (value > 0.0).then(|| short(value));
-    row("layers", &|m| Some(join(&m.net.settings().layers, "-")));
-    row("objective", &|m| number(m.evaluation.objective));
-    row("loss", &|m| number(m.evaluation.loss));
-    row("sparsity penalties", &|m| positive(m.evaluation.penalty));
-    row("weight decay", &|m| positive(m.net.settings().lambda * m.evaluation.weight_decay));
-    row("mean squared error", &|m| number(m.evaluation.squared_error));
-    row("explained variance", &|m| number(m.evaluation.explained_variance));
-    row("its worst feature's, where hidden", &|m| {
-        hidden_feature(&m.net, &m.evaluation)
-            .map(|(feature, share)| format!("{} ({feature})", short(share)))
-    });
-    let hidden_layers = models.iter().map(|model| model.evaluation.layers.len()).max();
-    for l in 0..hidden_layers.unwrap_or(0) {
-        let nth = l + 1;
-        row(&format!("mean activation, layer {nth}"), &|m| {
-            m.evaluation.mean_activations().get(l).map(|&mean| short(mean))
-        });
-        row(&format!("active units per sample, layer {nth}"), &|m| {
-            let activity = m.evaluation.layers.get(l)?;
-            Some(format!("{} of {}", short(activity.l0), m.evaluation.units[l].len()))
-        });
-        row(&format!("dead units, layer {nth}"), &|m| {
-            Some(m.evaluation.layers.get(l)?.dead_units().count().to_string())
-        });
-    }
-    row("code", &|m| {
-        let code = m.net.settings().code;
-        (code != Code::Dense).then(|| code.to_string())
-    });
-    rows
 }
 
 /// Whether a file is a model: it is named so, or begins as safetensors files do, with a length of

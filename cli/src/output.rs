@@ -5,23 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sae::{Autoencoder, Code, Evaluation, Loss, Scaling, Settings, analysis::Histogram, files};
-use serde_json::{Value, json};
+use sae::{Autoencoder, Code, Evaluation, Loss, files};
+use sae_report::figures::hidden_feature;
+pub use sae_report::figures::{evaluation_json, join, settings_json, short};
+pub use sae_report::table::figures;
+use serde_json::Value;
 
 use crate::failure::{Result, io_error};
-
-/// A number with six significant digits, without trailing zeros.
-pub fn short(value: f64) -> String {
-    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
-    if !value.is_finite() || !(-5..9).contains(&exponent) {
-        return format!("{value:.5e}");
-    }
-    let text = format!("{value:.*}", (5 - exponent).max(0) as usize);
-    if text.contains('.') {
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    text
-}
 
 /// A number with three significant digits.
 pub fn brief(value: f64) -> String {
@@ -62,11 +52,6 @@ pub fn progress(len: usize, what: &'static str, as_json: bool) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
     let template = format!("{{bar:20}} {{pos}} of {{len}} {what}, {{eta}} left");
     bar.with_style(ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar()))
-}
-
-/// Sizes with something between them, such as 784-300-784.
-pub fn join(sizes: &[usize], between: &str) -> String {
-    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
 }
 
 /// Prints a line to stderr. It is no failure if stderr is closed.
@@ -163,66 +148,10 @@ pub fn evaluation_text(
     text
 }
 
-/// The feature of the smallest explained variance, if features of a wider range hide in the total that
-/// its mean would be a better reconstruction. Pixels have one range, and one that is hardly ever not 0 says
-/// little.
-pub fn hidden_feature(net: &Autoencoder, evaluation: &Evaluation) -> Option<(usize, f64)> {
-    let worst = evaluation.worst_feature().filter(|_| net.scaling() != Scaling::Byte);
-    worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
-}
-
 /// 0.1, but 7.5e-5; six digits where a controller has steered it.
 fn short_weight(weight: f64) -> String {
     let weight: f64 = format!("{weight:.5e}").parse().unwrap_or(weight);
     if weight >= 1e-3 { format!("{weight}") } else { format!("{weight:e}") }
-}
-
-/// The settings as a JSON object.
-pub fn settings_json(settings: &Settings) -> Value {
-    serde_json::from_str(&settings.to_json()).unwrap_or_default()
-}
-
-fn histogram_json(histogram: &Histogram) -> Value {
-    json!({
-        "low": histogram.low,
-        "high": histogram.high,
-        "counts": histogram.counts,
-        "zeros": histogram.zeros,
-    })
-}
-
-pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
-    let layers = evaluation.units.iter().zip(&evaluation.layers);
-    let layers = layers.zip(evaluation.mean_activations()).map(|((units, activity), mean)| {
-        json!({
-            "units": units.len(),
-            "mean_activation": mean,
-            "l0": activity.l0,
-            "active_above": activity.threshold,
-            "dead_units": activity.dead_units().count(),
-            "dense_units": activity.dense_units().count(),
-            "histogram": histogram_json(&activity.histogram),
-            "frequency_histogram": histogram_json(&activity.frequency_histogram()),
-        })
-    });
-    json!({
-        "objective": evaluation.objective,
-        "loss": evaluation.loss,
-        "squared_error": evaluation.squared_error,
-        "explained_variance": evaluation.explained_variance,
-        "explained_variance_per_batch": evaluation.explained_variance_per_batch,
-        "fvu": evaluation.fvu,
-        "cosine_similarity": evaluation.cosine_similarity,
-        "l2_ratio": evaluation.l2_ratio,
-        "relative_reconstruction_bias": evaluation.relative_reconstruction_bias,
-        "sparsity": evaluation.sparsity,
-        "l1": evaluation.l1,
-        "penalty": evaluation.penalty,
-        "penalty_factor": net.penalty_factor(),
-        "weight_decay": evaluation.weight_decay,
-        "warnings": evaluation.warnings(net.settings()),
-        "hidden_layers": layers.collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]
@@ -230,20 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.0355583, "0.0355583"),
-            (0.00885361499, "0.00885361"),
-            (123.4, "123.4"),
-            (1234567.0, "1234567"),
-            (100.0, "100"),
-            (1e-9, "1.00000e-9"),
-            (-0.5, "-0.5"),
-            (f64::NAN, "NaN"),
-        ] {
-            assert_eq!(short(value), text);
-        }
+    fn weights_are_short() {
         assert_eq!(short_weight(7.5e-5), "7.5e-5");
     }
 }

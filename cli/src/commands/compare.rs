@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use sae::Engine;
 use serde_json::json;
 
-use crate::drawing::picture::Reconstructions;
+use crate::drawing::picture::{Reconstructions, write_reconstructions};
 use crate::endings::check_ending;
 use crate::failure::Result;
-use crate::models::{Model, ModelsArgs, figures};
-use crate::output::{evaluation_json, print, settings_json, short};
+use crate::models::{Model, ModelsArgs};
+use crate::output::{evaluation_json, figures, print, settings_json, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Compare models: a table of figures, and a picture of samples above each model's reconstructions
@@ -43,10 +43,10 @@ pub fn run(args: Args) -> Result<()> {
     check_ending(&args.out, &["png"])?;
     let (models, data) = args.models.load(&mut engine, &paths)?;
     let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
-    let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize)?;
+    let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize, None)?;
     if let Some(pictures) = &pictures {
         make_folders(&[&args.out])?;
-        pictures.write(&args.out)?;
+        write_reconstructions(&args.out, pictures)?;
     }
     let values = models.iter().map(|model| {
         json!({
@@ -89,7 +89,7 @@ fn matched(models: &[Model], engine: &mut Engine) -> Vec<Vec<Option<f64>>> {
 fn table(models: &[Model], matched: &[Vec<Option<f64>>]) -> String {
     let names = models.iter().map(|model| model.name.clone()).collect();
     let mut rows = vec![(String::new(), names)];
-    rows.extend(figures(&models.iter().collect::<Vec<_>>()));
+    rows.extend(figures(models));
     // Of the first with itself there is none.
     let stability: Vec<Option<f64>> = matched.iter().map(|with| with[0]).collect();
     if stability.iter().any(Option::is_some) {

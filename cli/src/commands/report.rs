@@ -1,27 +1,16 @@
 //! `sae report`
 
-mod arrays;
-mod decoder;
-mod explorer;
-mod headline;
-mod names;
-mod page;
-mod samples;
-mod subject;
-mod units;
-
 use std::path::PathBuf;
 
+use sae_report::{History, Model, Report};
 use serde_json::{Value, json};
 
-use crate::drawing::picture::Reconstructions;
 use crate::endings::check_ending;
 use crate::failure::Result;
+use crate::history;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
 use crate::outputs::{OverwriteArgs, make_folders};
-use explorer::About;
-use subject::Subject;
 
 /// Show what models have learned, and let you explore it, on one HTML page that works offline
 ///
@@ -66,9 +55,6 @@ pub struct Args {
     open: bool,
 }
 
-/// Images above their reconstructions.
-const SHOWN: usize = 20;
-
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     let paths = args.models.paths(1)?;
@@ -78,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     overwrite.check_all(&[&out], &inputs)?;
     check_ending(&out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine, &paths)?;
-    let chosen = args.models.chosen(&models[0])?;
+    let chosen = args.models.chosen(&paths[0], &models[0])?;
     let labels = chosen.labels(args.labels.as_deref())?;
     let numbers: Vec<usize> = (0..models[0].samples.len()).map(|at| chosen.number(at)).collect();
     let names = args.names.as_deref().map(|path| chosen.names(path)).transpose()?;
@@ -91,27 +77,20 @@ pub fn run(args: Args) -> Result<()> {
              shown; --samples FILE shows all samples",
         );
     }
-    let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
-    let pictures = match explorer::shape_of(&models[0])? {
-        Some(_) => Reconstructions::of(&shown, &mut engine, SHOWN)?,
-        None => None,
-    };
-    let subjects: Vec<Subject> = models.into_iter().map(Subject::new).collect::<Result<_>>()?;
-    let about = About {
+    let models = models.into_iter().map(with_history).collect::<Result<Vec<_>>>()?;
+    let source = data.display().to_string();
+    let report = Report {
         labels: labels.as_deref(),
         names: names.as_deref(),
         context: if is_stream { args.context as usize } else { 0 },
-        numbers: &numbers,
+        numbers: Some(&numbers),
         units: args.units.map(|units| units as usize),
+        ..Report::new(&models, &source)
     };
-    let (mut facts, arrays) = explorer::facts(&mut engine, &subjects, about)?;
-    let (places, arrays) = arrays.finish()?;
-    facts["data"] = json!(data);
-    facts["arrays"] = places;
-    let page = page::page(&subjects, pictures.as_ref(), &data, (&facts, &arrays))?;
+    let page = report.html(&mut engine)?;
     make_folders(&[&out])?;
     write_file(&out, page)?;
-    let models: Vec<Value> = subjects.iter().map(Subject::json).collect();
+    let models: Vec<Value> = models.iter().map(Model::json).collect();
     let value = json!({"report": out, "models": models});
     print(args.models.run.json, &value, &format!("report: {}", out.display()))?;
     if args.open
@@ -120,4 +99,16 @@ pub fn run(args: Args) -> Result<()> {
         note(&format!("cannot start a browser ({error}); open {}", out.display()));
     }
     Ok(())
+}
+
+/// A model with the curves of the file beside it.
+fn with_history(model: Model) -> Result<Model> {
+    let Some(path) = model.path.as_deref().map(history::path_of) else { return Ok(model) };
+    if !path.exists() {
+        note(&format!("no curves of {}: there is no {}", model.name, path.display()));
+        return Ok(model);
+    }
+    let read = history::History::read(&path)?;
+    let columns = read.columns().map(|(name, column)| (name.to_owned(), column.to_vec()));
+    Ok(Model { history: Some(History { columns: columns.collect() }), ..model })
 }

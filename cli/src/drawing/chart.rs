@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use sae_report::escape;
+
 /// Colors of the series, distinguishable with color blindness.
 pub const COLORS: [&str; 6] = ["#0b62a4", "#b85400", "#1b7f4d", "#7a4fb5", "#666666", "#b3262e"];
 
@@ -93,11 +95,6 @@ fn tick(value: f64) -> String {
         size if size > 0.0 && !(1e-3..1e5).contains(&size) => format!("{value:e}"),
         _ => format!("{value}"),
     }
-}
-
-/// Escapes text for HTML and SVG.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 impl Chart {

@@ -4,18 +4,20 @@ use std::fmt::Write;
 
 use sae::Code;
 
-use super::subject::Subject;
-use crate::drawing::chart::{COLORS, escape};
-use crate::models::Model;
-use crate::output::short;
+use crate::escape::escape;
+use crate::figures::short;
+use crate::model::Model;
+
+/// Colors of models, as the page's charts have them.
+const COLORS: usize = 6;
 
 /// A figure of a model: the number, and what it is a number of.
 type Figure = (String, String);
 
 /// Explained variance, activity and dead units, each of every model.
-pub fn cards(subjects: &[Subject]) -> String {
+pub fn cards(models: &[Model]) -> String {
     let is_sparse = |model: &Model| model.net.settings().code != Code::Dense;
-    let all_sparse = subjects.iter().all(|subject| is_sparse(&subject.model));
+    let all_sparse = models.iter().all(is_sparse);
     let (activity, meaning): (&dyn Fn(&Model) -> Figure, _) = match all_sparse {
         true => (
             &active_units,
@@ -45,23 +47,18 @@ pub fn cards(subjects: &[Subject]) -> String {
         ),
     ]
     .iter()
-    .map(|(name, figure, meaning)| card(subjects, name, figure, meaning))
+    .map(|(name, figure, meaning)| card(models, name, figure, meaning))
     .collect()
 }
 
-fn card(
-    subjects: &[Subject],
-    name: &str,
-    figure: &dyn Fn(&Model) -> Figure,
-    meaning: &str,
-) -> String {
+fn card(models: &[Model], name: &str, figure: &dyn Fn(&Model) -> Figure, meaning: &str) -> String {
     let mut html = format!("<div class=\"card\"><h3>{name}</h3>");
-    for (at, Subject { model, .. }) in subjects.iter().enumerate() {
+    for (at, model) in models.iter().enumerate() {
         let (number, of) = figure(model);
         let of = if of.is_empty() { of } else { format!(" <span>{of}</span>") };
         let _ = write!(html, "<p class=\"number\"><strong>{number}</strong>{of}");
-        if subjects.len() > 1 {
-            let (color, name) = (at % COLORS.len(), escape(&model.name));
+        if models.len() > 1 {
+            let (color, name) = (at % COLORS, escape(&model.name));
             let _ = write!(html, " <span class=\"key\"><i class=\"c{color}\"></i>{name}</span>");
         }
         html.push_str("</p>");

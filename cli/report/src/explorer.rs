@@ -3,44 +3,31 @@
 use sae::{Code, Engine};
 use serde_json::{Value, json};
 
-use super::arrays::Arrays;
-use super::decoder::Decoder;
-use super::subject::Subject;
-use super::units::{Layer, Options};
-use super::{names, samples};
-use crate::drawing::shape::Shape;
-use crate::failure::Result;
-use crate::models::Model;
+use crate::arrays::Arrays;
+use crate::decoder::Decoder;
+use crate::error::Result;
+use crate::model::Model;
+use crate::report::Report;
+use crate::shape::Shape;
+use crate::units::{Layer, Options};
+use crate::{names, samples};
 
 /// Bytes for the units of all models that are shown in full, and for samples. As base64 they are a third
 /// more; compressed, less.
 const UNITS: usize = 2_000_000;
 const SAMPLES: usize = 1_600_000;
 
-/// What is known of the samples besides their numbers.
-#[derive(Clone, Copy)]
-pub struct About<'a> {
-    pub labels: Option<&'a [u8]>,
-    pub names: Option<&'a [String]>,
-    /// Of each sample its number in the data.
-    pub numbers: &'a [usize],
-    /// Samples around a top sample, on each side.
-    pub context: usize,
-    /// Units in full of each layer, if their number is chosen.
-    pub units: Option<usize>,
-}
-
-/// The facts of all models, as JSON, and their arrays.
+/// The facts of all models, as JSON, and their arrays; of images with their shape.
 pub fn facts(
     engine: &mut Engine,
-    subjects: &[Subject],
-    about: About<'_>,
+    about: &Report<'_>,
+    shape: Option<Shape>,
 ) -> Result<(Value, Arrays)> {
-    let first = &subjects[0].model;
-    let shape = shape_of(first)?;
+    let models = about.models;
+    let first = &models[0];
     // Images are not read one after another.
     let context = if about.names.is_some() && shape.is_none() { about.context } else { 0 };
-    let count: usize = subjects.iter().map(|s| s.model.net.settings().encoder_layers()).sum();
+    let count: usize = models.iter().map(|model| model.net.settings().encoder_layers()).sum();
     let options = Options {
         labels: about.labels,
         units: about.units,
@@ -49,35 +36,36 @@ pub fn facts(
         context,
     };
     let mut layers: Vec<Vec<Layer>> = Vec::new();
-    for Subject { model, .. } in subjects {
+    for model in models {
         let encoder = 0..model.net.settings().encoder_layers();
         let of_model = encoder.map(|layer| Layer::of(engine, model, layer, options));
         layers.push(of_model.collect::<Result<_>>()?);
     }
     let all: Vec<&Layer> = layers.iter().flatten().rev().collect();
-    let chosen = samples::chosen(first, &all, SAMPLES / subjects.len());
+    let chosen = samples::chosen(first, &all, SAMPLES / models.len());
     let mut arrays = Arrays::default();
     arrays.u32("chosen", &chosen.iter().map(|&sample| sample as u32).collect::<Vec<_>>());
-    if about.numbers.iter().enumerate().any(|(at, &number)| at != number) {
-        let numbers: Vec<u32> = about.numbers.iter().map(|&number| number as u32).collect();
+    let numbers = about.numbers.unwrap_or_default();
+    if numbers.iter().enumerate().any(|(at, &number)| at != number) {
+        let numbers: Vec<u32> = numbers.iter().map(|&number| number as u32).collect();
         arrays.u32("numbers", &numbers);
     }
     if let Some(labels) = about.labels {
         arrays.u8("labels", &chosen.iter().map(|&sample| labels[sample]).collect::<Vec<_>>());
     }
-    let mut models = Vec::new();
-    for (m, (subject, layers)) in subjects.iter().zip(&layers).enumerate() {
-        let mut value = subject.json();
+    let mut list = Vec::new();
+    for (m, (model, layers)) in models.iter().zip(&layers).enumerate() {
+        let mut value = model.json();
         let name = format!("m{m}");
         let more = of_model(
             engine,
-            (&subject.model, layers, shape.is_some()),
+            (model, layers, shape.is_some()),
             (&chosen, context),
             (&name, &mut arrays),
         )?;
         let more = more.as_object().cloned().unwrap_or_default();
         value.as_object_mut().into_iter().for_each(|value| value.extend(more.clone()));
-        models.push(value);
+        list.push(value);
     }
     let tops = layers.iter().flatten().flat_map(|layer| layer.kept());
     let tops = tops.flat_map(|unit| unit.top.iter().map(|top| top.sample));
@@ -87,15 +75,18 @@ pub fn facts(
         "samples": first.samples.len(), "image": shape.map(|of| json!({
             "rows": of.rows, "columns": of.columns, "channels": of.channels, "planar": of.is_planar,
         })), "names": runs, "context": context,
-        "first": samples::FIRST.min(chosen.len()), "models": models,
+        "first": samples::FIRST.min(chosen.len()), "models": list,
     });
     Ok((facts, arrays))
 }
 
-/// The shape of a model's samples, if they are images: they have one, or are squares of numbers from 0 to 1.
+/// The shape of a model's samples, if they are images: it is given, they have one, or are squares of numbers from 0 to 1.
 /// (Activations may be 1024 numbers, too.)
-pub fn shape_of(model: &Model) -> Result<Option<Shape>> {
+pub fn shape_of(model: &Model, given: Option<Shape>) -> Result<Option<Shape>> {
     const LOOKED_AT: usize = 16;
+    if given.is_some() {
+        return Ok(given);
+    }
     let Model { net, samples, .. } = model;
     let of_training = net.training_data().map_or(0, |data| data.sample_shape().len());
     let shape = Shape::of(samples, net);

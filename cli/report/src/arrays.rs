@@ -8,7 +8,8 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::{Map, Value, json};
 
-use crate::failure::Result;
+use crate::error::{Error, Result};
+use crate::pictures;
 
 /// Arrays by name. Each begins at a multiple of four bytes, as typed arrays of a browser need it.
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Arrays {
     ) {
         let (mut all, mut ends) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows.chunks(columns) {
-            let (low, high) = range.unwrap_or_else(|| crate::drawing::picture::range(row));
+            let (low, high) = range.unwrap_or_else(|| pictures::range(row));
             let step = (high - low) / 255.0;
             ends.extend([low, step]);
             all.extend(row.iter().map(|&v| ((v - low) / step).round() as u8));
@@ -76,8 +77,9 @@ impl Arrays {
     /// The places, and the bytes: base64 of a zlib stream.
     pub fn finish(self) -> Result<(Value, String)> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(&self.bytes)?;
-        Ok((Value::Object(self.places), STANDARD.encode(encoder.finish()?)))
+        let written = encoder.write_all(&self.bytes).and_then(|()| encoder.finish());
+        let compressed = written.map_err(Error::Encoding)?;
+        Ok((Value::Object(self.places), STANDARD.encode(compressed)))
     }
 }
 

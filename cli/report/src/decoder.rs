@@ -4,8 +4,8 @@ use sae::network::SparseCodes;
 use sae::{Activation, Autoencoder, Engine, Samples};
 use serde_json::{Value, json};
 
-use super::arrays::Arrays;
-use crate::failure::Result;
+use crate::arrays::Arrays;
+use crate::error::Result;
 
 /// Parameters of the layers behind the first, at most.
 const MAX_DEEP: usize = 1 << 20;

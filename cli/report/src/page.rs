@@ -1,19 +1,21 @@
 //! The page itself: what it says without scripts, then the data and the scripts.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use sae::Engine;
+use serde_json::{Value, json};
 
-use super::headline;
-use super::subject::Subject;
-use crate::drawing::chart::escape;
-use crate::drawing::picture::Reconstructions;
-use crate::failure::Result;
-use crate::models::figures;
-use crate::output::settings_json;
+use crate::error::Result;
+use crate::escape::escape;
+use crate::explorer;
+use crate::figures::settings_json;
+use crate::headline;
+use crate::model::Model;
+use crate::pictures::Reconstructions;
+use crate::report::Report;
+use crate::table::figures;
 
 /// The page with the places of what differs, `{{name}}`.
 const PAGE: &str = include_str!("page/page.html");
@@ -29,39 +31,63 @@ const SCRIPTS: [&str; 8] = [
     include_str!("page/main.js"),
 ];
 
+/// Images above their reconstructions.
+const SHOWN: usize = 20;
+
+impl Report<'_> {
+    /// The page.
+    ///
+    /// Units are summarized in one pass over the samples for each hidden layer of the encoders.
+    ///
+    /// # Errors
+    /// There is no model, the models have different samples, or labels, names, numbers or the shape do not fit
+    /// these; or a model fails on its samples.
+    pub fn html(&self, engine: &mut Engine) -> Result<String> {
+        self.check()?;
+        let shape = explorer::shape_of(&self.models[0], self.shape)?;
+        let shown: Vec<_> = self.models.iter().map(|model| (&model.net, &model.samples)).collect();
+        let pictures = match shape {
+            Some(_) => Reconstructions::of(&shown, engine, SHOWN, self.shape)?,
+            None => None,
+        };
+        let (mut facts, arrays) = explorer::facts(engine, self, shape)?;
+        let (places, arrays) = arrays.finish()?;
+        facts["data"] = json!(self.data);
+        facts["arrays"] = places;
+        page(self, pictures.as_ref(), (&facts, &arrays))
+    }
+}
+
 /// The content of the file. The results of `write!` are ignored here and below: writing to a string
 /// does not fail.
-pub fn page(
-    subjects: &[Subject],
+fn page(
+    report: &Report<'_>,
     pictures: Option<&Reconstructions>,
-    data: &Path,
     (facts, arrays): (&Value, &str),
 ) -> Result<String> {
-    let names: Vec<_> = subjects.iter().map(|subject| escape(&subject.model.name)).collect();
-    let (title, count) = (names.join(", "), subjects[0].model.samples.len());
+    let Report { models, data, .. } = *report;
+    let names: Vec<_> = models.iter().map(|model| escape(&model.name)).collect();
+    let (title, count) = (names.join(", "), models[0].samples.len());
     let mut warnings = String::new();
-    for Subject { model, .. } in subjects {
+    for model in models {
         for warning in model.evaluation.warnings(model.net.settings()) {
             let (name, warning) = (escape(&model.name), escape(&warning));
             let _ =
                 writeln!(warnings, "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>");
         }
     }
-    let strips = pictures.map(|pictures| strips(pictures, subjects)).transpose()?;
+    let strips = pictures.map(|pictures| strips(pictures, models)).transpose()?;
     // A tag would end the element.
     let facts = facts.to_string().replace('<', "\\u003c");
     let parts = [
         ("title", title),
         ("style", STYLE.to_owned()),
-        (
-            "about",
-            format!("Evaluated on {count} samples of {}", escape(&data.display().to_string())),
-        ),
+        ("about", format!("Evaluated on {count} samples of {}", escape(data))),
         ("strips", strips.unwrap_or_default()),
-        ("headline", headline::cards(subjects)),
+        ("headline", headline::cards(models)),
         ("warnings", warnings),
-        ("figures", figures_table(subjects)),
-        ("settings", settings_table(subjects)),
+        ("figures", figures_table(models)),
+        ("settings", settings_table(models)),
         ("facts", facts),
         ("arrays", arrays.to_owned()),
         ("scripts", SCRIPTS.concat()),
@@ -86,9 +112,9 @@ fn row(table: &mut String, cell: &str, class: &str, name: &str, figures: &[Strin
     table.push_str("</tr>\n");
 }
 
-fn table(subjects: &[Subject], rows: impl Iterator<Item = (String, Vec<String>, bool)>) -> String {
+fn table(models: &[Model], rows: impl Iterator<Item = (String, Vec<String>, bool)>) -> String {
     let mut table = String::from("<div class=\"table\"><table>\n<thead>");
-    let names: Vec<_> = subjects.iter().map(|subject| subject.model.name.clone()).collect();
+    let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
     row(&mut table, "th", "", "", &names);
     table.push_str("</thead>\n<tbody>\n");
     for (name, figures, differs) in rows {
@@ -97,15 +123,13 @@ fn table(subjects: &[Subject], rows: impl Iterator<Item = (String, Vec<String>, 
     table + "</tbody></table></div>"
 }
 
-fn figures_table(subjects: &[Subject]) -> String {
-    let models: Vec<_> = subjects.iter().map(|subject| &subject.model).collect();
-    table(subjects, figures(&models).into_iter().map(|(name, figures)| (name, figures, false)))
+fn figures_table(models: &[Model]) -> String {
+    table(models, figures(models).into_iter().map(|(name, figures)| (name, figures, false)))
 }
 
 /// All settings; those that differ between the models are bold.
-fn settings_table(subjects: &[Subject]) -> String {
-    let all: Vec<Value> =
-        subjects.iter().map(|subject| settings_json(subject.model.net.settings())).collect();
+fn settings_table(models: &[Model]) -> String {
+    let all: Vec<Value> = models.iter().map(|model| settings_json(model.net.settings())).collect();
     let fields = all[0].as_object().into_iter().flatten();
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -118,16 +142,16 @@ fn settings_table(subjects: &[Subject]) -> String {
         let differs = values.iter().any(|value| *value != values[0]);
         (field.replace('_', " "), values, differs)
     });
-    table(subjects, rows)
+    table(models, rows)
 }
 
 /// Ten images per line, each model's reconstructions below them.
-fn strips(pictures: &Reconstructions, subjects: &[Subject]) -> Result<String> {
+fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
     const COLUMNS: usize = 10;
     let count = pictures.rows[0].len();
     let mut html = String::from("<figure class=\"strips\">");
     let names: Vec<_> = std::iter::once("test images")
-        .chain(subjects.iter().map(|subject| subject.model.name.as_str()))
+        .chain(models.iter().map(|model| model.name.as_str()))
         .collect();
     for start in (0..count).step_by(COLUMNS) {
         html.push_str("<div>");

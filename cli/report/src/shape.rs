@@ -5,7 +5,9 @@ use sae::{Autoencoder, Samples};
 /// The shape of an image: gray, or in color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// Lines of pixels.
     pub rows: usize,
+    /// Pixels in a line.
     pub columns: usize,
     /// 1 is gray, 3 is red, green and blue, 4 has a fourth that is not drawn.
     pub channels: usize,

@@ -3,11 +3,11 @@
 use sae::network::SparseCodes;
 use sae::{Engine, Samples, Scaling};
 
-use super::arrays::Arrays;
-use super::decoder::Decoder;
-use super::units::{Layer, TOP};
-use crate::failure::Result;
-use crate::models::Model;
+use crate::arrays::Arrays;
+use crate::decoder::Decoder;
+use crate::error::Result;
+use crate::model::Model;
+use crate::units::{Layer, TOP};
 
 /// Samples to pick from, at the beginning.
 pub const FIRST: usize = 100;

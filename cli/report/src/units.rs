@@ -4,10 +4,10 @@ use sae::Engine;
 use sae::analysis::{UnitOptions, UnitSummary};
 use serde_json::{Value, json};
 
-use super::arrays::Arrays;
-use crate::drawing::picture::usual_norm;
-use crate::failure::Result;
-use crate::models::Model;
+use crate::arrays::Arrays;
+use crate::error::Result;
+use crate::model::Model;
+use crate::pictures::usual_norm;
 
 /// Top samples of a unit.
 pub const TOP: usize = 10;

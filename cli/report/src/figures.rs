@@ -1,0 +1,101 @@
+//! Figures of models as text and as JSON.
+
+use sae::{Autoencoder, Evaluation, Scaling, Settings, analysis::Histogram};
+use serde_json::{Value, json};
+
+/// A number with six significant digits, without trailing zeros.
+pub fn short(value: f64) -> String {
+    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    if !value.is_finite() || !(-5..9).contains(&exponent) {
+        return format!("{value:.5e}");
+    }
+    let text = format!("{value:.*}", (5 - exponent).max(0) as usize);
+    if text.contains('.') {
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    text
+}
+
+/// Sizes with something between them, such as 784-300-784.
+pub fn join(sizes: &[usize], between: &str) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
+}
+
+/// The feature of the smallest explained variance, if features of a wider range hide in the total that
+/// its mean would be a better reconstruction. Pixels have one range, and one that is hardly ever not 0 says
+/// little.
+pub fn hidden_feature(net: &Autoencoder, evaluation: &Evaluation) -> Option<(usize, f64)> {
+    let worst = evaluation.worst_feature().filter(|_| net.scaling() != Scaling::Byte);
+    worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
+}
+
+/// The settings as a JSON object.
+pub fn settings_json(settings: &Settings) -> Value {
+    serde_json::from_str(&settings.to_json()).unwrap_or_default()
+}
+
+fn histogram_json(histogram: &Histogram) -> Value {
+    json!({
+        "low": histogram.low,
+        "high": histogram.high,
+        "counts": histogram.counts,
+        "zeros": histogram.zeros,
+    })
+}
+
+/// The figures of an evaluation as a JSON object.
+pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
+    let layers = evaluation.units.iter().zip(&evaluation.layers);
+    let layers = layers.zip(evaluation.mean_activations()).map(|((units, activity), mean)| {
+        json!({
+            "units": units.len(),
+            "mean_activation": mean,
+            "l0": activity.l0,
+            "active_above": activity.threshold,
+            "dead_units": activity.dead_units().count(),
+            "dense_units": activity.dense_units().count(),
+            "histogram": histogram_json(&activity.histogram),
+            "frequency_histogram": histogram_json(&activity.frequency_histogram()),
+        })
+    });
+    json!({
+        "objective": evaluation.objective,
+        "loss": evaluation.loss,
+        "squared_error": evaluation.squared_error,
+        "explained_variance": evaluation.explained_variance,
+        "explained_variance_per_batch": evaluation.explained_variance_per_batch,
+        "fvu": evaluation.fvu,
+        "cosine_similarity": evaluation.cosine_similarity,
+        "l2_ratio": evaluation.l2_ratio,
+        "relative_reconstruction_bias": evaluation.relative_reconstruction_bias,
+        "sparsity": evaluation.sparsity,
+        "l1": evaluation.l1,
+        "penalty": evaluation.penalty,
+        "penalty_factor": net.penalty_factor(),
+        "weight_decay": evaluation.weight_decay,
+        "warnings": evaluation.warnings(net.settings()),
+        "hidden_layers": layers.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.0355583, "0.0355583"),
+            (0.00885361499, "0.00885361"),
+            (123.4, "123.4"),
+            (1234567.0, "1234567"),
+            (100.0, "100"),
+            (1e-9, "1.00000e-9"),
+            (-0.5, "-0.5"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+}

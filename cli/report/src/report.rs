@@ -1,0 +1,77 @@
+//! What a page is made of.
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::shape::Shape;
+
+/// What a page shows: models, and what is known of the samples besides their numbers.
+#[derive(Clone, Copy)]
+pub struct Report<'a> {
+    /// The models, at least one, on the same samples.
+    pub models: &'a [Model],
+    /// What the samples are, such as the name of their file.
+    pub data: &'a str,
+    /// A label of each sample.
+    pub labels: Option<&'a [u8]>,
+    /// A name of each sample, such as a token or the name of a file.
+    pub names: Option<&'a [String]>,
+    /// Samples before and after a top sample whose names and activations are shown with it, for samples with names
+    /// that are a stream of tokens.
+    pub context: usize,
+    /// The number of each sample in its data, if that is not its place.
+    pub numbers: Option<&'a [usize]>,
+    /// Units of each layer that are shown in full, the most frequent ones; as many as fit in a page of 5 MB if `None`.
+    pub units: Option<usize>,
+    /// How the numbers of a sample are pixels. `None` finds it: the shape of the samples' file, of those that the model
+    /// was trained on, or a square of numbers from 0 to 1.
+    pub shape: Option<Shape>,
+}
+
+impl<'a> Report<'a> {
+    /// A report without labels, names and context.
+    pub fn new(models: &'a [Model], data: &'a str) -> Self {
+        Report {
+            models,
+            data,
+            labels: None,
+            names: None,
+            context: 0,
+            numbers: None,
+            units: None,
+            shape: None,
+        }
+    }
+
+    /// Refuses what does not fit the samples.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(first) = self.models.first() else {
+            return Err(Error::input("models", "expected at least one model, got none"));
+        };
+        let count = first.samples.len();
+        if let Some(other) = self.models.iter().find(|model| model.samples.len() != count) {
+            let (name, got) = (&other.name, other.samples.len());
+            let problem = format!("{name} has {got} samples, and {} {count}", first.name);
+            return Err(Error::input("models", problem + "; expected the same samples"));
+        }
+        for (field, given) in [
+            ("labels", self.labels.map(<[u8]>::len)),
+            ("names", self.names.map(<[String]>::len)),
+            ("numbers", self.numbers.map(<[usize]>::len)),
+        ] {
+            if let Some(given) = given.filter(|&given| given != count) {
+                let problem = format!("expected one for each of the {count} samples, got {given}");
+                return Err(Error::input(field, problem));
+            }
+        }
+        let features = first.samples.features();
+        if let Some(shape) = self.shape.filter(|shape| shape.numbers() != features) {
+            let Shape { rows, columns, channels, .. } = shape;
+            let problem = format!(
+                "{rows} x {columns} pixels of {channels} channels are {} numbers, and a sample has {features}",
+                shape.numbers()
+            );
+            return Err(Error::input("shape", problem));
+        }
+        Ok(())
+    }
+}

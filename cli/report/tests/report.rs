@@ -1,0 +1,85 @@
+//! Pages of small models, and what is refused.
+
+use sae::{Engine, Isa, Samples, Settings, Trainer, compute::ThreadPool};
+use sae_report::shape::Shape;
+use sae_report::{History, Model, Report};
+use serde_json::Value;
+
+fn engine() -> Engine {
+    Engine::new(Isa::detect(), ThreadPool::new(1))
+}
+
+/// A model of 6 features that has not learned anything, on this many samples.
+fn model(count: usize) -> Model {
+    let values = (0..count * 6).map(|at| (at % 11) as f32 / 10.0).collect();
+    let samples = Samples::from_values(values, 6).unwrap();
+    let settings = Settings { layers: vec![6, 4, 6], ..Settings::default() };
+    let net = Trainer::builder(settings).build(&samples).unwrap().into_autoencoder();
+    Model::new("a<b", net, samples, &mut engine()).unwrap()
+}
+
+fn facts(page: &str) -> Value {
+    let after = page.split("id=\"sae-report\">").nth(1).unwrap();
+    serde_json::from_str(after.split("</script>").next().unwrap()).unwrap()
+}
+
+#[test]
+fn a_page_has_what_is_given() {
+    let columns = [("step", [1.0, 2.0]), ("objective", [0.5, f64::NAN])];
+    let columns = columns.map(|(name, rows)| (name.to_owned(), rows.to_vec())).to_vec();
+    let model = Model { history: Some(History { columns }), ..model(12) };
+    let names: Vec<String> = (0..12).map(|at| format!("n{at}")).collect();
+    let labels: Vec<u8> = (0..12).map(|at| at % 3).collect();
+    let models = [model];
+    let report = Report {
+        names: Some(&names),
+        labels: Some(&labels),
+        context: 2,
+        ..Report::new(&models, "<data>")
+    };
+    let page = report.html(&mut engine()).unwrap();
+    let facts = facts(&page);
+    assert!(page.contains("a&lt;b") && !page.contains("a<b"));
+    assert!(page.contains("12 samples of &lt;data&gt;"));
+    assert_eq!(facts["names"][0][1][11], "n11");
+    assert_eq!(facts["context"], 2);
+    assert_eq!(facts["models"][0]["model"], Value::Null);
+    assert_eq!(facts["models"][0]["layers"][0]["classes"], 3);
+    assert_eq!(facts["models"][0]["history"]["objective"][1], Value::Null);
+    assert_eq!(facts["image"], Value::Null);
+    let shape = Shape::of_dims(&[2, 3]);
+    let page = Report { shape, ..report }.html(&mut engine()).unwrap();
+    assert_eq!(self::facts(&page)["image"]["columns"], 3);
+    assert_eq!(page.matches("data:image/png").count(), 24);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let models = [model(12)];
+    let (names, labels) = (vec![String::new(); 11], vec![0; 13]);
+    let good = Report::new(&models, "data");
+    let others = [model(12), model(10)];
+    for (report, sentence) in [
+        (Report::new(&[], "data"), "models: expected at least one model, got none"),
+        (Report { models: &others, ..good }, "models: a<b has 10 samples, and a<b 12"),
+        (
+            Report { names: Some(&names), ..good },
+            "names: expected one for each of the 12 samples, got 11",
+        ),
+        (
+            Report { labels: Some(&labels), ..good },
+            "labels: expected one for each of the 12 samples, got 13",
+        ),
+        (
+            Report { numbers: Some(&[1]), ..good },
+            "numbers: expected one for each of the 12 samples, got 1",
+        ),
+        (
+            Report { shape: Shape::of_dims(&[2, 2]), ..good },
+            "shape: 2 x 2 pixels of 1 channels are 4 numbers, and a sample has 6",
+        ),
+    ] {
+        let problem = report.html(&mut engine()).err().map(|error| error.to_string());
+        assert!(problem.as_deref().is_some_and(|p| p.starts_with(sentence)), "{problem:?}");
+    }
+}
