@@ -31,6 +31,8 @@ done
 train --data digits --preset top-k --layers 784,300,784 --code top-k:20 --steps 400 --out digits.safetensors
 train --preset top-k --samples tokens.npy --holdout-last 200 --layers 24,64,24 --code top-k:4 --steps 300 --out tokens.safetensors
 train --preset top-k --samples disks.npy --layers 1680,60,1680 --code top-k:6 --steps 200 --out disks.safetensors
+train --preset top-k --samples "$OLDPWD/docs/tutorials/wine.csv" --label-column cultivar --scaling mean-deviation:feature \
+    --layers 13,26,13 --code top-k:4 --steps 300 --out table.safetensors
 train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --steps 30 --out many.safetensors
 "$sae" score many.safetensors --samples tokens.npy --out scores.csv
 "$sae" report digits.safetensors --out digits.html
@@ -38,5 +40,6 @@ train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --s
 "$sae" report tokens.safetensors --samples tokens.npy --names tokens.txt --out tokens.html
 "$sae" report many.safetensors --samples tokens.npy --names tokens.txt --units 50 --out many.html
 "$sae" report disks.safetensors --out disks.html
+"$sae" report table.safetensors --samples "$OLDPWD/docs/tutorials/wine.csv" --label-column cultivar --out table.html
 cd - >/dev/null
 "$folder/venv/bin/python" tests/browser/report.py "$folder" ${shots:+"$shots"}

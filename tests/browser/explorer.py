@@ -282,5 +282,32 @@ def disks(page, shots):
     assert len(colors) == 2 and all(sorted(color) in ([0, 0, 0], [0, 0, 230]) for color in colors), colors
 
 
+def table(page, shots):
+    """Columns by their names: what units write, and a row beside its reconstruction, in the data's own numbers."""
+    with open("docs/tutorials/wine.csv") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name != "cultivar"]
+    lines = page.eval_on_selector_all(".tile-line", "all => all.map(line => line.textContent)")
+    assert lines and all(line[0] in "↑↓" and line[2:] in names for line in lines), lines
+    page.fill("#unit-search", "malic")
+    units, _ = tiles(page)
+    assert 0 < len(units) < 26, units
+    page.locator(".tile").first.click()
+    page.wait_for_selector("dialog .bar-row")
+    written = page.eval_on_selector_all("dialog .bar-row .bar-name", "all => all.map(of => of.textContent)")
+    assert "malic_acid" in written, written
+    page.evaluate("location.hash = '#sample-0-3'")
+    page.wait_for_selector(".features tbody tr")
+    cells = page.eval_on_selector_all(".features tbody tr", "all => all.map(row => [...row.children].map(cell => cell.textContent))")
+    assert [row[0] for row in cells] == names
+    for name, shown, redrawn, _ in cells:
+        # Three digits, of numbers that the page rounds to 8 bits.
+        given, width = float(rows[3][name]), max(float(row[name]) for row in rows) - min(float(row[name]) for row in rows)
+        assert abs(float(shown) - given) <= 0.01 * abs(given) + 0.02 * width, (name, shown, given)
+    page.locator(".sample-units input").first.uncheck()
+    after = page.eval_on_selector_all(".features tbody tr", "all => all.map(row => row.children[2].textContent)")
+    assert after != [row[2] for row in cells]
+
+
 TESTS = [("digits", gallery), ("digits", keys), ("digits", unit), ("digits", sample), ("both", charts), ("both", layers),
-         ("both", theme), ("tokens", tokens), ("many", many), ("disks", disks)]
+         ("both", theme), ("tokens", tokens), ("many", many), ("disks", disks), ("table", table)]

@@ -156,7 +156,7 @@ def small(report):
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=QUIET)
-    reports = {name: folder / f"{name}.html" for name in ["digits", "both", "tokens", "disks", "many"]}
+    reports = {name: folder / f"{name}.html" for name in ["digits", "both", "tokens", "disks", "table", "many"]}
     for name, report in reports.items():
         small(report)
         if name != "many":

@@ -75,9 +75,22 @@ pub fn facts(
         "samples": first.samples.len(), "image": shape.map(|of| json!({
             "rows": of.rows, "columns": of.columns, "channels": of.channels, "planar": of.is_planar,
         })), "names": runs, "context": context,
+        "features": about.features, "lines": about.features.and_then(|_| lines(first)),
         "first": samples::FIRST.min(chosen.len()), "models": list,
     });
     Ok((facts, arrays))
+}
+
+/// Of each feature the number in the data that 0 stands for, and how much more 1 is; null for a scaling of each sample
+/// by itself.
+fn lines(model: &Model) -> Option<Value> {
+    let scaling = model.samples.scaling();
+    let mut zeros = vec![0.0; model.samples.features()];
+    let mut ones = vec![1.0; zeros.len()];
+    scaling.unscale(&mut zeros).ok()?;
+    scaling.unscale(&mut ones).ok()?;
+    let steps: Vec<f32> = ones.iter().zip(&zeros).map(|(one, zero)| one - zero).collect();
+    Some(json!({"zero": zeros, "step": steps}))
 }
 
 /// The shape of a model's samples, if they are images: it is given, they have one, or are squares of numbers from 0 to 1.

@@ -15,6 +15,8 @@ pub struct Report<'a> {
     pub labels: Option<&'a [u8]>,
     /// A name of each sample, such as a token or the name of a file.
     pub names: Option<&'a [String]>,
+    /// A name of each feature, such as that of a table's column.
+    pub features: Option<&'a [String]>,
     /// Samples before and after a top sample whose names and activations are shown with it, for samples with names
     /// that are a stream of tokens.
     pub context: usize,
@@ -28,13 +30,14 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// A report without labels, names and context.
+    /// A report without labels, names, features' names and context.
     pub fn new(models: &'a [Model], data: &'a str) -> Self {
         Report {
             models,
             data,
             labels: None,
             names: None,
+            features: None,
             context: 0,
             numbers: None,
             units: None,
@@ -64,6 +67,10 @@ impl<'a> Report<'a> {
             }
         }
         let features = first.samples.features();
+        if let Some(given) = self.features.map(<[String]>::len).filter(|&given| given != features) {
+            let problem = format!("expected a name for each of the {features} features, got {given}");
+            return Err(Error::input("features", problem));
+        }
         if let Some(shape) = self.shape.filter(|shape| shape.numbers() != features) {
             let Shape { rows, columns, channels, .. } = shape;
             let problem = format!(

@@ -82,6 +82,7 @@ pub fn run(args: Args) -> Result<()> {
     let report = Report {
         labels: labels.as_deref(),
         names: names.as_deref(),
+        features: chosen.features.as_deref(),
         context: if is_stream { args.context as usize } else { 0 },
         numbers: Some(&numbers),
         units: args.units.map(|units| units as usize),

@@ -43,6 +43,8 @@ pub struct Chosen {
     pub name: PathBuf,
     /// Labels that the data have themselves.
     labels: Option<Vec<u8>>,
+    /// Names of the features, of a CSV file.
+    pub features: Option<Vec<String>>,
     /// Of each sample its number in the data, where it is another than that among the chosen ones.
     numbers: Option<Vec<usize>>,
     /// How many samples the data have.
@@ -74,7 +76,8 @@ impl ChoiceArgs {
         let count = held_out.map_or(opened.samples.len(), |(_, count)| count);
         let samples = self.data.checked(opened.samples, &opened.name, model, net)?;
         let samples = samples.scaled(net.scaling());
-        Ok(Chosen { samples, name: opened.name, labels, numbers, count })
+        let features = opened.features;
+        Ok(Chosen { samples, name: opened.name, labels, features, numbers, count })
     }
 
     /// The same with the targets that a model predicts, if it does.

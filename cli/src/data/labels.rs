@@ -69,7 +69,7 @@ impl DataArgs {
         file: Option<&Path>,
         held_out: Option<HeldOut>,
     ) -> Result<[Labeled; 2]> {
-        let Opened { samples, labels, name } = all;
+        let Opened { samples, labels, name, .. } = all;
         let count = samples.len();
         let labels = match (file, labels) {
             (Some(file), _) => read_labels(file, count)?,

@@ -82,6 +82,8 @@ pub struct Opened {
     pub samples: Samples,
     /// Those of the column of a CSV file.
     pub labels: Option<Vec<u8>>,
+    /// Names of the features, of the header of a CSV file.
+    pub features: Option<Vec<String>>,
     /// The file; of several the first, and how many more.
     pub name: PathBuf,
 }
@@ -169,7 +171,7 @@ impl Place {
                 format!("tensor: {tensor} is for safetensors files, not {}", name.display());
             return Err(Failure::input(problem));
         }
-        let mut labels = None;
+        let (mut labels, mut features) = (None, None);
         let shards = if found.iter().any(|path| csv::is_csv(path)) {
             let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);
             for path in &found {
@@ -192,6 +194,7 @@ impl Place {
                     return Err(Failure::at(path, problem).hint("give all files the same columns"));
                 }
             }
+            features = first.and_then(|(_, names)| names);
             labels = Some(all_labels).filter(|labels| !labels.is_empty());
             Shards::from_arrays(arrays)?
         } else {
@@ -205,7 +208,7 @@ impl Place {
         for array in shards.arrays() {
             check(array)?;
         }
-        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, name })
+        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, features, name })
     }
 
     /// The same with the files that its paths name now, before a command writes others.

@@ -12,7 +12,8 @@ const SORTS = {
 function searchText(layer, unit) {
   layer.texts ??= new Map();
   if (!layer.texts.has(unit)) {
-    const names = report.names ? topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text) : [];
+    const written = featuresOf(layer, unit, 3).map(({ feature }) => featureName(feature));
+    const names = written.length ? written : report.names ? topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text) : [];
     layer.texts.set(unit, names.join("\n").toLowerCase());
   }
   return layer.texts.get(unit);
@@ -56,17 +57,35 @@ function unitPicture(layer, unit, what = usualPicture(layer)) {
   return signedPicture(label, rowOf(matrix, row, image.rows * image.columns * image.channels));
 }
 
+// The features of a table that a unit of the code changes most in the output, with signs.
+function featuresOf(layer, unit, wanted) {
+  const model = report.models[layer.m], row = layer.row.get(unit);
+  if (!report.features || model.targets || model.decoder?.length !== 1 || layer.l !== codeLayer(model) || row === undefined) return [];
+  return largestOf(signedRow(`m${layer.m}.decoder0`, row, outputs(model)), wanted);
+}
+
+const featureName = feature => report.features?.[feature] ?? `feature ${feature}`;
+
+// The weights of largest magnitude, with their features.
+function largestOf(weights, wanted) {
+  return Array.from(weights, (weight, feature) => ({ feature, weight })).filter(of => of.weight !== 0)
+    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, wanted);
+}
+
 function unitTile(layer, unit, at, total) {
   const isDead = layer.isDead.has(unit), frequency = percent(layer.frequency[unit]);
   const tops = report.names ? [...new Set(topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text))] : [];
+  const written = isDead ? [] : featuresOf(layer, unit, 3).map(({ feature, weight }) => `${weight > 0 ? "↑" : "↓"} ${featureName(feature)}`);
+  const words = tops.length ? tops.slice(0, 4) : written;
   const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
     layer.label && !isDead ? `mostly label ${layer.label[unit]}, ${percent(layer.purity[unit])}` : null,
-    tops.length ? tops.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
+    words.length ? words.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
   return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said,
     "data-at": at, tabindex: -1 },
     unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
     el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
-    tops.length && !image ? el("span.tile-names", null, tops.slice(0, 4).join(" · ")) : null,
+    tops.length && !image ? el("span.tile-names", null, words.join(" · ")) : null,
+    tops.length || image ? null : written.slice(0, 2).map(line => el("span.tile-line.soft", { title: line }, line)),
     image ? null : el("span.bar", null, el("i", { style: `width:${100 * Math.sqrt(layer.frequency[unit])}%` })));
 }
 
@@ -150,7 +169,7 @@ function gallerySection() {
     update();
   } });
   const search = el("input", { id: "unit-search", type: "search", autocomplete: "off", spellcheck: "false",
-    placeholder: report.names ? "number or token" : "number", oninput: () => {
+    placeholder: report.names ? "number or token" : report.features ? "number or feature" : "number", oninput: () => {
       state.query = search.value;
       update();
     } });
@@ -162,7 +181,7 @@ function gallerySection() {
       + "responds, and its neighbors.";
     sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
       .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
-    if (now.label) search.placeholder = report.names ? "number, token or label 3" : "number, or label 3";
+    if (now.label) search.placeholder = report.names ? "number, token or label 3" : report.features ? "number, feature or label 3" : "number, or label 3";
     dead.hidden = count0 === 0;
     dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
     said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;

@@ -26,11 +26,29 @@ function sampleText(place) {
   return `${name === null ? "" : name + ", "}sample ${numberOf(sample)}${labels ? `, label ${labels[place]}` : ""}`;
 }
 
+// A table's row and its reconstruction, feature by feature, in the units of the data where these are known.
+function featureTable(target) {
+  const { lines } = report, inData = (value, at) => lines ? lines.zero[at] + lines.step[at] * value : value;
+  const rows = el("tbody"), box = el("div.table.features", null, el("table", null, el("thead", null, el("tr", null,
+    ["feature", "sample", "reconstructed", "difference"].map(text => el("th", { scope: "col" }, text)))), rows));
+  const largest = Math.max(...target.map(Math.abs), 1e-9);
+  return { box, show(values) {
+    rows.replaceChildren(...Array.from(target, (value, at) => {
+      const difference = values[at] - value;
+      return el("tr", null, el("th", { scope: "row" }, featureName(at)),
+        el("td", null, short(inData(value, at))), el("td", null, short(inData(values[at], at))),
+        el(`td${difference < 0 ? ".negative" : ""}`, { title: `${difference > 0 ? "+" : ""}${short(inData(values[at], at) - inData(value, at))}` },
+          el("span.bar", { "aria-hidden": "true" }, el("i", { style: `width:${100 * Math.min(1, Math.abs(difference) / largest)}%` }))));
+    }));
+  } };
+}
+
 // What is drawn of a sample: the sample, the reconstruction, and their difference.
 function sampleFigures(m, target) {
   const what = report.models[m].targets ? "y" : "x", range = rangeOf(m, what);
   const largest = target.reduce((max, v) => Math.max(max, Math.abs(v)), 1e-9);
   const isImage = isImageSize(target.length);
+  if (report.features && what === "x") return featureTable(target);
   const draw = isImage
     ? (values, label, isSigned) => isSigned ? signedDifference(label, values, range) : valuePicture(label, values, range)
     : (values, label) => strip(label, values, largest);

@@ -83,12 +83,10 @@ function writes(layer, unit) {
   const weights = isOne ? signedRow(`m${layer.m}.decoder0`, row, outputs(model)) : largestChange(layer, unit);
   if (isImageSize(outputs(model))) return el("figure", null, signedPicture(`what unit ${unit} writes`, weights),
     el("figcaption", null, isOne ? "writes to the output" : "changes in the output, alone at its maximum"));
-  const order = Array.from(weights, (weight, feature) => ({ feature, weight }))
-    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, 8);
-  const largest = Math.abs(order[0].weight);
+  const order = largestOf(weights, 8), largest = Math.abs(order[0]?.weight ?? 1);
   return el("div", null, el("h4", null, "Writes to the output"),
     el("p.note", null, `The features that ${isOne ? "an activation of 1" : "its largest activation alone"} changes most.`),
-    order.map(({ feature, weight }) => bar(`feature ${feature}`, Math.abs(weight) / largest,
+    order.map(({ feature, weight }) => bar(model.targets ? `feature ${feature}` : featureName(feature), Math.abs(weight) / largest,
       `${weight > 0 ? "+" : ""}${short(weight)}`, { class: weight < 0 ? "bar-row negative" : "bar-row" })));
 }
 
