@@ -11,9 +11,14 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
 fi
 cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz@0.13.2
 targets=${*:-$(cargo +nightly fuzz list)}
-for target in $targets; do
-    cargo +nightly fuzz build "$target" 2>/dev/null || cargo +nightly fuzz build "$target"
-done
+if [ $# -eq 0 ]; then
+    # All at once, on all cores.
+    cargo +nightly fuzz build 2>/dev/null || cargo +nightly fuzz build
+else
+    for target in $targets; do
+        cargo +nightly fuzz build "$target" 2>/dev/null || cargo +nightly fuzz build "$target"
+    done
+fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # Runs one target and prints its row of the table; if it finds a bug, its log stays as TARGET.failed.
