@@ -4,6 +4,7 @@
 mod folder;
 
 mod convert;
+mod course;
 mod data;
 mod exchange;
 #[cfg(unix)]
