@@ -11,6 +11,7 @@ pub(crate) mod dead_units;
 pub(crate) mod early_stopping;
 mod forward;
 pub(crate) mod gradient;
+pub(crate) mod gradient_norm;
 mod largest_weights;
 pub(crate) mod lbfgs;
 pub(crate) mod objective;

@@ -33,6 +33,7 @@ fn check_trainer(what: &str, builder: TrainerBuilder, samples: &Samples, threads
     let mut trainer = builder.build(samples).unwrap();
     let batch = vec![0.5; trainer.batch_part().len() * samples.features()];
     trainer.step().unwrap();
+    trainer.measure_gradient_norm();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!(before > 0, "nothing is counted");
     for _ in 0..25 {

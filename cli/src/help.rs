@@ -35,6 +35,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "out",
             "picture",
             "history",
+            "test_every",
+            "log",
             "checkpoint",
             "checkpoint_every",
             "keep",

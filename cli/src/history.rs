@@ -1,30 +1,36 @@
 //! The course of a training, as a CSV file beside the model, which the report draws.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-
-use sae::{StepReport, Trainer};
 
 use crate::failure::{Failure, Result, io_error};
 use crate::runs;
 
-/// The columns before the hidden layers' mean activations. Loss, penalty and decay, with their
-/// weights, sum to the objective; but a loss over prefixes takes the loss's place in it, and an auxiliary
-/// loss is added.
+/// The first columns of every history. Loss, penalty and decay, with their weights, sum to the objective; but a
+/// loss over prefixes takes the loss's place in it, and an auxiliary loss is added.
 pub const COLUMNS: [&str; 6] =
     ["step", "objective", "loss", "sparsity_penalty", "weight_decay", "penalty_factor"];
 
-/// What the training of a sparse code has behind them.
-pub const OF_SPARSE_CODES: [&str; 2] = ["auxiliary", "dead_units"];
+/// The columns that are measured now and then, and empty in other rows: the length of the last step's gradient,
+/// and figures of test samples.
+pub const MEASURED: [&str; 5] =
+    ["gradient_norm", "test_objective", "test_squared_error", "test_explained_variance", "test_l0"];
 
-/// Rows of a whole training, about.
-const ROWS: u64 = 250;
-
-fn header(of_code: &[&str], hidden_layers: usize) -> String {
+/// The names of all columns: then the learning rate, of a sparse code auxiliary loss and L0 of the training batches,
+/// the code's dead units, how many units were revived so far, what is measured, and the hidden layers' mean
+/// activations. (Dead units of a dense code are measured on the test samples.)
+pub fn names(is_sparse: bool, hidden_layers: usize) -> Vec<String> {
+    let of_code = if is_sparse { &["auxiliary", "l0"][..] } else { &[] };
+    let others = ["learning_rate"].iter().chain(of_code).chain(&["dead_units", "revived_units"]);
     let layers = (1..=hidden_layers).map(|layer| format!("mean_activation_{layer}"));
-    let names = COLUMNS.iter().chain(of_code).map(|&name| name.to_owned());
-    names.chain(layers).collect::<Vec<_>>().join(",")
+    let names = COLUMNS.iter().chain(others).chain(&MEASURED).map(|&name| name.to_owned());
+    names.chain(layers).collect()
+}
+
+/// Whether this is the first line of a history, of this or an earlier version.
+pub fn is_header(line: &str) -> bool {
+    let mut names = line.trim_end().split(',');
+    COLUMNS.iter().all(|column| names.next() == Some(column))
 }
 
 /// The history's file of a model's file.
@@ -32,99 +38,14 @@ pub fn path_of(model: &Path) -> PathBuf {
     runs::beside(model, "history.csv", "history.csv")
 }
 
-/// Writes the history: each row has the means over the steps since the row before.
-pub struct Recorder {
-    path: PathBuf,
-    /// None once a row could not be written.
-    file: Option<File>,
-    /// Steps per row.
-    every: u64,
-    /// Whether it has the columns of sparse codes.
-    is_sparse: bool,
-    /// Steps since the last row, and sums over them: loss, objective without decay, penalty, auxiliary loss, mean
-    /// activations.
-    steps: u64,
-    sums: Vec<f64>,
-}
-
-impl Recorder {
-    /// Begins the file of a training of `steps` steps. For a resumed training, keeps the rows up to
-    /// the checkpoint.
-    pub fn begin(path: PathBuf, trainer: &Trainer, steps: u64) -> Result<Self> {
-        let hidden_layers = trainer.autoencoder().settings().layers.len() - 2;
-        let is_sparse = !trainer.inactive_samples().is_empty();
-        let of_code = if is_sparse { &OF_SPARSE_CODES[..] } else { &[] };
-        let header = header(of_code, hidden_layers) + "\n";
-        let earlier = match trainer.steps() {
-            0 => String::new(),
-            _ => fs::read_to_string(&path).unwrap_or_default(),
-        };
-        let kept = earlier.strip_prefix(&header).map_or(0, |rows| {
-            // A killed run may have been ahead of its checkpoint, or in the middle of a line.
-            let step = |line: &str| line.split(',').next().and_then(|step| step.parse().ok());
-            let is_before = |line: &&str| {
-                line.ends_with('\n') && step(line).is_some_and(|step: u64| step <= trainer.steps())
-            };
-            let rows = rows.split_inclusive('\n').take_while(is_before);
-            header.len() + rows.map(str::len).sum::<usize>()
-        });
-        let write_error = io_error("write", &path);
-        let file = File::options().create(true).append(true).open(&path).map_err(&write_error)?;
-        // Fails for a device, which has no length.
-        let _ = file.set_len(kept as u64);
-        if kept == 0 {
-            (&file).write_all(header.as_bytes()).map_err(&write_error)?;
-        }
-        drop(write_error);
-        let (every, sums) = ((steps / ROWS).clamp(1, 100), vec![0.0; 4 + hidden_layers]);
-        Ok(Recorder { path, file: Some(file), every, is_sparse, steps: 0, sums })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Takes a step. The first row that cannot be written is an error and ends the file.
-    pub fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        self.steps += 1;
-        let terms = [report.loss, report.without_decay(), report.penalty, report.auxiliary];
-        let terms = terms.into_iter().chain(trainer.mean_activations());
-        self.sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-        if !trainer.steps().is_multiple_of(self.every) {
-            return Ok(());
-        }
-        let mut means = self.sums.iter().map(|sum| sum / self.steps as f64);
-        let mut next = || means.next().unwrap_or(f64::NAN);
-        let (loss, without_decay, penalty, auxiliary) = (next(), next(), next(), next());
-        // The objective of a report without its other terms is the weight decay.
-        let decay = trainer.objective(StepReport::default());
-        let (objective, factor) = (without_decay + decay, trainer.penalty_factor());
-        let mut line = format!("{},{objective},{loss},{penalty},{decay},{factor}", trainer.steps());
-        if self.is_sparse {
-            line += &format!(",{auxiliary},{}", trainer.dead_units().count());
-        }
-        for mean in means {
-            line += &format!(",{mean}");
-        }
-        self.steps = 0;
-        self.sums.fill(0.0);
-        let written = file.write_all(format!("{line}\n").as_bytes());
-        if written.is_err() {
-            self.file = None;
-        }
-        written
-    }
-}
-
 /// Rows that are read from a file, at most.
 const MAX_ROWS: usize = 1000;
 
 /// A history that was read; of a long one every n-th row.
 pub struct History {
-    /// Those of [`COLUMNS`], of sparse codes [`OF_SPARSE_CODES`], and the hidden layers' mean activations.
+    /// [`COLUMNS`], others, and last the hidden layers' mean activations.
     names: Vec<String>,
-    /// `[columns][rows]`
+    /// `[columns][rows]`; NaN where a row has no number.
     columns: Vec<Vec<f64>>,
 }
 
@@ -139,27 +60,25 @@ impl History {
         let mut lines = text[..text.rfind('\n').map_or(0, |end| end + 1)].lines();
         let first = lines.next().unwrap_or_default();
         let names: Vec<String> = first.split(',').map(str::to_owned).collect();
-        let hidden_layers =
-            names.iter().filter(|name| name.starts_with("mean_activation_")).count();
-        let headers = [&[][..], &OF_SPARSE_CODES].map(|of_code| header(of_code, hidden_layers));
-        if !headers.contains(&first.to_owned()) {
+        if !is_header(first) {
             let expected = COLUMNS.join(",");
             return Err(format!("not a training history; its first line begins with {expected}"));
         }
         let mut columns = vec![Vec::new(); names.len()];
         for (at, line) in lines.enumerate() {
-            let numbers: Option<Vec<f64>> = line.split(',').map(|n| n.parse().ok()).collect();
+            let number = |(column, cell): (usize, &str)| match cell {
+                "" if column >= COLUMNS.len() => Some(f64::NAN),
+                cell => cell.parse().ok(),
+            };
+            let numbers: Option<Vec<f64>> = line.split(',').enumerate().map(number).collect();
             let numbers = numbers.filter(|numbers| numbers.len() == columns.len());
             let problem = || format!("line {}: expected {} numbers", at + 2, columns.len());
             let numbers = numbers.ok_or_else(problem)?;
             columns.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
         }
-        // More points than pixels are of no use. The last row stays.
-        let rows = columns[0].len();
-        let stride = rows.div_ceil(MAX_ROWS).max(1);
+        let kept = kept_rows(&names, &columns);
         for column in &mut columns {
-            let kept = (0..rows).filter(|row| (rows - 1 - row).is_multiple_of(stride));
-            *column = kept.map(|row| column[row]).collect();
+            *column = kept.iter().map(|&row| column[row]).collect();
         }
         Ok(History { names, columns })
     }
@@ -187,14 +106,36 @@ impl History {
     }
 }
 
+/// The rows that are kept: more points than pixels are of no use. The last row stays, and of those in which
+/// something was measured as many.
+fn kept_rows(names: &[String], columns: &[Vec<f64>]) -> Vec<usize> {
+    let rows = columns[0].len();
+    let is_measured = |row: &usize| {
+        let mut all = names.iter().zip(columns);
+        all.any(|(name, column)| MEASURED.contains(&name.as_str()) && !column[*row].is_nan())
+    };
+    let measured: Vec<usize> = (0..rows).filter(is_measured).collect();
+    let thinned = |rows: Vec<usize>| {
+        let stride = rows.len().div_ceil(MAX_ROWS).max(1);
+        rows.into_iter().rev().step_by(stride)
+    };
+    let mut kept: Vec<usize> = thinned((0..rows).collect()).chain(thinned(measured)).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn histories_are_read_or_refused() {
-        let good =
-            format!("{}\n2,1,0.5,0.25,0.25,1,0.1\n4,0.5,0.25,0.125,0.125,1,0.2\n", header(&[], 1));
+        // Those of earlier versions have fewer columns.
+        let columns = COLUMNS.join(",");
+        let good = format!(
+            "{columns},mean_activation_1\n2,1,0.5,0.25,0.25,1,0.1\n4,0.5,0.25,0.125,0.125,1,0.2\n"
+        );
         let history = History::parse(&good).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(
             (history.column("step"), history.column("objective")),
@@ -203,16 +144,34 @@ mod tests {
         assert_eq!(history.column("weight_decay"), [0.25, 0.125]);
         assert_eq!(history.column("penalty_factor"), [1.0, 1.0]);
         assert_eq!(history.mean_activations(), [[0.1, 0.2]]);
-        let sparse = format!("{}\n2,1,0.5,0.25,0.25,1,0.125,17,0.1\n", header(&OF_SPARSE_CODES, 1));
+        let sparse = format!(
+            "{columns},auxiliary,dead_units,mean_activation_1\n2,1,0.5,0.25,0.25,1,0.125,17,0.1\n"
+        );
         let history = History::parse(&sparse).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(history.column("dead_units"), [17.0]);
         assert_eq!(history.mean_activations(), [[0.1]]);
         let long = (1..=3500)
-            .fold(header(&[], 0) + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
+            .fold(columns.clone() + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
         let history = History::parse(&long).unwrap_or_else(|e| panic!("{e}"));
         let steps = history.column("step");
         assert_eq!((steps.len(), steps[0], steps[874]), (875, 4.0, 3500.0));
+        let now = names(true, 2).join(",");
+        let rows = "2,1,1,0,0,1,0.1,0,32,17,3,,,,,,0.5,0.25\n4,1,1,0,0,1,0.1,0,32,17,3,9,8,7,6,5,0.5,0.25\n";
+        let history = History::parse(&format!("{now}\n{rows}")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(history.column("l0"), [32.0; 2]);
+        assert!(history.column("test_l0")[0].is_nan() && history.column("test_l0")[1] == 5.0);
+        assert_eq!(history.mean_activations(), [[0.5; 2], [0.25; 2]]);
+        // Of many rows those stay in which something was measured.
+        let measured = |row: usize| if row % 1001 == 7 { "1" } else { "" };
+        let row = |row: usize| format!("{row},1,1,0,0,1,{}\n", measured(row));
+        let long: String = (1..=3500).map(row).collect();
+        let long = format!("{columns},test_objective\n{long}");
+        let history = History::parse(&long).unwrap_or_else(|e| panic!("{e}"));
+        let all = history.column("step").iter().zip(history.column("test_objective"));
+        let steps: Vec<f64> = all.filter(|(_, n)| !n.is_nan()).map(|(step, _)| *step).collect();
+        assert_eq!(steps, [7.0, 1008.0, 2009.0, 3010.0]);
         for (text, sentence) in [
+            (&*format!("{columns},test_objective\n1,1,1,,0,1,\n"), "line 2: expected 7 numbers"),
             ("", "not a training history"),
             ("a,b\n1,2\n", "not a training history"),
             (&good.replace("0.125", "much"), "line 3: expected 7 numbers"),

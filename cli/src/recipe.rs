@@ -28,10 +28,11 @@ const COURSE: [(&str, &str); 5] = [
 ];
 
 /// Options that say where a training writes and how it runs, and not what it computes.
-const OF_RUN: [&str; 14] = [
+const OF_RUN: [&str; 15] = [
     "out",
     "picture",
     "history",
+    "log",
     "checkpoint",
     "checkpoint-every",
     "keep",

@@ -78,7 +78,9 @@ const TRAIN: &str = "train --data digits --preset article --layers 784,40,10,40,
 fn history(folder: &Path, name: &str) -> Vec<Vec<f64>> {
     let text = fs::read_to_string(folder.join(name)).unwrap();
     let rows = text.lines().skip(1);
-    rows.map(|row| row.split(',').map(|number| number.parse().unwrap()).collect()).collect()
+    // What is measured now and then is empty in other rows.
+    let number = |cell: &str| if cell.is_empty() { 0.0 } else { cell.parse().unwrap() };
+    rows.map(|row| row.split(',').map(number).collect()).collect()
 }
 
 #[test]

@@ -212,6 +212,14 @@ impl Samples {
         Samples { source: Arc::new(selection), targets, ..self.clone() }
     }
 
+    /// At most `count` of the samples, at equal distances from the first on, with their targets.
+    pub fn thinned(&self, count: usize) -> Self {
+        let (count, len) = (count.min(self.len()), self.len() as u128);
+        // (At most `len`, so that it fits again.)
+        let place = |at: usize| (at as u128 * len / count as u128) as usize;
+        self.subset((0..count).map(place).collect())
+    }
+
     /// Checks that mapped files are still as they were opened.
     ///
     /// # Errors

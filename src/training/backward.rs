@@ -62,8 +62,7 @@ pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
 /// below that they belong to, then their gradient.
 fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, skip_zeros } = cx;
-    let settings = &net.settings;
-    let layer = work.layers[index];
+    let (settings, layer) = (&net.settings, work.layers[index]);
     let (below, delta) = work.deltas.split_at_mut(index);
     let n = work.part.len();
     let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
@@ -95,6 +94,8 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         (Operand::new(input.transposed(), skip_zeros), Matrix::new(delta, n, layer.outputs), below)
     };
     let (weights, biases) = layer.split_mut(&mut net.parameters);
+    let decay = (settings.lambda, &weights[flat.clone()]);
+    work.gradient_norm.add_layer(engine, layer, (&a, right, bias_gradient), decay);
     let matrix = |numbers| MatrixMut::new(numbers, range.len(), width);
     let rows = Rows { a, right, weights: matrix(&mut weights[flat.clone()]) };
     match sink {
@@ -449,6 +450,7 @@ fn thresholds(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
     let gradient = &work.threshold_gradient;
     match sink {
         Sink::Update(rule) => {
+            work.gradient_norm.add_numbers(engine, gradient);
             let start = end(&work.layers);
             let all = [&mut net.parameters, &mut state.first, &mut state.second];
             let numbers = all.map(|flat| &mut flat[start..start + gradient.len()]);

@@ -128,8 +128,10 @@ fn sum_up(cx: &mut Context) {
     let activations = |layer| activations_of(settings, layer, activations, units);
     sums.loss = losses.iter().map(|&loss| f64::from(loss)).sum();
     sums.prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.loss);
+    let all = units.all_activations();
+    // Lists have no zeros, but for what only thresholds learn from.
+    sums.code_active = all.len() as f64;
     if let Code::JumpRelu { .. } = settings.code {
-        let all = units.all_activations();
         sums.code_active = controller::count_active(engine, all, 0.0);
         if let Some(scale) = settings.tanh_scale(gate.scale) {
             let isa = engine.isa;

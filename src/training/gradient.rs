@@ -41,7 +41,7 @@ pub(crate) fn pieces<'a>(layers: impl Iterator<Item = &'a Layer>) -> usize {
 }
 
 /// Rows of a layer's weights that make a piece.
-fn rows_of_piece(layer: Layer) -> usize {
+pub(crate) fn rows_of_piece(layer: Layer) -> usize {
     (PIECE / layer.stored().1).max(MIN_ROWS) / MIN_ROWS * MIN_ROWS
 }
 

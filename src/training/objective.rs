@@ -20,7 +20,7 @@ pub struct StepReport {
     pub sparsity: f64,
     /// The sum of |a| over the units of the layers that have the L1 penalty, a mean over samples.
     pub l1: f64,
-    /// L0 of a JumpReLU code: its units that are not 0, a mean over samples.
+    /// L0 of a sparse code: its units that are not 0, a mean over samples; 0 for a dense one.
     pub l0: f64,
     /// All sparsity penalties, with their weights.
     pub penalty: f64,
@@ -50,7 +50,7 @@ pub(crate) struct BatchSums {
     pub prefixes: f64,
     /// The auxiliary loss, with its weight: of a mean over the batch, these samples' part.
     pub auxiliary: f64,
-    /// Units of a JumpReLU code that are not 0.
+    /// Units of a sparse code that are not 0.
     pub code_active: f64,
     /// tanh of a JumpReLU code's activations, where that is penalized; else 0.
     pub code_tanh: f64,
@@ -134,8 +134,10 @@ pub(crate) fn objective(
             report.penalty += factor * l1 * value;
         }
     }
-    if let Code::JumpRelu { l0, .. } = settings.code {
+    if settings.code != Code::Dense {
         report.l0 = observed.sums.code_active / n;
+    }
+    if let Code::JumpRelu { l0, .. } = settings.code {
         let penalty = settings.l0_penalty.value(report.l0, observed.sums.code_tanh / n);
         report.penalty += factor * l0 * penalty;
     }

@@ -20,6 +20,7 @@ pub(crate) fn all_gradients(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
         bias_gradients,
         centering,
         largest_weights,
+        gradient_norm,
         layers,
         ..
     } = work;
@@ -34,6 +35,8 @@ pub(crate) fn all_gradients(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
         let place = layer.start + some.start * width..layer.start + some.end * width;
         let matrix = |numbers| MatrixMut::new(numbers, some.len(), width);
         let a = Operand::new(input.columns(some.clone()).transposed(), *skip_zeros);
+        let decay = (net.settings.lambda, &net.parameters[place.clone()]);
+        gradient_norm.add_layer(engine, layer, (&a, right, &[]), decay);
         let weights = matrix(&mut net.parameters[place.clone()]);
         let rows = Rows { a, right, weights };
         match sink {

@@ -54,6 +54,9 @@ pub(crate) struct Progress {
     pub control: Control,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<Record>,
+    /// The caller's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 impl Snapshot {
@@ -113,6 +116,7 @@ impl Snapshot {
         net.variance = progress.variance.or(net.variance);
         (state.first, state.second) = (self.first_moment, self.second_moment);
         (state.step, state.control) = (progress.step, progress.control);
+        state.note = progress.note;
         if !self.inactive.is_empty() {
             state.inactive = self.inactive;
         }

@@ -113,6 +113,7 @@ fn commit(cx: &mut Context) {
         count_inactive(state, &net.settings, &work.sums);
     }
     state.step += 1;
+    work.gradient_norm.finish();
     if has_batch {
         control(cx);
     }

@@ -20,6 +20,7 @@ use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 use crate::training::step::{step, step_with_gradient, value_and_gradient};
+use crate::training::update::{needs_whole_gradient, square_of_gradient};
 use crate::training::workspace::{Context, targets_of};
 
 /// A training in progress: a network, the optimizer's state, samples and the place in their order,
@@ -238,8 +239,14 @@ impl Trainer {
     fn train(&mut self) -> Result<StepReport> {
         let Trainer { cx, ranks, lbfgs, .. } = self;
         let Some(lbfgs) = lbfgs else { return step(cx, ranks) };
+        if cx.work.gradient_norm.is_asked() {
+            value_and_gradient(cx, ranks)?;
+            let square = square_of_gradient(cx);
+            cx.work.gradient_norm.set(square);
+        }
         let report = lbfgs.iterate(&mut Batch { cx, ranks })?;
         cx.state.step += 1;
+        cx.work.gradient_norm.finish();
         Ok(report)
     }
 
@@ -297,6 +304,25 @@ impl Trainer {
         let after = self.dead_after();
         let counts = self.inactive_samples().iter().enumerate();
         counts.filter(move |&(_, &samples)| u64::from(samples) >= after).map(|(unit, _)| unit)
+    }
+
+    /// Asks the next step to measure the length of its gradient: see [`Trainer::gradient_norm`]. Takes memory
+    /// for some rows of a layer the first time, and some of the step's time; weights stay the same, bit for
+    /// bit. Several ranks must ask before the same step.
+    pub fn measure_gradient_norm(&mut self) {
+        let is_fused = self.ranks.is_alone() && self.lbfgs.is_none();
+        let is_fused = is_fused && !needs_whole_gradient(&self.cx.net.settings);
+        let work = &mut self.cx.work;
+        // Others have the gradient in memory.
+        let layers = work.layers.iter().chain(&work.skip).filter(|_| is_fused);
+        work.gradient_norm.ask(layers);
+    }
+
+    /// The L2 norm of the objective's gradient by all parameters in the last step that has
+    /// [measured](Trainer::measure_gradient_norm) it, before clipping; tied weights count once. `None` before.
+    /// The bits are the same for any number of threads.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.cx.work.gradient_norm.norm()
     }
 
     /// The engine and the network as it is now, for what an [`Autoencoder`] does with an engine.

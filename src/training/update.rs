@@ -29,20 +29,45 @@ pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
         gradient(cx, ranks);
         apply_gradient(cx)?;
     } else if ranks.is_alone() {
+        cx.work.gradient_norm.begin(true);
         begin_update(cx);
         all_gradients(cx, &mut Sink::Update(rule));
     } else {
+        cx.work.gradient_norm.begin(false);
         begin_update(cx);
         let layers_end = end(&cx.work.layers);
         ranks.sum_gradient(layers_end, None, |gradient| {
             all_gradients(cx, &mut Sink::Buffer(gradient));
             while let Some((start, sum)) = gradient.next_sum() {
+                add_span(cx, start, sum);
                 update_span(cx, &rule, start, sum);
             }
         });
     }
     constrain(cx);
     Ok(())
+}
+
+/// Of a gradient that is summed piece by piece: adds to its length the part that begins at this place of the
+/// parameters, before they are updated with it.
+fn add_span(cx: &mut Context, start: usize, gradient: &[f32]) {
+    let Context { engine, net, work, .. } = cx;
+    let (lambda, parameters) = (net.settings.lambda, &net.parameters[..]);
+    if !work.gradient_norm.is_asked() {
+        return;
+    }
+    let of_layer = |layer: &Layer| [(layer.weights(), lambda), (layer.biases(), 0.0)];
+    let layers = work.layers.iter().flat_map(of_layer);
+    let skip = work.skip.iter().map(|skip| (skip.weights(), lambda));
+    let thresholds = (end(&work.layers)..parameters.len(), 0.0);
+    for (range, lambda) in skip.chain(layers).chain([thresholds]) {
+        let range = range.start.max(start)..range.end.min(start + gradient.len());
+        if !range.is_empty() {
+            let part = &gradient[range.start - start..range.end - start];
+            let decay = (lambda > 0.0).then(|| (lambda, &parameters[range]));
+            work.gradient_norm.add(engine, part, decay);
+        }
+    }
 }
 
 /// Prepares what an update of all weights keeps account of.
@@ -145,13 +170,9 @@ pub(crate) fn constrain(cx: &mut Context) {
     work.centering.finish(engine, work.layers[0], &mut net.parameters);
 }
 
-/// Scales a gradient that is longer than the settings allow to that length.
-fn clip(cx: &mut Context) -> Result<()> {
-    let Context { engine, net, state, work, .. } = cx;
-    let clip = net.settings.clip;
-    if clip == 0.0 {
-        return Ok(());
-    }
+/// The sum of squares of the gradient in the workspace, at least 0.
+pub(crate) fn square_of_gradient(cx: &mut Context) -> f64 {
+    let Context { engine, net, work, .. } = cx;
     let mut square = |numbers: &[f32]| {
         engine.sum(numbers.len(), |block| dot(&numbers[block.clone()], &numbers[block]))
     };
@@ -161,7 +182,22 @@ fn clip(cx: &mut Context) -> Result<()> {
         let twins = &work.layers[work.layers.len() / 2..];
         sum -= twins.iter().map(|twin| square(&work.gradient[twin.weights()])).sum::<f64>();
     }
-    let norm = sum.max(0.0).sqrt();
+    sum.max(0.0)
+}
+
+/// Scales a gradient that is longer than the settings allow to that length.
+fn clip(cx: &mut Context) -> Result<()> {
+    let clip = cx.net.settings.clip;
+    if clip == 0.0 && !cx.work.gradient_norm.is_asked() {
+        return Ok(());
+    }
+    let sum = square_of_gradient(cx);
+    cx.work.gradient_norm.set(sum);
+    let Context { engine, state, work, .. } = cx;
+    if clip == 0.0 {
+        return Ok(());
+    }
+    let norm = sum.sqrt();
     if !sum.is_finite() {
         return Err(Error::Diverged { step: state.step + 1 });
     }

@@ -11,6 +11,7 @@ use crate::network::layers::{Layer, end, layout, skip_layer};
 use crate::settings::{Auxiliary, Code, Corruption, Settings};
 use crate::training::centering::Centering;
 use crate::training::dead_units::DeadUnits;
+use crate::training::gradient_norm::GradientNorm;
 use crate::training::largest_weights::LargestWeights;
 use crate::training::objective::{BatchSums, Observed};
 use crate::training::prefixes::Prefixes;
@@ -98,6 +99,7 @@ pub(crate) struct Workspace {
     pub threshold_penalty: Vec<f32>,
     pub largest_weights: LargestWeights,
     pub centering: Centering,
+    pub gradient_norm: GradientNorm,
     /// Laid out as the parameters; empty where the optimizer takes gradients block by block.
     pub gradient: Vec<f32>,
 }
@@ -159,6 +161,7 @@ impl Workspace {
             gate,
             largest_weights: LargestWeights::new(layers.len() + usize::from(skip.is_some())),
             centering: Centering::none(),
+            gradient_norm: GradientNorm::default(),
             gradient: Vec::new(),
             layers,
         }
@@ -233,6 +236,9 @@ pub(crate) struct State {
     /// Of each unit of a sparse code: samples since it was last active; empty for a dense code.
     pub inactive: Vec<u32>,
     pub control: Control,
+    /// The caller's, which checkpoints keep; empty without.
+    #[cfg(feature = "model")]
+    pub note: String,
 }
 
 impl State {
@@ -245,6 +251,8 @@ impl State {
             running_means: running_means(settings),
             inactive: vec![0; if settings.code == Code::Dense { 0 } else { settings.code_units() }],
             control: Control::default(),
+            #[cfg(feature = "model")]
+            note: String::new(),
         }
     }
 }

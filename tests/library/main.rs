@@ -14,6 +14,8 @@ mod analysis;
 mod checkpoint;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod corpus;
+#[cfg(feature = "model")]
+mod course;
 mod data;
 #[cfg(feature = "model")]
 mod dead_units;
@@ -22,6 +24,7 @@ mod exchange;
 #[cfg(feature = "model")]
 mod formats;
 mod fvu;
+mod gradient_norm;
 mod idx;
 mod l0_penalty;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! `sae train`
 
 mod args;
+mod course;
 mod done;
 mod paths;
 mod progress;
@@ -68,7 +69,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
         record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), (is_own, decays)));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
-    let mut run = Run::new((&args, paths.clone()), job, (&train, test.as_ref()), &trainer)?;
+    let sides = (&train, test.as_ref());
+    let mut run = Run::new((&args, paths.clone()), job, sides, &mut trainer)?;
 
     interrupt::begin();
     let start = Instant::now();
@@ -76,21 +78,35 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
         job.agree(run.pretrain(&mut trainer, steps))?;
     }
     let before = trainer.steps();
-    job.agree(run.begin_history(&trainer))?;
     let left = steps_left(&args, job, &run, &trainer)?;
+    let begins = done::start((&args, job), &mut trainer, sides, record.as_ref());
+    job.agree(begins.and_then(|start| run.begin_course(&trainer, left, start)))?;
     let trained = run.train(&mut trainer, left);
     let (time, steps) = (start.elapsed(), trainer.steps() - before);
-    job.agree(trained)?;
+    job.agree(trained).inspect_err(|failure| run.log_failure(before + steps, failure))?;
     let interrupted = job.last_signal(interrupt::signal());
     let (Some(paths), Some(record)) = (&paths, &record) else { return Ok(()) };
-    let last_checkpoint = run.end(&mut trainer);
-    trainer.autoencoder().save(&paths.model)?;
-    record.end(&trainer, interrupted.is_some(), left > 0 || !resumes)?;
-    let interrupted = interrupt::end().or(interrupted);
-    let done =
-        Done { args: &args, paths: paths.clone(), time, steps, interrupted, ranks: job.count() };
+    let (paths, is_over, ranks) = (paths.clone(), trainer.is_over(), job.count());
+    let done = Done { args: &args, paths, time, steps, interrupted, is_over, ranks };
     let (samples, name) = test.as_ref().map_or((&train, "training"), |test| (test, "test"));
-    done.report(trainer, samples, name)?;
+    let took_steps = left > 0 || !resumes;
+    end(done, (record, took_steps), &mut run, trainer, (samples, name))
+        .inspect_err(|failure| run.log_failure(before + steps, failure))
+}
+
+/// Saves the model with its record, and reports. In rank 0.
+fn end(
+    mut done: Done<'_>,
+    (record, took_steps): (&Record<'_>, bool),
+    run: &mut Run<'_>,
+    mut trainer: Trainer,
+    samples: (&Samples, &str),
+) -> Result<()> {
+    let last_checkpoint = run.end(&mut trainer);
+    trainer.autoencoder().save(&done.paths.model)?;
+    record.end(&trainer, done.interrupted.is_some(), took_steps)?;
+    done.interrupted = interrupt::end().or(done.interrupted);
+    done.report(trainer, samples, run)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
 }
@@ -193,9 +209,9 @@ fn steps(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> u64 {
 
 /// Fails in every rank unless all were given the same numbers of steps.
 fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
-    let steps = format!("{:?}", (args.steps(), args.revive, args.pretrain));
+    let steps = format!("{:?}", (args.steps(), args.revive, args.pretrain, args.test_every));
     let same = job.broadcast(steps.clone())? == steps;
-    let problem = "steps, revive and pretrain: expected the same values in all ranks";
+    let problem = "steps, revive, pretrain and test-every: expected the same values in all ranks";
     job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
 }
 
@@ -207,7 +223,7 @@ fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()
         inputs.extend([model.clone(), place::path_of(model)]);
     }
     // Every rank has a shard of its own, and rank 0 the names that are not given.
-    let given = [&args.out, &args.picture, &args.history].into_iter().flatten();
+    let given = [&args.out, &args.picture, &args.history, &args.log].into_iter().flatten();
     let given = given.chain(args.checkpoint.iter().flatten()).map(PathBuf::as_path);
     let of_rank_0 = paths.map(Paths::outputs);
     let outputs = match &of_rank_0 {

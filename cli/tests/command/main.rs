@@ -8,6 +8,7 @@ mod book;
 #[cfg(unix)]
 mod brief;
 mod convert;
+mod course;
 mod data;
 mod exchange;
 #[cfg(unix)]

@@ -75,7 +75,7 @@ fn every_run_has_its_folder() {
     good(&folder, &format!("{TRAIN} --seed 2 --checkpoint-every 2"));
     let of_first = names(&folder, "runs/1");
     assert!(!of_first.iter().any(|name| name.contains("ckpt")), "{of_first:?}");
-    for name in ["model.safetensors", "picture.png", "history.csv"] {
+    for name in ["model.safetensors", "picture.png", "history.csv", "log.jsonl"] {
         assert!(of_first.iter().any(|other| other == name), "{of_first:?}");
     }
     let of_second = names(&folder, "runs/2");

@@ -109,6 +109,11 @@ impl Image {
         not_finite
     }
 
+    /// Bytes that there are for the state.
+    pub fn room(&self) -> usize {
+        self.file.len() - self.numbers.end
+    }
+
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.file.clone()]

@@ -220,6 +220,17 @@ impl Drop for Checkpoints {
 }
 
 impl Trainer {
+    /// A text of the caller's, which checkpoints keep and a resumed training has; empty at first.
+    pub fn note(&self) -> &str {
+        &self.cx.state.note
+    }
+
+    /// Replaces the text that checkpoints keep. [`Checkpoints`] have room for the one that is there when they
+    /// are made, so that later ones must not be longer.
+    pub fn set_note(&mut self, note: String) {
+        self.cx.state.note = note;
+    }
+
     /// The bytes of a checkpoint of the training; for [`Checkpoint::from_bytes`].
     ///
     /// # Errors
@@ -266,6 +277,7 @@ fn progress(data: &Fingerprint, trainer: &Trainer) -> Progress {
         variance: net.variance,
         control: state.control,
         early_stopping: trainer.early_stopping.as_ref().map(|stopping| stopping.record),
+        note: state.note.clone(),
     }
 }
 
@@ -312,6 +324,11 @@ fn fill(
     // A number that is not finite, for one, has no JSON.
     let readable = json::parse(&state).and_then(|progress| check(&progress));
     readable.map_err(|problem| format!("not written: the state: {problem}"))?;
+    if state.len() > image.room() {
+        return Err(
+            "not written: the trainer's note is longer than in the first checkpoint".to_owned()
+        );
+    }
     let Trainer { cx: Context { engine, net, state: moments, .. }, early_stopping, .. } = trainer;
     let mut numbers = vec![&net.parameters[..], &moments.first, &moments.second];
     numbers.extend(moments.running_means.iter().map(Vec::as_slice));

@@ -12,7 +12,7 @@ function overSteps(title, name, columns, options = {}) {
     columns.forEach(([column, text, dashed], at) => {
       const values = history?.[column];
       // Terms that are 0 all the time say nothing.
-      if (!values || !values.some(v => v > 0)) return;
+      if (!values || !values.some(v => v)) return;
       const points = history.step.map((step, row) => [step, values[row]]).filter(p => Number.isFinite(p[1]));
       series.push({ name: named(model, text), color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
         mark: "line", points });
@@ -49,9 +49,33 @@ function trainingCharts() {
     overSteps("Mean activation over the training", "mean activation", means),
     overSteps("Dead units over the training", "dead units", [["dead_units", ""]]),
     steered ? overSteps("Steered weight of the penalties", "times the setting", [["penalty_factor", ""]], { log: true }) : null,
-    ...extra.filter(column => !ofTest.includes(column)).map(column =>
+    ...followedCharts(isBare),
+    ...extra.filter(column => !ofTest.includes(column) && !FOLLOWED.includes(column)).map(column =>
       overSteps(`${column.replaceAll("_", " ")} over the training`, column.replaceAll("_", " "), [[column, ""]])),
   ].filter(Boolean);
+}
+
+// Columns that have charts of their own.
+const FOLLOWED = ["l0", "test_l0", "test_squared_error", "test_explained_variance", "learning_rate", "gradient_norm",
+  "revived_units"];
+
+// Training batches and test samples in one chart where both are of the same quantity. `isBare`: the objective is the loss.
+function followedCharts(isBare) {
+  const isSquared = report.models.every(({ settings }) => settings.loss === "squared-error");
+  const ofTest = ["test_squared_error", isSquared ? "test samples" : "", isSquared];
+  const squared = isSquared ? [["loss", "training batches"], ofTest] : [ofTest];
+  return [
+    // The objective of nothing but squared errors is drawn already.
+    isSquared && isBare ? null : overSteps(isSquared ? "Squared error over the training" : "Squared error of test samples",
+      "mean squared error", squared, { log: true }),
+    overSteps("Explained variance of test samples", "explained variance", [["test_explained_variance", ""]]),
+    overSteps("Active units per sample over the training", "L0",
+      [["l0", "training batches"], ["test_l0", "test samples", true]]),
+    overSteps("Learning rate over the training", "learning rate", [["learning_rate", ""]]),
+    overSteps("Length of the gradient over the training", "L2 norm", [["gradient_norm", ""]],
+      { log: true, note: "Of the objective's gradient in a training batch, before clipping." }),
+    overSteps("Revived units over the training", "units revived so far", [["revived_units", ""]]),
+  ];
 }
 
 // The bars of a histogram, as shares of all.

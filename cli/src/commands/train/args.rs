@@ -31,6 +31,7 @@ Examples:
   sae train --preset top-k --layers 784,1024,784 --steps 2000 --out dictionary.safetensors
   sae train --preset article --target mean-activation:0.05
   sae train --checkpoint-every 500 && sae train --resume
+  sae train --steps 500 --test-every 50 --out followed.safetensors --log followed.jsonl
   sae train --from plain.safetensors --learning-rate 1e-4 --steps 2000 --out more.safetensors
   sae train --like plain.safetensors --seed 2 --out again.safetensors
   sae make-digits digits && sae train --data digits --json
@@ -105,6 +106,14 @@ pub struct Args {
     /// [default: history.csv in the run's folder, or the model's name with .history.csv]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// Measure test samples, at most 2048, and the length of the gradient every N steps, for the history; 0 for
+    /// never. Weights do not depend on it [default: a 25th of the steps]
+    #[arg(long, value_name = "N")]
+    pub test_every: Option<u64>,
+    /// The history while the training runs, as JSON lines: first what is trained, last how it ended
+    /// [default: log.jsonl in the run's folder, or else none]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Print no progress
     #[arg(long)]
     pub quiet: bool,

@@ -1,5 +1,6 @@
-//! What a training prints at its end.
+//! What a training says of itself: in the first line of its log, and at its end.
 
+use std::path::absolute;
 use std::time::Duration;
 
 use sae::{Samples, Trainer};
@@ -7,9 +8,13 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::paths::Paths;
+use super::record::Record;
+use super::run::Run;
 use crate::drawing::picture;
 use crate::failure::{Failure, Result};
 use crate::output::{evaluation_json, evaluation_text, print, settings_json};
+use crate::ranks::Job;
+use crate::recipe;
 
 /// Test samples in the picture.
 const SHOWN: usize = 20;
@@ -23,12 +28,19 @@ pub struct Done<'a> {
     pub steps: u64,
     /// The signal that ended it.
     pub interrupted: Option<u8>,
+    /// Early stopping has ended it.
+    pub is_over: bool,
     pub ranks: usize,
 }
 
 impl Done<'_> {
     /// Evaluates the model on the test or training samples, draws its picture and prints.
-    pub fn report(self, mut trainer: Trainer, samples: &Samples, name: &str) -> Result<()> {
+    pub fn report(
+        self,
+        mut trainer: Trainer,
+        (samples, name): (&Samples, &str),
+        run: &mut Run<'_>,
+    ) -> Result<()> {
         let (args, Paths { model, picture, history, .. }) = (self.args, &self.paths);
         let mut value = json!({
             "model": model,
@@ -47,11 +59,12 @@ impl Done<'_> {
         let stopped = format!("stopped after step {}\n", trainer.steps());
         let evaluation = trainer.evaluate(samples)?;
         let net = trainer.autoencoder().clone();
+        value[name] = evaluation_json(&net, &evaluation);
+        run.log_end(trainer.steps(), self.end(name, &value[name]));
         let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
         if drawn {
             value["picture"] = json!(picture);
         }
-        value[name] = evaluation_json(&net, &evaluation);
         let mut text = if self.interrupted.is_some() { stopped } else { String::new() };
         if !args.quiet && self.interrupted.is_none() {
             text += &self.speed(&trainer);
@@ -66,6 +79,23 @@ impl Done<'_> {
         self.interrupted.map_or(Ok(()), |signal| Err(Failure::interrupted(signal)))
     }
 
+    /// The last line of the log.
+    fn end(&self, name: &str, evaluation: &Value) -> Value {
+        let reason = match (self.interrupted, self.is_over) {
+            (Some(_), _) => "interrupted",
+            (None, true) => "early-stopping",
+            (None, false) => "completed",
+        };
+        let mut evaluation = evaluation.clone();
+        for layer in evaluation["hidden_layers"].as_array_mut().into_iter().flatten() {
+            if let Some(layer) = layer.as_object_mut() {
+                layer.retain(|name, _| !name.ends_with("histogram"));
+            }
+        }
+        let seconds = self.time.as_secs_f64();
+        json!({"reason": reason, "seconds": seconds, "steps_taken": self.steps, name: evaluation})
+    }
+
     /// A line of text.
     fn speed(&self, trainer: &Trainer) -> String {
         let (steps, seconds) = (self.steps, self.time.as_secs_f64());
@@ -77,4 +107,33 @@ impl Done<'_> {
         }
         text + "\n"
     }
+}
+
+/// The first line of the log: what is trained, how and on what. Only rank 0 has a record.
+pub fn start(
+    (args, job): (&Args, &Job),
+    trainer: &mut Trainer,
+    (train, test): (&Samples, Option<&Samples>),
+    record: Option<&Record<'_>>,
+) -> Result<Value> {
+    let Some(record) = record else { return Ok(Value::Null) };
+    let settings = settings_json(trainer.autoencoder().settings());
+    let engine = trainer.parts().0;
+    let files = record.files()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
+    let files: Vec<_> = files.collect();
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "arguments": recipe::json().map(|recipe| recipe["arguments"].clone()),
+        "settings": settings,
+        "steps": args.steps(),
+        "data": {
+            "files": files,
+            "samples": train.len(),
+            "features": train.features(),
+            "test_samples": test.map_or(0, Samples::len),
+        },
+        "ranks": job.count(),
+        "threads": engine.threads(),
+        "isa": engine.isa().name(),
+    }))
 }

@@ -1,14 +1,17 @@
 //! The files that a training writes.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf, absolute};
 
 use sae::{Autoencoder, Trainer, files::Checkpoint};
 
 use super::args::Args;
+use super::course;
 use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
 use crate::endings::{check_ending, ending_of};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, io_error};
 use crate::history;
 use crate::output::note;
 use crate::outputs::{Lock, check_distinct, check_writable, make_folders};
@@ -20,6 +23,7 @@ pub struct Paths {
     pub model: PathBuf,
     pub picture: PathBuf,
     pub history: PathBuf,
+    pub log: Option<PathBuf>,
     pub checkpoint: Option<PathBuf>,
     /// Checkpoints that are kept, with the newest.
     keep: usize,
@@ -51,6 +55,8 @@ impl Paths {
         let picture = || runs::beside(&model, "picture.png", "png");
         let picture = args.picture.clone().unwrap_or_else(picture);
         let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
+        let of_run = || runs::is_of_run(&model).then(|| model.with_file_name("log.jsonl"));
+        let log = args.log.clone().or_else(of_run);
         let checkpoint = args.checkpoint.clone().flatten();
         let checkpoint = checkpoint.unwrap_or_else(|| match args.resume {
             true => checkpoint_to_resume(&model),
@@ -58,7 +64,7 @@ impl Paths {
         });
         let checkpoint = args.has_checkpoints().then_some(checkpoint);
         let keep = args.keep().into();
-        Paths { model, picture, history, checkpoint, keep, is_new_run }
+        Paths { model, picture, history, log, checkpoint, keep, is_new_run }
     }
 
     /// All files that the training writes, with what they are.
@@ -69,6 +75,7 @@ impl Paths {
             ("history", self.history.clone()),
             ("record of the data and options", place::path_of(&self.model)),
         ];
+        named.extend(self.log.iter().map(|path| ("log", path.clone())));
         named.extend(self.checkpoint.iter().map(|path| ("checkpoint", path.clone())));
         named.extend(self.earlier().into_iter().map(|path| ("earlier checkpoint", path)));
         named
@@ -116,16 +123,21 @@ impl Paths {
             (true, Some(_)) => Ok(()),
             (false, _) => {
                 let own = [&*self.model, &*self.picture, &*self.history];
-                args.overwrite.check(&[&own, &earlier[..]].concat())
+                let log: Vec<&Path> = self.log.as_deref().into_iter().collect();
+                args.overwrite.check(&[&own, &log[..], &earlier[..]].concat())
             }
         }?;
+        if args.resume && !args.overwrite.overwrite {
+            check_own(&self.history, course::is_history, "history")?;
+            self.log.as_deref().map_or(Ok(()), |log| check_own(log, course::is_log, "log"))?;
+        }
         let record = place::path_of(&self.model);
         // That of a training without its model, which was killed or whose model was removed, is replaced.
         if !matches!(Place::of_model(&self.model), Ok(Some(_))) {
             args.overwrite.check(&[&record])?;
         }
         self.check_model_ending(args)?;
-        let endings = [(&args.picture, "png"), (&args.history, "csv")];
+        let endings = [(&args.picture, "png"), (&args.history, "csv"), (&args.log, "jsonl")];
         let mut given = endings.iter().filter_map(|(path, ending)| Some((path.as_ref()?, *ending)));
         given.try_for_each(|(path, ending)| check_ending(path, &[ending]))
     }
@@ -172,6 +184,26 @@ impl Paths {
         paths.check_existing(args)?;
         Ok((paths, locks.into_iter().flatten().collect()))
     }
+}
+
+/// Fails if a file is there that a resumed training would add to, and is no file of its kind.
+fn check_own(path: &Path, is_own: fn(&str) -> bool, kind: &str) -> Result<()> {
+    /// The first line of a log has all settings.
+    const LENGTH: u64 = 1 << 20;
+    if !path.is_file() {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(io_error("open", path))?;
+    let mut line = Vec::new();
+    BufReader::new(file.take(LENGTH))
+        .read_until(b'\n', &mut line)
+        .map_err(io_error("read", path))?;
+    // A training that was killed at once may have written nothing.
+    if line.is_empty() || std::str::from_utf8(&line).is_ok_and(is_own) {
+        return Ok(());
+    }
+    Err(Failure::at(path, format!("this file exists, and is no {kind} of a training"))
+        .hint("give another name, or --overwrite to replace it"))
 }
 
 /// The folder of the run that is resumed without a name for its model: that of the checkpoint, or whose record

@@ -1,18 +1,28 @@
 //! Messages during a training: a bar on a terminal, lines elsewhere.
 
+mod line;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{StepReport, Trainer};
 
 use crate::output::{join, note, short};
+use line::{Place, Shown};
 
 /// Steps from one line of progress to the next.
 const EVERY: u64 = 100;
+/// Time from one change of the bar's figures to the next.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Progress {
     bar: ProgressBar,
+    shown: Arc<Mutex<Option<Shown>>>,
+    /// When the bar's figures were changed.
+    changed: Option<Instant>,
     /// Progress as lines on stdout.
     lines: bool,
     notes: bool,
@@ -28,21 +38,29 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        // Short enough for 80 columns.
-        let style = "{bar:14} {pos}/{len} {rate} steps/s {eta} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-                // A rate that cannot be drawn is no failure.
-                let _ = write!(out, "{:.0}", state.per_sec());
+        let shown = Arc::new(Mutex::new(None));
+        if let Ok(style) = ProgressStyle::with_template("{line}") {
+            let shown = Arc::clone(&shown);
+            let line = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let shown: Option<Shown> = *shown.lock().unwrap_or_else(PoisonError::into_inner);
+                let (step, steps) = (state.pos(), state.len().unwrap_or(0));
+                let place = Place { step, steps, rate: state.per_sec(), left: state.eta() };
+                // A line that cannot be drawn is no failure.
+                let _ = out.write_str(&place.line(shown));
             };
-            bar.set_style(style.with_key("rate", rate));
+            bar.set_style(style.with_key("line", line));
         }
         let both = on_terminal && io::stdout().is_terminal();
-        Progress { bar, lines: progress && text && !both, notes: is_rank_0 }
+        let lines = progress && text && !both;
+        Progress { bar, shown, changed: None, lines, notes: is_rank_0 }
     }
 
     /// Prints the first line.
     pub fn begin(&self, trainer: &Trainer, data: &str, ranks: usize) -> io::Result<()> {
+        if trainer.steps() > 0 {
+            self.bar.set_position(trainer.steps());
+            self.bar.reset_eta();
+        }
         if !self.lines {
             return Ok(());
         }
@@ -65,25 +83,23 @@ impl Progress {
     }
 
     /// Takes a step.
-    pub fn step(&self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
+    pub fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
+        let is_line = self.lines && trainer.steps().is_multiple_of(EVERY);
+        let is_bar =
+            !self.bar.is_hidden() && self.changed.is_none_or(|changed| changed.elapsed() >= PAUSE);
+        if is_line || is_bar {
+            let is_sparse = !trainer.inactive_samples().is_empty();
+            let objective = trainer.objective(report);
+            let dead = is_sparse.then(|| trainer.dead_units().count());
+            let shown = Shown { objective, l0: is_sparse.then_some(report.l0), dead };
+            *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+            self.changed = Some(Instant::now());
+            if is_line {
+                let text = described(trainer, shown);
+                self.bar.suspend(|| writeln!(io::stdout(), "step {}  {text}", trainer.steps()))?;
+            }
+        }
         self.bar.inc(1);
-        if !trainer.steps().is_multiple_of(EVERY) || !self.lines && self.bar.is_hidden() {
-            return Ok(());
-        }
-        let objective = short(trainer.objective(report));
-        let encoder = trainer.autoencoder().settings().encoder_layers();
-        let means = trainer.mean_activations().take(encoder);
-        let means: String = means.map(|mean| format!(" {mean:.4}")).collect();
-        let dead = match trainer.inactive_samples() {
-            [] => String::new(),
-            _ => format!("  dead units {}", trainer.dead_units().count()),
-        };
-        let message = format!("objective {objective}  mean activations{means}{dead}");
-        if self.lines {
-            let line = format!("step {}  {message}", trainer.steps());
-            self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
-        }
-        self.bar.set_message(message);
         Ok(())
     }
 
@@ -91,4 +107,16 @@ impl Progress {
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// The figures of a line of text.
+fn described(trainer: &Trainer, shown: Shown) -> String {
+    let encoder = trainer.autoencoder().settings().encoder_layers();
+    let means = trainer.mean_activations().take(encoder);
+    let means: String = means.map(|mean| format!(" {mean:.4}")).collect();
+    let mut text = format!("objective {}  mean activations{means}", short(shown.objective));
+    if let (Some(l0), Some(dead)) = (shown.l0, shown.dead) {
+        text += &format!("  L0 {}  dead units {dead}", short(l0));
+    }
+    text
 }

@@ -1,6 +1,6 @@
 //! The record that a training writes beside its model: its options, and how it ended.
 
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 
 use sae::{Samples, Trainer};
 use serde_json::{Value, json};
@@ -109,6 +109,11 @@ impl<'a> Record<'a> {
         let ends_early = interrupted || self.steps > self.args.steps();
         let step = ends_early.then(|| trainer.steps()).filter(|&step| step < self.steps);
         self.write(trainer, step, false)
+    }
+
+    /// The files of the data.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        self.place.files()
     }
 
     fn is_over(&self, trainer: &Trainer) -> bool {

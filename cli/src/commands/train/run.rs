@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use sae::{Samples, StepReport, Trainer, files::Checkpoints};
+use serde_json::{Value, json};
 
 use super::args::Args;
+use super::course::{Course, Log, Pace, Sums};
 use super::paths::Paths;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
-use crate::history::Recorder;
 use crate::interrupt;
 use crate::output::short;
 use crate::ranks::Job;
@@ -22,7 +23,8 @@ pub struct Run<'a> {
     test: Option<&'a Samples>,
     is_rank_0: bool,
     progress: Progress,
-    recorder: Option<Recorder>,
+    pace: Pace,
+    course: Option<Course>,
     checkpoints: Option<Checkpoints>,
 }
 
@@ -31,9 +33,11 @@ impl<'a> Run<'a> {
         (args, paths): (&'a Args, Option<Paths>),
         job: &mut Job,
         (train, test): (&'a Samples, Option<&'a Samples>),
-        trainer: &Trainer,
+        trainer: &mut Trainer,
     ) -> Result<Self> {
         let is_rank_0 = job.is_rank_0();
+        // Checkpoints have room for one of this length.
+        trainer.set_note(Sums::of(trainer).note());
         let path = paths.as_ref().and_then(|paths| paths.checkpoint.as_ref());
         let checkpoints = path.map(|path| Checkpoints::new(path, args.keep().into(), trainer));
         let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
@@ -47,8 +51,8 @@ impl<'a> Run<'a> {
                 target.steps
             ));
         }
-        let recorder = None;
-        Ok(Run { args, paths, train, test, is_rank_0, progress, recorder, checkpoints })
+        let (pace, course) = (Pace::of(args), None);
+        Ok(Run { args, paths, train, test, is_rank_0, progress, pace, course, checkpoints })
     }
 
     pub fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
@@ -62,17 +66,41 @@ impl<'a> Run<'a> {
         })?)
     }
 
-    pub fn begin_history(&mut self, trainer: &Trainer) -> Result<()> {
-        if let Some(paths) = &self.paths {
-            let recorder = Recorder::begin(paths.history.clone(), trainer, self.args.steps());
-            self.recorder = Some(recorder?);
-        }
+    /// Begins the history, and the log with what `start` says unless there is no step to take.
+    pub fn begin_course(&mut self, trainer: &Trainer, left: u64, start: Value) -> Result<()> {
+        let Some(paths) = &self.paths else { return Ok(()) };
+        let step = trainer.steps();
+        let log = paths.log.as_ref().filter(|_| left > 0 || step == 0);
+        let log = log.map(|path| Log::begin(path, step, start)).transpose()?;
+        let files = (&*paths.history, log);
+        self.course = Some(Course::begin(files, self.pace, trainer, self.test)?);
         Ok(())
+    }
+
+    /// Writes the end of the log, once.
+    pub fn log_end(&mut self, step: u64, end: Value) {
+        let log = self.course.as_mut().and_then(|course| course.log.as_mut());
+        if let Some(problem) = log.and_then(|log| log.end(step, end)) {
+            self.progress.note(&format!("warning: {problem}"));
+        }
+    }
+
+    /// Writes that the training has failed, unless the log has its end.
+    pub fn log_failure(&mut self, step: u64, failure: &Failure) {
+        self.log_end(step, json!({"reason": "failed", "error": failure.problem}));
+    }
+
+    /// Asks the next step for what is measured after it, in all ranks.
+    fn ask(&self, trainer: &mut Trainer) {
+        if self.pace.measures(trainer.steps() + 1) {
+            trainer.measure_gradient_norm();
+        }
     }
 
     /// Takes `steps` steps, or fewer if a signal or early stopping ends the training.
     pub fn train(&mut self, trainer: &mut Trainer, steps: u64) -> Result<()> {
         let mut failed = Ok(());
+        self.ask(trainer);
         let trained =
             trainer.run(steps, |trainer, report| match self.after_step(trainer, report) {
                 Ok(true) => interrupt::control_flow(),
@@ -89,21 +117,29 @@ impl<'a> Run<'a> {
     /// Reports, records and saves a step. Returns whether to continue.
     fn after_step(&mut self, trainer: &mut Trainer, report: StepReport) -> Result<bool> {
         let progress = self.progress.step(trainer, report).map_err(Failure::from);
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.step(trainer, report)
-        {
-            let path = recorder.path().display();
-            self.progress.note(&format!("warning: {path}: {error}; the history ends here"));
+        if let Some(course) = &mut self.course {
+            for problem in course.step(trainer, report) {
+                self.progress.note(&format!("warning: {problem}"));
+            }
         }
         let goes_on = self.revive_and_evaluate(trainer);
         // Afterwards, so that revived units are in the checkpoint.
-        if let Some(checkpoints) = &mut self.checkpoints
-            && trainer.steps().is_multiple_of(self.args.checkpoint_every())
-            && let Err(error) = checkpoints.save(trainer)
+        if trainer.steps().is_multiple_of(self.args.checkpoint_every())
+            && let Err(error) = self.save(trainer)
         {
             self.progress.note(&format!("warning: {error}; the training continues"));
         }
+        self.ask(trainer);
         progress.and(goes_on)
+    }
+
+    /// Saves a checkpoint, with what the history has of the steps since its last row.
+    fn save(&mut self, trainer: &mut Trainer) -> sae::Result<()> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        if let Some(course) = &self.course {
+            trainer.set_note(course.sums.note());
+        }
+        checkpoints.save(trainer)
     }
 
     /// Revives dead units and evaluates for early stopping, at the steps for that. Returns whether to
@@ -112,6 +148,9 @@ impl<'a> Run<'a> {
         let (args, step) = (self.args, trainer.steps());
         if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps() {
             let count = trainer.revive(self.train)?;
+            if let Some(course) = &mut self.course {
+                course.sums.revived += count as u64;
+            }
             if count > 0 {
                 self.progress.note(&format!("step {step}: {count} dead units revived"));
             }
@@ -138,14 +177,13 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the last checkpoint, whose failure is returned, and takes the best network.
-    pub fn end(self, trainer: &mut Trainer) -> Result<()> {
-        let last_checkpoint = self.checkpoints.map_or(Ok(()), |mut checkpoints| {
-            if !trainer.steps().is_multiple_of(self.args.checkpoint_every()) {
-                // Returns the failure of an earlier one, which was reported; `finish` returns its own.
-                let _ = checkpoints.save(trainer);
-            }
-            checkpoints.finish()
-        });
+    pub fn end(&mut self, trainer: &mut Trainer) -> Result<()> {
+        if !trainer.steps().is_multiple_of(self.args.checkpoint_every()) {
+            // Returns the failure of an earlier one, which was reported; `finish` returns its own.
+            let _ = self.save(trainer);
+        }
+        let checkpoints = self.checkpoints.take();
+        let last_checkpoint = checkpoints.map_or(Ok(()), |mut checkpoints| checkpoints.finish());
         if let Some((objective, step)) = trainer.restore_best() {
             self.progress.note(&format!("best: step {step}, objective {}", short(objective)));
         }
