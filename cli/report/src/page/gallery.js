@@ -20,10 +20,10 @@ function searchText(layer, unit) {
 
 // The units that a search finds, in order.
 function foundUnits(layer, { sort, query, dead }) {
-  const words = query.trim().toLowerCase(), label = words.match(/^label:?\s*(\d+)$/);
+  const words = query.trim().toLowerCase(), label = layer.label && words.match(/^label:?\s*(.+)$/);
   const isFound = unit => {
     if (!words) return true;
-    if (label) return layer.label && layer.frequency[unit] > 0 && layer.label[unit] === +label[1];
+    if (label) return layer.frequency[unit] > 0 && labelName(layer.label[unit]).toLowerCase() === label[1];
     return /^#?\d+$/.test(words) && String(unit).startsWith(words.replace("#", "")) || searchText(layer, unit).includes(words);
   };
   const units = [];
@@ -60,7 +60,7 @@ function unitTile(layer, unit, at, total) {
   const isDead = layer.isDead.has(unit), frequency = percent(layer.frequency[unit]);
   const tops = report.names ? [...new Set(topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text))] : [];
   const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
-    layer.label && !isDead ? `mostly label ${layer.label[unit]}, ${percent(layer.purity[unit])}` : null,
+    layer.label && !isDead ? `mostly label ${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}` : null,
     tops.length ? tops.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
   return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said,
     "data-at": at, tabindex: -1 },
@@ -162,13 +162,13 @@ function gallerySection() {
       + "responds, and its neighbors.";
     sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
       .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
-    if (now.label) search.placeholder = report.names ? "number, token or label 3" : "number, or label 3";
+    if (now.label) search.placeholder = `number${report.names ? ", token" : ","} or label ${labelName(report.label_names ? 0 : 3)}`;
     dead.hidden = count0 === 0;
     dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
     said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;
     left.hidden = now.kept === now.units;
     left.replaceChildren(`To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
-      + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, "--units"), " changes how many.");
+      + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, report.models[0].model ? "--units" : "units="), " changes how many.");
     tiles.show(units);
   }
   const section = sectionOf("units", "Units",
