@@ -216,6 +216,23 @@ impl Settings {
     pub const ARCHITECTURE: [&str; 7] =
         ["layers", "activation", "activations", "output_activation", "tied", "skip", "code"];
 
+    /// The same settings for another training, of `steps` steps: what followed the steps of its own follows these.
+    ///
+    /// A cosine or linear schedule ends with them, and warm-ups take at most a twentieth of them. So are the settings
+    /// of `sae train --from MODEL --steps N`.
+    pub fn for_steps(&self, steps: u64) -> Self {
+        let mut settings = self.clone();
+        settings.schedule = match settings.schedule {
+            Schedule::Cosine { .. } => Schedule::Cosine { steps },
+            Schedule::Linear { share, .. } => Schedule::Linear { share, steps },
+            other => other,
+        };
+        for warm_up in [&mut settings.warm_up, &mut settings.sparsity_warm_up] {
+            *warm_up = (*warm_up).min(steps / 20);
+        }
+        settings
+    }
+
     /// Checks that a training of these settings may begin with the parameters of a network of others. Of
     /// the code the kind has to be the same.
     ///

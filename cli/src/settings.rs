@@ -1,7 +1,7 @@
 //! The settings on the command line, for everything that trains.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use sae::{Code, Field, Kind, Preset, Samples, Schedule, Settings};
+use sae::{Code, Field, Kind, Preset, Samples, Settings};
 
 use crate::failure::Result;
 use crate::output::note;
@@ -70,7 +70,7 @@ impl SettingsArgs {
         train: &Samples,
     ) -> Result<Settings> {
         if !self.options.iter().any(|(name, _)| name == "preset") {
-            return self.settings(steps, train, Some(&anew(network, steps)));
+            return self.settings(steps, train, Some(&network.for_steps(steps)));
         }
         let fields = Settings::fields().iter();
         let own = fields.filter(|field| Settings::ARCHITECTURE.contains(&field.name));
@@ -84,21 +84,6 @@ impl SettingsArgs {
         let (_, text) = self.options.iter().find(|(name, _)| name == "seed")?;
         text.parse().ok()
     }
-}
-
-/// The settings of a network for another training, of `steps` steps: what followed the steps of its own
-/// follows these.
-fn anew(network: &Settings, steps: u64) -> Settings {
-    let mut settings = network.clone();
-    settings.schedule = match settings.schedule {
-        Schedule::Cosine { .. } => Schedule::Cosine { steps },
-        Schedule::Linear { share, .. } => Schedule::Linear { share, steps },
-        other => other,
-    };
-    for warm_up in [&mut settings.warm_up, &mut settings.sparsity_warm_up] {
-        *warm_up = (*warm_up).min(steps / 20);
-    }
-    settings
 }
 
 impl clap::Args for SettingsArgs {

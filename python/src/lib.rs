@@ -7,6 +7,7 @@ mod failure;
 mod figures;
 mod network;
 mod plan;
+mod report;
 mod training;
 
 use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
@@ -60,6 +61,13 @@ fn preset_settings(
     Ok((preset.settings(layers, steps).to_json(), steps))
 }
 
+/// Settings, as JSON, for another training, of this number of steps: their schedule and warm-ups follow it.
+#[pyfunction]
+fn settings_for_steps(settings: &str, steps: u64) -> PyResult<String> {
+    let settings = sae::Settings::from_json(settings).map_err(failure::of)?;
+    Ok(settings.for_steps(steps).to_json())
+}
+
 /// The number of threads that the environment asks for, or that of the cores.
 #[pyfunction]
 fn threads_from_environment() -> PyResult<usize> {
@@ -75,9 +83,12 @@ fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(analysis::redundancy, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::sample_scores, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::unit_summaries, module)?)?;
+    module.add_function(wrap_pyfunction!(report::report, module)?)?;
     module.add_function(wrap_pyfunction!(data::is_mapped, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
     module.add_function(wrap_pyfunction!(preset_settings, module)?)?;
+    module.add_function(wrap_pyfunction!(settings_for_steps, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::steps_of_epochs, module)?)?;
     module.add_function(wrap_pyfunction!(threads_from_environment, module)?)?;
     module.add_function(wrap_pyfunction!(draw_digits, module)?)
 }

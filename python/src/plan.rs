@@ -2,10 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Error, Samples, Settings, data::HeldOut};
+use sae::{Autoencoder, Error, Samples, Scaling, Settings, data::HeldOut};
 
 use crate::data::Data;
 use crate::failure;
+use crate::network::Network;
 
 /// The arguments of a training, except for the data. Python has checked their types.
 #[derive(FromPyObject)]
@@ -17,7 +18,8 @@ pub struct Plan {
     pub options: Vec<(String, String)>,
     /// Steps to do.
     pub steps: u64,
-    /// Whether to do one pass over the data instead of `steps` steps.
+    /// Whether to do one pass over the data instead of `steps` steps. A previous training is then resumed; otherwise a
+    /// new one begins with its network.
     pub one_pass: bool,
     /// Steps of greedy pretraining per layer; 0 for none.
     pub pretrain: u64,
@@ -77,6 +79,36 @@ pub fn of_parameter(error: Error) -> PyErr {
         }
         error => failure::of(error),
     }
+}
+
+/// The steps of a number of passes over the samples that are trained on: those that are not held out. `has_validation`
+/// says that others are given for that.
+#[pyfunction]
+pub fn steps_of_epochs(
+    data: Data<'_>,
+    has_validation: bool,
+    plan: Plan,
+    previous: Option<&Network>,
+    epochs: f64,
+) -> PyResult<u64> {
+    let samples = data.pairs(scalings(previous))?;
+    let held_out = match has_validation || plan.patience == 0 {
+        true => 0,
+        false => Holdout::count(plan.holdout.as_ref(), samples.len())?.min(samples.len() - 1),
+    };
+    let train = match held_out {
+        0 => samples,
+        held_out => samples.split(samples.len() - held_out).map_err(failure::of)?.0,
+    };
+    let batch = plan.settings(&train)?.batch.max(1);
+    // The cast saturates.
+    Ok((epochs * train.len() as f64 / batch as f64).ceil().max(1.0) as u64)
+}
+
+/// The scalings of the samples and targets of a network.
+pub fn scalings(network: Option<&Network>) -> [Option<Scaling>; 2] {
+    let net = network.map(|network| &network.net);
+    [net.map(Autoencoder::scaling), net.and_then(Autoencoder::target_scaling)]
 }
 
 impl Plan {

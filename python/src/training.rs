@@ -13,12 +13,12 @@ use crate::data::{Data, named};
 use crate::failure;
 use crate::figures::Figures;
 use crate::network::{Network, check_targets, isa, pool, threads};
-use crate::plan::{Plan, of_parameter};
+use crate::plan::{Plan, of_parameter, scalings};
 
 /// Maximum time between checks for signals, if a step takes no longer.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A new trainer, or one that resumes the training of a network, or starts with its weights.
+/// A new trainer, or one that starts with the weights of a network, or resumes its training if the plan is one pass.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
     let (isa, pool) = (isa()?, pool(plan.threads)?);
     let builder =
@@ -30,6 +30,7 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
     check_targets(net, samples)?;
     let settings = plan.settings_after(net.settings(), samples)?;
     match training {
+        _ if !plan.one_pass => builder(settings).network(net.clone()).build(samples),
         Some(bytes) => {
             let checkpoint = Checkpoint::from_bytes("training", bytes);
             let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.with_samples(samples));
@@ -306,11 +307,7 @@ pub fn train<'py>(
     previous: Option<&Network>,
     report: Bound<'py, PyAny>,
 ) -> PyResult<Trained> {
-    let previous_scalings = match previous {
-        Some(Network { net, .. }) => [Some(net.scaling()), net.target_scaling()],
-        None => [None, None],
-    };
-    let samples = data.pairs(previous_scalings)?;
+    let samples = data.pairs(scalings(previous))?;
     let checks = threads(plan.threads)?;
     data.check(py, "X", &samples, checks)?;
     let (train, validation) = plan.split(py, &samples, validation.as_ref(), checks)?;

@@ -46,8 +46,9 @@ def command():
         pytest.skip("the environment variable SAE has no path of the command to compare with")
 
     def run(*arguments):
-        if arguments[0] == "train" and "--preset" not in arguments:
-            # The estimator's defaults are those of this preset; the command chooses one by the samples.
+        if arguments[0] == "train" and "--preset" not in arguments and "--from" not in arguments:
+            # The estimator's defaults are those of this preset; the command chooses one by the samples, or by the
+            # model that it begins with.
             arguments = [*arguments, "--preset", "article"]
         done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

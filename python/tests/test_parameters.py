@@ -38,7 +38,7 @@ HONORED = {
     "threads": 2,
 }
 # Honored, in tests of their own: they take dead units, a sparse code, and other data, or are of no
-# training.
+# training, or of `fit` alone.
 OTHERS = {
     "l0_penalty",
     "revive",
@@ -48,6 +48,7 @@ OTHERS = {
     "prefixes",
     "auxiliary",
     "dead_after",
+    "warm_start",
 }
 REFUSED = {
     "layers": (4, 2, 4),
@@ -64,6 +65,7 @@ REFUSED = {
     "rho_momentum": 0.5,
     "target": "mean-activation:0.2",
     "steps": 10,
+    "epochs": 2,
     "pretrain": 5,
     "patience": 2,
     "evaluate_every": 3,

@@ -64,7 +64,7 @@ def test_parameters_are_the_table_of_settings():
         else:
             assert _settings.text(field, value) == default, field
     assert set(parameters) == {
-        *("steps", "pretrain", "revive", "patience", "evaluate_every", "holdout"),
+        *("steps", "epochs", "warm_start", "pretrain", "revive", "patience", "evaluate_every", "holdout"),
         *("threads", "output", "verbose", "callback", "report_every", "initialisation"),
     }
 

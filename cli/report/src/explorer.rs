@@ -71,13 +71,16 @@ pub fn facts(
     let tops = tops.flat_map(|unit| unit.top.iter().map(|top| top.sample));
     let shown = chosen.iter().copied().chain(tops);
     let runs = about.names.map(|names| names::runs(names, shown, context.max(8)));
-    let facts = json!({
+    let mut facts = json!({
         "samples": first.samples.len(), "image": shape.map(|of| json!({
             "rows": of.rows, "columns": of.columns, "channels": of.channels, "planar": of.is_planar,
         })), "names": runs, "context": context,
         "features": about.features, "lines": about.features.and_then(|_| lines(first)),
         "first": samples::FIRST.min(chosen.len()), "models": list,
     });
+    if let Some(names) = about.label_names {
+        facts["label_names"] = json!(names);
+    }
     Ok((facts, arrays))
 }
 

@@ -44,4 +44,4 @@ mod units;
 pub use error::{Error, Result};
 pub use escape::escape;
 pub use model::{History, Model};
-pub use report::Report;
+pub use report::{MAX_CONTEXT, Report};

@@ -17,6 +17,8 @@ use crate::figures::{evaluation_json, settings_json};
 pub struct History {
     /// Names and rows, as many rows in each.
     pub columns: Vec<(String, Vec<f64>)>,
+    /// Whether each row has the figures of one batch, instead of means since the row before.
+    pub is_of_batches: bool,
 }
 
 /// A model with its samples and figures.
@@ -53,7 +55,7 @@ impl Model {
     /// What is known of it without its units, as JSON.
     pub fn json(&self) -> Value {
         let Model { path, name, net, evaluation, .. } = self;
-        let history = self.history.as_ref().map(|History { columns }| {
+        let history = self.history.as_ref().map(|History { columns, .. }| {
             let is_mean = |name: &str| name.starts_with("mean_activation");
             let (means, others): (Vec<_>, Vec<_>) =
                 columns.iter().partition(|(name, _)| is_mean(name));
@@ -63,12 +65,16 @@ impl Model {
             value.insert("mean_activations".into(), json!(means));
             value
         });
-        json!({
+        let mut value = json!({
             "model": path.as_ref().map(|path| path.display().to_string()),
             "name": name,
             "settings": settings_json(net.settings()),
             "evaluation": evaluation_json(net, evaluation),
             "history": history,
-        })
+        });
+        if self.history.as_ref().is_some_and(|history| history.is_of_batches) {
+            value["history_of_batches"] = json!(true);
+        }
+        value
     }
 }

@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::shape::Shape;
 
+/// Samples that are shown before and after a top sample, at most.
+pub const MAX_CONTEXT: usize = 100;
+
 /// What a page shows: models, and what is known of the samples besides their numbers.
 #[derive(Clone, Copy)]
 pub struct Report<'a> {
@@ -13,11 +16,13 @@ pub struct Report<'a> {
     pub data: &'a str,
     /// A label of each sample.
     pub labels: Option<&'a [u8]>,
+    /// Names of the labels, that of label 0 first; `None` shows their numbers.
+    pub label_names: Option<&'a [String]>,
     /// A name of each sample, such as a token or the name of a file.
     pub names: Option<&'a [String]>,
     /// A name of each feature, such as that of a table's column.
     pub features: Option<&'a [String]>,
-    /// Samples before and after a top sample whose names and activations are shown with it, for samples with names
+    /// Samples before and after a top sample, at most [`MAX_CONTEXT`], whose names and activations are shown with it, for samples with names
     /// that are a stream of tokens.
     pub context: usize,
     /// The number of each sample in its data, if that is not its place.
@@ -36,6 +41,7 @@ impl<'a> Report<'a> {
             models,
             data,
             labels: None,
+            label_names: None,
             names: None,
             features: None,
             context: 0,
@@ -66,9 +72,29 @@ impl<'a> Report<'a> {
                 return Err(Error::input(field, problem));
             }
         }
+        let max_label = self.labels.and_then(|labels| labels.iter().max().copied());
+        if let (Some(names), Some(label)) = (self.label_names, max_label)
+            && names.len() <= label.into()
+        {
+            let problem =
+                format!("expected names up to that of label {label}, got {}", names.len());
+            return Err(Error::input("label_names", problem));
+        }
+        if self.context > MAX_CONTEXT {
+            let problem = format!("expected at most {MAX_CONTEXT} samples, got {}", self.context);
+            return Err(Error::input("context", problem));
+        }
+        if self.units == Some(0) {
+            return Err(Error::input("units", "expected at least 1, got 0"));
+        }
+        self.check_shape(first)
+    }
+
+    fn check_shape(&self, first: &Model) -> Result<()> {
         let features = first.samples.features();
         if let Some(given) = self.features.map(<[String]>::len).filter(|&given| given != features) {
-            let problem = format!("expected a name for each of the {features} features, got {given}");
+            let problem =
+                format!("expected a name for each of the {features} features, got {given}");
             return Err(Error::input("features", problem));
         }
         if let Some(shape) = self.shape.filter(|shape| shape.numbers() != features) {

@@ -27,7 +27,7 @@ fn facts(page: &str) -> Value {
 fn a_page_has_what_is_given() {
     let columns = [("step", [1.0, 2.0]), ("objective", [0.5, f64::NAN])];
     let columns = columns.map(|(name, rows)| (name.to_owned(), rows.to_vec())).to_vec();
-    let model = Model { history: Some(History { columns }), ..model(12) };
+    let model = Model { history: Some(History { columns, is_of_batches: true }), ..model(12) };
     let names: Vec<String> = (0..12).map(|at| format!("n{at}")).collect();
     let labels: Vec<u8> = (0..12).map(|at| at % 3).collect();
     let models = [model];
@@ -46,6 +46,7 @@ fn a_page_has_what_is_given() {
     assert_eq!(facts["models"][0]["model"], Value::Null);
     assert_eq!(facts["models"][0]["layers"][0]["classes"], 3);
     assert_eq!(facts["models"][0]["history"]["objective"][1], Value::Null);
+    assert_eq!(facts["models"][0]["history_of_batches"], true);
     assert_eq!(facts["image"], Value::Null);
     let shape = Shape::of_dims(&[2, 3]);
     let page = Report { shape, ..report }.html(&mut engine()).unwrap();

@@ -111,5 +111,8 @@ fn with_history(model: Model) -> Result<Model> {
     }
     let read = history::History::read(&path)?;
     let columns = read.columns().map(|(name, column)| (name.to_owned(), column.to_vec()));
-    Ok(Model { history: Some(History { columns: columns.collect() }), ..model })
+    Ok(Model {
+        history: Some(History { columns: columns.collect(), is_of_batches: false }),
+        ..model
+    })
 }

@@ -10,6 +10,7 @@ from sae._digits import draw_digits
 from sae._estimator import SparseAutoencoder
 from sae._exchange import export_dictionary, import_dictionary
 from sae._files import open_data
+from sae._page import Report
 from sae._reports import TrainingReport
 from sae._threads import register as _register
 
@@ -17,6 +18,7 @@ _register()
 
 __all__ = [
     "Redundancy",
+    "Report",
     "SparseAutoencoder",
     "TrainingReport",
     "UnitSummaries",

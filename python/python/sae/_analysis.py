@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sae import _checks, _sae
+from sae import _checks, _page, _sae
+from sae._page import Report
 from sae._pictures import Pictures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike
 
-    from sae._pictures import Data
+    from sae._pictures import Data, Path
 
 # Classes of labels, of which there is a count for each unit.
 CLASSES = 256
@@ -182,6 +186,96 @@ class Analysis(Pictures):
         found.update(histogram_edges=edges, classes=classes)
         return cast(UnitSummaries, found)
 
+    def report(
+        self,
+        X: Data,
+        y: Optional[ArrayLike] = None,
+        *,
+        names: Optional[Iterable[str]] = None,
+        context: int = 0,
+        image_shape: Optional[Sequence[int]] = None,
+        units: Optional[int] = None,
+        targets: Optional[Data] = None,
+        path: Optional[Path] = None,
+    ) -> Report:
+        """Show what the network has learned on a page to explore, as ``sae report`` does.
+
+        The page has every unit with what it responds to, its top samples and what it writes; samples with
+        their active units, and their reconstructions without some of them; the training's curves, all
+        figures and settings. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
+        notebook shows it in a frame, and keeps it with the notebook.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or files
+            The samples, such as held-out ones.
+        y : array of shape (n_samples,), default=None
+            A label of each sample, numbers or strings, of at most 256 different ones.
+        names : iterable of str of length n_samples, default=None
+            A name of each sample, such as a token or the name of a file.
+        context : int, default=0
+            Number of names to show before and after that of each top sample, at most 100, for samples that are a
+            stream of tokens; requires `names`.
+        image_shape : tuple of int, default=None
+            How the features are pixels: (rows, columns), (rows, columns, channels) or (channels, rows, columns)
+            with 1, 3 or 4 channels. None is the shape of the samples' file, of the file that the model was
+            trained on, or a square of numbers from 0 to 1.
+        units : int, default=None
+            Number of units per layer that are shown in full, the most frequent ones; all others have their
+            numbers. None is as many as fit in 5 MB.
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
+        path : str or path, default=None
+            An HTML file to write as well, as `Report.save` does.
+
+        Returns
+        -------
+        report : Report
+            `report.html` is the page, and ``report.save(path)`` writes it.
+
+        Raises
+        ------
+        ValueError
+            There is not one label or name for each sample, `image_shape` does not fit the features, or the ending
+            of `path` is not ``.html`` or ``.htm``.
+
+        Examples
+        --------
+        >>> from sae import SparseAutoencoder, draw_digits
+        >>> images, labels = draw_digits(500)
+        >>> X = images.reshape(500, -1)
+        >>> model = SparseAutoencoder(layers=(64,), beta=0, steps=200, random_state=1).fit(X)
+        >>> report = model.report(X, labels, image_shape=(28, 28), path="digits.html")
+        >>> report
+        Report('784-64-784', 500 samples)
+        """
+        check_is_fitted(self)
+        if path is not None:
+            _page.check_path(path)
+        classes, numbers = _classes(y, "y")
+        given = _page.checked_names(names)
+        neighbors = _checks.count("context", context)
+        if neighbors and given is None:
+            raise ValueError(f"context: expected 0 without names to show, got {neighbors}")
+        data = self._data(X, reset=False)
+        about: _sae._About = {
+            "title": _page.title(self._network),
+            "data": _page.source(data),
+            "labels": None if numbers is None else numbers.tobytes(),
+            "label_names": None if numbers is None else [str(name) for name in classes],
+            "names": given,
+            "context": neighbors,
+            "units": None if units is None else _checks.count("units", units),
+            "image_shape": _page.checked_shape(image_shape),
+            "history": _page.columns(self.history_),
+            "threads": self._threads,
+        }
+        html = _sae.report(self._network, self._with_targets(data, targets, "targets"), about)
+        report = Report(html, about["title"], len(data))
+        if path is not None:
+            report.save(path)
+        return report
+
     def reconstruction_errors(self, X: Data, *, targets: Optional[Data] = None) -> NDArray[np.float64]:
         """Compute how badly each sample is reconstructed: anomalies have large errors.
 
@@ -227,21 +321,23 @@ class Analysis(Pictures):
         return {"nearest": nearest, "nearest_cosine": cosines, "mean": mean, "max": largest}
 
 
-def _classes(labels: Optional[ArrayLike]) -> tuple[NDArray[Any], Optional[NDArray[np.uint8]]]:
+def _classes(
+    labels: Optional[ArrayLike], name: str = "labels"
+) -> tuple[NDArray[Any], Optional[NDArray[np.uint8]]]:
     """The different labels, sorted, and of each sample the number of its own."""
     if labels is None:
         return np.zeros(0, np.int64), None
     given = np.asarray(labels)
     if given.ndim != 1:
-        raise ValueError(f"labels: expected one label for each sample, got the shape {given.shape}")
+        raise ValueError(f"{name}: expected one label for each sample, got the shape {given.shape}")
     if given.dtype.kind == "f" and np.isnan(given).any():
-        raise ValueError(f"labels: expected labels, got NaN for sample {int(np.isnan(given).argmax())}")
+        raise ValueError(f"{name}: expected labels, got NaN for sample {int(np.isnan(given).argmax())}")
     try:
         classes, numbers = np.unique(given, return_inverse=True)
     except TypeError as error:
-        raise TypeError("labels: expected labels of one type, such as numbers or strings") from error
+        raise TypeError(f"{name}: expected labels of one type, such as numbers or strings") from error
     if len(classes) > CLASSES:
         raise ValueError(
-            f"labels: expected at most {CLASSES} different labels, got {len(classes)}; are they classes?"
+            f"{name}: expected at most {CLASSES} different labels, got {len(classes)}; are they classes?"
         )
     return classes, numbers.astype(np.uint8)

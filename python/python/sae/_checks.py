@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, Optional
 
+import numpy as np
+
 
 def count(name: str, value: Any) -> int:
     """A whole number of 0 or more."""
@@ -14,6 +16,25 @@ def count(name: str, value: Any) -> int:
     number = int(value)
     if not 0 <= number < 2**63:
         raise ValueError(f"{name}: expected a whole number from 0 to 2**63 - 1, got {number}")
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """A truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def positive(name: str, value: Any) -> Optional[float]:
+    """A number above 0, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number above 0, got {value!r}")
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{name}: expected a number above 0, got {number}")
     return number
 
 

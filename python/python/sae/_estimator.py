@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import warnings
-from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional
 
-import numpy as np
-from sklearn import get_config
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sae import _checks, _data, _reports, _sae, _settings, _sparse, _threads
-from sae._analysis import Analysis
-from sae._batches import Batches
-from sae._progress import Progress, check_verbose
-from sae._reports import TrainingReport
+from sae import _checks, _sae, _settings
+from sae._inference import Inference
+from sae._progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse import csr_matrix
+    from numpy.typing import NDArray
 
-    from sae._pictures import Data
-
-    Callback = Union[Callable[[TrainingReport], object], Callable[[int, float, list[float]], object]]
-
-# Steps between reports, at most, where `report_every` is None.
-REPORT_EVERY = 100
+    from sae._pictures import Path
 
 # Version of the state in a pickle. Those of version 0.1 have none.
 PICKLE_VERSION = 2
 
-# Parameters that only `fit` uses: it is said if they change before a `partial_fit`.
-OF_FIT = ("steps", "pretrain", "evaluate_every", "holdout")
 
-
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analysis):
+class SparseAutoencoder(Inference):
     """Sparse autoencoder: a code of the samples from which they can be reconstructed.
 
     The objective is the loss, plus `beta` times the Kullback-Leibler divergence of the encoder's
@@ -161,6 +143,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
         iterator keep their order.
     steps : int, default=20_000
         Number of steps in `fit`.
+    epochs : float, default=None
+        Passes over the samples in `fit`, instead of `steps`: ``ceil(epochs * n_samples / batch)`` steps, of the
+        samples that are not held out. None takes `steps`.
+    warm_start : bool, default=False
+        Whether `fit` begins with the weights of the fitted network, as ``sae train --from`` does, instead of
+        new ones: fine-tuning with other data or parameters, also of a model of `load` or
+        `import_dictionary`. Layers, activations and the kind of code stay, and so does the scaling;
+        optimizer, schedule and order of the samples start anew. There is no `pretrain` then.
     pretrain : int, default=0
         Steps of greedy layer-wise pretraining, per layer, from the outer layers in; 0 for none.
     revive : int, default=0
@@ -241,497 +231,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
     feature_names_in_: NDArray[Any]
     history_: dict[str, Any]
 
-    def __init__(
-        self,
-        layers: Sequence[int] = (300, 30, 300),
-        *,
-        rho: float = 0.02,
-        beta: float = 7.5e-5,
-        lambda_: float = 5e-6,
-        l1: float = 0.0,
-        penalties: Optional[Sequence[str]] = None,
-        activation: str = "sigmoid",
-        activations: Optional[Sequence[str]] = None,
-        output_activation: Optional[str] = None,
-        allow_unreachable: bool = False,
-        loss: str = "squared-error",
-        code: str = "dense",
-        prefixes: str = "none",
-        auxiliary: str = "none",
-        dead_after: int = 0,
-        l0_penalty: str = "step",
-        tied: bool = False,
-        skip: bool = False,
-        unit_norm: bool = False,
-        initialization: str = "truncated-normal",
-        output_bias: str = "auto",
-        corruption: str = "none",
-        active_above: float = 0.1,
-        rho_momentum: float = 0.0,
-        target: Optional[str] = None,
-        sparsity_warm_up: int = 0,
-        optimizer: str = "adam",
-        learning_rate: float = 0.01,
-        schedule: str = "constant",
-        warm_up: int = 0,
-        clip: float = 0.0,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-        batch: Optional[int] = None,
-        order: str = "shuffle",
-        steps: int = 20_000,
-        pretrain: int = 0,
-        revive: int = 0,
-        patience: int = 0,
-        evaluate_every: int = 500,
-        holdout: Optional[float] = None,
-        random_state: Any = None,
-        threads: Optional[int] = None,
-        output: str = "auto",
-        verbose: Union[bool, int, Literal["tqdm", "lines"]] = 0,
-        callback: Optional[Union[Callback, Sequence[Callback]]] = None,
-        report_every: Optional[int] = None,
-        initialisation: Optional[str] = None,
-    ) -> None:
-        self.layers = layers
-        self.rho = rho
-        self.beta = beta
-        self.lambda_ = lambda_
-        self.l1 = l1
-        self.penalties = penalties
-        self.activation = activation
-        self.activations = activations
-        self.output_activation = output_activation
-        self.allow_unreachable = allow_unreachable
-        self.loss = loss
-        self.code = code
-        self.prefixes = prefixes
-        self.auxiliary = auxiliary
-        self.dead_after = dead_after
-        self.l0_penalty = l0_penalty
-        self.tied = tied
-        self.skip = skip
-        self.unit_norm = unit_norm
-        self.initialization = initialization
-        self.output_bias = output_bias
-        self.corruption = corruption
-        self.active_above = active_above
-        self.rho_momentum = rho_momentum
-        self.target = target
-        self.sparsity_warm_up = sparsity_warm_up
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warm_up = warm_up
-        self.clip = clip
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self.batch = batch
-        self.order = order
-        self.steps = steps
-        self.pretrain = pretrain
-        self.revive = revive
-        self.patience = patience
-        self.evaluate_every = evaluate_every
-        self.holdout = holdout
-        self.random_state = random_state
-        self.threads = threads
-        self.output = output
-        self.verbose = verbose
-        self.callback = callback
-        self.report_every = report_every
-        self.initialisation = initialisation
-
-    # Training
-
-    def fit(
-        self,
-        X: Union[Data, Iterable[ArrayLike]],
-        y: Any = None,
-        *,
-        X_val: Optional[Data] = None,
-        targets: Optional[Data] = None,
-        targets_val: Optional[Data] = None,
-    ) -> SparseAutoencoder:
-        """Train a new network for `steps` steps, or until early stopping or the end of the batches.
-
-        Ctrl-C ends the training after the current step: `KeyboardInterrupt` is raised, and the
-        estimator is fitted with the current network. So it is after an exception of an iterator of
-        batches, or a wrong batch.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), files, or iterator of batches
-            The samples. Batches are arrays of any lengths, whose samples are trained on in the order
-            in which they arrive, `batch` of them a step; fewer that are left at the end are not used.
-            What a training takes from its data before the first step comes from the first 4096 of
-            them, or more if a batch goes beyond.
-        y : ignored
-        X_val : array of shape (n_samples, n_features) or files, default=None
-            Held-out samples, instead of those that `holdout` takes from `X`. The objective on
-            them is in `history_`, even without early stopping.
-        targets : array of shape (n_samples, n_targets) or files, default=None
-            What the network is to predict from each sample, instead of reconstructing it: a
-            transcoder. They have a scaling of their own, bytes that of bytes. `reconstruct` then returns
-            predictions, and `evaluate` and `score` require targets, too. None reconstructs `X`.
-        targets_val : array of shape (n_samples, n_targets) or files, default=None
-            The targets of `X_val`.
-
-        Returns
-        -------
-        self : SparseAutoencoder
-        """
-        return self._train((X, targets), (X_val, targets_val), None, one_pass=False)
-
-    def partial_fit(
-        self,
-        X: Union[Data, Iterable[ArrayLike]],
-        y: Any = None,
-        *,
-        targets: Optional[Data] = None,
-    ) -> SparseAutoencoder:
-        """Continue the training with one pass over the samples.
-
-        That is ``ceil(n_samples / batch)`` steps; the last batch is filled with samples of the
-        next epoch. Of an iterator of batches it is all samples, except for those left at its end that
-        are fewer than `batch`. The first call begins as `fit` does, with `pretrain`; later ones keep the state
-        of the optimizer (a new one after `load`). There is no early stopping.
-
-        A parameter that was changed after the last training or `load` takes effect, or the call is
-        refused: what the weights depend on cannot change (`layers`, the activations, the kind of
-        `code`, `tied`, `skip`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
-        training, the optimizer, except between "adam" and "adamw" and in its numbers, nor what only
-        `fit` uses (`steps`, `pretrain`, `evaluate_every`, `holdout`).
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), files, or iterator of batches
-            The samples; batches as for `fit`.
-        y : ignored
-        targets : array of shape (n_samples, n_targets) or files, default=None
-            As for `fit`.
-
-        Returns
-        -------
-        self : SparseAutoencoder
-
-        Raises
-        ------
-        ValueError
-            A parameter has changed that cannot.
-        """
-        if self.patience:
-            raise ValueError("patience: partial_fit has no early stopping; use fit, or patience=0")
-        if str(self.optimizer).startswith("l-bfgs"):
-            raise ValueError("optimizer: L-BFGS requires all samples at once; use fit, or 'adam'")
-        previous = getattr(self, "_network", None)
-        return self._train((X, targets), (None, None), previous, one_pass=True)
-
-    def _train(
-        self,
-        pairs: tuple[Union[Data, Iterable[ArrayLike]], Optional[Data]],
-        pairs_val: tuple[Optional[Data], Optional[Data]],
-        previous: Optional[_sae.Network],
-        one_pass: bool,
-    ) -> SparseAutoencoder:
-        (X, targets), (X_val, targets_val) = pairs, pairs_val
-        first = previous is None
-        if not first:
-            self._check_unchanged()
-        _reports.check(self.callback)
-        check_verbose(self.verbose)
-        _sparse.check_output(self.output)
-        batches = self._batches(X, X_val) if _data.is_batches(X) else None
-        data = self._data(batches or X, reset=first)
-        validation = None if X_val is None else self._validation(X_val, data)
-        if batches is not None and targets is not None:
-            raise ValueError("targets: X is an iterator of batches; give arrays or files of both")
-        if X_val is not None and (targets is None) != (targets_val is None):
-            raise ValueError("targets_val: expected targets of X_val if X has some, and only then")
-        seed = self._seed() if first else self.seed_
-        options = _settings.options(self.get_params(deep=False))
-        steps = _checks.count("steps", self.steps)
-        plan: _sae._Plan = {
-            "layers": _checks.sizes(self.layers),
-            "options": [*options, ("seed", str(seed))],
-            "steps": steps,
-            "one_pass": one_pass,
-            "pretrain": _checks.count("pretrain", self.pretrain),
-            "revive": _checks.count("revive", self.revive),
-            "patience": _checks.count("patience", self.patience),
-            "evaluate_every": _checks.count("evaluate_every", self.evaluate_every),
-            "holdout": _checks.count_or_share("holdout", self.holdout),
-            "threads": self._threads,
-            "report_every": self._steps_between_reports(None if one_pass else steps),
-            "measure": False,
-        }
-        before = 0 if first else self.n_iter_
-        progress = Progress(before, None if one_pass else steps, self.verbose, self.callback)
-        plan["measure"] = progress.measures
-        try:
-            both = self._with_targets(data, targets, "targets")
-            both_val = self._with_targets(validation, targets_val, "targets_val")
-            trained = _sae.train(both, batches, both_val, plan, previous, progress)
-            network, done, best, useless, stopped = trained
-            if best is not None:
-                progress.best(best)
-        finally:
-            progress.close()
-        self._network = network
-        self._trained_with = self._fixed()
-        self.n_iter_ = done
-        self.best_step_ = best
-        self.seed_ = seed
-        self.history_ = progress.history(None if first else self.history_)
-        if isinstance(data, _sae.Files):
-            self._take_features_of_file(first)
-        if stopped is not None:
-            raise stopped
-        for sentence in useless:
-            warnings.warn(sentence, UserWarning, stacklevel=3)
-        return self
-
-    def _steps_between_reports(self, steps: Optional[int]) -> int:
-        if self.report_every is None:
-            return REPORT_EVERY if steps is None else max(1, min(REPORT_EVERY, steps // 50))
-        every = _checks.count("report_every", self.report_every)
-        if every == 0:
-            raise ValueError("report_every: expected at least 1, got 0")
-        return every
-
-    def _batches(self, X: Any, X_val: Optional[Data]) -> Batches:
-        """An iterator of batches, for what can be done with one."""
-        if str(self.optimizer).startswith("l-bfgs"):
-            raise ValueError("optimizer: L-BFGS requires all samples at once; give an array, or use 'adam'")
-        if self.pretrain:
-            raise ValueError(
-                "pretrain: the pretraining of each layer requires the samples again, and X is an "
-                "iterator of batches; give an array or files, or use pretrain=0"
-            )
-        if self.patience and X_val is None:
-            raise ValueError(
-                "patience: no samples can be held out of an iterator of batches; give them as X_val"
-            )
-        return Batches(X)
-
-    @property
-    def _threads(self) -> int:
-        return _threads.count(self.threads)
-
-    def _fixed(self) -> dict[str, Any]:
-        """Parameters that cannot change between trainings of one network, besides settings."""
-        fixed = {name: getattr(self, name) for name in OF_FIT}
-        # None, and an instance, from which a seed was drawn once.
-        is_seed = isinstance(self.random_state, (int, np.integer))
-        fixed["random_state"] = int(self.random_state) if is_seed else None
-        fixed["initialisation"] = self.initialisation
-        return fixed
-
-    def _check_unchanged(self) -> None:
-        for name, now in self._fixed().items():
-            before = getattr(self, "_trained_with", {}).get(name, now)
-            if now == before or (name == "random_state" and now == self.seed_):
-                continue
-            if name in OF_FIT:
-                raise ValueError(
-                    f"{name}: expected {before!r} as before, because partial_fit does not use it, "
-                    f"got {now!r}; use fit"
-                )
-            before = self.seed_ if name == "random_state" else before
-            now = getattr(self, name)
-            raise ValueError(
-                f"{name}: expected {before!r}, which cannot change after the training began, got {now!r}"
-            )
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, (int, np.integer)):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _data(self, X: Any, reset: bool, name: str = "X") -> Any:
-        """Samples as the compiled part takes them, without a copy if possible; of batches the first."""
-        X = X.first if isinstance(X, Batches) else _data.source(X, name)
-        if isinstance(X, _sae.Files):
-            return X
-        _checks.two_dimensional(X, name)
-        X = _data.bytes_if_all(X)
-        is_integer = reset and _data.is_integer(X)
-        X = _data.validated(X, partial(validate_data, self), reset=reset)
-        X = _data.readable(X, name)
-        if is_integer:
-            _data.warn_of_bytes(X, name)
-        if reset:
-            _data.warn_of_rounding(X, name)
-        return X
-
-    def _with_targets(self, data: Any, targets: Optional[Data], name: str) -> Any:
-        """Data, with their targets if they have some."""
-        if data is None or targets is None:
-            return data
-        Y = _data.source(targets, name)
-        if isinstance(Y, _sae.Files):
-            return data, Y
-        _checks.two_dimensional(Y, name)
-        Y = _data.validated(_data.bytes_if_all(Y), check_array, input_name=name)
-        return data, _data.readable(Y, name)
-
-    def _validation(self, X: Data, data: Any) -> Any:
-        """Held-out samples; the compiled part compares their features with those of files."""
-        if not isinstance(data, _sae.Files):
-            return self._data(X, reset=False, name="X_val")
-        X = _data.source(X, "X_val")
-        if isinstance(X, _sae.Files):
-            return X
-        _checks.two_dimensional(X, "X_val")
-        X = _data.validated(_data.bytes_if_all(X), check_array, input_name="X_val")
-        return _data.readable(X, "X_val")
-
-    def _take_features_of_file(self, first: bool) -> None:
-        self.n_features_in_ = json.loads(self._network.settings)["layers"][0]
-        if first and hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
-    # Results
-
-    def transform(self, X: Data) -> Union[NDArray[np.float32], csr_matrix]:
-        """Compute the codes of samples.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), or files
-            The samples.
-
-        Returns
-        -------
-        codes : ndarray or csr_matrix of shape (n_samples, code units)
-            Which of the two, the parameter `output` says.
-        """
-        check_is_fitted(self)
-        _sparse.check_output(self.output)
-        data = self._data(X, reset=False)
-        if not self._is_output_sparse:
-            return self._network.encode(data, self._threads)
-        parts = self._network.encode_sparse(data, self._threads)
-        return _sparse.matrix(parts, self._n_features_out)
-
-    @property
-    def _is_output_sparse(self) -> bool:
-        if self.output != "auto":
-            return bool(self.output == "sparse")
-        # Data frames, as `set_output` asks for, are made of arrays.
-        config = getattr(self, "_sklearn_output_config", {})
-        if config.get("transform", get_config()["transform_output"]) != "default":
-            return False
-        is_dense = json.loads(self._network.settings)["code"] == "dense"
-        return not is_dense and self._n_features_out > _sparse.DENSE_UNITS
-
-    def inverse_transform(self, X: Union[ArrayLike, csr_matrix]) -> NDArray[np.float32]:
-        """Compute reconstructions from codes.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, code units)
-            The codes. Of those that are the same, dense and sparse ones have the same
-            reconstructions, bit for bit.
-
-        Returns
-        -------
-        reconstructions : ndarray of shape (n_samples, n_features)
-            Features; in [0, 1] for uint8.
-        """
-        check_is_fitted(self)
-        codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C")
-        if codes.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "
-                f"{self._n_features_out} units"
-            )
-        if not isinstance(codes, np.ndarray):
-            return self._network.decode_sparse(*_sparse.parts(codes), self._threads)
-        codes = np.require(codes, requirements=["C", "A"])
-        return self._network.decode(codes, self._threads)
-
-    def reconstruct(self, X: Data) -> NDArray[np.float32]:
-        """Compute the reconstructions of samples: `transform` and `inverse_transform` in one.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), or files
-            The samples.
-
-        Returns
-        -------
-        reconstructions : ndarray of shape (n_samples, n_features)
-        """
-        check_is_fitted(self)
-        return self._network.reconstruct(self._data(X, reset=False), self._threads)
-
-    def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]:
-        """Evaluate the objective over samples, as one batch, and how active the layers are.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), or files
-            The samples.
-        targets : array of shape (n_samples, n_targets), or files, default=None
-            Their targets, if the network was trained with some.
-
-        Returns
-        -------
-        evaluation : dict
-            "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
-            "squared_error", "explained_variance", "explained_variance_per_feature" (an array; NaN
-            for features that do not vary), "explained_variance_per_batch" (mean over batches of
-            1 024 samples), "fvu", "cosine_similarity", "l2_ratio", "relative_reconstruction_bias",
-            and "layers": for each hidden layer "mean_activations" (of each unit), "l0" (mean number
-            of active units per sample), "dead_units", "dense_units" (active in more than a tenth
-            of the samples), "frequencies" (each unit's share of the samples), and a histogram of
-            activations ("low", "high", "counts", "zeros").
-        """
-        check_is_fitted(self)
-        data = self._with_targets(self._data(X, reset=False), targets, "targets")
-        return self._network.evaluate(data, self._threads)
-
-    def score(self, X: Data, y: Any = None, *, targets: Optional[Data] = None) -> float:
-        """Compute the share of the variance of `X`, or of `targets`, that is explained; 1 is best.
-
-        It is R squared over all features, each weighted by its variance: features of a wide range
-        hide how badly those of a narrow one are reconstructed, which
-        ``evaluate(X)["explained_variance_per_feature"]`` shows.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features), or files
-            The samples.
-        y : ignored
-        targets : array of shape (n_samples, n_targets), or files, default=None
-            Their targets, if the network was trained with some.
-
-        Returns
-        -------
-        score : float
-            For a constant `X`: 1 if the reconstructions are exact, 0 otherwise.
-        """
-        evaluation = self.evaluate(X, targets=targets)
-        explained: float = evaluation["explained_variance"]
-        error: float = evaluation["squared_error"]
-        # A network with parameters so large that its outputs are not numbers has no score.
-        if np.isnan(explained) and not np.isnan(error):
-            return 1.0 if error == 0 else 0.0
-        return explained
-
-    @property
-    def coefs_(self) -> list[NDArray[np.float32]]:
-        check_is_fitted(self)
-        return [weights for weights, _ in self._network.layers]
-
-    @property
-    def intercepts_(self) -> list[NDArray[np.float32]]:
-        check_is_fitted(self)
-        return [biases for _, biases in self._network.layers]
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
 
@@ -739,8 +238,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    # Presets and files
 
     @classmethod
     def from_preset(
@@ -795,7 +292,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
         defaults = {of.name: of.default for of in parameters if of.default is not of.empty}
         super().__setstate__({**defaults, **state})
 
-    def save(self, path: Union[str, os.PathLike[str]]) -> None:
+    def save(self, path: Path) -> None:
         """Write a model file (safetensors), as ``sae train`` does.
 
         Parameters
@@ -807,26 +304,47 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Analy
         self._network.save(path)
 
     @classmethod
-    def load(cls, path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
+    def load(cls, path: Path, *, steps: Optional[int] = None, **parameters: Any) -> SparseAutoencoder:
         """Read a model file, of `save` or of ``sae train``.
 
         Parameters
         ----------
         path : str or path
             The file.
+        steps : int, default=None
+            Number of steps of the next `fit`, which the file's schedule and warm-ups are then of. None leaves them.
+        **parameters
+            Parameters that differ from the file's.
 
         Returns
         -------
         model : SparseAutoencoder
             Fitted, with the parameters that the file contains (`steps`, for example, is not one).
+
+        Examples
+        --------
+        Fine-tuning, with the same weights as ``sae train --from digits.safetensors --steps 100 --learning-rate
+        1e-3``:
+
+        >>> from sae import SparseAutoencoder, draw_digits
+        >>> X = draw_digits(500)[0].reshape(500, -1)
+        >>> SparseAutoencoder((64,), beta=0, steps=200, random_state=1).fit(X).save("digits.safetensors")
+        >>> model = SparseAutoencoder.load("digits.safetensors", warm_start=True, steps=100, learning_rate=1e-3)
+        >>> before = model.evaluate(X)["loss"]
+        >>> model.fit(X).evaluate(X)["loss"] < before
+        True
         """
-        return cls._of(_sae.Network.load(path))
+        return cls._of(_sae.Network.load(path), steps, parameters)
 
     @classmethod
-    def _of(cls, network: _sae.Network) -> SparseAutoencoder:
-        """A fitted estimator with a network."""
-        settings = json.loads(network.settings)
-        model = cls(**_settings.parameters(settings))
+    def _of(cls, network: _sae.Network, steps: Optional[int], parameters: dict[str, Any]) -> SparseAutoencoder:
+        """A fitted estimator with a network, and these parameters for its next training."""
+        text, given = network.settings, dict(parameters)
+        if steps is not None:
+            given["steps"] = _checks.count("steps", steps)
+            text = _sae.settings_for_steps(text, given["steps"])
+        settings = json.loads(text)
+        model = cls(**{**_settings.parameters(settings), **given})
         model._network = network
         model.n_features_in_ = settings["layers"][0]
         model.n_iter_ = 0

@@ -17,7 +17,9 @@ from sae._sae import Network
 FORMATS = ("saelens", "sparsify", "gemma-scope", "dictionary-learning")
 
 
-def import_dictionary(path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
+def import_dictionary(
+    path: Union[str, os.PathLike[str]], *, steps: Optional[int] = None, **parameters: Any
+) -> SparseAutoencoder:
     """Read a dictionary of SAELens, sparsify, dictionary_learning or Gemma Scope.
 
     Its codes and reconstructions are those of the other library, but for rounding. It can be saved, and
@@ -29,6 +31,11 @@ def import_dictionary(path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
         A folder of SAELens (``cfg.json``, ``sae_weights.safetensors``), of sparsify (``cfg.json``,
         ``sae.safetensors``, or a folder with one such folder) or of dictionary_learning (``ae.pt``,
         ``config.json``; needs torch), or Gemma Scope's ``params.npz``.
+    steps : int, default=None
+        Number of steps of the next `fit`, as for `SparseAutoencoder.load`.
+    **parameters
+        Parameters for the next training, such as ``warm_start=True``, with which `fit` begins with the
+        dictionary.
 
     Returns
     -------
@@ -51,8 +58,8 @@ def import_dictionary(path: Union[str, os.PathLike[str]]) -> SparseAutoencoder:
     if found.suffix == ".pt":
         found = found.parent
     if (found / "ae.pt").is_file():
-        return SparseAutoencoder._of(_load(found))
-    return SparseAutoencoder._of(Network.from_dictionary(path))
+        return SparseAutoencoder._of(_load(found), steps, parameters)
+    return SparseAutoencoder._of(Network.from_dictionary(path), steps, parameters)
 
 
 def export_dictionary(

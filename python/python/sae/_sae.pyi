@@ -14,8 +14,11 @@ __all__ = [
     "is_mapped",
     "preset_settings",
     "redundancy",
+    "report",
     "sample_scores",
     "settings_fields",
+    "settings_for_steps",
+    "steps_of_epochs",
     "threads_from_environment",
     "train",
     "unit_summaries",
@@ -142,10 +145,31 @@ def unit_summaries(
     labels: Optional[NDArray[np.uint8]],
     wanted: _Wanted,
 ) -> dict[str, Any]: ...
+class _About(TypedDict):
+    title: str
+    data: str
+    labels: Optional[bytes]
+    label_names: Optional[Sequence[str]]
+    names: Optional[Sequence[str]]
+    context: int
+    units: Optional[int]
+    image_shape: Optional[Sequence[int]]
+    history: Sequence[tuple[str, Sequence[float]]]
+    threads: Optional[int]
+
+def report(network: Network, data: _Data, about: _About) -> str: ...
 def is_mapped(array: NDArray[Any]) -> bool: ...
 def preset_settings(
     preset: str, features: int, hidden: Optional[list[int]], steps: Optional[int]
 ) -> tuple[str, int]: ...
+def settings_for_steps(settings: str, steps: int) -> str: ...
+def steps_of_epochs(
+    data: _Data,
+    has_validation: bool,
+    plan: _Plan,
+    previous: Optional[Network],
+    epochs: float,
+) -> int: ...
 def settings_fields() -> list[tuple[str, str, str]]: ...
 def threads_from_environment() -> int: ...
 def draw_digits(

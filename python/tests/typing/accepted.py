@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sae
-from sae import Redundancy, SparseAutoencoder, TrainingReport, UnitSummaries
+from sae import Redundancy, Report, SparseAutoencoder, TrainingReport, UnitSummaries
 
 images, labels = sae.draw_digits(100, seed=1)
 X: NDArray[np.uint8] = images.reshape(100, -1)
@@ -49,5 +49,10 @@ model.plot_features(9, shape=(28, 28)).set_title("features")
 model.plot_history().savefig("history.png")
 model.save(Path("model.safetensors"))
 loaded: SparseAutoencoder = SparseAutoencoder.load("model.safetensors")
+loaded = SparseAutoencoder.load(Path("model.safetensors"), warm_start=True, steps=100, learning_rate=1e-4).fit(X)
+SparseAutoencoder(epochs=2.5, warm_start=True)
+page: Report = model.report(X, labels, names=["a"] * 100, context=2, image_shape=(28, 28), path=Path("page.html"))
+page.save("again.html")
+text: str = page.html + model.report("activations.npy", names=(str(label) for label in labels), units=10).html
 preset: SparseAutoencoder = SparseAutoencoder.from_preset("top-k", 784, layers=(512,), threads=2)
-sae.export_dictionary(sae.import_dictionary("dictionary"), "other", "saelens", hook_name="blocks.0")
+sae.export_dictionary(sae.import_dictionary("dictionary", steps=100, warm_start=True), "other", "saelens", hook_name="blocks.0")

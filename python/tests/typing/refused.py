@@ -31,3 +31,8 @@ integers: list[int] = model.components_  # refused
 number: str = model.redundancy()["mean"]  # refused
 model.reconstruction_errors(X, X)  # refused
 model.load(3)  # refused
+model.report(X, names=[1, 2])  # refused
+model.report(X, image_shape=28)  # refused
+page: str = model.report(X)  # refused
+SparseAutoencoder(epochs="2")  # refused
+SparseAutoencoder.load("model.safetensors", steps="many")  # refused

@@ -32,7 +32,7 @@ function trainingCharts() {
   const known = ["step", "penalty_factor", "dead_units", "mean_activations", ...terms.map(term => term[0])];
   const extra = [...new Set(report.models.flatMap(model => Object.keys(model.history ?? {})))]
     .filter(column => !known.includes(column));
-  const ofTest = extra.filter(column => /^test_(objective|loss)$/.test(column));
+  const ofTest = extra.filter(column => /^(test|validation)_(objective|loss)$/.test(column));
   const layers = Math.max(...report.models.map(model => model.layers.length));
   const means = [];
   for (let l = 0; l < layers; l++) {
@@ -45,7 +45,9 @@ function trainingCharts() {
   return [
     overSteps("Objective over the training", "objective",
       [...used, ...ofTest.map(column => [column, column.replace("_", " "), true])],
-      { log: true, note: "Means over the training batches between two points, with the weights of the terms." }),
+      { log: true, note: report.models.some(model => model.history_of_batches)
+        ? "Of the training batch of each point, with the weights of the terms."
+        : "Means over the training batches between two points, with the weights of the terms." }),
     overSteps("Mean activation over the training", "mean activation", means),
     overSteps("Dead units over the training", "dead units", [["dead_units", ""]]),
     steered ? overSteps("Steered weight of the penalties", "times the setting", [["penalty_factor", ""]], { log: true }) : null,

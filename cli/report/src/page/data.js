@@ -67,6 +67,9 @@ function topOf(layer, unit) {
   return Array.from(samples, (sample, rank) => ({ sample, value: values[rank], rank })).filter(top => top.value !== 0);
 }
 
+// The name of a label, or its number.
+const labelName = label => report.label_names?.[label] ?? String(label);
+
 // The number of a sample in its files.
 const numberOf = sample => array("numbers")?.[sample] ?? sample;
 

@@ -21,10 +21,10 @@ function searchText(layer, unit) {
 
 // The units that a search finds, in order.
 function foundUnits(layer, { sort, query, dead }) {
-  const words = query.trim().toLowerCase(), label = words.match(/^label:?\s*(\d+)$/);
+  const words = query.trim().toLowerCase(), label = layer.label && words.match(/^label:?\s*(.+)$/);
   const isFound = unit => {
     if (!words) return true;
-    if (label) return layer.label && layer.frequency[unit] > 0 && layer.label[unit] === +label[1];
+    if (label) return layer.frequency[unit] > 0 && labelName(layer.label[unit]).toLowerCase() === label[1];
     return /^#?\d+$/.test(words) && String(unit).startsWith(words.replace("#", "")) || searchText(layer, unit).includes(words);
   };
   const units = [];
@@ -78,7 +78,7 @@ function unitTile(layer, unit, at, total) {
   const written = isDead ? [] : featuresOf(layer, unit, 3).map(({ feature, weight }) => `${weight > 0 ? "↑" : "↓"} ${featureName(feature)}`);
   const words = tops.length ? tops.slice(0, 4) : written;
   const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
-    layer.label && !isDead ? `mostly label ${layer.label[unit]}, ${percent(layer.purity[unit])}` : null,
+    layer.label && !isDead ? `mostly label ${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}` : null,
     words.length ? words.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
   return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said,
     "data-at": at, tabindex: -1 },
@@ -181,13 +181,13 @@ function gallerySection() {
       + "responds, and its neighbors.";
     sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
       .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
-    if (now.label) search.placeholder = report.names ? "number, token or label 3" : report.features ? "number, feature or label 3" : "number, or label 3";
+    if (now.label) search.placeholder = `number${report.names ? ", token" : report.features ? ", feature" : ","} or label ${labelName(report.label_names ? 0 : 3)}`;
     dead.hidden = count0 === 0;
     dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
     said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;
     left.hidden = now.kept === now.units;
     left.replaceChildren(`To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
-      + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, "--units"), " changes how many.");
+      + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, report.models[0].model ? "--units" : "units="), " changes how many.");
     tiles.show(units);
   }
   const section = sectionOf("units", "Units",

@@ -47,7 +47,7 @@ function route() {
 function listen() {
   addEventListener("hashchange", route);
   dialog.addEventListener("close", () => {
-    if (/^#(unit|sample)-/.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+    if (/^#(unit|sample)-/.test(location.hash)) history.replaceState(null, "", location.href.split("#")[0]);
   });
   dialog.addEventListener("click", event => {
     if (event.target === dialog) dialog.close();
@@ -60,7 +60,13 @@ function listen() {
   });
 }
 
+// In a frame with srcdoc, as in a notebook, "#units" is relative to the page around it unless the frame has a base.
+function stayInFrame() {
+  if (location.href.split("#")[0] === "about:srcdoc") document.head.append(el("base", { href: "about:srcdoc" }));
+}
+
 (async () => {
+  stayInFrame();
   themeButton();
   const place = document.getElementById("explorer");
   try {

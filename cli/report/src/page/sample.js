@@ -23,7 +23,7 @@ function samplesSection() {
 
 function sampleText(place) {
   const labels = array("labels"), sample = array("chosen")[place], name = nameOf(sample);
-  return `${name === null ? "" : name + ", "}sample ${numberOf(sample)}${labels ? `, label ${labels[place]}` : ""}`;
+  return `${name === null ? "" : name + ", "}sample ${numberOf(sample)}${labels ? `, label ${labelName(labels[place])}` : ""}`;
 }
 
 // A table's row and its reconstruction, feature by feature, in the units of the data where these are known.
@@ -75,7 +75,7 @@ function sampleView(m, place) {
   const sample = array("chosen")[place], name = nameOf(sample);
   const title = name === null ? `Sample ${numberOf(sample)}` : image ? name : `“${pieceOf(name).text}”`;
   const labels = array("labels");
-  const where = [name === null ? null : `sample ${numberOf(sample)}`, labels ? `label ${labels[place]}` : null, several ? model.name : null]
+  const where = [name === null ? null : `sample ${numberOf(sample)}`, labels ? `label ${labelName(labels[place])}` : null, several ? model.name : null]
     .filter(Boolean).join(", ");
   const context = name === null || image ? null : el("p.around", null, textAround(sample, Math.max(8, report.context), null));
   const models = several ? el("p.models", null, "Model ", report.models.map((other, at) => el("a.choice",

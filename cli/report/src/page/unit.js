@@ -97,7 +97,7 @@ function labelMix(layer, unit) {
   const all = own.reduce((sum, of) => sum + of.n, 0);
   const most = own.sort((a, b) => b.n - a.n).slice(0, 10);
   return all ? el("div", null, el("h4", null, "Labels of the samples in which it is active"),
-    most.map(({ n, label }) => bar(String(label), n / all, percent(n / all)))) : null;
+    most.map(({ n, label }) => bar(labelName(label), n / all, percent(n / all)))) : null;
 }
 
 function facts(list) {
@@ -118,7 +118,7 @@ function unitView(m, l, unit) {
     ["active in", isDead ? "no sample" : percent(layer.frequency[unit])],
     ["largest", short(layer.max[unit])],
     ["mean", short(layer.mean[unit])],
-    layer.label && !isDead ? ["mostly label", `${layer.label[unit]}, ${percent(layer.purity[unit])}`] : null,
+    layer.label && !isDead ? ["mostly label", `${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}`] : null,
   ]);
   const neighbors = near.length ? el("div", null, el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
     { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },

@@ -1,0 +1,162 @@
+"""Codes, reconstructions and evaluations of the estimator."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from sae import _sparse
+from sae._training import Training
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from scipy.sparse import csr_matrix
+
+    from sae._pictures import Data
+
+
+class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
+    """What a fitted estimator computes of samples. (`set_output` needs `transform` in a class of these mixins.)"""
+
+    def transform(self, X: Data) -> Union[NDArray[np.float32], csr_matrix]:
+        """Compute the codes of samples.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or files
+            The samples.
+
+        Returns
+        -------
+        codes : ndarray or csr_matrix of shape (n_samples, code units)
+            Which of the two, the parameter `output` says.
+        """
+        check_is_fitted(self)
+        _sparse.check_output(self.output)
+        data = self._data(X, reset=False)
+        if not self._is_output_sparse:
+            return self._network.encode(data, self._threads)
+        parts = self._network.encode_sparse(data, self._threads)
+        return _sparse.matrix(parts, self._n_features_out)
+
+    @property
+    def _is_output_sparse(self) -> bool:
+        if self.output != "auto":
+            return bool(self.output == "sparse")
+        # Data frames, as `set_output` asks for, are made of arrays.
+        config = getattr(self, "_sklearn_output_config", {})
+        if config.get("transform", get_config()["transform_output"]) != "default":
+            return False
+        is_dense = json.loads(self._network.settings)["code"] == "dense"
+        return not is_dense and self._n_features_out > _sparse.DENSE_UNITS
+
+    def inverse_transform(self, X: Union[ArrayLike, csr_matrix]) -> NDArray[np.float32]:
+        """Compute reconstructions from codes.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, code units)
+            The codes. Of those that are the same, dense and sparse ones have the same
+            reconstructions, bit for bit.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features)
+            Features; in [0, 1] for uint8.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C")
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "
+                f"{self._n_features_out} units"
+            )
+        if not isinstance(codes, np.ndarray):
+            return self._network.decode_sparse(*_sparse.parts(codes), self._threads)
+        codes = np.require(codes, requirements=["C", "A"])
+        return self._network.decode(codes, self._threads)
+
+    def reconstruct(self, X: Data) -> NDArray[np.float32]:
+        """Compute the reconstructions of samples: `transform` and `inverse_transform` in one.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or files
+            The samples.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self._network.reconstruct(self._data(X, reset=False), self._threads)
+
+    def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]:
+        """Evaluate the objective over samples, as one batch, and how active the layers are.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or files
+            The samples.
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
+
+        Returns
+        -------
+        evaluation : dict
+            "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
+            "squared_error", "explained_variance", "explained_variance_per_feature" (an array; NaN
+            for features that do not vary), "explained_variance_per_batch" (mean over batches of
+            1 024 samples), "fvu", "cosine_similarity", "l2_ratio", "relative_reconstruction_bias",
+            and "layers": for each hidden layer "mean_activations" (of each unit), "l0" (mean number
+            of active units per sample), "dead_units", "dense_units" (active in more than a tenth
+            of the samples), "frequencies" (each unit's share of the samples), and a histogram of
+            activations ("low", "high", "counts", "zeros").
+        """
+        check_is_fitted(self)
+        data = self._with_targets(self._data(X, reset=False), targets, "targets")
+        return self._network.evaluate(data, self._threads)
+
+    def score(self, X: Data, y: Any = None, *, targets: Optional[Data] = None) -> float:
+        """Compute the share of the variance of `X`, or of `targets`, that is explained; 1 is best.
+
+        It is R squared over all features, each weighted by its variance: features of a wide range
+        hide how badly those of a narrow one are reconstructed, which
+        ``evaluate(X)["explained_variance_per_feature"]`` shows.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or files
+            The samples.
+        y : ignored
+        targets : array of shape (n_samples, n_targets), or files, default=None
+            Their targets, if the network was trained with some.
+
+        Returns
+        -------
+        score : float
+            For a constant `X`: 1 if the reconstructions are exact, 0 otherwise.
+        """
+        evaluation = self.evaluate(X, targets=targets)
+        explained: float = evaluation["explained_variance"]
+        error: float = evaluation["squared_error"]
+        # A network with parameters so large that its outputs are not numbers has no score.
+        if np.isnan(explained) and not np.isnan(error):
+            return 1.0 if error == 0 else 0.0
+        return explained
+
+    @property
+    def coefs_(self) -> list[NDArray[np.float32]]:
+        check_is_fitted(self)
+        return [weights for weights, _ in self._network.layers]
+
+    @property
+    def intercepts_(self) -> list[NDArray[np.float32]]:
+        check_is_fitted(self)
+        return [biases for _, biases in self._network.layers]
