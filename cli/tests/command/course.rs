@@ -183,8 +183,9 @@ fn a_log_has_a_beginning_rows_and_an_end() {
     assert_eq!(end["test"]["objective"], rows[49]["test_objective"]);
 
     // Why else a training ends.
-    let diverges =
-        format!("{TRAIN} --quiet --steps 50 --optimizer momentum --lr 1e30 --out d --log d.jsonl");
+    let diverges = format!(
+        "{TRAIN} --quiet --steps 50 --activation relu --beta 0 --output-activation linear --optimizer momentum --lr 1e6 --out d --log d.jsonl"
+    );
     let output = command(&folder, &diverges).output().unwrap();
     assert!(!output.status.success());
     let end = &events(&folder, "d.jsonl", "end")[0];

@@ -47,11 +47,11 @@ impl Pace {
         self.test_every > 0 && step.is_multiple_of(self.test_every)
     }
 
-    /// Those of the test samples that are measured: so few that this takes about a 50th of the samples that are
-    /// trained on meanwhile, and, as it is only a forward pass, less of the time.
+    /// Those of the test samples that are measured: about a 100th of the samples that are trained on meanwhile,
+    /// each of which takes longer.
     fn samples(self, test: &Samples, batch: usize) -> Samples {
         let trained = self.test_every.saturating_mul(batch as u64);
-        let count = usize::try_from(trained / 50).unwrap_or(TEST_SAMPLES);
+        let count = usize::try_from(trained / 100).unwrap_or(TEST_SAMPLES);
         test.thinned(count.clamp(256, TEST_SAMPLES))
     }
 }
