@@ -127,7 +127,7 @@ typedef struct {
    */
   double l1;
   /**
-   * Active units per sample of a JumpReLU code, a mean over samples; 0 for other codes.
+   * Active units per sample of a sparse code, a mean over samples; 0 for a dense one.
    */
   double l0;
   /**

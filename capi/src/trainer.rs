@@ -60,7 +60,7 @@ pub struct SaeStep {
     pub sparsity: f64,
     /// The sum of |a| over the units of the layers with an L1 penalty, a mean over samples.
     pub l1: f64,
-    /// Active units per sample of a JumpReLU code, a mean over samples; 0 for other codes.
+    /// Active units per sample of a sparse code, a mean over samples; 0 for a dense one.
     pub l0: f64,
     /// All sparsity penalties, weighted.
     pub penalty: f64,

@@ -30,6 +30,9 @@ def files_for(page):
         np.save("activations.npy", X)
         model = SparseAutoencoder.from_preset("top-k", n_features=384, layers=(64,), code="top-k:4", steps=5)
         sae.export_dictionary(model.fit(X), "folder", "saelens")
+    if page == "formats.md":
+        Path("runs/1").mkdir(parents=True)
+        Path("runs/1/log.jsonl").write_text('{"event":"row","step":8,"test_objective":0.5}\n', encoding="utf-8")
 
 
 def test_the_book_has_programs():
