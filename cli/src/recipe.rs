@@ -29,7 +29,7 @@ const COURSE: [(&str, &str); 5] = [
 ];
 
 /// Options that say where a training writes and how it runs, and not what it computes.
-const OF_RUN: [&str; 15] = [
+const OF_RUN: [&str; 16] = [
     "out",
     "jobs",
     "picture",

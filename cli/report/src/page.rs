@@ -82,10 +82,7 @@ fn page(
     let parts = [
         ("title", title),
         ("style", STYLE.to_owned()),
-        (
-            "about",
-            format!("Evaluated on {} of {}", counted(count, "sample"), escape(data)),
-        ),
+        ("about", format!("Evaluated on {} of {}", counted(count, "sample"), escape(data))),
         ("strips", strips.unwrap_or_default()),
         ("headline", headline::cards(models)),
         ("warnings", warnings),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::commands::train::RunRecord;
 use crate::drawing::picture::{Grid, range, signed_tiles};
-use crate::drawing::shape::Shape;
+use crate::drawing::shape::{Shape, square};
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models;
@@ -76,14 +76,16 @@ pub fn run(args: Args) -> Result<()> {
             return Err(Failure::input(problem).hint(format!("leave out --{name}")));
         }
     }
+    // Who asks for a picture may have images in rows of numbers.
+    let asked = args.picture.is_some();
     let Facts { mut text, mut value, images } = match kind {
-        Kind::Model => with_command(model(&models::load(&file)?), &file),
+        Kind::Model => with_command(model(&models::load(&file)?, asked), &file),
         Kind::Checkpoint => checkpoint::facts(&file)?,
         Kind::Sweep => data::of_sweep(&file)?,
         Kind::Codes(format) => data::of_codes(&file, format)?,
-        Kind::Csv => data::of_csv(&file, args.label_column.as_deref())?,
-        Kind::Tensors => data::of_tensors(&file, args.tensor)?,
-        Kind::Array => data::of_array(&file)?,
+        Kind::Csv => data::of_csv(&file, args.label_column.as_deref(), asked)?,
+        Kind::Tensors => data::of_tensors(&file, args.tensor, asked)?,
+        Kind::Array => data::of_array(&file, asked)?,
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
         text += &thumbnail(*tile, images);
@@ -176,7 +178,7 @@ fn settings_text(settings: &Settings, scaling: &Scaling) -> String {
     lines + &format!("{}\n", names.join(", "))
 }
 
-fn model(net: &Autoencoder) -> Facts {
+fn model(net: &Autoencoder, asked: bool) -> Facts {
     let (settings, parameters) = (net.settings(), net.parameters().len());
     let scaling = net.scaling();
     let layers = join(&settings.layers, "-");
@@ -215,7 +217,9 @@ fn model(net: &Autoencoder) -> Facts {
         (0..units.min(MAX_IMAGES)).map(|unit| weights[unit..].iter().step_by(units).copied());
     let columns: Vec<Vec<f32>> = columns.map(Iterator::collect).collect();
     let tiles = signed_tiles(columns.iter().map(Vec::as_slice));
-    Facts { text, value, images: Shape::of_model(net).map(|tile| (tile, tiles)) }
+    let tile = Shape::of_model(net);
+    let tile = tile.or_else(|| square(settings.layers[0]).filter(|_| asked));
+    Facts { text, value, images: tile.map(|tile| (tile, tiles)) }
 }
 
 /// The first images as text, as many side by side as fit 80 columns; a character is two rows high.

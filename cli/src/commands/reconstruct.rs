@@ -99,7 +99,11 @@ pub fn run(args: Args) -> Result<()> {
     if kind == Kind::Picture {
         make_folders(&[&out])?;
         let count = args.count.unwrap_or(20) as usize;
-        if !picture::reconstructions(&out, &net, &mut engine, &samples, count)? {
+        // Who asks for a picture may have images in rows of numbers.
+        let shown = samples.targets().unwrap_or(&samples);
+        let asked = || Shape::of(shown, &net).or_else(|| square(shown.features()));
+        let shape = args.out.as_ref().and_then(|_| asked());
+        if !picture::reconstructions(&out, &net, &mut engine, &samples, (count, shape))? {
             return Err(not_images());
         }
         let value = json!({"picture": out, "samples": count.min(samples.len())});

@@ -91,8 +91,9 @@ impl DataArgs {
         let (train, test) = samples.hold_out(held_out)?;
         let of_side = |side| labels_of_side(labels.clone(), held_out, side);
         let (train_labels, test_labels) = (of_side(Side::Training)?, of_side(Side::Test)?);
-        let held_out = counted(test.len(), "sample");
-        note(&format!("the test samples of the labels: {held_out} held out"));
+        let are = if test.len() == 1 { "is" } else { "are" };
+        let samples = counted(test.len(), "sample");
+        note(&format!("{samples} held out {are} the test samples of the labels"));
         Ok([(train, train_labels), (test, test_labels)])
     }
 }

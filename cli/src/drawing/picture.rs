@@ -91,16 +91,16 @@ pub fn write_png(path: &Path, shape: Shape, tile: &[u8]) -> sae::Result<()> {
     encoded.and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
 }
 
-/// Writes a picture of the first samples, each above its reconstruction. Returns false if the samples
-/// are not images.
+/// Writes a picture of the first samples, each above its reconstruction, of the shape that is given or else their
+/// own. Returns false if the samples are not images.
 pub fn reconstructions(
     path: &Path,
     net: &Autoencoder,
     engine: &mut Engine,
     samples: &Samples,
-    count: usize,
+    (count, given): (usize, Option<Shape>),
 ) -> Result<bool> {
-    let pictures = Reconstructions::of(&[(net, samples)], engine, count, None)?;
+    let pictures = Reconstructions::of(&[(net, samples)], engine, count, given)?;
     pictures.map_or(Ok(false), |pictures| write_reconstructions(path, &pictures).map(|()| true))
 }
 

@@ -69,7 +69,7 @@ fn bash_completes_values() {
         ("sae train --scaling min", "min-max|min-max:feature"),
         ("sae train --rows ", "first|last"),
         ("sae train --samples s", "OPTION -o filenames|samples.npy"),
-        ("sae train --data d", "OPTION?|digits"),
+        ("sae train --data d", "OPTION -o plusdirs"),
         ("sae sweep --vary cod", "OPTION -o nospace|code="),
         ("sae sweep --vary code=", ""),
         ("sae sweep --sparsity m", "mean-activation"),

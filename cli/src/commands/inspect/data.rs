@@ -9,7 +9,7 @@ use super::files::header;
 use super::{Facts, MAX_IMAGES};
 use crate::csv;
 use crate::data::open_any;
-use crate::drawing::picture::gray;
+use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
 use crate::output::{counted, join, short};
@@ -20,9 +20,9 @@ use crate::sweeps;
 const MAX_NAMES: usize = 20;
 
 /// Of a CSV file.
-pub fn of_csv(path: &Path, label_column: Option<&str>) -> Result<Facts> {
+pub fn of_csv(path: &Path, label_column: Option<&str>, asked: bool) -> Result<Facts> {
     let table = csv::read(path, label_column)?;
-    let mut facts = of_numbers(&table.array, "CSV");
+    let mut facts = of_numbers(&table.array, "CSV", asked);
     if let Some(names) = &table.names {
         facts.text += &format!("columns {}\n", few(names));
         facts.value["columns"] = json!(names);
@@ -52,7 +52,7 @@ fn few(names: &[String]) -> String {
 }
 
 /// Of a safetensors file that is no model: all its tensors, and the numbers of one.
-pub fn of_tensors(path: &Path, tensor: Option<String>) -> Result<Facts> {
+pub fn of_tensors(path: &Path, tensor: Option<String>, asked: bool) -> Result<Facts> {
     let mut text = String::new();
     let mut list = Vec::new();
     for (name, info) in header(path).iter().flat_map(|header| header.tensors()) {
@@ -63,7 +63,7 @@ pub fn of_tensors(path: &Path, tensor: Option<String>) -> Result<Facts> {
     let chosen = tensor.is_some();
     let opened = Array::open_with(path, &ReadOptions { tensor, ..ReadOptions::default() });
     let mut facts = match opened {
-        Ok(array) => of_numbers(&array, "safetensors"),
+        Ok(array) => of_numbers(&array, "safetensors", asked),
         // Of several none is meant.
         Err(_) if list.len() > 1 && !chosen => {
             let text = format!("safetensors file of {}\n", counted(list.len(), "tensor"));
@@ -106,15 +106,15 @@ pub fn of_sweep(path: &Path) -> Result<Facts> {
 }
 
 /// Of an IDX or NumPy file.
-pub fn of_array(path: &Path) -> Result<Facts> {
+pub fn of_array(path: &Path, asked: bool) -> Result<Facts> {
     let array = open_any(path, false)?;
     let name = path.to_string_lossy().to_lowercase();
     let is_npy = name.ends_with(".npy") || name.ends_with(".npy.gz");
-    Ok(of_numbers(&array, if is_npy { "NumPy" } else { "IDX" }))
+    Ok(of_numbers(&array, if is_npy { "NumPy" } else { "IDX" }, asked))
 }
 
-/// Of numbers in a file of this format.
-fn of_numbers(array: &Array, format: &str) -> Facts {
+/// Of numbers in a file of this format; with pictures of what may be images where these are asked for.
+fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
     let (kind, dims) = (array.element_type().to_string(), array.dims());
     let (samples, features) = (array.samples(), array.features());
     let mut text = format!("{format} file of {kind}: {}\n", join(dims, " x "));
@@ -152,7 +152,8 @@ fn of_numbers(array: &Array, format: &str) -> Facts {
     value["zeros"] = json!(zeros);
     // Of a deep array samples may be rows of the last dimension.
     let is_bytes = array.element_type() == ElementType::U8;
-    let images = image_of_data(dims, is_bytes).filter(|tile| tile.numbers() == features);
+    let images = image_of_data(dims, is_bytes).or_else(|| image_of_dims(dims).filter(|_| asked));
+    let images = images.filter(|tile| tile.numbers() == features);
     let images = images.map(|tile| {
         let mut row = vec![0.0; features];
         // Halves, because the range may be beyond `f64`.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use sae::files::exchange::is_dictionary;
+use sae::files::{exchange::is_dictionary, npz};
 use safetensors::tensor::Metadata;
 
 use crate::csv::is_csv;
@@ -29,14 +29,14 @@ pub enum Kind {
 
 impl Kind {
     pub fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|ending| ending == "npz") && has_codes(path) {
+            return Kind::Codes(Format::Npz);
+        }
         if is_dictionary(path) {
             return Kind::Model;
         }
         if is_csv(path) {
             return if sweeps::is_table(path) { Kind::Sweep } else { Kind::Csv };
-        }
-        if path.extension().is_some_and(|ending| ending == "npz") {
-            return Kind::Codes(Format::Npz);
         }
         if !looks_like_a_model(path) {
             return Kind::Array;
@@ -68,6 +68,12 @@ impl fmt::Display for Kind {
             Kind::Array => "a file of one array",
         })
     }
+}
+
+/// Whether an archive of NumPy's has a sparse matrix.
+fn has_codes(path: &Path) -> bool {
+    let reader = File::open(path).ok().and_then(|file| npz::Reader::open(file).ok());
+    reader.is_some_and(|reader| reader.read("indptr", |_, _| Ok(())).is_some())
 }
 
 /// The header of a safetensors file; None if it has none.

@@ -58,11 +58,12 @@ impl Paths {
     pub fn check(&self, args: &Args, inputs: &[PathBuf]) -> Result<()> {
         let outputs = [&*self.table, &*self.picture];
         check_unread(&outputs, inputs)?;
-        for (path, ending) in [(&self.table, "csv"), (&self.picture, "svg")] {
-            check_ending(path, &[ending])?;
-        }
         let is_resumed = args.resume && sweeps::journal_of(&self.table).is_file();
-        if is_resumed { Ok(()) } else { args.overwrite.check(&outputs) }
+        if !is_resumed {
+            args.overwrite.check(&outputs)?;
+        }
+        check_ending(&self.table, &["csv"])?;
+        check_ending(&self.picture, &["svg"])
     }
 
     /// Makes the folders.

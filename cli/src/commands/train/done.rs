@@ -61,7 +61,8 @@ impl Done<'_> {
         let net = trainer.autoencoder().clone();
         value[name] = evaluation_json(&net, &evaluation);
         run.log_end(trainer.steps(), self.end(name, &value[name]));
-        let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
+        let drawn =
+            picture::reconstructions(picture, &net, trainer.parts().0, samples, (SHOWN, None))?;
         if drawn {
             value["picture"] = json!(picture);
         }
