@@ -406,15 +406,6 @@ fn own_note(model: &Path) -> Result<Note> {
     })
 }
 
-/// A failure to read the data that a model's record names, with what to do.
-fn moved(failure: Failure, model: &Path) -> Failure {
-    let record = place::path_of(model);
-    failure.or_hint(format!(
-        "these are the data that {} names; if they were moved, give them: --data DIR or --samples FILE",
-        record.display()
-    ))
-}
-
 /// A model's own training samples, all of them, after a check that they are those.
 fn own_training_samples(
     model: &Path,
@@ -422,9 +413,9 @@ fn own_training_samples(
     place: &Place,
     copy: bool,
 ) -> Result<Opened> {
-    let opened = place.train(copy, true).map_err(|failure| moved(failure, model))?;
+    let opened = place.train(copy, true).map_err(|failure| place::moved(failure, model))?;
     let with_targets = place.with_targets(opened, Side::Training, copy);
-    let opened = with_targets.map_err(|failure| moved(failure, model))?;
+    let opened = with_targets.map_err(|failure| place::moved(failure, model))?;
     if let Some(data) = net.training_data()
         && !data.is_of(&opened.samples)?
     {
@@ -459,7 +450,7 @@ fn own_side(
         return Ok((all, None));
     }
     let Some(noted) = noted else { return Ok((all, None)) };
-    let test = place.test(copy).map_err(|failure| moved(failure, model))?;
+    let test = place.test(copy).map_err(|failure| place::moved(failure, model))?;
     let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
     match test {
         Some(test) if noted.is_of(&test.samples)? => Ok((test, None)),

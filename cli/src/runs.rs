@@ -93,20 +93,32 @@ pub fn latest_sweep() -> Result<Option<PathBuf>> {
 
 /// The models of the latest runs that have one, at most `count`, the latest last; says which on stderr.
 pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
-    if let Some(folder) = latest()?.filter(|folder| sweeps::in_run(folder).is_some()) {
-        let problem = "no model is given, and the latest run is a sweep, which has several";
-        return Err(Failure::at(&folder, problem)
-            .hint("name one of them, such as trial-0.safetensors in its folder sweep.trials"));
-    }
     let models = all()?.into_iter().rev().map(|(_, folder)| model_in(&folder));
     let mut models: Vec<_> = models.filter(|model| model.is_file()).take(count).collect();
     models.reverse();
+    let sweep = latest_sweep()?;
+    if let (Some(table), true) = (&sweep, models.is_empty()) {
+        let problem = "no model is given, and the latest run is a sweep, which has several";
+        let folder = table.parent().unwrap_or(table);
+        return Err(Failure::at(folder, problem)
+            .hint("name one of them, such as trial-0.safetensors in its folder sweep.trials"));
+    }
     if models.is_empty() {
         let problem = "no model is given, and there is none in the folder runs";
         return Err(Failure::input(problem).hint("give a model file, or train one: sae train"));
     }
     for model in &models {
-        note(&format!("model: {}, of the latest run", model.display()));
+        let model = model.display();
+        note(&match &sweep {
+            Some(table) => {
+                let models = sweeps::folder_of(table);
+                format!(
+                    "model: {model}, of the latest training; those of the sweep are in {}",
+                    models.display()
+                )
+            }
+            None => format!("model: {model}, of the latest run"),
+        });
     }
     Ok(models)
 }

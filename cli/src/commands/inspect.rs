@@ -2,12 +2,13 @@
 
 mod checkpoint;
 mod data;
+mod facts;
 mod files;
 
 use std::path::{Path, PathBuf};
 
-use sae::{Autoencoder, Code, Scaling, Settings};
-use serde_json::{Value, json};
+use sae::Autoencoder;
+use serde_json::json;
 
 use crate::commands::train::RunRecord;
 use crate::drawing::picture::{Grid, range, signed_tiles};
@@ -19,6 +20,7 @@ use crate::output::{counted, join, note, print, settings_json};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
+use facts::{Facts, MAX_IMAGES, scaling_json, settings_text};
 use files::Kind;
 
 /// Describe a file: types, shapes, ranges, and a preview of its first samples or units
@@ -49,17 +51,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// The description of a file.
-struct Facts {
-    text: String,
-    value: Value,
-    /// Images of `[rows * columns]`, if it has any.
-    images: Option<(Shape, Vec<Vec<u8>>)>,
-}
-
-/// Images in the picture, at most.
-const MAX_IMAGES: usize = 100;
 
 pub fn run(args: Args) -> Result<()> {
     let file = runs::model_or_latest(args.file)?;
@@ -129,53 +120,6 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
             json!({"step": step, "steps": steps, "continue": continuation});
     }
     facts
-}
-
-/// A scaling, as it is named for the command, with its constants.
-fn scaling_json(scaling: &Scaling) -> Value {
-    match scaling {
-        Scaling::MinMax { min, max } => json!({"min-max": {"min": min, "max": max}}),
-        Scaling::MeanDeviation { mean, deviation } => {
-            json!({"mean-deviation": {"mean": mean, "deviation": deviation}})
-        }
-        Scaling::MinMaxByFeature { min, max } => {
-            json!({"min-max:feature": {"min": &min[..], "max": &max[..]}})
-        }
-        Scaling::MeanDeviationByFeature { mean, deviation } => {
-            json!({"mean-deviation:feature": {"mean": &mean[..], "deviation": &deviation[..]}})
-        }
-        other => json!(other.kind().name()),
-    }
-}
-
-/// Lines with the settings that matter most.
-fn settings_text(settings: &Settings, scaling: &Scaling) -> String {
-    let text = |name: &str| {
-        let field = Settings::fields().iter().find(|field| field.name == name);
-        field.map_or(String::new(), |field| field.text(settings))
-    };
-    let mut terms = Vec::new();
-    if settings.beta > 0.0 {
-        terms.extend(["rho", "beta"]);
-    }
-    let weights = [("l1", settings.l1), ("lambda", settings.lambda)];
-    terms.extend(weights.iter().filter(|(_, weight)| *weight > 0.0).map(|(name, _)| *name));
-    let terms: Vec<_> = terms.iter().map(|name| format!("{name} {}", text(name))).collect();
-    let mut lines = format!(
-        "activation {}, of the output {}; scaling {scaling}\n",
-        settings.activation.name(),
-        settings.output_activation.name(),
-    );
-    if !terms.is_empty() {
-        lines += &format!("{}\n", terms.join(", "));
-    }
-    if settings.code != Code::Dense {
-        let Settings { code, auxiliary, prefixes, .. } = settings;
-        lines += &format!("code {code}, auxiliary loss {auxiliary}, prefixes {prefixes}\n");
-    }
-    let names = ["learning_rate", "batch", "seed"];
-    let names = names.map(|name| format!("{} {}", name.replace('_', " "), text(name)));
-    lines + &format!("{}\n", names.join(", "))
 }
 
 fn model(net: &Autoencoder, asked: bool) -> Facts {

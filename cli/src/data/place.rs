@@ -359,6 +359,15 @@ pub fn path_of(model: &Path) -> PathBuf {
     runs::beside(model, "model.data.json", "data.json")
 }
 
+/// A failure to read the data that a model's record names, with what to do.
+pub fn moved(failure: Failure, model: &Path) -> Failure {
+    let record = path_of(model);
+    failure.or_hint(format!(
+        "these are the data that {} names; if they were moved, give them: --data DIR or --samples FILE",
+        record.display()
+    ))
+}
+
 /// The first of some files, and how many more there are.
 fn named(found: &[PathBuf]) -> PathBuf {
     let mut name = found[0].clone();

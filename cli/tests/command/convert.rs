@@ -368,7 +368,7 @@ fn misuse_gets_one_sentence() {
         ("cut.idx x.npy", "the file has 30"),
         ("one.png x.idx", "hint: put it into a folder"),
         ("empty x.idx", "empty: no PNGs in this folder"),
-        ("full x.idx", "no PNGs in this folder, but 1 files whose names"),
+        ("full x.idx", "no PNGs in this folder, but 1 file without a name"),
         ("full pictures", "pictures: expected a name ending in .idx, ubyte or .npy"),
         ("net.safetensors x.npy", "a model can only be converted to .onnx"),
         ("net.safetensors x.onnx", "net.safetensors: "),

@@ -39,7 +39,7 @@ fn every_kind_of_file_is_described() {
         ("codes.npz", &["sparse codes: 20 samples of 12 units", " activations not 0, "]),
         ("codes.safetensors", &["sparse codes: 20 samples of 12 units"]),
         ("codes.csv", &["20 samples of 14 features", "columns index, label, unit_0"]),
-        ("codes.csv --label-column label", &["20 samples of 13 features", "labels 0, 1, "]),
+        ("codes.csv --label-column label", &["20 samples of 13 features", "labels 1, 2, 3"]),
         (
             "t.csv --label-column kind",
             &["2 samples of 2 features", "labels cat, dog", "from 1 to 4"],

@@ -138,6 +138,12 @@ fn sweeps_are_no_models() {
         let problem = refused(&folder, arguments);
         assert!(problem.contains("the latest run is a sweep"), "{problem}");
     }
+    fs::rename(folder.path("runs/1"), folder.path("runs/2")).unwrap();
+    good(&folder, crate::runs::TRAIN);
+    fs::rename(folder.path("runs/3"), folder.path("runs/1")).unwrap();
+    let [_, stderr] = good(&folder, "eval");
+    let expected = "model: runs/1/model.safetensors, of the latest training; those of the sweep are in runs/2/sweep.trials";
+    assert!(stderr.contains(expected), "{stderr}");
     let problem = refused(&folder, "train --resume");
     assert!(problem.contains("the latest run is a sweep, not a training"), "{problem}");
     fs::write(folder.path("data.csv"), "a,b\n1,2\n").unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use sae::files::Checkpoint;
 use serde_json::json;
 
-use super::{Facts, scaling_json, settings_text};
+use super::facts::{Facts, scaling_json, settings_text};
 use crate::failure::Result;
 use crate::output::{counted, join, settings_json};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use sae::data::{Array, ElementType, ReadOptions, Statistics};
 use serde_json::json;
 
+use super::facts::{Facts, MAX_IMAGES};
 use super::files::header;
-use super::{Facts, MAX_IMAGES};
 use crate::csv;
 use crate::data::open_any;
 use crate::drawing::picture::{gray, image_of_dims};
@@ -55,7 +55,10 @@ fn few(names: &[String]) -> String {
 pub fn of_tensors(path: &Path, tensor: Option<String>, asked: bool) -> Result<Facts> {
     let mut text = String::new();
     let mut list = Vec::new();
-    for (name, info) in header(path).iter().flat_map(|header| header.tensors()) {
+    let header = header(path);
+    let mut all: Vec<_> = header.iter().flat_map(|header| header.tensors()).collect();
+    all.sort_by_key(|(_, info)| info.data_offsets);
+    for (name, info) in all {
         let dims = join(&info.shape, " x ");
         text += &format!("tensor {name}: {dims} of {}\n", info.dtype.to_string().to_lowercase());
         list.push(json!({"name": name, "dims": info.shape, "type": info.dtype.to_string()}));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Args;
+use super::args::Args;
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};

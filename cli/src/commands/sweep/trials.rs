@@ -148,10 +148,12 @@ impl Trials {
             }
         }
         let mut trainer = builder.threads(1).build(&self.data.train)?;
-        let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;
         let history = history::path_of(&sweeps::model_of(&self.table, trial));
         let pace = Pace::of_steps(self.steps);
         let mut course = Course::begin((&history, None), pace, &trainer, self.data.test.as_ref())?;
+        // All checkpoints have room for as long a note as the first.
+        trainer.set_note(course.sums.note());
+        let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;
         let left = steps.saturating_sub(trainer.steps());
         let step = |trainer: &mut Trainer, report| {
             for problem in course.step(trainer, report) {
