@@ -43,6 +43,11 @@ pub enum Error {
     },
 }
 
+/// `1 feature` or `2 features`.
+pub(crate) fn counted(count: usize, of: &str) -> String {
+    if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
+}
+
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 

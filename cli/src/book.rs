@@ -37,13 +37,15 @@ fn meaning(arg: &Arg) -> String {
     let mut text = cell(&arg.get_help().map(ToString::to_string).unwrap_or_default());
     let choices: Vec<String> =
         arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-    if !choices.is_empty() && arg.get_action().takes_values() {
+    // What only shells complete is in the text.
+    let has_choices = !choices.is_empty() && !arg.is_hide_possible_values_set();
+    if has_choices && arg.get_action().takes_values() {
         let _ = write!(text, ": {}", choices.join(", "));
     }
     let defaults = arg.get_default_values();
     if !defaults.is_empty() && arg.get_action().takes_values() {
         let values: Vec<_> = defaults.iter().map(|value| value.to_string_lossy()).collect();
-        let _ = write!(text, " (default: {})", cell(&values.join(" ")));
+        let _ = write!(text, " [default: {}]", cell(&values.join(" ")));
     }
     text
 }

@@ -18,10 +18,25 @@ mod sweep;
 mod train;
 mod units;
 
+use std::path::Path;
+
 use clap::Subcommand;
 
 use crate::failure::Result;
-pub use train::{options_of_model, options_of_resumed};
+pub use train::options_of_model;
+
+/// The options of the command that `--resume` continues, by its name and the values of `--out` and `--checkpoint`;
+/// None if they are not known.
+pub fn options_of_resumed(
+    command: &str,
+    out: Option<&Path>,
+    checkpoint: Option<&Path>,
+) -> Result<Option<Vec<String>>> {
+    match command {
+        "sweep" => sweep::options_of_resumed(out),
+        _ => train::options_of_resumed(out, checkpoint),
+    }
+}
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -18,7 +18,7 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::note;
+use crate::output::{counted, note};
 pub use chosen::{ChoiceArgs, Chosen};
 pub use place::Place;
 use place::{Files, Note, Opened, Side};
@@ -36,11 +36,11 @@ pub struct DataArgs {
     /// .txt list of files. Several are one data set, sorted by name with numbers by value
     #[arg(long, value_name = "FILE", visible_alias = "images", num_args = 1..)]
     samples: Vec<PathBuf>,
-    /// Tensor of safetensors files (default: the only one of two dimensions)
+    /// Tensor of safetensors files [default: the only one of two dimensions]
     #[arg(long, value_name = "NAME", requires = "samples")]
     tensor: Option<String>,
-    /// Samples of arrays of more than two dimensions (default: last for floats, first for integers and
-    /// IDX files)
+    /// Samples of arrays of more than two dimensions [default: last for floats, first for integers and
+    /// IDX files]
     #[arg(long, value_name = "KIND", requires = "samples")]
     rows: Option<RowsArg>,
     /// Column of CSV files with labels, by its name or its number from 1; it is no feature
@@ -68,15 +68,15 @@ pub struct TrainingDataArgs {
     /// Files of test samples
     #[arg(long, value_name = "FILE", requires = "samples", num_args = 1..)]
     test: Vec<PathBuf>,
-    /// Without test files: keep N samples, drawn by the seed, as test samples (default: a seventh, at most
-    /// 100 000)
+    /// Without test files: keep N samples, drawn by the seed, as test samples [default: a seventh, at most
+    /// 100 000]
     #[arg(long, value_name = "N", conflicts_with = "test")]
     holdout: Option<usize>,
     /// Without test files: keep the last N samples as test samples
     #[arg(long, value_name = "N", conflicts_with_all = ["test", "holdout"])]
     holdout_last: Option<usize>,
-    /// How the numbers of a file become features (default: byte for bytes, as-is for floats; required for
-    /// other types)
+    /// How the numbers of a file become features [default: byte for bytes, as-is for floats; required for
+    /// other types]
     #[arg(long, value_name = "NAME", value_parser = scaling_parser())]
     scaling: Option<ScalingKind>,
     /// Fit the scaling to N samples at equal distances instead of all
@@ -198,8 +198,9 @@ impl TrainingDataArgs {
         });
         let of_targets = of_targets.transpose()?;
         if let (Some(test), None, false) = (&held_out, self.holdout.or(self.holdout_last), quiet) {
-            let count = test.len();
-            note(&format!("no test file: {count} samples drawn by the seed are held out"));
+            let are = if test.len() == 1 { "is" } else { "are" };
+            let samples = counted(test.len(), "sample");
+            note(&format!("no test file: {samples} drawn by the seed {are} held out"));
         }
         let test = match test {
             Some(Opened { samples, name, .. }) => {
@@ -377,7 +378,8 @@ impl DataArgs {
         if samples.features() != features {
             let have = samples.features();
             let problem = format!(
-                "the model takes samples of {features} features, those of {} have {have}",
+                "the model takes samples of {}, those of {} have {have}",
+                counted(features, "feature"),
                 name.display()
             );
             let column = Place::of_model(model)?.and_then(|note| note.place.label_column);
@@ -411,7 +413,9 @@ fn own_training_samples(
     place: &Place,
     copy: bool,
 ) -> Result<Opened> {
-    let opened = place.with_targets(place.train(copy, true)?, Side::Training, copy)?;
+    let opened = place.train(copy, true).map_err(|failure| place::moved(failure, model))?;
+    let with_targets = place.with_targets(opened, Side::Training, copy);
+    let opened = with_targets.map_err(|failure| place::moved(failure, model))?;
     if let Some(data) = net.training_data()
         && !data.is_of(&opened.samples)?
     {
@@ -446,7 +450,7 @@ fn own_side(
         return Ok((all, None));
     }
     let Some(noted) = noted else { return Ok((all, None)) };
-    let test = place.test(copy)?;
+    let test = place.test(copy).map_err(|failure| place::moved(failure, model))?;
     let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
     match test {
         Some(test) if noted.is_of(&test.samples)? => Ok((test, None)),
@@ -471,8 +475,8 @@ fn check_features(test: &Samples, name: &Path, train: &Samples) -> Result<()> {
             return Err(Failure::at(
                 name,
                 format!(
-                    "the test {what} have {have} features; expected {expected}, as in the training \
-                     {what}"
+                    "the test {what} have {}; expected {expected}, as in the training {what}",
+                    counted(have, "feature")
                 ),
             ));
         }

@@ -1,6 +1,7 @@
 //! Charts as SVG, pictures as PNG.
 
 pub mod chart;
+pub mod labels;
 pub mod picture;
 pub mod png_folder;
 

@@ -10,6 +10,8 @@ pub struct Failure {
     /// One sentence; empty if nothing is to be printed.
     pub problem: String,
     hint: Option<String>,
+    /// A file is not there.
+    is_missing: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -17,7 +19,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// Invalid input or usage.
     pub fn input(problem: impl Into<String>) -> Self {
-        Failure { code: 2, problem: problem.into(), hint: None }
+        Failure { code: 2, problem: problem.into(), hint: None, is_missing: false }
     }
 
     /// Invalid content or use of a file or folder.
@@ -57,6 +59,23 @@ impl Failure {
         self
     }
 
+    /// With this hint if it has none.
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// With a hint if a file is missing, in a command whose data come from a record.
+    pub fn of_moved_data(self) -> Self {
+        match self.is_missing {
+            true => self.or_hint(
+                "the data are those of the record beside the model; if they were moved, give them: \
+                 --data DIR or --samples FILE",
+            ),
+            false => self,
+        }
+    }
+
     /// What is printed, without "error: " before it.
     pub fn text_after_error(&self) -> String {
         let hint = self.hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
@@ -79,7 +98,11 @@ impl From<sae::Error> for Failure {
         match error {
             // The other rank prints the sentence.
             sae::Error::OtherRank => Failure::silent(2),
-            error => Failure::input(error.to_string()),
+            error => {
+                let is_missing = matches!(&error, sae::Error::Io { source, .. }
+                    if source.kind() == io::ErrorKind::NotFound);
+                Failure { is_missing, ..Failure::input(error.to_string()) }
+            }
         }
     }
 }

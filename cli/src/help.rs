@@ -1,8 +1,11 @@
 //! The help's groups of options, and whole numbers as people write them.
 
+use std::any::TypeId;
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
+
+use crate::suggest::with_hint;
 
 /// Options by their groups, for all commands.
 const GROUPS: [(&str, &[&str]); 4] = [
@@ -86,6 +89,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 
 /// The command with its options in groups; a negative number is a value, not an option.
 pub fn grouped(command: Command) -> Command {
+    let command = command.mut_subcommands(|command| command.mut_args(with_hint));
     command.mut_subcommands(|command| match command.get_name() {
         // Their few options are one group.
         "completions" | "presets" | "make-digits" => command,
@@ -131,7 +135,12 @@ pub fn with_plain_numbers(command: &Command, mut arguments: Vec<OsString>) -> Ve
 }
 
 fn takes_whole_number(arg: &Arg) -> bool {
-    arg.get_value_names().is_some_and(|names| names.iter().any(|name| *name == "N"))
+    let own = arg.get_value_parser().type_id();
+    let types = [TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>()];
+    let types = types.into_iter().chain([TypeId::of::<u16>(), TypeId::of::<u8>()]);
+    let is_named_so =
+        || arg.get_value_names().is_some_and(|names| names.iter().any(|it| *it == "N"));
+    types.into_iter().any(|id| own == id) || is_named_so()
 }
 
 /// `1e4` as `10000`; None for what is written plainly or is no whole number.
@@ -174,6 +183,7 @@ mod tests {
             ),
             ("sae train --steps 1e99 --steps", "sae train --steps 1e99 --steps"),
             ("sae make-digits 1e3 --train 1e3", "sae make-digits 1e3 --train 1000"),
+            ("sae units --layer 2e0 --top 1e1", "sae units --layer 2 --top 10"),
             ("sae nothing --steps 1e4", "sae nothing --steps 1e4"),
             ("sae", "sae"),
         ] {

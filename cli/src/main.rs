@@ -21,6 +21,8 @@ mod recipe;
 mod runs;
 mod settings;
 mod sparse_files;
+mod suggest;
+mod sweeps;
 
 use std::process::ExitCode;
 
@@ -48,8 +50,8 @@ Examples:
   sae train --help                     all options of a training
 
 Environment:
-  SAE_ISA          instruction set: avx512, avx2, neon, portable or scalar (default: the fastest)
-  SAE_NUM_THREADS  threads without --threads (default: OMP_NUM_THREADS, or else all cores)
+  SAE_ISA          instruction set: avx512, avx2, neon, portable or scalar [default: the fastest]
+  SAE_NUM_THREADS  threads without --threads [default: OMP_NUM_THREADS, or else all cores]
   NO_COLOR         no colors
 
 Exit codes: 0 success, 1 failure, 2 invalid input or usage, 130 ended by Ctrl-C, 143 by SIGTERM.";

@@ -12,12 +12,14 @@ pub use sae_report::Model;
 use crate::data::{ChoiceArgs, Chosen, DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::history;
+use crate::output::note;
 use crate::runs;
+use crate::sweeps;
 
 /// The options of every command that runs a model.
 #[derive(Args)]
 pub struct EngineArgs {
-    /// Threads (default: SAE_NUM_THREADS or OMP_NUM_THREADS if set, all cores otherwise)
+    /// Threads [default: SAE_NUM_THREADS or OMP_NUM_THREADS if set, all cores otherwise]
     #[arg(long, value_name = "N", display_order = 900)]
     threads: Option<usize>,
     /// Print one JSON object instead of text
@@ -96,11 +98,14 @@ impl ModelArgs {
     }
 }
 
+/// Models of a sweep that are shown together, at most.
+const MAX_OF_SWEEP: usize = 12;
+
 /// Several models, and the data they are evaluated on.
 #[derive(Args)]
 pub struct ModelsArgs {
-    /// Model files, or dictionaries of other libraries (see `sae convert --help`) [default: that of the
-    /// latest run in the folder runs]
+    /// Model files, dictionaries of other libraries (see `sae convert --help`), or a sweep, by its table or its
+    /// folder, for all its models [default: those of the latest run in the folder runs]
     #[arg(value_name = "MODEL")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -112,9 +117,38 @@ pub struct ModelsArgs {
 }
 
 impl ModelsArgs {
-    /// The models' files: those given, or else those of the latest runs, at most `count`.
+    /// The models' files: those given, with those of sweeps, or else those of the latest runs, at most `count`, or
+    /// of the sweep that is the latest run.
     pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
-        if self.paths.is_empty() { runs::latest_models(count) } else { Ok(self.paths.clone()) }
+        if self.paths.is_empty() {
+            let Some(table) = runs::latest_sweep()? else { return runs::latest_models(count) };
+            note(&format!("models: those of {}, the latest run", table.display()));
+            let folder = table.parent().unwrap_or(&table);
+            return self.with_sweeps(&[folder.to_owned()]);
+        }
+        self.with_sweeps(&self.paths)
+    }
+
+    /// The models of these files and sweeps.
+    fn with_sweeps(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let mut models = Vec::new();
+        for path in paths {
+            match sweeps::table_of(path)? {
+                Some(table) => models.extend(sweeps::models(&table, MAX_OF_SWEEP)?),
+                None => models.push(runs::model_of(path.clone())),
+            }
+        }
+        Ok(models)
+    }
+
+    /// The file that a page about all models is made beside: the model, of a sweep its table.
+    pub fn subject(&self, models: &[PathBuf]) -> Result<PathBuf> {
+        let table = match &self.paths[..] {
+            [] => runs::latest_sweep()?,
+            [path] => sweeps::table_of(path)?,
+            _ => None,
+        };
+        Ok(table.unwrap_or_else(|| models[0].clone()))
     }
 
     /// The files that are read: the models, their histories and the data.
@@ -178,7 +212,8 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     let of_run = |path: &Path| path.parent().filter(|_| runs::is_of_run(path)).map(Path::to_owned);
     let stem = |path: &Path| match of_run(path) {
         Some(folder) => folder.display().to_string(),
-        None => path.file_stem().unwrap_or(path.as_os_str()).display().to_string(),
+        None => sweeps::name_of(path)
+            .unwrap_or_else(|| path.file_stem().unwrap_or(path.as_os_str()).display().to_string()),
     };
     let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();
     let is_unique = |name: &String| stems.iter().filter(|other| *other == name).count() == 1;

@@ -7,7 +7,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sae::{Autoencoder, Code, Evaluation, Loss, files};
 use sae_report::figures::hidden_feature;
-pub use sae_report::figures::{evaluation_json, join, settings_json, short};
+pub use sae_report::figures::{counted, evaluation_json, join, settings_json, short};
 pub use sae_report::table::figures;
 use serde_json::Value;
 
@@ -132,7 +132,8 @@ pub fn evaluation_text(
     let means = evaluation.mean_activations().into_iter().zip(&evaluation.layers);
     for (l, (mean, activity)) in means.take(layers).enumerate() {
         let (nth, units, mean) = (l + 1, evaluation.units[l].len(), short(mean));
-        text += &format!("mean activation of layer {nth} ({units} units): {mean}");
+        let units = counted(units, "unit");
+        text += &format!("mean activation of layer {nth} ({units}): {mean}");
         if all_layers || settings.code != Code::Dense {
             let (l0, dead) = (short(activity.l0), activity.dead_units().count());
             text += &format!(", {l0} active units per sample, {dead} dead");

@@ -22,7 +22,7 @@ impl OverwriteArgs {
     pub fn output_of(self, given: Option<&Path>, model: &Path, name: &str) -> (PathBuf, Self) {
         match given {
             Some(given) => (given.to_owned(), self),
-            None if runs::is_of_run(model) => {
+            None if runs::is_of_run(model) || runs::is_sweep_of_run(model) => {
                 (model.with_file_name(name), OverwriteArgs { overwrite: true })
             }
             None => (name.into(), self),

@@ -1,4 +1,4 @@
-//! The command line of a training, which a later one can repeat.
+//! The command line of a training or a sweep, which a later one can repeat.
 
 use std::ffi::OsString;
 use std::path::{Path, absolute};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 /// The options of this process.
 struct Recipe {
+    command: String,
     /// Those that count, with those of `--like` and of the training that is resumed.
     all: Vec<Group>,
     /// Those that are given, with those of `--like`.
@@ -28,8 +29,9 @@ const COURSE: [(&str, &str); 5] = [
 ];
 
 /// Options that say where a training writes and how it runs, and not what it computes.
-const OF_RUN: [&str; 15] = [
+const OF_RUN: [&str; 16] = [
     "out",
+    "jobs",
     "picture",
     "history",
     "log",
@@ -45,6 +47,8 @@ const OF_RUN: [&str; 15] = [
     "copy",
     "like",
 ];
+/// Options of a sweep that say which trainings it has.
+const OF_SWEEP: [&str; 6] = ["vary", "trials", "halvings", "sparsity", "layer", "from"];
 /// Options whose values are paths.
 const PATHS: [&str; 6] = ["data", "samples", "images", "test", "targets", "test-targets"];
 /// Names of options that are others' second names; the two sides of each exclude each other.
@@ -109,41 +113,67 @@ fn on_top(below: &[Group], own: &[Group]) -> Vec<Group> {
     below.iter().filter(is_kept).chain(own).cloned().collect()
 }
 
-/// The process's arguments. For `train --like MODEL` and `train --resume` those that the notes of the models have
-/// are put before the given ones, without those that are given anew: `of_model` has those of a model,
-/// `of_resumed` those of the training that is resumed by the values of `--out` and `--checkpoint`.
+/// The process's arguments. For `train --like MODEL`, `train --resume` and `sweep --resume` those that the notes of
+/// the models have are put before the given ones, without those that are given anew: `of_model` has those of a
+/// model, `of_resumed` those of the command that is resumed by its name and the values of `--out` and
+/// `--checkpoint`.
 pub fn arguments<E>(
     of_model: impl Fn(&Path) -> Result<Vec<String>, E>,
-    of_resumed: impl Fn(Option<&Path>, Option<&Path>) -> Result<Option<Vec<String>>, E>,
+    of_resumed: impl Fn(&str, Option<&Path>, Option<&Path>) -> Result<Option<Vec<String>>, E>,
 ) -> Result<Vec<OsString>, E> {
     let process: Vec<OsString> = std::env::args_os().collect();
     let texts: Option<Vec<String>> =
         process.iter().map(|argument| argument.to_str().map(str::to_owned)).collect();
-    let Some(texts) = texts.filter(|texts| texts.get(1).is_some_and(|name| name == "train")) else {
+    let is_recorded = |name: &String| name == "train" || name == "sweep";
+    let Some(texts) = texts.filter(|texts| texts.get(1).is_some_and(is_recorded)) else {
         return Ok(process);
     };
+    let command = texts[1].clone();
     let mut given = groups(&texts[2..]);
-    if let Some(model) = value(&given, "like").filter(|model| !model.is_empty()) {
+    let like = value(&given, "like").filter(|model| command == "train" && !model.is_empty());
+    if let Some(model) = like {
         given = on_top(&groups(&of_model(Path::new(&model))?), &given);
     }
     let mut recorded = None;
     if value(&given, "resume").is_some() {
         let path = |name| value(&given, name).filter(|path| !path.is_empty());
         let (out, checkpoint) = (path("out"), path("checkpoint"));
-        let found = of_resumed(out.as_deref().map(Path::new), checkpoint.as_deref().map(Path::new));
+        let [out, checkpoint] = [&out, &checkpoint].map(|path| path.as_deref().map(Path::new));
+        let found = of_resumed(&command, out, checkpoint);
         recorded = found?.map(|arguments| groups(&arguments));
     }
     let all = on_top(recorded.as_deref().unwrap_or_default(), &given);
     let arguments = texts[..2].iter().cloned().chain(all.iter().flatten().cloned());
     let arguments = arguments.map(OsString::from).collect();
-    let _ = RECIPE.set(Recipe { all, given, recorded });
+    let _ = RECIPE.set(Recipe { command, all, given, recorded });
     Ok(arguments)
 }
 
-/// What repeats this training: the program's version, and the options without those of where it writes and how
-/// it runs, with whole paths. None if the command line is no text.
+/// What repeats this training or sweep: the program's version, and the options without those of where it writes
+/// and how it runs, with whole paths. None if the command line is no text.
 pub fn json() -> Option<Value> {
-    of(RECIPE.get()?.all.clone())
+    let recipe = RECIPE.get()?;
+    of(recipe.all.clone(), recipe.command == "train")
+}
+
+/// What repeats a trial of this sweep as a training by itself, with these values of settings.
+pub fn json_of_trial(varied: &[(&str, &str)], steps: u64) -> Option<Value> {
+    let is_varied = |group: &Group| varied.iter().any(|(field, _)| *field == field_of(name(group)));
+    let is_kept = |group: &&Group| {
+        !OF_SWEEP.contains(&name(group)) && name(group) != "steps" && !is_varied(group)
+    };
+    let mut groups: Vec<Group> = RECIPE.get()?.all.iter().filter(is_kept).cloned().collect();
+    let option = |name: &str, value: &str| vec![format!("--{}={value}", name.replace('_', "-"))];
+    groups.extend(varied.iter().map(|(field, value)| option(field, value)));
+    groups.push(option("steps", &steps.to_string()));
+    of(groups, true)
+}
+
+/// The name of the setting that an option, or an alias of the setting, stands for.
+pub fn field_of(name: &str) -> String {
+    let name = name.replace('-', "_");
+    let is_it = |field: &&sae::Field| field.name == name || field.aliases.contains(&name.as_str());
+    sae::Settings::fields().iter().find(is_it).map_or(name.clone(), |field| field.name.to_owned())
 }
 
 /// Whether the options of the training that is resumed are known.
@@ -173,7 +203,7 @@ pub fn changed_course() -> Option<(&'static str, String, String)> {
     })
 }
 
-fn of(groups: Vec<Group>) -> Option<Value> {
+fn of(groups: Vec<Group>, is_training: bool) -> Option<Value> {
     let mut kept = Vec::new();
     for mut group in groups {
         let own = group[0].trim_start_matches('-').split('=').next().unwrap_or_default().to_owned();
@@ -181,7 +211,7 @@ fn of(groups: Vec<Group>) -> Option<Value> {
             continue;
         }
         let whole = |text: &str| Some(absolute(text).ok()?.to_str()?.to_owned());
-        if PATHS.contains(&own.as_str()) || own == "from" {
+        if PATHS.contains(&own.as_str()) || is_training && own == "from" {
             if let Some((option, path)) = group[0].clone().split_once('=') {
                 group[0] = format!("{option}={}", whole(path)?);
             }
@@ -194,8 +224,13 @@ fn of(groups: Vec<Group>) -> Option<Value> {
     Some(json!({"version": env!("CARGO_PKG_VERSION"), "arguments": kept}))
 }
 
-/// The command to type in a shell.
+/// The command of a training to type in a shell.
 pub fn command(arguments: &[String]) -> String {
+    command_of("train", arguments)
+}
+
+/// A command to type in a shell.
+pub fn command_of(name: &str, arguments: &[String]) -> String {
     let quoted = |text: &String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
         match !text.is_empty() && text.chars().all(is_plain) {
@@ -204,7 +239,7 @@ pub fn command(arguments: &[String]) -> String {
         }
     };
     let arguments: String = arguments.iter().map(|text| format!(" {}", quoted(text))).collect();
-    format!("sae train{arguments}")
+    format!("sae {name}{arguments}")
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use sae::files::exchange::is_dictionary;
+
 use crate::failure::{Failure, Result, io_error};
 use crate::output::note;
+use crate::sweeps;
 
 const RUNS: &str = "runs";
 const MODEL: &str = "model.safetensors";
@@ -83,35 +86,72 @@ pub fn latest() -> Result<Option<PathBuf>> {
     Ok(all()?.pop().map(|(_, folder)| folder))
 }
 
+/// The table of the sweep that is the latest run, if it is one.
+pub fn latest_sweep() -> Result<Option<PathBuf>> {
+    Ok(latest()?.and_then(|folder| sweeps::in_run(&folder)))
+}
+
 /// The models of the latest runs that have one, at most `count`, the latest last; says which on stderr.
 pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
     let models = all()?.into_iter().rev().map(|(_, folder)| model_in(&folder));
     let mut models: Vec<_> = models.filter(|model| model.is_file()).take(count).collect();
     models.reverse();
+    let sweep = latest_sweep()?;
+    if let (Some(table), true) = (&sweep, models.is_empty()) {
+        let problem = "no model is given, and the latest run is a sweep, which has several";
+        let folder = table.parent().unwrap_or(table);
+        return Err(Failure::at(folder, problem)
+            .hint("name one of them, such as trial-0.safetensors in its folder sweep.trials"));
+    }
     if models.is_empty() {
         let problem = "no model is given, and there is none in the folder runs";
         return Err(Failure::input(problem).hint("give a model file, or train one: sae train"));
     }
     for model in &models {
-        note(&format!("model: {}, of the latest run", model.display()));
+        let model = model.display();
+        note(&match &sweep {
+            Some(table) => {
+                let models = sweeps::folder_of(table);
+                format!(
+                    "model: {model}, of the latest training; those of the sweep are in {}",
+                    models.display()
+                )
+            }
+            None => format!("model: {model}, of the latest run"),
+        });
     }
     Ok(models)
 }
 
-/// The model that is given, or else that of the latest run.
+/// The model in the folder of a run, or else the path itself.
+pub fn model_of(path: PathBuf) -> PathBuf {
+    let model = model_in(&path);
+    if model.is_file() && !is_dictionary(&path) { model } else { path }
+}
+
+/// The model that is given, by its file or its run's folder, or else that of the latest run.
 pub fn model_or_latest(given: Option<PathBuf>) -> Result<PathBuf> {
     match given {
-        Some(path) => Ok(path),
+        Some(path) => Ok(model_of(path)),
         None => Ok(latest_models(1)?.remove(0)),
     }
 }
 
 /// Whether a model's file is that of a run's folder.
 pub fn is_of_run(model: &Path) -> bool {
-    let folder = model.parent().unwrap_or(model);
+    is_in_run(model, MODEL)
+}
+
+/// Whether a table of a sweep is that of a run's folder.
+pub fn is_sweep_of_run(table: &Path) -> bool {
+    is_in_run(table, sweeps::TABLE)
+}
+
+fn is_in_run(file: &Path, name: &str) -> bool {
+    let folder = file.parent().unwrap_or(file);
     let is_numbered = folder.file_name().and_then(number).is_some();
     let of_runs = folder.parent().and_then(Path::file_name);
-    model.file_name() == Some(OsStr::new(MODEL)) && is_numbered && of_runs == Some(OsStr::new(RUNS))
+    file.file_name() == Some(OsStr::new(name)) && is_numbered && of_runs == Some(OsStr::new(RUNS))
 }
 
 /// A file beside a model: of this name in a run's folder, elsewhere the model's name with this ending.

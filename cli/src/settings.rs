@@ -3,8 +3,9 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use sae::{Code, Field, Kind, Preset, Samples, Settings};
 
-use crate::failure::Result;
-use crate::output::note;
+use crate::failure::{Failure, Result};
+use crate::output::{join, note};
+use crate::suggest::Suggested;
 
 /// An option for each of [`Settings::fields`], and `--preset`.
 #[derive(Clone)]
@@ -69,6 +70,7 @@ impl SettingsArgs {
         steps: u64,
         train: &Samples,
     ) -> Result<Settings> {
+        self.check_layers(network)?;
         if !self.options.iter().any(|(name, _)| name == "preset") {
             return self.settings(steps, train, Some(&network.for_steps(steps)));
         }
@@ -77,6 +79,23 @@ impl SettingsArgs {
         let own = own.map(|field| (field.name.to_owned(), field.text(network)));
         let options: Vec<_> = own.chain(self.options.iter().cloned()).collect();
         Ok(Settings::with_options(None, &options, train, steps)?)
+    }
+
+    /// Fails if the layers are others than those of the network that the training begins with, before the code,
+    /// which may have too few units for them.
+    fn check_layers(&self, network: &Settings) -> Result<()> {
+        let mut own = network.clone();
+        for (name, text) in self.options.iter().filter(|(name, _)| name == "layers") {
+            own.set(name, text, None)?;
+        }
+        if own.layers == network.layers {
+            return Ok(());
+        }
+        let (here, there) = (join(&own.layers, ","), join(&network.layers, ","));
+        let problem = format!(
+            "layers: expected {there}, which the network has that the training begins with, got {here}"
+        );
+        Err(Failure::input(problem).hint("leave out --layers, or begin without --from"))
     }
 
     /// The seed; what is no seed is refused later.
@@ -91,6 +110,8 @@ impl clap::Args for SettingsArgs {
         let preset = Arg::new("preset")
             .long("preset")
             .value_name("NAME")
+            .value_parser(Suggested::new(Preset::ALL.map(|preset| preset.name().to_owned())))
+            .hide_possible_values(true)
             .help(
                 "Settings to start from, see `sae presets`; this help has the values of the preset article \
                  [default: images of samples that are images, or else top-k; or those resumed]",
@@ -112,11 +133,13 @@ fn option(field: &Field) -> Arg {
         .long(kebab(field.name))
         .visible_aliases(first.iter().map(|name| kebab(name)))
         .aliases(more.iter().map(|name| kebab(name)))
-        .allow_negative_numbers(true);
+        .allow_negative_numbers(true)
+        .hide_possible_values(true);
     let (doc, expected, default) = (field.doc(), field.expected(), field.default());
     match field.kind {
         Kind::Flag => arg
             .value_name("true|false")
+            .value_parser(Suggested::new(["true", "false"].map(str::to_owned)))
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
@@ -127,9 +150,13 @@ fn option(field: &Field) -> Arg {
         }
         Kind::List => arg
             .value_name("LIST")
+            .value_parser(Suggested::in_grammar(&expected))
             .action(ArgAction::Append)
             .help(format!("{doc}: {expected} [article: {default}]")),
-        _ => arg.value_name("CHOICE").help(format!("{doc}: {expected} [article: {default}]")),
+        _ => arg
+            .value_name("CHOICE")
+            .value_parser(Suggested::in_grammar(&expected))
+            .help(format!("{doc}: {expected} [article: {default}]")),
     }
 }
 

@@ -3,6 +3,7 @@
 mod npz;
 mod numbers;
 mod safetensors;
+mod spool;
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,11 +11,12 @@ use std::path::Path;
 
 use numbers::Matrix;
 use sae::network::SparseCodes;
+use spool::Spool;
 
 use crate::failure::{Failure, Result, io_error};
 
 /// The format of a file.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Format {
     Npz,
     Safetensors,
@@ -31,16 +33,25 @@ impl Format {
     }
 }
 
-/// Writes codes to a new file.
-pub fn write(path: &Path, format: Format, codes: &SparseCodes) -> sae::Result<()> {
-    let write = || {
+/// Writes codes to a new file: `fill` adds them to the spool. Returns samples and entries.
+pub fn write(
+    path: &Path,
+    format: Format,
+    units: usize,
+    fill: impl FnOnce(&mut dyn FnMut(&SparseCodes) -> Result<()>) -> Result<()>,
+) -> Result<(usize, u64)> {
+    let wrong = io_error("write", path);
+    let mut spool = Spool::new(path, units).map_err(&wrong)?;
+    fill(&mut |codes| Ok(spool.add(codes).map_err(&wrong)?))?;
+    let mut write = || {
         let out = BufWriter::new(File::create(path)?);
         match format {
-            Format::Npz => npz::write(out, codes),
-            Format::Safetensors => safetensors::write(out, codes),
+            Format::Npz => npz::write(out, &mut spool),
+            Format::Safetensors => safetensors::write(out, &mut spool),
         }
     };
-    write().map_err(io_error("write", path))
+    write().map_err(&wrong)?;
+    Ok((spool.samples(), spool.entries()))
 }
 
 /// Reads codes. That their units rise and exist is left to the library.

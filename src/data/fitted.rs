@@ -4,7 +4,7 @@ use sae_kernels::Activation;
 
 use crate::data::samples::Samples;
 use crate::error::Result;
-use crate::settings::{Optimizer, OutputBias, Settings};
+use crate::settings::{Code, Optimizer, OutputBias, Settings};
 
 impl Settings {
     /// These settings with the defaults that depend on the data.
@@ -60,11 +60,33 @@ impl Settings {
                 base.fitted_to(samples)
             }
         };
-        for (name, text) in options.filter(|(name, _)| *name != "preset") {
+        let of_preset = settings.code;
+        for (name, text) in options.clone().filter(|(name, _)| *name != "preset") {
             settings.set(name, text, steps)?;
+        }
+        let unsuited = unsuited(of_preset, settings.code);
+        for field in Settings::fields().iter().filter(|field| unsuited.contains(&field.name)) {
+            // What an option has stays, and is refused if it does not suit.
+            let is_it = |name: &str| {
+                let name = name.replace('-', "_");
+                name == field.name || field.aliases.contains(&&*name)
+            };
+            if !options.clone().any(|(name, _)| is_it(name)) {
+                settings.set(field.name, &field.default(), steps)?;
+            }
         }
         settings.validate()?;
         Ok(settings)
+    }
+}
+
+/// What settings have for the code of a preset that another code, given by an option, has no use for.
+fn unsuited(of_preset: Code, code: Code) -> &'static [&'static str] {
+    match (of_preset, code) {
+        (Code::Dense, _) | (_, Code::JumpRelu { .. }) => &[],
+        (_, Code::Dense) => &["auxiliary", "dead_after", "prefixes", "l0_penalty"],
+        (Code::JumpRelu { .. }, _) => &["auxiliary", "l0_penalty"],
+        _ => &[],
     }
 }
 
@@ -114,6 +136,16 @@ mod tests {
         let top_k = with(None, &[("learning-rate", "0.5"), ("preset", "top-k")]).unwrap();
         let expected = Preset::TopK.settings(vec![4, 128, 4], 100);
         assert_eq!(top_k, Settings { learning_rate: 0.5, ..expected });
+        // What a preset has for its code goes with it, but for what an option has.
+        for preset in ["images", "top-k", "batch-top-k", "matryoshka", "jump-relu"] {
+            for code in ["dense", "top-k:2", "batch-top-k:2", "jump-relu:0.1"] {
+                let own = with(None, &[("preset", preset), ("code", code)]);
+                assert_eq!(own.unwrap().code.to_string().split(':').next(), code.split(':').next());
+            }
+        }
+        let options = [("preset", "top-k"), ("code", "dense"), ("dead-after", "9")];
+        let problem = with(None, &options).unwrap_err().to_string();
+        assert!(problem.starts_with("dead_after: "), "{problem}");
         let wide = with(None, &[("layers", "4,512,4"), ("preset", "top-k")]).unwrap();
         assert_eq!(wide, Preset::TopK.settings(vec![4, 512, 4], 100));
         let problem = with(None, &[("rho", "2")]).unwrap_err().to_string();

@@ -15,7 +15,7 @@ use crate::data::scaling::{Scaling, ScalingKind};
 use crate::data::selection::Selection;
 use crate::data::shards::Shards;
 use crate::data::source::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// Samples, `[samples, features]`, and how they are scaled; where a network is to predict other data than
 /// its input, with their [targets](Samples::with_targets). Cloning shares the data.
@@ -174,7 +174,8 @@ impl Samples {
     }
 
     fn empty_side(&self, samples: usize) -> Error {
-        let problem = format!("{samples} of {} samples leave one side empty", self.len());
+        let problem =
+            format!("{samples} of {} leave one side empty", counted(self.len(), "sample"));
         Error::setting("holdout", problem)
     }
 

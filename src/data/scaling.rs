@@ -11,7 +11,7 @@ use crate::data::element::ElementType;
 use crate::data::line::Line;
 use crate::data::source::Source;
 use crate::data::summary::Summary;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// How an array's numbers become features: `(number - subtract) / divide`, computed in `f64` and then
 /// rounded to `f32`. Where there is nothing to divide by, because the data or the feature was constant,
@@ -381,7 +381,7 @@ impl fmt::Display for Scaling {
         };
         write!(f, "{kind}")?;
         if kind.is_by_feature() {
-            write!(f, ", {} features", first.len())?;
+            write!(f, ", {}", counted(first.len(), "feature"))?;
         }
         for (name, numbers) in names.iter().zip([first, second]) {
             if let ([number], false) = (numbers, kind.is_by_feature()) {

@@ -16,7 +16,7 @@ use crate::data::header::{Header, Layout};
 use crate::data::open::{Opened, ReadOptions};
 use crate::data::row::Row;
 use crate::data::source::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// Files that are mapped at most; Linux allows a process 65 530 maps. The rows of others are read.
 const MAX_MAPS: usize = 1 << 15;
@@ -153,8 +153,10 @@ impl Shards {
             && layout.features != expected
         {
             let (have, first) = (layout.features, first.path().display());
-            let problem =
-                format!("this file has {have} features; expected {expected}, as in {first}");
+            let problem = format!(
+                "this file has {}; expected {expected}, as in {first}",
+                counted(have, "feature")
+            );
             return Err(Error::format(file.path(), None, problem));
         }
         self.features = layout.features;

@@ -180,6 +180,18 @@ impl Checkpoint {
         self.0.progress.step
     }
 
+    /// The epochs that are over, and how many samples of the next one were used.
+    #[doc(hidden)]
+    pub fn epoch(&self) -> (u64, usize) {
+        (self.0.progress.epoch, self.0.progress.position)
+    }
+
+    /// The number of samples of the training, and their features.
+    #[doc(hidden)]
+    pub fn data(&self) -> (usize, usize) {
+        (self.0.progress.data.samples, self.0.progress.data.features)
+    }
+
     /// The patience of the training's early stopping, if it had any.
     #[doc(hidden)]
     pub fn patience(&self) -> Option<u32> {

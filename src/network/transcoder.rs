@@ -7,7 +7,7 @@ use sae_kernels::{Gemm, Matrix, MatrixMut, Operand, Parts};
 use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::skip_layer;
 use crate::settings::Settings;
@@ -59,14 +59,16 @@ impl Autoencoder {
     pub(super) fn check_features(&self, samples: &Samples) -> Result<()> {
         let (have, want) = (samples.features(), self.settings.layers[0]);
         if have != want {
+            let have = counted(have, "feature");
             return Err(Error::Shape(format!(
-                "the data has {have} features a sample and the network takes {want}"
+                "the data has {have} a sample and the network takes {want}"
             )));
         }
         let want = self.settings.layers[self.settings.layers.len() - 1];
         match samples.targets().map(Samples::features) {
             Some(have) if have != want => Err(Error::Shape(format!(
-                "the targets have {have} features a sample and the network predicts {want}"
+                "the targets have {} a sample and the network predicts {want}",
+                counted(have, "feature")
             ))),
             _ => Ok(()),
         }

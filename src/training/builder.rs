@@ -10,7 +10,7 @@ use crate::compute::{ThreadPool, available_threads};
 use crate::data::TrainingData;
 use crate::data::samples::Samples;
 use crate::data::{Batches, Order, Plan, batches_ahead};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::ends::check_targets;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
@@ -278,17 +278,17 @@ impl TrainerBuilder {
         }
         let (size, features) = (settings.layers[0], samples.features());
         if size != features {
-            let problem =
-                format!("the first size is {size} and the data has {features} features a sample");
+            let features = counted(features, "feature");
+            let problem = format!("the first size is {size} and the data has {features} a sample");
             return Err(Error::setting("layers", problem));
         }
         check_targets(settings, samples.targets().is_some())?;
         let (size, features) =
             (settings.layers[settings.layers.len() - 1], samples.target_features());
         if size != features {
-            let problem = format!(
-                "the last size is {size} and the targets have {features} features a sample"
-            );
+            let features = counted(features, "feature");
+            let problem =
+                format!("the last size is {size} and the targets have {features} a sample");
             return Err(Error::setting("layers", problem));
         }
         if self.threads == Some(0) {

@@ -8,7 +8,7 @@ use crate::data::Order;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::settings::Settings;
 use crate::training::early_stopping::{EarlyStopping, Record};
 use crate::training::workspace::Context;
@@ -71,9 +71,9 @@ impl Snapshot {
         let (count, features) = (samples.len(), samples.features());
         if (data.samples, data.features) != (count, features) {
             return wrong(format!(
-                "checkpoint of a training on {} samples of {} features; this data has {count} of \
-                 {features}",
-                data.samples, data.features
+                "checkpoint of a training on {} of {}; this data has {count} of {features}",
+                counted(data.samples, "sample"),
+                counted(data.features, "feature")
             ));
         }
         if self.progress.scaling != samples.scaling() {

@@ -8,7 +8,7 @@ use crate::decoder::Decoder;
 use crate::error::Result;
 use crate::model::Model;
 use crate::report::Report;
-use crate::shape::Shape;
+use crate::shape::{MIN_SIDE, Shape, square};
 use crate::units::{Layer, Options};
 use crate::{names, samples};
 
@@ -96,26 +96,22 @@ fn lines(model: &Model) -> Option<Value> {
     Some(json!({"zero": zeros, "step": steps}))
 }
 
-/// The shape of a model's samples, if they are images: it is given, they have one, or are squares of numbers from 0 to 1.
-/// (Activations may be 1024 numbers, too.)
+/// The shape of a model's samples, if they are images: it is given, they have one ([`Shape::of`]), or are squares of
+/// numbers from 0 to 1, of at least 8 x 8. (Activations may be 1024 numbers, too.)
 pub fn shape_of(model: &Model, given: Option<Shape>) -> Result<Option<Shape>> {
     const LOOKED_AT: usize = 16;
-    if given.is_some() {
-        return Ok(given);
-    }
     let Model { net, samples, .. } = model;
-    let of_training = net.training_data().map_or(0, |data| data.sample_shape().len());
-    let shape = Shape::of(samples, net);
-    if shape.is_none() || samples.row_dims().len() > 1 || of_training > 1 {
-        return Ok(shape);
-    }
+    let shape = given.or_else(|| Shape::of(samples, net));
+    let square = square(samples.features()).filter(|shape| shape.rows >= MIN_SIDE);
+    let (None, Some(square)) = (shape, square) else { return Ok(shape) };
     let mut values = vec![0.0; samples.features()];
-    let mut is_image = true;
     for sample in 0..samples.len().min(LOOKED_AT) {
         samples.gather(sample, &mut values)?;
-        is_image &= values.iter().all(|value| (0.0..=1.0).contains(value));
+        if !values.iter().all(|value| (0.0..=1.0).contains(value)) {
+            return Ok(None);
+        }
     }
-    Ok(shape.filter(|_| is_image || samples.scaling().is_unit()))
+    Ok(Some(square))
 }
 
 fn of_model(

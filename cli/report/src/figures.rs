@@ -16,6 +16,11 @@ pub fn short(value: f64) -> String {
     text
 }
 
+/// `1 sample` or `2 samples`.
+pub fn counted(count: usize, of: &str) -> String {
+    if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
+}
+
 /// Sizes with something between them, such as 784-300-784.
 pub fn join(sizes: &[usize], between: &str) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)

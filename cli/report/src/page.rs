@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::escape::escape;
 use crate::explorer;
-use crate::figures::settings_json;
+use crate::figures::{counted, settings_json};
 use crate::headline;
 use crate::model::Model;
 use crate::pictures::Reconstructions;
@@ -47,7 +47,7 @@ impl Report<'_> {
         let shape = explorer::shape_of(&self.models[0], self.shape)?;
         let shown: Vec<_> = self.models.iter().map(|model| (&model.net, &model.samples)).collect();
         let pictures = match shape {
-            Some(_) => Reconstructions::of(&shown, engine, SHOWN, self.shape)?,
+            Some(_) => Reconstructions::of(&shown, engine, SHOWN, shape)?,
             None => None,
         };
         let (mut facts, arrays) = explorer::facts(engine, self, shape)?;
@@ -82,7 +82,7 @@ fn page(
     let parts = [
         ("title", title),
         ("style", STYLE.to_owned()),
-        ("about", format!("Evaluated on {count} samples of {}", escape(data))),
+        ("about", format!("Evaluated on {} of {}", counted(count, "sample"), escape(data))),
         ("strips", strips.unwrap_or_default()),
         ("headline", headline::cards(models)),
         ("warnings", warnings),
@@ -159,11 +159,9 @@ fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
             let tiles = &row[start..count.min(start + COLUMNS)];
             let name =
                 if at == 0 { (*name).to_owned() } else { format!("reconstructions by {name}") };
-            let (name, images) = (escape(&name), tiles.len());
-            let _ = write!(
-                html,
-                "<p>{name}</p><span role=\"img\" aria-label=\"{name}, {images} images\">"
-            );
+            let (name, images) = (escape(&name), counted(tiles.len(), "image"));
+            let _ =
+                write!(html, "<p>{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">");
             for tile in tiles {
                 let png = STANDARD.encode(pictures.png(tile)?);
                 let _ = write!(html, "<img alt=\"\" src=\"data:image/png;base64,{png}\">");

@@ -66,11 +66,7 @@ impl Reconstructions {
     /// A PNG of one of the tiles.
     pub fn png(&self, tile: &[u8]) -> Result<Vec<u8>> {
         let Shape { rows, columns, .. } = self.tile;
-        let channels = 0..self.tile.depth();
-        let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x)));
-        let pixel = |(y, x)| channels.clone().map(move |channel| self.tile.place(y, x, channel));
-        let pixels: Vec<u8> = places.flat_map(pixel).map(|place| tile[place]).collect();
-        png((rows, columns), self.tile.depth(), &pixels).map_err(Error::Encoding)
+        png((rows, columns), self.tile.depth(), &self.tile.pixels(tile)).map_err(Error::Encoding)
     }
 }
 

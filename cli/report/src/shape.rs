@@ -1,6 +1,6 @@
 //! How the numbers of a sample are pixels.
 
-use sae::{Autoencoder, Samples};
+use sae::{Autoencoder, Samples, Scaling};
 
 /// The shape of an image: gray, or in color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,19 @@ impl Shape {
         }
     }
 
-    /// That of samples: of their file, of those that the model was trained on, or of a square.
+    /// That of samples, if their file has one, or those that the model was trained on; or of a square of bytes.
+    /// (What else has a square number of features may be activations.)
     pub fn of(samples: &Samples, net: &Autoencoder) -> Option<Self> {
         let features = samples.features();
         let of_file = Self::of_dims(samples.row_dims());
-        of_file.or_else(|| Self::of_training(net, features)).or_else(|| square(features))
+        let of_bytes = || square_of_bytes(&samples.scaling(), features);
+        of_file.or_else(|| Self::of_training(net, features)).or_else(of_bytes)
     }
 
-    /// That of the samples that a model was trained on, or of a square.
+    /// That of the samples that a model was trained on, or of a square of bytes.
     pub fn of_model(net: &Autoencoder) -> Option<Self> {
         let features = net.settings().layers[0];
-        Self::of_training(net, features).or_else(|| square(features))
+        Self::of_training(net, features).or_else(|| square_of_bytes(&net.scaling(), features))
     }
 
     fn of_training(net: &Autoencoder, features: usize) -> Option<Self> {
@@ -63,6 +65,13 @@ impl Shape {
         if self.channels == 1 { 1 } else { 3 }
     }
 
+    /// The pixels of a tile one after another, each of a byte (gray) or three (color).
+    pub fn pixels(&self, tile: &[u8]) -> Vec<u8> {
+        let places = (0..self.rows).flat_map(|y| (0..self.columns).map(move |x| (y, x)));
+        let pixel = |(y, x)| (0..self.depth()).map(move |channel| self.place(y, x, channel));
+        places.flat_map(pixel).map(|place| tile[place]).collect()
+    }
+
     /// The place of a pixel's channel among the numbers of a sample.
     pub fn place(&self, y: usize, x: usize, channel: usize) -> usize {
         let pixel = y * self.columns + x;
@@ -73,7 +82,24 @@ impl Shape {
     }
 }
 
-/// A square image of this many gray pixels.
+/// The smallest side of a square that is an image where nothing says so.
+pub const MIN_SIDE: usize = 8;
+
+/// A square image of bytes, as the pixels in CSV files; not of few, and not of numbers of other scalings.
+fn square_of_bytes(scaling: &Scaling, features: usize) -> Option<Shape> {
+    square(features).filter(|shape| *scaling == Scaling::Byte && shape.rows >= MIN_SIDE)
+}
+
+/// The shape of the images in data of these dimensions, if they are images.
+pub fn image_of_data(dims: &[usize], are_bytes: bool) -> Option<Shape> {
+    match dims {
+        [_, features] => square(*features).filter(|shape| are_bytes && shape.rows >= MIN_SIDE),
+        [_, row @ ..] => Shape::of_dims(row),
+        _ => None,
+    }
+}
+
+/// A square image of this many gray pixels, for those who ask for a picture.
 pub fn square(features: usize) -> Option<Shape> {
     let side = features.isqrt();
     (side * side == features).then_some((side, side).into())

@@ -9,19 +9,22 @@ use crate::drawing::picture::{Reconstructions, write_reconstructions};
 use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::models::{Model, ModelsArgs};
-use crate::output::{evaluation_json, figures, print, settings_json, short};
+use crate::output::{counted, evaluation_json, figures, print, settings_json, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Compare models: a table of figures, and a picture of samples above each model's reconstructions
 ///
-/// Without MODEL these are the models of the two latest runs in the folder runs.
+/// Without MODEL these are the models of the two latest runs in the folder runs, or those of the latest run if that is
+/// a sweep.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   sae make-digits few --train 2000 --test 500
   sae train --data few --steps 300 --out sparse.safetensors
   sae train --data few --steps 300 --preset plain --out plain.safetensors
-  sae compare plain.safetensors sparse.safetensors --data few")]
+  sae compare plain.safetensors sparse.safetensors --data few
+  sae sweep --vary code=top-k:8/top-k:32 --steps 500 --out codes.csv
+  sae compare codes.csv --out codes.png")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,
@@ -64,7 +67,8 @@ pub fn run(args: Args) -> Result<()> {
         "picture": picture,
     });
     let table = table(&models, &matched);
-    let mut text = format!("{} samples of {}\n{table}", models[0].samples.len(), data.display());
+    let samples = counted(models[0].samples.len(), "sample");
+    let mut text = format!("{samples} of {}\n{table}", data.display());
     text += &match pictures {
         Some(_) => format!("picture: {}", args.out.display()),
         None => "no picture: the samples are not images".into(),

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use clap_complete::Shell;
 
 use crate::failure::Result;
+use crate::suggest::of_bash;
 
-/// Print a script that completes sae's commands and options in a shell
+/// Print a script that completes sae's commands, options and their values in a shell
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,5 +23,8 @@ pub fn run(args: Args, mut cli: clap::Command) -> Result<()> {
     // Into memory first: the generator panics if its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut cli, "sae", &mut script);
+    if args.shell == Shell::Bash {
+        script = of_bash(&String::from_utf8_lossy(&script)).into_bytes();
+    }
     Ok(io::stdout().write_all(&script)?)
 }

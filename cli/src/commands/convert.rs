@@ -4,6 +4,7 @@ mod exchange;
 mod formats;
 mod png_folder;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use crate::data::open_any;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
-use crate::output::{join, note, print};
+use crate::output::{self, counted, join, note, print};
 use crate::outputs::{OverwriteArgs, check_distinct, check_unread, check_writable, make_folders};
 use formats::{Kind, NUMBERS_EXPECTED, Source};
 
@@ -36,8 +37,8 @@ use formats::{Kind, NUMBERS_EXPECTED, Source};
 /// express is refused. (Those of dictionary_learning are for the Python package.)
 ///
 /// A folder's PNGs must have one size. They are sorted by name, with numbers by value: 2 before 10.
-/// Colors become gray, (299 red + 587 green + 114 blue) / 1000, rounded; of 16 bits the upper 8 are
-/// kept. If the folder has sub-folders instead, their PNGs are taken sub-folder by sub-folder, and
+/// Colors become gray, (299 red + 587 green + 114 blue) / 1000, rounded, or with --color stay, as
+/// [samples, rows, columns, 3]; of 16 bits the upper 8 are kept. If the folder has sub-folders instead, their PNGs are taken sub-folder by sub-folder, and
 /// --labels writes the number of each PNG's sub-folder, from 0.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -46,6 +47,7 @@ Examples:
   sae convert digits/t10k-images-idx3-ubyte test.npy
   sae convert digits/t10k-images-idx3-ubyte pictures
   sae convert pictures test.idx
+  sae convert pictures color.npy --color
   sae train --data digits --steps 500 --out m.safetensors && sae convert m.safetensors sae.onnx
   sae train --data digits --steps 50 --preset top-k --layers 784,99,784 --out dictionary.safetensors
   sae convert dictionary.safetensors dictionary --to saelens --hook-name blocks.8.hook_resid_pre
@@ -58,7 +60,7 @@ pub struct Args {
     /// What to write, whatever the name of TO
     #[arg(long = "to", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// Part of a model to write (default: autoencoder). An encoder maps `features`, scaled as in
+    /// Part of a model to write [default: autoencoder]. An encoder maps `features`, scaled as in
     /// training, to `code`, a decoder `code` to `reconstruction`, an autoencoder `features` to both.
     /// With a scaling for each feature, `unscaled_features` (f64) take the place of `features`
     #[arg(long, value_name = "PART", value_parser = part_parser())]
@@ -76,6 +78,9 @@ pub struct Args {
     /// For SAELens: the place of a transcoder's targets, such as blocks.8.hook_mlp_out
     #[arg(long, value_name = "NAME")]
     hook_name_out: Option<String>,
+    /// Keep the colors of a folder's PNGs: three bytes for each pixel
+    #[arg(long)]
+    color: bool,
     /// File for the labels of a folder of sub-folders, its name ending in .idx, ubyte or .npy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -125,6 +130,10 @@ pub fn run(args: Args) -> Result<()> {
     if args.labels.is_some() && source != Source::Folder {
         let problem = format!("labels: {from} is not a folder");
         return Err(Failure::input(problem).hint("--labels is for folders of sub-folders"));
+    }
+    if args.color && source != Source::Folder {
+        let problem = format!("color: {from} is not a folder of PNGs");
+        return Err(Failure::input(problem).hint("--color is for converting PNGs to numbers"));
     }
     let names = [
         ("model-name", &args.model_name),
@@ -248,11 +257,17 @@ fn file_to_file(args: &Args, kind: Kind) -> Result<Done> {
 fn file_to_pngs(args: &Args) -> Result<Done> {
     let array = open_any(&args.from, false)?;
     make_folders(&[&args.to])?;
-    let (rows, cols) = png_folder::write(&args.to, &array)?;
+    let shape = png_folder::write(&args.to, &array)?;
     let (count, to) = (array.samples(), args.to.display());
+    let mut dims = vec![count, shape.rows, shape.columns];
+    let mut size = join(&dims[1..], " x ");
+    if shape.depth() > 1 {
+        dims.push(shape.depth());
+        size += " in color";
+    }
     Ok(Done {
-        text: format!("{count} PNGs of {rows} x {cols}: {to}"),
-        value: json!({"type": "png", "dims": [count, rows, cols]}),
+        text: format!("{} of {size}: {to}", output::counted(count, "PNG")),
+        value: json!({"type": "png", "dims": dims}),
     })
 }
 
@@ -264,18 +279,23 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
         None => None,
     };
     if folder.left_out > 0 {
-        note(&format!("left out: {} files whose names do not end in .png", folder.left_out));
+        let files = counted(folder.left_out, "file");
+        note(&format!("left out: {files} without a name that ends in .png"));
     }
     if labels.is_none() && !folder.classes.is_empty() {
         note("the labels of the sub-folders are not written; --labels FILE writes them");
     }
     let size = png_folder::size(&folder.files[0])?;
-    let dims = [folder.files.len(), size.0, size.1];
+    let mut dims = vec![folder.files.len(), size.0, size.1];
+    dims.extend(args.color.then_some(3));
+    let lose_colors = Cell::new(0);
     let write = |path: &Path| -> Result<()> {
         let mut out = kind.begin(path, ElementType::U8, &dims)?;
         for file in &folder.files {
             interrupt::check()?;
-            out.write(&png_folder::read(file, size, &folder.files[0])?)?;
+            let (pixels, loses) = png_folder::read(file, size, &folder.files[0], args.color)?;
+            lose_colors.set(lose_colors.get() + usize::from(loses));
+            out.write(&pixels)?;
         }
         out.finish()?;
         // Within the replacement, so that either both files are written or none.
@@ -286,6 +306,10 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     };
     make_folders(&[&args.to])?;
     interrupt::interruptible(|| files::replace(&args.to, write))?;
+    if lose_colors.get() > 0 {
+        let colored = counted(lose_colors.get(), "PNG");
+        note(&format!("{colored} in color became gray; --color keeps the colors"));
+    }
     let mut done = written(&args.to, ElementType::U8, &dims);
     done.value["left_out"] = json!(folder.left_out);
     if let Some((path, _)) = labels {

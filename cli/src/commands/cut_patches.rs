@@ -12,6 +12,7 @@ use sae::{
 use serde_json::json;
 
 use crate::data::DataArgs;
+use crate::drawing::shape::Shape;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::output::print;
@@ -19,7 +20,7 @@ use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Cut square patches out of images, at random places
 ///
-/// Nearly uniform patches teach a model nothing: only patches whose pixels have a standard deviation
+/// Patches of images in color are in color. Nearly uniform patches teach a model nothing: only patches whose pixels have a standard deviation
 /// of at least --contrast are taken.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -61,9 +62,12 @@ pub fn run(args: Args) -> Result<()> {
     let opened = args.data.place(&[]).train(args.data.copy, false)?;
     let (samples, path) = (opened.samples.scaled(Scaling::Byte), opened.name);
     let (count, side) = (args.count as usize, usize::from(args.side));
-    let (rows, cols) = samples
-        .image()
-        .ok_or_else(|| Failure::at(&path, "expected images, [samples, rows, columns]"))?;
+    let shape = Shape::of_dims(samples.row_dims()).ok_or_else(|| {
+        let problem =
+            "expected images, [samples, rows, columns] or in color [samples, rows, columns, 3]";
+        Failure::at(&path, problem)
+    })?;
+    let (rows, cols, depth) = (shape.rows, shape.columns, shape.depth());
     if side > rows || side > cols {
         let problem = format!("side: {side} is more than the images' {rows} x {cols} pixels");
         return Err(Failure::input(problem));
@@ -73,13 +77,14 @@ pub fn run(args: Args) -> Result<()> {
     let mut generator = Pcg64::seed_from_u64(args.seed);
     let mut below = |bound: usize| (generator.next_u64() % bound as u64) as usize;
     let mut image = vec![0.0; samples.features()];
-    let mut patches = Vec::with_capacity(count * side * side);
+    let mut patches = Vec::with_capacity(count * side * side * depth);
     let mut refused = 0;
-    while patches.len() < count * side * side {
+    while patches.len() < count * side * side * depth {
         samples.gather(below(samples.len()), &mut image)?;
         let (top, left) = (below(rows - side + 1), below(cols - side + 1));
-        let row = |y: usize| &image[(top + y) * cols + left..][..side];
-        let patch: Vec<f32> = (0..side).flat_map(row).copied().collect();
+        let pixels = (0..side).flat_map(|y| (0..side).map(move |x| (top + y, left + x)));
+        let numbers = pixels.flat_map(|(y, x)| (0..depth).map(move |of| shape.place(y, x, of)));
+        let patch: Vec<f32> = numbers.map(|place| image[place]).collect();
         let mean = patch.iter().map(|&x| f64::from(x)).sum::<f64>() / patch.len() as f64;
         let square = |&x: &f32| (f64::from(x) - mean) * (f64::from(x) - mean);
         let deviation = (patch.iter().map(square).sum::<f64>() / patch.len() as f64).sqrt();
@@ -97,12 +102,14 @@ pub fn run(args: Args) -> Result<()> {
         patches.extend(patch.iter().map(|&x| (x * 255.0).round() as u8));
     }
     make_folders(&[&args.out])?;
-    let dims = [count, side, side];
+    let mut dims = vec![count, side, side];
+    dims.extend((depth > 1).then_some(depth));
     files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
         "npy" => write_npy(path, &dims, &patches),
         _ => write_idx(path, &dims, &patches),
     })?;
     let value = json!({"out": args.out, "patches": count, "side": side});
-    let line = format!("{count} patches of {side} x {side}: {}", args.out.display());
+    let patches = if count == 1 { "patch" } else { "patches" };
+    let line = format!("{count} {patches} of {side} x {side}: {}", args.out.display());
     print(args.json, &value, &line)
 }

@@ -13,7 +13,7 @@ use crate::data::open_any;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::print;
+use crate::output::{self, print};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 
@@ -57,7 +57,8 @@ pub fn run(args: Args) -> Result<()> {
     })?;
     let [count, features] = dims;
     let value = json!({"out": args.out, "samples": count, "features": features});
-    let line = format!("{count} samples of {features} features: {}", args.out.display());
+    let (samples, of) = (output::counted(count, "sample"), output::counted(features, "feature"));
+    let line = format!("{samples} of {of}: {}", args.out.display());
     print(args.model.run.json, &value, &line)
 }
 

@@ -14,7 +14,7 @@ use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::{ModelArgs, hidden_layer};
-use crate::output::print;
+use crate::output::{counted, print};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 use rows::{Column, Csv, Numbers, Rows};
@@ -35,7 +35,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     data: ChoiceArgs,
-    /// Hidden layer whose activations are written, from 1 (default: the code)
+    /// Hidden layer whose activations are written, from 1 [default: the code]
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
     /// CSV: begin with a line of names, the columns' and unit_0, unit_1, ...
@@ -45,12 +45,12 @@ pub struct Args {
     /// files, and its label
     #[arg(long, value_name = "COLUMNS", value_enum, value_delimiter = ',')]
     columns: Vec<Column>,
-    /// Labels for the column, whole numbers from 0 to 255: an IDX or NumPy file (default: those of a folder
-    /// with MNIST's files, or of --label-column)
+    /// Labels for the column, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
+    /// with MNIST's files, or of --label-column]
     #[arg(long, value_name = "FILE", requires = "columns")]
     labels: Option<PathBuf>,
-    /// File to write, its name ending in .csv, .idx or .npy (default: CSV to stdout; with --json the
-    /// codes are in the object); with --sparse in .npz or .safetensors
+    /// File to write, its name ending in .csv, .idx or .npy [default: CSV to stdout; with --json the
+    /// codes are in the object]; with --sparse in .npz or .safetensors
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -60,6 +60,9 @@ pub struct Args {
     #[arg(long, requires = "out")]
     sparse: bool,
 }
+
+/// Activations of sparse codes that are in memory at a time, if none is 0.
+const BLOCK: usize = 1 << 22;
 
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
@@ -71,19 +74,19 @@ pub fn run(args: Args) -> Result<()> {
         return write_sparse(&args, out, (&mut engine, &net), &chosen);
     }
     let labels = labels(&args, &chosen)?;
-    let (count, units) = (chosen.samples.len(), net.settings().layers[layer + 1]);
+    let (samples, units) = (chosen.samples.len(), net.settings().layers[layer + 1]);
     let mut rows = Rows { net: &net, engine: &mut engine, samples: &chosen.samples, layer };
     let check = if args.out.is_some() { interrupt::check } else { || Ok(()) };
     let (columns, labels) = (&args.columns[..], labels.as_deref());
     let csv = Csv { chosen: &chosen, columns, labels, units, check };
     let Some(out) = &args.out else {
         if args.model.run.json {
-            let mut codes = Vec::with_capacity(count);
+            let mut codes = Vec::with_capacity(samples);
             rows.each(|code| {
                 codes.push(json!(code));
                 Ok(())
             })?;
-            let value = json!({"samples": count, "units": units, "codes": codes});
+            let value = json!({"samples": samples, "units": units, "codes": codes});
             return print(true, &value, "");
         }
         let stdout = BufWriter::new(io::stdout().lock());
@@ -97,13 +100,15 @@ pub fn run(args: Args) -> Result<()> {
                 csv.write(file, args.header, &mut rows, &wrong)
             }
             ending => {
-                Numbers { is_npy: ending == "npy", dims: [count, units] }.write(path, &mut rows)
+                Numbers { is_npy: ending == "npy", dims: [samples, units] }.write(path, &mut rows)
             }
         })
     })?;
-    let value = json!({"out": out, "samples": count, "units": units});
-    let what = if layer + 1 == net.settings().encoder_layers() { "codes" } else { "activations" };
-    let line = format!("{count} {what} of {units} units: {}", out.display());
+    let value = json!({"out": out, "samples": samples, "units": units});
+    let is_code = layer + 1 == net.settings().encoder_layers();
+    let what = if is_code { "code" } else { "activation vector" };
+    let (rows, units) = (counted(samples, what), counted(units, "unit"));
+    let line = format!("{rows} of {units}: {}", out.display());
     print(args.model.run.json, &value, &line)
 }
 
@@ -165,11 +170,33 @@ fn write_sparse(
     chosen: &Chosen,
 ) -> Result<()> {
     let Some(format) = Format::of(out) else { return Ok(()) };
+    let units = net.settings().code_units();
+    let block = (BLOCK / units).clamp(256, BLOCK);
     let mut codes = SparseCodes::default();
-    net.encode_sparse(engine, &chosen.samples, &mut codes)?;
-    files::replace(out, |path| sparse_files::write(path, format, &codes))?;
-    let (count, units, entries) = (codes.samples(), codes.units, codes.indices.len());
-    let value = json!({"out": out, "samples": count, "units": units, "entries": entries});
-    let line = format!("{count} codes of {units} units, {entries} not 0: {}", out.display());
+    let mut fill = |add: &mut dyn FnMut(&SparseCodes) -> Result<()>| {
+        let mut left = chosen.samples.clone();
+        loop {
+            interrupt::check()?;
+            let (next, rest) = match left.len() > block {
+                true => left.split(block).map(|(next, rest)| (next, Some(rest)))?,
+                false => (left, None),
+            };
+            net.encode_sparse(engine, &next, &mut codes)?;
+            add(&codes)?;
+            let Some(rest) = rest else { return Ok(()) };
+            left = rest;
+        }
+    };
+    let mut written = (0, 0);
+    interrupt::interruptible(|| {
+        files::replace(out, |path| {
+            written = sparse_files::write(path, format, units, &mut fill)?;
+            Ok::<(), Failure>(())
+        })
+    })?;
+    let (samples, entries) = written;
+    let value = json!({"out": out, "samples": samples, "units": units, "entries": entries});
+    let (codes, units) = (counted(samples, "code"), counted(units, "unit"));
+    let line = format!("{codes} of {units}, {entries} not 0: {}", out.display());
     print(args.model.run.json, &value, &line)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::data::{DataArgs, TargetArgs};
 use crate::failure::Result;
 use crate::models::ModelArgs;
-use crate::output::{evaluation_json, evaluation_text, print, short};
+use crate::output::{counted, evaluation_json, evaluation_text, print, short};
 
 /// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<()> {
     value["explained_variance_per_feature"] = json!(evaluation.explained_variance_per_feature);
     value["samples"] = json!(samples.len());
     value["images"] = json!(path);
-    let mut text = format!("{} samples of {}\n", samples.len(), path.display());
+    let mut text = format!("{} of {}\n", counted(samples.len(), "sample"), path.display());
     text += &evaluation_text("objective", &net, &evaluation, true);
     if args.redundancy {
         let nearest = net.redundancy(&mut engine)?;

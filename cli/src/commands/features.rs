@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::drawing::picture::{self, Grid, signed_tiles};
-use crate::drawing::shape::Shape;
+use crate::drawing::shape::{Shape, square};
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::print;
+use crate::output::{counted, print};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Draw what each unit responds to: the input of a given length that activates it most, as PNG
@@ -32,8 +32,8 @@ pub struct Args {
     /// Layer of the encoder, from 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     layer: u32,
-    /// Length of the input, for deeper layers (default: a third of the square root of the number of
-    /// features, about the length of a drawn digit)
+    /// Length of the input, for deeper layers [default: a third of the square root of the number of
+    /// features, about the length of a drawn digit]
     #[arg(long)]
     norm: Option<f32>,
     /// Draw at most the first N units
@@ -45,8 +45,10 @@ pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     let (features, layers) = (net.settings().layers[0], net.settings().encoder_layers());
     let refused = |problem: String| Failure::at(&args.model.path, problem);
-    let tile = Shape::of_model(&net)
-        .ok_or_else(|| refused(format!("its {features} features are not a square image")))?;
+    // Who asks for pictures may have images in rows of numbers.
+    let tile = Shape::of_model(&net).or_else(|| square(features)).ok_or_else(|| {
+        refused(format!("its {features} features are not an image, and not a square of pixels"))
+    })?;
     let layer = args.layer as usize;
     if layer > layers {
         return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
@@ -63,6 +65,6 @@ pub fn run(args: Args) -> Result<()> {
     make_folders(&[&out])?;
     Grid::square(tile, shown).write(&out, &tiles)?;
     let value = json!({"picture": out, "units": shown, "layer": layer});
-    let line = format!("picture of {shown} units: {}", out.display());
+    let line = format!("picture of {}: {}", counted(shown, "unit"), out.display());
     print(args.model.run.json, &value, &line)
 }

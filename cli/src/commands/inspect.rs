@@ -1,35 +1,47 @@
 //! `sae inspect`
 
+mod checkpoint;
+mod data;
+mod facts;
+mod files;
+
 use std::path::{Path, PathBuf};
 
-use sae::{
-    Autoencoder, Code, Scaling, Settings,
-    data::{Array, ElementType, Statistics},
-    files::exchange::is_dictionary,
-};
-use serde_json::{Value, json};
+use sae::Autoencoder;
+use serde_json::json;
 
 use crate::commands::train::RunRecord;
-use crate::data::open_any;
-use crate::drawing::picture::{Grid, gray, image_of_dims, range, signed_tiles};
-use crate::drawing::shape::Shape;
+use crate::drawing::picture::{Grid, range, signed_tiles};
+use crate::drawing::shape::{Shape, square};
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
-use crate::models::{self, looks_like_a_model};
-use crate::output::{join, note, print, settings_json, short};
+use crate::models;
+use crate::output::{counted, join, note, print, settings_json};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
+use facts::{Facts, MAX_IMAGES, scaling_json, settings_text};
+use files::Kind;
 
-/// Describe a data or model file: types, shapes, ranges, and a preview of its first samples or units
+/// Describe a file: types, shapes, ranges, and a preview of its first samples or units
+///
+/// Models and dictionaries of other libraries with their settings and how they were trained, checkpoints with their
+/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   sae train --steps 500 && sae inspect
+  sae train --steps 500 --checkpoint && sae inspect runs/2/checkpoint.ckpt
   sae make-digits few --train 200 --test 100 && sae inspect few/t10k-images-idx3-ubyte --picture hundred.png")]
 pub struct Args {
     /// The file [default: the model of the latest run in the folder runs]
     file: Option<PathBuf>,
+    /// Tensor of a safetensors file of data [default: the only one of two dimensions]
+    #[arg(long, value_name = "NAME")]
+    tensor: Option<String>,
+    /// Column of a CSV file with labels, by its name or its number from 1
+    #[arg(long, value_name = "COLUMN")]
+    label_column: Option<String>,
     /// Write the first hundred samples, or units of a model's first layer, to this PNG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -40,27 +52,31 @@ pub struct Args {
     json: bool,
 }
 
-/// The description of a file.
-struct Facts {
-    text: String,
-    value: Value,
-    /// Images of `[rows * columns]`, if it has any.
-    images: Option<(Shape, Vec<Vec<u8>>)>,
-}
-
-/// Images in the picture, at most.
-const MAX_IMAGES: usize = 100;
-
 pub fn run(args: Args) -> Result<()> {
     let file = runs::model_or_latest(args.file)?;
     if let Some(picture) = &args.picture {
         args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
         check_ending(picture, &["png"])?;
     }
-    let is_model = is_dictionary(&file) || looks_like_a_model(&file);
-    let Facts { mut text, mut value, images } = match is_model {
-        true => with_command(model(&models::load(&file)?), &file),
-        false => data(&open_any(&file, false)?),
+    let kind = Kind::of(&file);
+    for (name, given, of) in
+        [("tensor", &args.tensor, Kind::Tensors), ("label-column", &args.label_column, Kind::Csv)]
+    {
+        if given.is_some() && kind != of {
+            let problem = format!("{name}: {} is {kind}, which has none", file.display());
+            return Err(Failure::input(problem).hint(format!("leave out --{name}")));
+        }
+    }
+    // Who asks for a picture may have images in rows of numbers.
+    let asked = args.picture.is_some();
+    let Facts { mut text, mut value, images } = match kind {
+        Kind::Model => with_command(model(&models::load(&file)?, asked), &file),
+        Kind::Checkpoint => checkpoint::facts(&file)?,
+        Kind::Sweep => data::of_sweep(&file)?,
+        Kind::Codes(format) => data::of_codes(&file, format)?,
+        Kind::Csv => data::of_csv(&file, args.label_column.as_deref(), asked)?,
+        Kind::Tensors => data::of_tensors(&file, args.tensor, asked)?,
+        Kind::Array => data::of_array(&file, asked)?,
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
         text += &thumbnail(*tile, images);
@@ -106,115 +122,20 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
     facts
 }
 
-fn data(array: &Array) -> Facts {
-    let (kind, dims) = (array.element_type().to_string(), array.dims());
-    let (samples, features) = (array.samples(), array.features());
-    let format = match array.path().to_string_lossy().to_lowercase() {
-        name if name.ends_with(".npy") || name.ends_with(".npy.gz") => "NumPy",
-        _ => "IDX",
-    };
-    let mut text = format!("{format} file of {kind}: {}\n", join(dims, " x "));
-    text += &format!("{samples} samples of {features} features\n");
-    let Statistics { count, not_finite, zeros, min, max, mean, deviation, .. } = array.statistics();
-    let mut value = json!({
-        "kind": "idx", "type": kind, "dims": dims, "samples": samples, "features": features,
-        "not_finite": not_finite,
-    });
-    if not_finite > 0 {
-        text += &format!("{not_finite} numbers are not finite\n");
-    }
-    if not_finite == count {
-        return Facts { text, value, images: None };
-    }
-    let zeros = zeros as f64 / count as f64;
-    let has_short = matches!(array.element_type(), ElementType::F16 | ElementType::F32);
-    let shown = |number: f64| match has_short {
-        true => format!("{}", number as f32),
-        false => format!("{number}"),
-    };
-    text += &format!(
-        "from {} to {}, mean {}, standard deviation {}, {:.1} % zeros\n",
-        shown(min),
-        shown(max),
-        mean_text(mean, deviation),
-        short(deviation),
-        100.0 * zeros
-    );
-    for (name, number) in [("low", min), ("high", max), ("mean", mean), ("deviation", deviation)] {
-        value[name] = json!(number);
-    }
-    value["zeros"] = json!(zeros);
-    // Of a deep array samples may be rows of the last dimension.
-    let images = image_of_dims(dims).filter(|tile| tile.numbers() == features);
-    let images = images.map(|tile| {
-        let mut row = vec![0.0; features];
-        // Halves, because the range may be beyond `f64`.
-        let unit = |number: f64| (0.5 * number - 0.5 * min) / (0.5 * max - 0.5 * min);
-        let image = |sample| {
-            array.read_row_f64(sample, &mut row);
-            row.iter().map(|&number| gray(unit(number) as f32, 0.0, 1.0)).collect()
-        };
-        (tile, (0..samples.min(MAX_IMAGES)).map(image).collect())
-    });
-    Facts { text, value, images }
-}
-
-/// A scaling, as it is named for the command, with its constants.
-fn scaling_json(scaling: &Scaling) -> Value {
-    match scaling {
-        Scaling::MinMax { min, max } => json!({"min-max": {"min": min, "max": max}}),
-        Scaling::MeanDeviation { mean, deviation } => {
-            json!({"mean-deviation": {"mean": mean, "deviation": deviation}})
-        }
-        Scaling::MinMaxByFeature { min, max } => {
-            json!({"min-max:feature": {"min": &min[..], "max": &max[..]}})
-        }
-        Scaling::MeanDeviationByFeature { mean, deviation } => {
-            json!({"mean-deviation:feature": {"mean": &mean[..], "deviation": &deviation[..]}})
-        }
-        other => json!(other.kind().name()),
-    }
-}
-
-/// A mean, with as many digits as tell it from others within the data: about five below the deviation.
-fn mean_text(mean: f64, deviation: f64) -> String {
-    let digits = 5.0 - deviation.log10().floor();
-    let is_large = mean.abs() >= 1e5 && mean.abs() < 1e15;
-    match is_large && (0.0..=9.0).contains(&digits) {
-        true => {
-            let text = format!("{mean:.*}", digits as usize);
-            let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
-            text.trim_end_matches('.').to_owned()
-        }
-        false if deviation == 0.0 => format!("{mean}"),
-        false => short(mean),
-    }
-}
-
-fn model(net: &Autoencoder) -> Facts {
+fn model(net: &Autoencoder, asked: bool) -> Facts {
     let (settings, parameters) = (net.settings(), net.parameters().len());
     let scaling = net.scaling();
-    let Settings { rho, beta, lambda, learning_rate, batch, seed, .. } = settings;
-    let mut text = format!(
-        "model {}, {parameters} parameters\n\
-         activation {}, of the output {}; scaling {scaling}\n\
-         rho {rho}, beta {beta:e}, lambda {lambda:e}\n\
-         learning rate {learning_rate}, batch {batch}, seed {seed}\n",
-        join(&settings.layers, "-"),
-        settings.activation.name(),
-        settings.output_activation.name(),
-    );
-    if settings.code != Code::Dense {
-        let Settings { code, auxiliary, prefixes, .. } = settings;
-        text += &format!("code {code}, auxiliary loss {auxiliary}, prefixes {prefixes}\n");
-    }
+    let layers = join(&settings.layers, "-");
+    let mut text = format!("model {layers}, {}\n", counted(parameters, "parameter"));
+    text += &settings_text(settings, &scaling);
     let of_targets = net.target_scaling();
     if let Some(scaling) = &of_targets {
         text += &format!("targets of their own, scaling {scaling}\n");
     }
     if let Some(weights) = net.skip_weights() {
         let (low, high) = range(weights);
-        text += &format!("skip connection: {} weights from {low} to {high}\n", weights.len());
+        let weights = counted(weights.len(), "weight");
+        text += &format!("skip connection: {weights} from {low} to {high}\n");
     }
     let mut layers = Vec::new();
     for (l, layer) in net.layers().into_iter().enumerate() {
@@ -240,7 +161,9 @@ fn model(net: &Autoencoder) -> Facts {
         (0..units.min(MAX_IMAGES)).map(|unit| weights[unit..].iter().step_by(units).copied());
     let columns: Vec<Vec<f32>> = columns.map(Iterator::collect).collect();
     let tiles = signed_tiles(columns.iter().map(Vec::as_slice));
-    Facts { text, value, images: Shape::of_model(net).map(|tile| (tile, tiles)) }
+    let tile = Shape::of_model(net);
+    let tile = tile.or_else(|| square(settings.layers[0]).filter(|_| asked));
+    Facts { text, value, images: tile.map(|tile| (tile, tiles)) }
 }
 
 /// The first images as text, as many side by side as fit 80 columns; a character is two rows high.

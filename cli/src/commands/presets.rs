@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::output::print;
+use crate::suggest::Suggested;
 
 /// List the presets: what each sets, and its source
 ///
@@ -22,11 +23,13 @@ Examples:
   sae train --preset batch-top-k --layers 784,512,784 --out dictionary.safetensors")]
 pub struct Args {
     /// Only this preset
+    #[arg(value_parser = Suggested::new(Preset::ALL.map(|preset| preset.name().to_owned())),
+        hide_possible_values = true)]
     name: Option<String>,
     /// Features of the data
     #[arg(long, value_name = "N", default_value_t = 784, value_parser = features)]
     features: usize,
-    /// Steps of the training (default: 20000; images: 2000; matlab: 1000)
+    /// Steps of the training [default: 20000; images: 2000; matlab: 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Print one JSON object instead of text

@@ -16,7 +16,7 @@ use crate::endings::ending_of;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::ModelArgs;
-use crate::output::{join, print};
+use crate::output::{self, join, print};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
@@ -38,7 +38,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     data: ChoiceArgs,
-    /// Only the first N samples (default: 20 in a picture, or else all)
+    /// Only the first N samples [default: 20 in a picture, or else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
     /// File or folder to write [default: reconstructions.png, of a run's model in its folder]
@@ -93,12 +93,17 @@ pub fn run(args: Args) -> Result<()> {
     let (samples, path) = (chosen.samples, chosen.name);
     let not_images = || {
         let problem = format!("its samples of {} features are not images", samples.features());
-        Failure::at(&path, problem).hint("--out FILE.npy writes numbers")
+        let hint = "--out FILE.npy writes numbers; images are data of the dimensions [samples, rows, columns]";
+        Failure::at(&path, problem).hint(hint)
     };
     if kind == Kind::Picture {
         make_folders(&[&out])?;
         let count = args.count.unwrap_or(20) as usize;
-        if !picture::reconstructions(&out, &net, &mut engine, &samples, count)? {
+        // Who asks for a picture may have images in rows of numbers.
+        let shown = samples.targets().unwrap_or(&samples);
+        let asked = || Shape::of(shown, &net).or_else(|| square(shown.features()));
+        let shape = args.out.as_ref().and_then(|_| asked());
+        if !picture::reconstructions(&out, &net, &mut engine, &samples, (count, shape))? {
             return Err(not_images());
         }
         let value = json!({"picture": out, "samples": count.min(samples.len())});
@@ -144,9 +149,14 @@ impl<'a> Outputs<'a> {
         scaling == ScalingKind::Byte
     }
 
-    /// Rows and columns of each, if the data have them.
-    fn image(&self) -> Option<(usize, usize)> {
-        self.samples.image().filter(|(rows, cols)| rows * cols == self.features)
+    /// The dimensions of each, if the data have them, such as rows, columns and channels.
+    fn row_dims(&self) -> Option<&[usize]> {
+        let of_targets = self.samples.targets().filter(|_| self.of_targets.is_some());
+        let of_training = self.net.training_data().map_or(&[][..], |data| data.sample_shape());
+        let all = [of_targets.unwrap_or(self.samples).row_dims(), of_training];
+        let fits =
+            |dims: &&[usize]| dims.len() > 1 && dims.iter().product::<usize>() == self.features;
+        all.into_iter().find(fits)
     }
 
     /// Calls `visit` with each in order.
@@ -170,8 +180,8 @@ impl<'a> Outputs<'a> {
 
     fn write_file(&mut self, out: &Path, kind: Kind) -> Result<Done> {
         let mut dims = vec![self.samples.len()];
-        match self.image() {
-            Some((rows, cols)) => dims.extend([rows, cols]),
+        match self.row_dims() {
+            Some(own) => dims.extend(own),
             None => dims.push(self.features),
         }
         let are_bytes = self.are_bytes();
@@ -199,19 +209,25 @@ impl<'a> Outputs<'a> {
     }
 
     fn write_folder(&mut self, out: &Path, not_images: impl Fn() -> Failure) -> Result<Done> {
-        let shape = self.image().map(Shape::from).or_else(|| square(self.features));
-        let Shape { rows, columns: cols, .. } = shape.ok_or_else(not_images)?;
+        let shape = self.row_dims().and_then(Shape::of_dims).or_else(|| square(self.features));
+        let shape = shape.ok_or_else(not_images)?;
+        let Shape { rows, columns: cols, .. } = shape;
         png_folder::check_size(out, rows, cols)?;
         let range = if self.are_bytes() { (0.0, 255.0) } else { self.range()? };
         let count = self.samples.len();
-        png_folder::write(out, count, (rows, cols), |put| {
+        png_folder::write(out, count, shape, |put| {
             self.each(|row| {
                 let pixels = row.iter().map(|&value| picture::gray(value, range.0, range.1));
                 put(&pixels.collect::<Vec<u8>>())
             })
         })?;
-        let line = format!("{count} PNGs of {rows} x {cols}: {}", out.display());
-        Ok((json!("png"), json!([count, rows, cols]), line))
+        let (mut dims, mut size) = (vec![count, rows, cols], format!("{rows} x {cols}"));
+        if shape.depth() > 1 {
+            dims.push(shape.depth());
+            size += " in color";
+        }
+        let line = format!("{} of {size}: {}", output::counted(count, "PNG"), out.display());
+        Ok((json!("png"), json!(dims), line))
     }
 
     /// The smallest and the largest number of the samples, or of a transcoder's outputs.

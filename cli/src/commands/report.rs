@@ -26,11 +26,14 @@ Examples:
   sae make-digits few --train 2000 --test 500
   sae train --data few --steps 300 --out sparse.safetensors
   sae train --data few --steps 300 --preset plain --out plain.safetensors
-  sae report plain.safetensors sparse.safetensors --data few --out both.html")]
+  sae report plain.safetensors sparse.safetensors --data few --out both.html
+  sae sweep --vary code=top-k:8/top-k:32 --steps 500 && sae report --open
+  sae sweep --vary code=top-k:8/top-k:32 --steps 500 --out codes.csv
+  sae report codes.csv --out codes.html")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,
-    /// HTML file to write [default: report.html, of a run's model in its folder]
+    /// HTML file to write [default: report.html, of a run's model or a run's sweep in its folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -42,12 +45,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 8, requires = "names",
         value_parser = clap::value_parser!(u32).range(..=100))]
     context: u32,
-    /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file (default: those of a folder
-    /// with MNIST's files, or of --label-column)
+    /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
+    /// with MNIST's files, or of --label-column]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Units per layer with top samples and weights, the most frequent (default: as many as fit in a page
-    /// of 5 MB); all others have their numbers
+    /// Units per layer with top samples and weights, the most frequent [default: as many as fit in a page
+    /// of 5 MB]; all others have their numbers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     units: Option<u32>,
     /// Open it in the browser
@@ -58,7 +61,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     let paths = args.models.paths(1)?;
-    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), &paths[0], "report.html");
+    let subject = args.models.subject(&paths)?;
+    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), &subject, "report.html");
     let mut inputs = args.models.inputs(&paths)?;
     inputs.extend(args.names.iter().chain(&args.labels).cloned());
     overwrite.check_all(&[&out], &inputs)?;

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::names::{Names, visible};
-use crate::output::{aligned, print, short};
+use crate::output::{aligned, counted, print, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Score samples by how badly they are reconstructed: large errors are anomalies
@@ -45,8 +45,8 @@ pub struct Args {
     /// Names of the samples: a text file with one line for each
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
-    /// File to write, its name ending in .csv or .jsonl (one object per line) (default: CSV to stdout, with
-    /// --top a table)
+    /// File to write, its name ending in .csv or .jsonl (one object per line) [default: CSV to stdout, with
+    /// --top a table]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -97,8 +97,8 @@ pub fn run(args: Args) -> Result<()> {
         write(&mut scoring, out, largest.as_deref(), names)?;
         let mut value = scoring.summary();
         value["out"] = json!(out);
-        let (count, mean) = (chosen.samples.len(), short(scoring.mean()));
-        let line = format!("{count} samples, mean error {mean}: {}", out.display());
+        let (samples, mean) = (counted(chosen.samples.len(), "sample"), short(scoring.mean()));
+        let line = format!("{samples}, mean error {mean}: {}", out.display());
         return print(args.model.run.json, &value, &line);
     }
     if args.model.run.json {
@@ -265,7 +265,7 @@ fn table(scoring: &Scoring<'_>, rows: &[Row], names: Option<&Names>) -> String {
         cells.extend(names.map(|names| visible(names.get(row.number))));
         cells
     }));
-    let count = scoring.chosen.samples.len();
+    let samples = counted(scoring.chosen.samples.len(), "sample");
     let name = scoring.chosen.name.display();
-    format!("{count} samples of {name}, mean error {}\n{}", short(mean), aligned(&table, 1))
+    format!("{samples} of {name}, mean error {}\n{}", short(mean), aligned(&table, 1))
 }

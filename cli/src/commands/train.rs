@@ -23,6 +23,7 @@ use crate::outputs::check_unread;
 use crate::ranks::Job;
 use crate::recipe;
 pub use args::Args;
+pub use course::{Course, Pace};
 use done::Done;
 use paths::Paths;
 use record::Record;
@@ -42,11 +43,16 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let paths = job.agree(is_rank_0.then(|| Paths::of(&args)).transpose())?;
     let from = args.from.as_deref();
     let named = data.and_then(|mut data| Ok((data.place_with(from, is_rank_0)?, data)));
-    let (place, data) = job.agree(named)?;
+    let is_recorded = args.like.is_some() || from.is_some() || recipe::is_recorded();
+    let moved = |failure: Failure| if is_recorded { failure.of_moved_data() } else { failure };
+    let (place, data) = job.agree(named.map_err(moved))?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
     let network = job.agree(from.map(models::load).transpose())?;
-    let open = || data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
+    let open = || {
+        let opened = data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
+        opened.map_err(moved)
+    };
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     let steps = steps(&args, checkpoint.as_ref(), &train);
     // Rank 0 may have a checkpoint, which knows them.

@@ -55,11 +55,11 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     data: ChoiceArgs,
-    /// Hidden layer, from 1 (default: the code)
+    /// Hidden layer, from 1 [default: the code]
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
-    /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file (default: those of a folder
-    /// with MNIST's files, or of --label-column)
+    /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
+    /// with MNIST's files, or of --label-column]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Names of the samples: a text file with one line for each, such as a token or the name of a file
@@ -72,8 +72,8 @@ pub struct Args {
     /// Samples of the largest activations that are listed of each unit
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Order of the units (default: a file by unit; the terminal by purity if there are labels, by maximum
-    /// otherwise)
+    /// Order of the units [default: a file by unit; the terminal by purity if there are labels, by maximum
+    /// otherwise]
     #[arg(long, value_name = "ORDER")]
     sort: Option<Order>,
     /// Leave out the nearest units, whose time grows with the square of the units

@@ -17,8 +17,8 @@ use crate::names::Names;
 pub struct ChoiceArgs {
     #[command(flatten)]
     pub data: DataArgs,
-    /// Samples of the model's training, or of --data: the test samples or the training samples (default:
-    /// test, or train where there are no test samples)
+    /// Samples of the model's training, or of --data: the test samples or the training samples [default:
+    /// test, or train where there are no test samples]
     #[arg(long, value_name = "SIDE", conflicts_with = "samples")]
     split: Option<Split>,
 }

@@ -16,7 +16,7 @@ use crate::csv::{self, Table};
 use crate::digits;
 use crate::endings::ending_of;
 use crate::failure::{Failure, Result, io_error};
-use crate::output::{note, write_file};
+use crate::output::{self, note, write_file};
 use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
@@ -127,8 +127,9 @@ impl Place {
         let (count, samples) = (targets.len(), opened.samples.len());
         if count != samples {
             let problem = format!(
-                "{count} targets for the {samples} samples of {}; expected one for each, in the same \
-                 order",
+                "{} for the {} of {}; expected one for each, in the same order",
+                output::counted(count, "target"),
+                output::counted(samples, "sample"),
                 opened.name.display()
             );
             return Err(Failure::at(&named(&found), problem));
@@ -356,6 +357,15 @@ impl fmt::Display for Place {
 /// The file beside a model that says where its data are.
 pub fn path_of(model: &Path) -> PathBuf {
     runs::beside(model, "model.data.json", "data.json")
+}
+
+/// A failure to read the data that a model's record names, with what to do.
+pub fn moved(failure: Failure, model: &Path) -> Failure {
+    let record = path_of(model);
+    failure.or_hint(format!(
+        "these are the data that {} names; if they were moved, give them: --data DIR or --samples FILE",
+        record.display()
+    ))
 }
 
 /// The first of some files, and how many more there are.

@@ -14,7 +14,7 @@ pub struct TargetArgs {
     /// files, folders, patterns or lists, as for --samples
     #[arg(long, value_name = "FILE", requires = "samples", num_args = 1..)]
     targets: Vec<PathBuf>,
-    /// Tensor of safetensors files of targets (default: the only one of two dimensions)
+    /// Tensor of safetensors files of targets [default: the only one of two dimensions]
     #[arg(long, value_name = "NAME", requires = "targets")]
     target_tensor: Option<String>,
 }
@@ -38,8 +38,8 @@ pub struct TrainingTargetArgs {
     /// Targets of --test
     #[arg(long, value_name = "FILE", requires_all = ["targets", "test"], num_args = 1..)]
     pub test_targets: Vec<PathBuf>,
-    /// How the numbers of targets become features (default: byte for bytes, as-is for floats; required for
-    /// other types)
+    /// How the numbers of targets become features [default: byte for bytes, as-is for floats; required for
+    /// other types]
     #[arg(long, value_name = "NAME", requires = "targets", value_parser = scaling_parser())]
     pub target_scaling: Option<ScalingKind>,
 }

@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use sae_report::escape;
 
+use crate::drawing::labels::{Area, FONT, Label, place_labels};
+
 /// Colors of the series, distinguishable with color blindness.
 pub const COLORS: [&str; 6] = ["#0b62a4", "#b85400", "#1b7f4d", "#7a4fb5", "#666666", "#b3262e"];
 
@@ -29,6 +31,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Tooltips of the points; empty for none.
     pub titles: Vec<String>,
+    /// Labels of dots, of which the first that has a free place is drawn; empty for none.
+    pub labels: Vec<Vec<String>>,
 }
 
 impl Series {
@@ -40,7 +44,7 @@ impl Series {
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
         let (name, points) = (name.into(), points.into_iter().collect());
-        Series { name, mark, color: color % COLORS.len(), points, titles: vec![] }
+        Series { name, mark, color: color % COLORS.len(), points, titles: vec![], labels: vec![] }
     }
 }
 
@@ -129,7 +133,29 @@ impl Chart {
         for series in &self.series {
             self.draw(&mut svg, series, &x, &y);
         }
+        self.label(&mut svg, &x, &y);
         svg + "</svg>"
+    }
+
+    /// Labels of the dots, behind which lines are not seen.
+    fn label(&self, svg: &mut String, x: &Axis, y: &Axis) {
+        // What is drawn on top has the first choice.
+        let dots = self.series.iter().rev().filter(|series| series.mark == Mark::Dots);
+        let dots = dots.flat_map(|series| {
+            let visible =
+                series.points.iter().enumerate().filter(|(_, point)| self.is_visible(point));
+            let labels = |at| series.labels.get(at).map_or(&[][..], Vec::as_slice);
+            visible.map(move |(at, point)| ((x.at(point.0), y.at(point.1)), labels(at)))
+        });
+        let (places, labels): (Vec<_>, Vec<_>) = dots.unzip();
+        let area = Area { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: HEIGHT - BOTTOM };
+        for Label { x, y, anchor, text } in place_labels(&places, &labels, area) {
+            let text = escape(text);
+            let _ = write!(
+                svg,
+                r##"<text class="label" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" font-size="{FONT}" fill="#222222" stroke="#ffffff" stroke-width="3" paint-order="stroke">{text}</text>"##
+            );
+        }
     }
 
     fn grid(&self, svg: &mut String, x: &Axis, y: &Axis) {

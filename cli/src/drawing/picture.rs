@@ -17,7 +17,7 @@ const MARGIN: usize = 4;
 /// Pixels of a picture, at most.
 pub const MAX_PIXELS: usize = 1 << 27;
 
-/// The shape of the images in a file of these dimensions.
+/// The shape of the images in a file of these dimensions, for those who ask for a picture: squares, too.
 pub fn image_of_dims(dims: &[usize]) -> Option<Shape> {
     match dims {
         [_, features] => square(*features),
@@ -85,21 +85,22 @@ impl Grid {
     }
 }
 
-/// Writes such a PNG of gray pixels to a file.
-pub fn write_png(path: &Path, shape: (usize, usize), pixels: &[u8]) -> sae::Result<()> {
-    png(shape, 1, pixels).and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
+/// Writes a PNG of a tile to a file.
+pub fn write_png(path: &Path, shape: Shape, tile: &[u8]) -> sae::Result<()> {
+    let encoded = png((shape.rows, shape.columns), shape.depth(), &shape.pixels(tile));
+    encoded.and_then(|bytes| fs::write(path, bytes)).map_err(io_error("write", path))
 }
 
-/// Writes a picture of the first samples, each above its reconstruction. Returns false if the samples
-/// are not images.
+/// Writes a picture of the first samples, each above its reconstruction, of the shape that is given or else their
+/// own. Returns false if the samples are not images.
 pub fn reconstructions(
     path: &Path,
     net: &Autoencoder,
     engine: &mut Engine,
     samples: &Samples,
-    count: usize,
+    (count, given): (usize, Option<Shape>),
 ) -> Result<bool> {
-    let pictures = Reconstructions::of(&[(net, samples)], engine, count, None)?;
+    let pictures = Reconstructions::of(&[(net, samples)], engine, count, given)?;
     pictures.map_or(Ok(false), |pictures| write_reconstructions(path, &pictures).map(|()| true))
 }
 

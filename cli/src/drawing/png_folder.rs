@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::drawing::picture::{MAX_PIXELS, write_png};
+use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 
@@ -18,13 +19,13 @@ pub fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes `count` images of gray pixels into a new or empty folder: `images` calls the function that it is
-/// given with the pixels of each, `[rows * columns]`. The folder is written under a temporary name until it
+/// Writes `count` images into a new or empty folder: `images` calls the function that it is given with the
+/// numbers of each, as its shape has them. The folder is written under a temporary name until it
 /// is complete.
 pub fn write(
     to: &Path,
     count: usize,
-    shape: (usize, usize),
+    shape: Shape,
     images: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
     let target = target(to)?;

@@ -5,30 +5,25 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use sae::files::npz::{Array, Reader, Writer};
-use sae::network::SparseCodes;
 
-use super::numbers::{
-    Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values,
-};
+use super::numbers::{Kind, Matrix, Number, index, read_numbers, value, write_indices};
+use super::spool::Spool;
 
 /// Writes codes, uncompressed.
-pub fn write(out: impl Write, codes: &SparseCodes) -> io::Result<()> {
-    let kind = Kind::of_indices(codes);
+pub fn write(out: impl Write, codes: &mut Spool) -> io::Result<()> {
+    let kind = codes.kind_of_indices();
     let descr = if let Kind::I32 = kind { "<i4" } else { "<i8" };
-    let (samples, entries) = (codes.samples(), codes.indices.len());
+    let (samples, entries) = (codes.samples(), codes.entries());
     let shape = [samples as u64, codes.units as u64];
     let mut archive = Writer::new(out);
-    archive.array("indices", descr, &format!("({entries},)"), |out| {
-        write_indices(out, codes.indices.iter().map(|&unit| u64::from(unit)), kind)
-    })?;
+    archive.array("indices", descr, &format!("({entries},)"), |out| codes.write_indices(out))?;
     archive.array("indptr", descr, &format!("({},)", samples + 1), |out| {
         write_indices(out, codes.indptr.iter().copied(), kind)
     })?;
     archive.array("format", "|S3", "()", |out| out.write_all(b"csr"))?;
     archive
         .array("shape", "<i8", "(2,)", |out| write_indices(out, shape.into_iter(), Kind::I64))?;
-    archive
-        .array("data", "<f4", &format!("({entries},)"), |out| write_values(out, &codes.values))?;
+    archive.array("data", "<f4", &format!("({entries},)"), |out| codes.write_values(out))?;
     archive.finish()
 }
 

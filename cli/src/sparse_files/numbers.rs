@@ -2,8 +2,6 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use sae::network::SparseCodes;
-
 /// What a file has.
 pub struct Matrix {
     pub indptr: Vec<u64>,
@@ -25,12 +23,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The type of the places and units: SciPy and PyTorch expect the same for both.
-    pub fn of_indices(codes: &SparseCodes) -> Self {
-        let largest = codes.indices.len().max(codes.samples()).max(codes.units);
-        if i32::try_from(largest).is_ok() { Kind::I32 } else { Kind::I64 }
-    }
-
     /// Bytes of a number.
     pub fn size(self) -> usize {
         match self {
@@ -50,7 +42,9 @@ pub fn write_indices(
     kind: Kind,
 ) -> io::Result<()> {
     match kind {
-        Kind::I32 => write_all(out, numbers.map(|number| (number as u32).to_le_bytes())),
+        Kind::I32 | Kind::U32 => {
+            write_all(out, numbers.map(|number| (number as u32).to_le_bytes()))
+        }
         _ => write_all(out, numbers.map(u64::to_le_bytes)),
     }
 }

@@ -4,21 +4,19 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use sae::network::SparseCodes;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::numbers::{
-    Kind, Matrix, Number, index, read_numbers, value, write_indices, write_values,
-};
+use super::numbers::{Kind, Matrix, Number, index, read_numbers, value, write_indices};
+use super::spool::Spool;
 
 /// The longest header that is read.
 const MAX_HEADER: u64 = 1 << 16;
 
 /// Writes codes.
-pub fn write(mut out: impl Write, codes: &SparseCodes) -> io::Result<()> {
-    let kind = Kind::of_indices(codes);
+pub fn write(mut out: impl Write, codes: &mut Spool) -> io::Result<()> {
+    let kind = codes.kind_of_indices();
     let dtype = if let Kind::I32 = kind { Dtype::I32 } else { Dtype::I64 };
-    let entries = codes.indices.len();
+    let entries = usize::try_from(codes.entries()).map_err(io::Error::other)?;
     let mut end = 0;
     let tensors = [
         ("indptr", dtype, codes.indptr.len()),
@@ -39,8 +37,8 @@ pub fn write(mut out: impl Write, codes: &SparseCodes) -> io::Result<()> {
     out.write_all(&(text.len() as u64).to_le_bytes())?;
     out.write_all(text.as_bytes())?;
     write_indices(&mut out, codes.indptr.iter().copied(), kind)?;
-    write_indices(&mut out, codes.indices.iter().map(|&unit| u64::from(unit)), kind)?;
-    write_values(&mut out, &codes.values)?;
+    codes.write_indices(&mut out)?;
+    codes.write_values(&mut out)?;
     out.flush()
 }
 

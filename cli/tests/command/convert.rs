@@ -181,7 +181,7 @@ fn pngs_are_sorted_by_the_numbers_in_their_names() {
     folder.put("in/.hidden.png", "no picture");
     let (text, notes) = good(&folder, "convert in out.npy");
     assert_eq!(text, "6 x 2 x 3 of u8: out.npy\n");
-    assert_eq!(notes, "left out: 1 files whose names do not end in .png\n");
+    assert_eq!(notes, "left out: 1 file without a name that ends in .png\n");
     let (dims, pixels) = read(&folder, "out.npy");
     assert_eq!(dims, [6, 2, 3]);
     assert_eq!(pixels.chunks(6).map(|image| image[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
@@ -225,7 +225,7 @@ fn sub_folders_are_labels() {
     folder.put("in/1.png", plain(1));
     assert!(
         refused(&folder, "convert in x.idx")
-            .contains("in: expected PNGs or sub-folders, got 1 PNGs and 4 sub-folders")
+            .contains("in: expected PNGs or sub-folders, got 1 PNG and 4 sub-folders")
     );
     for label in 0..257 {
         folder.put(&format!("many/{label}/1.png"), plain(0));
@@ -256,6 +256,29 @@ fn pngs_of_every_kind_become_gray() {
         good(&folder, &format!("convert {name} {name}.idx"));
         assert_eq!(read(&folder, &format!("{name}.idx")), (vec![1, 1, 2], gray.to_vec()), "{name}");
     }
+    // With --color they keep their colors, and gray is three times the same.
+    for (name, colors) in [
+        ("rgb", [255, 0, 0, 10, 20, 40]),
+        ("rgba", [0, 255, 0, 7, 7, 7]),
+        ("palette", [0, 255, 0, 0, 0, 255]),
+        ("alpha", [3, 3, 3, 4, 4, 4]),
+    ] {
+        good(&folder, &format!("convert {name} {name}.npy --color"));
+        assert_eq!(read(&folder, &format!("{name}.npy")), (vec![1, 1, 2, 3], colors.to_vec()));
+        // And back.
+        good(&folder, &format!("convert {name}.npy {name}-again"));
+        good(&folder, &format!("convert {name}-again {name}-again.npy --color"));
+        assert_eq!(
+            folder.bytes(&format!("{name}.npy")),
+            folder.bytes(&format!("{name}-again.npy"))
+        );
+    }
+    let (_, notes) = good(&folder, "convert rgb gray.npy");
+    assert_eq!(notes, "1 PNG in color became gray; --color keeps the colors\n");
+    assert!(
+        refused(&folder, "convert rgb.npy x.idx --color")
+            .contains("color: rgb.npy is not a folder")
+    );
     for (name, color, data) in [
         ("clear", Rgba, &[0, 255, 0, 255, 7, 7, 7, 254][..]),
         ("clear-gray", GrayscaleAlpha, &[1, 0, 2, 255]),
@@ -345,7 +368,7 @@ fn misuse_gets_one_sentence() {
         ("cut.idx x.npy", "the file has 30"),
         ("one.png x.idx", "hint: put it into a folder"),
         ("empty x.idx", "empty: no PNGs in this folder"),
-        ("full x.idx", "no PNGs in this folder, but 1 files whose names"),
+        ("full x.idx", "no PNGs in this folder, but 1 file without a name"),
         ("full pictures", "pictures: expected a name ending in .idx, ubyte or .npy"),
         ("net.safetensors x.npy", "a model can only be converted to .onnx"),
         ("net.safetensors x.onnx", "net.safetensors: "),

@@ -7,12 +7,16 @@ mod folder;
 mod book;
 #[cfg(unix)]
 mod brief;
+#[cfg(unix)]
+mod completions;
 mod convert;
 mod course;
 mod data;
 mod exchange;
 #[cfg(unix)]
 mod help;
+mod images;
+mod inspect;
 #[cfg(unix)]
 mod kill;
 #[cfg(unix)]
@@ -25,6 +29,7 @@ mod resume;
 mod runs;
 mod shards;
 mod sparse;
+mod sweep;
 mod targets;
 mod units;
 mod usage;

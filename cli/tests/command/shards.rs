@@ -237,7 +237,7 @@ fn deep_arrays_are_rows_of_the_last_dimension_or_the_first() {
     let first = ["--rows", "first", "--layers", "55,3,55"];
     let args = ["train", "--samples", &deep, "--steps", "5", "--quiet", "--out", &out];
     good(&[&args[..], &first].concat());
-    assert!(good(&["eval", &out]).starts_with("1 samples of "));
+    assert!(good(&["eval", &out]).starts_with("1 sample of "));
     // The model tells what the rows of other files are.
     assert!(good(&["eval", &out, "--samples", &deep]).starts_with("10 samples of "));
 }

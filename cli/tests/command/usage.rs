@@ -42,7 +42,7 @@ pub fn refused(args: &[&str]) -> String {
 }
 
 /// 600 and 100 drawn digits, made once.
-fn digits() -> String {
+pub fn digits() -> String {
     static DIGITS: OnceLock<String> = OnceLock::new();
     let make = || {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("digits");
@@ -416,46 +416,6 @@ fn a_closed_pipe_ends_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(141));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// An interrupted sweep ends as one that was not; other options are refused.
-#[test]
-fn a_sweep_is_resumed() {
-    let (folder, digits) = (Folder::new("cli-sweep"), digits());
-    let sweep = |name: &str, more: &[&str]| {
-        let out = folder.path(name);
-        let mut args = vec!["sweep", "--data", &digits, "--layers", "784,8,784", "--out", &out];
-        args.extend(["--vary", "beta=log:1e-5:1e-2", "--vary", "code=dense/top-k:3"]);
-        args.extend(["--trials", "6", "--steps", "60", "--quiet"]);
-        args.extend(more);
-        let output = run(&args);
-        (output.status.success(), String::from_utf8(output.stderr).unwrap())
-    };
-    assert_eq!(sweep("whole.csv", &["--jobs", "1"]), (true, String::new()));
-    let table = fs::read_to_string(folder.path("whole.csv")).unwrap();
-    let lines: Vec<_> = table.lines().collect();
-    assert_eq!(lines.len(), 7, "{table}");
-    assert!(lines[0].starts_with("trial,steps,beta,code,squared_error,sparsity"), "{table}");
-    let ended = lines.iter().filter(|line| line.split(',').nth(1) == Some("60")).count();
-    assert_eq!(ended, 2, "{table}");
-    assert!(lines.iter().any(|line| line.ends_with(",1")), "{table}");
-    assert!(fs::read_to_string(folder.path("whole.svg")).unwrap().contains("<circle"));
-
-    // As if it was killed while it wrote its fourth line.
-    assert_eq!(sweep("cut.csv", &["--jobs", "3"]), (true, String::new()));
-    let journal = folder.path("cut.trials/journal.jsonl");
-    let text = fs::read_to_string(&journal).unwrap();
-    let three: usize = text.split_inclusive('\n').take(3).map(str::len).sum();
-    fs::write(&journal, &text[..three + 10]).unwrap();
-    assert_eq!(sweep("cut.csv", &["--jobs", "2"]), (true, String::new()));
-    assert_eq!(fs::read_to_string(folder.path("cut.csv")).unwrap(), table);
-
-    let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
-    assert!(!done && problem.contains("other options or other data"), "{problem}");
-    for (range, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
-        let problem = refused(&["sweep", "--data", &digits, "--vary", range]);
-        assert!(problem.contains(sentence), "{problem}");
-    }
 }
 
 #[test]

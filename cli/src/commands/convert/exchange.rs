@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::formats::Kind;
 use crate::failure::Result;
+use crate::output::counted;
 
 /// Writes a network as a model or for another library. Returns what it is in a line of text, and as JSON.
 pub fn write(
@@ -40,7 +41,11 @@ pub fn write(
     };
     let to = to.display();
     Ok((
-        format!("{name}, {transcodes}{features} features and {units} units, code {code}: {to}"),
+        format!(
+            "{name}, {transcodes}{} and {}, code {code}: {to}",
+            counted(features, "feature"),
+            counted(units, "unit")
+        ),
         value,
     ))
 }

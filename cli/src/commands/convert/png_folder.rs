@@ -18,6 +18,7 @@ use crate::drawing::picture::image_of_dims;
 use crate::drawing::png_folder::{self as folder, check_size};
 use crate::drawing::shape::Shape;
 use crate::failure::{Failure, Result, io_error};
+use crate::output::counted;
 use crate::outputs::check_writable;
 
 /// A folder's PNGs, sorted.
@@ -34,8 +35,11 @@ impl Folder {
         let (files, folders, mut left_out) = entries(path)?;
         let (count, others) = (files.len(), folders.len());
         if count > 0 && others > 0 {
-            let problem =
-                format!("expected PNGs or sub-folders, got {count} PNGs and {others} sub-folders");
+            let problem = format!(
+                "expected PNGs or sub-folders, got {} and {}",
+                counted(count, "PNG"),
+                counted(others, "sub-folder")
+            );
             return Err(Failure::at(path, problem));
         }
         let mut all: Vec<_> = files.iter().map(|name| path.join(name)).collect();
@@ -54,7 +58,9 @@ impl Folder {
         if all.is_empty() {
             let others = match left_out {
                 0 => String::new(),
-                _ => format!(", but {left_out} files whose names do not end in .png"),
+                _ => {
+                    format!(", but {} without a name that ends in .png", counted(left_out, "file"))
+                }
             };
             return Err(Failure::at(path, format!("no PNGs in this folder{others}")));
         }
@@ -160,8 +166,14 @@ pub fn size(path: &Path) -> Result<(usize, usize)> {
     Ok((rows, cols))
 }
 
-/// The gray pixels of a PNG, which must have the size of the first PNG.
-pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> {
+/// The pixels of a PNG, which must have the size of the first PNG: gray ones, or with `in_color` of three bytes.
+/// Also whether gray ones have lost colors.
+pub fn read(
+    path: &Path,
+    size: (usize, usize),
+    first: &Path,
+    in_color: bool,
+) -> Result<(Vec<u8>, bool)> {
     let mut reader = open(path)?;
     let have = rows_and_columns(&reader);
     if have != size {
@@ -188,11 +200,20 @@ pub fn read(path: &Path, size: (usize, usize), first: &Path) -> Result<Vec<u8>> 
         let hint = "ImageMagick adds a background: mogrify -background black -alpha remove *.png";
         return Err(Failure::at(path, problem).hint(hint));
     }
-    Ok(match info.color_type {
-        ColorType::Rgb => pixels.chunks_exact(3).map(gray).collect(),
-        ColorType::Rgba => pixels.chunks_exact(4).map(gray).collect(),
+    let pixels: Vec<u8> = match info.color_type {
+        ColorType::Rgba => pixels.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect(),
         ColorType::GrayscaleAlpha => pixels.into_iter().step_by(2).collect(),
         _ => pixels,
+    };
+    let has_colors = matches!(info.color_type, ColorType::Rgb | ColorType::Rgba);
+    let is_gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
+    Ok(match (has_colors, in_color) {
+        (true, false) => {
+            let loses = !pixels.chunks_exact(3).all(is_gray);
+            (pixels.chunks_exact(3).map(gray).collect(), loses)
+        }
+        (false, true) => (pixels.iter().flat_map(|&gray| [gray; 3]).collect(), false),
+        _ => (pixels, false),
     })
 }
 
@@ -202,26 +223,26 @@ fn gray(color: &[u8]) -> u8 {
     ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
 }
 
-/// Writes each sample as a PNG into a new or empty folder, and returns their rows and columns. The
-/// folder is written under a temporary name until it is complete.
-pub fn write(to: &Path, array: &Array) -> Result<(usize, usize)> {
+/// Writes each sample as a PNG into a new or empty folder, and returns their shape. The folder is written
+/// under a temporary name until it is complete.
+pub fn write(to: &Path, array: &Array) -> Result<Shape> {
     let samples = array.as_u8().ok_or_else(|| {
         let problem =
             format!("expected elements of type u8 for PNGs, got {}", array.element_type());
         Failure::at(array.path(), problem)
     })?;
-    let shape = image_of_dims(array.dims()).filter(|shape| shape.channels == 1);
-    let Shape { rows, columns: cols, .. } = shape.ok_or_else(|| {
+    let shape = image_of_dims(array.dims()).ok_or_else(|| {
         Failure::at(
             array.path(),
-            "expected images, [samples, rows, columns], or samples that are squares",
+            "expected images, [samples, rows, columns] or in color [samples, rows, columns, 3], or samples that \
+             are squares",
         )
     })?;
-    check_size(array.path(), rows, cols)?;
-    folder::write(to, array.samples(), (rows, cols), |put| {
-        samples.chunks(rows * cols).try_for_each(put)
+    check_size(array.path(), shape.rows, shape.columns)?;
+    folder::write(to, array.samples(), shape, |put| {
+        samples.chunks(shape.numbers()).try_for_each(put)
     })?;
-    Ok((rows, cols))
+    Ok(shape)
 }
 
 #[cfg(test)]

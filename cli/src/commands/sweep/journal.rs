@@ -26,6 +26,10 @@ impl Outcome {
         objective: f64::INFINITY,
         dead: 0,
     };
+
+    pub fn is_diverged(&self) -> bool {
+        !self.error.is_finite()
+    }
 }
 
 /// An outcome with its trial, its rung and its steps.

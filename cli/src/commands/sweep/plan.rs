@@ -40,18 +40,40 @@ impl Range {
                 Values::Logarithmic(low, high)
             }
             _ if range.is_empty() => return Err(failure()),
-            _ => Values::List(range.split('/').map(str::to_owned).collect()),
+            _ => {
+                let list: Vec<String> = range.split('/').map(str::to_owned).collect();
+                let again = |(at, text): &(usize, &String)| list[..*at].contains(*text);
+                if let Some((_, text)) = list.iter().enumerate().find(again) {
+                    return Err(Failure::input(format!(
+                        "vary: {field} has the value {text} twice"
+                    )));
+                }
+                Values::List(list)
+            }
         };
-        Ok(Range { field: field.to_owned(), values })
+        Ok(Range { field: field.replace('-', "_"), values })
     }
 
-    /// The text of the value at a place in [0, 1).
+    /// How many values a list has; None for a range of numbers.
+    pub fn values(&self) -> Option<usize> {
+        match &self.values {
+            Values::List(texts) => Some(texts.len()),
+            _ => None,
+        }
+    }
+
+    /// A value of a list.
+    pub fn value(&self, at: usize) -> String {
+        self.at(at as f64)
+    }
+
+    /// The text of the value at a place in [0, 1); of a list at its number, from 0.
     pub fn at(&self, place: f64) -> String {
         let number = |value: f64| format!("{value:.4e}").parse().map_or(value, |short: f64| short);
         match &self.values {
             Values::Linear(low, high) => number(low + place * (high - low)).to_string(),
             Values::Logarithmic(low, high) => number(low * (high / low).powf(place)).to_string(),
-            Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
+            Values::List(texts) => texts[place as usize].clone(),
         }
     }
 }
@@ -151,9 +173,9 @@ mod tests {
         };
         assert_eq!(at("rho=linear:0.1:0.3", 0.5), "0.2");
         assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "0.0001");
-        assert_eq!(at("code=top-k:3/dense", 0.49), "top-k:3");
-        assert_eq!(at("code=top-k:3/dense", 0.5), "dense");
-        for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1"] {
+        assert_eq!(at("code=top-k:3/dense", 0.0), "top-k:3");
+        assert_eq!(at("code=top-k:3/dense", 1.0), "dense");
+        for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1", "rho=1/2/1"] {
             assert!(at(text, 0.5).starts_with("vary: "), "{text}");
         }
     }

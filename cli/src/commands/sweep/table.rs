@@ -1,12 +1,18 @@
 //! The result of a sweep, as CSV, chart, JSON and text.
 
-use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
 
 use super::journal::{Entry, Journal, Outcome};
 use super::plan::{self, Range};
-use super::trials::Trials;
+use super::trials::{Trial, Trials};
 use crate::drawing::chart::{Chart, Mark, Series};
-use crate::output::{settings_json, short};
+use crate::output::{aligned, counted, settings_json, short};
+use crate::sweeps;
+
+/// Trials in the text, at most, where some are not of the front.
+const MAX_SHOWN: usize = 20;
 
 pub struct Table<'a> {
     ranges: &'a [Range],
@@ -35,38 +41,64 @@ impl<'a> Table<'a> {
         self.front.iter().any(|entry| entry.trial == trial)
     }
 
+    /// The model's file of an entry, if it has one.
+    fn model(&self, entry: &Entry) -> Option<PathBuf> {
+        let has_one = entry.rung == self.top && !entry.outcome.is_diverged();
+        has_one.then(|| sweeps::model_of(&self.trials.table, entry.trial))
+    }
+
+    /// The columns' names, then a line for each trial. Files are named from the table's folder.
     pub fn csv(&self) -> String {
-        let mut text = String::from("trial,steps");
-        for range in self.ranges {
-            text += &format!(",{}", range.field);
-        }
-        text += ",squared_error,sparsity,explained_variance,objective,dead_units,front\n";
-        for Entry { trial, steps, outcome, .. } in &self.last {
-            text += &format!("{trial},{steps}");
-            for value in &self.trials.list[*trial].varied {
-                // Lists have commas.
-                let quote = if value.contains(',') { "\"" } else { "" };
-                text += &format!(",{quote}{value}{quote}");
-            }
+        let fields = self.ranges.iter().map(|range| range.field.as_str());
+        let names = sweeps::FIRST_COLUMNS.into_iter().chain(fields).chain(sweeps::FIGURES);
+        let mut lines = vec![names.chain([sweeps::MODEL]).map(str::to_owned).collect::<Vec<_>>()];
+        let folder = self.trials.table.parent();
+        for entry in &self.last {
+            let Entry { trial, steps, outcome, .. } = *entry;
+            let mut line = vec![trial.to_string(), steps.to_string()];
+            line.extend(self.trials.list[trial].varied.iter().cloned());
             let Outcome { error, sparsity, explained_variance, objective, dead } = outcome;
-            let front = u8::from(self.is_front(*trial));
-            text +=
-                &format!(",{error},{sparsity},{explained_variance},{objective},{dead},{front}\n");
+            line.extend([error, sparsity, explained_variance, objective].map(|it| it.to_string()));
+            line.extend([dead.to_string(), u8::from(self.is_front(trial)).to_string()]);
+            let model = self.model(entry).map(|model| {
+                let within = folder.and_then(|folder| model.strip_prefix(folder).ok());
+                within.unwrap_or(&model).display().to_string()
+            });
+            line.push(model.unwrap_or_default());
+            lines.push(line);
         }
-        text
+        // What has a comma or quotes is quoted, as lists of sizes.
+        let quoted = |text: &String| match text.contains([',', '"', '\n']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")),
+            false => text.clone(),
+        };
+        let line = |line: &Vec<String>| line.iter().map(quoted).collect::<Vec<_>>().join(",");
+        lines.iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     /// The outcome of each trial, those of the front joined by a line.
     pub fn chart(&self) -> Chart {
         let point = |entry: &Entry| (entry.outcome.sparsity, entry.outcome.error);
+        let measure = self.trials.measure.name();
         let dots = |name, color, is_shown: &dyn Fn(&Entry) -> bool| {
             let shown: Vec<_> = self.last.iter().filter(|entry| is_shown(entry)).collect();
             let points = shown.iter().map(|entry| point(entry));
-            let title = |trial: usize| {
-                format!("trial {trial}: {}", self.trials.list[trial].varied.join(" "))
+            let title = |entry: &Entry| {
+                let Entry { trial, steps, outcome, .. } = entry;
+                format!(
+                    "trial {trial}, {}: {}; squared error {}, {measure} {}, explained variance {}, \
+                     {}",
+                    counted(*steps as usize, "step"),
+                    self.values(*trial).join(" "),
+                    short(outcome.error),
+                    short(outcome.sparsity),
+                    short(outcome.explained_variance),
+                    counted(outcome.dead, "dead unit")
+                )
             };
-            let titles = shown.iter().map(|entry| title(entry.trial)).collect();
-            Series { titles, ..Series::new(name, Mark::Dots, color, points) }
+            let titles = shown.iter().map(|entry| title(entry)).collect();
+            let labels = shown.iter().map(|entry| self.label(entry.trial)).collect();
+            Series { titles, labels, ..Series::new(name, Mark::Dots, color, points) }
         };
         let is_front = |entry: &Entry| self.is_front(entry.trial);
         let ended = |entry: &Entry| entry.rung == self.top;
@@ -82,33 +114,92 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// An object with the front.
+    /// `code=top-k:8`, for each of the varied settings.
+    fn values(&self, trial: usize) -> Vec<String> {
+        let varied = self.ranges.iter().zip(&self.trials.list[trial].varied);
+        varied.map(|(range, value)| format!("{}={value}", range.field)).collect()
+    }
+
+    /// What a dot is labeled with: the values, or the trial's number where that is shorter.
+    fn label(&self, trial: usize) -> Vec<String> {
+        let (values, number) = (self.trials.list[trial].varied.join(" "), trial.to_string());
+        let is_short = values.chars().count() <= 16 && self.last.len() <= 16;
+        if is_short { vec![values, number] } else { vec![number] }
+    }
+
+    /// Those that were trained to the end, the sparsest first.
+    fn ended(&self) -> Vec<&Entry> {
+        let mut ended: Vec<_> = self.last.iter().filter(|entry| entry.rung == self.top).collect();
+        ended.sort_by(|a, b| a.outcome.sparsity.total_cmp(&b.outcome.sparsity));
+        ended
+    }
+
+    /// An object with the front, and all trials.
     pub fn json(&self) -> Value {
-        let front = self.front.iter().map(|Entry { trial, outcome, .. }| {
+        let object = |entry: &Entry| {
+            let Entry { trial, steps, outcome, .. } = entry;
+            let Trial { fields, varied, settings } = &self.trials.list[*trial];
+            let varied: Map<String, Value> = fields
+                .iter()
+                .zip(varied)
+                .map(|(field, text)| (field.clone(), json!(text)))
+                .collect();
             json!({
                 "trial": trial,
-                "settings": settings_json(&self.trials.list[*trial].settings),
+                "steps": steps,
+                "varied": varied,
+                "settings": settings_json(settings),
                 "squared_error": outcome.error,
                 "sparsity": outcome.sparsity,
                 "explained_variance": outcome.explained_variance,
+                "dead_units": outcome.dead,
+                "model": self.model(entry),
             })
-        });
-        json!({"front": front.collect::<Vec<_>>()})
+        };
+        json!({
+            "sparsity_measure": self.trials.measure.name(),
+            "front": self.front.iter().map(object).collect::<Vec<_>>(),
+            "trials": self.last.iter().map(object).collect::<Vec<_>>(),
+        })
     }
 
-    /// Lines of text with the front.
+    /// Lines of text with the trials that were trained to the end, or of many those of the front.
     pub fn text(&self) -> String {
-        let measure = self.trials.measure.name();
-        let mut text = format!("best of {} trials, the sparsest first:\n", self.trials.list.len());
-        for Entry { trial, outcome, .. } in &self.front {
-            let varied = self.ranges.iter().zip(&self.trials.list[*trial].varied);
-            let varied: Vec<_> =
-                varied.map(|(range, value)| format!("{}={value}", range.field)).collect();
-            let (varied, error) = (varied.join(" "), short(outcome.error));
-            let sparsity = short(outcome.sparsity);
-            text +=
-                &format!("trial {trial}  {varied}  squared error {error}  {measure} {sparsity}\n");
+        let ended = self.ended();
+        let of_ended = match ended.len() {
+            len if len > MAX_SHOWN => "the best ones".to_owned(),
+            len if len == self.trials.list.len() => "all trained to the end".to_owned(),
+            len => format!("{len} trained to the end"),
+        };
+        let shown = if ended.len() > MAX_SHOWN { self.front.iter().collect() } else { ended };
+        let mark = if shown.len() > self.front.len() { "*" } else { "" };
+        let best = if mark.is_empty() { "" } else { ", * the best ones" };
+        let trials = counted(self.trials.list.len(), "trial");
+        let mut text = format!("{trials}, {of_ended}{best}, the sparsest first:\n");
+        let fields = self.ranges.iter().map(|range| range.field.clone());
+        let figures =
+            ["squared error", "explained variance", self.trials.measure.name(), "dead units"];
+        let mut rows: Vec<Vec<String>> =
+            vec![["trial".to_owned()].into_iter().chain(fields).collect()];
+        rows[0].extend(figures.into_iter().chain([mark, "model"]).map(str::to_owned));
+        for entry in shown {
+            let Entry { trial, outcome, .. } = entry;
+            let mut row = vec![trial.to_string()];
+            row.extend(self.trials.list[*trial].varied.iter().cloned());
+            row.extend([outcome.error, outcome.explained_variance, outcome.sparsity].map(|it| {
+                match it {
+                    it if it.is_finite() => short(it),
+                    _ => "diverged".to_owned(),
+                }
+            }));
+            row.push(outcome.dead.to_string());
+            row.push(if self.is_front(*trial) { mark.to_owned() } else { String::new() });
+            let model =
+                self.model(entry).and_then(|it| Some(it.file_name()?.display().to_string()));
+            row.push(model.unwrap_or_default());
+            rows.push(row);
         }
+        text += &aligned(&rows, 1);
         text
     }
 }

@@ -1,5 +1,6 @@
 //! The trials of a sweep, and their training.
 
+use std::fs;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,27 +14,48 @@ use sae::{
 use serde_json::{Value, json};
 
 use super::journal::{Journal, Outcome};
+use crate::commands::train::{Course, Pace};
+use crate::data::Place;
 use crate::failure::Result;
+use crate::history;
 use crate::interrupt;
-use crate::output::{note, settings_json, short};
+use crate::output::{counted, note, settings_json, short};
+use crate::recipe;
+use crate::sweeps;
 
 /// One combination of settings.
 pub struct Trial {
-    /// The texts of the varied settings.
+    /// The names of the varied settings, and their texts.
+    pub fields: Vec<String>,
     pub varied: Vec<String>,
     pub settings: Settings,
+}
+
+/// The samples of all trials.
+pub struct Data {
+    pub train: Samples,
+    pub test: Option<Samples>,
+    pub place: Place,
+}
+
+impl Data {
+    /// The samples that trials are measured on.
+    fn measured(&self) -> &Samples {
+        self.test.as_ref().unwrap_or(&self.train)
+    }
 }
 
 /// All trials, and how they are trained and measured.
 pub struct Trials {
     pub list: Vec<Trial>,
-    pub train: Samples,
-    pub test: Samples,
+    pub data: Data,
     /// The hidden layer whose sparsity is measured, from 0.
     pub layer: usize,
     pub measure: Measure,
-    /// For the checkpoints.
-    pub folder: PathBuf,
+    /// Of those that are trained to the end.
+    pub steps: u64,
+    /// The file of the table, beside which are the models.
+    pub table: PathBuf,
     pub quiet: bool,
 }
 
@@ -43,37 +65,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Trials {
     /// What identifies a sweep: with another definition it cannot be resumed.
-    pub fn definition(&self, steps: u64, halvings: u8) -> Value {
+    pub fn definition(&self, halvings: u8) -> Value {
         let settings: Vec<_> =
             self.list.iter().map(|trial| settings_json(&trial.settings)).collect();
         json!({
             "version": 2,
             "settings": settings,
-            "steps": steps,
+            "steps": self.steps,
             "halvings": halvings,
             "sparsity": self.measure.to_string(),
             "layer": self.layer + 1,
-            "samples": self.train.len(),
-            "features": self.train.features(),
+            "samples": self.data.train.len(),
+            "features": self.data.train.features(),
         })
     }
 
-    /// Trains these trials up to `steps` in `jobs` threads, except those that the journal has.
+    /// Trains these trials up to `steps`, the last ones or not, in `jobs` threads, except those that the journal has.
     pub fn train(
         &self,
         these: &[usize],
-        (rung, steps): (u8, u64),
+        (rung, steps, is_end): (u8, u64, bool),
         jobs: usize,
         journal: &mut Journal,
     ) -> Result<()> {
         let (next, journal) = (AtomicUsize::new(0), Mutex::new(journal));
         let work = || -> Result<()> {
             while let Some(&trial) = these.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if interrupt::requested() || lock(&journal).get(trial, rung).is_some() {
+                let known = lock(&journal).get(trial, rung);
+                if interrupt::requested()
+                    || known.is_some_and(|it| self.has_model(trial, &it, is_end))
+                {
                     continue;
                 }
-                if let Some(outcome) = self.train_one(trial, steps)? {
-                    lock(&journal).add(trial, rung, steps, outcome)?;
+                if let Some(outcome) = self.train_one(trial, steps, is_end)? {
+                    // One that has lost its model alone is there already.
+                    if known.is_none() {
+                        lock(&journal).add(trial, rung, steps, outcome)?;
+                    }
+                    if is_end {
+                        // Its model is all that is needed from now on; one that stays is no harm.
+                        let _ = fs::remove_file(self.checkpoint_of(trial));
+                    }
                     self.report(trial, steps, &outcome);
                 }
             }
@@ -94,9 +126,19 @@ impl Trials {
         })
     }
 
-    /// Trains one trial up to `steps`, from its checkpoint if it has one. `None` after a signal.
-    fn train_one(&self, trial: usize, steps: u64) -> Result<Option<Outcome>> {
-        let path = self.folder.join(format!("{trial:04}.ckpt"));
+    fn checkpoint_of(&self, trial: usize) -> PathBuf {
+        sweeps::folder_of(&self.table).join(format!("{trial:04}.ckpt"))
+    }
+
+    /// Whether a trial's model is there, or is not needed.
+    fn has_model(&self, trial: usize, outcome: &Outcome, is_end: bool) -> bool {
+        !is_end || outcome.is_diverged() || sweeps::model_of(&self.table, trial).is_file()
+    }
+
+    /// Trains one trial up to `steps`, from its checkpoint if it has one, and saves its model at the end. `None`
+    /// after a signal.
+    fn train_one(&self, trial: usize, steps: u64, is_end: bool) -> Result<Option<Outcome>> {
+        let path = self.checkpoint_of(trial);
         let mut builder = Trainer::builder(self.list[trial].settings.clone());
         if path.exists() {
             let checkpoint = Checkpoint::load(&path)?;
@@ -105,19 +147,34 @@ impl Trials {
                 builder = builder.resume(checkpoint);
             }
         }
-        let mut trainer = builder.threads(1).build(&self.train)?;
+        let mut trainer = builder.threads(1).build(&self.data.train)?;
+        let history = history::path_of(&sweeps::model_of(&self.table, trial));
+        let pace = Pace::of_steps(self.steps);
+        let mut course = Course::begin((&history, None), pace, &trainer, self.data.test.as_ref())?;
+        // All checkpoints have room for as long a note as the first.
+        trainer.set_note(course.sums.note());
         let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;
         let left = steps.saturating_sub(trainer.steps());
-        match trainer.run(left, |_, _| interrupt::control_flow()) {
+        let step = |trainer: &mut Trainer, report| {
+            for problem in course.step(trainer, report) {
+                note(&format!("warning: {problem}"));
+            }
+            interrupt::control_flow()
+        };
+        match trainer.run(left, step) {
             Err(Error::Diverged { .. }) => return Ok(Some(Outcome::DIVERGED)),
             done => done?,
         }
+        trainer.set_note(course.sums.note());
         checkpoints.save(&mut trainer)?;
         checkpoints.finish()?;
         if trainer.steps() < steps {
             return Ok(None);
         }
-        let evaluation = trainer.evaluate(&self.test)?;
+        if is_end {
+            self.save(trial, &trainer)?;
+        }
+        let evaluation = trainer.evaluate(self.data.measured())?;
         let activity = &evaluation.layers[self.layer];
         let sparsity = match self.measure {
             Measure::L0 => activity.l0,
@@ -132,6 +189,23 @@ impl Trials {
         }))
     }
 
+    /// Saves a trial's model, with the record of a training that gives the same.
+    fn save(&self, trial: usize, trainer: &Trainer) -> Result<()> {
+        let model = sweeps::model_of(&self.table, trial);
+        let Trial { fields, varied, .. } = &self.list[trial];
+        let held_out = trainer.autoencoder().training_data().and_then(|data| data.held_out());
+        let values = fields.iter().map(String::as_str).zip(varied.iter().map(String::as_str));
+        let values: Vec<_> = values.collect();
+        // The split is by one seed for all trials: a training with another seed has others.
+        let is_own_split = held_out.is_none() || !fields.iter().any(|field| field == "seed");
+        let options = recipe::json_of_trial(&values, self.steps).filter(|_| is_own_split);
+        let mut run = options.unwrap_or_else(|| json!({}));
+        run["steps"] = json!(self.steps);
+        let test = self.data.test.as_ref().filter(|_| held_out.is_none());
+        self.data.place.save(&model, test, Some(run))?;
+        Ok(trainer.autoencoder().save(&model)?)
+    }
+
     fn report(&self, trial: usize, steps: u64, outcome: &Outcome) {
         if self.quiet {
             return;
@@ -140,7 +214,8 @@ impl Trials {
         let (error, sparsity) = (short(outcome.error), short(outcome.sparsity));
         let measure = self.measure.name();
         note(&format!(
-            "trial {trial}, {steps} steps: {varied}  squared error {error}  {measure} {sparsity}"
+            "trial {trial}, {}: {varied}  squared error {error}  {measure} {sparsity}",
+            counted(steps as usize, "step")
         ));
     }
 }

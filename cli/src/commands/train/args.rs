@@ -67,12 +67,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 500, requires = "patience",
         value_parser = clap::value_parser!(u64).range(1..))]
     pub evaluate_every: u64,
-    /// Threads of each process; the model does not depend on them (default: SAE_NUM_THREADS or
-    /// OMP_NUM_THREADS if set, all cores otherwise)
+    /// Threads of each process; the model does not depend on them [default: SAE_NUM_THREADS or
+    /// OMP_NUM_THREADS if set, all cores otherwise]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Batches that are read ahead, by a thread of their own; 0 for none (default: none where the data fit
-    /// in memory)
+    /// Batches that are read ahead, by a thread of their own; 0 for none [default: none where the data fit
+    /// in memory]
     #[arg(long, value_name = "BATCHES")]
     pub read_ahead: Option<usize>,
     /// With several ranks: each trains on its own shard of the data; {rank} in --data or --samples is

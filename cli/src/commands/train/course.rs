@@ -38,9 +38,14 @@ pub struct Pace {
 
 impl Pace {
     pub fn of(args: &Args) -> Self {
-        let every = (args.steps() / ROWS).clamp(1, 100);
-        let default = (args.steps() / MEASURED / every * every).max(every);
-        Pace { every, test_every: args.test_every.unwrap_or(default) }
+        let usual = Self::of_steps(args.steps());
+        Pace { test_every: args.test_every.unwrap_or(usual.test_every), ..usual }
+    }
+
+    /// The usual one of a training of so many steps.
+    pub fn of_steps(steps: u64) -> Self {
+        let every = (steps / ROWS).clamp(1, 100);
+        Pace { every, test_every: (steps / MEASURED / every * every).max(every) }
     }
 
     pub fn measures(self, step: u64) -> bool {

@@ -12,7 +12,7 @@ use super::record::Record;
 use super::run::Run;
 use crate::drawing::picture;
 use crate::failure::{Failure, Result};
-use crate::output::{evaluation_json, evaluation_text, print, settings_json};
+use crate::output::{counted, evaluation_json, evaluation_text, print, settings_json};
 use crate::ranks::Job;
 use crate::recipe;
 
@@ -61,7 +61,8 @@ impl Done<'_> {
         let net = trainer.autoencoder().clone();
         value[name] = evaluation_json(&net, &evaluation);
         run.log_end(trainer.steps(), self.end(name, &value[name]));
-        let drawn = picture::reconstructions(picture, &net, trainer.parts().0, samples, SHOWN)?;
+        let drawn =
+            picture::reconstructions(picture, &net, trainer.parts().0, samples, (SHOWN, None))?;
         if drawn {
             value["picture"] = json!(picture);
         }
@@ -73,7 +74,7 @@ impl Done<'_> {
         text += &format!("model: {model}\nhistory: {}\n", history.display());
         text += &match drawn {
             true => format!("picture: {}", picture.display()),
-            false => format!("no picture: {} features are not a square image", samples.features()),
+            false => "no picture: the samples are not images".to_owned(),
         };
         print(args.json, &value, &text)?;
         self.interrupted.map_or(Ok(()), |signal| Err(Failure::interrupted(signal)))
@@ -100,7 +101,8 @@ impl Done<'_> {
     fn speed(&self, trainer: &Trainer) -> String {
         let (steps, seconds) = (self.steps, self.time.as_secs_f64());
         let rate = if seconds > 0.0 { steps as f64 / seconds } else { 0.0 };
-        let mut text = format!("{steps} steps in {seconds:.1} s, {rate:.0} steps/s");
+        let mut text =
+            format!("{} in {seconds:.1} s, {rate:.0} steps/s", counted(steps as usize, "step"));
         if self.ranks > 1 && seconds > 0.0 {
             let share = 100.0 * trainer.communication_time().as_secs_f64() / seconds;
             text += &format!(", {share:.0} % of the time in communication");

@@ -16,6 +16,7 @@ use crate::history;
 use crate::output::note;
 use crate::outputs::{Lock, check_distinct, check_writable, make_folders};
 use crate::runs;
+use crate::sweeps;
 
 /// The files of a training; of a new run with the name of a folder that is not made, until it is.
 #[derive(Clone)]
@@ -222,6 +223,11 @@ pub fn resumed_folder(checkpoint: Option<&Path>) -> Result<Option<PathBuf>> {
         return Ok(runs::all()?.into_iter().rev().map(|(_, folder)| folder).find(names_it));
     }
     let Some(folder) = runs::latest()? else { return Ok(None) };
+    if sweeps::in_run(&folder).is_some() {
+        return Err(Failure::at(&folder, "the latest run is a sweep, not a training").hint(
+            "sae sweep --resume continues it; --out and --checkpoint name a training's files",
+        ));
+    }
     let checkpoint = checkpoint_to_resume(&runs::model_in(&folder));
     if !checkpoint.is_file() && runs::model_in(&folder).is_file() {
         let problem = "the latest run has no checkpoint to resume from";

@@ -11,7 +11,7 @@ use super::paths::Paths;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::output::short;
+use crate::output::{self, counted, short};
 use crate::ranks::Job;
 
 /// What happens between the steps of a training; most of it only in rank 0.
@@ -43,7 +43,7 @@ impl<'a> Run<'a> {
         let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
         let progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
         let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
-        let data = format!("{} samples{of_rank}", train.len());
+        let data = format!("{}{of_rank}", counted(train.len(), "sample"));
         job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
         if let (Some(_), Some(target)) = (args.patience, trainer.autoencoder().settings().target) {
             progress.note(&format!(
@@ -152,7 +152,8 @@ impl<'a> Run<'a> {
                 course.sums.revived += count as u64;
             }
             if count > 0 {
-                self.progress.note(&format!("step {step}: {count} dead units revived"));
+                self.progress
+                    .note(&format!("step {step}: {} revived", output::counted(count, "dead unit")));
             }
         }
         let evaluates = args.patience.is_some() && self.is_rank_0 && !trainer.is_over();
@@ -172,8 +173,8 @@ impl<'a> Run<'a> {
     }
 
     pub fn report_early_stop(&self, step: u64) {
-        let count = self.args.patience.unwrap_or(0);
-        self.progress.note(&format!("step {step}: no improvement in {count} evaluations"));
+        let evaluations = counted(self.args.patience.unwrap_or(0) as usize, "evaluation");
+        self.progress.note(&format!("step {step}: no improvement in {evaluations}"));
     }
 
     /// Writes the last checkpoint, whose failure is returned, and takes the best network.

@@ -4,7 +4,7 @@ use sae::{Autoencoder, Code, analysis::UnitSummary};
 
 use super::listed::Units;
 use crate::names::visible;
-use crate::output::{aligned, brief};
+use crate::output::{aligned, brief, counted};
 
 /// Samples of a unit in a line, and with context below it.
 const SAMPLES: usize = 6;
@@ -54,10 +54,10 @@ impl Units {
             (false, _) => format!("layer {}", self.layer),
         };
         format!(
-            "{} samples of {}\n{layer} of {} units: {dead} dead, {dense} dense (active in more than 10 %)\n",
-            self.chosen.samples.len(),
+            "{} of {}\n{layer} of {}: {dead} dead, {dense} dense (active in more than 10 %)\n",
+            counted(self.chosen.samples.len(), "sample"),
             self.chosen.name.display(),
-            self.units.len()
+            counted(self.units.len(), "unit")
         )
     }
 

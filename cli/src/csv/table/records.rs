@@ -95,7 +95,7 @@ impl<R: Read> Records<R> {
                 }
                 match error.into_kind() {
                     ErrorKind::Io(error) => Error::Read(error),
-                    kind => Error::Read(io::Error::other(format!("{kind:?}"))),
+                    _ => Error::Read(io::Error::other("it cannot be divided into records")),
                 }
             })?;
             if !found {

@@ -1,0 +1,152 @@
+//! The files of sweeps, whose models other commands read.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result, io_error};
+use crate::output::note;
+
+/// The table's name in a run's folder.
+pub const TABLE: &str = "sweep.csv";
+/// The columns that every table begins with.
+pub const FIRST_COLUMNS: [&str; 2] = ["trial", "steps"];
+/// The columns behind those of the varied settings.
+pub const FIGURES: [&str; 6] =
+    ["squared_error", "sparsity", "explained_variance", "objective", "dead_units", "front"];
+/// The last column: the model's file, from the table's folder.
+pub const MODEL: &str = "model";
+
+/// Characters of the values in a model's name, at most.
+const MAX_NAME: usize = 24;
+
+/// The folder of a sweep's models, and of what is needed to resume it, beside its table.
+pub fn folder_of(table: &Path) -> PathBuf {
+    table.with_extension("trials")
+}
+
+/// The journal in that folder.
+pub fn journal_of(table: &Path) -> PathBuf {
+    folder_of(table).join("journal.jsonl")
+}
+
+/// The model of a trial that was trained to the end.
+pub fn model_of(table: &Path, trial: usize) -> PathBuf {
+    folder_of(table).join(format!("trial-{trial}.safetensors"))
+}
+
+/// The table of the sweep in a run's folder, if there is one, whether it has ended or not.
+pub fn in_run(folder: &Path) -> Option<PathBuf> {
+    let table = folder.join(TABLE);
+    journal_of(&table).is_file().then_some(table)
+}
+
+/// The table that a path names: the file itself, or that of a run's folder or of the folder of a sweep's models.
+pub fn table_of(path: &Path) -> Result<Option<PathBuf>> {
+    let table = match path {
+        path if path.is_dir() && path.extension() == Some(OsStr::new("trials")) => {
+            path.with_extension("csv")
+        }
+        path if path.is_dir() && in_run(path).is_some() => path.join(TABLE),
+        path if path.is_file() && path.extension() == Some(OsStr::new("csv")) => {
+            return Ok(Some(path.to_owned()));
+        }
+        _ => return Ok(None),
+    };
+    if !table.is_file() {
+        let problem = "the sweep in this folder has not ended";
+        let command = format!("sae sweep --resume --out {} continues it", table.display());
+        return Err(Failure::at(path, problem).hint(command));
+    }
+    Ok(Some(table))
+}
+
+/// Whether a file is the table of a sweep.
+pub fn is_table(path: &Path) -> bool {
+    let file = fs::File::open(path).ok();
+    let mut reader = file.map(::csv::Reader::from_reader);
+    let header = reader.as_mut().and_then(|reader| reader.headers().ok());
+    let names: Vec<&str> = header.iter().flat_map(|header| header.iter()).collect();
+    names.starts_with(&FIRST_COLUMNS) && names.ends_with(&[MODEL])
+}
+
+/// A trial that was trained to the end.
+struct Row {
+    /// The values of the varied settings.
+    values: Vec<String>,
+    is_best: bool,
+    model: PathBuf,
+}
+
+/// The trials of a table that have models.
+fn rows(table: &Path) -> Result<Vec<Row>> {
+    let text = fs::read(table).map_err(io_error("read", table))?;
+    let mut reader = ::csv::Reader::from_reader(&text[..]);
+    let header = reader.headers().cloned().unwrap_or_default();
+    let names: Vec<&str> = header.iter().collect();
+    let end = names.len().saturating_sub(FIGURES.len() + 1);
+    if !names.starts_with(&FIRST_COLUMNS) || !names[end..].starts_with(&FIGURES[..1]) {
+        let is_old = names.starts_with(&FIRST_COLUMNS) && names.ends_with(&FIGURES);
+        return Err(match is_old {
+            true => Failure::at(table, "this sweep has kept no models").hint(
+                "a sweep of this version of sae keeps them: run it again, with another --out",
+            ),
+            false => Failure::at(table, "expected a model or the table of a sweep")
+                .hint("data are given with --samples"),
+        });
+    }
+    let mut rows = Vec::new();
+    for (at, record) in reader.records().enumerate() {
+        let damaged = || Failure::at(table, format!("line {}: expected a trial", at + 2));
+        let record = record.map_err(|_| damaged())?;
+        let fields: Vec<&str> = record.iter().collect();
+        let [.., best, model] = fields[..] else { return Err(damaged()) };
+        if !model.is_empty() {
+            let values = fields[FIRST_COLUMNS.len()..end].iter().map(|&text| text.to_owned());
+            let (values, is_best) = (values.collect(), best == "1");
+            rows.push(Row { values, is_best, model: table.with_file_name("").join(model) });
+        }
+    }
+    Ok(rows)
+}
+
+/// The models of a sweep in the order of its trials: all that were trained to the end, or of more than `limit`
+/// those of the best trials first; says so on stderr.
+pub fn models(table: &Path, limit: usize) -> Result<Vec<PathBuf>> {
+    let mut rows = rows(table)?;
+    if rows.is_empty() {
+        let problem = "no trial of this sweep was trained to the end";
+        return Err(Failure::at(table, problem).hint("all have diverged; try smaller values"));
+    }
+    let count = rows.len();
+    if count > limit {
+        let bests = rows.iter().filter(|row| row.is_best).count();
+        let mut left = limit.saturating_sub(bests);
+        let mut best_left = limit;
+        rows.retain(|row| {
+            let room = if row.is_best { &mut best_left } else { &mut left };
+            let is_kept = *room > 0;
+            *room = room.saturating_sub(1);
+            is_kept
+        });
+        note(&format!(
+            "{}: {limit} of {count} models are taken, those of the best trials first; others can be named",
+            table.display()
+        ));
+    }
+    Ok(rows.into_iter().map(|row| row.model).collect())
+}
+
+/// What a model of a sweep is called: its trial, with the values of the varied settings if they are short.
+pub fn name_of(model: &Path) -> Option<String> {
+    let folder = model.parent().filter(|it| it.extension() == Some(OsStr::new("trials")))?;
+    let stem = model.file_stem()?.to_str()?;
+    let file = model.file_name();
+    let rows = rows(&folder.with_extension("csv")).ok()?;
+    let row = rows.into_iter().find(|row| row.model.file_name() == file)?;
+    let values = row.values.join(" ");
+    Some(match values.chars().count() {
+        1..=MAX_NAME => format!("{stem}: {values}"),
+        _ => stem.to_owned(),
+    })
+}

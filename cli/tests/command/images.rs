@@ -1,0 +1,109 @@
+//! Which data are images, and images in color.
+
+use sae::data::{Array, write_npy};
+
+use crate::runs::{folder, good, refused};
+
+const TRAIN: &str = "--preset article --steps 4 --batch 5 --scaling as-is --quiet";
+
+/// Square numbers of features are images only where the data say so, or are bytes.
+#[test]
+fn squares_are_no_images_by_themselves() {
+    let folder = folder("squares");
+    for features in [4, 64, 1024] {
+        let numbers: Vec<f32> = (0..30 * features).map(|at| (at % 7) as f32 / 7.0).collect();
+        write_npy(folder.path("x.npy"), &[30, features], &numbers).unwrap();
+        let train =
+            format!("train --samples x.npy --layers {features},4,{features} {TRAIN} --overwrite");
+        let [text, _] = good(&folder, &format!("{train} --out m.safetensors"));
+        assert!(text.contains("no picture: the samples are not images"), "{text}");
+        assert!(!folder.0.join("m.png").exists());
+        let [text, _] = good(&folder, "compare m.safetensors --overwrite");
+        assert!(text.contains("no picture: the samples are not images"), "{text}");
+        let [text, _] = good(&folder, "inspect x.npy");
+        assert!(!text.contains(['\u{2588}', '\u{2591}']), "{text}");
+        let problem = refused(&folder, "reconstruct m.safetensors");
+        assert!(problem.contains("are not images"), "{problem}");
+        // Who asks for pictures gets them.
+        good(&folder, "features m.safetensors --overwrite");
+    }
+    // Pixels in a file without their shape, and numbers that are too few for an image.
+    for (features, are_images) in [(64, true), (4, false)] {
+        let bytes: Vec<u8> = (0..30 * features).map(|at| (at * 37 % 251) as u8).collect();
+        write_npy(folder.path("b.npy"), &[30, features], &bytes).unwrap();
+        let layers = format!("{features},4,{features}");
+        let train = format!(
+            "train --samples b.npy --layers {layers} --preset article --steps 4 --batch 5 --quiet"
+        );
+        let [text, _] = good(&folder, &format!("{train} --overwrite --out b.safetensors"));
+        assert_eq!(text.contains("picture: b.png"), are_images, "{text}");
+    }
+}
+
+/// Images in color stay so: PNGs, data, reconstructions and patches.
+#[test]
+fn colors_are_kept() {
+    let folder = folder("colors");
+    // The red channel alone.
+    let red: Vec<u8> = (0..30 * 12 * 10 * 3)
+        .map(|at| if at % 3 == 0 { (at / 3 * 7 % 256) as u8 } else { 0 })
+        .collect();
+    write_npy(folder.path("x.npy"), &[30, 12, 10, 3], &red).unwrap();
+    let [text, _] = good(&folder, "convert x.npy pngs");
+    assert!(text.contains("30 PNGs of 12 x 10 in color: pngs"), "{text}");
+    good(&folder, "convert pngs back.npy --color");
+    let bytes = |name: &str| std::fs::read(folder.path(name)).unwrap();
+    assert!(bytes("back.npy") == bytes("x.npy"));
+    good(
+        &folder,
+        "train --samples back.npy --layers 360,9,360 --preset article --steps 20 --batch 5 --quiet --out m.safetensors",
+    );
+    let [text, _] = good(&folder, "reconstruct m.safetensors --out clean/");
+    assert!(text.contains("PNGs of 12 x 10 in color: clean/"), "{text}");
+    good(&folder, "reconstruct m.safetensors --out clean.npy");
+    good(&folder, "convert clean clean-again.npy --color");
+    assert!(bytes("clean.npy") == bytes("clean-again.npy"));
+    let array = Array::open(folder.path("clean.npy")).unwrap();
+    assert_eq!(array.dims()[1..], [12, 10, 3]);
+    // Green and blue were 0, and red was not.
+    let mean = |channel: usize| {
+        let numbers = array.as_u8().unwrap().iter().skip(channel).step_by(3);
+        numbers.map(|&byte| f64::from(byte)).sum::<f64>()
+            / (array.as_u8().unwrap().len() / 3) as f64
+    };
+    assert!(
+        mean(0) > 2.0 * mean(1) && mean(0) > 2.0 * mean(2),
+        "{} {} {}",
+        mean(0),
+        mean(1),
+        mean(2)
+    );
+    let file = std::io::BufReader::new(std::fs::File::open(folder.path("clean/0.png")).unwrap());
+    assert_eq!(png::Decoder::new(file).read_info().unwrap().info().color_type, png::ColorType::Rgb);
+    good(&folder, "cut-patches patches.npy --samples x.npy --side 4 --count 50 --contrast 0.01");
+    let patches = Array::open(folder.path("patches.npy")).unwrap();
+    assert_eq!(patches.dims(), [50, 4, 4, 3]);
+    assert!(
+        patches.as_u8().unwrap().iter().enumerate().all(|(at, &byte)| at % 3 == 0 || byte == 0)
+    );
+    good(
+        &folder,
+        "train --samples patches.npy --layers 48,9,48 --preset article --steps 4 --batch 5 --quiet --out p.safetensors",
+    );
+    good(&folder, "features p.safetensors");
+}
+
+/// A training that begins with a model of other layers says so first.
+#[test]
+fn other_layers_are_named_before_the_code() {
+    let folder = folder("from-layers");
+    let train = "train --data digits --steps 4 --batch 10 --quiet";
+    good(&folder, &format!("{train} --preset images --layers 784,40,784 --out m.safetensors"));
+    for more in ["", " --preset images"] {
+        let problem = refused(
+            &folder,
+            &format!("{train} --from m.safetensors --layers 784,9,784 --out n.safetensors{more}"),
+        );
+        assert!(problem.starts_with("error: layers: expected 784,40,784"), "{problem}");
+    }
+}
