@@ -62,7 +62,7 @@ impl Spool {
         }
         let mut block = [0; 1 << 16];
         loop {
-            let read = read_block(&mut from, &mut block)?;
+            let read = read_block(from, &mut block)?;
             if read == 0 {
                 return Ok(());
             }
