@@ -122,10 +122,10 @@ mod tests {
         assert_eq!(line(1_000_000, 1_000_000, 0, shown), format!("1000000/1000000  {figures}"));
         assert_eq!(line(1000, 2000, 5, shown), format!("1000/2000  {figures}  5s left"));
         let few = Shown { dead: Some(7), ..shown };
-        let usual = "███░░░  10/20  objective 0.01235  L0 31.96  dead 7  831.4/s";
+        let usual = "███░░░░  10/20  objective 0.01235  L0 31.96  dead 7  831.4/s";
         assert_eq!(line(10, 20, 0, few), usual);
         let dense = Shown { l0: None, dead: None, ..shown };
-        let usual = "░░░░░  500/20000  objective 0.01235  1m05s left  831.4/s";
+        let usual = "░░░░░░░░░  500/20000  objective 0.01235  1m05s left  831.4/s";
         assert_eq!(line(500, 20_000, 65, dense), usual);
     }
 }
