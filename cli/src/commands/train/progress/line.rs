@@ -26,20 +26,19 @@ pub struct Place {
 }
 
 impl Place {
-    /// The line: steps, objective, L0, dead units, time that is left and rate, as many as fit, behind a bar.
+    /// The line: steps, objective, L0, dead units and the time that is left, as many as fit; a bar before them, and
+    /// the rate behind, if there is room.
     pub fn line(&self, shown: Option<Shown>) -> String {
         let &Place { step, steps, rate, left } = self;
-        let mut parts = vec![format!("{step}/{steps}")];
+        let width = steps.to_string().len();
+        let mut parts = vec![format!("{step:width$}/{steps}")];
         if let Some(Shown { objective, l0, dead }) = shown {
             parts.push(format!("objective {}", compact(objective)));
-            parts.extend(l0.map(|l0| format!("L0 {}", compact(l0))));
+            parts.extend(l0.map(|l0| format!("L0 {}", short(l0))));
             parts.extend(dead.map(|dead| format!("dead {dead}")));
         }
         if left.as_secs() > 0 {
             parts.push(format!("{} left", span(left)));
-        }
-        if rate.is_finite() && rate > 0.0 {
-            parts.push(format!("{}/s", compact(rate)));
         }
         let mut text = String::new();
         for part in parts {
@@ -48,10 +47,16 @@ impl Place {
                 text = text + space + &part;
             }
         }
-        let room = (WIDTH - text.len()).saturating_sub(2).min(BAR[1]);
-        if room < BAR[0] {
+        let room = |text: &str| (WIDTH - text.len()).saturating_sub(2).min(BAR[1]);
+        if room(&text) < BAR[0] {
             return text;
         }
+        let at_rate = format!("{text}  {}/s", short(rate));
+        let has_rate = rate.is_finite() && rate > 0.0 && at_rate.len() <= WIDTH;
+        if has_rate && room(&at_rate) >= BAR[0] {
+            text = at_rate;
+        }
+        let room = room(&text);
         let share = if steps > 0 { step as f64 / steps as f64 } else { 0.0 };
         let done = ((room as f64 * share) as usize).min(room);
         format!("{}{}  {text}", "█".repeat(done), "░".repeat(room - done))
@@ -70,6 +75,17 @@ fn compact(value: f64) -> String {
             format!("{value:.digits$}")
         }
         _ => format!("{value:.2e}"),
+    }
+}
+
+/// A number of at most nine characters, with one decimal place if it is small.
+fn short(value: f64) -> String {
+    if (0.1..99.95).contains(&value) {
+        format!("{value:.1}")
+    } else if (99.95..1e7).contains(&value) {
+        format!("{value:.0}")
+    } else {
+        compact(value)
     }
 }
 
@@ -93,7 +109,7 @@ mod tests {
         let numbers =
             [0.0, 0.0355583, 1e-12, -1e-12, 1e300, 131_072.0, 9_999_999.9, 999.96, f64::NAN];
         for number in numbers.into_iter().chain([f64::INFINITY]) {
-            assert!(compact(number).len() <= 9, "{number}");
+            assert!(compact(number).len() <= 9 && short(number).len() <= 9, "{number}");
             for (step, steps) in [(0, 0), (7, 20_000), (1_000_000, 1_000_000), (u64::MAX, u64::MAX)]
             {
                 for left in [0, 59, 7199, u64::MAX] {
@@ -118,14 +134,14 @@ mod tests {
         let line = |step, steps, left, shown| {
             Place { step, steps, rate: 831.4, left: Duration::from_secs(left) }.line(Some(shown))
         };
-        let figures = "objective 0.01235  L0 31.96  dead 131072";
+        let figures = "objective 0.01235  L0 32.0  dead 131072";
         assert_eq!(line(1_000_000, 1_000_000, 0, shown), format!("1000000/1000000  {figures}"));
         assert_eq!(line(1000, 2000, 5, shown), format!("1000/2000  {figures}  5s left"));
         let few = Shown { dead: Some(7), ..shown };
-        let usual = "███░░░░  10/20  objective 0.01235  L0 31.96  dead 7  831.4/s";
+        let usual = "█████░░░░░  10/20  objective 0.01235  L0 32.0  dead 7  831/s";
         assert_eq!(line(10, 20, 0, few), usual);
         let dense = Shown { l0: None, dead: None, ..shown };
-        let usual = "░░░░░░░░░  500/20000  objective 0.01235  1m05s left  831.4/s";
+        let usual = "░░░░░░░░░    500/20000  objective 0.01235  1m05s left  831/s";
         assert_eq!(line(500, 20_000, 65, dense), usual);
     }
 }
