@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::Args;
 use crate::endings::check_ending;
@@ -124,7 +124,7 @@ pub fn options_of_resumed(out: Option<&Path>) -> Result<Option<Vec<String>>> {
         return Ok(None);
     }
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-    let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!(null));
+    let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     let texts = value["arguments"].as_array().and_then(|texts| {
         texts.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
