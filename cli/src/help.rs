@@ -89,7 +89,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
 
 /// The command with its options in groups; a negative number is a value, not an option.
 pub fn grouped(command: Command) -> Command {
-    let command = command.mut_subcommands(|command| command.mut_args(with_hint));
+    let command = command
+        .mut_subcommands(|command| command.mut_args(|arg| with_hint(with_negative_numbers(arg))));
     command.mut_subcommands(|command| match command.get_name() {
         // Their few options are one group.
         "completions" | "presets" | "make-digits" => command,
@@ -97,9 +98,11 @@ pub fn grouped(command: Command) -> Command {
     })
 }
 
+fn with_negative_numbers(arg: Arg) -> Arg {
+    if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
+}
+
 fn in_its_group(arg: Arg) -> Arg {
-    let takes_value = arg.get_action().takes_values();
-    let arg = if takes_value { arg.allow_negative_numbers(true) } else { arg };
     let id = arg.get_id().as_str();
     let is_setting = sae::Settings::fields().iter().any(|field| field.name == id);
     match GROUPS.iter().find(|(_, names)| names.contains(&id)) {
@@ -132,6 +135,31 @@ pub fn with_plain_numbers(command: &Command, mut arguments: Vec<OsString>) -> Ve
         }
     }
     arguments
+}
+
+/// A sentence of the parser without words of the programming language.
+pub fn in_plain_words(sentence: &str) -> String {
+    let whole = "expected a whole number, such as 10000 or 1e4";
+    let mut sentence = sentence.replace("invalid digit found in string", whole);
+    sentence = sentence.replace("cannot parse integer from empty string", whole);
+    sentence =
+        sentence.replace("number too large to fit in target type", "expected a smaller number");
+    for of_floats in ["invalid float literal", "cannot parse float from empty string"] {
+        sentence = sentence.replace(of_floats, "expected a number, such as 0.1 or 1e-3");
+    }
+    // `: -1 is not in 1..=1000`
+    let Some((before, range)) = sentence.split_once(" is not in ") else { return sentence };
+    let Some((start, (low, high))) =
+        before.rsplit_once(": ").map(|it| it.0).zip(range.trim().split_once(".."))
+    else {
+        return sentence;
+    };
+    // Ends of types are none for people.
+    let high = high.trim_start_matches('=').parse::<u64>().ok();
+    let high = high.filter(|&high| high < u64::from(u32::MAX));
+    let high = high.map_or(String::new(), |high| format!(" to {high}"));
+    let low = low.parse::<u64>().unwrap_or(0);
+    format!("{start}: expected a whole number from {low}{high}")
 }
 
 fn takes_whole_number(arg: &Arg) -> bool {
@@ -189,6 +217,40 @@ mod tests {
         ] {
             assert_eq!(with_plain_numbers(&command, line(given)), line(want));
         }
+    }
+
+    #[test]
+    fn ranges_are_said_in_plain_words() {
+        for (sentence, plain) in [
+            (
+                "value '-1' for '--keep <N>': -1 is not in 1..=1000",
+                "expected a whole number from 1 to 1000",
+            ),
+            (
+                "value '-1' for '--top <N>': -1 is not in 1..=4294967295",
+                "expected a whole number from 1",
+            ),
+            (
+                "value '0' for '--x <N>': 0 is not in 1..18446744073709551615",
+                "expected a whole number from 1",
+            ),
+            (
+                "value '101' for '--context <N>': 101 is not in 0..=100",
+                "expected a whole number from 0 to 100",
+            ),
+            (
+                "value 'x' for '--norm <N>': invalid float literal",
+                "expected a number, such as 0.1 or 1e-3",
+            ),
+            (
+                "value 'x' for '--seed <N>': invalid digit found in string",
+                "expected a whole number, such as 10000 or 1e4",
+            ),
+        ] {
+            let said = in_plain_words(sentence);
+            assert_eq!(said.split_once(">': ").map(|it| it.1), Some(plain), "{said}");
+        }
+        assert_eq!(in_plain_words("it is not in a folder"), "it is not in a folder");
     }
 
     #[test]

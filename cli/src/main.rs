@@ -66,8 +66,7 @@ fn exit_with(error: &clap::Error) -> ! {
     let mut paragraphs = text.split("\n\n");
     let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = paragraphs.next().unwrap_or_default();
-    let plain = "expected a whole number, such as 10000 or 1e4";
-    let sentence = sentence.replace("invalid digit found in string", plain);
+    let sentence = help::in_plain_words(sentence);
     // The hints of the program's own errors have lines of their own.
     let mut lines = match sentence.contains("\nhint: ") {
         true => sentence.trim_end().to_owned(),

@@ -39,7 +39,7 @@ impl Autoencoder {
             return Err(Error::setting("layer", problem));
         }
         if !(norm > 0.0 && norm.is_finite()) {
-            return Err(Error::setting("norm", format!("{norm}; a positive number was expected")));
+            return Err(Error::setting("norm", format!("expected a positive number, got {norm}")));
         }
         let layers = &self.layers()[..=layer];
         let units = layers[layer].outputs;

@@ -43,16 +43,22 @@ pub struct Args {
         value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     count: u32,
     /// Minimum standard deviation of a patch's pixels, as a share of the full range
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = contrast)]
     contrast: f64,
     /// Random seed of the places
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
     overwrite: OverwriteArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+}
+
+/// A deviation of numbers from 0 to 1, of which the largest is a half.
+fn contrast(text: &str) -> std::result::Result<f64, String> {
+    let contrast = text.parse().ok().filter(|contrast| (0.0..=0.5).contains(contrast));
+    contrast.ok_or_else(|| "expected a number from 0 to 0.5".to_owned())
 }
 
 /// Patches without enough contrast in a row before the command gives up.

@@ -30,11 +30,11 @@ pub struct Args {
     #[command(flatten)]
     overwrite: OverwriteArgs,
     /// Layer of the encoder, from 1
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LAYER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     layer: u32,
     /// Length of the input, for deeper layers [default: a third of the square root of the number of
     /// features, about the length of a drawn digit]
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     norm: Option<f32>,
     /// Draw at most the first N units
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -149,7 +149,10 @@ impl Chart {
         });
         let (places, labels): (Vec<_>, Vec<_>) = dots.unzip();
         let area = Area { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: HEIGHT - BOTTOM };
-        for Label { x, y, anchor, text } in place_labels(&places, &labels, area) {
+        let lines = self.series.iter().filter(|series| series.mark == Mark::Line);
+        let points = lines.flat_map(|series| &series.points).filter(|point| self.is_visible(point));
+        let line: Vec<_> = points.map(|point| (x.at(point.0), y.at(point.1))).collect();
+        for Label { x, y, anchor, text } in place_labels(&places, &labels, &line, area) {
             let text = escape(text);
             let _ = write!(
                 svg,

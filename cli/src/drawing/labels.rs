@@ -41,28 +41,44 @@ pub struct Label<'a> {
 }
 
 /// Places labels beside their dots: of each dot the first of its texts that has a place where it covers neither a dot
-/// nor another label; none where none has.
+/// nor another label, and if there is one no line between these points; none where none has.
 pub fn place_labels<'a>(
     dots: &[(f64, f64)],
     labels: &[&'a [String]],
+    line: &[(f64, f64)],
     within: Area,
 ) -> Vec<Label<'a>> {
+    let lines: Vec<Area> = line.windows(2).flat_map(|ends| along(ends[0], ends[1])).collect();
     let mut taken: Vec<Area> = dots
         .iter()
         .map(|(x, y)| Area { left: x - DOT, top: y - DOT, right: x + DOT, bottom: y + DOT })
         .collect();
     let mut placed = Vec::new();
     for (&dot, texts) in dots.iter().zip(labels) {
-        let places = texts.iter().flat_map(|text| around(dot, text));
         let is_free =
             |area: &Area| within.contains(area) && !taken.iter().any(|it| it.overlaps(area));
-        let found = places.into_iter().find(|(_, area)| is_free(area));
+        let covers_line = |area: &Area| lines.iter().any(|it| it.overlaps(area));
+        let places = || texts.iter().flat_map(|text| around(dot, text));
+        let best = places().find(|(_, area)| is_free(area) && !covers_line(area));
+        let found = best.or_else(|| places().find(|(_, area)| is_free(area)));
         if let Some((label, area)) = found {
             taken.push(area);
             placed.push(label);
         }
     }
     placed
+}
+
+/// Small squares along a line.
+fn along(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = Area> {
+    const STEP: f64 = 3.0;
+    let length = (to.0 - from.0).hypot(to.1 - from.1);
+    let count = (length / STEP).ceil().max(1.0);
+    (0..=count as usize).map(move |at| {
+        let share = at as f64 / count;
+        let (x, y) = (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1));
+        Area { left: x - 1.0, top: y - 1.0, right: x + 1.0, bottom: y + 1.0 }
+    })
 }
 
 /// The places of a text around a dot, the usual ones first, with the areas that they take.
@@ -101,7 +117,7 @@ mod tests {
         let labels: Vec<Vec<String>> =
             (0..dots.len()).map(|at| vec![format!("top-k:{at}"), at.to_string()]).collect();
         let labels: Vec<&[String]> = labels.iter().map(Vec::as_slice).collect();
-        place_labels(dots, &labels, WITHIN).iter().map(|label| label.text.to_owned()).collect()
+        place_labels(dots, &labels, &[], WITHIN).iter().map(|label| label.text.to_owned()).collect()
     }
 
     #[test]
@@ -115,8 +131,16 @@ mod tests {
         assert!((1..40).contains(&texts(&crowd).len()));
         // At the edge there is the other side.
         let labels = ["long label".to_owned()];
-        let placed = place_labels(&[(395.0, 5.0)], &[&labels[..]], WITHIN);
+        let placed = place_labels(&[(395.0, 5.0)], &[&labels[..]], &[], WITHIN);
         assert_eq!(placed[0].anchor, "end");
+    }
+
+    #[test]
+    fn labels_are_beside_a_line() {
+        let line = [(100.0, 100.0), (300.0, 110.0)];
+        let labels = ["label".to_owned()];
+        let anchor = |line| place_labels(&[(100.0, 100.0)], &[&labels[..]], line, WITHIN)[0].anchor;
+        assert_eq!((anchor(&[]), anchor(&line)), ("start", "end"));
     }
 
     #[test]
@@ -125,7 +149,7 @@ mod tests {
             (0..30).map(|at| (f64::from(at * 37 % 400), f64::from(at * 53 % 300))).collect();
         let labels: Vec<[String; 1]> = (0..30).map(|at| [format!("l1 {at}")]).collect();
         let labels: Vec<&[String]> = labels.iter().map(|texts| &texts[..]).collect();
-        let placed = place_labels(&dots, &labels, WITHIN);
+        let placed = place_labels(&dots, &labels, &[], WITHIN);
         assert!(placed.len() > 20);
         let area = |label: &Label| {
             let width = label.text.len() as f64 * CHARACTER;

@@ -56,9 +56,9 @@ impl Spool {
     /// Copies the units, as numbers of [`Self::kind_of_indices`].
     pub fn write_indices(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let wide = matches!(self.kind_of_indices(), Kind::I64);
-        let mut from = self.indices.rewound()?;
+        let from = self.indices.rewound()?;
         if !wide {
-            return io::copy(&mut from, out).map(drop);
+            return io::copy(from, out).map(drop);
         }
         let mut block = [0; 1 << 16];
         loop {
@@ -73,7 +73,7 @@ impl Spool {
 
     /// Copies the activations.
     pub fn write_values(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        io::copy(&mut self.values.rewound()?, out).map(drop)
+        io::copy(self.values.rewound()?, out).map(drop)
     }
 }
 

@@ -69,10 +69,17 @@ impl Range {
 
     /// The text of the value at a place in [0, 1); of a list at its number, from 0.
     pub fn at(&self, place: f64) -> String {
-        let number = |value: f64| format!("{value:.4e}").parse().map_or(value, |short: f64| short);
+        // Five digits, and few zeros before them.
+        let number = |value: f64| {
+            let value: f64 = format!("{value:.4e}").parse().unwrap_or(value);
+            match value.abs() {
+                size if size > 0.0 && !(1e-3..1e6).contains(&size) => format!("{value:e}"),
+                _ => value.to_string(),
+            }
+        };
         match &self.values {
-            Values::Linear(low, high) => number(low + place * (high - low)).to_string(),
-            Values::Logarithmic(low, high) => number(low * (high / low).powf(place)).to_string(),
+            Values::Linear(low, high) => number(low + place * (high - low)),
+            Values::Logarithmic(low, high) => number(low * (high / low).powf(place)),
             Values::List(texts) => texts[place as usize].clone(),
         }
     }
@@ -172,7 +179,8 @@ mod tests {
             Err(failure) => failure.problem,
         };
         assert_eq!(at("rho=linear:0.1:0.3", 0.5), "0.2");
-        assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "0.0001");
+        assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "1e-4");
+        assert_eq!(at("l1=log:1e-6:1e-2", 0.3), "1.5849e-5");
         assert_eq!(at("code=top-k:3/dense", 0.0), "top-k:3");
         assert_eq!(at("code=top-k:3/dense", 1.0), "dense");
         for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1", "rho=1/2/1"] {

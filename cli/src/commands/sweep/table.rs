@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sae::Measure;
 use serde_json::{Map, Value, json};
 
 use super::journal::{Entry, Journal, Outcome};
@@ -103,7 +104,10 @@ impl<'a> Table<'a> {
         let is_front = |entry: &Entry| self.is_front(entry.trial);
         let ended = |entry: &Entry| entry.rung == self.top;
         Chart {
-            x: self.trials.measure.name(),
+            x: match self.trials.measure {
+                Measure::L0 => "active units per sample (L0)",
+                _ => "mean activation",
+            },
             y: "squared error; the line joins the best trials",
             series: vec![
                 Series::new("front", Mark::Line, 0, self.front.iter().map(point)),
@@ -120,11 +124,15 @@ impl<'a> Table<'a> {
         varied.map(|(range, value)| format!("{}={value}", range.field)).collect()
     }
 
-    /// What a dot is labeled with: the values, or the trial's number where that is shorter.
+    /// What a dot is labeled with: of few trials with short values these, or else its number.
     fn label(&self, trial: usize) -> Vec<String> {
-        let (values, number) = (self.trials.list[trial].varied.join(" "), trial.to_string());
-        let is_short = values.chars().count() <= 16 && self.last.len() <= 16;
-        if is_short { vec![values, number] } else { vec![number] }
+        let values = |trial: &Trial| trial.varied.join(" ");
+        let are_short = self.trials.list.iter().all(|trial| values(trial).chars().count() <= 16);
+        let number = format!("#{trial}");
+        match are_short && self.last.len() <= 9 {
+            true => vec![values(&self.trials.list[trial]), number],
+            false => vec![number],
+        }
     }
 
     /// Those that were trained to the end, the sparsest first.
