@@ -155,14 +155,15 @@ def blocks_of_the_docs(*packages):
 
 def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     blocks = blocks_of_the_docs()
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         exec(block, names)
     lines = capsys.readouterr().out.splitlines()
-    explained, found, active, unit, cosine, worst, stopped, called = lines
-    assert explained.startswith("variance explained: 0.")
+    explained, found, active, size, unit, cosine, worst, stopped, called, tuned = lines
+    assert explained.startswith("variance explained: 0.") and tuned.startswith("variance explained: 0.")
+    assert re.fullmatch(r"0\.\d MB", size) and (tmp_path / "digits.html").exists()
     assert found.startswith("{'sparseautoencoder__code': ")
     assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())
