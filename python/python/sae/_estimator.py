@@ -341,10 +341,10 @@ class SparseAutoencoder(Inference):
         """A fitted estimator with a network, and these parameters for its next training."""
         text, own = network.settings, {}
         if steps is not None:
-            own["steps"] = _checks.count("steps", steps)
-            text = _sae.settings_for_steps(text, own["steps"])
+            number = _checks.count("steps", steps)
+            text, own = _sae.settings_for_steps(text, number), {"steps": number}
         settings = json.loads(text)
-        model = cls(**_settings.parameters(settings), **own)
+        model = cls(**{**_settings.parameters(settings), **own})
         model._take(network, settings["seed"])
         # Only now: what changes is checked before a `partial_fit`.
         model.set_params(**parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
@@ -93,7 +94,7 @@ class Progress:
             steps=self._steps,
             validation_objective=held_out,
             **figures,
-            _model=self._model and (lambda make=self._model: make(step, current.network())),
+            _model=partial(self._model_of, step, current),
         )
         self.records.append((step, report.objective, report.mean_activations))
         if self._bar is not None:
@@ -107,6 +108,9 @@ class Progress:
                 flush=True,
             )
         return _reports.call(self._callback, report)
+
+    def _model_of(self, step: int, current: Current) -> Any:
+        return None if self._model is None else self._model(step, current.network())
 
     def validated(self, step: int, objective: float) -> None:
         """Record the objective on held-out samples."""

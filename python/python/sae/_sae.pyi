@@ -158,6 +158,7 @@ class _About(TypedDict):
     labels: Optional[bytes]
     label_names: Optional[Sequence[str]]
     names: Optional[Sequence[str]]
+    features: Optional[Sequence[str]]
     context: int
     units: Optional[int]
     image_shape: Optional[Sequence[int]]
