@@ -2,6 +2,7 @@
 //! here.
 
 mod analysis;
+mod current;
 mod data;
 mod failure;
 mod figures;
@@ -77,6 +78,7 @@ fn threads_from_environment() -> PyResult<usize> {
 #[pymodule]
 fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network::Network>()?;
+    module.add_class::<current::Current>()?;
     module.add_class::<data::Files>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::components, module)?)?;

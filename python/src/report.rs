@@ -22,6 +22,8 @@ pub struct About {
     label_names: Option<Vec<String>>,
     /// A name of each sample.
     names: Option<Vec<String>>,
+    /// A name of each feature.
+    features: Option<Vec<String>>,
     /// Samples before and after a top sample.
     context: usize,
     /// Units of each layer in full.
@@ -49,6 +51,7 @@ pub fn report(py: Python<'_>, network: &Network, data: Data<'_>, about: About) -
             labels: about.labels.as_deref(),
             label_names: about.label_names.as_deref(),
             names: about.names.as_deref(),
+            features: about.features.as_deref(),
             context: about.context,
             units: about.units,
             shape,

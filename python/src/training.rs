@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint};
 
+use crate::current::Current;
 use crate::data::{Data, named};
 use crate::failure;
 use crate::figures::Figures;
@@ -101,10 +102,15 @@ impl Event {
     }
 
     /// Reports it; returns whether the training ends.
-    fn send(self, step: u64, report: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn send(
+        self,
+        step: u64,
+        report: &Bound<'_, PyAny>,
+        current: &Bound<'_, Current>,
+    ) -> PyResult<bool> {
         let mut stop = self.is_last;
         if let Some(figures) = self.batch {
-            stop |= report.call1((step, figures.named(report.py())?))?.is_truthy()?;
+            stop |= report.call1((step, figures.named(report.py())?, current))?.is_truthy()?;
         }
         if let Some(objective) = self.validation {
             report.call_method1("validated", (step, objective))?;
@@ -290,8 +296,8 @@ const MEASURED: usize = 256;
 
 /// Trains.
 ///
-/// Every `report_every` steps, and after the last, it calls `report(step, objective,
-/// mean_activations)`, and ends if that returns true. It calls `report.validated(step, objective)`
+/// Every `report_every` steps, and after the last, it calls `report(step, figures, current)`, and ends if that returns
+/// true. It calls `report.validated(step, objective)`
 /// after each evaluation on held-out samples (`validation`, or those that the plan holds out), and
 /// `report.pretrained(layer, loss)` after the pretraining of each layer.
 ///
@@ -346,7 +352,10 @@ pub fn train<'py>(
                 break;
             }
         };
-        match event.send(trainer.steps(), &report) {
+        let step = trainer.steps();
+        let (own, sent) = Current::lend(py, trainer, |current| event.send(step, &report, current))?;
+        trainer = own;
+        match sent {
             Ok(ends) if ends || is_last => break,
             Ok(_) => {}
             Err(error) => stopped = Some(error),

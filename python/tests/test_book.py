@@ -33,6 +33,9 @@ def files_for(page):
     if page == "formats.md":
         Path("runs/1").mkdir(parents=True)
         Path("runs/1/log.jsonl").write_text('{"event":"row","step":8,"test_objective":0.5}\n', encoding="utf-8")
+    if page == "report.md":
+        X = np.random.default_rng(1).normal(size=(50, 6)).astype("float32")
+        SparseAutoencoder((4,), beta=0, steps=50).fit(X).report(X, path="report.html")
 
 
 def test_the_book_has_programs():

@@ -110,6 +110,15 @@ def test_names_labels_and_shapes(top_k, digits, tmp_path):
     assert facts(model.report(rows, units=4).html)["models"][0]["layers"][0]["kept"] == 4
 
 
+def test_columns_of_a_frame_have_their_names(small):
+    frame = pd.DataFrame(small, columns=list("abcdef"))
+    model = SparseAutoencoder((5,), beta=0, activation="relu", steps=20, random_state=1).fit(frame)
+    assert facts(model.report(frame).html)["features"] == list("abcdef")
+    found = facts(model.report(frame, image_shape=(2, 3)).html)
+    assert found["features"] is None and found["image"]["rows"] == 2
+    assert facts(model.fit(small).report(small).html)["features"] is None
+
+
 def test_transcoders_need_targets(small):
     model = SparseAutoencoder((5,), beta=0, activation="relu", steps=20, random_state=1).fit(small, targets=small[:, :4])
     assert facts(model.report(small, targets=small[:, :4]).html)["models"][0]["targets"] is True

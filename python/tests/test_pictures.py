@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import pyplot
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -35,14 +34,15 @@ def close_all():
 
 
 def test_features_are_the_weights(fitted):
-    ax = fitted.plot_features(6)
-    assert isinstance(ax, Axes)
+    figure = fitted.plot_features(6)
+    (ax,) = figure.axes
+    assert isinstance(figure, Figure) and ax.get_title("left") == "Weights of the first 6 of 20 units of layer 1; gray is 0"
     picture = np.asarray(ax.images[0].get_array())
     # 3 x 2 tiles of 28 x 28 with margins.
     assert picture.shape == (2 * 29 + 1, 3 * 29 + 1)
     unit = fitted.coefs_[0][:, 4].reshape(28, 28)
     assert np.allclose(picture[30:58, 30:58], unit / abs(unit).max())
-    assert fitted.plot_features(shape=(16, 49)).images[0].get_array().shape == (4 * 17 + 1, 251)
+    assert fitted.plot_features(shape=(16, 49)).axes[0].images[0].get_array().shape == (4 * 17 + 1, 251)
     with pytest.raises(ValueError, match="shape: expected the rows and columns of 784 features, got 7 x 7"):
         fitted.plot_features(shape=(7, 7))
     with pytest.raises(TypeError, match=r"shape: expected \(rows, columns\), got 28"):
@@ -60,19 +60,32 @@ def test_reconstructions_are_below_their_samples(fitted, digits, write_idx):
     X, _ = digits
     for source in [X, write_idx(X)]:
         figure, place = pyplot.subplots()
-        ax = fitted.plot_reconstructions(source, 3, ax=place)
-        assert ax is place and ax.figure is figure
-        picture = np.asarray(ax.images[0].get_array())
+        assert fitted.plot_reconstructions(source, 3, ax=place) is figure
+        assert place.get_title("left") == "Samples above their reconstructions"
+        picture = np.asarray(place.images[0].get_array())
         assert picture.shape == (2 * 29 + 1, 3 * 29 + 1)
         assert np.allclose(picture[1:29, 30:58], X[1].reshape(28, 28) / 255)
         reconstructed = fitted.reconstruct(X[1:2]).reshape(28, 28)
         assert np.allclose(picture[30:58, 30:58], reconstructed, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 3, 10, 20])
+def test_tiles_fill_their_figure(fitted, digits, count):
+    for figure in [fitted.plot_features(count), fitted.plot_reconstructions(digits[0], count)]:
+        figure.canvas.draw()
+        (ax,) = figure.axes
+        box = ax.get_window_extent()
+        width, height = figure.get_size_inches() * figure.dpi
+        assert box.width > 0.93 * width and box.height > height - 0.6 * figure.dpi, (count, box, width, height)
+        tight = ax.get_tightbbox()
+        assert tight.x0 >= 0 and tight.x1 <= width and tight.y1 <= height, (count, tight, width, height)
+
+
 def test_history_and_activations(fitted, digits):
     figure = fitted.plot_history()
     assert isinstance(figure, Figure)
     objective, means = figure.axes
+    assert all(ax.get_title() and ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes)
     assert np.array_equal(objective.lines[0].get_ydata(), fitted.history_["objective"])
     assert len(means.lines) == 3
     figure = fitted.plot_activations(digits[0])
@@ -86,7 +99,7 @@ def test_plots_of_a_network_that_predicts_targets(small):
         with pytest.raises(ValueError, match="plot_reconstructions: the network predicts targets instead of"):
             model.plot_reconstructions(small)
         assert isinstance(model.plot_activations(small, targets=targets), Figure)
-        assert isinstance(model.plot_features(shape=(2, 3)), Axes)
+        assert isinstance(model.plot_features(shape=(2, 3)), Figure)
         assert isinstance(model.plot_history(), Figure)
 
 
@@ -155,14 +168,15 @@ def blocks_of_the_docs(*packages):
 
 def test_examples_in_the_docs(tmp_path, monkeypatch, capsys):
     blocks = blocks_of_the_docs()
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         exec(block, names)
     lines = capsys.readouterr().out.splitlines()
-    explained, found, active, unit, cosine, worst, stopped, called = lines
-    assert explained.startswith("variance explained: 0.")
+    explained, found, active, size, unit, cosine, worst, stopped, called, tuned = lines
+    assert explained.startswith("variance explained: 0.") and tuned.startswith("variance explained: 0.")
+    assert re.fullmatch(r"0\.\d MB", size) and (tmp_path / "digits.html").exists()
     assert found.startswith("{'sparseautoencoder__code': ")
     assert active == "20 active units per sample"
     steps, best = map(int, re.fullmatch(r"the best of (\d+) steps: (\d+)", stopped).groups())

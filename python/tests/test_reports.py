@@ -159,6 +159,42 @@ def of_module(report):
     return report.step >= 6
 
 
+@pytest.mark.parametrize("source", ["array", "batches", "file"])
+def test_a_report_has_the_model(small, source, tmp_path):
+    np.save(tmp_path / "x.npy", small)
+    make = {"array": lambda: small, "batches": lambda: iter([small] * 40), "file": lambda: tmp_path / "x.npy"}[source]
+    models, reports = [], []
+
+    def keep(report):
+        models.append(report.model)
+        reports.append(report)
+        report.model.save(tmp_path / "best.safetensors")
+
+    estimator = model(callback=[keep], report_every=10, batch=20).fit(make())
+    assert [one.n_iter_ for one in models] == [10, 20, 30]
+    assert same(models[-1], estimator) and not same(models[0], models[1])
+    assert same(SparseAutoencoder.load(tmp_path / "best.safetensors"), estimator)
+    shorter = model(batch=20, steps=10).fit(make())
+    assert np.array_equal(models[0].transform(small), shorter.transform(small))
+    assert models[0].n_features_in_ == 6 and models[0].score(small) == shorter.score(small)
+    # Afterwards there is none, nor in a copy.
+    for report in [reports[0], pickle.loads(pickle.dumps(reports[0]))]:
+        with pytest.raises(RuntimeError, match="^model: a report has the model only while"):
+            report.model  # noqa: B018
+
+
+def test_a_callback_that_fails_with_the_model_in_hand_loses_nothing(small):
+    def fail(report):
+        report.model.partial_fit(small)
+        raise KeyError("x")
+
+    estimator = model(callback=fail, report_every=10)
+    with pytest.raises(KeyError):
+        estimator.fit(small)
+    assert same(estimator, model(steps=10).fit(small))
+    assert same(estimator.set_params(callback=None).partial_fit(small), model(steps=11).fit(small))
+
+
 def test_callbacks_are_parameters(small):
     collect, defaults = Collect(), []
     model(callback=[collect, lambda report, to=defaults: to.append(report.step)], report_every=15).fit(small)

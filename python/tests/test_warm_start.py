@@ -114,6 +114,17 @@ def test_what_the_weights_do_not_fit_is_refused(rows, parameters, sentence):
         model.set_params(**TOP_K).fit(rows[:, :6])
 
 
+def test_parameters_of_load_are_checked_as_changes(rows, tmp_path):
+    SparseAutoencoder(**TOP_K, steps=10, random_state=1).fit(rows).save(tmp_path / "m")
+    assert SparseAutoencoder.load(tmp_path / "m", steps=5, batch=50).partial_fit(rows).n_iter_ == 4
+    with pytest.raises(ValueError, match="random_state: expected 1, which cannot change"):
+        SparseAutoencoder.load(tmp_path / "m", random_state=2).partial_fit(rows)
+    with pytest.raises(ValueError, match="Invalid parameter 'nothing'"):
+        SparseAutoencoder.load(tmp_path / "m", nothing=1)
+    with pytest.raises(TypeError, match="steps: expected a whole number, got 0.5"):
+        SparseAutoencoder.load(tmp_path / "m", steps=0.5)
+
+
 def test_values_that_are_no_flags_or_epochs(rows):
     for parameters, error, sentence in [
         ({"warm_start": "yes"}, TypeError, "warm_start: expected True or False, got 'yes'"),

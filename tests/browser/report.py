@@ -6,6 +6,7 @@ FOLDER has the reports that scripts/report.sh makes. Needs playwright, and Chrom
 CHROMIUM says.
 """
 
+import html
 import json
 import os
 import sys
@@ -83,7 +84,7 @@ def check(seen, width, scheme):
     assert seen["sections"] == sections, seen["sections"]
 
 
-def opened(browser, report, width, scheme="light", **options):
+def opened(browser, report, width, scheme="light", ready=True, **options):
     """A page that fails the test when it says or fetches anything."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
     page.said, page.asked = [], []
@@ -91,7 +92,7 @@ def opened(browser, report, width, scheme="light", **options):
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda request: page.asked.append(request.url))
     page.goto(report.as_uri())
-    if options.get("java_script_enabled", True):
+    if ready and options.get("java_script_enabled", True):
         page.wait_for_selector("html[data-ready]", state="attached")
     return page
 
@@ -146,6 +147,31 @@ def without_scripts(browser, report):
     closed(page, report)
 
 
+def in_frame(browser, report):
+    """A notebook's frame, whose page has another base, and which the page cannot leave or reach out of."""
+    cell = f'<iframe sandbox="allow-scripts" style="width:100%;height:820px" srcdoc="{html.escape(report.read_text())}"></iframe>'
+    head = '<meta charset="utf-8"><base href="https://notebook.invalid/tree/"><link rel="icon" href="data:,">'
+    notebook = report.with_name("notebook.html")
+    notebook.write_text(f"<!doctype html><html><head>{head}</head><body>{cell}</body></html>")
+    page = opened(browser, notebook, 1000, ready=False)
+    frame = page.frames[1]
+    frame.wait_for_selector("html[data-ready]", state="attached")
+    frame.locator("#nav a", has_text="Samples").click()
+    frame.locator(".tile").first.click()
+    frame.wait_for_selector("dialog[open] .view")
+    first = frame.inner_text("#view-title")
+    page.keyboard.press("ArrowRight")
+    frame.wait_for_function("first => document.getElementById('view-title').textContent !== first", arg=first)
+    if shots:
+        page.screenshot(path=shots / f"{report.stem}-frame.png")
+    page.keyboard.press("Escape")
+    frame.wait_for_function("!document.querySelector('dialog[open]') && !location.hash")
+    frame.locator(".sample-grid a, .running a").first.click()
+    frame.wait_for_selector("#keep")
+    assert frame.url.startswith("about:srcdoc#sample-"), frame.url
+    closed(page, notebook)
+
+
 def small(report):
     text = report.read_text()
     data = sum(len(part.split("</script>")[0]) for part in text.split('<script type="application/')[1:])
@@ -163,6 +189,8 @@ with sync_playwright() as playwright:
             looks(browser, report)
         without_scripts(browser, report)
     on_paper(browser, reports["digits"])
+    for name in ["digits", "tokens"]:
+        in_frame(browser, reports[name])
     for name, test in explorer.TESTS:
         report = reports[name]
         page = opened(browser, report, 1400)

@@ -22,8 +22,8 @@ pub struct Report<'a> {
     pub names: Option<&'a [String]>,
     /// A name of each feature, such as that of a table's column.
     pub features: Option<&'a [String]>,
-    /// Samples before and after a top sample, at most [`MAX_CONTEXT`], whose names and activations are shown with it, for samples with names
-    /// that are a stream of tokens.
+    /// Samples before and after a top sample, at most [`MAX_CONTEXT`], whose names and activations are shown with it,
+    /// for samples with names that are a stream of tokens.
     pub context: usize,
     /// The number of each sample in its data, if that is not its place.
     pub numbers: Option<&'a [usize]>,

@@ -202,7 +202,8 @@ class Analysis(Pictures):
 
         The page has every unit with what it responds to, its top samples and what it writes; samples with
         their active units, and their reconstructions without some of them; the training's curves, all
-        figures and settings. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
+        figures and settings. Features have the names that they had in `fit`, unless `image_shape` says that they
+        are pixels. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
         notebook shows it in a frame, and keeps it with the notebook.
 
         Parameters
@@ -258,12 +259,15 @@ class Analysis(Pictures):
         if neighbors and given is None:
             raise ValueError(f"context: expected 0 without names to show, got {neighbors}")
         data = self._data(X, reset=False)
+        # Those of pixels say less than a picture.
+        columns = None if image_shape is not None else getattr(self, "feature_names_in_", None)
         about: _sae._About = {
             "title": _page.title(self._network),
             "data": _page.source(data),
             "labels": None if numbers is None else numbers.tobytes(),
             "label_names": None if numbers is None else [str(name) for name in classes],
             "names": given,
+            "features": None if columns is None else list(map(str, columns)),
             "context": neighbors,
             "units": None if units is None else _checks.count("units", units),
             "image_shape": _page.checked_shape(image_shape),

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sae import _checks, _sae, _settings
 from sae._inference import Inference
-from sae._progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,7 +183,8 @@ class SparseAutoencoder(Inference):
         one. A true result, or ``StopIteration``, ends the training. Another exception does, too: it is
         raised by `fit`, and the estimator is fitted with the current network. A function that requires
         more than one argument, or takes ``*args``, gets ``(step, objective, mean_activations)``. L0 and
-        dead units are measured for reports, which takes the time of some 2 steps.
+        dead units are measured for reports, which takes the time of some 2 steps. ``report.model`` is a fitted
+        estimator with a copy of the current network.
     report_every : int, default=None
         Steps between reports: calls of `callback`, lines of `verbose`, entries of `history_`. None is 100, or
         fewer, so that `fit` has 50 reports.
@@ -339,17 +339,13 @@ class SparseAutoencoder(Inference):
     @classmethod
     def _of(cls, network: _sae.Network, steps: Optional[int], parameters: dict[str, Any]) -> SparseAutoencoder:
         """A fitted estimator with a network, and these parameters for its next training."""
-        text, given = network.settings, dict(parameters)
+        text, own = network.settings, {}
         if steps is not None:
-            given["steps"] = _checks.count("steps", steps)
-            text = _sae.settings_for_steps(text, given["steps"])
+            number = _checks.count("steps", steps)
+            text, own = _sae.settings_for_steps(text, number), {"steps": number}
         settings = json.loads(text)
-        model = cls(**{**_settings.parameters(settings), **given})
-        model._network = network
-        model.n_features_in_ = settings["layers"][0]
-        model.n_iter_ = 0
-        model.best_step_ = None
-        model.seed_ = settings["seed"]
-        model._trained_with = model._fixed()
-        model.history_ = Progress(0, None, False, None).history(None)
+        model = cls(**{**_settings.parameters(settings), **own})
+        model._take(network, settings["seed"])
+        # Only now: what changes is checked before a `partial_fit`.
+        model.set_params(**parameters)
         return model

@@ -44,7 +44,7 @@ class Pictures(BaseEstimator):
         *,
         shape: Optional[tuple[int, int]] = None,
         ax: Optional[Axes] = None,
-    ) -> Axes:
+    ) -> Figure:
         """Plot the weights of the first layer as tiles, one for each unit; middle gray is 0.
 
         Parameters
@@ -54,11 +54,11 @@ class Pictures(BaseEstimator):
         shape : (int, int), default=None
             Rows and columns of a sample; None for a square.
         ax : matplotlib Axes, default=None
-            The axes to draw on; None for new ones.
+            The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
-        ax : matplotlib Axes
+        figure : matplotlib Figure
         """
         check_is_fitted(self)
         return _plots.features(self._network.layers[0][0], count, shape, ax)
@@ -70,7 +70,7 @@ class Pictures(BaseEstimator):
         *,
         shape: Optional[tuple[int, int]] = None,
         ax: Optional[Axes] = None,
-    ) -> Axes:
+    ) -> Figure:
         """Plot the first samples above their reconstructions; not for a network that predicts targets.
 
         Parameters
@@ -82,11 +82,11 @@ class Pictures(BaseEstimator):
         shape : (int, int), default=None
             Rows and columns of a sample; None for a square.
         ax : matplotlib Axes, default=None
-            The axes to draw on; None for new ones.
+            The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
-        ax : matplotlib Axes
+        figure : matplotlib Figure
         """
         check_is_fitted(self)
         _plots.at_least_1(count)

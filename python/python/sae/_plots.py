@@ -68,13 +68,23 @@ def feature_mosaic(
     return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
 
 
-def _show(picture: NDArray[np.float32], low: float, high: float, ax: Optional[Axes]) -> Axes:
+# Sides of the tiles in a figure of their own, at most and at least, and the height of its title, in inches.
+MOST, LEAST, TITLE = 8.0, 4.5, 0.28
+
+
+def _show(picture: NDArray[np.float32], low: float, high: float, title: str, ax: Optional[Axes]) -> Figure:
+    """Draw a picture on axes, or in a figure of its own, which it fills."""
     if ax is None:
-        _, ax = _pyplot().subplots()
+        height, width = picture.shape
+        # 30 pixels an inch, but for few and for many tiles.
+        inches = min(MOST, max(LEAST, width / 30), MOST * width / height)
+        figure = _pyplot().figure(figsize=(inches, inches * height / width + TITLE), layout="constrained")
+        ax = figure.add_subplot()
     assert ax is not None
     ax.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     ax.set_axis_off()
-    return ax
+    ax.set_title(title, fontsize="medium", loc="left")
+    return ax.figure  # type: ignore[return-value]
 
 
 def features(
@@ -82,8 +92,12 @@ def features(
     count: Optional[int],
     shape: Optional[tuple[int, int]],
     ax: Optional[Axes],
-) -> Axes:
-    return _show(feature_mosaic(weights, count, shape), -1.0, 1.0, ax)
+) -> Figure:
+    mosaic = feature_mosaic(weights, count, shape)
+    units = weights.shape[1]
+    shown = units if count is None else min(count, units)
+    which = f"all {units} units" if shown == units else f"the first {shown} of {units} units"
+    return _show(mosaic, -1.0, 1.0, f"Weights of {which} of layer 1; gray is 0", ax)
 
 
 def reconstructions(
@@ -91,11 +105,12 @@ def reconstructions(
     reconstructed: NDArray[np.float32],
     shape: Optional[tuple[int, int]],
     ax: Optional[Axes],
-) -> Axes:
+) -> Figure:
     rows, columns = image_shape(samples.shape[1], shape)
     low, high = float(samples.min()), float(samples.max())
     tiles = np.concatenate([samples, reconstructed]).reshape(-1, rows, columns)
-    return _show(mosaic(tiles, len(samples), (low + high) / 2), low, high, ax)
+    picture = mosaic(tiles, len(samples), (low + high) / 2)
+    return _show(picture, low, high, "Samples above their reconstructions", ax)
 
 
 def history(records: dict[str, Any]) -> Figure:
@@ -106,12 +121,12 @@ def history(records: dict[str, Any]) -> Figure:
         objective.plot(records["validation_step"], held_out, label="held-out samples")
     if len(records["objective"]) and min(records["objective"]) > 0:
         objective.set_yscale("log")
-    objective.set(xlabel="step", ylabel="objective")
+    objective.set(xlabel="step", ylabel="objective", title="Objective over the training")
     if len(records["step"]):
         objective.legend()
     for layer, column in enumerate(records["mean_activations"].T, 1):
         means.plot(records["step"], column, label=f"layer {layer}")
-    means.set(xlabel="step", ylabel="mean activation")
+    means.set(xlabel="step", ylabel="mean activation", title="Mean activation of each hidden layer")
     if len(records["step"]):
         means.legend()
     return figure  # type: ignore[no-any-return]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from functools import partial
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from sae import _reports
 from sae._reports import TrainingReport
+from sae._sae import Current, Network
 
 # What the parameter `verbose` may be besides a number.
 SHOWN = ("tqdm", "lines")
@@ -59,6 +61,8 @@ class Progress:
         Whether to show a progress bar (with tqdm) or lines.
     callback : callable, list of callables, or None
         The parameter of the estimator.
+    model : callable, default=None
+        Makes an estimator of the steps done and a network.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Progress:
         steps: Optional[int],
         verbose: Union[bool, int, str],
         callback: Any,
+        model: Optional[Callable[[int, Network], Any]] = None,
     ) -> None:
         self.records: list[tuple[int, float, list[float]]] = []
         self.validations: list[tuple[int, float]] = []
@@ -75,16 +80,21 @@ class Progress:
         self._verbose = bool(verbose)
         self._bar = _bar(steps, verbose)
         self._callback = callback
+        self._model = model
 
     @property
     def measures(self) -> bool:
         """Whether the reports are to have what takes an evaluation: L0 and dead units."""
         return self._verbose or _reports.measures(self._callback)
 
-    def __call__(self, step: int, figures: dict[str, Any]) -> bool:
+    def __call__(self, step: int, figures: dict[str, Any], current: Current) -> bool:
         held_out = self.validations[-1][1] if self.validations else None
         report = TrainingReport(
-            step=step, steps=self._steps, validation_objective=held_out, **figures
+            step=step,
+            steps=self._steps,
+            validation_objective=held_out,
+            **figures,
+            _model=partial(self._model_of, step, current),
         )
         self.records.append((step, report.objective, report.mean_activations))
         if self._bar is not None:
@@ -98,6 +108,9 @@ class Progress:
                 flush=True,
             )
         return _reports.call(self._callback, report)
+
+    def _model_of(self, step: int, current: Current) -> Any:
+        return None if self._model is None else self._model(step, current.network())
 
     def validated(self, step: int, objective: float) -> None:
         """Record the objective on held-out samples."""

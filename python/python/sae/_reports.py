@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 
@@ -46,6 +46,9 @@ class TrainingReport:
         those that are dead on the first 256 training samples.
     validation_objective : float or None
         The objective of the last evaluation on held-out samples; None before the first.
+    model : SparseAutoencoder
+        A fitted estimator with a copy of the current network, to save, evaluate or plot it; only while the
+        callback runs that got the report.
     """
 
     step: int
@@ -62,6 +65,17 @@ class TrainingReport:
     l0: float
     dead_units: int
     validation_objective: Optional[float]
+    _model: Optional[Callable[[], Any]] = field(default=None, repr=False, compare=False)
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            raise RuntimeError("model: a report has the model only while the callback that got it runs")
+        return self._model()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy or pickle has the figures alone.
+        return {**self.__dict__, "_model": None}
 
 
 def _takes_three(callback: Callable[..., object]) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Current",
     "Files",
     "Network",
     "components",
@@ -112,8 +113,14 @@ class _Plan(TypedDict):
     report_every: int
     measure: bool
 
+@final
+class Current:
+    def network(self) -> Network: ...
+
 class _Report(Protocol):
-    def __call__(self, step: int, figures: dict[str, Any], /) -> bool: ...
+    def __call__(
+        self, step: int, figures: dict[str, Any], current: Current, /
+    ) -> bool: ...
     def validated(self, step: int, objective: float) -> None: ...
     def pretrained(self, layer: int, loss: float) -> None: ...
 
@@ -151,6 +158,7 @@ class _About(TypedDict):
     labels: Optional[bytes]
     label_names: Optional[Sequence[str]]
     names: Optional[Sequence[str]]
+    features: Optional[Sequence[str]]
     context: int
     units: Optional[int]
     image_shape: Optional[Sequence[int]]

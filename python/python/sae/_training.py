@@ -144,7 +144,8 @@ class Training(Parameters):
         steps = plan["steps"] = self._steps_of_training((both, batches, both_val), plan, previous)
         plan["report_every"] = self._steps_between_reports(None if one_pass else steps)
         before = self.n_iter_ if resumes else 0
-        progress = Progress(before, None if one_pass else steps, self.verbose, self.callback)
+        total = None if one_pass else steps
+        progress = Progress(before, total, self.verbose, self.callback, partial(self._current, seed))
         plan["measure"] = progress.measures
         try:
             trained = _sae.train(both, batches, both_val, plan, previous, progress)
@@ -166,6 +167,25 @@ class Training(Parameters):
         for sentence in useless:
             warnings.warn(sentence, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _current(self, seed: int, steps: int, network: _sae.Network) -> Self:
+        """A fitted estimator, without the callback, with the network of a training that runs."""
+        model = type(self)(**{**self.get_params(deep=False), "callback": None})
+        model._take(network, seed)
+        model.n_iter_ = steps
+        if hasattr(self, "feature_names_in_"):
+            model.feature_names_in_ = self.feature_names_in_
+        return model
+
+    def _take(self, network: _sae.Network, seed: int) -> None:
+        """Makes the estimator one that is fitted with a network."""
+        self._network = network
+        self.n_features_in_ = json.loads(network.settings)["layers"][0]
+        self.n_iter_ = 0
+        self.best_step_ = None
+        self.seed_ = seed
+        self._trained_with = self._fixed()
+        self.history_ = Progress(0, None, False, None).history(None)
 
     def _plan(self, seed: int, one_pass: bool) -> _sae._Plan:
         """What the compiled part is to do, but for the steps and reports."""

@@ -45,7 +45,7 @@ dead: NDArray[np.bool_] = units["dead"]
 best: NDArray[np.int64] = units["top_index"][0]
 redundancy: Redundancy = model.redundancy()
 mean: float = redundancy["mean"]
-model.plot_features(9, shape=(28, 28)).set_title("features")
+model.plot_features(9, shape=(28, 28)).savefig("features.png")
 model.plot_history().savefig("history.png")
 model.save(Path("model.safetensors"))
 loaded: SparseAutoencoder = SparseAutoencoder.load("model.safetensors")
