@@ -94,7 +94,11 @@ pub fn grouped(command: Command) -> Command {
     command.mut_subcommands(|command| match command.get_name() {
         // Their few options are one group.
         "completions" | "presets" | "make-digits" => command,
-        _ => command.mut_args(in_its_group),
+        _ => {
+            // A seed alone is no group.
+            let trains = command.get_arguments().any(|arg| arg.get_id() == "learning_rate");
+            command.mut_args(|arg| in_its_group(arg, trains))
+        }
     })
 }
 
@@ -102,12 +106,12 @@ fn with_negative_numbers(arg: Arg) -> Arg {
     if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
 }
 
-fn in_its_group(arg: Arg) -> Arg {
+fn in_its_group(arg: Arg, trains: bool) -> Arg {
     let id = arg.get_id().as_str();
     let is_setting = sae::Settings::fields().iter().any(|field| field.name == id);
     match GROUPS.iter().find(|(_, names)| names.contains(&id)) {
         Some((heading, _)) if !arg.is_positional() => arg.help_heading(*heading),
-        _ if is_setting => arg.help_heading("Optimizer"),
+        _ if is_setting && trains => arg.help_heading("Optimizer"),
         _ => arg,
     }
 }
