@@ -395,7 +395,7 @@ fn misuse_gets_one_sentence() {
     let folder = Models::new("misuse");
     for (arguments, sentence) in [
         ("features sparse.safetensors --layer 3", "the encoder has 2 layers, got --layer 3"),
-        ("features sparse.safetensors --norm 0", "norm: 0"),
+        ("features sparse.safetensors --norm 0", "norm: expected a positive number, got 0"),
         ("features digits/t10k-images-idx3-ubyte", "safetensors"),
         ("report digits/t10k-images-idx3-ubyte --data digits", "safetensors"),
         ("report sparse.safetensors --data nowhere", "nowhere"),

@@ -211,3 +211,25 @@ fn codes_that_are_wrong_are_named() {
         assert!(problem.contains(sentence), "{problem}");
     }
 }
+
+/// Codes of more samples than are encoded at a time are one matrix, and no temporary file is left.
+#[test]
+fn codes_are_written_in_blocks() {
+    let folder = trained("sparse-blocks");
+    let train = "--samples x.npy --layers 8,16400,8 --steps 2 --preset plain --activation relu";
+    let train = format!("train {train} --scaling as-is --quiet --code top-k:3 --out w.safetensors");
+    good(&folder, &train);
+    let data = "--samples x.npy";
+    good(&folder, &format!("encode w.safetensors {data} --out dense.npy"));
+    good(&folder, "decode w.safetensors dense.npy --out dense.out.npy");
+    let names = folder.names().len();
+    for name in ["codes.npz", "codes.safetensors"] {
+        // 256 samples at a time.
+        let line = good(&folder, &format!("encode w.safetensors {data} --sparse --out {name}"));
+        assert!(line.starts_with("300 codes of 16400 units, "), "{line}");
+        good(&folder, &format!("decode w.safetensors {name} --out {name}.npy"));
+        let bytes = |name: &str| fs::read(folder.path(name)).unwrap();
+        assert!(bytes(&format!("{name}.npy")) == bytes("dense.out.npy"), "{name}");
+    }
+    assert_eq!(folder.names().len(), names + 4);
+}
