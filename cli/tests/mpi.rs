@@ -194,7 +194,10 @@ fn failures_are_told_once() {
     two.args([":", "-n", "1", SAE, "train", "--data", "digits", "--steps", "7"]);
     let done = two.output().unwrap();
     let error = text(&done.stderr);
-    assert!(error.contains("error: rank 1 of 2: steps, revive and pretrain"), "{error}");
+    assert!(
+        error.contains("error: rank 1 of 2: steps, revive, pretrain and test-every"),
+        "{error}"
+    );
     assert!(!path.join("runs").exists());
 }
 
