@@ -171,7 +171,7 @@ fn a_bad_file_is_named() {
         ([&good[..], &[0]].concat(), "header says 4 x 3 f64"),
         (vec![], "is empty"),
         (npy("<f4", "False", "(1, 4)", &[0; 16]), "has 4 features; expected 3, as in"),
-        (npy("<f4", "False", "(3,)", &[0; 12]), "has 1 features; expected 3"),
+        (npy("<f4", "False", "(3,)", &[0; 12]), "has 1 feature; expected 3"),
         (npy("<c8", "False", "(1, 3)", &[0; 24]), "complex numbers"),
         (
             safetensors(&[("a", "U8", "[1,3]", &[0; 3]), ("b", "U8", "[1,3]", &[0; 3])], 0),
