@@ -1,7 +1,7 @@
 //! The length of a step's gradient: that of the gradient itself, for any way in which a step takes it, and
 //! without a change of the weights.
 
-use sae::{Samples, Settings, Trainer};
+use sae::{Isa, Samples, Settings, Trainer};
 
 use crate::threads::Threads;
 
