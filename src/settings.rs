@@ -216,9 +216,9 @@ impl Settings {
     pub const ARCHITECTURE: [&str; 7] =
         ["layers", "activation", "activations", "output_activation", "tied", "skip", "code"];
 
-    /// The same settings for another training, of `steps` steps: what followed the steps of its own follows these.
+    /// The same settings for another training, of `steps` steps.
     ///
-    /// A cosine or linear schedule ends with them, and warm-ups take at most a twentieth of them. So are the settings
+    /// What followed the steps of its own follows these: a cosine or linear schedule ends with them, and warm-ups take at most a twentieth of them. So are the settings
     /// of `sae train --from MODEL --steps N`.
     pub fn for_steps(&self, steps: u64) -> Self {
         let mut settings = self.clone();

@@ -132,3 +132,17 @@ fn split_off<'a>(from: &mut &'a mut [f32], start: usize) -> &'a mut [f32] {
     *from = rest;
     piece
 }
+
+/// The sum of products, in eight interleaved `f64` accumulators.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f64::from(a) * f64::from(b);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
+}

@@ -1,4 +1,4 @@
-//! The length of the gradient of a step's batch, where it is asked for.
+//! The L2 norm of the gradient of a step's batch, where it is asked for.
 //!
 //! A fused step has no buffer of the whole gradient. It then computes each layer's gradient twice: some rows
 //! at a time, whose squares are summed, and again in the update. The step itself stays as it is, bit for bit.
@@ -9,7 +9,7 @@ use sae_kernels::{Gemm, Matrix, MatrixMut, Operand, Parts};
 
 use crate::compute::Engine;
 use crate::network::layers::Layer;
-use crate::training::gradient::rows_of_piece;
+use crate::training::gradient::{dot, rows_of_piece};
 
 /// What the next step measures, and what the last one has measured.
 #[derive(Debug, Default)]
@@ -31,8 +31,8 @@ impl GradientNorm {
             let (rows, width) = layer.stored();
             rows.min(rows_of_piece(*layer)) * width
         });
-        let most = numbers.max().unwrap_or(0);
-        self.rows.resize(most.max(self.rows.len()), 0.0);
+        let max = numbers.max().unwrap_or(0);
+        self.rows.resize(max.max(self.rows.len()), 0.0);
         self.is_asked = true;
     }
 
@@ -68,19 +68,21 @@ impl GradientNorm {
     pub fn add(&mut self, engine: &mut Engine, gradient: &[f32], decay: Option<(f64, &[f32])>) {
         self.squares += engine.sum(gradient.len(), |block| match decay {
             Some((lambda, weights)) => decayed(&gradient[block.clone()], lambda, &weights[block]),
-            None => decayed(&gradient[block], 0.0, &[]),
+            None => dot(&gradient[block.clone()], &gradient[block]),
         });
     }
 
-    /// Of an update that takes gradients block by block: adds that of biases or thresholds.
+    /// Adds the gradient of biases or thresholds, in an update that takes gradients block by block.
     pub fn add_numbers(&mut self, engine: &mut Engine, gradient: &[f32]) {
         if self.adds {
             self.add(engine, gradient, None);
         }
     }
 
-    /// Of an update that takes gradients block by block: adds that of a layer's biases, and of its stored
-    /// weights, the product of `a`, `[rows, n]`, and `right`, `[n, width]`, with their weight decay.
+    /// Adds the gradient of a layer, in an update that takes gradients block by block.
+    ///
+    /// Given are that of its biases, and for that of its stored weights the factors: `a`, `[rows, n]`, and
+    /// `right`, `[n, width]`. The weights' decay is added.
     pub fn add_layer(
         &mut self,
         engine: &mut Engine,
@@ -122,18 +124,11 @@ fn product(engine: &mut Engine, a: Operand<'_>, right: Matrix<'_>, to: &mut [f32
     });
 }
 
-/// The sum of (g + lambda w)^2, in eight interleaved `f64` accumulators; of g^2 without weights.
+/// The sum of (g + lambda w)^2, in eight interleaved `f64` accumulators.
 fn decayed(gradient: &[f32], lambda: f64, weights: &[f32]) -> f64 {
     let mut sums = [0.0; 8];
     let (eights, rest) = gradient.as_chunks::<8>();
     let (weights, weights_rest) = weights.as_chunks::<8>();
-    if lambda == 0.0 {
-        for eight in eights {
-            sums.iter_mut().zip(eight).for_each(|(sum, &g)| *sum += f64::from(g) * f64::from(g));
-        }
-        let rest = rest.iter().map(|&g| f64::from(g) * f64::from(g));
-        return sums.iter().sum::<f64>() + rest.sum::<f64>();
-    }
     let square = |g: f32, w: f32| {
         let sum = f64::from(g) + lambda * f64::from(w);
         sum * sum

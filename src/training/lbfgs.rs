@@ -2,8 +2,8 @@
 //! 2006, algorithms 3.5, 3.6 and 7.4). It drives a [`Problem`] from outside.
 
 use crate::error::{Error, Result};
+use crate::training::gradient::dot;
 use crate::training::objective::StepReport;
-use crate::training::update::dot;
 
 /// Wolfe's first condition: the objective falls by this share of what its slope promises.
 const SUFFICIENT_DECREASE: f64 = 1e-4;

@@ -306,9 +306,10 @@ impl Trainer {
         counts.filter(move |&(_, &samples)| u64::from(samples) >= after).map(|(unit, _)| unit)
     }
 
-    /// Asks the next step to measure the length of its gradient: see [`Trainer::gradient_norm`]. Takes memory
-    /// for some rows of a layer the first time, and some of the step's time; weights stay the same, bit for
-    /// bit. Several ranks must ask before the same step.
+    /// Asks the next step to measure the norm of its gradient, for [`Trainer::gradient_norm`].
+    ///
+    /// It takes memory for some rows of a layer the first time, and some of the step's time; weights stay the
+    /// same, bit for bit. Several ranks must ask before the same step.
     pub fn measure_gradient_norm(&mut self) {
         let is_fused = self.ranks.is_alone() && self.lbfgs.is_none();
         let is_fused = is_fused && !needs_whole_gradient(&self.cx.net.settings);
@@ -318,9 +319,10 @@ impl Trainer {
         work.gradient_norm.ask(layers);
     }
 
-    /// The L2 norm of the objective's gradient by all parameters in the last step that has
-    /// [measured](Trainer::measure_gradient_norm) it, before clipping; tied weights count once. `None` before.
-    /// The bits are the same for any number of threads.
+    /// The L2 norm of the objective's gradient by all parameters, before clipping.
+    ///
+    /// It is that of the last step that has [measured](Trainer::measure_gradient_norm) it, `None` before. Tied
+    /// weights count once. The bits are the same for any number of threads.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.cx.work.gradient_norm.norm()
     }

@@ -11,6 +11,7 @@ use crate::network::layers::{Layer, end, normalize_row};
 use crate::settings::{Code, Optimizer, Settings};
 use crate::training::backward::Sink;
 use crate::training::bounds::{largest_gradient, largest_seen};
+use crate::training::gradient::dot;
 use crate::training::optimizer::{rule, update_span};
 use crate::training::reduction::Reduction;
 use crate::training::skip::all_gradients;
@@ -48,8 +49,9 @@ pub(crate) fn update(cx: &mut Context, ranks: &mut Reduction) -> Result<()> {
     Ok(())
 }
 
-/// Of a gradient that is summed piece by piece: adds to its length the part that begins at this place of the
-/// parameters, before they are updated with it.
+/// Adds a part of a gradient that is summed piece by piece to its norm, before the update.
+///
+/// `start` is the part's place among the parameters.
 fn add_span(cx: &mut Context, start: usize, gradient: &[f32]) {
     let Context { engine, net, work, .. } = cx;
     let (lambda, parameters) = (net.settings.lambda, &net.parameters[..]);
@@ -182,7 +184,8 @@ pub(crate) fn square_of_gradient(cx: &mut Context) -> f64 {
         let twins = &work.layers[work.layers.len() / 2..];
         sum -= twins.iter().map(|twin| square(&work.gradient[twin.weights()])).sum::<f64>();
     }
-    sum.max(0.0)
+    // A difference of sums may be a little below 0; NaN stays.
+    if sum < 0.0 { 0.0 } else { sum }
 }
 
 /// Scales a gradient that is longer than the settings allow to that length.
@@ -274,18 +277,4 @@ fn blocks(
     let ranges =
         move |len: usize| (0..len).step_by(side).map(move |start| start..len.min(start + side));
     ranges(rows).flat_map(move |rows| ranges(cols).map(move |cols| (rows.clone(), cols)))
-}
-
-/// The sum of products, in eight interleaved `f64` accumulators.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += f64::from(a) * f64::from(b);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
-    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }

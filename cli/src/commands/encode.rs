@@ -174,18 +174,17 @@ fn write_sparse(
     let block = (BLOCK / units).clamp(256, BLOCK);
     let mut codes = SparseCodes::default();
     let mut fill = |add: &mut dyn FnMut(&SparseCodes) -> Result<()>| {
-        let mut left = chosen.samples.clone();
-        loop {
+        let samples = &chosen.samples;
+        for start in (0..samples.len()).step_by(block) {
             interrupt::check()?;
-            let (next, rest) = match left.len() > block {
-                true => left.split(block).map(|(next, rest)| (next, Some(rest)))?,
-                false => (left, None),
-            };
+            // Always of all samples: a part of a part of a part would be slow.
+            let end = (start + block).min(samples.len());
+            let head = if end < samples.len() { samples.split(end)?.0 } else { samples.clone() };
+            let next = if start > 0 { head.split(start)?.1 } else { head };
             net.encode_sparse(engine, &next, &mut codes)?;
             add(&codes)?;
-            let Some(rest) = rest else { return Ok(()) };
-            left = rest;
         }
+        Ok(())
     };
     let mut written = (0, 0);
     interrupt::interruptible(|| {

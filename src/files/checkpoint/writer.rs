@@ -225,7 +225,9 @@ impl Trainer {
         &self.cx.state.note
     }
 
-    /// Replaces the text that checkpoints keep. [`Checkpoints`] have room for the one that is there when they
+    /// Replaces the text that checkpoints keep.
+    ///
+    /// [`Checkpoints`] have room for the one that is there when they
     /// are made, so that later ones must not be longer.
     pub fn set_note(&mut self, note: String) {
         self.cx.state.note = note;

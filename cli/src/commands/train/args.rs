@@ -106,7 +106,7 @@ pub struct Args {
     /// [default: history.csv in the run's folder, or the model's name with .history.csv]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
-    /// Measure test samples, at most 2048, and the length of the gradient every N steps, for the history; 0 for
+    /// Measure test samples, at most 2048, and the norm of the gradient every N steps, for the history; 0 for
     /// never. Weights do not depend on it [default: a 25th of the steps]
     #[arg(long, value_name = "N")]
     pub test_every: Option<u64>,
