@@ -76,8 +76,11 @@ pub fn with_hint(arg: Arg) -> Arg {
     arg.value_hint(hint)
 }
 
-/// The script for bash with what its generator leaves out: values that end in a colon or `=` get no space behind
-/// them, folders a slash; `--option=VALUE` is completed as `--option VALUE`; and nothing is proposed behind a colon.
+/// The script for bash with what its generator leaves out.
+///
+/// Values that end in a colon or `=` get no space behind them, folders a slash; `--option=VALUE` is completed as
+/// `--option VALUE`, `--vary option=VALUE`, too; nothing is proposed behind a colon; and an argument that is a file
+/// gets files.
 pub fn of_bash(script: &str) -> String {
     const WRAPPER: &str = r#"
 _sae_values() {
@@ -87,13 +90,18 @@ _sae_values() {
     fi
     if [[ "$prev" == "=" && COMP_CWORD -ge 2 ]]; then
         prev="${COMP_WORDS[COMP_CWORD - 1]}"
-        [[ "$prev" == "=" ]] && prev="${COMP_WORDS[COMP_CWORD - 2]}"
+        local at=$((COMP_CWORD - 1))
+        [[ "$prev" == "=" ]] && at=$((COMP_CWORD - 2)) && prev="${COMP_WORDS[at]}"
+        [[ "${COMP_WORDS[at - 1]}" == "--vary" ]] && prev="--${prev//_/-}"
         [[ "$prev" == --* ]] || return 0
     fi
     if [[ "$cur" == ":" || "$prev" == ":" ]]; then
         return 0
     fi
     _sae "$1" "$cur" "$prev"
+    if [[ "$cur" != -* && "${COMPREPLY[0]:-}" == -* && "${COMP_WORDS[1]:-}" != train && "${COMP_WORDS[1]:-}" != sweep ]]; then
+        COMPREPLY=()
+    fi
     if [[ "${BASH_VERSINFO[0]}" -ge 4 && ${#COMPREPLY[@]} -gt 0 ]]; then
         [[ "${COMPREPLY[0]}" == *[:=] ]] && compopt -o nospace
         [[ -e "${COMPREPLY[0]}" ]] && compopt -o filenames
