@@ -122,6 +122,7 @@ impl ModelsArgs {
     pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
         if self.paths.is_empty() {
             let Some(table) = runs::latest_sweep()? else { return runs::latest_models(count) };
+            runs::note_unfinished()?;
             note(&format!("models: those of {}, the latest run", table.display()));
             let folder = table.parent().unwrap_or(&table);
             return self.with_sweeps(&[folder.to_owned()]);

@@ -86,28 +86,78 @@ pub fn latest() -> Result<Option<PathBuf>> {
     Ok(all()?.pop().map(|(_, folder)| folder))
 }
 
-/// The table of the sweep that is the latest run, if it is one.
+/// Whether a run's folder has a model or an ended sweep.
+fn has_models(folder: &Path) -> bool {
+    model_in(folder).is_file() || sweeps::in_run(folder).is_some_and(|table| table.is_file())
+}
+
+/// The runs up to the latest that has models, and those after it.
+fn with_models() -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let mut all: Vec<_> = all()?.into_iter().map(|(_, folder)| folder).collect();
+    let count = all.iter().rposition(|folder| has_models(folder)).map_or(0, |last| last + 1);
+    let later = all.split_off(count);
+    Ok((all, later))
+}
+
+/// What continues a run that has no model, if there is something.
+fn continuation(run: &Path) -> Option<&'static str> {
+    match run {
+        run if sweeps::in_run(run).is_some() => Some("sae sweep --resume continues it"),
+        run if run.join(CHECKPOINT).is_file() => Some("sae train --resume continues it"),
+        _ => None,
+    }
+}
+
+/// Says on stderr that a run after the latest with models has none.
+pub fn note_unfinished() -> Result<()> {
+    let (before, later) = with_models()?;
+    if let Some(last) = later.last().filter(|_| !before.is_empty()) {
+        let hint = continuation(last).map(|hint| format!(" ({hint})")).unwrap_or_default();
+        note(&format!("{} has no model{hint}: an earlier run's is taken", last.display()));
+    }
+    Ok(())
+}
+
+/// The table of the sweep that is the latest run with models, if it is one.
 pub fn latest_sweep() -> Result<Option<PathBuf>> {
-    Ok(latest()?.and_then(|folder| sweeps::in_run(&folder)))
+    let Some(last) = with_models()?.0.pop() else { return Ok(None) };
+    Ok(sweeps::in_run(&last).filter(|_| !model_in(&last).is_file()))
 }
 
 /// The models of the latest runs that have one, at most `count`, the latest last; says which on stderr.
 pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
-    let models = all()?.into_iter().rev().map(|(_, folder)| model_in(&folder));
+    let (runs, later) = with_models()?;
+    if let (Some(last), true) = (later.last(), runs.is_empty()) {
+        let failure = Failure::at(last, "no model is given, and the latest run has none");
+        return Err(failure
+            .hint(continuation(last).unwrap_or("give a model file, or train one: sae train")));
+    }
+    note_unfinished()?;
+    models_of(&runs, count)
+}
+
+fn models_of(runs: &[PathBuf], count: usize) -> Result<Vec<PathBuf>> {
+    let models = runs.iter().rev().map(|folder| model_in(folder));
     let mut models: Vec<_> = models.filter(|model| model.is_file()).take(count).collect();
     models.reverse();
-    let sweep = latest_sweep()?;
-    if let (Some(table), true) = (&sweep, models.is_empty()) {
-        let problem = "no model is given, and the latest run is a sweep, which has several";
-        let folder = table.parent().unwrap_or(table);
-        return Err(Failure::at(folder, problem)
-            .hint("name one of them, such as trial-0.safetensors in its folder sweep.trials"));
-    }
+    let sweep = runs.last().filter(|last| !model_in(last).is_file());
+    let sweep = sweep.and_then(|last| sweeps::in_run(last));
     if models.is_empty() {
+        if let Some(table) = sweep {
+            let folder = table.parent().unwrap_or(&table);
+            let problem = "no model is given, and the latest run is a sweep, which has several";
+            let models = sweeps::models(&table, usize::MAX).unwrap_or_default();
+            let hint = models
+                .iter()
+                .find(|model| model.is_file())
+                .map(|model| format!("name one of them, such as {}", model.display()));
+            return Err(Failure::at(folder, problem).hint(hint.unwrap_or_default()));
+        }
         let problem = "no model is given, and there is none in the folder runs";
         return Err(Failure::input(problem).hint("give a model file, or train one: sae train"));
     }
-    for model in &models {
+    for (at, model) in models.iter().enumerate() {
+        let is_last = at + 1 == models.len();
         let model = model.display();
         note(&match &sweep {
             Some(table) => {
@@ -117,7 +167,8 @@ pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
                     models.display()
                 )
             }
-            None => format!("model: {model}, of the latest run"),
+            None if is_last => format!("model: {model}, of the latest run"),
+            None => format!("model: {model}, of a run before"),
         });
     }
     Ok(models)

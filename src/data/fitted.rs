@@ -3,8 +3,8 @@
 use sae_kernels::Activation;
 
 use crate::data::samples::Samples;
-use crate::error::Result;
-use crate::settings::{Code, Optimizer, OutputBias, Settings};
+use crate::error::{Error, Result, counted};
+use crate::settings::{Code, Field, Optimizer, OutputBias, Settings};
 
 impl Settings {
     /// These settings with the defaults that depend on the data.
@@ -64,19 +64,55 @@ impl Settings {
         for (name, text) in options.clone().filter(|(name, _)| *name != "preset") {
             settings.set(name, text, steps)?;
         }
-        let unsuited = unsuited(of_preset, settings.code);
-        for field in Settings::fields().iter().filter(|field| unsuited.contains(&field.name)) {
-            // What an option has stays, and is refused if it does not suit.
+        let is_given = |field: &Field| {
             let is_it = |name: &str| {
                 let name = name.replace('-', "_");
                 name == field.name || field.aliases.contains(&&*name)
             };
-            if !options.clone().any(|(name, _)| is_it(name)) {
+            options.clone().any(|(name, _)| is_it(name))
+        };
+        let mut unsuited = unsuited(of_preset, settings.code).to_vec();
+        if matches!(settings.optimizer, Optimizer::Lbfgs { .. }) {
+            // It has no learning rate.
+            unsuited.extend(["schedule", "warm_up"]);
+        }
+        for field in Settings::fields().iter().filter(|field| unsuited.contains(&field.name)) {
+            // What an option has stays, and is refused if it does not suit.
+            if !is_given(field) {
                 settings.set(field.name, &field.default(), steps)?;
             }
         }
-        settings.validate()?;
+        settings.check_ends(samples)?;
+        settings.validate().map_err(|error| match error {
+            Error::Setting { field, problem } if resumed.is_none() => {
+                let mut fields = Settings::fields().iter();
+                let of_preset = fields.find(|of| of.name == field && !is_given(of));
+                let hint = of_preset.map(|of| {
+                    format!("; {} is the preset's {field}, give another", of.text(&settings))
+                });
+                Error::setting(field, problem + &hint.unwrap_or_default())
+            }
+            error => error,
+        })?;
         Ok(settings)
+    }
+
+    /// Fails unless the first and the last size of `layers` are the features of the samples and of their targets.
+    pub(crate) fn check_ends(&self, samples: &Samples) -> Result<()> {
+        let [first, .., last] = self.layers[..] else { return Ok(()) };
+        let (features, targets) = (samples.features(), samples.target_features());
+        if first != features {
+            let features = counted(features, "feature");
+            let problem = format!("the first size is {first} and the data has {features} a sample");
+            return Err(Error::setting("layers", problem));
+        }
+        if last != targets {
+            let what = if samples.targets().is_some() { "targets have" } else { "data has" };
+            let features = counted(targets, "feature");
+            let problem = format!("the last size is {last} and the {what} {features} a sample");
+            return Err(Error::setting("layers", problem));
+        }
+        Ok(())
     }
 }
 
@@ -148,6 +184,20 @@ mod tests {
         assert!(problem.starts_with("dead_after: "), "{problem}");
         let wide = with(None, &[("layers", "4,512,4"), ("preset", "top-k")]).unwrap();
         assert_eq!(wide, Preset::TopK.settings(vec![4, 512, 4], 100));
+        // What a preset has and nobody asked for is named.
+        for (option, value, words) in [
+            ("tied", "true", "; transpose is the preset's initialization, give another"),
+            ("output-activation", "sigmoid", "; mean is the preset's output_bias, give another"),
+            ("optimizer", "l-bfgs", "optimizer: fields unit_norm"),
+            ("layers", "5,8,4", "layers: the first size is 5 and the data has 4 features a sample"),
+            ("layers", "4,8,5", "layers: the last size is 5 and the data has 4 features a sample"),
+        ] {
+            let problem = with(None, &[("preset", "top-k"), (option, value)]).unwrap_err();
+            assert!(problem.to_string().contains(words), "{problem}");
+        }
+        let given = [("preset", "top-k"), ("tied", "true"), ("initialization", "transpose")];
+        let problem = with(None, &given).unwrap_err().to_string();
+        assert!(!problem.contains("preset"), "{problem}");
         let problem = with(None, &[("rho", "2")]).unwrap_err().to_string();
         assert!(problem.starts_with("rho: expected"), "{problem}");
     }

@@ -10,7 +10,7 @@ use crate::compute::{ThreadPool, available_threads};
 use crate::data::TrainingData;
 use crate::data::samples::Samples;
 use crate::data::{Batches, Order, Plan, batches_ahead};
-use crate::error::{Error, Result, counted};
+use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::ends::check_targets;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
@@ -276,21 +276,8 @@ impl TrainerBuilder {
         if samples.is_empty() {
             return Err(Error::setting("samples", "expected at least 1, got 0"));
         }
-        let (size, features) = (settings.layers[0], samples.features());
-        if size != features {
-            let features = counted(features, "feature");
-            let problem = format!("the first size is {size} and the data has {features} a sample");
-            return Err(Error::setting("layers", problem));
-        }
         check_targets(settings, samples.targets().is_some())?;
-        let (size, features) =
-            (settings.layers[settings.layers.len() - 1], samples.target_features());
-        if size != features {
-            let features = counted(features, "feature");
-            let problem =
-                format!("the last size is {size} and the targets have {features} a sample");
-            return Err(Error::setting("layers", problem));
-        }
+        settings.check_ends(samples)?;
         if self.threads == Some(0) {
             return Err(Error::setting("threads", "expected at least 1, got 0"));
         }

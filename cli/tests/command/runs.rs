@@ -199,6 +199,30 @@ fn concurrent_runs_have_different_folders() {
 }
 
 #[test]
+fn runs_without_models_are_passed_over() {
+    let folder = folder("runs-without-models");
+    let sweep =
+        "sweep --data digits --layers 784,9,784 --vary seed=1/2 --steps 4 --preset plain --quiet";
+    good(&folder, sweep);
+    good(&folder, sweep);
+    fs::remove_dir_all(folder.path("runs/2/sweep.trials")).unwrap();
+    let [text, note] = good(&folder, "compare --out compared.png");
+    assert!(note.contains("runs/2 has no model: an earlier run's is taken"), "{note}");
+    assert!(
+        note.contains("those of runs/1/sweep.csv") && text.contains("explained variance"),
+        "{note}"
+    );
+    // A command of one model names one that is there.
+    fs::remove_file(folder.path("runs/1/sweep.trials/trial-0.safetensors")).unwrap();
+    fs::remove_dir_all(folder.path("runs/2")).unwrap();
+    let problem = refused(&folder, "eval");
+    assert!(
+        problem.contains("is a sweep") && problem.contains("/trial-1.safetensors"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn commands_take_the_latest_run() {
     let folder = folder("runs-latest");
     for arguments in ["eval", "features", "inspect", "encode", "compare", "report", "reconstruct"] {
@@ -217,7 +241,12 @@ fn commands_take_the_latest_run() {
     fs::create_dir(folder.path("runs/99-old")).unwrap();
     let [text, note] = good(&folder, "inspect");
     assert!(text.contains("model 784-17-784"), "{text}");
-    assert_eq!(note, "model: runs/10/model.safetensors, of the latest run\n");
+    // The run without a model is named.
+    let [skipped, taken] = [
+        "runs/11 has no model: an earlier run's is taken\n",
+        "model: runs/10/model.safetensors, of the latest run\n",
+    ];
+    assert_eq!(note, format!("{skipped}{taken}"));
     for arguments in ["eval", "eval --json", "encode", "report", "reconstruct"] {
         assert_eq!(good(&folder, arguments)[1], note, "{arguments}");
     }
@@ -232,7 +261,8 @@ fn commands_take_the_latest_run() {
     assert!(text.contains("20 samples of 784 features") && again == note, "{text}");
     let [text, both] = good(&folder, "compare");
     assert!(text.contains("runs/1      runs/10\nlayers"), "{text}");
-    assert_eq!(both.lines().count(), 2, "{both}");
+    // With that of the run without a model.
+    assert_eq!(both.lines().count(), 3, "{both}");
     let problem = refused(&folder, "decode --out samples.npy");
     assert!(problem.contains("CODES"), "{problem}");
 }
