@@ -32,9 +32,9 @@ impl SettingsArgs {
         Ok(Settings::with_options(resumed, &options, train, steps)?)
     }
 
-    /// The preset without an option for it: images of samples that are images, or else top-k.
+    /// The preset without an option for it: images of samples that are images, gray or in color, or else top-k.
     fn default_preset(&self, train: &Samples) -> Preset {
-        if train.image().is_some() { Preset::Images } else { Preset::TopK }
+        if train.row_dims().len() > 1 { Preset::Images } else { Preset::TopK }
     }
 
     /// Says which of the options have no effect beside the other settings.

@@ -18,6 +18,11 @@ pub fn figures(models: &[Model]) -> Vec<(String, Vec<String>)> {
     let number = |value: f64| value.is_finite().then(|| short(value));
     let positive = |value: f64| (value > 0.0).then(|| short(value));
     row("layers", &|m| Some(join(&m.net.settings().layers, "-")));
+    let first = models.first().map(|model| model.net.settings().loss);
+    // Then the objectives are of different measures.
+    if models.iter().any(|model| Some(model.net.settings().loss) != first) {
+        row("kind of loss", &|m| Some(m.net.settings().loss.name().to_owned()));
+    }
     row("objective", &|m| number(m.evaluation.objective));
     row("loss", &|m| number(m.evaluation.loss));
     row("sparsity penalties", &|m| positive(m.evaluation.penalty));

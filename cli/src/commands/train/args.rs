@@ -9,8 +9,8 @@ use crate::settings::SettingsArgs;
 /// Train an autoencoder and save it
 ///
 /// Without data it trains on drawn digits. Without --preset, samples that are images (IDX and NumPy files of
-/// three dimensions) have the preset images, a dictionary of 300 units of which each sample has 32, and others
-/// the preset top-k, a dictionary of four units for each feature. --preset article is the autoencoder of the
+/// three dimensions, or of four in color) have the preset images, a dictionary of 300 units of which each sample has 32, and others
+/// the preset top-k, a dictionary of four units for each feature, at least 128. --preset article is the autoencoder of the
 /// article "Tensorflow Day17 Sparse Autoencoder" (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its
 /// sparsity penalty, and --preset article-plain the one without. `sae presets` lists all.
 ///
@@ -95,7 +95,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub keep: Option<u16>,
     /// Resume from the checkpoint if it exists, without --checkpoint and --out from that of the latest run, with
-    /// the data and options of its model's record; more --steps can be given. Writes checkpoints
+    /// the data and options of its model's record; more --steps can be given where the learning rate has not come to 0.
+    /// Writes checkpoints
     #[arg(long)]
     pub resume: bool,
     /// PNG of test samples above their reconstructions [default: picture.png in the run's folder, or the
