@@ -134,7 +134,10 @@ impl ModelsArgs {
         let mut models = Vec::new();
         for path in paths {
             match sweeps::table_of(path)? {
-                Some(table) => models.extend(sweeps::models(&table, MAX_OF_SWEEP)?),
+                Some(table) => {
+                    let of_sweep = sweeps::models(&table, MAX_OF_SWEEP)?;
+                    models.extend(of_sweep.into_iter().map(|(model, _)| model));
+                }
                 None => models.push(runs::model_of(path.clone())),
             }
         }
@@ -210,9 +213,11 @@ impl ModelsArgs {
 fn names(paths: &[PathBuf]) -> Vec<String> {
     // Of a run its folder.
     let of_run = |path: &Path| path.parent().filter(|_| runs::is_of_run(path)).map(Path::to_owned);
-    let stem = |path: &Path| match of_run(path) {
+    let mut of_sweeps = sweeps::Names::default();
+    let mut stem = |path: &Path| match of_run(path) {
         Some(folder) => folder.display().to_string(),
-        None => sweeps::name_of(path)
+        None => of_sweeps
+            .of(path)
             .unwrap_or_else(|| path.file_stem().unwrap_or(path.as_os_str()).display().to_string()),
     };
     let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();

@@ -361,10 +361,14 @@ pub fn path_of(model: &Path) -> PathBuf {
 
 /// A failure to read the data that a model's record names, with what to do.
 pub fn moved(failure: Failure, model: &Path) -> Failure {
-    let record = path_of(model);
+    moved_from(failure, path_of(model).display())
+}
+
+/// A failure to read the data that a record names, with what to do.
+pub fn moved_from(failure: Failure, record: impl fmt::Display) -> Failure {
     failure.or_hint(format!(
-        "these are the data that {} names; if they were moved, give them: --data DIR or --samples FILE",
-        record.display()
+        "these are the data that {record} names; if they were moved, give them: --data DIR or \
+         --samples FILE"
     ))
 }
 

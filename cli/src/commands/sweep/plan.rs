@@ -54,20 +54,15 @@ impl Range {
         Ok(Range { field: field.replace('-', "_"), values })
     }
 
-    /// How many values a list has; None for a range of numbers.
-    pub fn values(&self) -> Option<usize> {
+    /// The values of a list; None for a range of numbers.
+    pub fn list(&self) -> Option<&[String]> {
         match &self.values {
-            Values::List(texts) => Some(texts.len()),
+            Values::List(texts) => Some(texts),
             _ => None,
         }
     }
 
-    /// A value of a list.
-    pub fn value(&self, at: usize) -> String {
-        self.at(at as f64)
-    }
-
-    /// The text of the value at a place in [0, 1); of a list at its number, from 0.
+    /// The text of the value at a place in [0, 1), also of a list.
     pub fn at(&self, place: f64) -> String {
         // Five digits, and few zeros before them.
         let number = |value: f64| {
@@ -80,7 +75,7 @@ impl Range {
         match &self.values {
             Values::Linear(low, high) => number(low + place * (high - low)),
             Values::Logarithmic(low, high) => number(low * (high / low).powf(place)),
-            Values::List(texts) => texts[place as usize].clone(),
+            Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
         }
     }
 }
@@ -182,7 +177,7 @@ mod tests {
         assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "1e-4");
         assert_eq!(at("l1=log:1e-6:1e-2", 0.3), "1.5849e-5");
         assert_eq!(at("code=top-k:3/dense", 0.0), "top-k:3");
-        assert_eq!(at("code=top-k:3/dense", 1.0), "dense");
+        assert_eq!(at("code=top-k:3/dense", 0.5), "dense");
         for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1", "rho=1/2/1"] {
             assert!(at(text, 0.5).starts_with("vary: "), "{text}");
         }
