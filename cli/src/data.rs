@@ -24,7 +24,7 @@ pub use place::Place;
 use place::{Files, Note, Opened, Side};
 use sides::labels_of_side;
 pub use targets::TargetArgs;
-use targets::{TrainingTargetArgs, scaling_parser};
+use targets::{TrainingTargetArgs, scaled, scaling_parser};
 
 /// The options that name data.
 #[derive(clap::Args, Clone)]
@@ -465,15 +465,6 @@ fn own_side(
             Err(Failure::at(model, problem).hint(hint))
         }
     }
-}
-
-/// Samples with a scaling, and their targets, if they have some, with theirs.
-fn scaled(samples: Samples, scaling: &Scaling, of_targets: Option<&Scaling>) -> Result<Samples> {
-    let scaled = samples.scaled(scaling.clone());
-    Ok(match (samples.targets(), of_targets) {
-        (Some(targets), Some(scaling)) => scaled.with_targets(targets.scaled(scaling.clone()))?,
-        _ => scaled,
-    })
 }
 
 /// Fails if test samples, or their targets, have other features than those of the training.

@@ -117,8 +117,9 @@ pub struct ModelsArgs {
 }
 
 impl ModelsArgs {
-    /// The models' files: those given, with those of sweeps, or else those of the latest runs, at most `count`, or
-    /// of the sweep that is the latest run.
+    /// The models' files: those given, with those of sweeps, or else those of the latest runs.
+    ///
+    /// Of runs at most `count`, or all of the sweep that is the latest run.
     pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
         if self.paths.is_empty() {
             let Some(table) = runs::latest_sweep()? else { return runs::latest_models(count) };
@@ -187,8 +188,9 @@ impl ModelsArgs {
         ChoiceArgs::from(self.data.clone()).choose(path, &model.net)
     }
 
-    /// Fails if a model's own test samples are not those of the first model: their figures cannot be
-    /// compared.
+    /// Fails if a model's own test samples are not those of the first model.
+    ///
+    /// Their figures could not be compared.
     fn check_same(
         &self,
         (path, model): (&Path, &Model),
@@ -240,8 +242,9 @@ pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
     }
 }
 
-/// Whether a file is a model: it is named so, or begins as safetensors files do, with a length of
-/// eight bytes and then JSON. (The ninth byte of an IDX file of samples is `{` only if its second
+/// Whether a file is a model: it is named so, or begins as safetensors files do.
+///
+/// They begin with a length of eight bytes and then JSON. (The ninth byte of an IDX file of samples is `{` only if its second
 /// dimension is over two thousand million.)
 pub fn looks_like_a_model(path: &Path) -> bool {
     let named = path.extension().is_some_and(|ending| ending == "safetensors");

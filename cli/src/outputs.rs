@@ -17,8 +17,9 @@ pub struct OverwriteArgs {
 }
 
 impl OverwriteArgs {
-    /// The file that a command makes of a model: the one that is given, or else one of this name, in the run's
-    /// folder for a run's model and in the working folder for others. That of the run itself may be replaced.
+    /// The file that a command makes of a model: the one that is given, or else one of this name.
+    ///
+    /// It is in the run's folder for a run's model and in the working folder for others. That of the run itself may be replaced.
     pub fn output_of(self, given: Option<&Path>, model: &Path, name: &str) -> (PathBuf, Self) {
         match given {
             Some(given) => (given.to_owned(), self),

@@ -94,7 +94,9 @@ fn jobs(args: &Args) -> Result<usize> {
     Ok(args.jobs.map_or_else(compute::threads_from_environment, |jobs| Ok(usize::from(jobs)))?)
 }
 
-/// The trials with these values of the varied settings. Fails if one has not the layer that is measured.
+/// The trials with these values of the varied settings.
+///
+/// Fails if one has not the layer that is measured.
 fn trials(
     args: &Args,
     train: &Samples,

@@ -137,7 +137,7 @@ fn data_of_rank(args: &Args, job: &Job) -> Result<TrainingDataArgs> {
     args.data.of_rank(args.sharded.then(|| job.rank()))
 }
 
-/// Whether the options by themselves give the settings of the checkpoint that is resumed, if there is one.
+/// Whether the options by themselves give the settings of the checkpoint, if there is one.
 fn gives_settings_of(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> bool {
     checkpoint.is_none_or(|checkpoint| {
         let own = args.settings.settings(args.steps(), train, None);

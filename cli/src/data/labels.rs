@@ -14,8 +14,9 @@ use crate::output::{are, counted, note};
 pub type Labeled = (Samples, Vec<u8>);
 
 impl DataArgs {
-    /// The training samples with their labels, then the test samples with theirs: those that the options
-    /// name, or else the model's own. Labels are those of a folder with MNIST's files, of a file, or of a
+    /// The training samples with their labels, then the test samples with theirs.
+    ///
+    /// They are those that the options name, or else the model's own. Labels are those of a folder with MNIST's files, of a file, or of a
     /// CSV file's column. Where there is no file of test samples, they are those that the training has
     /// held out, or a seventh, drawn at random.
     pub fn labeled(

@@ -169,7 +169,8 @@ fn a_checkpoint_says_what_continues_it() {
         text.lines().last().unwrap().strip_suffix(" continues it").map(str::to_owned)
     };
     let train = format!("{TRAIN} --checkpoint-every 2");
-    good(&folder, &format!("{train} --keep 2"));
+    good(&folder, &train);
+    good(&folder, "train --resume --quiet --steps 6");
     assert_eq!(said("runs/1/checkpoint.ckpt").as_deref(), Some("sae train --resume"));
     assert_eq!(said("runs/1/checkpoint.ckpt.1"), None);
     good(&folder, &train);

@@ -112,7 +112,9 @@ impl Paths {
         Noted::save(&self.table, &self.picture, self.written)
     }
 
-    /// Writes the table and the picture, and notes it before that, so that a kill leaves none that is not noted.
+    /// Writes the table and the picture.
+    ///
+    /// Notes it before that, so that a kill leaves none that is not noted.
     pub fn write(&mut self, table: Vec<u8>, picture: String) -> Result<()> {
         self.written = [true; 2];
         self.note()?;
@@ -140,13 +142,15 @@ fn resumed_table(out: Option<&Path>) -> Result<Option<PathBuf>> {
     }
 }
 
-/// The options of the sweep that `--resume` continues, by the value of `--out`; None if they are not known.
+/// The options of the sweep that `--resume` continues, by the value of `--out`.
+///
+/// None if they are not known.
 pub fn options_of_resumed(out: Option<&Path>) -> Result<Option<Vec<String>>> {
     let Some(table) = resumed_table(out)? else { return Ok(None) };
     Ok(Noted::of(&table)?.arguments())
 }
 
-/// The command that continues the sweep with this table, and this picture if it is not beside the table.
+/// The command that continues the sweep with this table, and this picture if it is elsewhere.
 pub fn continuation_of(table: &Path, picture: Option<&Path>) -> String {
     let mut options = vec!["--resume".to_owned()];
     let is_latest = latest_table().ok().flatten().is_some_and(|latest| latest == table);

@@ -80,8 +80,9 @@ impl Range {
     }
 }
 
-/// The place of a trial in one of the dimensions, in [0, 1): an additive recurrence of low
-/// discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
+/// The place of a trial in one of the dimensions, in [0, 1).
+///
+/// An additive recurrence of low discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
 pub fn place(trial: usize, dimension: usize, dimensions: usize) -> f64 {
     let mut root = 2.0f64;
     for _ in 0..64 {
@@ -103,8 +104,9 @@ pub fn front(outcomes: &[(usize, Outcome)]) -> Vec<usize> {
     finite.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
 }
 
-/// The best `count` trials, sorted by number: front after front, and of the last front a part that is
-/// spread evenly over it, with both ends if there is room for two.
+/// The best `count` trials, sorted by number.
+///
+/// They are front after front, and of the last front a part that is spread evenly over it, with both ends if there is room for two.
 pub fn best(outcomes: &[(usize, Outcome)], count: usize) -> Vec<usize> {
     let mut left = outcomes.to_vec();
     let mut chosen = Vec::new();

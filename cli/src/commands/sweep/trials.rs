@@ -64,7 +64,7 @@ pub struct Trials {
     pub quiet: bool,
 }
 
-/// What tells samples from others: their number and a checksum, which are held out, and how they are scaled.
+/// What tells samples from others: a checksum, which are held out, and how they are scaled.
 fn identity(samples: &Samples) -> Result<Value> {
     let scalings = [Some(samples), samples.targets()].map(|it| it.map(Samples::scaling));
     let data = TrainingData::of(samples)?;
@@ -150,8 +150,9 @@ impl Trials {
         !is_end || outcome.is_diverged() || sweeps::model_of(&self.table, trial).is_file()
     }
 
-    /// Trains one trial up to `steps`, from its checkpoint if it has one, and saves its model at the end. `None`
-    /// after a signal.
+    /// Trains one trial up to `steps`, from its checkpoint if it has one.
+    ///
+    /// Saves its model at the end. `None` after a signal.
     fn train_one(&self, trial: usize, steps: u64, is_end: bool) -> Result<Option<Outcome>> {
         let path = self.checkpoint_of(trial);
         let mut builder = Trainer::builder(self.list[trial].settings.clone());

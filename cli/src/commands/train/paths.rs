@@ -86,7 +86,9 @@ impl Paths {
         self.checkpoint.iter().flat_map(of).collect()
     }
 
-    /// The files that options can put elsewhere than beside the model: option, path, and the path beside the model.
+    /// The files that options can put elsewhere than beside the model.
+    ///
+    /// The option, the path, and the path beside the model.
     fn optional(&self) -> Vec<(&'static str, PathBuf, Option<PathBuf>)> {
         let [picture, history] = [picture_of(&self.model), history::path_of(&self.model)];
         let mut all = vec![
@@ -146,7 +148,9 @@ impl Paths {
         }
     }
 
-    /// Fails if one is there that would be replaced without `--overwrite` or `--resume`, or has another ending.
+    /// Fails if a file is there that would be replaced, or has another ending.
+    ///
+    /// `--overwrite` replaces any, `--resume` those of the training that is resumed.
     pub fn check_existing(&self, args: &Args) -> Result<()> {
         let checkpoint = self.checkpoint.as_deref().filter(|path| path.is_file());
         if let (Some(path), false, false) = (checkpoint, args.resume, args.overwrite.overwrite) {
@@ -159,13 +163,13 @@ impl Paths {
         if !args.resume || checkpoint.is_none() {
             args.overwrite.check(&[&[&*self.model], &earlier[..]].concat())?;
         }
-        let files = self.optional();
-        let foreign = files.iter().filter(|file| !args.resume || !self.is_own(file, checkpoint));
-        args.overwrite.check(&foreign.map(|(_, path, _)| &**path).collect::<Vec<_>>())?;
         if args.resume && !args.overwrite.overwrite {
             check_own(&self.history, history::is_header, "history")?;
             self.log.as_deref().map_or(Ok(()), |log| check_own(log, is_log, "log"))?;
         }
+        let files = self.optional();
+        let foreign = files.iter().filter(|file| !args.resume || !self.is_own(file, checkpoint));
+        args.overwrite.check(&foreign.map(|(_, path, _)| &**path).collect::<Vec<_>>())?;
         let record = place::path_of(&self.model);
         // That of a training without its model, which was killed or whose model was removed, is replaced.
         if !matches!(Place::of_model(&self.model), Ok(Some(_))) {
@@ -232,7 +236,7 @@ fn log_of(model: &Path) -> Option<PathBuf> {
     runs::is_of_run(model).then(|| model.with_file_name("log.jsonl"))
 }
 
-/// Fails if a file is there that a resumed training would add to, and does not begin as one of its kind.
+/// Fails if a file to which a resumed training would add does not begin as one of its kind.
 fn check_own(path: &Path, is_own: fn(&str) -> bool, kind: &str) -> Result<()> {
     /// More than the columns that every history begins with. The first line of a log may have any length, because
     /// it names all files of the data.
