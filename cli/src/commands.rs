@@ -25,8 +25,9 @@ use clap::Subcommand;
 use crate::failure::Result;
 pub use train::options_of_model;
 
-/// The options of the command that `--resume` continues, by its name and the values of `--out` and `--checkpoint`;
-/// None if they are not known.
+/// The options of the command that `--resume` continues; None if they are not known.
+///
+/// It is found by its name and the values of `--out` and `--checkpoint`.
 pub fn options_of_resumed(
     command: &str,
     out: Option<&Path>,

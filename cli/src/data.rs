@@ -18,13 +18,13 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::{counted, note};
+use crate::output::{are, counted, note};
 pub use chosen::{ChoiceArgs, Chosen};
 pub use place::Place;
 use place::{Files, Note, Opened, Side};
 use sides::labels_of_side;
 pub use targets::TargetArgs;
-use targets::{TrainingTargetArgs, scaling_parser};
+use targets::{TrainingTargetArgs, scaled, scaling_parser};
 
 /// The options that name data.
 #[derive(clap::Args, Clone)]
@@ -131,8 +131,9 @@ impl TrainingDataArgs {
         Place { targets: self.targets.files(), ..self.data.place(&self.test) }.found()
     }
 
-    /// Where the data are: what the options name, or else the data of the model that the training begins with;
-    /// says so on stderr if `notes`.
+    /// Where the data are: what the options name, or else those of the model that the training begins with.
+    ///
+    /// Says so on stderr if `notes`.
     pub fn place_with(&mut self, from: Option<&Path>, notes: bool) -> Result<Place> {
         let Some(model) = from.filter(|_| !self.data.is_given()) else { return self.place() };
         self.check_test_targets()?;
@@ -148,8 +149,10 @@ impl TrainingDataArgs {
         own.map_or_else(|| self.place(), |own| Ok(own.place))
     }
 
-    /// The training samples, and the test samples if there are any, drawn by a seed, with the scalings of a
-    /// network or else those that the options choose. `warns` of a scaling that does not suit the data.
+    /// The training samples, and the test samples if there are any, drawn by a seed.
+    ///
+    /// Their scalings are those of a network, or else those that the options choose. `warns` of a scaling that does not
+    /// suit the data.
     pub fn samples(
         &self,
         place: Place,
@@ -163,25 +166,19 @@ impl TrainingDataArgs {
         let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
         let test = place.test(copy)?;
         let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
-        let (train, held_out) = match &test {
-            Some(test) => {
-                let given = [("holdout", self.holdout), ("holdout-last", self.holdout_last)];
-                if let Some((name, _)) = given.into_iter().find(|(_, value)| value.is_some()) {
-                    let problem = format!("{name}: this is for data without test samples");
-                    let test = test.name.display();
-                    return Err(Failure::input(format!(
-                        "{problem}, but there are those of {test}"
-                    )));
-                }
-                (samples, None)
+        if let Some(test) = &test {
+            self.check_no_holdout(&test.name)?;
+        }
+        let held_out = match &test {
+            Some(_) => None,
+            None => self.held_out_with(network, samples.len(), seed),
+        };
+        let (train, held_out) = match held_out {
+            Some(held_out) => {
+                let (train, test) = samples.hold_out(held_out)?;
+                (train, Some(test))
             }
-            None => match self.held_out_with(network, samples.len(), seed) {
-                Some(held_out) => {
-                    let (train, test) = samples.hold_out(held_out)?;
-                    (train, Some(test))
-                }
-                None => (samples, None),
-            },
+            None => (samples, None),
         };
         let quiet_and_warns = (quiet, warns);
         let scaling = match network {
@@ -198,8 +195,7 @@ impl TrainingDataArgs {
         });
         let of_targets = of_targets.transpose()?;
         if let (Some(test), None, false) = (&held_out, self.holdout.or(self.holdout_last), quiet) {
-            let are = if test.len() == 1 { "is" } else { "are" };
-            let samples = counted(test.len(), "sample");
+            let (samples, are) = (counted(test.len(), "sample"), are(test.len()));
             note(&format!("no test file: {samples} drawn by the seed {are} held out"));
         }
         let test = match test {
@@ -209,16 +205,19 @@ impl TrainingDataArgs {
             }
             None => held_out,
         };
-        let scaled = |samples: Samples| -> Result<Samples> {
-            let scaled = samples.scaled(scaling.clone());
-            Ok(match (samples.targets(), &of_targets) {
-                (Some(targets), Some(scaling)) => {
-                    scaled.with_targets(targets.scaled(scaling.clone()))?
-                }
-                _ => scaled,
-            })
-        };
+        let scaled = |samples| scaled(samples, &scaling, of_targets.as_ref());
         Ok(TrainingData { train: scaled(train)?, test: test.map(scaled).transpose()?, place })
+    }
+
+    /// Fails if samples are to be held out though there are test samples, of this file.
+    fn check_no_holdout(&self, test: &Path) -> Result<()> {
+        let given = [("holdout", self.holdout), ("holdout-last", self.holdout_last)];
+        let Some((name, _)) = given.into_iter().find(|(_, value)| value.is_some()) else {
+            return Ok(());
+        };
+        let problem = format!("{name}: this is for data without test samples");
+        let test = test.display();
+        Err(Failure::input(format!("{problem}, but there are those of {test}")))
     }
 
     /// Which of a number of samples are held out: of a model's own data the same as in its training.
@@ -328,9 +327,10 @@ impl DataArgs {
         self.data.is_some() || !self.samples.is_empty()
     }
 
-    /// The samples that a model is evaluated on, scaled as in its training, and their file: those that the
-    /// options name, of a folder the test samples; without an option the test samples of its training, or
-    /// the training samples where there were none.
+    /// The samples that a model is evaluated on, scaled as in its training, and their file.
+    ///
+    /// They are those that the options name, of a folder the test samples; without an option the test samples of its
+    /// training, or the training samples where there were none.
     pub fn evaluation_samples(
         &self,
         model: &Path,
@@ -427,8 +427,9 @@ fn own_training_samples(
     Ok(opened)
 }
 
-/// A model's own samples of one side, or its training samples where it has no test samples, with or without
-/// targets; and where some were held out which, and of how many.
+/// A model's own samples of one side, or its training samples where it has no test samples.
+///
+/// They are with or without targets. Where some were held out also which, and of how many.
 fn own_side(
     model: &Path,
     net: &Autoencoder,

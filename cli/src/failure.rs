@@ -65,15 +65,9 @@ impl Failure {
         self
     }
 
-    /// With a hint if a file is missing, in a command whose data come from a record.
-    pub fn of_moved_data(self) -> Self {
-        match self.is_missing {
-            true => self.or_hint(
-                "the data are those of the record beside the model; if they were moved, give them: \
-                 --data DIR or --samples FILE",
-            ),
-            false => self,
-        }
+    /// Whether a file is not there.
+    pub fn is_missing(&self) -> bool {
+        self.is_missing
     }
 
     /// What is printed, without "error: " before it.

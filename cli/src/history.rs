@@ -1,24 +1,31 @@
-//! The course of a training, as a CSV file beside the model, which the report draws.
+//! The history of a training: a CSV file beside the model, which the report draws.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sae_report::History;
+
 use crate::failure::{Failure, Result, io_error};
 use crate::runs;
 
-/// The first columns of every history. Loss, penalty and decay, with their weights, sum to the objective; but a
-/// loss over prefixes takes the loss's place in it, and an auxiliary loss is added.
+/// The first columns of every history.
+///
+/// Loss, penalty and decay, with their weights, sum to the objective; but a loss over prefixes takes the loss's place
+/// in it, and an auxiliary loss is added.
 pub const COLUMNS: [&str; 6] =
     ["step", "objective", "loss", "sparsity_penalty", "weight_decay", "penalty_factor"];
 
-/// The columns that are measured now and then, and empty in other rows: the length of the last step's gradient,
-/// and figures of test samples.
+/// The columns that are measured now and then, and empty in other rows.
+///
+/// They are the length of the last step's gradient, and figures of test samples.
 pub const MEASURED: [&str; 5] =
     ["gradient_norm", "test_objective", "test_squared_error", "test_explained_variance", "test_l0"];
 
-/// The names of all columns: then the learning rate, of a sparse code auxiliary loss and L0 of the training batches,
-/// the code's dead units, how many units were revived so far, what is measured, and the hidden layers' mean
-/// activations. (Dead units of a dense code are measured on the test samples.)
+/// The names of all columns.
+///
+/// After the first ones: the learning rate, of a sparse code auxiliary loss and L0 of the training batches, the code's
+/// dead units, how many units were revived so far, what is measured, and the hidden layers' mean activations. (Dead
+/// units of a dense code are measured on the test samples.)
 pub fn names(is_sparse: bool, hidden_layers: usize) -> Vec<String> {
     let of_code = if is_sparse { &["auxiliary", "l0"][..] } else { &[] };
     let others = ["learning_rate"].iter().chain(of_code).chain(&["dead_units", "revived_units"]);
@@ -41,78 +48,49 @@ pub fn path_of(model: &Path) -> PathBuf {
 /// Rows that are read from a file, at most.
 const MAX_ROWS: usize = 1000;
 
-/// A history that was read; of a long one every n-th row.
-pub struct History {
-    /// [`COLUMNS`], others, and last the hidden layers' mean activations.
-    names: Vec<String>,
-    /// `[columns][rows]`; NaN where a row has no number.
-    columns: Vec<Vec<f64>>,
+/// Reads a history; of a long one every n-th row, NaN where a row has no number.
+pub fn read(path: &Path) -> Result<History> {
+    let text = fs::read_to_string(path).map_err(io_error("read", path))?;
+    parse(&text).map_err(|problem| Failure::at(path, problem))
 }
 
-impl History {
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-        Self::parse(&text).map_err(|problem| Failure::at(path, problem))
+fn parse(text: &str) -> std::result::Result<History, String> {
+    // A full disk cuts the last line.
+    let mut lines = text[..text.rfind('\n').map_or(0, |end| end + 1)].lines();
+    let first = lines.next().unwrap_or_default();
+    if !is_header(first) {
+        let expected = COLUMNS.join(",");
+        return Err(format!("not a training history; its first line begins with {expected}"));
     }
-
-    fn parse(text: &str) -> std::result::Result<Self, String> {
-        // A full disk cuts the last line.
-        let mut lines = text[..text.rfind('\n').map_or(0, |end| end + 1)].lines();
-        let first = lines.next().unwrap_or_default();
-        let names: Vec<String> = first.split(',').map(str::to_owned).collect();
-        if !is_header(first) {
-            let expected = COLUMNS.join(",");
-            return Err(format!("not a training history; its first line begins with {expected}"));
-        }
-        let mut columns = vec![Vec::new(); names.len()];
-        for (at, line) in lines.enumerate() {
-            let number = |(column, cell): (usize, &str)| match cell {
-                "" if column >= COLUMNS.len() => Some(f64::NAN),
-                cell => cell.parse().ok(),
-            };
-            let numbers: Option<Vec<f64>> = line.split(',').enumerate().map(number).collect();
-            let numbers = numbers.filter(|numbers| numbers.len() == columns.len());
-            let problem = || format!("line {}: expected {} numbers", at + 2, columns.len());
-            let numbers = numbers.ok_or_else(problem)?;
-            columns.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
-        }
-        let kept = kept_rows(&names, &columns);
-        for column in &mut columns {
-            *column = kept.iter().map(|&row| column[row]).collect();
-        }
-        Ok(History { names, columns })
+    let names = first.split(',').map(str::to_owned);
+    let mut columns: Vec<_> = names.map(|name| (name, Vec::new())).collect();
+    for (at, line) in lines.enumerate() {
+        let number = |(column, cell): (usize, &str)| match cell {
+            "" if column >= COLUMNS.len() => Some(f64::NAN),
+            cell => cell.parse().ok(),
+        };
+        let numbers: Option<Vec<f64>> = line.split(',').enumerate().map(number).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() == columns.len());
+        let problem = || format!("line {}: expected {} numbers", at + 2, columns.len());
+        let numbers = numbers.ok_or_else(problem)?;
+        columns.iter_mut().zip(numbers).for_each(|((_, column), number)| column.push(number));
     }
-
-    /// The rows of a column.
-    ///
-    /// # Panics
-    /// There is no such column.
-    #[cfg(test)]
-    fn column(&self, name: &str) -> &[f64] {
-        let at = self.names.iter().position(|column| *column == name);
-        &self.columns[at.unwrap_or_else(|| panic!("no column {name}"))]
+    let kept = kept_rows(&columns);
+    for (_, column) in &mut columns {
+        *column = kept.iter().map(|&row| column[row]).collect();
     }
-
-    /// Names and rows of all columns.
-    pub fn columns(&self) -> impl Iterator<Item = (&str, &[f64])> {
-        self.names.iter().map(String::as_str).zip(self.columns.iter().map(Vec::as_slice))
-    }
-
-    /// Mean activations, `[hidden layers][rows]`.
-    #[cfg(test)]
-    pub fn mean_activations(&self) -> &[Vec<f64>] {
-        let first = self.names.iter().position(|name| name.starts_with("mean_activation_"));
-        &self.columns[first.unwrap_or(self.names.len())..]
-    }
+    Ok(History { columns, is_of_batches: false })
 }
 
-/// The rows that are kept: more points than pixels are of no use. The last row stays, and of those in which
-/// something was measured as many.
-fn kept_rows(names: &[String], columns: &[Vec<f64>]) -> Vec<usize> {
-    let rows = columns[0].len();
+/// The rows that are kept: more points than pixels are of no use.
+///
+/// The last row stays, and of those in which something was measured as many.
+fn kept_rows(columns: &[(String, Vec<f64>)]) -> Vec<usize> {
+    let rows = columns[0].1.len();
     let is_measured = |row: &usize| {
-        let mut all = names.iter().zip(columns);
-        all.any(|(name, column)| MEASURED.contains(&name.as_str()) && !column[*row].is_nan())
+        columns
+            .iter()
+            .any(|(name, column)| MEASURED.contains(&name.as_str()) && !column[*row].is_nan())
     };
     let measured: Vec<usize> = (0..rows).filter(is_measured).collect();
     let thinned = |rows: Vec<usize>| {
@@ -129,6 +107,18 @@ fn kept_rows(names: &[String], columns: &[Vec<f64>]) -> Vec<usize> {
 mod tests {
     use super::*;
 
+    /// The rows of a column.
+    fn column<'a>(history: &'a History, name: &str) -> &'a [f64] {
+        let found = history.columns.iter().find(|(column, _)| column == name);
+        &found.unwrap_or_else(|| panic!("no column {name}")).1
+    }
+
+    /// `[hidden layers][rows]`.
+    fn mean_activations(history: &History) -> Vec<&[f64]> {
+        let all = history.columns.iter().filter(|(name, _)| name.starts_with("mean_activation_"));
+        all.map(|(_, column)| &**column).collect()
+    }
+
     #[test]
     fn histories_are_read_or_refused() {
         // Those of earlier versions have fewer columns.
@@ -136,38 +126,38 @@ mod tests {
         let good = format!(
             "{columns},mean_activation_1\n2,1,0.5,0.25,0.25,1,0.1\n4,0.5,0.25,0.125,0.125,1,0.2\n"
         );
-        let history = History::parse(&good).unwrap_or_else(|e| panic!("{e}"));
+        let history = parse(&good).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(
-            (history.column("step"), history.column("objective")),
+            (column(&history, "step"), column(&history, "objective")),
             (&[2.0, 4.0][..], &[1.0, 0.5][..])
         );
-        assert_eq!(history.column("weight_decay"), [0.25, 0.125]);
-        assert_eq!(history.column("penalty_factor"), [1.0, 1.0]);
-        assert_eq!(history.mean_activations(), [[0.1, 0.2]]);
+        assert_eq!(column(&history, "weight_decay"), [0.25, 0.125]);
+        assert_eq!(column(&history, "penalty_factor"), [1.0, 1.0]);
+        assert_eq!(mean_activations(&history), [[0.1, 0.2]]);
         let sparse = format!(
             "{columns},auxiliary,dead_units,mean_activation_1\n2,1,0.5,0.25,0.25,1,0.125,17,0.1\n"
         );
-        let history = History::parse(&sparse).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(history.column("dead_units"), [17.0]);
-        assert_eq!(history.mean_activations(), [[0.1]]);
+        let history = parse(&sparse).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(column(&history, "dead_units"), [17.0]);
+        assert_eq!(mean_activations(&history), [[0.1]]);
         let long = (1..=3500)
             .fold(columns.clone() + "\n", |text, row| text + &format!("{row},1,1,0,0,1\n"));
-        let history = History::parse(&long).unwrap_or_else(|e| panic!("{e}"));
-        let steps = history.column("step");
+        let history = parse(&long).unwrap_or_else(|e| panic!("{e}"));
+        let steps = column(&history, "step");
         assert_eq!((steps.len(), steps[0], steps[874]), (875, 4.0, 3500.0));
         let now = names(true, 2).join(",");
         let rows = "2,1,1,0,0,1,0.1,0,32,17,3,,,,,,0.5,0.25\n4,1,1,0,0,1,0.1,0,32,17,3,9,8,7,6,5,0.5,0.25\n";
-        let history = History::parse(&format!("{now}\n{rows}")).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(history.column("l0"), [32.0; 2]);
-        assert!(history.column("test_l0")[0].is_nan() && history.column("test_l0")[1] == 5.0);
-        assert_eq!(history.mean_activations(), [[0.5; 2], [0.25; 2]]);
+        let history = parse(&format!("{now}\n{rows}")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(column(&history, "l0"), [32.0; 2]);
+        assert!(column(&history, "test_l0")[0].is_nan() && column(&history, "test_l0")[1] == 5.0);
+        assert_eq!(mean_activations(&history), [[0.5; 2], [0.25; 2]]);
         // Of many rows those stay in which something was measured.
         let measured = |row: usize| if row % 1001 == 7 { "1" } else { "" };
         let row = |row: usize| format!("{row},1,1,0,0,1,{}\n", measured(row));
         let long: String = (1..=3500).map(row).collect();
         let long = format!("{columns},test_objective\n{long}");
-        let history = History::parse(&long).unwrap_or_else(|e| panic!("{e}"));
-        let all = history.column("step").iter().zip(history.column("test_objective"));
+        let history = parse(&long).unwrap_or_else(|e| panic!("{e}"));
+        let all = column(&history, "step").iter().zip(column(&history, "test_objective"));
         let steps: Vec<f64> = all.filter(|(_, n)| !n.is_nan()).map(|(step, _)| *step).collect();
         assert_eq!(steps, [7.0, 1008.0, 2009.0, 3010.0]);
         for (text, sentence) in [
@@ -177,7 +167,7 @@ mod tests {
             (&good.replace("0.125", "much"), "line 3: expected 7 numbers"),
             (&good.replace(",0.2\n", "\n"), "line 3: expected 7 numbers"),
         ] {
-            let problem = History::parse(text).err().unwrap_or_default();
+            let problem = parse(text).err().unwrap_or_default();
             assert!(problem.contains(sentence), "{problem}");
         }
     }

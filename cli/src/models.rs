@@ -117,8 +117,9 @@ pub struct ModelsArgs {
 }
 
 impl ModelsArgs {
-    /// The models' files: those given, with those of sweeps, or else those of the latest runs, at most `count`, or
-    /// of the sweep that is the latest run.
+    /// The models' files: those given, with those of sweeps, or else those of the latest runs.
+    ///
+    /// Of runs at most `count`, or all of the sweep that is the latest run.
     pub fn paths(&self, count: usize) -> Result<Vec<PathBuf>> {
         if self.paths.is_empty() {
             let Some(table) = runs::latest_sweep()? else { return runs::latest_models(count) };
@@ -135,7 +136,10 @@ impl ModelsArgs {
         let mut models = Vec::new();
         for path in paths {
             match sweeps::table_of(path)? {
-                Some(table) => models.extend(sweeps::models(&table, MAX_OF_SWEEP)?),
+                Some(table) => {
+                    let of_sweep = sweeps::models(&table, MAX_OF_SWEEP)?;
+                    models.extend(of_sweep.into_iter().map(|(model, _)| model));
+                }
                 None => models.push(runs::model_of(path.clone())),
             }
         }
@@ -185,8 +189,9 @@ impl ModelsArgs {
         ChoiceArgs::from(self.data.clone()).choose(path, &model.net)
     }
 
-    /// Fails if a model's own test samples are not those of the first model: their figures cannot be
-    /// compared.
+    /// Fails if a model's own test samples are not those of the first model.
+    ///
+    /// Their figures could not be compared.
     fn check_same(
         &self,
         (path, model): (&Path, &Model),
@@ -211,9 +216,11 @@ impl ModelsArgs {
 fn names(paths: &[PathBuf]) -> Vec<String> {
     // Of a run its folder.
     let of_run = |path: &Path| path.parent().filter(|_| runs::is_of_run(path)).map(Path::to_owned);
-    let stem = |path: &Path| match of_run(path) {
+    let mut of_sweeps = sweeps::Names::default();
+    let mut stem = |path: &Path| match of_run(path) {
         Some(folder) => folder.display().to_string(),
-        None => sweeps::name_of(path)
+        None => of_sweeps
+            .of(path)
             .unwrap_or_else(|| path.file_stem().unwrap_or(path.as_os_str()).display().to_string()),
     };
     let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();
@@ -236,8 +243,9 @@ pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
     }
 }
 
-/// Whether a file is a model: it is named so, or begins as safetensors files do, with a length of
-/// eight bytes and then JSON. (The ninth byte of an IDX file of samples is `{` only if its second
+/// Whether a file is a model: it is named so, or begins as safetensors files do.
+///
+/// They begin with a length of eight bytes and then JSON. (The ninth byte of an IDX file of samples is `{` only if its second
 /// dimension is over two thousand million.)
 pub fn looks_like_a_model(path: &Path) -> bool {
     let named = path.extension().is_some_and(|ending| ending == "safetensors");

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sae::{Autoencoder, Code, Evaluation, Loss, files};
+use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
 use sae_report::figures::hidden_feature;
 pub use sae_report::figures::{counted, evaluation_json, join, settings_json, short};
 pub use sae_report::table::figures;
@@ -22,8 +22,20 @@ pub fn brief(value: f64) -> String {
     format!("{value:.*}", (2 - exponent).max(0) as usize)
 }
 
-/// A table as text, its columns two spaces apart and to the right but for the last `left`.
-pub fn aligned(rows: &[Vec<String>], left: usize) -> String {
+/// `is` of one thing, or else `are`.
+pub fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// The column of a table that is aligned to the left.
+#[derive(Clone, Copy)]
+pub enum Left {
+    First,
+    Last,
+}
+
+/// A table as text, its columns two spaces apart, all but one of them aligned to the right.
+pub fn aligned(rows: &[Vec<String>], left: Left) -> String {
     let width = |cell: &String| cell.chars().count();
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
@@ -33,9 +45,13 @@ pub fn aligned(rows: &[Vec<String>], left: usize) -> String {
         let mut line = String::new();
         for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let space = if at == 0 { "" } else { "  " };
-            line += &match at + left < columns {
-                true => format!("{space}{cell:>width$}"),
-                false => format!("{space}{cell:width$}"),
+            let is_left = match left {
+                Left::First => at == 0,
+                Left::Last => at + 1 == columns,
+            };
+            line += &match is_left {
+                true => format!("{space}{cell:width$}"),
+                false => format!("{space}{cell:>width$}"),
             };
         }
         text += line.trim_end();
@@ -75,14 +91,47 @@ pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     Ok(files::replace(path, |path| fs::write(path, &content).map_err(io_error("write", path)))?)
 }
 
-/// Lines of text: the objective with its terms, the explained variance, then the activity of each
-/// hidden layer of the encoder, or of all layers.
+/// An evaluation as lines of text.
+///
+/// They have the objective with its terms, the explained variance, then the activity of each hidden layer of the
+/// encoder, or of all layers.
 pub fn evaluation_text(
     title: &str,
     net: &Autoencoder,
     evaluation: &Evaluation,
     all_layers: bool,
 ) -> String {
+    let settings = net.settings();
+    let mut text = objective_text(title, net, evaluation);
+    if evaluation.explained_variance.is_finite() {
+        let unexplained = match settings.loss {
+            Loss::Fvu => format!(" (FVU {})", short(evaluation.fvu)),
+            _ => String::new(),
+        };
+        text +=
+            &format!("explained variance: {}{unexplained}\n", short(evaluation.explained_variance));
+    }
+    if let Some((feature, share)) = hidden_feature(net, evaluation) {
+        let share = short(share);
+        text += &format!("explained variance of the worst feature, {feature} (from 0): {share}\n");
+    }
+    if all_layers && evaluation.cosine_similarity.is_finite() {
+        let figures = [evaluation.cosine_similarity, evaluation.l2_ratio].map(short);
+        let bias = short(evaluation.relative_reconstruction_bias);
+        text += &format!(
+            "reconstructions: cosine similarity {}, L2 ratio {}, relative bias {bias}\n",
+            figures[0], figures[1]
+        );
+    }
+    text += &layers_text(settings, evaluation, all_layers);
+    for warning in evaluation.warnings(settings) {
+        text += &format!("warning: {warning}\n");
+    }
+    text
+}
+
+/// A line with the objective and its terms.
+fn objective_text(title: &str, net: &Autoencoder, evaluation: &Evaluation) -> String {
     let settings = net.settings();
     let loss = match settings.loss {
         Loss::CrossEntropy => "cross-entropy",
@@ -107,27 +156,12 @@ pub fn evaluation_text(
     if !uniform || matches!(settings.code, Code::JumpRelu { .. }) {
         text += &format!(", sparsity penalties {}", short(evaluation.penalty));
     }
-    text += ")\n";
-    if evaluation.explained_variance.is_finite() {
-        let unexplained = match settings.loss {
-            Loss::Fvu => format!(" (FVU {})", short(evaluation.fvu)),
-            _ => String::new(),
-        };
-        text +=
-            &format!("explained variance: {}{unexplained}\n", short(evaluation.explained_variance));
-    }
-    if let Some((feature, share)) = hidden_feature(net, evaluation) {
-        let share = short(share);
-        text += &format!("explained variance of the worst feature, {feature} (from 0): {share}\n");
-    }
-    if all_layers && evaluation.cosine_similarity.is_finite() {
-        let figures = [evaluation.cosine_similarity, evaluation.l2_ratio].map(short);
-        let bias = short(evaluation.relative_reconstruction_bias);
-        text += &format!(
-            "reconstructions: cosine similarity {}, L2 ratio {}, relative bias {bias}\n",
-            figures[0], figures[1]
-        );
-    }
+    text + ")\n"
+}
+
+/// Lines with the activity of each hidden layer of the encoder, or of all layers.
+fn layers_text(settings: &Settings, evaluation: &Evaluation, all_layers: bool) -> String {
+    let mut text = String::new();
     let layers = if all_layers { evaluation.layers.len() } else { settings.encoder_layers() };
     let means = evaluation.mean_activations().into_iter().zip(&evaluation.layers);
     for (l, (mean, activity)) in means.take(layers).enumerate() {
@@ -142,9 +176,6 @@ pub fn evaluation_text(
             text += &format!(", {} dense", activity.dense_units().count());
         }
         text.push('\n');
-    }
-    for warning in evaluation.warnings(settings) {
-        text += &format!("warning: {warning}\n");
     }
     text
 }

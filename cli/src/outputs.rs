@@ -17,8 +17,9 @@ pub struct OverwriteArgs {
 }
 
 impl OverwriteArgs {
-    /// The file that a command makes of a model: the one that is given, or else one of this name, in the run's
-    /// folder for a run's model and in the working folder for others. That of the run itself may be replaced.
+    /// The file that a command makes of a model: the one that is given, or else one of this name.
+    ///
+    /// It is in the run's folder for a run's model and in the working folder for others. That of the run itself may be replaced.
     pub fn output_of(self, given: Option<&Path>, model: &Path, name: &str) -> (PathBuf, Self) {
         match given {
             Some(given) => (given.to_owned(), self),
@@ -55,14 +56,19 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// The file beside a file that is locked.
+    pub fn path_of(path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        name.into()
+    }
+
     /// Fails if another process has the lock. None where locks are unknown, and of a device or a pipe.
     pub fn of(path: &Path) -> Result<Option<Self>> {
         if path.exists() && !path.is_file() {
             return Ok(None);
         }
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let beside = PathBuf::from(name);
+        let beside = Self::path_of(path);
         // A file of this name that has content is not of this program, and stays as it is.
         let file = File::options().create(true).append(true).open(&beside);
         let Ok(file) = file else { return Ok(None) };

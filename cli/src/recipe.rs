@@ -113,10 +113,11 @@ fn on_top(below: &[Group], own: &[Group]) -> Vec<Group> {
     below.iter().filter(is_kept).chain(own).cloned().collect()
 }
 
-/// The process's arguments. For `train --like MODEL`, `train --resume` and `sweep --resume` those that the notes of
-/// the models have are put before the given ones, without those that are given anew: `of_model` has those of a
-/// model, `of_resumed` those of the command that is resumed by its name and the values of `--out` and
-/// `--checkpoint`.
+/// The process's arguments, with the recorded ones before them.
+///
+/// Those are of `train --like MODEL`, `train --resume` and `sweep --resume`, without those that are given anew.
+/// `of_model` has those of a model, `of_resumed` those of the command that is resumed, by its name and the values of
+/// `--out` and `--checkpoint`.
 pub fn arguments<E>(
     of_model: impl Fn(&Path) -> Result<Vec<String>, E>,
     of_resumed: impl Fn(&str, Option<&Path>, Option<&Path>) -> Result<Option<Vec<String>>, E>,
@@ -149,8 +150,9 @@ pub fn arguments<E>(
     Ok(arguments)
 }
 
-/// What repeats this training or sweep: the program's version, and the options without those of where it writes
-/// and how it runs, with whole paths. None if the command line is no text.
+/// What repeats this training or sweep: the program's version, and the options with whole paths.
+///
+/// Those of where it writes and how it runs are left out. None if the command line is no text.
 pub fn json() -> Option<Value> {
     let recipe = RECIPE.get()?;
     of(recipe.all.clone(), recipe.command == "train")
@@ -186,8 +188,9 @@ pub fn is_given(name: &str) -> bool {
     RECIPE.get().is_none_or(|recipe| value(&recipe.given, name).is_some())
 }
 
-/// An option that is given and changes the course of the training that is resumed: its name, the recorded and the
-/// given value.
+/// An option that is given and changes the course of the training that is resumed.
+///
+/// Its name, the recorded and the given value.
 pub fn changed_course() -> Option<(&'static str, String, String)> {
     let Recipe { given, recorded, .. } = RECIPE.get()?;
     let recorded = recorded.as_ref()?;

@@ -1,17 +1,22 @@
 //! The files of sweeps, whose models other commands read.
 
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use ::csv::StringRecord;
 
 use crate::failure::{Failure, Result, io_error};
 use crate::output::note;
+use crate::recipe;
 
 /// The table's name in a run's folder.
 pub const TABLE: &str = "sweep.csv";
 /// The columns that every table begins with.
 pub const FIRST_COLUMNS: [&str; 2] = ["trial", "steps"];
-/// The columns behind those of the varied settings.
+/// The columns after those of the varied settings.
 pub const FIGURES: [&str; 6] =
     ["squared_error", "sparsity", "explained_variance", "objective", "dead_units", "front"];
 /// The last column: the model's file, from the table's folder.
@@ -20,9 +25,14 @@ pub const MODEL: &str = "model";
 /// Characters of the values in a model's name, at most.
 const MAX_NAME: usize = 24;
 
-/// The folder of a sweep's models, and of what is needed to resume it, beside its table.
+/// The folder beside a sweep's table with its models, and what is needed to resume it.
 pub fn folder_of(table: &Path) -> PathBuf {
     table.with_extension("trials")
+}
+
+/// The picture of a sweep without a name for it.
+pub fn picture_of(table: &Path) -> PathBuf {
+    table.with_extension("svg")
 }
 
 /// The journal in that folder.
@@ -41,7 +51,7 @@ pub fn in_run(folder: &Path) -> Option<PathBuf> {
     journal_of(&table).is_file().then_some(table)
 }
 
-/// The table that a path names: the file itself, or that of a run's folder or of the folder of a sweep's models.
+/// The table that a path names: the file itself, or that of a run's or a sweep's folder.
 pub fn table_of(path: &Path) -> Result<Option<PathBuf>> {
     let table = match path {
         path if path.is_dir() && path.extension() == Some(OsStr::new("trials")) => {
@@ -55,8 +65,10 @@ pub fn table_of(path: &Path) -> Result<Option<PathBuf>> {
     };
     if !table.is_file() {
         let problem = "the sweep in this folder has not ended";
-        let command = format!("sae sweep --resume --out {} continues it", table.display());
-        return Err(Failure::at(path, problem).hint(command));
+        let options = ["--resume", "--out"].map(str::to_owned).into_iter();
+        let options: Vec<_> = options.chain([table.display().to_string()]).collect();
+        let command = recipe::command_of("sweep", &options);
+        return Err(Failure::at(path, problem).hint(format!("{command} continues it")));
     }
     Ok(Some(table))
 }
@@ -66,8 +78,15 @@ pub fn is_table(path: &Path) -> bool {
     let file = fs::File::open(path).ok();
     let mut reader = file.map(::csv::Reader::from_reader);
     let header = reader.as_mut().and_then(|reader| reader.headers().ok());
-    let names: Vec<&str> = header.iter().flat_map(|header| header.iter()).collect();
-    names.starts_with(&FIRST_COLUMNS) && names.ends_with(&[MODEL])
+    header.is_some_and(|header| values_of(header).is_some())
+}
+
+/// The columns of the varied settings in a table with this header; None if it is no table of a sweep.
+fn values_of(header: &StringRecord) -> Option<Range<usize>> {
+    let mut names: Vec<&str> = header.iter().collect();
+    let is_table = names.pop() == Some(MODEL) && names.ends_with(&FIGURES);
+    let values = FIRST_COLUMNS.len()..names.len().checked_sub(FIGURES.len())?;
+    (is_table && names.starts_with(&FIRST_COLUMNS) && !values.is_empty()).then_some(values)
 }
 
 /// A trial that was trained to the end.
@@ -83,9 +102,8 @@ fn rows(table: &Path) -> Result<Vec<Row>> {
     let text = fs::read(table).map_err(io_error("read", table))?;
     let mut reader = ::csv::Reader::from_reader(&text[..]);
     let header = reader.headers().cloned().unwrap_or_default();
-    let names: Vec<&str> = header.iter().collect();
-    let end = names.len().saturating_sub(FIGURES.len() + 1);
-    if !names.starts_with(&FIRST_COLUMNS) || !names[end..].starts_with(&FIGURES[..1]) {
+    let Some(values) = values_of(&header) else {
+        let names: Vec<&str> = header.iter().collect();
         let is_old = names.starts_with(&FIRST_COLUMNS) && names.ends_with(&FIGURES);
         return Err(match is_old {
             true => Failure::at(table, "this sweep has kept no models").hint(
@@ -94,7 +112,7 @@ fn rows(table: &Path) -> Result<Vec<Row>> {
             false => Failure::at(table, "expected a model or the table of a sweep")
                 .hint("data are given with --samples"),
         });
-    }
+    };
     let mut rows = Vec::new();
     for (at, record) in reader.records().enumerate() {
         let damaged = || Failure::at(table, format!("line {}: expected a trial", at + 2));
@@ -102,17 +120,18 @@ fn rows(table: &Path) -> Result<Vec<Row>> {
         let fields: Vec<&str> = record.iter().collect();
         let [.., best, model] = fields[..] else { return Err(damaged()) };
         if !model.is_empty() {
-            let values = fields[FIRST_COLUMNS.len()..end].iter().map(|&text| text.to_owned());
-            let (values, is_best) = (values.collect(), best == "1");
+            let texts = fields[values.clone()].iter().map(|&text| text.to_owned());
+            let (values, is_best) = (texts.collect(), best == "1");
             rows.push(Row { values, is_best, model: table.with_file_name("").join(model) });
         }
     }
     Ok(rows)
 }
 
-/// The models of a sweep in the order of its trials: all that were trained to the end, or of more than `limit`
-/// those of the best trials first; says so on stderr.
-pub fn models(table: &Path, limit: usize) -> Result<Vec<PathBuf>> {
+/// The models of a sweep with their names, at most `limit`, in the order of its trials.
+///
+/// Of more than `limit` that were trained to the end, those of the best trials come first; says so on stderr.
+pub fn models(table: &Path, limit: usize) -> Result<Vec<(PathBuf, String)>> {
     let mut rows = rows(table)?;
     if rows.is_empty() {
         let problem = "no trial of this sweep was trained to the end";
@@ -134,19 +153,41 @@ pub fn models(table: &Path, limit: usize) -> Result<Vec<PathBuf>> {
             table.display()
         ));
     }
-    Ok(rows.into_iter().map(|row| row.model).collect())
+    Ok(rows.into_iter().map(|row| (row.name(), row.model)).map(|(name, it)| (it, name)).collect())
 }
 
-/// What a model of a sweep is called: its trial, with the values of the varied settings if they are short.
-pub fn name_of(model: &Path) -> Option<String> {
-    let folder = model.parent().filter(|it| it.extension() == Some(OsStr::new("trials")))?;
-    let stem = model.file_stem()?.to_str()?;
-    let file = model.file_name();
-    let rows = rows(&folder.with_extension("csv")).ok()?;
-    let row = rows.into_iter().find(|row| row.model.file_name() == file)?;
-    let values = row.values.join(" ");
-    Some(match values.chars().count() {
-        1..=MAX_NAME => format!("{stem}: {values}"),
-        _ => stem.to_owned(),
-    })
+impl Row {
+    /// What the model is called: its trial, with the values of the varied settings if they are short.
+    fn name(&self) -> String {
+        let stem = self.model.file_stem().unwrap_or_default().display();
+        let values = self.values.join(" ");
+        match values.chars().count() {
+            1..=MAX_NAME => format!("{stem}: {values}"),
+            _ => stem.to_string(),
+        }
+    }
+}
+
+/// The names of models of sweeps, from the tables beside them, each of which is read once.
+#[derive(Default)]
+pub struct Names {
+    /// By the folder of the models, then by the file's name.
+    of_folders: HashMap<PathBuf, HashMap<OsString, String>>,
+}
+
+impl Names {
+    /// What a model is called, if it is one of a sweep.
+    pub fn of(&mut self, model: &Path) -> Option<String> {
+        let folder = model.parent().filter(|it| it.extension() == Some(OsStr::new("trials")))?;
+        let read = || {
+            let rows = rows(&folder.with_extension("csv")).unwrap_or_default();
+            let names = rows.iter().filter_map(|row| {
+                let file = row.model.file_name()?.to_owned();
+                Some((file, row.name()))
+            });
+            names.collect()
+        };
+        let names = self.of_folders.entry(folder.to_owned()).or_insert_with(read);
+        names.get(model.file_name()?).cloned()
+    }
 }

@@ -9,7 +9,9 @@ use crate::drawing::picture::{Reconstructions, write_reconstructions};
 use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::models::{Model, ModelsArgs};
-use crate::output::{counted, evaluation_json, figures, print, settings_json, short};
+use crate::output::{
+    Left, aligned, counted, evaluation_json, figures, print, settings_json, short,
+};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Compare models: a table of figures, and a picture of samples above each model's reconstructions
@@ -76,8 +78,9 @@ pub fn run(args: Args) -> Result<()> {
     print(args.models.run.json, &value, &text)
 }
 
-/// Of each model with each: the mean over its units of the largest cosine with a unit of the other;
-/// nothing where they are no dictionaries of the same features.
+/// Of each model with each: the mean over its units of the largest cosine with a unit of the other.
+///
+/// Nothing where they are no dictionaries of the same features.
 fn matched(models: &[Model], engine: &mut Engine) -> Vec<Vec<Option<f64>>> {
     let mut of_pair = |(a, b): (usize, usize)| {
         if a == b {
@@ -91,28 +94,16 @@ fn matched(models: &[Model], engine: &mut Engine) -> Vec<Vec<Option<f64>>> {
 
 /// The figures in columns, one for each model.
 fn table(models: &[Model], matched: &[Vec<Option<f64>>]) -> String {
-    let names = models.iter().map(|model| model.name.clone()).collect();
-    let mut rows = vec![(String::new(), names)];
-    rows.extend(figures(models));
+    let names = models.iter().map(|model| model.name.clone());
+    let mut rows = vec![[String::new()].into_iter().chain(names).collect::<Vec<_>>()];
+    let with_name = |(name, figures): (String, Vec<String>)| [vec![name], figures].concat();
+    rows.extend(figures(models).into_iter().map(with_name));
     // Of the first with itself there is none.
     let stability: Vec<Option<f64>> = matched.iter().map(|with| with[0]).collect();
     if stability.iter().any(Option::is_some) {
         let text = |value: Option<f64>| value.map_or("–".into(), short);
         let of = format!("matched cosine with {}", models[0].name);
-        rows.push((of, stability.into_iter().map(text).collect()));
+        rows.push(with_name((of, stability.into_iter().map(text).collect())));
     }
-    let width = |text: &str| text.chars().count();
-    let first = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..models.len())
-        .map(|at| rows.iter().map(|(_, figures)| width(&figures[at])).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for (name, figures) in &rows {
-        text += &format!("{name:first$}");
-        for (figure, width) in figures.iter().zip(&widths) {
-            text += &format!("  {figure:>width$}");
-        }
-        text.push('\n');
-    }
-    text
+    aligned(&rows, Left::First)
 }

@@ -107,18 +107,43 @@ struct Done {
 pub fn run(args: Args) -> Result<()> {
     let source = Source::of(&args.from, &args.to)?;
     let kind = args.kind.map_or_else(|| Kind::of(&args.to), Ok)?;
-    let (from, to) = (args.from.display(), &args.to);
+    let to = &args.to;
     // Fails for pipes.
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     if canonical(&args.from).is_some_and(|from| canonical(to) == Some(from)) {
         return Err(Failure::at(to, "FROM and TO are the same"));
     }
+    check_options(&args, source, kind)?;
+    check_outputs(&args)?;
+    let Done { text, mut value } = match (source, kind) {
+        (Source::Model, Kind::Onnx) => model(&args),
+        (Source::Model, kind) if kind.is_of_model() => dictionary(&args, kind),
+        (Source::Model, _) => {
+            let problem = "a model can only be converted to .onnx, .safetensors or another library";
+            Err(Failure::at(to, problem)
+                .hint("--to saelens and --to sparsify write folders, --to gemma-scope an .npz file"))
+        }
+        (_, kind) if kind.is_of_model() => Err(Failure::at(&args.from, "this is not a model")
+            .hint("FROM comes first; models are .safetensors files, or dictionaries of other libraries")),
+        (Source::Folder, Kind::Png) => Err(Failure::at(to, NUMBERS_EXPECTED)),
+        (Source::Folder, kind) => pngs_to_file(&args, kind),
+        (Source::Data, Kind::Png) => file_to_pngs(&args),
+        (Source::Data, kind) => file_to_file(&args, kind),
+    }?;
+    value["from"] = json!(args.from);
+    value["to"] = json!(args.to);
+    print(args.json, &value, &text)
+}
+
+/// Fails if an option is given that is not for this conversion.
+fn check_options(args: &Args, source: Source, kind: Kind) -> Result<()> {
+    let from = args.from.display();
     if args.part.is_some() && source != Source::Model {
         let problem = format!("part: {from} is not a model");
         return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
     }
     if args.part.is_some() && kind != Kind::Onnx {
-        let problem = format!("part: {} gets the whole model", to.display());
+        let problem = format!("part: {} gets the whole model", args.to.display());
         return Err(Failure::input(problem).hint("--part is for converting a model to ONNX"));
     }
     if args.fold_scaling && source != Source::Model {
@@ -143,28 +168,10 @@ pub fn run(args: Args) -> Result<()> {
     if let Some((name, _)) = names.iter().find(|(_, name)| name.is_some())
         && kind != Kind::SaeLens
     {
-        let problem = format!("{name}: {} has no place for it", to.display());
+        let problem = format!("{name}: {} has no place for it", args.to.display());
         return Err(Failure::input(problem).hint("it is for folders of SAELens: --to saelens"));
     }
-    check_outputs(&args)?;
-    let Done { text, mut value } = match (source, kind) {
-        (Source::Model, Kind::Onnx) => model(&args),
-        (Source::Model, kind) if kind.is_of_model() => dictionary(&args, kind),
-        (Source::Model, _) => {
-            let problem = "a model can only be converted to .onnx, .safetensors or another library";
-            Err(Failure::at(to, problem)
-                .hint("--to saelens and --to sparsify write folders, --to gemma-scope an .npz file"))
-        }
-        (_, kind) if kind.is_of_model() => Err(Failure::at(&args.from, "this is not a model")
-            .hint("FROM comes first; models are .safetensors files, or dictionaries of other libraries")),
-        (Source::Folder, Kind::Png) => Err(Failure::at(to, NUMBERS_EXPECTED)),
-        (Source::Folder, kind) => pngs_to_file(&args, kind),
-        (Source::Data, Kind::Png) => file_to_pngs(&args),
-        (Source::Data, kind) => file_to_file(&args, kind),
-    }?;
-    value["from"] = json!(args.from);
-    value["to"] = json!(args.to);
-    print(args.json, &value, &text)
+    Ok(())
 }
 
 /// Fails if a file to write is there, is read, or is named twice.

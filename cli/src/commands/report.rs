@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sae_report::{History, Model, Report};
+use sae_report::{Model, Report};
 use serde_json::{Value, json};
 
 use crate::endings::check_ending;
@@ -113,10 +113,5 @@ fn with_history(model: Model) -> Result<Model> {
         note(&format!("no curves of {}: there is no {}", model.name, path.display()));
         return Ok(model);
     }
-    let read = history::History::read(&path)?;
-    let columns = read.columns().map(|(name, column)| (name.to_owned(), column.to_vec()));
-    Ok(Model {
-        history: Some(History { columns: columns.collect(), is_of_batches: false }),
-        ..model
-    })
+    Ok(Model { history: Some(history::read(&path)?), ..model })
 }

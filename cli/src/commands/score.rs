@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::names::{Names, visible};
-use crate::output::{aligned, counted, print, short};
+use crate::output::{Left, aligned, counted, print, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Score samples by how badly they are reconstructed: large errors are anomalies
@@ -267,5 +267,5 @@ fn table(scoring: &Scoring<'_>, rows: &[Row], names: Option<&Names>) -> String {
     }));
     let samples = counted(scoring.chosen.samples.len(), "sample");
     let name = scoring.chosen.name.display();
-    format!("{samples} of {name}, mean error {}\n{}", short(mean), aligned(&table, 1))
+    format!("{samples} of {name}, mean error {}\n{}", short(mean), aligned(&table, Left::Last))
 }

@@ -3,32 +3,34 @@
 mod args;
 mod design;
 mod journal;
+mod noted;
 mod paths;
 mod plan;
 mod table;
 mod trials;
 
-use sae::{Activation, Code, Measure, Samples, Settings};
+use sae::{Activation, Code, Isa, Measure, Samples, Settings, compute};
 use serde_json::json;
 
 use crate::data::TrainingData;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::hidden_layer;
-use crate::output::{note, print, write_file};
+use crate::output::{join, note, print};
 use crate::outputs::Lock;
 use crate::recipe;
 use crate::sweeps;
 pub use args::Args;
 use journal::Journal;
 use paths::Paths;
-pub use paths::options_of_resumed;
+pub use paths::{continuation_of, options_of_resumed};
 use plan::Range;
 use table::Table;
 use trials::{Data, Trial, Trials};
 
 pub fn run(args: Args) -> Result<()> {
     let paths = Paths::of(&args)?;
+    let jobs = jobs(&args)?;
     let place = args.data.place()?;
     // Before all samples may be read, for a scaling.
     paths.check(&args, &place.files()?)?;
@@ -39,22 +41,21 @@ pub fn run(args: Args) -> Result<()> {
     let TrainingData { train, test, place } =
         args.data.samples(place, (seed, None), None, args.quiet, true)?;
     let list = trials(&args, &train, &ranges, texts)?;
-    let layer = hidden_layer(args.layer, &list[0].settings)?;
     let measure = args.sparsity.unwrap_or_else(|| default_measure(&list));
     let halvings = args.halvings.unwrap_or(u8::from(list.len() >= 9));
     // Only now, so that what is refused leaves no folder.
-    let paths = paths.made(&args)?;
+    let mut paths = paths.made(&args)?;
     let data = Data { train, test, place };
     let (table, quiet) = (paths.table.clone(), args.quiet || args.json);
-    let trials = Trials { list, data, layer, measure, steps: args.steps, table, quiet };
+    let (steps, layer) = (args.steps, args.layer);
+    let trials = Trials { list, data, layer, measure, steps, jobs, table, quiet };
     let journal = sweeps::journal_of(&paths.table);
     let _lock = Lock::of(&journal)?;
-    let mut journal = Journal::open(&journal, &trials.definition(halvings))?;
-    paths.save_options()?;
-    train_all(&args, &trials, halvings, &mut journal, &paths)?;
+    let mut journal = Journal::open(&journal, &trials.definition(halvings)?)?;
+    paths.note()?;
+    train_all(&trials, halvings, &mut journal, &paths)?;
     let table = Table::new(&ranges, &trials, &journal, halvings);
-    write_file(&paths.table, table.csv())?;
-    write_file(&paths.picture, table.chart().file())?;
+    paths.write(table.csv()?, table.chart().file())?;
     let (mut value, mut text) = (table.json(), table.text());
     value["table"] = json!(paths.table);
     value["picture"] = json!(paths.picture);
@@ -64,23 +65,13 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Trains all trials for a few steps, the best third for three times as many, and so on.
-fn train_all(
-    args: &Args,
-    trials: &Trials,
-    halvings: u8,
-    journal: &mut Journal,
-    paths: &Paths,
-) -> Result<()> {
-    let jobs = match args.jobs {
-        Some(jobs) => usize::from(jobs),
-        None => sae::compute::threads_from_environment()?,
-    };
+fn train_all(trials: &Trials, halvings: u8, journal: &mut Journal, paths: &Paths) -> Result<()> {
     interrupt::begin();
     let mut alive: Vec<usize> = (0..trials.list.len()).collect();
     for rung in 0..=halvings {
         let left = halvings - rung;
-        let steps = (args.steps / 3u64.pow(left.into())).max(1);
-        trials.train(&alive, (rung, steps, left == 0), jobs, journal)?;
+        let steps = (trials.steps / 3u64.pow(left.into())).max(1);
+        trials.train(&alive, (rung, steps, left == 0), journal)?;
         if interrupt::requested() {
             break;
         }
@@ -97,21 +88,33 @@ fn train_all(
     }
 }
 
+/// How many trials are trained at once. Fails if that, or the instruction set, is no valid setting.
+fn jobs(args: &Args) -> Result<usize> {
+    Isa::from_environment().map_err(|error| Failure::input(format!("SAE_ISA: {error}")))?;
+    Ok(args.jobs.map_or_else(compute::threads_from_environment, |jobs| Ok(usize::from(jobs)))?)
+}
+
+/// The trials with these values of the varied settings.
+///
+/// Fails if one has not the layer that is measured.
 fn trials(
     args: &Args,
     train: &Samples,
     ranges: &[Range],
     texts: Vec<Vec<String>>,
 ) -> Result<Vec<Trial>> {
-    let trial = |varied: Vec<String>| {
+    let fields: Vec<String> = ranges.iter().map(|range| recipe::field_of(&range.field)).collect();
+    let trial = |(number, varied): (usize, Vec<String>)| {
         let mut settings = args.settings.clone();
-        let fields = ranges.iter().map(|range| recipe::field_of(&range.field));
-        settings.options.extend(fields.zip(varied.iter().cloned()));
+        settings.options.extend(fields.iter().cloned().zip(varied.iter().cloned()));
         let settings = settings.settings(args.steps, train, None)?;
-        let fields = ranges.iter().map(|range| recipe::field_of(&range.field)).collect();
-        Ok(Trial { fields, varied, settings })
+        let layer = hidden_layer(args.layer, &settings).map_err(|failure| {
+            let layers = join(&settings.layers, "-");
+            failure.or_hint(format!("trial {number} is of a network of the sizes {layers}"))
+        })?;
+        Ok(Trial { fields: fields.clone(), varied, settings, layer })
     };
-    texts.into_iter().map(trial).collect()
+    texts.into_iter().enumerate().map(trial).collect()
 }
 
 /// Mean activation where no unit of any trial's code can be 0.

@@ -23,9 +23,10 @@ use crate::outputs::check_unread;
 use crate::ranks::Job;
 use crate::recipe;
 pub use args::Args;
-pub use course::{Course, Pace};
+pub use course::{Curves, Pace};
 use done::Done;
 use paths::Paths;
+pub use paths::resumed_folder;
 use record::Record;
 pub use record::options_of_resumed;
 pub use recorded::{Run as RunRecord, options_of_model};
@@ -44,7 +45,10 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let from = args.from.as_deref();
     let named = data.and_then(|mut data| Ok((data.place_with(from, is_rank_0)?, data)));
     let is_recorded = args.like.is_some() || from.is_some() || recipe::is_recorded();
-    let moved = |failure: Failure| if is_recorded { failure.of_moved_data() } else { failure };
+    let moved = |failure: Failure| match is_recorded && failure.is_missing() {
+        true => place::moved_from(failure, "the record beside the model"),
+        false => failure,
+    };
     let (place, data) = job.agree(named.map_err(moved))?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
@@ -54,25 +58,19 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
         opened.map_err(moved)
     };
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
-    let steps = steps(&args, checkpoint.as_ref(), &train);
-    // Rank 0 may have a checkpoint, which knows them.
-    let of_rank_0 = job.broadcast(steps.to_string())?.parse().unwrap_or(steps);
-    args.steps.get_or_insert(of_rank_0);
-    check_same_steps(&args, job)?;
+    agree_on_steps(&mut args, job, checkpoint.as_ref(), &train)?;
     let beginning = (checkpoint.as_ref(), network.as_ref());
     job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
     let resumes = checkpoint.is_some();
     let decays = checkpoint.as_ref().is_some_and(|it| scheduled_steps(it).is_some());
     let is_own = recipe::is_recorded() || gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
-    let like = args.like.as_ref().filter(|_| is_rank_0);
-    job.agree(like.map_or(Ok(()), |like| note_other_data(like, &trainer)))?;
+    job.agree(note_other_data(args.like.as_deref().filter(|_| is_rank_0), &trainer))?;
     // Only now, so that what is refused leaves no folder.
     let made = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let (paths, _locks) = made.unzip();
-    let record = paths.as_ref();
-    let record =
-        record.map(|paths| Record::new((&args, paths), (place, test.as_ref()), (is_own, decays)));
+    let samples = (place, test.as_ref());
+    let record = paths.as_ref().map(|paths| Record::new((&args, paths), samples, (is_own, decays)));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let sides = (&train, test.as_ref());
@@ -86,18 +84,17 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let before = trainer.steps();
     let left = steps_left(&args, job, &run, &trainer)?;
     let begins = done::start((&args, job), &mut trainer, sides, record.as_ref());
-    job.agree(begins.and_then(|start| run.begin_course(&trainer, left, start)))?;
+    job.agree(begins.and_then(|start| run.begin_curves(&trainer, left, start)))?;
     let trained = run.train(&mut trainer, left);
-    let (time, steps) = (start.elapsed(), trainer.steps() - before);
-    job.agree(trained).inspect_err(|failure| run.log_failure(before + steps, failure))?;
+    let (time, steps, last) = (start.elapsed(), trainer.steps() - before, trainer.steps());
+    job.agree(trained).inspect_err(|failure| run.log_failure(last, failure))?;
     let interrupted = job.last_signal(interrupt::signal());
     let (Some(paths), Some(record)) = (&paths, &record) else { return Ok(()) };
     let (paths, is_over, ranks) = (paths.clone(), trainer.is_over(), job.count());
     let done = Done { args: &args, paths, time, steps, interrupted, is_over, ranks };
-    let (samples, name) = test.as_ref().map_or((&train, "training"), |test| (test, "test"));
     let took_steps = left > 0 || !resumes;
-    end(done, (record, took_steps), &mut run, trainer, (samples, name))
-        .inspect_err(|failure| run.log_failure(before + steps, failure))
+    end(done, (record, took_steps), &mut run, trainer, sides)
+        .inspect_err(|failure| run.log_failure(last, failure))
 }
 
 /// Saves the model with its record, and reports. In rank 0.
@@ -106,8 +103,9 @@ fn end(
     (record, took_steps): (&Record<'_>, bool),
     run: &mut Run<'_>,
     mut trainer: Trainer,
-    samples: (&Samples, &str),
+    (train, test): (&Samples, Option<&Samples>),
 ) -> Result<()> {
+    let samples = test.map_or((train, "training"), |test| (test, "test"));
     let last_checkpoint = run.end(&mut trainer);
     trainer.autoencoder().save(&done.paths.model)?;
     record.end(&trainer, done.interrupted.is_some(), took_steps)?;
@@ -139,7 +137,7 @@ fn data_of_rank(args: &Args, job: &Job) -> Result<TrainingDataArgs> {
     args.data.of_rank(args.sharded.then(|| job.rank()))
 }
 
-/// Whether the options by themselves give the settings of the checkpoint that is resumed, if there is one.
+/// Whether the options by themselves give the settings of the checkpoint, if there is one.
 fn gives_settings_of(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> bool {
     checkpoint.is_none_or(|checkpoint| {
         let own = args.settings.settings(args.steps(), train, None);
@@ -148,7 +146,8 @@ fn gives_settings_of(args: &Args, checkpoint: Option<&Checkpoint>, train: &Sampl
 }
 
 /// Says so if the data are not those of the model whose training is repeated.
-fn note_other_data(like: &Path, trainer: &Trainer) -> Result<()> {
+fn note_other_data(like: Option<&Path>, trainer: &Trainer) -> Result<()> {
+    let Some(like) = like else { return Ok(()) };
     let (old, own) = (models::load(like)?, trainer.autoencoder());
     let data = |net: &Autoencoder| format!("{:?}", net.training_data());
     if data(&old) != data(own) || old.scaling() != own.scaling() {
@@ -160,8 +159,9 @@ fn note_other_data(like: &Path, trainer: &Trainer) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a resumed training would go beyond its schedule, with a learning rate of 0. Says what is not looked
-/// at when a training is resumed or begins with a model.
+/// Fails if a resumed training would go beyond its schedule, with a learning rate of 0.
+///
+/// Says what is not looked at when a training is resumed or begins with a model.
 fn check_resumed(
     args: &Args,
     (checkpoint, network): (Option<&Checkpoint>, Option<&Autoencoder>),
@@ -213,16 +213,26 @@ fn steps(args: &Args, checkpoint: Option<&Checkpoint>, train: &Samples) -> u64 {
     args.steps.or(resumed).unwrap_or_else(|| args.settings.default_steps(train))
 }
 
-/// Fails in every rank unless all were given the same numbers of steps.
-fn check_same_steps(args: &Args, job: &mut Job) -> Result<()> {
+/// Sets the steps in every rank. Fails unless all were given the same numbers of steps.
+fn agree_on_steps(
+    args: &mut Args,
+    job: &mut Job,
+    checkpoint: Option<&Checkpoint>,
+    train: &Samples,
+) -> Result<()> {
+    let steps = steps(args, checkpoint, train);
+    // Rank 0 may have a checkpoint, which knows them.
+    let of_rank_0 = job.broadcast(steps.to_string())?.parse().unwrap_or(steps);
+    args.steps.get_or_insert(of_rank_0);
     let steps = format!("{:?}", (args.steps(), args.revive, args.pretrain, args.test_every));
     let same = job.broadcast(steps.clone())? == steps;
     let problem = "steps, revive, pretrain and test-every: expected the same values in all ranks";
     job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
 }
 
-/// Fails if a file that is about to be written is one of the data or the model to begin with, or if it is
-/// there and would be replaced without `--overwrite` or `--resume`.
+/// Fails if a file that is about to be written is one that is read, or would be replaced.
+///
+/// Those that are read are the data and the model to begin with; `--overwrite` and `--resume` replace others.
 fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()> {
     let mut inputs = place.files()?;
     for model in [&args.from, &args.like].into_iter().flatten() {

@@ -8,14 +8,15 @@ use crate::data::place::{Files, Opened, Place, Side, find_mnist};
 use crate::data::sides::labels_of_side;
 use crate::data::{DataArgs, open_any, own_note, own_training_samples};
 use crate::failure::{Failure, Result};
-use crate::output::{counted, note};
+use crate::output::{are, counted, note};
 
 /// Samples of a model, scaled, and the label of each.
 pub type Labeled = (Samples, Vec<u8>);
 
 impl DataArgs {
-    /// The training samples with their labels, then the test samples with theirs: those that the options
-    /// name, or else the model's own. Labels are those of a folder with MNIST's files, of a file, or of a
+    /// The training samples with their labels, then the test samples with theirs.
+    ///
+    /// They are those that the options name, or else the model's own. Labels are those of a folder with MNIST's files, of a file, or of a
     /// CSV file's column. Where there is no file of test samples, they are those that the training has
     /// held out, or a seventh, drawn at random.
     pub fn labeled(
@@ -91,8 +92,7 @@ impl DataArgs {
         let (train, test) = samples.hold_out(held_out)?;
         let of_side = |side| labels_of_side(labels.clone(), held_out, side);
         let (train_labels, test_labels) = (of_side(Side::Training)?, of_side(Side::Test)?);
-        let are = if test.len() == 1 { "is" } else { "are" };
-        let samples = counted(test.len(), "sample");
+        let (samples, are) = (counted(test.len(), "sample"), are(test.len()));
         note(&format!("{samples} held out {are} the test samples of the labels"));
         Ok([(train, train_labels), (test, test_labels)])
     }

@@ -31,8 +31,9 @@ pub struct Place {
     pub targets: Option<TargetFiles>,
 }
 
-/// The files of the targets of training and of test samples, as [`Files::Paths`] or [`Files::Found`] have
-/// those of the samples.
+/// The files of the targets of training and of test samples.
+///
+/// [`Files::Paths`] or [`Files::Found`] have those of the samples in the same way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetFiles {
     pub train: Vec<PathBuf>,
@@ -248,8 +249,9 @@ impl Place {
         if paths.is_empty() { Ok(Vec::new()) } else { self.files.find(paths) }
     }
 
-    /// Writes where the data are beside the model, for later commands, and what the test samples of files
-    /// were, and how to repeat the training. What cannot be found again, such as a pipe, is not noted.
+    /// Writes beside the model where the data are, for later commands.
+    ///
+    /// Also what the test samples of files were, and how to repeat the training. What cannot be found again, such as a pipe, is not noted.
     pub fn save(
         &self,
         model: &Path,
@@ -361,10 +363,14 @@ pub fn path_of(model: &Path) -> PathBuf {
 
 /// A failure to read the data that a model's record names, with what to do.
 pub fn moved(failure: Failure, model: &Path) -> Failure {
-    let record = path_of(model);
+    moved_from(failure, path_of(model).display())
+}
+
+/// A failure to read the data that a record names, with what to do.
+pub fn moved_from(failure: Failure, record: impl fmt::Display) -> Failure {
     failure.or_hint(format!(
-        "these are the data that {} names; if they were moved, give them: --data DIR or --samples FILE",
-        record.display()
+        "these are the data that {record} names; if they were moved, give them: --data DIR or \
+         --samples FILE"
     ))
 }
 
@@ -402,8 +408,9 @@ pub fn note_others(array: &Array) {
     }
 }
 
-/// The file of this name with one of the endings in use for MNIST's files, in the folder or, as some
-/// archives unpack it, in a folder of the file's name.
+/// The file of this name with one of the endings in use for MNIST's files.
+///
+/// It is in the folder or, as some archives unpack it, in a folder of the file's name.
 pub fn find_mnist(folder: &Path, name: &str) -> Option<PathBuf> {
     let endings = ["-idx3-ubyte", ".idx3-ubyte", "-idx1-ubyte", ".idx1-ubyte"];
     let names = endings.iter().flat_map(|end| ["", ".gz"].map(|gz| format!("{name}{end}{gz}")));

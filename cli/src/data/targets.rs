@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use sae::data::ScalingKind;
+use sae::{Samples, Scaling, data::ScalingKind};
 
 use crate::data::place::TargetFiles;
+use crate::failure::Result;
 
 /// The options of targets where a model is evaluated.
 #[derive(clap::Args, Clone)]
@@ -88,4 +89,17 @@ pub fn scaling_parser() -> impl TypedValueParser<Value = ScalingKind> {
     };
     PossibleValuesParser::new(ScalingKind::ALL.map(value))
         .try_map(|name| name.parse::<ScalingKind>())
+}
+
+/// Samples with a scaling, and their targets, if they have some, with theirs.
+pub fn scaled(
+    samples: Samples,
+    scaling: &Scaling,
+    of_targets: Option<&Scaling>,
+) -> Result<Samples> {
+    let scaled = samples.scaled(scaling.clone());
+    Ok(match (samples.targets(), of_targets) {
+        (Some(targets), Some(scaling)) => scaled.with_targets(targets.scaled(scaling.clone()))?,
+        _ => scaled,
+    })
 }

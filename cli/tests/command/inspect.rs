@@ -33,7 +33,7 @@ fn every_kind_of_file_is_described() {
                 "checkpoint after 4 steps, of a training on 60 samples of 784 features",
                 "0 epochs whole, and 40 samples of the next",
                 "rho 0.02, beta 7.5e-5",
-                "sae train --resume --checkpoint m.ckpt continues it",
+                "sae train --resume --out m.safetensors continues it",
             ],
         ),
         ("codes.npz", &["sparse codes: 20 samples of 12 units", " activations not 0, "]),

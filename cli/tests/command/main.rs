@@ -30,6 +30,7 @@ mod runs;
 mod shards;
 mod sparse;
 mod sweep;
+mod sweep_files;
 mod targets;
 mod units;
 mod usage;

@@ -226,8 +226,9 @@ fn an_interrupted_sweep_says_the_command() {
     };
     let stderr = interrupt("");
     assert!(stderr.contains("interrupted; sae sweep --resume continues it"), "{stderr}");
-    let stderr = interrupt(" --out s.csv");
-    assert!(stderr.contains("sae sweep --resume --out s.csv continues it"), "{stderr}");
+    let stderr = interrupt(" --out s.csv --picture p.svg");
+    let expected = "sae sweep --resume --out s.csv --picture p.svg continues it";
+    assert!(stderr.contains(expected), "{stderr}");
     let problem = refused(&folder, "report runs/1");
     assert!(problem.contains("the sweep in this folder has not ended"), "{problem}");
     let output = command(&folder, "sweep --resume --steps 9").output().unwrap();

@@ -12,7 +12,7 @@ use crate::data::open_any;
 use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
-use crate::output::{counted, join, short};
+use crate::output::{are, counted, join, short};
 use crate::sparse_files::{self, Format};
 use crate::sweeps;
 
@@ -101,10 +101,10 @@ pub fn of_codes(path: &Path, format: Format) -> Result<Facts> {
 pub fn of_sweep(path: &Path) -> Result<Facts> {
     let models = sweeps::models(path, usize::MAX)?;
     let mut text = format!("sweep with {}\n", counted(models.len(), "model"));
-    for model in &models {
-        let name = sweeps::name_of(model).unwrap_or_default();
+    for (model, name) in &models {
         text += &format!("{name}: {}\n", model.display());
     }
+    let models: Vec<_> = models.into_iter().map(|(model, _)| model).collect();
     Ok(Facts { text, value: json!({"kind": "sweep", "models": models}), images: None })
 }
 
@@ -129,8 +129,8 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
         "not_finite": not_finite,
     });
     if not_finite > 0 {
-        let are = if not_finite == 1 { "is" } else { "are" };
-        text += &format!("{} {are} not finite\n", counted(not_finite as usize, "number"));
+        let count = not_finite as usize;
+        text += &format!("{} {} not finite\n", counted(count, "number"), are(count));
     }
     if not_finite == all {
         return Facts { text, value, images: None };

@@ -10,15 +10,16 @@ pub const MAX_TRIALS: usize = 10_000;
 /// Trials over ranges of numbers without a number for them.
 const TRIALS: usize = 9;
 
-/// The texts of the varied settings, for each trial. Of lists alone these are all their combinations, or as many
-/// different ones as `trials` says. Of ranges of numbers they are points that are spread evenly, from the point
+/// The texts of the varied settings, for each trial.
+///
+/// Of lists alone these are all their combinations, or as many different ones as `trials` says. Of ranges of numbers they are points that are spread evenly, from the point
 /// `from` of the sequence on, each with all combinations of the lists.
 pub fn design(
     ranges: &[Range],
     trials: Option<u16>,
     from: Option<u32>,
 ) -> Result<Vec<Vec<String>>> {
-    let lists: Vec<usize> = ranges.iter().filter_map(Range::values).collect();
+    let lists: Vec<usize> = ranges.iter().filter_map(Range::list).map(<[String]>::len).collect();
     let all = lists.iter().try_fold(1usize, |all, len| all.checked_mul(*len));
     let all = all.filter(|&all| all <= MAX_TRIALS || trials.is_some()).ok_or_else(|| {
         let problem = format!("vary: the lists have more than {MAX_TRIALS} combinations");
@@ -49,18 +50,19 @@ pub fn design(
     }
 }
 
-/// The texts of a point of the ranges of numbers, and of a combination of the lists, whose last list changes
-/// first.
+/// The texts of a point of the ranges of numbers, and of a combination of the lists.
+///
+/// The last list changes first.
 fn texts(ranges: &[Range], (point, mut combination): (usize, usize)) -> Vec<String> {
-    let numbers = ranges.iter().filter(|range| range.values().is_none()).count();
+    let numbers = ranges.iter().filter(|range| range.list().is_none()).count();
     let mut dimension = numbers;
     let mut texts: Vec<String> = ranges
         .iter()
         .rev()
-        .map(|range| match range.values() {
-            Some(len) => {
-                let text = range.value(combination % len);
-                combination /= len;
+        .map(|range| match range.list() {
+            Some(list) => {
+                let text = list[combination % list.len()].clone();
+                combination /= list.len();
                 text
             }
             None => {

@@ -60,7 +60,8 @@ impl Journal {
         let mut entries = Vec::new();
         if let Some(first) = lines.next() {
             if serde_json::from_str::<Value>(first).ok().as_ref() != Some(definition) {
-                let problem = "this is the journal of a sweep with other options or other data";
+                let problem = "this is the journal of a sweep with other options or other data, or of \
+                               another version of sae";
                 let hint = "give another --out, or remove the folder to begin again";
                 return Err(Failure::at(path, problem).hint(hint));
             }

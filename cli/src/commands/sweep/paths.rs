@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::args::Args;
+use super::noted::Noted;
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::{note, write_file};
-use crate::outputs::{check_distinct, check_unread, check_writable, make_folders};
+use crate::outputs::{Lock, check_distinct, check_unread, check_writable, make_folders};
 use crate::recipe;
 use crate::runs;
 use crate::sweeps;
@@ -19,6 +18,8 @@ pub struct Paths {
     pub table: PathBuf,
     pub picture: PathBuf,
     is_new_run: bool,
+    /// Whether the sweep has written the table, and the picture.
+    written: [bool; 2],
 }
 
 impl Paths {
@@ -38,14 +39,19 @@ impl Paths {
             None => (),
         }
         let table = args.out.clone().or(resumed);
-        let paths = Self::beside(args, table.unwrap_or(runs::unmade().join(sweeps::TABLE)));
+        let mut paths = Self::beside(args, table.unwrap_or(runs::unmade().join(sweeps::TABLE)));
+        if args.resume {
+            let noted = Noted::of(&paths.table)?;
+            let is_own = noted.is_picture(&paths.table, &paths.picture);
+            paths.written = [noted.has_table, noted.has_picture && is_own];
+        }
         check_distinct(&[("table", &paths.table), ("picture", &paths.picture)])?;
         Ok(Paths { is_new_run, ..paths })
     }
 
     fn beside(args: &Args, table: PathBuf) -> Self {
-        let picture = args.picture.clone().unwrap_or_else(|| table.with_extension("svg"));
-        Paths { table, picture, is_new_run: false }
+        let picture = args.picture.clone().unwrap_or_else(|| sweeps::picture_of(&table));
+        Paths { table, picture, is_new_run: false, written: [false; 2] }
     }
 
     /// The folder of its models, of the journal and of the checkpoints.
@@ -53,17 +59,39 @@ impl Paths {
         sweeps::folder_of(&self.table)
     }
 
-    /// Fails if a file is one of the data, has another ending, or is there and would be replaced without
-    /// `--overwrite` or `--resume`.
+    /// Fails if a file cannot be the output of this sweep.
+    ///
+    /// It is one of the data, has another ending, or is there, was not written by the sweep that is resumed, and
+    /// would be replaced without `--overwrite`.
     pub fn check(&self, args: &Args, inputs: &[PathBuf]) -> Result<()> {
         let outputs = [&*self.table, &*self.picture];
         check_unread(&outputs, inputs)?;
-        let is_resumed = args.resume && sweeps::journal_of(&self.table).is_file();
-        if !is_resumed {
-            args.overwrite.check(&outputs)?;
+        let foreign = outputs.into_iter().zip(self.written).filter(|(_, is_own)| !is_own);
+        args.overwrite.check(&foreign.map(|(path, _)| path).collect::<Vec<_>>())?;
+        if !args.overwrite.overwrite {
+            self.check_folder()?;
         }
         check_ending(&self.table, &["csv"])?;
         check_ending(&self.picture, &["svg"])
+    }
+
+    /// Fails if the folder of the models is there, has files and no journal of a sweep.
+    fn check_folder(&self) -> Result<()> {
+        let (folder, journal) = (self.folder(), sweeps::journal_of(&self.table));
+        if !folder.is_dir() || journal.is_file() {
+            return Ok(());
+        }
+        // The lock stays after a kill.
+        let lock = Lock::path_of(&journal);
+        for entry in fs::read_dir(&folder).map_err(io_error("read", &folder))? {
+            if entry.map_err(io_error("read", &folder))?.path() != lock {
+                let problem = "this folder has files, and is not that of a sweep";
+                return Err(Failure::at(&folder, problem).hint(
+                    "give another --out, or --overwrite to replace files of the same names",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Makes the folders.
@@ -79,23 +107,25 @@ impl Paths {
         Ok(paths)
     }
 
-    /// Notes the options, for `--resume`.
-    pub fn save_options(&self) -> Result<()> {
-        let path = options_of(&self.table);
-        match recipe::json() {
-            Some(options) => write_file(&path, format!("{options:#}\n")),
-            None => Ok(()),
-        }
+    /// Notes the options and the picture, for `--resume`.
+    pub fn note(&self) -> Result<()> {
+        Noted::save(&self.table, &self.picture, self.written)
+    }
+
+    /// Writes the table and the picture.
+    ///
+    /// Notes it before that, so that a kill leaves none that is not noted.
+    pub fn write(&mut self, table: Vec<u8>, picture: String) -> Result<()> {
+        self.written = [true; 2];
+        self.note()?;
+        write_file(&self.table, table)?;
+        write_file(&self.picture, picture)
     }
 
     /// The command that continues an interrupted sweep.
     pub fn continuation(&self) -> String {
-        let mut options = vec!["--resume".to_owned()];
-        let is_latest = latest_table().ok().flatten().is_some_and(|table| table == self.table);
-        if !is_latest {
-            options.extend(["--out".to_owned(), self.table.display().to_string()]);
-        }
-        recipe::command_of("sweep", &options)
+        let is_beside = self.picture == sweeps::picture_of(&self.table);
+        continuation_of(&self.table, Some(&*self.picture).filter(|_| !is_beside))
     }
 }
 
@@ -112,25 +142,23 @@ fn resumed_table(out: Option<&Path>) -> Result<Option<PathBuf>> {
     }
 }
 
-fn options_of(table: &Path) -> PathBuf {
-    sweeps::folder_of(table).join("options.json")
-}
-
-/// The options of the sweep that `--resume` continues, by the value of `--out`; None if they are not known.
+/// The options of the sweep that `--resume` continues, by the value of `--out`.
+///
+/// None if they are not known.
 pub fn options_of_resumed(out: Option<&Path>) -> Result<Option<Vec<String>>> {
     let Some(table) = resumed_table(out)? else { return Ok(None) };
-    let path = options_of(&table);
-    if !path.is_file() {
-        return Ok(None);
+    Ok(Noted::of(&table)?.arguments())
+}
+
+/// The command that continues the sweep with this table, and this picture if it is elsewhere.
+pub fn continuation_of(table: &Path, picture: Option<&Path>) -> String {
+    let mut options = vec!["--resume".to_owned()];
+    let is_latest = latest_table().ok().flatten().is_some_and(|latest| latest == table);
+    if !is_latest {
+        options.extend(["--out".to_owned(), table.display().to_string()]);
     }
-    let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-    let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    let texts = value["arguments"].as_array().and_then(|texts| {
-        texts.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
-    let damaged = || {
-        Failure::at(&path, "damaged: it does not have the options of the sweep")
-            .hint("remove it, and give the options again")
-    };
-    texts.ok_or_else(damaged).map(Some)
+    if let Some(picture) = picture {
+        options.extend(["--picture".to_owned(), picture.display().to_string()]);
+    }
+    recipe::command_of("sweep", &options)
 }

@@ -54,20 +54,15 @@ impl Range {
         Ok(Range { field: field.replace('-', "_"), values })
     }
 
-    /// How many values a list has; None for a range of numbers.
-    pub fn values(&self) -> Option<usize> {
+    /// The values of a list; None for a range of numbers.
+    pub fn list(&self) -> Option<&[String]> {
         match &self.values {
-            Values::List(texts) => Some(texts.len()),
+            Values::List(texts) => Some(texts),
             _ => None,
         }
     }
 
-    /// A value of a list.
-    pub fn value(&self, at: usize) -> String {
-        self.at(at as f64)
-    }
-
-    /// The text of the value at a place in [0, 1); of a list at its number, from 0.
+    /// The text of the value at a place in [0, 1), also of a list.
     pub fn at(&self, place: f64) -> String {
         // Five digits, and few zeros before them.
         let number = |value: f64| {
@@ -80,13 +75,14 @@ impl Range {
         match &self.values {
             Values::Linear(low, high) => number(low + place * (high - low)),
             Values::Logarithmic(low, high) => number(low * (high / low).powf(place)),
-            Values::List(texts) => texts[place as usize].clone(),
+            Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
         }
     }
 }
 
-/// The place of a trial in one of the dimensions, in [0, 1): an additive recurrence of low
-/// discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
+/// The place of a trial in one of the dimensions, in [0, 1).
+///
+/// An additive recurrence of low discrepancy, whose steps are powers of the root of x^(d + 1) = x + 1 (Roberts 2018).
 pub fn place(trial: usize, dimension: usize, dimensions: usize) -> f64 {
     let mut root = 2.0f64;
     for _ in 0..64 {
@@ -108,8 +104,9 @@ pub fn front(outcomes: &[(usize, Outcome)]) -> Vec<usize> {
     finite.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
 }
 
-/// The best `count` trials, sorted by number: front after front, and of the last front a part that is
-/// spread evenly over it, with both ends if there is room for two.
+/// The best `count` trials, sorted by number.
+///
+/// They are front after front, and of the last front a part that is spread evenly over it, with both ends if there is room for two.
 pub fn best(outcomes: &[(usize, Outcome)], count: usize) -> Vec<usize> {
     let mut left = outcomes.to_vec();
     let mut chosen = Vec::new();
@@ -182,7 +179,7 @@ mod tests {
         assert_eq!(at("beta=log:1e-6:1e-2", 0.5), "1e-4");
         assert_eq!(at("l1=log:1e-6:1e-2", 0.3), "1.5849e-5");
         assert_eq!(at("code=top-k:3/dense", 0.0), "top-k:3");
-        assert_eq!(at("code=top-k:3/dense", 1.0), "dense");
+        assert_eq!(at("code=top-k:3/dense", 0.5), "dense");
         for text in ["rho", "rho=", "rho=log:0:1", "rho=linear:2:1", "rho=log:1", "rho=1/2/1"] {
             assert!(at(text, 0.5).starts_with("vary: "), "{text}");
         }

@@ -1,5 +1,6 @@
 //! The result of a sweep, as CSV, chart, JSON and text.
 
+use std::io;
 use std::path::PathBuf;
 
 use sae::Measure;
@@ -9,7 +10,8 @@ use super::journal::{Entry, Journal, Outcome};
 use super::plan::{self, Range};
 use super::trials::{Trial, Trials};
 use crate::drawing::chart::{Chart, Mark, Series};
-use crate::output::{aligned, counted, settings_json, short};
+use crate::failure::Result;
+use crate::output::{Left, aligned, counted, settings_json, short};
 use crate::sweeps;
 
 /// Trials in the text, at most, where some are not of the front.
@@ -49,7 +51,7 @@ impl<'a> Table<'a> {
     }
 
     /// The columns' names, then a line for each trial. Files are named from the table's folder.
-    pub fn csv(&self) -> String {
+    pub fn csv(&self) -> Result<Vec<u8>> {
         let fields = self.ranges.iter().map(|range| range.field.as_str());
         let names = sweeps::FIRST_COLUMNS.into_iter().chain(fields).chain(sweeps::FIGURES);
         let mut lines = vec![names.chain([sweeps::MODEL]).map(str::to_owned).collect::<Vec<_>>()];
@@ -68,13 +70,11 @@ impl<'a> Table<'a> {
             line.push(model.unwrap_or_default());
             lines.push(line);
         }
-        // What has a comma or quotes is quoted, as lists of sizes.
-        let quoted = |text: &String| match text.contains([',', '"', '\n']) {
-            true => format!("\"{}\"", text.replace('"', "\"\"")),
-            false => text.clone(),
-        };
-        let line = |line: &Vec<String>| line.iter().map(quoted).collect::<Vec<_>>().join(",");
-        lines.iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
+        let mut csv = ::csv::Writer::from_writer(Vec::new());
+        for line in &lines {
+            csv.write_record(line).map_err(io::Error::from)?;
+        }
+        Ok(csv.into_inner().map_err(|error| error.into_error())?)
     }
 
     /// The outcome of each trial, those of the front joined by a line.
@@ -146,7 +146,7 @@ impl<'a> Table<'a> {
     pub fn json(&self) -> Value {
         let object = |entry: &Entry| {
             let Entry { trial, steps, outcome, .. } = entry;
-            let Trial { fields, varied, settings } = &self.trials.list[*trial];
+            let Trial { fields, varied, settings, .. } = &self.trials.list[*trial];
             let varied: Map<String, Value> = fields
                 .iter()
                 .zip(varied)
@@ -207,7 +207,7 @@ impl<'a> Table<'a> {
             row.push(model.unwrap_or_default());
             rows.push(row);
         }
-        text += &aligned(&rows, 1);
+        text += &aligned(&rows, Left::Last);
         text
     }
 }

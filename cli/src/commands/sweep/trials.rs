@@ -9,12 +9,13 @@ use std::thread;
 
 use sae::{
     Error, Measure, Samples, Settings, Trainer,
+    data::TrainingData,
     files::{Checkpoint, Checkpoints},
 };
 use serde_json::{Value, json};
 
 use super::journal::{Journal, Outcome};
-use crate::commands::train::{Course, Pace};
+use crate::commands::train::{Curves, Pace};
 use crate::data::Place;
 use crate::failure::Result;
 use crate::history;
@@ -29,6 +30,8 @@ pub struct Trial {
     pub fields: Vec<String>,
     pub varied: Vec<String>,
     pub settings: Settings,
+    /// The hidden layer whose sparsity is measured, from 0.
+    pub layer: usize,
 }
 
 /// The samples of all trials.
@@ -49,14 +52,23 @@ impl Data {
 pub struct Trials {
     pub list: Vec<Trial>,
     pub data: Data,
-    /// The hidden layer whose sparsity is measured, from 0.
-    pub layer: usize,
+    /// The number of the hidden layer whose sparsity is measured, from 1, if it is given.
+    pub layer: Option<usize>,
     pub measure: Measure,
     /// Of those that are trained to the end.
     pub steps: u64,
+    /// Trials that are trained at the same time.
+    pub jobs: usize,
     /// The file of the table, beside which are the models.
     pub table: PathBuf,
     pub quiet: bool,
+}
+
+/// What tells samples from others: a checksum, which are held out, and how they are scaled.
+fn identity(samples: &Samples) -> Result<Value> {
+    let scalings = [Some(samples), samples.targets()].map(|it| it.map(Samples::scaling));
+    let data = TrainingData::of(samples)?;
+    Ok(json!({"data": data, "scalings": scalings.map(|it| it.map(|it| format!("{it:?}")))}))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,27 +77,30 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Trials {
     /// What identifies a sweep: with another definition it cannot be resumed.
-    pub fn definition(&self, halvings: u8) -> Value {
+    ///
+    /// # Errors
+    /// A sample cannot be read.
+    pub fn definition(&self, halvings: u8) -> Result<Value> {
         let settings: Vec<_> =
             self.list.iter().map(|trial| settings_json(&trial.settings)).collect();
-        json!({
-            "version": 2,
+        let Data { train, test, .. } = &self.data;
+        Ok(json!({
+            "version": 3,
             "settings": settings,
             "steps": self.steps,
             "halvings": halvings,
             "sparsity": self.measure.to_string(),
-            "layer": self.layer + 1,
-            "samples": self.data.train.len(),
-            "features": self.data.train.features(),
-        })
+            "layer": self.layer,
+            "training": identity(train)?,
+            "test": test.as_ref().map(identity).transpose()?,
+        }))
     }
 
-    /// Trains these trials up to `steps`, the last ones or not, in `jobs` threads, except those that the journal has.
+    /// Trains these trials up to `steps`, the last ones or not, except those that the journal has.
     pub fn train(
         &self,
         these: &[usize],
         (rung, steps, is_end): (u8, u64, bool),
-        jobs: usize,
         journal: &mut Journal,
     ) -> Result<()> {
         let (next, journal) = (AtomicUsize::new(0), Mutex::new(journal));
@@ -112,7 +127,7 @@ impl Trials {
             Ok(())
         };
         thread::scope(|scope| {
-            let jobs = (0..jobs.min(these.len())).map(|_| {
+            let jobs = (0..self.jobs.min(these.len())).map(|_| {
                 scope.spawn(|| {
                     // After a failure no trial begins.
                     work().inspect_err(|_| next.store(these.len(), Ordering::Relaxed))
@@ -135,8 +150,9 @@ impl Trials {
         !is_end || outcome.is_diverged() || sweeps::model_of(&self.table, trial).is_file()
     }
 
-    /// Trains one trial up to `steps`, from its checkpoint if it has one, and saves its model at the end. `None`
-    /// after a signal.
+    /// Trains one trial up to `steps`, from its checkpoint if it has one.
+    ///
+    /// Saves its model at the end. `None` after a signal.
     fn train_one(&self, trial: usize, steps: u64, is_end: bool) -> Result<Option<Outcome>> {
         let path = self.checkpoint_of(trial);
         let mut builder = Trainer::builder(self.list[trial].settings.clone());
@@ -150,22 +166,24 @@ impl Trials {
         let mut trainer = builder.threads(1).build(&self.data.train)?;
         let history = history::path_of(&sweeps::model_of(&self.table, trial));
         let pace = Pace::of_steps(self.steps);
-        let mut course = Course::begin((&history, None), pace, &trainer, self.data.test.as_ref())?;
+        let mut curves = Curves::begin((&history, None), pace, &trainer, self.data.test.as_ref())?;
         // All checkpoints have room for as long a note as the first.
-        trainer.set_note(course.sums.note());
+        trainer.set_note(curves.sums.note());
         let mut checkpoints = Checkpoints::new(&path, 1, &trainer)?;
         let left = steps.saturating_sub(trainer.steps());
         let step = |trainer: &mut Trainer, report| {
-            for problem in course.step(trainer, report) {
+            for problem in curves.step(trainer, report) {
                 note(&format!("warning: {problem}"));
             }
+            pace.ask(trainer);
             interrupt::control_flow()
         };
+        pace.ask(&mut trainer);
         match trainer.run(left, step) {
             Err(Error::Diverged { .. }) => return Ok(Some(Outcome::DIVERGED)),
             done => done?,
         }
-        trainer.set_note(course.sums.note());
+        trainer.set_note(curves.sums.note());
         checkpoints.save(&mut trainer)?;
         checkpoints.finish()?;
         if trainer.steps() < steps {
@@ -175,10 +193,11 @@ impl Trials {
             self.save(trial, &trainer)?;
         }
         let evaluation = trainer.evaluate(self.data.measured())?;
-        let activity = &evaluation.layers[self.layer];
+        let layer = self.list[trial].layer;
+        let activity = &evaluation.layers[layer];
         let sparsity = match self.measure {
             Measure::L0 => activity.l0,
-            _ => evaluation.mean_activations()[self.layer],
+            _ => evaluation.mean_activations()[layer],
         };
         Ok(Some(Outcome {
             error: evaluation.squared_error,

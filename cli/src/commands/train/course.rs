@@ -4,7 +4,6 @@ mod lines;
 mod log;
 mod sums;
 
-use std::fs;
 use std::path::Path;
 
 use sae::{Samples, StepReport, Trainer};
@@ -22,11 +21,6 @@ const ROWS: u64 = 250;
 const MEASURED: u64 = 25;
 /// Test samples that are measured, at most.
 const TEST_SAMPLES: usize = 2048;
-
-/// Whether this is the first line of a history.
-pub fn is_history(line: &str) -> bool {
-    history::is_header(line)
-}
 
 /// At which steps there are rows, and at which something is measured; the same in all ranks.
 #[derive(Clone, Copy)]
@@ -48,12 +42,20 @@ impl Pace {
         Pace { every, test_every: (steps / MEASURED / every * every).max(every) }
     }
 
-    pub fn measures(self, step: u64) -> bool {
+    fn measures(self, step: u64) -> bool {
         self.test_every > 0 && step.is_multiple_of(self.test_every)
     }
 
-    /// Those of the test samples that are measured: about a 100th of the samples that are trained on meanwhile,
-    /// each of which takes longer.
+    /// Asks the next step for what is measured after it; in all ranks.
+    pub fn ask(self, trainer: &mut Trainer) {
+        if self.measures(trainer.steps() + 1) {
+            trainer.measure_gradient_norm();
+        }
+    }
+
+    /// Those of the test samples that are measured.
+    ///
+    /// About a 100th of the samples that are trained on meanwhile, because each takes longer.
     fn samples(self, test: &Samples, batch: usize) -> Samples {
         let trained = self.test_every.saturating_mul(batch as u64);
         let count = usize::try_from(trained / 100).unwrap_or(TEST_SAMPLES);
@@ -71,7 +73,7 @@ struct Tested {
 }
 
 /// Writes the history and the log.
-pub struct Course {
+pub struct Curves {
     pace: Pace,
     names: Vec<String>,
     history: Lines,
@@ -81,8 +83,8 @@ pub struct Course {
     test: Option<Samples>,
 }
 
-impl Course {
-    /// Begins the files, of a resumed training behind the rows up to the checkpoint.
+impl Curves {
+    /// Begins the files; of a resumed training after the rows up to the checkpoint.
     pub fn begin(
         (history, log): (&Path, Option<Log>),
         pace: Pace,
@@ -92,18 +94,12 @@ impl Course {
         let settings = trainer.autoencoder().settings();
         let is_sparse = !trainer.inactive_samples().is_empty();
         let names = history::names(is_sparse, settings.layers.len() - 2);
-        let earlier = match trainer.steps() {
-            // (What is read from a pipe is gone.)
-            step if step > 0 && history.is_file() => {
-                fs::read_to_string(history).unwrap_or_default()
-            }
-            _ => String::new(),
-        };
+        let earlier = lines::earlier(history, trainer.steps());
         let rows = rows_until(&earlier, &names, trainer.steps());
         let history = Lines::begin(history, &format!("{}\n{rows}", names.join(",")))?;
         let test = test.filter(|_| pace.test_every > 0);
         let test = test.map(|test| pace.samples(test, settings.batch));
-        Ok(Course { pace, names, history, log, sums: Sums::of(trainer), test })
+        Ok(Curves { pace, names, history, log, sums: Sums::of(trainer), test })
     }
 
     /// Takes a step. Returns what went wrong, which the training does not end for: each is said once.
@@ -245,8 +241,8 @@ mod tests {
             (0, 1, 1),
             (1234, 4, 48),
         ] {
-            let every = (steps / ROWS).clamp(1, 100);
-            assert_eq!((every, (steps / MEASURED / every * every).max(every)), (rows, measured));
+            let Pace { every, test_every } = Pace::of_steps(steps);
+            assert_eq!((every, test_every), (rows, measured));
         }
     }
 }

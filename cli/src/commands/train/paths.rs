@@ -1,13 +1,13 @@
 //! The files that a training writes.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf, absolute};
 
 use sae::{Autoencoder, Trainer, files::Checkpoint};
 
 use super::args::Args;
-use super::course;
+use super::course::is_log;
 use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
 use crate::endings::{check_ending, ending_of};
@@ -53,11 +53,9 @@ impl Paths {
     }
 
     fn beside(args: &Args, model: PathBuf, is_new_run: bool) -> Self {
-        let picture = || runs::beside(&model, "picture.png", "png");
-        let picture = args.picture.clone().unwrap_or_else(picture);
+        let picture = args.picture.clone().unwrap_or_else(|| picture_of(&model));
         let history = args.history.clone().unwrap_or_else(|| history::path_of(&model));
-        let of_run = || runs::is_of_run(&model).then(|| model.with_file_name("log.jsonl"));
-        let log = args.log.clone().or_else(of_run);
+        let log = args.log.clone().or_else(|| log_of(&model));
         let checkpoint = args.checkpoint.clone().flatten();
         let checkpoint = checkpoint.unwrap_or_else(|| match args.resume {
             true => checkpoint_to_resume(&model),
@@ -88,6 +86,47 @@ impl Paths {
         self.checkpoint.iter().flat_map(of).collect()
     }
 
+    /// The files that options can put elsewhere than beside the model.
+    ///
+    /// The option, the path, and the path beside the model.
+    fn optional(&self) -> Vec<(&'static str, PathBuf, Option<PathBuf>)> {
+        let [picture, history] = [picture_of(&self.model), history::path_of(&self.model)];
+        let mut all = vec![
+            ("picture", self.picture.clone(), Some(picture)),
+            ("history", self.history.clone(), Some(history)),
+        ];
+        all.extend(self.log.iter().map(|path| ("log", path.clone(), log_of(&self.model))));
+        all
+    }
+
+    /// The files that options have put elsewhere than beside the model: the option, and the whole path.
+    pub fn elsewhere(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let all = self.optional().into_iter();
+        all.filter_map(|(option, path, beside)| {
+            let whole = absolute(&path).ok()?;
+            let is_beside = beside.and_then(|path| absolute(path).ok()).as_ref() == Some(&whole);
+            (!is_beside).then_some((option, whole))
+        })
+    }
+
+    /// Whether a file that is there is one of the training that is resumed, by the record beside its model.
+    fn is_own(
+        &self,
+        (option, path, beside): &(&str, PathBuf, Option<PathBuf>),
+        checkpoint: Option<&Path>,
+    ) -> bool {
+        let whole = |path: &Path| absolute(path).ok();
+        let is_beside = beside.as_deref().and_then(whole) == whole(path);
+        match Run::of(&self.model).ok().flatten() {
+            Some(run) => match run.elsewhere.iter().find(|(own, _)| own == option) {
+                Some((_, own)) => Some(own) == whole(path).as_ref(),
+                None => is_beside,
+            },
+            // Other files tell by their first line.
+            None => *option != "picture" || is_beside && checkpoint.is_some(),
+        }
+    }
+
     pub fn outputs(&self) -> Vec<PathBuf> {
         self.named().into_iter().map(|(_, path)| path).collect()
     }
@@ -109,7 +148,9 @@ impl Paths {
         }
     }
 
-    /// Fails if one is there that would be replaced without `--overwrite` or `--resume`, or has another ending.
+    /// Fails if a file is there that would be replaced, or has another ending.
+    ///
+    /// `--overwrite` replaces any, `--resume` those of the training that is resumed.
     pub fn check_existing(&self, args: &Args) -> Result<()> {
         let checkpoint = self.checkpoint.as_deref().filter(|path| path.is_file());
         if let (Some(path), false, false) = (checkpoint, args.resume, args.overwrite.overwrite) {
@@ -118,20 +159,17 @@ impl Paths {
         }
         let earlier = self.earlier();
         let earlier: Vec<&Path> = earlier.iter().map(PathBuf::as_path).collect();
-        match (args.resume, checkpoint) {
-            // A run that was killed before its first checkpoint has begun a history.
-            (true, None) => args.overwrite.check(&[&[&*self.model], &earlier[..]].concat()),
-            (true, Some(_)) => Ok(()),
-            (false, _) => {
-                let own = [&*self.model, &*self.picture, &*self.history];
-                let log: Vec<&Path> = self.log.as_deref().into_iter().collect();
-                args.overwrite.check(&[&own, &log[..], &earlier[..]].concat())
-            }
-        }?;
-        if args.resume && !args.overwrite.overwrite {
-            check_own(&self.history, course::is_history, "history")?;
-            self.log.as_deref().map_or(Ok(()), |log| check_own(log, course::is_log, "log"))?;
+        // That of a checkpoint to resume from is checked once that is loaded.
+        if !args.resume || checkpoint.is_none() {
+            args.overwrite.check(&[&[&*self.model], &earlier[..]].concat())?;
         }
+        if args.resume && !args.overwrite.overwrite {
+            check_own(&self.history, history::is_header, "history")?;
+            self.log.as_deref().map_or(Ok(()), |log| check_own(log, is_log, "log"))?;
+        }
+        let files = self.optional();
+        let foreign = files.iter().filter(|file| !args.resume || !self.is_own(file, checkpoint));
+        args.overwrite.check(&foreign.map(|(_, path, _)| &**path).collect::<Vec<_>>())?;
         let record = place::path_of(&self.model);
         // That of a training without its model, which was killed or whose model was removed, is replaced.
         if !matches!(Place::of_model(&self.model), Ok(Some(_))) {
@@ -159,8 +197,9 @@ impl Paths {
         }
     }
 
-    /// Makes the folders, and locks the files until the end. Of a resumed training fails if the model's file is
-    /// that of another one.
+    /// Makes the folders, and locks the files until the end.
+    ///
+    /// Of a resumed training fails if the model's file is that of another one.
     pub fn made(self, trainer: &Trainer, args: &Args) -> Result<(Self, Vec<Lock>)> {
         if !args.overwrite.overwrite && self.model.is_file() {
             let own = trainer.autoencoder().settings();
@@ -187,28 +226,39 @@ impl Paths {
     }
 }
 
-/// Fails if a file is there that a resumed training would add to, and is no file of its kind.
+/// The picture of a model without a name for it.
+fn picture_of(model: &Path) -> PathBuf {
+    runs::beside(model, "picture.png", "png")
+}
+
+/// The log of a model without a name for it, if it has one.
+fn log_of(model: &Path) -> Option<PathBuf> {
+    runs::is_of_run(model).then(|| model.with_file_name("log.jsonl"))
+}
+
+/// Fails if a file to which a resumed training would add does not begin as one of its kind.
 fn check_own(path: &Path, is_own: fn(&str) -> bool, kind: &str) -> Result<()> {
-    /// The first line of a log has all settings.
-    const LENGTH: u64 = 1 << 20;
+    /// More than the columns that every history begins with. The first line of a log may have any length, because
+    /// it names all files of the data.
+    const LENGTH: u64 = 1 << 10;
     if !path.is_file() {
         return Ok(());
     }
     let file = File::open(path).map_err(io_error("open", path))?;
-    let mut line = Vec::new();
-    BufReader::new(file.take(LENGTH))
-        .read_until(b'\n', &mut line)
-        .map_err(io_error("read", path))?;
+    let mut start = Vec::new();
+    file.take(LENGTH).read_to_end(&mut start).map_err(io_error("read", path))?;
+    let start = String::from_utf8_lossy(&start);
     // A training that was killed at once may have written nothing.
-    if line.is_empty() || std::str::from_utf8(&line).is_ok_and(is_own) {
+    if start.is_empty() || start.lines().next().is_some_and(is_own) {
         return Ok(());
     }
     Err(Failure::at(path, format!("this file exists, and is no {kind} of a training"))
         .hint("give another name, or --overwrite to replace it"))
 }
 
-/// The folder of the run that is resumed without a name for its model: that of the checkpoint, or whose record
-/// names it, or else the latest; None if there is none.
+/// The folder of the run that is resumed without a name for its model; None if there is none.
+///
+/// It is that of the checkpoint, or the one whose record names it, or else the latest.
 pub fn resumed_folder(checkpoint: Option<&Path>) -> Result<Option<PathBuf>> {
     if let Some(path) = checkpoint {
         let folder = path.parent().unwrap_or(path);

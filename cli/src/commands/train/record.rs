@@ -14,8 +14,9 @@ use crate::output::note;
 use crate::recipe;
 use crate::runs;
 
-/// The options of the training that `--resume` continues, by the values of `--out` and `--checkpoint`; None if
-/// they are not known.
+/// The options of the training that `--resume` continues, with those that name its files.
+///
+/// It is found by the values of `--out` and `--checkpoint`. None if the options are not known.
 pub fn options_of_resumed(
     out: Option<&Path>,
     checkpoint: Option<&Path>,
@@ -35,7 +36,12 @@ pub fn options_of_resumed(
         // The record of a model that is there is of a training that has ended.
         false => run.is_replaced || !model.is_file(),
     };
-    Ok(run.arguments.filter(|_| is_own))
+    // A training that was moved has its files beside the model.
+    let is_there = |path: &Path| path.parent().is_some_and(Path::is_dir);
+    let files = run.elsewhere.iter().filter(|(_, path)| is_there(path));
+    let files = files.filter_map(|(option, path)| Some(format!("--{option}={}", path.to_str()?)));
+    let arguments = run.arguments.filter(|_| is_own);
+    Ok(arguments.map(|arguments| arguments.into_iter().chain(files).collect()))
 }
 
 /// The record that a training writes.
@@ -52,6 +58,8 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The record of a training with these options, files and data.
+    ///
     /// `is_own` is whether the options of this process give the whole training, `decays` whether the learning rate
     /// of the training that is resumed follows a schedule of its own number of steps.
     pub fn new(
@@ -132,6 +140,9 @@ impl<'a> Record<'a> {
         let checkpoint = self.paths.checkpoint.as_ref();
         if let Some(path) = checkpoint.and_then(|path| absolute(path).ok()) {
             run["checkpoint"] = json!(path.to_str());
+        }
+        for (option, path) in self.paths.elsewhere() {
+            run[option] = json!(path.to_str());
         }
         let data = trainer.autoencoder().training_data();
         let is_split = data.is_some_and(|data| data.held_out().is_some());

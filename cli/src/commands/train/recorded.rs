@@ -22,6 +22,8 @@ pub struct Run {
     /// Another training that was to replace the model has begun.
     pub is_replaced: bool,
     pub checkpoint: Option<PathBuf>,
+    /// The options that put files elsewhere than beside the model, and their whole paths.
+    pub elsewhere: Vec<(&'static str, PathBuf)>,
     /// The steps of the whole training; older ones have the options alone.
     pub steps: Option<u64>,
 }
@@ -58,6 +60,10 @@ impl Run {
             interrupted: steps,
             is_replaced: run["replaces"] == json!(true),
             checkpoint: run["checkpoint"].as_str().map(PathBuf::from),
+            elsewhere: ["picture", "history", "log"]
+                .into_iter()
+                .filter_map(|option| Some((option, run[option].as_str()?.into())))
+                .collect(),
             steps: run["steps"].as_u64(),
         }))
     }
@@ -87,14 +93,18 @@ impl Run {
         if is_latest && checkpoint.file_name() == Some(runs::CHECKPOINT.as_ref()) {
             return Some(recipe::command(&["--resume".to_owned()]));
         }
-        let [model, checkpoint] = [model, checkpoint].map(|path| path.display().to_string());
-        let options = ["--resume".to_owned(), "--out".to_owned(), model];
-        let options = options.into_iter().chain(["--checkpoint".to_owned(), checkpoint]);
-        Some(recipe::command(&options.collect::<Vec<_>>()))
+        let mut options = vec!["--resume".to_owned(), "--out".to_owned()];
+        options.push(model.display().to_string());
+        if whole(checkpoint) != whole(&checkpoint_to_resume(model)) {
+            options.extend(["--checkpoint".to_owned(), checkpoint.display().to_string()]);
+        }
+        Some(recipe::command(&options))
     }
 }
 
-/// The checkpoint to resume from without a name for it: that beside the model, or else the recorded one if it is there.
+/// The checkpoint to resume from without a name for it.
+///
+/// It is that beside the model, or else the recorded one if it is there.
 pub fn checkpoint_to_resume(model: &Path) -> PathBuf {
     let beside = runs::checkpoint_of(model);
     let run = if beside.is_file() { None } else { Run::of(model).ok().flatten() };

@@ -6,7 +6,7 @@ use sae::{Samples, StepReport, Trainer, files::Checkpoints};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::course::{Course, Log, Pace, Sums};
+use super::course::{Curves, Log, Pace, Sums};
 use super::paths::Paths;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
@@ -24,7 +24,7 @@ pub struct Run<'a> {
     is_rank_0: bool,
     progress: Progress,
     pace: Pace,
-    course: Option<Course>,
+    curves: Option<Curves>,
     checkpoints: Option<Checkpoints>,
 }
 
@@ -51,8 +51,8 @@ impl<'a> Run<'a> {
                 target.steps
             ));
         }
-        let (pace, course) = (Pace::of(args), None);
-        Ok(Run { args, paths, train, test, is_rank_0, progress, pace, course, checkpoints })
+        let (pace, curves) = (Pace::of(args), None);
+        Ok(Run { args, paths, train, test, is_rank_0, progress, pace, curves, checkpoints })
     }
 
     pub fn pretrain(&self, trainer: &mut Trainer, steps: u64) -> Result<()> {
@@ -67,19 +67,19 @@ impl<'a> Run<'a> {
     }
 
     /// Begins the history, and the log with what `start` says unless there is no step to take.
-    pub fn begin_course(&mut self, trainer: &Trainer, left: u64, start: Value) -> Result<()> {
+    pub fn begin_curves(&mut self, trainer: &Trainer, left: u64, start: Value) -> Result<()> {
         let Some(paths) = &self.paths else { return Ok(()) };
         let step = trainer.steps();
         let log = paths.log.as_ref().filter(|_| left > 0 || step == 0);
         let log = log.map(|path| Log::begin(path, step, start)).transpose()?;
         let files = (&*paths.history, log);
-        self.course = Some(Course::begin(files, self.pace, trainer, self.test)?);
+        self.curves = Some(Curves::begin(files, self.pace, trainer, self.test)?);
         Ok(())
     }
 
     /// Writes the end of the log, once.
     pub fn log_end(&mut self, step: u64, end: Value) {
-        let log = self.course.as_mut().and_then(|course| course.log.as_mut());
+        let log = self.curves.as_mut().and_then(|curves| curves.log.as_mut());
         if let Some(problem) = log.and_then(|log| log.end(step, end)) {
             self.progress.note(&format!("warning: {problem}"));
         }
@@ -90,17 +90,10 @@ impl<'a> Run<'a> {
         self.log_end(step, json!({"reason": "failed", "error": failure.problem}));
     }
 
-    /// Asks the next step for what is measured after it, in all ranks.
-    fn ask(&self, trainer: &mut Trainer) {
-        if self.pace.measures(trainer.steps() + 1) {
-            trainer.measure_gradient_norm();
-        }
-    }
-
     /// Takes `steps` steps, or fewer if a signal or early stopping ends the training.
     pub fn train(&mut self, trainer: &mut Trainer, steps: u64) -> Result<()> {
         let mut failed = Ok(());
-        self.ask(trainer);
+        self.pace.ask(trainer);
         let trained =
             trainer.run(steps, |trainer, report| match self.after_step(trainer, report) {
                 Ok(true) => interrupt::control_flow(),
@@ -117,39 +110,40 @@ impl<'a> Run<'a> {
     /// Reports, records and saves a step. Returns whether to continue.
     fn after_step(&mut self, trainer: &mut Trainer, report: StepReport) -> Result<bool> {
         let progress = self.progress.step(trainer, report).map_err(Failure::from);
-        if let Some(course) = &mut self.course {
-            for problem in course.step(trainer, report) {
+        if let Some(curves) = &mut self.curves {
+            for problem in curves.step(trainer, report) {
                 self.progress.note(&format!("warning: {problem}"));
             }
         }
-        let goes_on = self.revive_and_evaluate(trainer);
+        let continues = self.revive_and_evaluate(trainer);
         // Afterwards, so that revived units are in the checkpoint.
         if trainer.steps().is_multiple_of(self.args.checkpoint_every())
             && let Err(error) = self.save(trainer)
         {
             self.progress.note(&format!("warning: {error}; the training continues"));
         }
-        self.ask(trainer);
-        progress.and(goes_on)
+        self.pace.ask(trainer);
+        progress.and(continues)
     }
 
     /// Saves a checkpoint, with what the history has of the steps since its last row.
     fn save(&mut self, trainer: &mut Trainer) -> sae::Result<()> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
-        if let Some(course) = &self.course {
-            trainer.set_note(course.sums.note());
+        if let Some(curves) = &self.curves {
+            trainer.set_note(curves.sums.note());
         }
         checkpoints.save(trainer)
     }
 
-    /// Revives dead units and evaluates for early stopping, at the steps for that. Returns whether to
-    /// continue.
+    /// Revives dead units and evaluates for early stopping, at the steps for that.
+    ///
+    /// Returns whether to continue.
     fn revive_and_evaluate(&mut self, trainer: &mut Trainer) -> Result<bool> {
         let (args, step) = (self.args, trainer.steps());
         if args.revive.is_some_and(|every| step.is_multiple_of(every)) && step < args.steps() {
             let count = trainer.revive(self.train)?;
-            if let Some(course) = &mut self.course {
-                course.sums.revived += count as u64;
+            if let Some(curves) = &mut self.curves {
+                curves.sums.revived += count as u64;
             }
             if count > 0 {
                 self.progress

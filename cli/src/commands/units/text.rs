@@ -4,7 +4,7 @@ use sae::{Autoencoder, Code, analysis::UnitSummary};
 
 use super::listed::Units;
 use crate::names::visible;
-use crate::output::{aligned, brief, counted};
+use crate::output::{Left, aligned, brief, counted};
 
 /// Samples of a unit in a line, and with context below it.
 const SAMPLES: usize = 6;
@@ -32,7 +32,7 @@ impl Units {
         header.push(if self.context.is_some() { "" } else { "top samples" });
         let mut table = vec![header.into_iter().map(str::to_owned).collect()];
         table.extend(rows);
-        let lines = aligned(&table, 1);
+        let lines = aligned(&table, Left::Last);
         let mut lines = lines.lines();
         text += &format!("\n{}\n", lines.next().unwrap_or_default());
         for (unit, line) in shown.iter().zip(lines) {

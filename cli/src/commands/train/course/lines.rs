@@ -1,11 +1,18 @@
 //! A file that grows line by line.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Result, io_error};
 use crate::output::write_file;
+
+/// What a file has of the training that is resumed after this step; nothing of one that begins.
+pub fn earlier(path: &Path, step: u64) -> String {
+    // What is read from a pipe is gone.
+    let is_kept = step > 0 && path.is_file();
+    if is_kept { fs::read_to_string(path).unwrap_or_default() } else { String::new() }
+}
 
 pub struct Lines {
     path: PathBuf,

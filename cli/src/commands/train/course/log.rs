@@ -1,11 +1,10 @@
 //! The log of a training: a line of JSON for its beginning, each row of the history, and its end.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::lines::Lines;
+use super::lines::{Lines, earlier};
 use crate::failure::Result;
 
 /// Columns of whole numbers.
@@ -17,31 +16,31 @@ pub struct Log {
     has_ended: bool,
 }
 
-/// Whether this is the first line of a log.
-pub fn is_log(line: &str) -> bool {
-    event_of(line).is_some_and(|(event, _)| event == "start")
+/// Whether the first line of a log begins as this text does.
+pub fn is_log(start: &str) -> bool {
+    start.starts_with(&prefix("start"))
 }
 
-/// The event of a line, and its step.
-fn event_of(line: &str) -> Option<(String, u64)> {
+/// How the line of an event begins, up to the number of its step.
+fn prefix(event: &str) -> String {
+    format!("{{\"event\":\"{event}\",\"step\":")
+}
+
+/// The step of the event of a line.
+fn step_of(line: &str) -> Option<u64> {
     let value: Value = serde_json::from_str(line).ok()?;
-    Some((value["event"].as_str()?.to_owned(), value["step"].as_u64()?))
+    value["step"].as_u64().filter(|_| value["event"].is_string())
 }
 
 impl Log {
-    /// Begins a log after this step with what `start` says. Of a resumed training it goes on behind what there is
-    /// up to that step.
+    /// Begins a log after this step with what `start` says.
+    ///
+    /// Of a resumed training it continues after what there is up to that step.
     pub fn begin(path: &Path, step: u64, start: Value) -> Result<Self> {
-        let earlier = match step {
-            0 => String::new(),
-            // (What is read from a pipe is gone.)
-            _ if path.is_file() => fs::read_to_string(path).unwrap_or_default(),
-            _ => String::new(),
-        };
+        let earlier = earlier(path, step);
         // A killed run may have been ahead of its checkpoint, or in the middle of a line.
-        let is_before = |line: &&str| {
-            line.ends_with('\n') && event_of(line).is_some_and(|(_, own)| own <= step)
-        };
+        let is_before =
+            |line: &&str| line.ends_with('\n') && step_of(line).is_some_and(|own| own <= step);
         let kept: String = earlier.split_inclusive('\n').take_while(is_before).collect();
         let lines = Lines::begin(path, &format!("{kept}{}\n", line("start", step, &start)))?;
         Ok(Log { lines, has_ended: false })
@@ -77,5 +76,5 @@ impl Log {
 fn line(event: &str, step: u64, value: &Value) -> String {
     let values = value.as_object().into_iter().flatten();
     let values: String = values.map(|(name, value)| format!(",{}:{value}", json!(name))).collect();
-    format!("{{\"event\":\"{event}\",\"step\":{step}{values}}}")
+    format!("{}{step}{values}}}", prefix(event))
 }

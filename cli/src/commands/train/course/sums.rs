@@ -1,5 +1,6 @@
-//! Sums over the steps since the last row, which a checkpoint keeps, so that the rows of a resumed training are those of
-//! an uninterrupted one.
+//! Sums over the steps since the last row, which a checkpoint keeps.
+//!
+//! So the rows of a resumed training are those of an uninterrupted one.
 
 use sae::{StepReport, Trainer};
 

@@ -26,8 +26,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// The line: steps, objective, L0, dead units and the time that is left, as many as fit; a bar before them, and
-    /// the rate behind, if there is room.
+    /// The line: steps, objective, L0, dead units and the time that is left, as many as fit.
+    ///
+    /// A bar is before them, and the rate after them, if there is room.
     pub fn line(&self, shown: Option<Shown>) -> String {
         let &Place { step, steps, rate, left } = self;
         let width = steps.to_string().len();

@@ -1,0 +1,196 @@
+//! What a sweep measures, which files it may replace, and what a resumed one takes for its own.
+
+use std::fs;
+
+use crate::folder::Folder;
+use crate::runs::{TRAIN, command, folder, good, refused};
+
+const SWEEP: &str = "sweep --data digits --preset images --layers 784,14,784 --steps 4 --batch 10 \
+                     --vary code=top-k:2/top-k:3 --quiet";
+
+/// The problem of a sweep that is refused after it has made files.
+fn problem(folder: &Folder, arguments: &str) -> String {
+    let output = command(folder, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Trials of different depth have their layers; one without it is refused before a folder is made.
+#[test]
+fn the_layer_is_that_of_each_trial() {
+    let folder = folder("sweep-layer");
+    let sweep = "sweep --data digits --preset article --steps 2 --batch 10 --quiet --json";
+    let vary = "--vary layers=784,20,6,20,784/784,30,784";
+    let sparsity = |options: &str| {
+        let [text, _] = good(&folder, &format!("{sweep} {vary} --sparsity l0{options}"));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        [0, 1].map(|trial| value["trials"][trial]["sparsity"].as_f64().unwrap())
+    };
+    // Nearly all units of a sigmoid are active.
+    let (codes, firsts) = (sparsity(""), sparsity(" --layer 1"));
+    assert!(codes[0] <= 6.0 && firsts[0] > 6.0 && firsts[0] <= 20.0, "{codes:?} {firsts:?}");
+    assert!(codes[1] > 20.0 && codes[1] == firsts[1], "{codes:?} {firsts:?}");
+    for layer in ["0", "2", "3"] {
+        let problem = refused(&folder, &format!("{sweep} {vary} --layer {layer}"));
+        assert!(problem.contains("layer: expected a hidden layer from 1 to "), "{problem}");
+        assert!(problem.contains("is of a network of the sizes 784-"), "{problem}");
+    }
+    good(&folder, &format!("{sweep} {vary} --layer 1 --out s.csv"));
+    let problem = problem(&folder, "sweep --resume --out s.csv --layer 2");
+    assert!(problem.contains("layer: "), "{problem}");
+}
+
+/// The length of the gradient is measured as in a training.
+#[test]
+fn histories_of_trials_have_the_length_of_the_gradient() {
+    let folder = folder("sweep-gradient");
+    good(&folder, &format!("{SWEEP} --out s.csv"));
+    let history = fs::read_to_string(folder.path("s.trials/trial-1.history.csv")).unwrap();
+    let mut lines = history.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let column = names.iter().position(|name| *name == "gradient_norm").unwrap();
+    let norms: Vec<f64> = lines.map(|line| line[column].parse().unwrap()).collect();
+    assert!(norms.len() == 4 && norms.iter().all(|norm| *norm > 0.0), "{history}");
+    let model = "s.trials/trial-1.safetensors";
+    good(&folder, &format!("train --like {model} --out t.safetensors --quiet"));
+    let other = fs::read_to_string(folder.path("t.history.csv")).unwrap();
+    assert_eq!(other, history);
+}
+
+/// Settings of the environment are refused before a folder is made.
+#[test]
+fn the_environment_is_checked_first() {
+    let folder = folder("sweep-environment");
+    for (name, value) in [("SAE_NUM_THREADS", "many"), ("SAE_ISA", "none")] {
+        let mut sweep = command(&folder, SWEEP);
+        let output = sweep.env(name, value).output().unwrap();
+        let problem = String::from_utf8(output.stderr).unwrap();
+        assert!(problem.starts_with(&format!("error: {name}")), "{problem}");
+        assert!(!folder.0.join("runs").exists(), "{name}");
+    }
+}
+
+/// Other data of the same size, and another scaling, are other sweeps.
+#[test]
+fn other_data_are_another_sweep() {
+    let folder = folder("sweep-data");
+    good(&folder, "make-digits others --train 60 --test 20 --seed 9");
+    good(&folder, &format!("{SWEEP} --out s.csv"));
+    for options in ["--data others", "--scaling min-max"] {
+        let problem = problem(&folder, &format!("sweep --resume --quiet --out s.csv {options}"));
+        assert!(problem.contains("other options or other data"), "{problem}");
+    }
+    good(&folder, "sweep --resume --quiet --out s.csv");
+}
+
+/// A resumed sweep replaces what it has written itself, and nothing else.
+#[test]
+fn a_resumed_sweep_replaces_its_own_files_alone() {
+    let folder = folder("sweep-own");
+    let write = |name: &str| fs::write(folder.path(name), "mine").unwrap();
+    let is_mine = |name: &str| fs::read(folder.path(name)).unwrap() == b"mine";
+    good(&folder, &format!("{SWEEP} --out s.csv --picture p.svg"));
+    write("s.svg");
+    fs::remove_file(folder.path("p.svg")).unwrap();
+    good(&folder, "sweep --resume --quiet --out s.csv");
+    assert!(is_mine("s.svg") && folder.0.join("p.svg").exists());
+    let stderr = problem(&folder, "sweep --resume --quiet --out s.csv --picture s.svg");
+    assert!(stderr.contains("s.svg: this file exists"), "{stderr}");
+    // One that never wrote its table.
+    let noted = folder.path("s.trials/options.json");
+    let text = fs::read_to_string(&noted).unwrap();
+    fs::write(&noted, text.replace("\"has_table\": true", "\"has_table\": false")).unwrap();
+    write("s.csv");
+    let stderr = problem(&folder, "sweep --resume --quiet --out s.csv");
+    assert!(stderr.contains("s.csv: this file exists"), "{stderr}");
+    good(&folder, "sweep --resume --quiet --out s.csv --overwrite");
+    assert!(!is_mine("s.csv"));
+    // A folder of the models' name that is not of a sweep.
+    fs::create_dir(folder.path("t.trials")).unwrap();
+    write("t.trials/trial-0.safetensors");
+    let stderr = refused(&folder, &format!("{SWEEP} --out t.csv"));
+    assert!(stderr.contains("t.trials: this folder has files"), "{stderr}");
+    // The folder can be moved.
+    good(&folder, SWEEP);
+    fs::rename(folder.path("runs"), folder.path("moved")).unwrap();
+    good(&folder, "sweep --resume --quiet --out moved/1/sweep.csv");
+}
+
+/// A resumed training writes where it began to, and replaces no other's files.
+#[test]
+fn a_resumed_training_replaces_its_own_files_alone() {
+    let folder = folder("resume-own");
+    let write = |name: &str| fs::write(folder.path(name), "mine").unwrap();
+    let is_mine = |name: &str| fs::read(folder.path(name)).unwrap() == b"mine";
+    let files = "--picture p.png --history h.csv --log l.jsonl";
+    good(&folder, &format!("{TRAIN} --checkpoint --out m.safetensors {files}"));
+    let names = ["m.png", "m.history.csv"];
+    names.iter().for_each(|name| write(name));
+    good(&folder, "train --resume --quiet --steps 6 --out m.safetensors");
+    assert!(names.iter().all(|name| is_mine(name)));
+    let history = fs::read_to_string(folder.path("h.csv")).unwrap();
+    assert_eq!(history.lines().count(), 7, "{history}");
+    let resume = "train --resume --quiet --steps 8 --out m.safetensors";
+    let stderr = refused(&folder, &format!("{resume} --picture m.png"));
+    assert!(stderr.contains("m.png: this file exists"), "{stderr}");
+    // That of another training.
+    good(&folder, &format!("{TRAIN} --out n.safetensors"));
+    let stderr = refused(&folder, &format!("{resume} --history n.history.csv"));
+    assert!(stderr.contains("n.history.csv: this file exists"), "{stderr}");
+    good(&folder, &format!("{resume} --picture q.png"));
+    good(&folder, &format!("{resume} --steps 9").replacen("--steps 8 ", "", 1));
+    assert!(is_mine("m.png"));
+    // Of a training without a checkpoint nothing is known.
+    write("o.png");
+    let stderr = refused(&folder, &format!("{TRAIN} --resume --out o.safetensors"));
+    assert!(stderr.contains("o.png: this file exists"), "{stderr}");
+}
+
+/// A log begins with a line that has all files of the data.
+#[test]
+fn a_log_of_many_files_is_continued() {
+    let folder = folder("resume-log");
+    good(&folder, &format!("{TRAIN} --checkpoint --out m.safetensors --log l.jsonl"));
+    let log = fs::read_to_string(folder.path("l.jsonl")).unwrap();
+    let many = format!("\"files\":[{}", "\"/data/shard\",".repeat(100_000));
+    fs::write(folder.path("l.jsonl"), log.replacen("\"files\":[", &many, 1)).unwrap();
+    good(&folder, "train --resume --quiet --steps 6 --out m.safetensors");
+    let log = fs::read_to_string(folder.path("l.jsonl")).unwrap();
+    assert_eq!(log.matches("\"event\":\"start\"").count(), 2);
+    assert!(log.len() > 1 << 20);
+}
+
+/// The command that continues a checkpoint is the right one, or none.
+#[test]
+fn a_checkpoint_says_what_continues_it() {
+    let folder = folder("inspect-continue");
+    let said = |path: &str| {
+        let [text, _] = good(&folder, &format!("inspect {path}"));
+        text.lines().last().unwrap().strip_suffix(" continues it").map(str::to_owned)
+    };
+    let train = format!("{TRAIN} --checkpoint-every 2");
+    good(&folder, &train);
+    good(&folder, "train --resume --quiet --steps 6");
+    assert_eq!(said("runs/1/checkpoint.ckpt").as_deref(), Some("sae train --resume"));
+    assert_eq!(said("runs/1/checkpoint.ckpt.1"), None);
+    good(&folder, &train);
+    let named = "sae train --resume --out runs/1/model.safetensors";
+    assert_eq!(said("runs/1/checkpoint.ckpt").as_deref(), Some(named));
+    good(&folder, &format!("{train} --out m.safetensors"));
+    assert_eq!(said("m.ckpt").as_deref(), Some("sae train --resume --out m.safetensors"));
+    good(&folder, &format!("{train} --out n.safetensors --checkpoint c.ckpt"));
+    assert_eq!(said("c.ckpt").as_deref(), Some("sae train --resume --out n.safetensors"));
+    good(&folder, "train --resume --quiet --steps 6 --out n.safetensors");
+    fs::copy(folder.path("m.ckpt"), folder.path("copy.ckpt")).unwrap();
+    assert_eq!(said("copy.ckpt"), None);
+    fs::create_dir(folder.path("it's")).unwrap();
+    good(&folder, &format!("{train} --out it's/o.safetensors"));
+    let quoted = r"sae train --resume --out 'it'\''s/o.safetensors'";
+    assert_eq!(said("it's/o.ckpt").as_deref(), Some(quoted));
+    fs::remove_file(folder.path("m.data.json")).unwrap();
+    assert_eq!(said("m.ckpt"), None);
+    // Of a sweep, whose checkpoints are there until it ends.
+    good(&folder, &format!("{SWEEP} --out s.csv"));
+    fs::rename(folder.path("m.ckpt"), folder.path("s.trials/0001.ckpt")).unwrap();
+    assert_eq!(said("s.trials/0001.ckpt").as_deref(), Some("sae sweep --resume --out s.csv"));
+}
