@@ -149,8 +149,8 @@ fn models_of(runs: &[PathBuf], count: usize) -> Result<Vec<PathBuf>> {
             let models = sweeps::models(&table, usize::MAX).unwrap_or_default();
             let hint = models
                 .iter()
-                .find(|model| model.is_file())
-                .map(|model| format!("name one of them, such as {}", model.display()));
+                .find(|(model, _)| model.is_file())
+                .map(|(model, _)| format!("name one of them, such as {}", model.display()));
             return Err(Failure::at(folder, problem).hint(hint.unwrap_or_default()));
         }
         let problem = "no model is given, and there is none in the folder runs";

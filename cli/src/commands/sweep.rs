@@ -56,6 +56,11 @@ pub fn run(args: Args) -> Result<()> {
     train_all(&trials, halvings, &mut journal, &paths)?;
     let table = Table::new(&ranges, &trials, &journal, halvings);
     paths.write(table.csv()?, table.chart().file())?;
+    if table.all_diverged() {
+        let failure =
+            Failure::at(&paths.table, "all trials have diverged, so that there is no model");
+        return Err(failure.hint("vary smaller values, such as learning rates"));
+    }
     let (mut value, mut text) = (table.json(), table.text());
     value["table"] = json!(paths.table);
     value["picture"] = json!(paths.picture);
@@ -104,6 +109,18 @@ fn trials(
     texts: Vec<Vec<String>>,
 ) -> Result<Vec<Trial>> {
     let fields: Vec<String> = ranges.iter().map(|range| recipe::field_of(&range.field)).collect();
+    let given = args.settings.options.iter().map(|(name, _)| recipe::field_of(name));
+    let given: Vec<String> = given.collect();
+    for (at, field) in fields.iter().enumerate() {
+        let option = field.replace('_', "-");
+        if fields[..at].contains(field) {
+            return Err(Failure::input(format!("vary: {option} is varied twice")));
+        }
+        if given.contains(field) {
+            let problem = format!("vary: {option} is varied, and given as an option, too");
+            return Err(Failure::input(problem).hint(format!("leave out --{option}")));
+        }
+    }
     let trial = |(number, varied): (usize, Vec<String>)| {
         let mut settings = args.settings.clone();
         settings.options.extend(fields.iter().cloned().zip(varied.iter().cloned()));
@@ -114,7 +131,16 @@ fn trials(
         })?;
         Ok(Trial { fields: fields.clone(), varied, settings, layer })
     };
-    texts.into_iter().enumerate().map(trial).collect()
+    let list: Vec<Trial> = texts.into_iter().enumerate().map(trial).collect::<Result<_>>()?;
+    for (at, trial) in list.iter().enumerate() {
+        let same = |other: &Trial| other.settings == trial.settings && other.varied != trial.varied;
+        if let Some(other) = list[..at].iter().find(|other| same(other)) {
+            let [one, two] = [other, trial].map(|trial| trial.varied.join(" "));
+            let problem = format!("vary: {one} and {two} are the same settings");
+            return Err(Failure::input(problem).hint("leave out one of them"));
+        }
+    }
+    Ok(list)
 }
 
 /// Mean activation where no unit of any trial's code can be 0.

@@ -194,3 +194,32 @@ fn a_checkpoint_says_what_continues_it() {
     fs::rename(folder.path("m.ckpt"), folder.path("s.trials/0001.ckpt")).unwrap();
     assert_eq!(said("s.trials/0001.ckpt").as_deref(), Some("sae sweep --resume --out s.csv"));
 }
+
+#[test]
+fn what_is_varied_is_no_riddle() {
+    let folder = folder("sweep-varied");
+    let sweep = |more: &str| {
+        format!("sweep --data digits --preset plain --layers 784,9,784 --steps 2 --quiet {more}")
+    };
+    for (more, words) in [
+        ("--vary lr=1e-3/1e-2 --vary learning-rate=1e-1/1e-2", "learning-rate is varied twice"),
+        ("--vary lr=1e-3/1e-2 --lr 5", "learning-rate is varied, and given as an option, too"),
+        ("--vary lr=0.001/1e-3", "0.001 and 1e-3 are the same settings"),
+        ("--vary lr=log:1:0.1", "expected LOW above 0 and below HIGH, got 'log:1:0.1' of lr"),
+        ("--vary lr=linear:1:1", "expected LOW below HIGH, got 'linear:1:1' of lr"),
+    ] {
+        let problem = refused(&folder, &sweep(more));
+        assert!(problem.contains(words), "{more}: {problem}");
+        assert!(!folder.0.join("runs").exists(), "{more}");
+    }
+    // Whole numbers of a range.
+    let [text, _] = good(&folder, &sweep("--vary batch=log:10:100 --trials 2 --json"));
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let batches = value["trials"].as_array().unwrap().iter().map(|trial| &trial["batch"]);
+    assert!(batches.clone().count() == 2 && !value.to_string().contains("batch\":\"1."), "{value}");
+    // All diverged: the table is there, and the command fails.
+    let diverging = "--vary lr=1e8/1e9 --activation relu --output-activation linear";
+    let problem = refused(&folder, &sweep(diverging).replace("--steps 2", "--steps 20"));
+    assert!(problem.contains("all trials have diverged"), "{problem}");
+    assert!(folder.0.join("runs/2/sweep.csv").exists());
+}

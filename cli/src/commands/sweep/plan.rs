@@ -2,6 +2,7 @@
 
 use super::journal::Outcome;
 use crate::failure::{Failure, Result};
+use crate::recipe;
 
 /// A setting and the values that it takes.
 pub struct Range {
@@ -10,8 +11,9 @@ pub struct Range {
 }
 
 enum Values {
-    Linear(f64, f64),
-    Logarithmic(f64, f64),
+    /// The ends, and whether values are whole numbers.
+    Linear(f64, f64, bool),
+    Logarithmic(f64, f64, bool),
     List(Vec<String>),
 }
 
@@ -25,19 +27,28 @@ impl Range {
             ))
         };
         let (field, range) = text.split_once('=').ok_or_else(failure)?;
-        let bounds = |text: &str| {
-            let (low, high) = text.split_once(':')?;
-            let (low, high): (f64, f64) = (low.parse().ok()?, high.parse().ok()?);
-            (low.is_finite() && high.is_finite() && low < high).then_some((low, high))
+        let bounds = |text: &str, min: f64| -> Result<(f64, f64)> {
+            let numbers = text.split_once(':').map(|(low, high)| (low.parse(), high.parse()));
+            let Some((Ok(low), Ok(high))) = numbers else { return Err(failure()) };
+            let holds = low > min && low < high && f64::is_finite(low) && f64::is_finite(high);
+            holds.then_some((low, high)).ok_or_else(|| {
+                let above = if min == 0.0 { "above 0 and " } else { "" };
+                Failure::input(format!(
+                    "vary: expected LOW {above}below HIGH, got '{range}' of {field}"
+                ))
+            })
         };
+        let name = recipe::field_of(field);
+        let mut fields = sae::Settings::fields().iter();
+        let whole = fields.any(|of| of.name == name && of.kind == sae::Kind::Count);
         let values = match range.split_once(':') {
             Some(("linear", rest)) => {
-                let (low, high) = bounds(rest).ok_or_else(failure)?;
-                Values::Linear(low, high)
+                let (low, high) = bounds(rest, f64::NEG_INFINITY)?;
+                Values::Linear(low, high, whole)
             }
             Some(("log", rest)) => {
-                let (low, high) = bounds(rest).filter(|(low, _)| *low > 0.0).ok_or_else(failure)?;
-                Values::Logarithmic(low, high)
+                let (low, high) = bounds(rest, 0.0)?;
+                Values::Logarithmic(low, high, whole)
             }
             _ if range.is_empty() => return Err(failure()),
             _ => {
@@ -65,7 +76,10 @@ impl Range {
     /// The text of the value at a place in [0, 1), also of a list.
     pub fn at(&self, place: f64) -> String {
         // Five digits, and few zeros before them.
-        let number = |value: f64| {
+        let number = |value: f64, whole: bool| {
+            if whole {
+                return value.round().to_string();
+            }
             let value: f64 = format!("{value:.4e}").parse().unwrap_or(value);
             match value.abs() {
                 size if size > 0.0 && !(1e-3..1e6).contains(&size) => format!("{value:e}"),
@@ -73,8 +87,8 @@ impl Range {
             }
         };
         match &self.values {
-            Values::Linear(low, high) => number(low + place * (high - low)),
-            Values::Logarithmic(low, high) => number(low * (high / low).powf(place)),
+            Values::Linear(low, high, whole) => number(low + place * (high - low), *whole),
+            Values::Logarithmic(low, high, whole) => number(low * (high / low).powf(place), *whole),
             Values::List(texts) => texts[(place * texts.len() as f64) as usize].clone(),
         }
     }
@@ -98,10 +112,16 @@ fn beats(a: &Outcome, b: &Outcome) -> bool {
 }
 
 /// The trials that no other beats (the Pareto front).
+///
+/// One that reconstructs worse than the mean of the data would is none of them, however sparse it is, unless all do.
 pub fn front(outcomes: &[(usize, Outcome)]) -> Vec<usize> {
     let unbeaten = |outcome: &Outcome| !outcomes.iter().any(|(_, other)| beats(other, outcome));
     let finite = outcomes.iter().filter(|(_, outcome)| outcome.error.is_finite());
-    finite.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
+    // (NaN where the data do not vary.)
+    let is_useless = |outcome: &Outcome| outcome.explained_variance < 0.0;
+    let all_useless = finite.clone().all(|(_, outcome)| is_useless(outcome));
+    let useful = finite.filter(|(_, outcome)| all_useless || !is_useless(outcome));
+    useful.filter(|(_, outcome)| unbeaten(outcome)).map(|(trial, _)| *trial).collect()
 }
 
 /// The best `count` trials, sorted by number.
@@ -154,6 +174,15 @@ mod tests {
         assert_eq!(best(&outcomes, 2), [0, 3]);
         assert_eq!(best(&outcomes, 4), [0, 1, 2, 3]);
         assert_eq!(best(&outcomes, 9), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_worse_than_the_mean_is_not_best() {
+        let useless = Outcome { explained_variance: -1e13, ..outcome(1e12, 0.04) };
+        let useful = Outcome { explained_variance: 0.7, ..outcome(0.1, 4.0) };
+        assert_eq!(front(&[(0, useless), (1, useful)]), [1]);
+        // (Of halving, something has to go on.)
+        assert_eq!(best(&[(0, useless)], 1), [0]);
     }
 
     #[test]

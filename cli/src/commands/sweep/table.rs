@@ -40,6 +40,11 @@ impl<'a> Table<'a> {
         Table { ranges, trials, last, top, front }
     }
 
+    /// Whether no trial has come to an end with finite numbers.
+    pub fn all_diverged(&self) -> bool {
+        self.last.iter().all(|entry| entry.outcome.is_diverged())
+    }
+
     fn is_front(&self, trial: usize) -> bool {
         self.front.iter().any(|entry| entry.trial == trial)
     }
