@@ -66,7 +66,7 @@ def count_or_share(name: str, value: Any) -> Optional[float]:
 
 def same_width(X: Any, name: str, features: Optional[int]) -> None:
     """Refuses arrays besides `X`, of which scikit-learn says it, with another number of features."""
-    shape = getattr(X, "shape", ())
+    shape: Any = getattr(X, "shape", ())
     if name != "X" and features is not None and len(shape) == 2 and shape[1] != features:
         raise ValueError(f"{name}: expected {features} features, as in X, got {shape[1]}")
 
