@@ -44,7 +44,8 @@ pub enum Error {
 }
 
 /// `1 feature` or `2 features`.
-pub(crate) fn counted(count: usize, of: &str) -> String {
+#[doc(hidden)]
+pub fn counted(count: usize, of: &str) -> String {
     if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
 }
 

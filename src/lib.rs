@@ -88,6 +88,9 @@ pub use analysis::evaluation::Evaluation;
 pub use compute::engine::Engine;
 pub use data::samples::Samples;
 pub use data::scaling::Scaling;
+/// For the sentences of the command and its page.
+#[doc(hidden)]
+pub use error::counted;
 pub use error::{Error, Result};
 pub use network::autoencoder::Autoencoder;
 pub use sae_kernels::{Activation, Isa, Loss};

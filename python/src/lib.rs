@@ -86,6 +86,7 @@ fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(analysis::sample_scores, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::unit_summaries, module)?)?;
     module.add_function(wrap_pyfunction!(report::report, module)?)?;
+    module.add_function(wrap_pyfunction!(report::write_text, module)?)?;
     module.add_function(wrap_pyfunction!(data::is_mapped, module)?)?;
     module.add_function(wrap_pyfunction!(settings_fields, module)?)?;
     module.add_function(wrap_pyfunction!(preset_settings, module)?)?;

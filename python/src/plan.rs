@@ -18,8 +18,9 @@ pub struct Plan {
     pub options: Vec<(String, String)>,
     /// Steps to do.
     pub steps: u64,
-    /// Whether to do one pass over the data instead of `steps` steps. A previous training is then resumed; otherwise a
-    /// new one begins with its network.
+    /// Whether to do one pass over the data instead of `steps` steps.
+    ///
+    /// A previous training is then resumed; otherwise a new one begins with its network.
     pub one_pass: bool,
     /// Steps of greedy pretraining per layer; 0 for none.
     pub pretrain: u64,
@@ -81,8 +82,9 @@ pub fn of_parameter(error: Error) -> PyErr {
     }
 }
 
-/// The steps of a number of passes over the samples that are trained on: those that are not held out. `has_validation`
-/// says that others are given for that.
+/// The steps of a number of passes over the samples that are trained on.
+///
+/// Those are the ones that are not held out; `has_validation` says that others are given for that.
 #[pyfunction]
 pub fn steps_of_epochs(
     data: Data<'_>,

@@ -1,7 +1,11 @@
 //! The page that shows what a network has learned.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use sae::files;
 use sae_report::shape::Shape;
 use sae_report::{Error, History, Model, Report};
 
@@ -60,6 +64,16 @@ pub fn report(py: Python<'_>, network: &Network, data: Data<'_>, about: About) -
         report.html(&mut engine)
     });
     page.map_err(of_report)
+}
+
+/// Writes a text to a file, atomically.
+#[pyfunction]
+pub fn write_text(py: Python<'_>, path: PathBuf, text: &str) -> PyResult<()> {
+    let write = |temporary: &Path| {
+        let wrong = |source| sae::Error::Io { action: "write", path: path.clone(), source };
+        fs::write(temporary, text).map_err(wrong)
+    };
+    py.detach(|| files::replace(&path, write)).map_err(failure::of)
 }
 
 /// The shape of images of these dimensions.

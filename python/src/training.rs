@@ -19,7 +19,7 @@ use crate::plan::{Plan, of_parameter, scalings};
 /// Maximum time between checks for signals, if a step takes no longer.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A new trainer, or one that starts with the weights of a network, or resumes its training if the plan is one pass.
+/// A new trainer, or one that starts with a network's weights, or resumes its training in a plan of one pass.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
     let (isa, pool) = (isa()?, pool(plan.threads)?);
     let builder =
@@ -294,25 +294,27 @@ const LOOKED_AT: usize = 10_000;
 /// Samples on which a report measures how active the code is: some 2 steps of the default batch.
 const MEASURED: usize = 256;
 
+/// The training data, an iterator of batches, and held-out samples.
+type Inputs<'py> = (Data<'py>, Option<Bound<'py, PyIterator>>, Option<Data<'py>>);
+
 /// Trains.
 ///
 /// Every `report_every` steps, and after the last, it calls `report(step, figures, current)`, and ends if that returns
 /// true. It calls `report.validated(step, objective)`
-/// after each evaluation on held-out samples (`validation`, or those that the plan holds out), and
+/// after each evaluation on held-out samples (those given, or those that the plan holds out), and
 /// `report.pretrained(layer, loss)` after the pretraining of each layer.
 ///
-/// With `batches`, an iterator, the steps are on the samples that it gives, pairs of the number of the
-/// first of them and an array, until it ends; `data` then only are the samples that it begins with.
+/// With an iterator of batches, the steps are on the samples that it gives, pairs of the number of the
+/// first of them and an array, until it ends; the training data then only are the samples that it begins with.
 #[pyfunction]
 pub fn train<'py>(
     py: Python<'py>,
-    data: Data<'py>,
-    batches: Option<Bound<'py, PyIterator>>,
-    validation: Option<Data<'py>>,
+    inputs: Inputs<'py>,
     plan: Plan,
     previous: Option<&Network>,
     report: Bound<'py, PyAny>,
 ) -> PyResult<Trained> {
+    let (data, batches, validation) = inputs;
     let samples = data.pairs(scalings(previous))?;
     let checks = threads(plan.threads)?;
     data.check(py, "X", &samples, checks)?;
@@ -331,36 +333,16 @@ pub fn train<'py>(
     if plan.pretrain > 0 && previous.is_none() {
         stopped = pretrain(&mut trainer, &train, plan.pretrain, &report)?;
     }
-    let mut monitor = Monitor {
+    let monitor = Monitor {
         train: &train,
         validation: validation.as_ref(),
         measured: measured(&plan, &train).map_err(failure::of)?,
         end: trainer.steps().saturating_add(steps),
         plan: &plan,
     };
-    let mut feed = batches.map(|batches| Feed::new(batches, batch, train.features()));
-    while trainer.steps() < monitor.end && stopped.is_none() {
-        let outcome = match &mut feed {
-            Some(feed) => feed.run(py, &mut trainer, &mut monitor)?,
-            None => run(py, &mut trainer, &mut monitor)?,
-        };
-        let (event, is_last) = match outcome {
-            Outcome::Event(event) => (event, false),
-            Outcome::Exhausted(event) => (event, true),
-            Outcome::Failed(error) => {
-                stopped = Some(error);
-                break;
-            }
-        };
-        let step = trainer.steps();
-        let (own, sent) = Current::lend(py, trainer, |current| event.send(step, &report, current))?;
-        trainer = own;
-        match sent {
-            Ok(ends) if ends || is_last => break,
-            Ok(_) => {}
-            Err(error) => stopped = Some(error),
-        }
-        stopped = stopped.or(py.check_signals().err());
+    let feed = batches.map(|batches| Feed::new(batches, batch, train.features()));
+    if stopped.is_none() {
+        (trainer, stopped) = run_all(trainer, monitor, feed, &report)?;
     }
     let done = trainer.steps();
     let best = trainer.restore_best().map(|(_, step)| step);
@@ -370,6 +352,39 @@ pub fn train<'py>(
         Vec::new()
     };
     Ok((network(trainer)?, done, best, warnings, stopped))
+}
+
+/// Does all steps, and reports; returns the trainer, and the exception that ended the training early, if any.
+fn run_all<'py>(
+    mut trainer: Trainer,
+    mut monitor: Monitor<'_>,
+    mut feed: Option<Feed<'py>>,
+    report: &Bound<'py, PyAny>,
+) -> PyResult<(Trainer, Option<PyErr>)> {
+    let py = report.py();
+    while trainer.steps() < monitor.end {
+        let outcome = match &mut feed {
+            Some(feed) => feed.run(py, &mut trainer, &mut monitor)?,
+            None => run(py, &mut trainer, &mut monitor)?,
+        };
+        let (event, is_last) = match outcome {
+            Outcome::Event(event) => (event, false),
+            Outcome::Exhausted(event) => (event, true),
+            Outcome::Failed(error) => return Ok((trainer, Some(error))),
+        };
+        let step = trainer.steps();
+        let (own, sent) = Current::lend(py, trainer, |current| event.send(step, report, current))?;
+        trainer = own;
+        let failed = match sent {
+            Ok(ends) if ends || is_last => break,
+            sent => sent.err(),
+        };
+        let stopped = failed.or(py.check_signals().err());
+        if stopped.is_some() {
+            return Ok((trainer, stopped));
+        }
+    }
+    Ok((trainer, None))
 }
 
 /// The samples on which reports measure how active the code is, the first ones; `None` if they do not.

@@ -134,7 +134,7 @@ def test_invalid_data_and_types(small, write_idx, digits):
         model(holdout="half").fit(small)
     with pytest.raises(ValueError, match="patience: partial_fit has no early stopping"):
         model().partial_fit(small)
-    with pytest.raises(ValueError, match="X has 5 features, but SparseAutoencoder is expecting 6"):
+    with pytest.raises(ValueError, match="X_val: expected 6 features, as in X, got 5"):
         model().fit(small, X_val=small[:, :5])
     path = write_idx(digits[0])
     for X, X_val, here, there in [(small, path, 6, 784), (path, small, 784, 6)]:

@@ -119,6 +119,23 @@ def test_columns_of_a_frame_have_their_names(small):
     assert facts(model.fit(small).report(small).html)["features"] is None
 
 
+def test_a_table_of_a_square_number_of_columns_is_no_image():
+    rows = np.random.RandomState(0).uniform(size=(40, 64)).astype(np.float32)
+    pixels, words = [f"pixel{at}" for at in range(64)], [f"{chr(97 + at % 26)}{at}" for at in range(64)]
+    model = SparseAutoencoder((5,), beta=0, activation="relu", steps=5, random_state=1)
+
+    def shown(X, names, shape=None):
+        X = X if names is None else pd.DataFrame(X, columns=names)
+        found = facts(model.fit(X).report(X, image_shape=shape).html)
+        return found["image"] and found["image"]["rows"], found["features"]
+
+    assert shown(rows, None) == (8, None)
+    assert shown(rows, pixels) == (None, pixels) and shown(rows, words) == (None, words)
+    assert shown(rows, words, (8, 8)) == (8, None)
+    digits = (rows * 255).astype(np.uint8)
+    assert shown(digits, pixels) == (8, None) and shown(digits, words) == (None, words)
+
+
 def test_transcoders_need_targets(small):
     model = SparseAutoencoder((5,), beta=0, activation="relu", steps=20, random_state=1).fit(small, targets=small[:, :4])
     assert facts(model.report(small, targets=small[:, :4]).html)["models"][0]["targets"] is True
@@ -126,7 +143,7 @@ def test_transcoders_need_targets(small):
         model.report(small)
 
 
-def test_files_and_notebooks(top_k, digits, tmp_path):
+def test_files_and_notebooks(top_k, digits, tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     report = top_k.report(digits[0][:50], path=path)
     assert isinstance(report, sae.Report) and repr(report) == "Report('784-40-784, top-k:5', 50 samples)"
@@ -135,12 +152,17 @@ def test_files_and_notebooks(top_k, digits, tmp_path):
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
     report.save(str(tmp_path / "again.HTM"))
+    # A file of another thread would have the wrong permissions meanwhile.
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask is that of the process"))
+    report.save(tmp_path / "again.HTM")
     assert sorted(found.name for found in tmp_path.iterdir()) == ["again.HTM", "page.html"]
     frame = report._repr_html_()
     content = re.fullmatch(r'<iframe title="[^"<>]*" style="[^"<>]*" sandbox="([^"]*)" srcdoc="([^"]*)"></iframe>', frame)
     assert content[1] == "allow-scripts" and html.unescape(content[2]) == report.html
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as raised:
         report.save(tmp_path / "missing" / "page.html")
+    assert raised.value.filename == str(tmp_path / "missing" / "page.html")
+    assert repr(top_k.report(digits[0][:1])).endswith("top-k:5', 1 sample)")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +177,7 @@ def test_files_and_notebooks(top_k, digits, tmp_path):
         ({"context": 2}, ValueError, "context: expected 0 without names to show, got 2"),
         ({"names": ["a"] * 50, "context": 101}, ValueError, "context: expected at most 100 samples, got 101"),
         ({"units": 0}, ValueError, "units: expected at least 1, got 0"),
-        ({"image_shape": (28, 27)}, ValueError, "image_shape: 28 x 27 pixels of 1 channels are 756 numbers"),
+        ({"image_shape": (28, 27)}, ValueError, "image_shape: 28 x 27 pixels of 1 channel are 756 numbers"),
         ({"image_shape": (784,)}, ValueError, r"image_shape: expected \(rows, columns\)"),
         ({"image_shape": 28}, TypeError, "image_shape: expected dimensions such as"),
         ({"image_shape": (2**40, 2**40)}, ValueError, "image_shape: "),

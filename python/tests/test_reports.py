@@ -1,5 +1,8 @@
 """Reports of a training: callbacks and the progress bar."""
 
+import copy
+import dataclasses
+import json
 import pickle
 import sys
 
@@ -86,9 +89,9 @@ def test_what_takes_time_is_done_only_for_reports_that_show_it(small, monkeypatc
     measured = []
     train = _sae.train
 
-    def spy(data, batches, validation, plan, *others):
+    def spy(inputs, plan, *others):
         measured.append(plan["measure"])
-        return train(data, batches, validation, plan, *others)
+        return train(inputs, plan, *others)
 
     monkeypatch.setattr(_sae, "train", spy)
     for params in [{}, {"callback": lambda step, objective, means: None}, {"callback": lambda *_: None}]:
@@ -202,12 +205,33 @@ def test_callbacks_are_parameters(small):
     estimator = model(callback=of_module, report_every=3)
     assert clone(estimator).get_params()["callback"] is of_module
     copies = [clone(estimator), pickle.loads(pickle.dumps(estimator))]
-    for copy in [*copies, pickle.loads(pickle.dumps(estimator.fit(small)))]:
-        assert copy.fit(small).n_iter_ == 6
+    for again in [*copies, pickle.loads(pickle.dumps(estimator.fit(small)))]:
+        assert again.fit(small).n_iter_ == 6
     report = TrainingReport(1, 2, *[0.5] * 8, [0.5], 1.0, 0, None)
     assert pickle.loads(pickle.dumps(report)) == report
     with pytest.raises(AttributeError):
         report.step = 2
+
+
+def test_reports_are_logged_as_dicts(small):
+    logged, copies = [], []
+
+    def log(report):
+        logged.append(dataclasses.asdict(report))
+        copies.extend([copy.copy(report), copy.deepcopy(report), pickle.loads(pickle.dumps(report))])
+        assert all(one == report for one in copies[-3:]) and "_model" not in repr(report)
+        assert dataclasses.replace(report, step=report.step) == report
+        json.dumps(logged[-1])
+        assert report.model.n_iter_ == report.step
+
+    trained = model(callback=log, report_every=10).fit(small)
+    assert [one["step"] for one in logged] == [10, 20, 30]
+    assert [one["objective"] for one in logged] == list(trained.history_["objective"])
+    assert set(logged[0]) == {field.name for field in dataclasses.fields(TrainingReport)}
+    assert "model" not in logged[0] and "_model" not in logged[0]
+    for one in copies:
+        with pytest.raises(RuntimeError, match="^model: a report has the model only while"):
+            one.model  # noqa: B018
 
 
 @pytest.mark.parametrize(

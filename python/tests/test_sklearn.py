@@ -69,6 +69,11 @@ def test_parameters_are_the_table_of_settings():
     }
 
 
+def test_an_unknown_parameter():
+    with pytest.raises(TypeError, match=r"^SparseAutoencoder\(\) got an unexpected keyword argument 'n_components'"):
+        SparseAutoencoder(n_components=3)
+
+
 def test_the_old_spelling_of_initialization(small):
     he = SparseAutoencoder((3,), steps=5, random_state=1, initialization="he").fit(small)
     old = SparseAutoencoder((3,), steps=5, random_state=1, initialisation="he")

@@ -115,7 +115,10 @@ pub fn replace<E: From<Error>>(
 
 /// Replaces a file by these bytes, atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, |path| fs::write(path, bytes).map_err(|e| Error::io("write", path, e)))
+    replace(path, |temporary| {
+        // An error names the file that the caller knows.
+        fs::write(temporary, bytes).map_err(|e| Error::io("write", path, e))
+    })
 }
 
 /// Makes a folder of these files, atomically: it is complete or not there. A folder that is there must be

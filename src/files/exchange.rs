@@ -264,9 +264,9 @@ pub fn export(
                     "expected a name that ends with .npz, by which it is read".to_owned(),
                 ));
             }
-            return atomic::replace(path, |path| {
+            return atomic::replace(path, |temporary| {
                 let write = || {
-                    let mut out = BufWriter::new(File::create(path)?);
+                    let mut out = BufWriter::new(File::create(temporary)?);
                     tensors::write_npz(&mut out, &tensors)?;
                     out.flush()
                 };

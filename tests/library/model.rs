@@ -29,6 +29,14 @@ fn a_file_of_version_1_loads() {
 
 const HASH: u64 = 0x916b_81a7_856b_dd2c;
 
+#[test]
+fn an_error_of_a_write_names_the_file_not_a_temporary_one() {
+    let net = Autoencoder::load(recorded("model-v1.safetensors")).unwrap();
+    let path = Folder::new("model-nowhere").0.join("missing").join("model.safetensors");
+    let error = net.save(&path).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot write {}: ", path.display())), "{error}");
+}
+
 /// 6-4-6 with JumpReLU, five steps, and no setting as it is by default.
 #[test]
 fn a_file_of_version_2_loads() {

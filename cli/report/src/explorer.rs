@@ -1,6 +1,6 @@
 //! All that the page shows of units and samples, within a number of bytes.
 
-use sae::{Code, Engine};
+use sae::{Code, Engine, Scaling};
 use serde_json::{Value, json};
 
 use crate::arrays::Arrays;
@@ -25,34 +25,14 @@ pub fn facts(
 ) -> Result<(Value, Arrays)> {
     let models = about.models;
     let first = &models[0];
-    // Images are not read one after another.
+    // Images are not read one after another, and a name of a pixel says less than a picture.
     let context = if about.names.is_some() && shape.is_none() { about.context } else { 0 };
-    let count: usize = models.iter().map(|model| model.net.settings().encoder_layers()).sum();
-    let options = Options {
-        labels: about.labels,
-        units: about.units,
-        bytes: UNITS / count,
-        images: shape.is_some(),
-        context,
-    };
-    let mut layers: Vec<Vec<Layer>> = Vec::new();
-    for model in models {
-        let encoder = 0..model.net.settings().encoder_layers();
-        let of_model = encoder.map(|layer| Layer::of(engine, model, layer, options));
-        layers.push(of_model.collect::<Result<_>>()?);
-    }
+    let features = about.features.filter(|_| shape.is_none());
+    let layers = layers(engine, about, (shape.is_some(), context))?;
     let all: Vec<&Layer> = layers.iter().flatten().rev().collect();
     let chosen = samples::chosen(first, &all, SAMPLES / models.len());
     let mut arrays = Arrays::default();
-    arrays.u32("chosen", &chosen.iter().map(|&sample| sample as u32).collect::<Vec<_>>());
-    let numbers = about.numbers.unwrap_or_default();
-    if numbers.iter().enumerate().any(|(at, &number)| at != number) {
-        let numbers: Vec<u32> = numbers.iter().map(|&number| number as u32).collect();
-        arrays.u32("numbers", &numbers);
-    }
-    if let Some(labels) = about.labels {
-        arrays.u8("labels", &chosen.iter().map(|&sample| labels[sample]).collect::<Vec<_>>());
-    }
+    add_chosen(about, &chosen, &mut arrays);
     let mut list = Vec::new();
     for (m, (model, layers)) in models.iter().zip(&layers).enumerate() {
         let mut value = model.json();
@@ -75,7 +55,7 @@ pub fn facts(
         "samples": first.samples.len(), "image": shape.map(|of| json!({
             "rows": of.rows, "columns": of.columns, "channels": of.channels, "planar": of.is_planar,
         })), "names": runs, "context": context,
-        "features": about.features, "lines": about.features.and_then(|_| lines(first)),
+        "features": features, "lines": features.and_then(|_| lines(first)),
         "first": samples::FIRST.min(chosen.len()), "models": list,
     });
     if let Some(names) = about.label_names {
@@ -84,8 +64,43 @@ pub fn facts(
     Ok((facts, arrays))
 }
 
-/// Of each feature the number in the data that 0 stands for, and how much more 1 is; null for a scaling of each sample
-/// by itself.
+/// The layers of each model's encoder.
+fn layers(
+    engine: &mut Engine,
+    about: &Report<'_>,
+    (images, context): (bool, usize),
+) -> Result<Vec<Vec<Layer>>> {
+    let encoders = about.models.iter().map(|model| model.net.settings().encoder_layers());
+    let options = Options {
+        labels: about.labels,
+        units: about.units,
+        bytes: UNITS / encoders.sum::<usize>(),
+        images,
+        context,
+    };
+    let of_models = about.models.iter().map(|model| {
+        let encoder = 0..model.net.settings().encoder_layers();
+        encoder.map(|layer| Layer::of(engine, model, layer, options)).collect()
+    });
+    of_models.collect()
+}
+
+/// Adds which samples the page has, with their labels, and the numbers of all samples.
+fn add_chosen(about: &Report<'_>, chosen: &[usize], arrays: &mut Arrays) {
+    arrays.u32("chosen", &chosen.iter().map(|&sample| sample as u32).collect::<Vec<_>>());
+    let numbers = about.numbers.unwrap_or_default();
+    if numbers.iter().enumerate().any(|(at, &number)| at != number) {
+        let numbers: Vec<u32> = numbers.iter().map(|&number| number as u32).collect();
+        arrays.u32("numbers", &numbers);
+    }
+    if let Some(labels) = about.labels {
+        arrays.u8("labels", &chosen.iter().map(|&sample| labels[sample]).collect::<Vec<_>>());
+    }
+}
+
+/// The scaling of each feature: the number in the data that 0 stands for, and how much more 1 is.
+///
+/// It is null for a scaling of each sample by itself.
 fn lines(model: &Model) -> Option<Value> {
     let scaling = model.samples.scaling();
     let mut zeros = vec![0.0; model.samples.features()];
@@ -96,14 +111,21 @@ fn lines(model: &Model) -> Option<Value> {
     Some(json!({"zero": zeros, "step": steps}))
 }
 
-/// The shape of a model's samples, if they are images: it is given, they have one ([`Shape::of`]), or are squares of
-/// numbers from 0 to 1, of at least 8 x 8. (Activations may be 1024 numbers, too.)
-pub fn shape_of(model: &Model, given: Option<Shape>) -> Result<Option<Shape>> {
+/// The shape of the samples of the first model, if they are images.
+///
+/// It is given, that of a file ([`Shape::of_files`]), or a square of at least 8 x 8: of bytes, or of numbers from 0 to 1.
+/// (Activations may be 1024 numbers, too.) Features with names are a table, unless they are bytes with names that differ
+/// in their numbers alone.
+pub fn shape_of(about: &Report<'_>) -> Result<Option<Shape>> {
     const LOOKED_AT: usize = 16;
-    let Model { net, samples, .. } = model;
-    let shape = given.or_else(|| Shape::of(samples, net));
+    let Model { net, samples, .. } = &about.models[0];
+    let shape = about.shape.or_else(|| Shape::of_files(samples, net));
     let square = square(samples.features()).filter(|shape| shape.rows >= MIN_SIDE);
     let (None, Some(square)) = (shape, square) else { return Ok(shape) };
+    if let Some(names) = about.features {
+        let are_pixels = samples.scaling() == Scaling::Byte && are_numbered(names);
+        return Ok(Some(square).filter(|_| are_pixels));
+    }
     let mut values = vec![0.0; samples.features()];
     for sample in 0..samples.len().min(LOOKED_AT) {
         samples.gather(sample, &mut values)?;
@@ -112,6 +134,14 @@ pub fn shape_of(model: &Model, given: Option<Shape>) -> Result<Option<Shape>> {
         }
     }
     Ok(Some(square))
+}
+
+/// Whether names differ in their numbers alone, such as `pixel0` and `pixel1`, or `1x1` and `1x2`.
+fn are_numbered(names: &[String]) -> bool {
+    let text = |name: &String| name.replace(|one: char| one.is_ascii_digit(), "");
+    let mut texts = names.iter().map(text);
+    let first = texts.next();
+    texts.all(|text| Some(&text) == first.as_ref())
 }
 
 fn of_model(
@@ -149,4 +179,24 @@ fn of_model(
         "is_sparse": settings.code != Code::Dense,
         "rho": penalties.collect::<Vec<_>>(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_names_are_no_words() {
+        for (names, expected) in [
+            (&["pixel0", "pixel1", "pixel10"][..], true),
+            (&["1x1", "1x2"], true),
+            (&["0", "1"], true),
+            (&["pixel_0_1", "pixel_7_7"], true),
+            (&["q1", "age"], false),
+            (&["alcohol", "ash"], false),
+        ] {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(are_numbered(&names), expected, "{names:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Figures of models as text and as JSON.
 
+pub use sae::counted;
 use sae::{Autoencoder, Evaluation, Scaling, Settings, analysis::Histogram};
 use serde_json::{Value, json};
 
@@ -14,11 +15,6 @@ pub fn short(value: f64) -> String {
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     text
-}
-
-/// `1 sample` or `2 samples`.
-pub fn counted(count: usize, of: &str) -> String {
-    if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
 }
 
 /// Sizes with something between them, such as 784-300-784.

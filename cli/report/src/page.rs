@@ -44,7 +44,7 @@ impl Report<'_> {
     /// these; or a model fails on its samples.
     pub fn html(&self, engine: &mut Engine) -> Result<String> {
         self.check()?;
-        let shape = explorer::shape_of(&self.models[0], self.shape)?;
+        let shape = explorer::shape_of(self)?;
         let shown: Vec<_> = self.models.iter().map(|model| (&model.net, &model.samples)).collect();
         let pictures = match shape {
             Some(_) => Reconstructions::of(&shown, engine, SHOWN, shape)?,

@@ -1,6 +1,7 @@
 //! What a page is made of.
 
 use crate::error::{Error, Result};
+use crate::figures::counted;
 use crate::model::Model;
 use crate::shape::Shape;
 
@@ -20,17 +21,23 @@ pub struct Report<'a> {
     pub label_names: Option<&'a [String]>,
     /// A name of each sample, such as a token or the name of a file.
     pub names: Option<&'a [String]>,
-    /// A name of each feature, such as that of a table's column.
+    /// A name of each feature, such as that of a table's column; not shown of images.
     pub features: Option<&'a [String]>,
-    /// Samples before and after a top sample, at most [`MAX_CONTEXT`], whose names and activations are shown with it,
-    /// for samples with names that are a stream of tokens.
+    /// Samples before and after a top sample that are shown with it, at most [`MAX_CONTEXT`].
+    ///
+    /// They are shown by their names and activations, for samples with names that are a stream of tokens.
     pub context: usize,
     /// The number of each sample in its data, if that is not its place.
     pub numbers: Option<&'a [usize]>,
-    /// Units of each layer that are shown in full, the most frequent ones; as many as fit in a page of 5 MB if `None`.
+    /// Units of each layer that are shown in full, the most frequent ones.
+    ///
+    /// `None` shows as many as fit in a page of 5 MB.
     pub units: Option<usize>,
-    /// How the numbers of a sample are pixels. `None` finds it: the shape of the samples' file, of those that the model
-    /// was trained on, or a square of numbers from 0 to 1.
+    /// How the numbers of a sample are pixels; `None` finds it.
+    ///
+    /// It is then the shape of the samples' file, of those that the model was trained on, or a square, of at least 8 x 8,
+    /// of bytes or numbers from 0 to 1. Features with names are no square; only of bytes, names that differ in their
+    /// numbers alone, such as `pixel0` and `pixel1`, may be those of pixels.
     pub shape: Option<Shape>,
 }
 
@@ -99,9 +106,9 @@ impl<'a> Report<'a> {
         }
         if let Some(shape) = self.shape.filter(|shape| shape.numbers() != features) {
             let Shape { rows, columns, channels, .. } = shape;
+            let (channels, numbers) = (counted(channels, "channel"), shape.numbers());
             let problem = format!(
-                "{rows} x {columns} pixels of {channels} channels are {} numbers, and a sample has {features}",
-                shape.numbers()
+                "{rows} x {columns} pixels of {channels} are {numbers} numbers, and a sample has {features}"
             );
             return Err(Error::input("shape", problem));
         }

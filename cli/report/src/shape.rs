@@ -22,8 +22,9 @@ impl From<(usize, usize)> for Shape {
 }
 
 impl Shape {
-    /// That of a sample of these dimensions: `[rows, columns]`, `[rows, columns, channels]` or `[channels,
-    /// rows, columns]`.
+    /// That of a sample of these dimensions.
+    ///
+    /// They are `[rows, columns]`, `[rows, columns, channels]` or `[channels, rows, columns]`.
     pub fn of_dims(dims: &[usize]) -> Option<Self> {
         let shape =
             |rows, columns, channels, is_planar| Some(Shape { rows, columns, channels, is_planar });
@@ -35,13 +36,18 @@ impl Shape {
         }
     }
 
-    /// That of samples, if their file has one, or those that the model was trained on; or of a square of bytes.
+    /// That of samples, as [`Shape::of_files`], or of a square of bytes.
+    ///
     /// (What else has a square number of features may be activations.)
     pub fn of(samples: &Samples, net: &Autoencoder) -> Option<Self> {
-        let features = samples.features();
+        let of_bytes = || square_of_bytes(&samples.scaling(), samples.features());
+        Self::of_files(samples, net).or_else(of_bytes)
+    }
+
+    /// That of samples, if their file has one, or the file that the model was trained on.
+    pub fn of_files(samples: &Samples, net: &Autoencoder) -> Option<Self> {
         let of_file = Self::of_dims(samples.row_dims());
-        let of_bytes = || square_of_bytes(&samples.scaling(), features);
-        of_file.or_else(|| Self::of_training(net, features)).or_else(of_bytes)
+        of_file.or_else(|| Self::of_training(net, samples.features()))
     }
 
     /// That of the samples that a model was trained on, or of a square of bytes.

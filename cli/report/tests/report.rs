@@ -1,6 +1,6 @@
 //! Pages of small models, and what is refused.
 
-use sae::{Engine, Isa, Samples, Settings, Trainer, compute::ThreadPool};
+use sae::{Engine, Isa, Samples, Scaling, Settings, Trainer, compute::ThreadPool, data::Array};
 use sae_report::shape::Shape;
 use sae_report::{History, Model, Report};
 use serde_json::Value;
@@ -12,8 +12,12 @@ fn engine() -> Engine {
 /// A model of 6 features that has not learned anything, on this many samples.
 fn model(count: usize) -> Model {
     let values = (0..count * 6).map(|at| (at % 11) as f32 / 10.0).collect();
-    let samples = Samples::from_values(values, 6).unwrap();
-    let settings = Settings { layers: vec![6, 4, 6], ..Settings::default() };
+    untrained(Samples::from_values(values, 6).unwrap())
+}
+
+fn untrained(samples: Samples) -> Model {
+    let features = samples.features();
+    let settings = Settings { layers: vec![features, 4, features], ..Settings::default() };
     let net = Trainer::builder(settings).build(&samples).unwrap().into_autoencoder();
     Model::new("a<b", net, samples, &mut engine()).unwrap()
 }
@@ -55,6 +59,40 @@ fn a_page_has_what_is_given() {
 }
 
 #[test]
+fn features_with_names_are_a_table_not_a_square() {
+    let ones = (0..20 * 64).map(|at| (at % 11) as f32 / 10.0).collect();
+    let bytes: Vec<f32> = (0..20 * 64).map(|at| (at % 256) as f32).collect();
+    let bytes = Samples::new(Array::from_values(bytes, 64).unwrap(), Scaling::Byte);
+    let ones = [untrained(Samples::from_values(ones, 64).unwrap())];
+    let bytes = [untrained(bytes)];
+    let numbered: Vec<String> = (0..64).map(|at| format!("pixel{at}")).collect();
+    let mut words = numbered.clone();
+    words[3] = "alcohol".to_owned();
+    let shape = Shape::of_dims(&[4, 16]);
+    for (models, features, shape, rows) in [
+        (&ones, None, None, Some(8)),
+        (&ones, Some(&numbered), None, None),
+        (&ones, Some(&words), None, None),
+        (&ones, Some(&words), shape, Some(4)),
+        (&bytes, None, None, Some(8)),
+        (&bytes, Some(&numbered), None, Some(8)),
+        (&bytes, Some(&words), None, None),
+        (&bytes, Some(&words), shape, Some(4)),
+    ] {
+        let features = features.map(Vec::as_slice);
+        let report = Report { features, shape, ..Report::new(models, "data") };
+        let page = report.html(&mut engine()).unwrap();
+        let facts = facts(&page);
+        assert_eq!(facts["image"]["rows"].as_u64(), rows);
+        // A page has pictures or a table, not tiles of one and samples of the other.
+        assert_eq!(page.contains("data:image/png"), rows.is_some());
+        let shown = features.filter(|_| rows.is_none()).map(|names| names[3].as_str());
+        assert_eq!(facts["features"][3].as_str(), shown);
+        assert_eq!(facts["lines"].is_null(), shown.is_none());
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let models = [model(12)];
     let (names, labels) = (vec![String::new(); 11], vec![0; 13]);
@@ -77,7 +115,7 @@ fn what_does_not_fit_is_refused() {
         ),
         (
             Report { shape: Shape::of_dims(&[2, 2]), ..good },
-            "shape: 2 x 2 pixels of 1 channels are 4 numbers, and a sample has 6",
+            "shape: 2 x 2 pixels of 1 channel are 4 numbers, and a sample has 6",
         ),
     ] {
         let problem = report.html(&mut engine()).err().map(|error| error.to_string());

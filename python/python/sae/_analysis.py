@@ -202,8 +202,7 @@ class Analysis(Pictures):
 
         The page has every unit with what it responds to, its top samples and what it writes; samples with
         their active units, and their reconstructions without some of them; the training's curves, all
-        figures and settings. Features have the names that they had in `fit`, unless `image_shape` says that they
-        are pixels. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
+        figures and settings. Features have the names that they had in `fit`, unless they are pixels. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
         notebook shows it in a frame, and keeps it with the notebook.
 
         Parameters
@@ -220,7 +219,8 @@ class Analysis(Pictures):
         image_shape : tuple of int, default=None
             How the features are pixels: (rows, columns), (rows, columns, channels) or (channels, rows, columns)
             with 1, 3 or 4 channels. None is the shape of the samples' file, of the file that the model was
-            trained on, or a square of numbers from 0 to 1.
+            trained on, or a square, of at least 8 x 8, of bytes or numbers from 0 to 1. Features that have names are
+            no square, but for bytes whose names differ in their numbers alone, such as "pixel0" and "pixel1".
         units : int, default=None
             Number of units per layer that are shown in full, the most frequent ones; all others have their
             numbers. None is as many as fit in 5 MB.
@@ -259,8 +259,7 @@ class Analysis(Pictures):
         if neighbors and given is None:
             raise ValueError(f"context: expected 0 without names to show, got {neighbors}")
         data = self._data(X, reset=False)
-        # Those of pixels say less than a picture.
-        columns = None if image_shape is not None else getattr(self, "feature_names_in_", None)
+        columns = getattr(self, "feature_names_in_", None)
         about: _sae._About = {
             "title": _page.title(self._network),
             "data": _page.source(data),

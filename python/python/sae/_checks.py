@@ -64,6 +64,13 @@ def count_or_share(name: str, value: Any) -> Optional[float]:
     return count(name, value)
 
 
+def same_width(X: Any, name: str, features: Optional[int]) -> None:
+    """Refuses arrays besides `X`, of which scikit-learn says it, with another number of features."""
+    shape: Any = getattr(X, "shape", ())
+    if name != "X" and features is not None and len(shape) == 2 and shape[1] != features:
+        raise ValueError(f"{name}: expected {features} features, as in X, got {shape[1]}")
+
+
 def two_dimensional(X: Any, name: str) -> None:
     """Refuses arrays of more dimensions, with a message that says how to reshape them."""
     shape = getattr(X, "shape", ())

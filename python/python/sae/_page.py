@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from sae import _checks
+from sae import _checks, _sae
 from sae._sae import Files, Network
 
 # Points of a curve in the page, at most: of batches, and of evaluations.
@@ -50,21 +48,7 @@ class Report:
             The file, its name ending in ``.html`` or ``.htm``. The write is atomic.
         """
         file = check_path(path)
-        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-                out.write(self.html)
-                out.flush()
-                os.fsync(out.fileno())
-            # mkstemp's file is for its owner alone.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, file)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        _sae.write_text(file, self.html)
 
     def _repr_html_(self) -> str:
         # Of an origin of its own: the page cannot reach the notebook.
@@ -75,7 +59,8 @@ class Report:
         )
 
     def __repr__(self) -> str:
-        return f"Report({self._title!r}, {self._samples} samples)"
+        counted = "1 sample" if self._samples == 1 else f"{self._samples} samples"
+        return f"Report({self._title!r}, {counted})"
 
 
 def check_path(path: Union[str, os.PathLike[str]]) -> Path:
@@ -149,7 +134,7 @@ def columns(history: dict[str, Any]) -> list[tuple[str, list[float]]]:
     return found
 
 
-def _thin(count: int, most: int) -> Any:
-    """Every n-th row, at most so many, with the last one."""
-    stride = max(1, -(-count // most))
+def _thin(count: int, max_rows: int) -> Any:
+    """Every n-th of `count` rows, at most `max_rows` of them, with the last one."""
+    stride = max(1, -(-count // max_rows))
     return np.arange(count)[::-1][::stride][::-1]

@@ -182,3 +182,7 @@ class Parameters(Analysis):
         if every == 0:
             raise ValueError("report_every: expected at least 1, got 0")
         return every
+
+
+# Python names it where an argument is wrong.
+Parameters.__init__.__qualname__ = "SparseAutoencoder"

@@ -68,8 +68,8 @@ def feature_mosaic(
     return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
 
 
-# Sides of the tiles in a figure of their own, at most and at least, and the height of its title, in inches.
-MOST, LEAST, TITLE = 8.0, 4.5, 0.28
+# Largest and smallest side of a figure of tiles alone, and the height of its title, in inches.
+MAX_SIDE, MIN_SIDE, TITLE = 8.0, 4.5, 0.28
 
 
 def _show(picture: NDArray[np.float32], low: float, high: float, title: str, ax: Optional[Axes]) -> Figure:
@@ -77,7 +77,7 @@ def _show(picture: NDArray[np.float32], low: float, high: float, title: str, ax:
     if ax is None:
         height, width = picture.shape
         # 30 pixels an inch, but for few and for many tiles.
-        inches = min(MOST, max(LEAST, width / 30), MOST * width / height)
+        inches = min(MAX_SIDE, max(MIN_SIDE, width / 30), MAX_SIDE * width / height)
         figure = _pyplot().figure(figsize=(inches, inches * height / width + TITLE), layout="constrained")
         ax = figure.add_subplot()
     assert ax is not None

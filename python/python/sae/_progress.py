@@ -94,8 +94,9 @@ class Progress:
             steps=self._steps,
             validation_objective=held_out,
             **figures,
-            _model=partial(self._model_of, step, current),
         )
+        # The report is frozen.
+        object.__setattr__(report, "_model", partial(self._model_of, step, current))
         self.records.append((step, report.objective, report.mean_activations))
         if self._bar is not None:
             self._bar.set_postfix_str(_short(report), refresh=False)

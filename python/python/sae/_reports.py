@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 
@@ -65,17 +65,18 @@ class TrainingReport:
     l0: float
     dead_units: int
     validation_objective: Optional[float]
-    _model: Optional[Callable[[], Any]] = field(default=None, repr=False, compare=False)
 
     @property
     def model(self) -> Any:
-        if self._model is None:
+        # No field: `dataclasses.asdict` copies those, and has the figures alone.
+        make = getattr(self, "_model", None)
+        if make is None:
             raise RuntimeError("model: a report has the model only while the callback that got it runs")
-        return self._model()
+        return make()
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy or pickle has the figures alone.
-        return {**self.__dict__, "_model": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_model"}
 
 
 def _takes_three(callback: Callable[..., object]) -> bool:

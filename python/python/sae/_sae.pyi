@@ -23,6 +23,7 @@ __all__ = [
     "threads_from_environment",
     "train",
     "unit_summaries",
+    "write_text",
 ]
 
 @final
@@ -125,9 +126,7 @@ class _Report(Protocol):
     def pretrained(self, layer: int, loss: float) -> None: ...
 
 def train(
-    data: _Data,
-    batches: Optional[Iterator[tuple[int, NDArray[Any]]]],
-    validation: Optional[_Data],
+    inputs: tuple[_Data, Optional[Iterator[tuple[int, NDArray[Any]]]], Optional[_Data]],
     plan: _Plan,
     previous: Optional[Network],
     report: _Report,
@@ -166,6 +165,7 @@ class _About(TypedDict):
     threads: Optional[int]
 
 def report(network: Network, data: _Data, about: _About) -> str: ...
+def write_text(path: Union[str, PathLike[str]], text: str) -> None: ...
 def is_mapped(array: NDArray[Any]) -> bool: ...
 def preset_settings(
     preset: str, features: int, hidden: Optional[list[int]], steps: Optional[int]

@@ -91,7 +91,7 @@ class Training(Parameters):
         refused: what the weights depend on cannot change (`layers`, the activations, the kind of
         `code`, `tied`, `skip`, `unit_norm`, `initialization`, `output_bias`, `random_state`), nor `target`, nor, after a
         training, the optimizer, except between "adam" and "adamw" and in its numbers, nor what only
-        `fit` uses (`steps`, `pretrain`, `evaluate_every`, `holdout`).
+        `fit` uses (`steps`, `epochs`, `pretrain`, `evaluate_every`, `holdout`).
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Training(Parameters):
         progress = Progress(before, total, self.verbose, self.callback, partial(self._current, seed))
         plan["measure"] = progress.measures
         try:
-            trained = _sae.train(both, batches, both_val, plan, previous, progress)
+            trained = _sae.train((both, batches, both_val), plan, previous, progress)
             network, done, best, useless, stopped = trained
             if best is not None:
                 progress.best(best)
@@ -240,6 +240,7 @@ class Training(Parameters):
         if isinstance(X, _sae.Files):
             return X
         _checks.two_dimensional(X, name)
+        _checks.same_width(X, name, None if reset else self.n_features_in_)
         X = _data.bytes_if_all(X)
         is_integer = reset and _data.is_integer(X)
         X = _data.validated(X, partial(validate_data, self), reset=reset)
