@@ -16,7 +16,7 @@ use crate::drawing::shape::{Shape, square};
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models;
-use crate::output::{counted, join, note, print, settings_json};
+use crate::output::{counted, exact, join, note, print, settings_json};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
@@ -134,6 +134,7 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
     }
     if let Some(weights) = net.skip_weights() {
         let (low, high) = range(weights);
+        let [low, high] = [low, high].map(exact);
         let weights = counted(weights.len(), "weight");
         text += &format!("skip connection: {weights} from {low} to {high}\n");
     }
@@ -143,7 +144,10 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
         let (nth, inputs, outputs) = (l + 1, layer.inputs, layer.outputs);
         text += &format!(
             "layer {nth}: {inputs} x {outputs} weights from {} to {}, biases from {} to {}\n",
-            weights.0, weights.1, biases.0, biases.1
+            exact(weights.0),
+            exact(weights.1),
+            exact(biases.0),
+            exact(biases.1)
         );
         layers.push(json!({
             "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,
