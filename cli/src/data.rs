@@ -125,12 +125,6 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
-    /// Whether a name of the data has the number of a rank in it.
-    pub fn names_rank(&self) -> bool {
-        let mut names = self.data.data.iter().chain(&self.data.samples);
-        names.any(|path| path.to_str().is_some_and(|name| name.contains("{rank}")))
-    }
-
     /// What the options name, with the files that are there now.
     pub fn place(&self) -> Result<Place> {
         self.check_test_targets()?;

@@ -65,7 +65,8 @@ pub fn all() -> Result<Vec<(u64, PathBuf)>> {
     all_in(Path::new(RUNS))
 }
 
-fn all_in(runs: &Path) -> Result<Vec<(u64, PathBuf)>> {
+/// Those in this folder.
+pub fn all_in(runs: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_error("read", runs))?,

@@ -11,6 +11,12 @@ use crate::failure::{Failure, Result};
 use crate::output::counted;
 
 impl TrainingDataArgs {
+    /// Whether a name of the data has the number of a rank in it.
+    pub fn names_rank(&self) -> bool {
+        let mut names = self.data.data.iter().chain(&self.data.samples);
+        names.any(|path| path.to_str().is_some_and(|name| name.contains("{rank}")))
+    }
+
     /// Fails unless test samples of files have targets where training samples have some.
     pub(super) fn check_test_targets(&self) -> Result<()> {
         let targets = &self.targets;
