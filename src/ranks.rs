@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use crate::compute::lock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 pub(crate) use local::Local;
 #[cfg(feature = "mpi")]
@@ -84,7 +84,8 @@ pub(crate) fn part_of(batch: usize, ranks: &SharedRanks) -> Result<Range<usize>>
     let ranks = lock(ranks);
     let (rank, count) = (ranks.rank(), ranks.count());
     if batch < count {
-        let problem = format!("{batch} samples for {count} ranks; each needs one at least");
+        let problem =
+            format!("{} for {count} ranks; each needs one at least", counted(batch, "sample"));
         return Err(Error::setting("batch", problem));
     }
     Ok(batch * rank / count..batch * (rank + 1) / count)

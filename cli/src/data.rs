@@ -419,8 +419,8 @@ fn own_training_samples(
     if let Some(data) = net.training_data()
         && !data.is_of(&opened.samples)?
     {
-        let (name, count) = (opened.name.display(), data.samples());
-        let problem = format!("it was trained on {count} other samples than those now in {name}");
+        let (name, count) = (opened.name.display(), counted(data.samples(), "sample"));
+        let problem = format!("it was trained on {count}, and now {name} has others");
         let hint = "give data, with --data DIR or --samples FILE";
         return Err(Failure::at(model, problem).hint(hint));
     }
@@ -457,10 +457,13 @@ fn own_side(
         Some(test) if noted.is_of(&test.samples)? => Ok((test, None)),
         test => {
             let have = match test {
-                Some(test) => format!("others than those now in {}", test.name.display()),
-                None => "there no more".to_owned(),
+                Some(test) => format!("now {} has others", test.name.display()),
+                None => "they are there no more".to_owned(),
             };
-            let problem = format!("its {} test samples are {have}", noted.samples());
+            let problem = format!(
+                "it was trained with {}, and {have}",
+                counted(noted.samples(), "test sample")
+            );
             let hint = "give data, with --data DIR or --samples FILE";
             Err(Failure::at(model, problem).hint(hint))
         }

@@ -34,6 +34,11 @@ pub fn names(is_sparse: bool, hidden_layers: usize) -> Vec<String> {
     names.chain(layers).collect()
 }
 
+/// A figure without the noise of the last bits of its sums and products: of 15 significant digits.
+pub fn rounded(number: f64) -> f64 {
+    format!("{number:.14e}").parse().unwrap_or(number)
+}
+
 /// Whether this is the first line of a history, of this or an earlier version.
 pub fn is_header(line: &str) -> bool {
     let mut names = line.trim_end().split(',');
@@ -106,6 +111,15 @@ fn kept_rows(columns: &[(String, Vec<f64>)]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::exact;
+
+    #[test]
+    fn figures_have_no_noise() {
+        let text = |number: f64| exact(rounded(number));
+        assert_eq!(text(0.1 * 0.003), "0.0003");
+        assert_eq!(text(0.000_000_152_304_843_608_760_88), "1.52304843608761e-7");
+        assert_eq!([text(123_456_789_012.0), text(0.0)], ["123456789012", "0"]);
+    }
 
     /// The rows of a column.
     fn column<'a>(history: &'a History, name: &str) -> &'a [f64] {

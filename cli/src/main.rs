@@ -26,6 +26,7 @@ mod sweeps;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use commands::Command;
@@ -72,12 +73,27 @@ fn exit_with(error: &clap::Error) -> ! {
         true => sentence.trim_end().to_owned(),
         false => words(&sentence),
     };
-    for tip in paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "))
-    {
+    let tips = paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "));
+    for tip in tips.filter(|tip| is_near(error, tip)) {
         lines += &format!("\nhint: {tip}");
     }
     eprintln!("{lines}");
     std::process::exit(2)
+}
+
+/// Whether a tip about another option is likely what was meant: both begin with the same letter, or one is in
+/// the other. (`--quiet` is similar to `--units`, and has nothing to do with it.)
+fn is_near(error: &clap::Error, tip: &str) -> bool {
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidArg) else { return true };
+    let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedArg) else {
+        return true;
+    };
+    let [own, other] = [given, similar].map(|name| name.trim_start_matches('-'));
+    let is_other = !tip.contains(similar.as_str());
+    is_other
+        || own.chars().next() == other.chars().next()
+        || own.contains(other)
+        || other.contains(own)
 }
 
 fn main() -> ExitCode {

@@ -1,5 +1,6 @@
 //! What several commands print, as text and as JSON.
 
+use std::fmt::{Display, LowerExp};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -25,6 +26,17 @@ pub fn brief(value: f64) -> String {
 /// `is` of one thing, or else `are`.
 pub fn are(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
+}
+
+/// A number with all its digits; very large and very small ones with an exponent.
+///
+/// It is the shortest text that gives the number back, as Python's is.
+pub fn exact<T: Copy + Into<f64> + Display + LowerExp>(number: T) -> String {
+    let size = number.into().abs();
+    match size.is_finite() && size != 0.0 && !(1e-5..1e16).contains(&size) {
+        true => format!("{number:e}"),
+        false => number.to_string(),
+    }
 }
 
 /// The column of a table that is aligned to the left.
@@ -189,6 +201,23 @@ fn short_weight(weight: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exact_numbers_are_short_and_come_back() {
+        for (number, text) in [
+            (0.5f32, "0.5"),
+            (0.0, "0"),
+            (1e30, "1e30"),
+            (-1e-40, "-1e-40"),
+            (1e-4, "0.0001"),
+            (123_456_790.0, "123456790"),
+            (f32::INFINITY, "inf"),
+        ] {
+            assert_eq!(exact(number), text);
+            assert_eq!(text.parse::<f32>().unwrap().to_bits(), number.to_bits());
+        }
+        assert_eq!([exact(1e300), exact(-1.5e-44), exact(0.1)], ["1e300", "-1.5e-44", "0.1"]);
+    }
 
     #[test]
     fn weights_are_short() {

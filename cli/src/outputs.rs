@@ -43,6 +43,7 @@ impl OverwriteArgs {
     /// Before long work: fails if a file is there, is one that the command reads, or cannot be written.
     /// Makes no folder; [`make_folders`] does, once there is something to write.
     pub fn check_all(self, outputs: &[&Path], inputs: &[PathBuf]) -> Result<()> {
+        check_no_folder(outputs)?;
         check_unread(outputs, inputs)?;
         self.check(outputs)?;
         check_writable(outputs)
@@ -104,10 +105,25 @@ pub fn check_unread(outputs: &[&Path], inputs: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Fails if a name of a file that a command is about to write is that of a folder, before one is made of it.
+pub fn check_no_folder(outputs: &[&Path]) -> Result<()> {
+    let names_folder = |path: &&&Path| {
+        let text = path.as_os_str().as_encoded_bytes();
+        text.last().is_some_and(|&last| std::path::is_separator(last.into()))
+    };
+    match outputs.iter().find(names_folder) {
+        Some(path) => Err(Failure::at(path, "this is the name of a folder, a file was expected")
+            .hint("give the name of a file, which may be in the folder")),
+        None => Ok(()),
+    }
+}
+
 /// Fails if two files that a command is about to write are one.
 pub fn check_distinct(outputs: &[(&str, &Path)]) -> Result<()> {
     for (at, (name, path)) in outputs.iter().enumerate() {
-        let same = |other: &&(&str, &Path)| identity(other.1) == identity(path);
+        // A device keeps nothing.
+        let same =
+            |other: &&(&str, &Path)| identity(other.1) == identity(path) && !runs::is_device(path);
         if let Some((earlier, _)) = outputs[..at].iter().find(same) {
             let problem = format!("the {earlier} and the {name} need different names");
             return Err(Failure::at(path, problem));

@@ -65,7 +65,8 @@ pub fn all() -> Result<Vec<(u64, PathBuf)>> {
     all_in(Path::new(RUNS))
 }
 
-fn all_in(runs: &Path) -> Result<Vec<(u64, PathBuf)>> {
+/// Those in this folder.
+pub fn all_in(runs: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_error("read", runs))?,
@@ -205,10 +206,21 @@ fn is_in_run(file: &Path, name: &str) -> bool {
     file.file_name() == Some(OsStr::new(name)) && is_numbered && of_runs == Some(OsStr::new(RUNS))
 }
 
+/// What is beside a device or a pipe: what is written there is gone.
+const NOWHERE: &str = "/dev/null";
+
+/// Whether a path is that of a device or a pipe, which has no files beside it.
+pub fn is_device(path: &Path) -> bool {
+    cfg!(unix) && path.metadata().is_ok_and(|it| !it.is_file() && !it.is_dir())
+}
+
 /// A file beside a model: of this name in a run's folder, elsewhere the model's name with this ending.
 pub fn beside(model: &Path, name: &str, ending: &str) -> PathBuf {
     if is_of_run(model) {
         return model.with_file_name(name);
+    }
+    if is_device(model) {
+        return NOWHERE.into();
     }
     match model.extension() {
         Some(extension) if extension == "safetensors" => model.with_extension(ending),

@@ -169,7 +169,7 @@ fn failures_are_told_once() {
             "train --data digits --preset article --rho 7",
             "error: rho: expected a number from 1e-6 to 0.999999, got 7",
         ),
-        ("train --data digits --batch 1", "error: batch: 1 samples for 2 ranks"),
+        ("train --data digits --batch 1", "error: batch: 1 sample for 2 ranks"),
         ("train --data digits --out part-0.idx/m", "error: cannot create part-0.idx: File exists"),
         ("train --data digits --out part-0.idx", "error: part-0.idx: this file exists"),
         (shares, "error: rank 1 of 2: cannot open part-1.idx: No such file"),

@@ -2,7 +2,24 @@
 
 use crate::analysis::evaluation::Evaluation;
 use crate::network::activity::mean_activation;
-use crate::settings::{Measure, Settings, Target};
+use crate::settings::{Auxiliary, Code, Measure, Settings, Target};
+
+/// What else helps against the dead units of a hidden layer.
+fn against_dead_units(settings: &Settings, layer: usize) -> &'static str {
+    let is_code = layer + 1 == settings.encoder_layers();
+    let has_penalty = match &settings.penalties[..] {
+        [] => settings.beta > 0.0 || settings.l1 > 0.0,
+        penalties => penalties.iter().any(|it| it.layer == layer && (it.beta > 0.0 || it.l1 > 0.0)),
+    };
+    match settings.code {
+        Code::JumpRelu { .. } if is_code => "use a weaker penalty or a lower learning rate",
+        _ if has_penalty => "use a weaker penalty or a lower learning rate",
+        Code::TopK(_) | Code::BatchTopK(_) if is_code && settings.auxiliary == Auxiliary::None => {
+            "use an auxiliary loss (aux-k), fewer units or a lower learning rate"
+        }
+        _ => "use fewer units or a lower learning rate",
+    }
+}
 
 impl Evaluation {
     /// A sentence for each sign that a network of these settings is of little use: most units of a layer
@@ -15,8 +32,9 @@ impl Evaluation {
             if 2 * dead > units {
                 warnings.push(format!(
                     "{dead} of the {units} units of layer {} are dead: revive them during training, or \
-                     use a weaker penalty or a lower learning rate",
-                    l + 1
+                     {}",
+                    l + 1,
+                    against_dead_units(settings, l)
                 ));
             }
         }

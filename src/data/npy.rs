@@ -53,9 +53,13 @@ pub(crate) fn read_header(
     let header = parse(text, start).map_err(|problem| wrong(&format!("NumPy file: {problem}")))?;
     let dims = &header.dims;
     if dims.is_empty() || dims.len() > 255 || dims.iter().any(|&dim| dim == 0 || dim >> 32 > 0) {
-        return Err(wrong(&format!(
-            "NumPy file: an array of shape {dims:?}; samples by features were expected"
-        )));
+        // Of Python's `np.save("x.npy", 3.0)` for one.
+        let shape = match dims.len() {
+            0 => "a single number without dimensions".to_owned(),
+            9.. => format!("an array of {} dimensions", dims.len()),
+            _ => format!("an array of shape {dims:?}"),
+        };
+        return Err(wrong(&format!("NumPy file: {shape}; samples by features were expected")));
     }
     header.checked().map_err(|problem| wrong(&format!("NumPy file: {problem}")))
 }

@@ -107,6 +107,9 @@ fn text(start: &[u8]) -> Option<(&'static str, &'static str)> {
             "an HTML page, as a failed download leaves",
             "download the file itself, and look at the page for the reason",
         ),
+        b'<' if has("<svg") => {
+            ("an SVG image", "save it as PNG; sae convert makes one file of a folder of PNGs")
+        }
         b'<' => ("an XML file", "save the numbers in it with np.save"),
         b'{' | b'[' => ("a JSON file", "save the numbers in it with np.save"),
         _ if lower.starts_with(b"(dp") || lower.starts_with(b"(lp") => {

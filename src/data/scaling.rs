@@ -345,10 +345,10 @@ impl Scaling {
             && (is_other(first.len()) || has_second && is_other(second.len()))
         {
             return Err(format!(
-                "the scaling {} has constants for {} features, but the samples have {features}; use \
+                "the scaling {} has constants for {}, but the samples have {features}; use \
                  samples with the features that it was fitted to",
                 self.kind(),
-                first.len()
+                counted(first.len(), "feature")
             ));
         }
         Ok(())

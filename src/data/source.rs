@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::data::element::ElementType;
 use crate::data::row::Row;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// Rows of numbers, one for each sample, all of one length.
 ///
@@ -117,7 +117,10 @@ impl dyn Source + '_ {
         let have = stored.len();
         if have != expected {
             return Err(self.wrong(row, |row| {
-                format!("sample {row} has {have} numbers; expected {expected}, as in the others")
+                format!(
+                    "sample {row} has {}; expected {expected}, as in the others",
+                    counted(have, "number")
+                )
             }));
         }
         Ok(stored)

@@ -210,14 +210,12 @@ fn array_header(file: &Header, name: Option<&str>) -> std::result::Result<header
         )
     })?;
     if dims.is_empty() || dims.len() > 255 || dims.iter().any(|&dim| dim == 0 || dim >> 32 > 0) {
-        let shown = if dims.len() > 8 {
-            format!("of {} dimensions", dims.len())
-        } else {
-            format!("{dims:?}")
+        let shown = match dims.len() {
+            0 => "is a single number without dimensions".to_owned(),
+            9.. => format!("has {} dimensions", dims.len()),
+            _ => format!("has the shape {dims:?}"),
         };
-        return Err(format!(
-            "tensor '{name}' has the shape {shown}; samples by features were expected"
-        ));
+        return Err(format!("tensor '{name}' {shown}; samples by features were expected"));
     }
     // Offsets may be any numbers, as long as each tensor begins where the one before it ends.
     let start = file.data.checked_add(*start).ok_or_else(|| {

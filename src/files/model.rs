@@ -241,9 +241,7 @@ impl Autoencoder {
         let wrong = |problem: String| Error::format(path, None, problem);
         let damaged = |problem| wrong(format!("not a whole safetensors file: {problem}"));
         let header = Header::read(bytes).map_err(damaged)?;
-        let json = header.text(KEY).ok_or_else(|| {
-            wrong(format!("no metadata '{KEY}'; a model file written by sae was expected"))
-        })?;
+        let json = header.text(KEY).ok_or_else(|| wrong(of_other_file(&header)))?;
         let bad = |problem: String| wrong(format!("metadata '{KEY}': {problem}"));
         // Before all else: another version may have other fields.
         let Versioned { version } = json::parse(json.as_bytes()).map_err(bad)?;
@@ -290,6 +288,25 @@ impl Description {
             None => Ok(()),
         }
     }
+}
+
+/// What a safetensors file is that is no model.
+fn of_other_file(header: &Header) -> String {
+    let names = header.names();
+    let has = |name: &&str| names.iter().any(|other| other == name);
+    if ["parameters", "state", "checksum"].iter().all(has) {
+        return "this is a checkpoint of a training, and no model; resuming the training makes a model of \
+                it (sae train --resume --checkpoint FILE)"
+            .to_owned();
+    }
+    let have = match &names[..] {
+        [] => "no tensors".to_owned(),
+        [name] => format!("the tensor {name}"),
+        [first, ..] => format!("{} tensors, such as {first}", names.len()),
+    };
+    format!(
+        "no metadata '{KEY}', so that this is no model file of sae: a safetensors file with {have}"
+    )
 }
 
 /// Fails if no training could have this variance.

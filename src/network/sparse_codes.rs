@@ -7,7 +7,7 @@ use sae_kernels::Lists;
 
 use crate::compute::Engine;
 use crate::data::samples::Samples;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::network::autoencoder::{Autoencoder, CHUNK, Chunk, Depth, Inputs};
 use crate::settings::Code;
 
@@ -99,8 +99,8 @@ impl SparseCodes {
         let wrong = |problem: String| Err(Error::Shape(problem));
         if self.units != units {
             return wrong(format!(
-                "the sparse codes have {} units; expected {units}, those of the network's code",
-                self.units
+                "the sparse codes have {}; expected {units}, those of the network's code",
+                counted(self.units, "unit")
             ));
         }
         let (indices, values) = (self.indices.len(), self.values.len());

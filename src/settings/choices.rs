@@ -62,6 +62,28 @@ macro_rules! choices {
                     $(Self::$variant { .. } => $name,)+
                 }
             }
+
+            /// The shortest text of it: without numbers at its end that a text may leave out.
+            #[doc(hidden)]
+            #[allow(unused_variables, unused_mut)]
+            pub fn brief(&self) -> String {
+                let $steps: Option<u64> = None;
+                match self {$(
+                    Self::$variant $(($one))? $({ $($part),+ })? => {
+                        let mut parts = vec![($name.to_owned(), false)];
+                        $(parts.push(($one.text(), false));)?
+                        $($(parts.push((
+                            $part.text(),
+                            [$($default,)? None][0] == Some(*$part),
+                        ));)+)?
+                        while parts.last().is_some_and(|(_, is_default)| *is_default) {
+                            parts.pop();
+                        }
+                        let parts: Vec<String> = parts.into_iter().map(|(text, _)| text).collect();
+                        parts.join(":")
+                    }
+                )+}
+            }
         }
 
         impl fmt::Display for $type {
@@ -377,6 +399,18 @@ mod tests {
             ("aux-k:0.03125:0", Auxiliary::AuxK { weight: 1.0 / 32.0, units: 0 }),
             ("pre-activation:3e-6:9", Auxiliary::PreActivation { weight: 3e-6, units: 9 }),
         ]);
+        for (choice, brief) in [
+            ("aux-k:0.03125:0", "aux-k"),
+            ("aux-k:0.5:0", "aux-k:0.5"),
+            ("aux-k:0.03125:9", "aux-k:0.03125:9"),
+            ("pre-activation:3e-6:0", "pre-activation:3e-6"),
+            ("none", "none"),
+        ] {
+            assert_eq!(choice.parse::<Auxiliary>().unwrap().brief(), brief);
+        }
+        let code: Code = "jump-relu:0.01:0.1:0.1".parse().unwrap();
+        assert_eq!(code.brief(), "jump-relu:0.01");
+        assert_eq!(Schedule::Cosine { steps: 9 }.brief(), "cosine:9");
         check(&[
             ("none", Corruption::None),
             ("masking:0.25", Corruption::Masking(0.25)),

@@ -8,7 +8,7 @@ use super::{
     Auxiliary, Code, Corruption, Initialization, L0Penalty, LayerPenalty, Optimizer, OutputBias,
     Prefixes, Schedule, Settings, Target,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// Maximum number of sizes in `layers`: what a model file's header has room for.
 const MAX_LAYERS: usize = 255;
@@ -73,8 +73,8 @@ impl Settings {
         let (layers, count) = (&self.layers, self.layers.len());
         check("layers", (3..=MAX_LAYERS).contains(&count) && count % 2 == 1, || {
             format!(
-                "expected an odd number of 3 to {MAX_LAYERS} sizes such as 784,300,30,300,784, got \
-                 {count} sizes"
+                "expected an odd number of 3 to {MAX_LAYERS} sizes such as 784,300,30,300,784, got {}",
+                counted(count, "size")
             )
         })?;
         if let Some(at) = layers.iter().position(|&units| !UNITS.contains(units as f64)) {
@@ -287,8 +287,8 @@ impl Settings {
         })?;
         check(field, self.layers.len() == 3, || {
             format!(
-                "{what} need one hidden layer, such as layers 768,16384,768; the field layers has {} sizes",
-                self.layers.len()
+                "{what} need one hidden layer, such as layers 768,16384,768; the field layers has {}",
+                counted(self.layers.len(), "size")
             )
         })?;
         check(field, self.output_activation == Activation::Linear, || {

@@ -151,7 +151,7 @@ fn a_tensor_is_chosen() {
     assert_eq!(opened(&path, Some("deep")).unwrap().dims(), [2, 1, 3]);
     for (name, words) in [
         ("tables", "no tensor 'tables'; the file has 'deep' (2 x 1 x 3), 'eighths'"),
-        ("scalar", "tensor 'scalar' has the shape []; samples by features"),
+        ("scalar", "tensor 'scalar' is a single number without dimensions; samples by features"),
         ("none", "tensor 'none' has the shape [0, 4]; samples by features"),
         ("eighths", "tensor 'eighths' is F8_E4M3; save it as F16, BF16, F32"),
     ] {

@@ -92,8 +92,9 @@ fn check_units(path: &Path, units: usize, expected: usize) -> Result<()> {
         return Ok(());
     }
     let problem = format!(
-        "{} has {units} numbers per sample; expected {expected}, the units of the model's code",
-        path.display()
+        "{} has {} per sample; expected {expected}, the units of the model's code",
+        path.display(),
+        output::counted(units, "number")
     );
     Err(Error::Setting { field: "codes", problem }.into())
 }

@@ -47,11 +47,17 @@ pub fn run(args: Args) -> Result<()> {
     let refused = |problem: String| Failure::at(&args.model.path, problem);
     // Who asks for pictures may have images in rows of numbers.
     let tile = Shape::of_model(&net).or_else(|| square(features)).ok_or_else(|| {
-        refused(format!("its {features} features are not an image, and not a square of pixels"))
+        refused(format!(
+            "a sample of {} is not an image, and not a square of pixels",
+            counted(features, "feature")
+        ))
     })?;
     let layer = args.layer as usize;
     if layer > layers {
-        return Err(refused(format!("the encoder has {layers} layers, got --layer {layer}")));
+        return Err(refused(format!(
+            "the encoder has {}, got --layer {layer}",
+            counted(layers, "layer")
+        )));
     }
     let model = &args.model.path;
     let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), model, "features.png");

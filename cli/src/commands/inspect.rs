@@ -4,6 +4,7 @@ mod checkpoint;
 mod data;
 mod facts;
 mod files;
+mod own;
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +14,22 @@ use serde_json::json;
 use crate::commands::train::RunRecord;
 use crate::drawing::picture::{Grid, range, signed_tiles};
 use crate::drawing::shape::{Shape, square};
-use crate::endings::check_ending;
+use crate::endings::{self, check_ending};
 use crate::failure::{Failure, Result};
 use crate::models;
-use crate::output::{counted, join, note, print, settings_json};
+use crate::output::{counted, exact, join, note, print, settings_json};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
+use crate::sweeps;
 use facts::{Facts, MAX_IMAGES, scaling_json, settings_text};
 use files::Kind;
 
 /// Describe a file: types, shapes, ranges, and a preview of its first samples or units
 ///
 /// Models and dictionaries of other libraries with their settings and how they were trained, checkpoints with their
-/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files.
+/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files, and folders of them.
+/// Also what a training leaves beside its model: history, log and record; and a folder of runs.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,6 +57,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let file = runs::model_or_latest(args.file)?;
+    let file = sweeps::table_of(&file)?.unwrap_or(file);
     if let Some(picture) = &args.picture {
         args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
         check_ending(picture, &["png"])?;
@@ -62,7 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     for (name, given, of) in
         [("tensor", &args.tensor, Kind::Tensors), ("label-column", &args.label_column, Kind::Csv)]
     {
-        if given.is_some() && kind != of {
+        if given.is_some() && kind != of && kind != Kind::Folder {
             let problem = format!("{name}: {} is {kind}, which has none", file.display());
             return Err(Failure::input(problem).hint(format!("leave out --{name}")));
         }
@@ -76,7 +80,15 @@ pub fn run(args: Args) -> Result<()> {
         Kind::Codes(format) => data::of_codes(&file, format)?,
         Kind::Csv => data::of_csv(&file, args.label_column.as_deref(), asked)?,
         Kind::Tensors => data::of_tensors(&file, args.tensor, asked)?,
-        Kind::Array => data::of_array(&file, asked)?,
+        Kind::Array => {
+            data::of_array(&file, asked).map_err(|failure| with_kinds(failure, &file))?
+        }
+        Kind::History => own::of_history(&file)?,
+        Kind::Log => own::of_log(&file)?,
+        Kind::Record(model) => with_command(own::of_record(&model)?, &model),
+        Kind::Options(arguments) => own::of_options(&arguments),
+        Kind::Runs => own::of_runs(&file)?,
+        Kind::Folder => own::of_folder(&file, args.tensor, args.label_column)?,
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
         text += &thumbnail(*tile, images);
@@ -90,6 +102,19 @@ pub fn run(args: Args) -> Result<()> {
         text += &format!("picture: {}\n", picture.display());
     }
     print(args.json, &value, &text)
+}
+
+/// A failure to read a file as an array, with what else can be described.
+fn with_kinds(failure: Failure, file: &Path) -> Failure {
+    let failure = match endings::ending_of(file).as_str() {
+        "onnx" => Failure::at(file, "this is an ONNX model, which sae writes and does not read"),
+        _ if !file.exists() => return failure,
+        _ => failure,
+    };
+    failure.or_hint(
+        "sae inspect describes models, checkpoints, data (IDX, NumPy, CSV, safetensors, folders of them), \
+         sparse codes, histories, logs, records, sweeps and folders of runs",
+    )
 }
 
 /// With the command that repeats the training and how it ended, if the file beside the model has it.
@@ -134,6 +159,7 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
     }
     if let Some(weights) = net.skip_weights() {
         let (low, high) = range(weights);
+        let [low, high] = [low, high].map(exact);
         let weights = counted(weights.len(), "weight");
         text += &format!("skip connection: {weights} from {low} to {high}\n");
     }
@@ -143,7 +169,10 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
         let (nth, inputs, outputs) = (l + 1, layer.inputs, layer.outputs);
         text += &format!(
             "layer {nth}: {inputs} x {outputs} weights from {} to {}, biases from {} to {}\n",
-            weights.0, weights.1, biases.0, biases.1
+            exact(weights.0),
+            exact(weights.1),
+            exact(biases.0),
+            exact(biases.1)
         );
         layers.push(json!({
             "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,

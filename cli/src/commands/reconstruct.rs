@@ -92,7 +92,10 @@ pub fn run(args: Args) -> Result<()> {
     let chosen = args.data.choose(&args.model.path, &net)?;
     let (samples, path) = (chosen.samples, chosen.name);
     let not_images = || {
-        let problem = format!("its samples of {} features are not images", samples.features());
+        let problem = format!(
+            "its samples of {} are not images",
+            output::counted(samples.features(), "feature")
+        );
         let hint = "--out FILE.npy writes numbers; images are data of the dimensions [samples, rows, columns]";
         Failure::at(&path, problem).hint(hint)
     };

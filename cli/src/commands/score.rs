@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::names::{Names, visible};
-use crate::output::{Left, aligned, counted, print, short};
+use crate::output::{Left, aligned, counted, exact, print, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Score samples by how badly they are reconstructed: large errors are anomalies
@@ -240,7 +240,7 @@ impl<W: Write> Writer<'_, W> {
         let Row { number, error, l0 } = row;
         let name = self.names.map(|names| quoted(names.get(*number)));
         let name = name.map_or(String::new(), |name| format!(",{name}"));
-        writeln!(self.out, "{number},{error},{l0}{name}").map_err(self.wrong)
+        writeln!(self.out, "{number},{},{l0}{name}", exact(*error)).map_err(self.wrong)
     }
 }
 

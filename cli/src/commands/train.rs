@@ -19,9 +19,10 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
 use crate::output::note;
-use crate::outputs::check_unread;
+use crate::outputs::{check_no_folder, check_unread};
 use crate::ranks::Job;
 use crate::recipe;
+use crate::runs;
 pub use args::Args;
 pub use course::{Curves, Pace};
 use done::Done;
@@ -74,7 +75,10 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let sides = (&train, test.as_ref());
-    let mut run = Run::new((&args, paths.clone()), job, sides, &mut trainer)?;
+    // The record of a training that does not begin says nothing.
+    let withdraw = |_: &Failure| record.iter().for_each(Record::withdraw);
+    let run = Run::new((&args, paths.clone()), job, sides, &mut trainer);
+    let mut run = run.inspect_err(withdraw)?;
 
     interrupt::begin();
     let start = Instant::now();
@@ -84,7 +88,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let before = trainer.steps();
     let left = steps_left(&args, job, &run, &trainer)?;
     let begins = done::start((&args, job), &mut trainer, sides, record.as_ref());
-    job.agree(begins.and_then(|start| run.begin_curves(&trainer, left, start)))?;
+    let begun = begins.and_then(|start| run.begin_curves(&trainer, left, start));
+    job.agree(begun).inspect_err(withdraw)?;
     let trained = run.train(&mut trainer, left);
     let (time, steps, last) = (start.elapsed(), trainer.steps() - before, trainer.steps());
     job.agree(trained).inspect_err(|failure| run.log_failure(last, failure))?;
@@ -133,6 +138,13 @@ fn data_of_rank(args: &Args, job: &Job) -> Result<TrainingDataArgs> {
     if args.sharded && args.revive.is_some() {
         let problem = "revive: no rank can find the dead units, because each has one shard";
         return Err(Failure::input(problem));
+    }
+    if args.sharded && job.count() == 1 && !args.data.names_rank() {
+        let problem =
+            "sharded: this needs several ranks, each with its own shard, and there is one";
+        return Err(Failure::input(problem).hint(
+            "mpirun -n 4 sae train ... starts four; leave out --sharded to train on all the files",
+        ));
     }
     args.data.of_rank(args.sharded.then(|| job.rank()))
 }
@@ -238,6 +250,13 @@ fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()
     for model in [&args.from, &args.like].into_iter().flatten() {
         inputs.extend([model.clone(), place::path_of(model)]);
     }
+    let out = args.out.as_deref().filter(|out| runs::is_device(out));
+    if let (Some(out), true, None) =
+        (out, args.has_checkpoints(), args.checkpoint.iter().flatten().next())
+    {
+        let problem = "this is a device or a pipe, beside which there is no checkpoint";
+        return Err(Failure::at(out, problem).hint("name the checkpoint: --checkpoint FILE"));
+    }
     // Every rank has a shard of its own, and rank 0 the names that are not given.
     let given = [&args.out, &args.picture, &args.history, &args.log].into_iter().flatten();
     let given = given.chain(args.checkpoint.iter().flatten()).map(PathBuf::as_path);
@@ -246,6 +265,7 @@ fn check_outputs(args: &Args, paths: Option<&Paths>, place: &Place) -> Result<()
         Some(outputs) => outputs.iter().map(PathBuf::as_path).collect(),
         None => given.collect::<Vec<_>>(),
     };
+    check_no_folder(&outputs)?;
     check_unread(&outputs, &inputs)?;
     paths.map_or(Ok(()), |paths| paths.check_existing(args))
 }

@@ -220,7 +220,8 @@ impl<'a> Samples<'a> {
         let (count, columns) = (record.len(), self.columns);
         if count != columns.count {
             let problem = format!(
-                "this record has {count} fields; {} were expected, as in the first",
+                "this record has {count} field{}; expected {}, as in the first",
+                if count == 1 { "" } else { "s" },
                 columns.count
             );
             let hint = match record.iter().any(|field| has_decimal_commas(field, self.delimiter)) {

@@ -147,7 +147,7 @@ fn errors_say_where_and_what_to_do() {
         ("a,b\n", None, "f: no samples: the file has only a header"),
         ("a,b\n\n", Some("a"), "f: no samples: the file has only a header"),
         ("a\n1\n", Some("a"), "f: no samples: the file has no column but that of the labels"),
-        ("1,2\n3\n", None, "f, line 2: this record has 1 fields; 2 were expected, as in the first"),
+        ("1,2\n3\n", None, "f, line 2: this record has 1 field; expected 2, as in the first"),
         ("1,2\n3,4,5", None, "f, line 2: this record has 3 fields"),
         ("1,2\r\n\r\n\r\n3,4,5\r\n", None, "f, line 4: this record has 3 fields"),
         ("\n\n1,2\n\n3,", None, "f, line 5, column 2: this field is empty; a value was expected"),

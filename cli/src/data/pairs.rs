@@ -8,8 +8,15 @@ use crate::data::place::{Opened, Side};
 use crate::data::targets::TargetArgs;
 use crate::data::{DataArgs, TrainingDataArgs, own_side};
 use crate::failure::{Failure, Result};
+use crate::output::counted;
 
 impl TrainingDataArgs {
+    /// Whether a name of the data has the number of a rank in it.
+    pub fn names_rank(&self) -> bool {
+        let mut names = self.data.data.iter().chain(&self.data.samples);
+        names.any(|path| path.to_str().is_some_and(|name| name.contains("{rank}")))
+    }
+
     /// Fails unless test samples of files have targets where training samples have some.
     pub(super) fn check_test_targets(&self) -> Result<()> {
         let targets = &self.targets;
@@ -75,8 +82,10 @@ impl DataArgs {
         let (have, expected) = (targets.features(), net.settings().layers.last().copied());
         if Some(have) != expected {
             let expected = expected.unwrap_or(0);
-            let problem =
-                format!("the model predicts targets of {expected} features, and these have {have}");
+            let problem = format!(
+                "the model predicts targets of {}, and these have {have}",
+                counted(expected, "feature")
+            );
             return Err(Failure::at(model, problem).hint("give targets like those of its training"));
         }
         let pairs = samples.scaled(net.scaling()).with_targets(targets.scaled(of_targets))?;

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Once;
 
 use sae::{
     Samples, Scaling,
-    data::{Array, ReadOptions, Rows, Shards, TrainingData, find},
+    data::{Array, ElementType, ReadOptions, Rows, Shards, TrainingData, find},
 };
 use serde_json::{Value, json};
 
@@ -258,9 +258,12 @@ impl Place {
         test_samples: Option<&Samples>,
         run: Option<Value>,
     ) -> Result<()> {
+        if runs::is_device(model) {
+            return Ok(());
+        }
         let path = path_of(model);
         let absolute = |path: &PathBuf| {
-            let path = std::path::absolute(path).ok()?;
+            let path = plain(std::path::absolute(path).ok()?);
             let is_there = path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
             path.to_str().filter(|_| is_there).map(str::to_owned)
         };
@@ -303,6 +306,9 @@ impl Place {
 
     /// Where the data of a model are, if the file beside it says so.
     pub fn of_model(model: &Path) -> Result<Option<Note>> {
+        if runs::is_device(model) {
+            return Ok(None);
+        }
         let path = path_of(model);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -356,6 +362,22 @@ impl fmt::Display for Place {
     }
 }
 
+/// An absolute path without `..` behind folders, as far as that names the same file: behind a symbolic link it
+/// stays.
+fn plain(path: PathBuf) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let is_folder = plain.file_name().is_some()
+            && plain.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        if part == Component::ParentDir && is_folder {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
 /// The file beside a model that says where its data are.
 pub fn path_of(model: &Path) -> PathBuf {
     runs::beside(model, "model.data.json", "data.json")
@@ -391,13 +413,30 @@ fn rows_name(rows: Rows) -> &'static str {
 fn check(array: &Array) -> Result<()> {
     note_others(array);
     if let [count] = *array.dims() {
-        let kind = array.element_type();
-        let problem = format!("expected samples of several features, got {count} single {kind}");
-        let hint =
-            "these look like labels; MNIST's images are in the files with 'images' in the name";
+        let (what, hint) = one_dimension(array.element_type());
+        let problem = format!(
+            "expected an array [samples, features], got one dimension of {} ({what})",
+            output::counted(count, "number")
+        );
         return Err(Failure::at(array.path(), problem).hint(hint));
     }
     Ok(())
+}
+
+/// What an array of one dimension may be by its type, and what to do where samples were expected.
+pub fn one_dimension(element_type: ElementType) -> (String, &'static str) {
+    use ElementType::{BF16, F16, F32, F64};
+    match element_type {
+        F16 | BF16 | F32 | F64 => (
+            element_type.to_string(),
+            "save it with two dimensions: np.save(FILE, array.reshape(-1, FEATURES))",
+        ),
+        _ => (
+            format!("{element_type}, such as labels"),
+            "if these are labels, give the file of the samples; MNIST's images are in the files with \
+             'images' in the name",
+        ),
+    }
 }
 
 /// Notes if there are more arrays in an array's file.

@@ -8,6 +8,7 @@ use sae::files::npz::{Array, Reader, Writer};
 
 use super::numbers::{Kind, Matrix, Number, index, read_numbers, value, write_indices};
 use super::spool::Spool;
+use crate::output::counted;
 
 /// Writes codes, uncompressed.
 pub fn write(out: impl Write, codes: &mut Spool) -> io::Result<()> {
@@ -72,10 +73,17 @@ impl Members {
     ) -> Checked<Vec<T>> {
         self.read(name, |from, array| {
             let [count] = array.shape[..] else {
-                return Err(format!("an array of shape {:?}; expected a vector", array.shape));
+                let shape = match array.shape.is_empty() {
+                    true => "a single number without dimensions".to_owned(),
+                    false => format!("an array of shape {:?}", array.shape),
+                };
+                return Err(format!("{shape}; expected a vector"));
             };
             if count != expected {
-                return Err(format!("an array of {count} numbers; expected {expected}"));
+                return Err(format!(
+                    "an array of {}; expected {expected}",
+                    counted(count, "number")
+                ));
             }
             read_numbers(from, count, kind(array)?, convert)
         })

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use crate::output::counted;
+
 /// What a file has.
 pub struct Matrix {
     pub indptr: Vec<u64>,
@@ -88,7 +90,7 @@ pub fn read_numbers<T>(
     while numbers.len() < count {
         let bytes = &mut block[..((count - numbers.len()).saturating_mul(kind.size())).min(BLOCK)];
         from.read_exact(bytes).map_err(|e| match e.kind() {
-            ErrorKind::UnexpectedEof => format!("cut off; expected {count} numbers"),
+            ErrorKind::UnexpectedEof => format!("cut off; expected {}", counted(count, "number")),
             _ => e.to_string(),
         })?;
         let fits = numbers.try_reserve(bytes.len() / kind.size());

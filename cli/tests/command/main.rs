@@ -21,6 +21,8 @@ mod inspect;
 mod kill;
 #[cfg(unix)]
 mod mapped;
+#[cfg(unix)]
+mod messages;
 mod metrics;
 mod presets;
 mod report;

@@ -183,7 +183,7 @@ fn a_model_is_evaluated_on_its_own_test_samples() {
     assert!(text.contains("no train-images-idx3-ubyte"), "{text}");
     write_npy(&parts[1], &[43, FEATURES], &numbers(31..74)).unwrap();
     let text = refused(&["eval", &out]);
-    assert!(text.contains("trained on 110 other samples than those now in "), "{text}");
+    assert!(text.contains("trained on 110 samples, and now "), "{text}");
     fs::remove_file(&parts[1]).unwrap();
     assert!(refused(&["compare", &out]).contains("part-2.npy"));
     fs::remove_file(folder.path("m.data.json")).unwrap();

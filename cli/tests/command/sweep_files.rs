@@ -219,7 +219,10 @@ fn what_is_varied_is_no_riddle() {
     assert!(batches.clone().count() == 2 && !value.to_string().contains("batch\":\"1."), "{value}");
     // All diverged: the table is there, and the command fails.
     let diverging = "--vary lr=1e8/1e9 --activation relu --output-activation linear";
-    let problem = refused(&folder, &sweep(diverging).replace("--steps 2", "--steps 20"));
+    let line = sweep(diverging).replace("--steps 2", "--steps 20");
+    let output = command(&folder, &line).output().unwrap();
+    let problem = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{problem}");
     assert!(problem.contains("all trials have diverged"), "{problem}");
     assert!(folder.0.join("runs/2/sweep.csv").exists());
 }

@@ -120,7 +120,7 @@ fn a_transcoder_is_trained_and_evaluated() {
     assert!(refused(&folder, &["eval", "m.safetensors"]).contains("y/1.npy"));
     write_npy(folder.path("y/1.npy"), &[110, 3], &[1.0; 330]).unwrap();
     let problem = refused(&folder, &["eval", "m.safetensors"]);
-    assert!(problem.contains("it was trained on 210 other samples"), "{problem}");
+    assert!(problem.contains("it was trained on 210 samples, and now "), "{problem}");
 }
 
 #[test]

@@ -226,7 +226,10 @@ fn bad_settings_get_one_sentence() {
         assert!(problem.contains(sentence), "{problem}");
     }
     let labels = format!("{digits}/train-labels-idx1-ubyte");
-    assert!(refused(&["train", "--images", &labels]).contains("hint: these look like labels"));
+    assert!(
+        refused(&["train", "--images", &labels])
+            .contains("hint: if these are labels, give the file")
+    );
     let images = format!("{digits}/train-images-idx3-ubyte");
     assert!(refused(&["train", "--data", &images]).contains("hint: --samples takes a file"));
     let nowhere = format!("{images}/where.safetensors");

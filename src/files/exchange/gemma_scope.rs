@@ -7,6 +7,9 @@ pub(super) fn import(tensors: &mut Tensors) -> Parsed<Dictionary> {
     // Those of embeddings have small letters.
     let name = |large: &'static str, small| if tensors.has(small) { small } else { large };
     let (encoder, decoder) = (name("W_enc", "w_enc"), name("W_dec", "w_dec"));
+    if !tensors.has("b_dec") && !tensors.has(encoder) && !tensors.has(decoder) {
+        return Err(of_other_arrays(&tensors.names()));
+    }
     let bias = tensors.take_vector("b_dec")?;
     let encoder_bias = tensors.take_vector("b_enc")?;
     let units = encoder_bias.len();
@@ -31,6 +34,22 @@ pub(super) fn import(tensors: &mut Tensors) -> Parsed<Dictionary> {
         skip: None,
         selection: Selection::JumpRelu(of_relu(thresholds)),
     })
+}
+
+/// What an archive is that has none of the arrays of a dictionary.
+fn of_other_arrays(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let have = match names.len() {
+        0 => "no arrays".to_owned(),
+        count if count > SHOWN => format!("the arrays {shown} and {} more", count - SHOWN),
+        1 => format!("the array {shown}"),
+        _ => format!("the arrays {shown}"),
+    };
+    format!(
+        "an .npz archive with {have}: neither a dictionary of Gemma Scope (W_enc, W_dec, b_enc, b_dec, threshold) \
+         nor sparse codes of SciPy; for samples save one array with np.save, not np.savez"
+    )
 }
 
 /// The arrays of a dictionary.

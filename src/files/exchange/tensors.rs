@@ -66,7 +66,8 @@ impl Tensors {
         self.names().iter().any(|other| other == name)
     }
 
-    fn names(&self) -> Vec<String> {
+    /// The names of all tensors.
+    pub fn names(&self) -> Vec<String> {
         match &self.place {
             Place::Safetensors(_, header) => header.names(),
             Place::Npz(reader) => reader.names().map(str::to_owned).collect(),

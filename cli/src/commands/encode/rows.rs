@@ -13,6 +13,7 @@ use sae::{
 use crate::data::Chosen;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::output::exact;
 
 /// The activations of a layer, as they are computed.
 pub struct Rows<'a> {
@@ -103,7 +104,7 @@ impl Csv<'_> {
                     Column::Label => add(&self.labels.map_or(0, |labels| labels[sample])),
                 }
             }
-            row.iter().for_each(|value| add(value));
+            row.iter().for_each(|&value| add(&exact(value)));
             sample += 1;
             writeln!(out, "{line}").map_err(wrong)
         })?;

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::facts::{Facts, MAX_IMAGES};
 use super::files::header;
 use crate::csv;
-use crate::data::open_any;
+use crate::data::{open_any, place::one_dimension};
 use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
-use crate::output::{are, counted, join, short};
+use crate::output::{are, counted, exact, join, short};
 use crate::sparse_files::{self, Format};
 use crate::sweeps;
 
@@ -121,7 +121,15 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
     let (kind, dims) = (array.element_type().to_string(), array.dims());
     let (samples, features) = (array.samples(), array.features());
     let mut text = format!("{format} file of {kind}: {}\n", join(dims, " x "));
-    text += &format!("{} of {}\n", counted(samples, "sample"), counted(features, "feature"));
+    text += &match dims {
+        // Nothing tells samples from features.
+        [_] => {
+            let (what, hint) = one_dimension(array.element_type());
+            let numbers = counted(samples, "number");
+            format!("one dimension of {numbers} ({what}), no array [samples, features]\n{hint}\n")
+        }
+        _ => format!("{} of {}\n", counted(samples, "sample"), counted(features, "feature")),
+    };
     let Statistics { count: all, not_finite, zeros, min, max, mean, deviation, .. } =
         array.statistics();
     let mut value = json!({
@@ -138,8 +146,8 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
     let zeros = zeros as f64 / all as f64;
     let has_short = matches!(array.element_type(), ElementType::F16 | ElementType::F32);
     let shown = |number: f64| match has_short {
-        true => format!("{}", number as f32),
-        false => format!("{number}"),
+        true => exact(number as f32),
+        false => exact(number),
     };
     text += &format!(
         "from {} to {}, mean {}, standard deviation {}, {:.1} % zeros\n",
@@ -180,7 +188,7 @@ fn mean_text(mean: f64, deviation: f64) -> String {
             let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
             text.trim_end_matches('.').to_owned()
         }
-        false if deviation == 0.0 => format!("{mean}"),
+        false if deviation == 0.0 => exact(mean),
         false => short(mean),
     }
 }

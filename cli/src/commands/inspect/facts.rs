@@ -4,6 +4,7 @@ use sae::{Code, Scaling, Settings};
 use serde_json::{Value, json};
 
 use crate::drawing::shape::Shape;
+use crate::output::short;
 
 /// The description of a file.
 pub struct Facts {
@@ -56,9 +57,12 @@ pub fn settings_text(settings: &Settings, scaling: &Scaling) -> String {
     }
     if settings.code != Code::Dense {
         let Settings { code, auxiliary, prefixes, .. } = settings;
-        lines += &format!("code {code}, auxiliary loss {auxiliary}, prefixes {prefixes}\n");
+        lines += &format!(
+            "code {}, auxiliary loss {}, prefixes {prefixes}\n",
+            code.brief(),
+            auxiliary.brief()
+        );
     }
-    let names = ["learning_rate", "batch", "seed"];
-    let names = names.map(|name| format!("{} {}", name.replace('_', " "), text(name)));
-    lines + &format!("{}\n", names.join(", "))
+    let rate = short(settings.learning_rate);
+    lines + &format!("learning rate {rate}, batch {}, seed {}\n", text("batch"), text("seed"))
 }

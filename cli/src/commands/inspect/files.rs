@@ -3,11 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sae::files::{exchange::is_dictionary, npz};
 use safetensors::tensor::Metadata;
 
+use super::own;
 use crate::csv::is_csv;
 use crate::models::looks_like_a_model;
 use crate::sparse_files::Format;
@@ -16,7 +17,7 @@ use crate::sweeps;
 /// The longest header of a safetensors file that is read.
 const MAX_HEADER: u64 = 100 << 20;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(PartialEq)]
 pub enum Kind {
     Model,
     Checkpoint,
@@ -25,6 +26,16 @@ pub enum Kind {
     Csv,
     Tensors,
     Array,
+    History,
+    Log,
+    /// The record beside this model.
+    Record(PathBuf),
+    /// The options of a sweep.
+    Options(Vec<String>),
+    /// A folder of runs.
+    Runs,
+    /// A folder of data files.
+    Folder,
 }
 
 impl Kind {
@@ -36,7 +47,14 @@ impl Kind {
             return Kind::Model;
         }
         if is_csv(path) {
-            return if sweeps::is_table(path) { Kind::Sweep } else { Kind::Csv };
+            return match () {
+                () if sweeps::is_table(path) => Kind::Sweep,
+                () if own::is_history(path) => Kind::History,
+                () => Kind::Csv,
+            };
+        }
+        if let Some(kind) = Self::of_training(path) {
+            return kind;
         }
         if !looks_like_a_model(path) {
             return Kind::Array;
@@ -54,6 +72,18 @@ impl Kind {
             () => Kind::Tensors,
         }
     }
+
+    /// The kind of what trainings and sweeps leave beside models, and of folders.
+    fn of_training(path: &Path) -> Option<Self> {
+        if path.is_dir() {
+            return Some(if own::is_runs(path) { Kind::Runs } else { Kind::Folder });
+        }
+        if own::is_log(path) {
+            return Some(Kind::Log);
+        }
+        let record = || own::model_of_record(path).map(Kind::Record);
+        own::options_of_sweep(path).map(Kind::Options).or_else(record)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -66,6 +96,12 @@ impl fmt::Display for Kind {
             Kind::Csv => "a CSV file",
             Kind::Tensors => "a safetensors file",
             Kind::Array => "a file of one array",
+            Kind::History => "the history of a training",
+            Kind::Log => "the log of a training",
+            Kind::Record(_) => "the record of a training",
+            Kind::Options(_) => "the options of a sweep",
+            Kind::Runs => "a folder of runs",
+            Kind::Folder => "a folder of data",
         })
     }
 }

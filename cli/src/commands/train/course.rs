@@ -11,6 +11,7 @@ use sae::{Samples, StepReport, Trainer};
 use super::args::Args;
 use crate::failure::Result;
 use crate::history;
+use crate::output::exact;
 use lines::Lines;
 pub use log::{Log, is_log};
 pub use sums::Sums;
@@ -114,7 +115,7 @@ impl Curves {
         let tested = if measures { self.test(trainer, &mut problems) } else { None };
         let norm = trainer.gradient_norm().filter(|_| measures);
         let row = self.row(trainer, norm, tested.as_ref());
-        let cells = row.iter().map(|cell| cell.map_or(String::new(), |number| number.to_string()));
+        let cells = row.iter().map(|cell| cell.map_or(String::new(), exact));
         let line = cells.collect::<Vec<_>>().join(",") + "\n";
         let written = self.history.write(&line);
         problems.extend(written.err().map(|problem| format!("{problem}; the history ends here")));
@@ -182,7 +183,8 @@ impl Curves {
             tested.map(|tested| tested.l0),
         ]);
         row.extend(means.activations.into_iter().map(Some));
-        row.into_iter().map(|cell| cell.filter(|number| number.is_finite())).collect()
+        let finite = |cell: Option<f64>| cell.filter(|number| number.is_finite());
+        row.into_iter().map(|cell| finite(cell).map(history::rounded)).collect()
     }
 }
 

@@ -46,6 +46,7 @@ impl Done<'_> {
             "model": model,
             "picture": Value::Null,
             "history": history,
+            "log": self.paths.log,
             "steps": trainer.steps(),
             "seconds": self.time.as_secs_f64(),
             "interrupted": self.interrupted.is_some(),
@@ -72,6 +73,9 @@ impl Done<'_> {
         }
         text += &evaluation_text(&format!("{name} objective"), &net, &evaluation, false);
         text += &format!("model: {model}\nhistory: {}\n", history.display());
+        if let Some(log) = &self.paths.log {
+            text += &format!("log: {}\n", log.display());
+        }
         text += &match drawn {
             true => format!("picture: {}", picture.display()),
             false => "no picture: the samples are not images".to_owned(),

@@ -1,5 +1,6 @@
 //! The record that a training writes beside its model: its options, and how it ended.
 
+use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
 use sae::{Samples, Trainer};
@@ -8,9 +9,9 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::paths::{Paths, resumed_folder};
 use super::recorded::{Run, checkpoint_to_resume};
-use crate::data::Place;
-use crate::failure::Result;
-use crate::output::note;
+use crate::data::{Place, place};
+use crate::failure::{Result, io_error};
+use crate::output::{note, write_file};
 use crate::recipe;
 use crate::runs;
 
@@ -55,6 +56,8 @@ pub struct Record<'a> {
     /// The steps of the whole training.
     steps: u64,
     earlier: Option<Run>,
+    /// The content of the file before.
+    before: Option<Vec<u8>>,
 }
 
 impl<'a> Record<'a> {
@@ -70,7 +73,13 @@ impl<'a> Record<'a> {
         // What is damaged there is replaced.
         let earlier = Run::of(&paths.model).ok().flatten();
         let options = if is_own { recipe::json() } else { None };
-        let mut record = Record { args, paths, place, test, options, steps: args.steps(), earlier };
+        let before = if runs::is_device(&paths.model) {
+            None
+        } else {
+            fs::read(place::path_of(&paths.model)).ok()
+        };
+        let steps = args.steps();
+        let mut record = Record { args, paths, place, test, options, steps, earlier, before };
         // Fewer steps are then a part of the training.
         if let (Some(run), true) = (&record.earlier, decays && recipe::is_recorded())
             && let Some(steps) = run.steps.filter(|&steps| steps > args.steps())
@@ -103,6 +112,19 @@ impl<'a> Record<'a> {
         let interrupted = self.earlier.as_ref().and_then(|run| run.interrupted);
         let interrupted = interrupted.map(|(step, _)| step).filter(|_| resumes);
         self.write(trainer, interrupted, replaces)
+    }
+
+    /// Takes back what [`Record::begin`] has written, of a training that failed before its first step.
+    pub fn withdraw(&self) {
+        let path = place::path_of(&self.paths.model);
+        if runs::is_device(&self.paths.model) {
+            return;
+        }
+        // The failure itself is what the person is told.
+        let _ = match &self.before {
+            Some(before) => write_file(&path, before),
+            None => fs::remove_file(&path).map_err(|e| io_error("remove", &path)(e).into()),
+        };
     }
 
     /// Writes it with the model. A training that has taken all its steps already keeps the record it has.

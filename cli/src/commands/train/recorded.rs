@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::data::place;
 use crate::failure::{Failure, Result, io_error};
+use crate::models;
 use crate::output::note;
 use crate::ranks;
 use crate::recipe;
@@ -31,6 +32,9 @@ pub struct Run {
 impl Run {
     /// Of a model; None if there is no such file. Fails if it is damaged.
     pub fn of(model: &Path) -> Result<Option<Self>> {
+        if runs::is_device(model) {
+            return Ok(None);
+        }
         let path = place::path_of(model);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -115,6 +119,8 @@ pub fn checkpoint_to_resume(model: &Path) -> PathBuf {
 pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
     fs::File::open(model).map_err(io_error("open", model))?;
     let Some(run) = Run::of(model)? else {
+        // Of what is no model that is the problem.
+        models::load(model)?;
         let beside = place::path_of(model);
         let name = beside.file_name().unwrap_or_default().display();
         let problem = format!("the record of its training, {name}, is not beside it");

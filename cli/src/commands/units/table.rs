@@ -6,6 +6,7 @@ use sae::{Autoencoder, analysis::UnitSummary};
 use serde_json::{Value, json};
 
 use super::listed::Units;
+use crate::output::exact;
 
 /// The units as CSV.
 pub struct Table<'a> {
@@ -62,23 +63,21 @@ impl Table<'_> {
         let mut record = vec![
             unit.unit.to_string(),
             unit.active.to_string(),
-            unit.frequency.to_string(),
-            unit.mean.to_string(),
-            if is_active { unit.mean_active.to_string() } else { String::new() },
-            unit.max.to_string(),
+            exact(unit.frequency),
+            exact(unit.mean),
+            if is_active { exact(unit.mean_active) } else { String::new() },
+            exact(unit.max),
             unit.is_dead.to_string(),
             unit.is_dense().to_string(),
-            unit.norm_in.to_string(),
-            unit.norm_out.to_string(),
+            exact(unit.norm_in),
+            exact(unit.norm_out),
         ];
         let pair =
             |pair: Option<(String, String)>| pair.map_or([const { String::new() }; 2], Into::into);
-        record.extend(pair(
-            unit.nearest.map(|(unit, cosine)| (unit.to_string(), cosine.to_string())),
-        ));
+        record.extend(pair(unit.nearest.map(|(unit, cosine)| (unit.to_string(), exact(cosine)))));
         if self.units.has_labels {
             let label = unit.purest_label();
-            record.extend(pair(label.map(|(label, share)| (label.to_string(), share.to_string()))));
+            record.extend(pair(label.map(|(label, share)| (label.to_string(), exact(share)))));
         }
         let columns = 2 + [self.units.names.is_some(), self.units.context.is_some()]
             .map(usize::from)
@@ -87,7 +86,7 @@ impl Table<'_> {
         let width = record.len() + columns * top;
         for sample in &unit.top {
             let number = self.units.chosen.number(sample.sample);
-            record.extend([number.to_string(), sample.activation.to_string()]);
+            record.extend([number.to_string(), exact(sample.activation)]);
             let names = self.units.names.as_ref();
             record.extend(names.map(|names| names.get(number).to_owned()));
             record.extend(self.units.context_of(number));
