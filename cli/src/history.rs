@@ -34,7 +34,7 @@ pub fn names(is_sparse: bool, hidden_layers: usize) -> Vec<String> {
     names.chain(layers).collect()
 }
 
-/// A figure without the noise of the last bits of its sums and products: of 15 significant digits.
+/// A learning rate without the noise of the last bits of its products: of 15 significant digits.
 pub fn rounded(number: f64) -> f64 {
     format!("{number:.14e}").parse().unwrap_or(number)
 }

@@ -108,7 +108,8 @@ pub fn run(args: Args) -> Result<()> {
 fn with_kinds(failure: Failure, file: &Path) -> Failure {
     let failure = match endings::ending_of(file).as_str() {
         "onnx" => Failure::at(file, "this is an ONNX model, which sae writes and does not read"),
-        _ if !file.exists() => return failure,
+        // What is damaged is another matter.
+        _ if !failure.problem.contains("this looks like") => return failure,
         _ => failure,
     };
     failure.or_hint(

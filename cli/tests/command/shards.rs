@@ -310,7 +310,7 @@ fn data_stay_as_they_are() {
     good(&["compare", &out, &other, "--samples", &test, "--out", &folder.path("c.png")]);
     write_npy(&test, &[20, FEATURES], &numbers(201..221)).unwrap();
     let text = refused(&["eval", &out]);
-    assert!(text.contains("its 20 test samples are others than those now in "), "{text}");
+    assert!(text.contains("it was trained with 20 test samples, and now "), "{text}");
     fs::remove_file(&test).unwrap();
     assert!(refused(&["eval", &out]).contains("test.npy"));
     // What the command has written is no data of a folder or a pattern.

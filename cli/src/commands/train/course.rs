@@ -165,7 +165,7 @@ impl Curves {
             means.penalty,
             decay,
             trainer.penalty_factor(),
-            settings.learning_rate_of(step),
+            history::rounded(settings.learning_rate_of(step)),
         ];
         if is_sparse {
             row.extend([means.auxiliary, means.l0]);
@@ -183,8 +183,7 @@ impl Curves {
             tested.map(|tested| tested.l0),
         ]);
         row.extend(means.activations.into_iter().map(Some));
-        let finite = |cell: Option<f64>| cell.filter(|number| number.is_finite());
-        row.into_iter().map(|cell| finite(cell).map(history::rounded)).collect()
+        row.into_iter().map(|cell| cell.filter(|number| number.is_finite())).collect()
     }
 }
 
