@@ -106,13 +106,30 @@ impl Settings {
             let problem = format!("the first size is {first} and the data has {features} a sample");
             return Err(Error::setting("layers", problem));
         }
+        if samples.targets().is_none() {
+            return self.check_same_ends();
+        }
         if last != targets {
-            let what = if samples.targets().is_some() { "targets have" } else { "data has" };
             let features = counted(targets, "feature");
-            let problem = format!("the last size is {last} and the {what} {features} a sample");
+            let problem =
+                format!("the last size is {last} and the targets have {features} a sample");
             return Err(Error::setting("layers", problem));
         }
         Ok(())
+    }
+
+    /// Fails unless the last size of `layers` is the first, as where the inputs are the targets.
+    pub(crate) fn check_same_ends(&self) -> Result<()> {
+        match self.layers[..] {
+            [first, .., last] if first != last => {
+                let problem = format!(
+                    "expected a last size equal to the first, got {first} and {last}; another one needs \
+                     targets other than the input"
+                );
+                Err(Error::setting("layers", problem))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -190,7 +207,7 @@ mod tests {
             ("output-activation", "sigmoid", "; mean is the preset's output_bias, give another"),
             ("optimizer", "l-bfgs", "optimizer: fields unit_norm"),
             ("layers", "5,8,4", "layers: the first size is 5 and the data has 4 features a sample"),
-            ("layers", "4,8,5", "layers: the last size is 5 and the data has 4 features a sample"),
+            ("layers", "4,8,5", "layers: expected a last size equal to the first, got 4 and 5"),
         ] {
             let problem = with(None, &[("preset", "top-k"), (option, value)]).unwrap_err();
             assert!(problem.to_string().contains(words), "{problem}");

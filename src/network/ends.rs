@@ -6,15 +6,10 @@ use crate::settings::Settings;
 
 /// Fails unless a network of these settings can have targets of its own, or its inputs as targets.
 pub(crate) fn check_targets(settings: &Settings, has_targets: bool) -> Result<()> {
-    let (first, last) = (settings.layers[0], settings.layers[settings.layers.len() - 1]);
+    if !has_targets {
+        settings.check_same_ends()?;
+    }
     let problem = match has_targets {
-        false if first != last => {
-            let problem = format!(
-                "expected a last size equal to the first, got {first} and {last}; another one needs \
-                 targets other than the input"
-            );
-            ("layers", problem)
-        }
         false if settings.skip => {
             let problem = "the skip connection would copy the input to the output; it needs targets \
                            other than the input";

@@ -34,7 +34,7 @@ fn layers() {
         assert_refused(Settings { layers: layers.to_vec(), ..settings() }, "layers", words);
     };
     refused(&[], &["0 sizes", "odd"]);
-    refused(&[4], &["1 sizes"]);
+    refused(&[4], &["got 1 size"]);
     refused(&[4, 4], &["2 sizes"]);
     refused(&[4, 3, 2, 4], &["4 sizes", "odd"]);
     refused(&[4; 257], &["257 sizes", "3 to 255"]);
