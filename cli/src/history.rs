@@ -17,7 +17,7 @@ pub const COLUMNS: [&str; 6] =
 
 /// The columns that are measured now and then, and empty in other rows.
 ///
-/// They are the length of the last step's gradient, and figures of test samples.
+/// They are the norm of the last step's gradient, and figures of test samples.
 pub const MEASURED: [&str; 5] =
     ["gradient_norm", "test_objective", "test_squared_error", "test_explained_variance", "test_l0"];
 

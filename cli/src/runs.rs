@@ -112,17 +112,26 @@ fn continuation(run: &Path) -> Option<&'static str> {
 /// Says on stderr that a run after the latest with models has none.
 pub fn note_unfinished() -> Result<()> {
     let (before, later) = with_models()?;
+    note_later(&before, &later);
+    Ok(())
+}
+
+fn note_later(before: &[PathBuf], later: &[PathBuf]) {
     if let Some(last) = later.last().filter(|_| !before.is_empty()) {
         let hint = continuation(last).map(|hint| format!(" ({hint})")).unwrap_or_default();
         note(&format!("{} has no model{hint}: an earlier run's is taken", last.display()));
     }
-    Ok(())
+}
+
+/// The table of the last of these runs, if that is a sweep.
+fn last_sweep(runs: &[PathBuf]) -> Option<PathBuf> {
+    let last = runs.last().filter(|last| !model_in(last).is_file())?;
+    sweeps::in_run(last)
 }
 
 /// The table of the sweep that is the latest run with models, if it is one.
 pub fn latest_sweep() -> Result<Option<PathBuf>> {
-    let Some(last) = with_models()?.0.pop() else { return Ok(None) };
-    Ok(sweeps::in_run(&last).filter(|_| !model_in(&last).is_file()))
+    Ok(last_sweep(&with_models()?.0))
 }
 
 /// The models of the latest runs that have one, at most `count`, the latest last; says which on stderr.
@@ -130,10 +139,10 @@ pub fn latest_models(count: usize) -> Result<Vec<PathBuf>> {
     let (runs, later) = with_models()?;
     if let (Some(last), true) = (later.last(), runs.is_empty()) {
         let failure = Failure::at(last, "no model is given, and the latest run has none");
-        return Err(failure
-            .hint(continuation(last).unwrap_or("give a model file, or train one: sae train")));
+        let hint = continuation(last).unwrap_or("give a model file, or train one: sae train");
+        return Err(failure.hint(hint));
     }
-    note_unfinished()?;
+    note_later(&runs, &later);
     models_of(&runs, count)
 }
 
@@ -141,8 +150,7 @@ fn models_of(runs: &[PathBuf], count: usize) -> Result<Vec<PathBuf>> {
     let models = runs.iter().rev().map(|folder| model_in(folder));
     let mut models: Vec<_> = models.filter(|model| model.is_file()).take(count).collect();
     models.reverse();
-    let sweep = runs.last().filter(|last| !model_in(last).is_file());
-    let sweep = sweep.and_then(|last| sweeps::in_run(last));
+    let sweep = last_sweep(runs);
     if models.is_empty() {
         if let Some(table) = sweep {
             let folder = table.parent().unwrap_or(&table);

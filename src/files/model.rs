@@ -290,7 +290,7 @@ impl Description {
     }
 }
 
-/// What a safetensors file is that is no model.
+/// What a safetensors file is that is not a model.
 fn of_other_file(header: &Header) -> String {
     let names = header.names();
     let has = |name: &&str| names.iter().any(|other| other == name);

@@ -145,7 +145,7 @@ mod tests {
         spool.write_values(&mut values).unwrap();
         assert_eq!(units, [1, 0, 0, 0, 8, 0, 0, 0, 3, 0, 0, 0]);
         assert_eq!(values, [1f32, 8.0, 3.0].map(f32::to_le_bytes).concat());
-        // Units of so many that a place may be beyond 32 bits.
+        // With this many units a place may be beyond 32 bits.
         spool.units = 1 << 40;
         units.clear();
         spool.write_indices(&mut units).unwrap();

@@ -51,7 +51,7 @@ fn few(names: &[String]) -> String {
     }
 }
 
-/// Of a safetensors file that is no model: all its tensors, and the numbers of one.
+/// Of a safetensors file that is not a model: all its tensors, and the numbers of one.
 pub fn of_tensors(path: &Path, tensor: Option<String>, asked: bool) -> Result<Facts> {
     let mut text = String::new();
     let mut list = Vec::new();

@@ -37,7 +37,7 @@ impl Pace {
         Pace { test_every: args.test_every.unwrap_or(usual.test_every), ..usual }
     }
 
-    /// The usual one of a training of so many steps.
+    /// The default of a training with this number of steps.
     pub fn of_steps(steps: u64) -> Self {
         let every = (steps / ROWS).clamp(1, 100);
         Pace { every, test_every: (steps / MEASURED / every * every).max(every) }
