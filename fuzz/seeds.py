@@ -184,6 +184,7 @@ for name, text in {
     "crlf": b"\xef\xbb\xbfa,b\r\n1.5,2\r\n\r\n-3,1e5\r\n",
     "quotes": b'"a ""b""","c\nd"\n"1","2"\n',
     "f64": b"0.1,0.2\n1e-300,16777217\n",
+    "large-f32": b"36388608,3\n",
     "classes": b"5.1,virginica\n4.9,setosa\n",
     "not-utf-8": b"\xe9,label\n1,\xe8\n2,\xe9\n",
     "spaces": b" 1 , 2\n\n  \n3 ,4",

@@ -17,7 +17,10 @@ static MEMORY: limit::Limited = limit::Limited;
 fn texts(numbers: &Numbers) -> Vec<String> {
     match numbers {
         Numbers::U8(numbers) => numbers.iter().map(u8::to_string).collect(),
-        Numbers::F32(numbers) => numbers.iter().map(f32::to_string).collect(),
+        // As f64: the shortest text of an f32 may be of another number that only f64 has.
+        Numbers::F32(numbers) => {
+            numbers.iter().map(|&number| f64::from(number).to_string()).collect()
+        }
         Numbers::F64(numbers) => numbers.iter().map(f64::to_string).collect(),
     }
 }
