@@ -125,6 +125,21 @@ impl TrainingDataArgs {
         Ok(own)
     }
 
+    /// Whether an option names data.
+    pub fn is_given(&self) -> bool {
+        self.data.is_given()
+    }
+
+    /// Whether an option names targets.
+    pub fn has_targets(&self) -> bool {
+        self.targets.files().is_some()
+    }
+
+    /// The samples that the scaling is fitted to, if not all.
+    pub fn scaling_samples(&self) -> Option<u64> {
+        self.scaling_samples
+    }
+
     /// What the options name, with the files that are there now.
     pub fn place(&self) -> Result<Place> {
         self.check_test_targets()?;
@@ -212,7 +227,8 @@ impl TrainingDataArgs {
     /// Fails if samples are to be held out though there are test samples, of this file.
     fn check_no_holdout(&self, test: &Path) -> Result<()> {
         let given = [("holdout", self.holdout), ("holdout-last", self.holdout_last)];
-        let Some((name, _)) = given.into_iter().find(|(_, value)| value.is_some()) else {
+        let holds_out = |&(_, count): &(_, Option<usize>)| count.is_some_and(|count| count > 0);
+        let Some((name, _)) = given.into_iter().find(holds_out) else {
             return Ok(());
         };
         let problem = format!("{name}: this is for data without test samples");

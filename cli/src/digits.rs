@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sae::{
-    data::{digits, write_idx},
+    data::{TrainingData, digits, write_idx},
     files,
 };
 
@@ -18,6 +18,14 @@ pub const NAMES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
+
+/// The drawn digits without data: of training and of test.
+const DRAWN: [usize; 2] = [60_000, 10_000];
+
+/// Whether these may be the drawn digits, by their number and shape.
+pub fn may_be(data: &TrainingData) -> bool {
+    data.samples() == DRAWN[0] && data.sample_shape() == [digits::SIDE, digits::SIDE]
+}
 
 /// Writes the four files.
 pub fn write(folder: &Path, train: usize, test: usize, seed: u64) -> Result<()> {
@@ -57,7 +65,7 @@ pub fn cached(quiet: bool) -> Result<PathBuf> {
         folder.display()
     ));
     let temporary = folder.with_file_name(format!("digits-v1.{}.tmp", std::process::id()));
-    write(&temporary, 60_000, 10_000, 1)?;
+    write(&temporary, DRAWN[0], DRAWN[1], 1)?;
     if let Err(error) = fs::rename(&temporary, &folder) {
         let _ = fs::remove_dir_all(&temporary);
         // Another process may have been faster.

@@ -124,10 +124,7 @@ impl TrainingData {
 
     /// Fails if it cannot be that of a model of this number of features.
     pub(crate) fn check(&self, features: usize) -> std::result::Result<(), String> {
-        let held_out = match self.held_out {
-            None => 0,
-            Some(HeldOut::Last(count) | HeldOut::Random { count, .. }) => count,
-        };
+        let held_out = self.held_out.map_or(0, HeldOut::count);
         if self.all.features != features || held_out >= self.all.samples {
             return Err("data: the model cannot be of such data".to_owned());
         }

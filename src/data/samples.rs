@@ -47,6 +47,14 @@ pub enum HeldOut {
     },
 }
 
+impl HeldOut {
+    /// How many.
+    pub fn count(self) -> usize {
+        let (HeldOut::Last(count) | HeldOut::Random { count, .. }) = self;
+        count
+    }
+}
+
 impl Samples {
     /// Opens a file of samples. Bytes are scaled to [0, 1], floats taken as they are.
     ///
@@ -152,7 +160,7 @@ impl Samples {
     /// # Errors
     /// [`Error::Setting`] unless both have a sample.
     pub fn hold_out(&self, held_out: HeldOut) -> Result<(Self, Self)> {
-        let (HeldOut::Last(count) | HeldOut::Random { count, .. }) = held_out;
+        let count = held_out.count();
         if count == 0 || count >= self.len() {
             return Err(self.empty_side(count));
         }

@@ -14,10 +14,12 @@
 //! `target_scaling.min` and so on, and with a skip connection `skip.weight`, `[outputs, inputs]`. `data`, which may be left out, has the number of
 //! samples and features of the training data, a checksum of 64 samples, which samples were held out, and, of
 //! samples of several dimensions, their `shape`.
+//! `notes`, which may be left out, has texts by name that are kept with the model.
 //! Versions 1 and 2 are read, too: their settings have choices as objects (`{"top-k": 20}`), the
 //! scaling's numbers are of `f32`, and version 1 has no gates, fewer settings and no `penalty_factor`.
 //! In version 2 a JumpReLU has `code.log_threshold`: the logarithms of thresholds of scale 1.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sae_kernels::math::{self, Function};
@@ -29,7 +31,7 @@ use crate::data::TrainingData;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::files::tensors::{Header, not_finite, read_file};
+use crate::files::tensors::{Header, not_finite, of_other_file, read_file};
 use crate::network::autoencoder::{Autoencoder, check_scaling};
 use crate::network::ends::{check_target_scaling, check_targets};
 use crate::network::layers::{Layer, end, layout, skip_layer};
@@ -40,6 +42,8 @@ const VERSION: u64 = 3;
 pub(crate) const SKIP: &str = "skip.weight";
 /// Before the names of the constants of the targets' scaling.
 const TARGETS: &str = "target_";
+/// Bytes of all notes together, with their names.
+const MAX_NOTES: usize = 1 << 14;
 
 /// The JSON of a model file.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +59,8 @@ struct Description {
     variance: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<TrainingData>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    notes: BTreeMap<String, String>,
 }
 
 /// The penalty factor where there is none.
@@ -153,6 +159,7 @@ impl Autoencoder {
         check_finite(&self.settings, &self.parameters)?;
         check_scaling(&self.scaling, &self.settings)?;
         check_target_scaling(self.target_scaling.as_ref(), &self.settings)?;
+        check_notes(&self.notes)?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         if let Some(skip) = skip_layer(&self.settings) {
             let weights = self.transposed_weights(skip);
@@ -218,6 +225,7 @@ impl Autoencoder {
             penalty_factor: self.penalty_factor,
             variance: self.variance,
             data: self.training_data.clone(),
+            notes: self.notes.clone(),
         };
         serde_json::to_string(&description).expect("maps of strings, and numbers")
     }
@@ -253,7 +261,14 @@ impl Autoencoder {
         let description: Description = json::parse(json.as_bytes()).map_err(bad)?;
         description.check().map_err(bad)?;
         let Description {
-            settings, scaling, target_scaling, penalty_factor, variance, data, ..
+            settings,
+            scaling,
+            target_scaling,
+            penalty_factor,
+            variance,
+            data,
+            notes,
+            ..
         } = description;
         let scaling = header.scaling(bytes, ("", &scaling), settings.layers[0]).map_err(wrong)?;
         let target_scaling = target_scaling_of(&header, bytes, target_scaling, &settings);
@@ -269,6 +284,7 @@ impl Autoencoder {
             penalty_factor,
             variance,
             training_data: data,
+            notes,
         })
     }
 }
@@ -283,6 +299,7 @@ impl Description {
             return Err(format!("penalty_factor is {}", self.penalty_factor));
         }
         check_variance(&self.settings, self.variance)?;
+        check_notes(&self.notes)?;
         match &self.data {
             Some(data) => data.check(self.settings.layers[0]),
             None => Ok(()),
@@ -290,23 +307,13 @@ impl Description {
     }
 }
 
-/// What a safetensors file is that is not a model.
-fn of_other_file(header: &Header) -> String {
-    let names = header.names();
-    let has = |name: &&str| names.iter().any(|other| other == name);
-    if ["parameters", "state", "checksum"].iter().all(has) {
-        return "this is a checkpoint of a training, and no model; resuming the training makes a model of \
-                it (sae train --resume --checkpoint FILE)"
-            .to_owned();
+/// Fails if the notes are longer than a file may have.
+fn check_notes(notes: &BTreeMap<String, String>) -> std::result::Result<(), String> {
+    let length: usize = notes.iter().map(|(name, text)| name.len() + text.len()).sum();
+    if length > MAX_NOTES {
+        return Err(format!("notes: {length} bytes; expected {MAX_NOTES} at most"));
     }
-    let have = match &names[..] {
-        [] => "no tensors".to_owned(),
-        [name] => format!("the tensor {name}"),
-        [first, ..] => format!("{} tensors, such as {first}", names.len()),
-    };
-    format!(
-        "no metadata '{KEY}', so that this is no model file of sae: a safetensors file with {have}"
-    )
+    Ok(())
 }
 
 /// Fails if no training could have this variance.

@@ -15,6 +15,25 @@ pub(crate) fn not_finite(numbers: &[f32]) -> Option<(usize, f32)> {
     Some((at, numbers[at]))
 }
 
+/// What a safetensors file is that is not a model.
+pub(crate) fn of_other_file(header: &Header) -> String {
+    let names = header.names();
+    let has = |name: &&str| names.iter().any(|other| other == name);
+    if ["parameters", "state", "checksum"].iter().all(has) {
+        return "this is a checkpoint of a training, and no model; resuming the training makes a model of \
+                it (sae train --resume --checkpoint FILE)"
+            .to_owned();
+    }
+    let have = match &names[..] {
+        [] => "no tensors".to_owned(),
+        [name] => format!("the tensor {name}"),
+        [first, ..] => format!("{} tensors, such as {first}", names.len()),
+    };
+    format!(
+        "no metadata 'sae', so that this is no model file of sae: a safetensors file with {have}"
+    )
+}
+
 /// Reads a file if its first bytes can be those of a safetensors file, so that a large file of
 /// another kind is refused at once. Errors call what it should be `expected`.
 pub(crate) fn read_file(path: &Path, expected: &str) -> Result<Vec<u8>> {

@@ -1,6 +1,8 @@
 //! A network with its parameters: encode, decode, reconstruct.
 
 use std::borrow::Cow;
+#[cfg(feature = "model")]
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use sae_kernels::{Activation, Lists, Loss, Matrix, MatrixMut, Operand};
@@ -63,6 +65,8 @@ pub struct Autoencoder {
     pub(crate) variance: Option<f64>,
     #[cfg(feature = "model")]
     pub(crate) training_data: Option<TrainingData>,
+    #[cfg(feature = "model")]
+    pub(crate) notes: BTreeMap<String, String>,
 }
 
 impl Autoencoder {
@@ -96,6 +100,8 @@ impl Autoencoder {
             variance: None,
             #[cfg(feature = "model")]
             training_data: None,
+            #[cfg(feature = "model")]
+            notes: BTreeMap::new(),
         })
     }
 
@@ -135,6 +141,19 @@ impl Autoencoder {
     #[cfg(feature = "model")]
     pub fn training_data(&self) -> Option<&TrainingData> {
         self.training_data.as_ref()
+    }
+
+    /// Texts that the model file keeps beside the model, by name; a training that begins with the model starts
+    /// without them. The command's is `training`: JSON of what repeats the training.
+    #[cfg(feature = "model")]
+    pub fn notes(&self) -> &BTreeMap<String, String> {
+        &self.notes
+    }
+
+    /// The texts that the model file keeps, to change them; all together 16 KiB at most.
+    #[cfg(feature = "model")]
+    pub fn notes_mut(&mut self) -> &mut BTreeMap<String, String> {
+        &mut self.notes
     }
 
     /// Forgets what is known of the data that it was trained on: they were not the trainer's own.

@@ -1,5 +1,8 @@
 //! A network as the beginning of a new training.
 
+#[cfg(feature = "model")]
+use std::collections::BTreeMap;
+
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
@@ -61,6 +64,8 @@ impl Autoencoder {
             variance: None,
             #[cfg(feature = "model")]
             training_data: None,
+            #[cfg(feature = "model")]
+            notes: BTreeMap::new(),
             ..self
         })
     }

@@ -96,3 +96,37 @@ fn a_model_knows_the_shape_of_its_samples() {
         "{problem}"
     );
 }
+
+/// Texts that the file keeps, up to its limit, whatever is in them.
+#[test]
+fn notes_are_kept() {
+    let folder = Folder::new("model-notes");
+    let path = folder.path("m.safetensors");
+    let settings = Settings { layers: vec![3, 2, 3], ..Settings::default() };
+    let mut net = Autoencoder::new(settings, Scaling::AsIs).unwrap();
+    net.save(&path).unwrap();
+    let without = std::fs::read(&path).unwrap();
+    assert!(Autoencoder::load(&path).unwrap().notes().is_empty());
+    net.notes_mut().insert("training".to_owned(), r#"{"steps":3,"text":"\"\\ü"}"#.to_owned());
+    // Control characters are the longest in JSON within JSON.
+    net.notes_mut().insert("a".to_owned(), "\u{1}".repeat((1 << 14) - 60));
+    net.save(&path).unwrap();
+    let loaded = Autoencoder::load(&path).unwrap();
+    assert_eq!(loaded, net);
+    assert_eq!(loaded.to_bytes().unwrap(), std::fs::read(&path).unwrap());
+    net.notes_mut().insert("b".to_owned(), "x".repeat(60));
+    let problem = net.save(&path).unwrap_err().to_string();
+    assert!(
+        problem.contains("notes: 16") && problem.contains("expected 16384 at most"),
+        "{problem}"
+    );
+    net.notes_mut().clear();
+    net.save(&path).unwrap();
+    assert!(std::fs::read(&path).unwrap() == without);
+    // Another training starts without them.
+    let samples =
+        Samples::new(data::Array::from_values(vec![0.5f32; 24], 3).unwrap(), Scaling::AsIs);
+    let settings = Settings { batch: 4, ..loaded.settings().clone() };
+    let trainer = Trainer::builder(settings).network(loaded).build(&samples).unwrap();
+    assert!(trainer.autoencoder().notes().is_empty());
+}

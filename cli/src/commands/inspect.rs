@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sae::Autoencoder;
 use serde_json::json;
 
-use crate::commands::train::RunRecord;
+use crate::commands::train::{Repeat, RunRecord};
 use crate::drawing::picture::{Grid, range, signed_tiles};
 use crate::drawing::shape::{Shape, square};
 use crate::endings::{self, check_ending};
@@ -74,7 +74,10 @@ pub fn run(args: Args) -> Result<()> {
     // Who asks for a picture may have images in rows of numbers.
     let asked = args.picture.is_some();
     let Facts { mut text, mut value, images } = match kind {
-        Kind::Model => with_command(model(&models::load(&file)?, asked), &file),
+        Kind::Model => {
+            let net = models::load(&file)?;
+            with_repeat(with_command(model(&net, asked), &file), &net, &file)
+        }
         Kind::Checkpoint => checkpoint::facts(&file)?,
         Kind::Sweep => data::of_sweep(&file)?,
         Kind::Codes(format) => data::of_codes(&file, format)?,
@@ -148,12 +151,40 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
     facts
 }
 
+/// With what the model's file says of its training, where the record beside it does not.
+fn with_repeat(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
+    let Some(repeat) = Repeat::of(net).filter(|_| facts.value["command"].is_null()) else {
+        return facts;
+    };
+    match repeat.command(net, model) {
+        Ok(command) => {
+            facts.text += &format!("trained as by: {command}\n");
+            facts.value["command"] = json!(command);
+        }
+        Err(failure) => note(&failure.problem),
+    }
+    if let (Some(interruption), Some(step)) = (repeat.interruption(), repeat.interrupted) {
+        facts.text += &format!("{interruption}\n");
+        let value = json!({"step": step, "steps": repeat.steps, "continue": null});
+        facts.value["interrupted"] = value;
+    }
+    facts
+}
+
 fn model(net: &Autoencoder, asked: bool) -> Facts {
     let (settings, parameters) = (net.settings(), net.parameters().len());
     let scaling = net.scaling();
     let layers = join(&settings.layers, "-");
     let mut text = format!("model {layers}, {}\n", counted(parameters, "parameter"));
     text += &settings_text(settings, &scaling);
+    let data = net.training_data();
+    if let Some(data) = data {
+        text += &format!("trained on {}", counted(data.samples(), "sample"));
+        text += &match data.held_out() {
+            Some(held_out) => format!(", {} of them held out\n", held_out.count()),
+            None => "\n".to_owned(),
+        };
+    }
     let of_targets = net.target_scaling();
     if let Some(scaling) = &of_targets {
         text += &format!("targets of their own, scaling {scaling}\n");

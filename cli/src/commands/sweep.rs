@@ -45,7 +45,8 @@ pub fn run(args: Args) -> Result<()> {
     let halvings = args.halvings.unwrap_or(u8::from(list.len() >= 9));
     // Only now, so that what is refused leaves no folder.
     let mut paths = paths.made(&args)?;
-    let data = Data { train, test, place };
+    let scaling_samples = args.data.scaling_samples();
+    let data = Data { train, test, place, scaling_samples };
     let (table, quiet) = (paths.table.clone(), args.quiet || args.json);
     let (steps, layer) = (args.steps, args.layer);
     let trials = Trials { list, data, layer, measure, steps, jobs, table, quiet };

@@ -3,10 +3,12 @@
 mod args;
 mod course;
 mod done;
+mod like;
 mod paths;
 mod progress;
 mod record;
 mod recorded;
+mod repeat;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -26,11 +28,13 @@ use crate::runs;
 pub use args::Args;
 pub use course::{Curves, Pace};
 use done::Done;
+pub use like::options_of_model;
 use paths::Paths;
 pub use paths::resumed_folder;
 use record::Record;
 pub use record::options_of_resumed;
-pub use recorded::{Run as RunRecord, options_of_model};
+pub use recorded::Run as RunRecord;
+pub use repeat::Repeat;
 use run::Run;
 
 pub fn run(args: Args) -> Result<()> {
@@ -51,6 +55,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
         false => failure,
     };
     let (place, data) = job.agree(named.map_err(moved))?;
+    job.agree(like::check(&args))?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
     let network = job.agree(from.map(models::load).transpose())?;
@@ -64,14 +69,16 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
     let resumes = checkpoint.is_some();
     let decays = checkpoint.as_ref().is_some_and(|it| scheduled_steps(it).is_some());
+    let repeat = Repeat::new(&args, job.count(), network.as_ref());
     let is_own = recipe::is_recorded() || gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
-    job.agree(note_other_data(args.like.as_deref().filter(|_| is_rank_0), &trainer))?;
+    job.agree(like::compare(&args, &repeat, &trainer, is_rank_0))?;
     // Only now, so that what is refused leaves no folder.
     let made = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let (paths, _locks) = made.unzip();
     let samples = (place, test.as_ref());
-    let record = paths.as_ref().map(|paths| Record::new((&args, paths), samples, (is_own, decays)));
+    let record =
+        paths.as_ref().map(|paths| Record::new((&args, paths, repeat), samples, (is_own, decays)));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let sides = (&train, test.as_ref());
@@ -94,7 +101,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let (time, steps, last) = (start.elapsed(), trainer.steps() - before, trainer.steps());
     job.agree(trained).inspect_err(|failure| run.log_failure(last, failure))?;
     let interrupted = job.last_signal(interrupt::signal());
-    let (Some(paths), Some(record)) = (&paths, &record) else { return Ok(()) };
+    let (Some(paths), Some(record)) = (&paths, record) else { return Ok(()) };
     let (paths, is_over, ranks) = (paths.clone(), trainer.is_over(), job.count());
     let done = Done { args: &args, paths, time, steps, interrupted, is_over, ranks };
     let took_steps = left > 0 || !resumes;
@@ -105,13 +112,14 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
 /// Saves the model with its record, and reports. In rank 0.
 fn end(
     mut done: Done<'_>,
-    (record, took_steps): (&Record<'_>, bool),
+    (mut record, took_steps): (Record<'_>, bool),
     run: &mut Run<'_>,
     mut trainer: Trainer,
     (train, test): (&Samples, Option<&Samples>),
 ) -> Result<()> {
     let samples = test.map_or((train, "training"), |test| (test, "test"));
     let last_checkpoint = run.end(&mut trainer);
+    record.keep_in(&mut trainer, done.interrupted.is_some(), took_steps);
     trainer.autoencoder().save(&done.paths.model)?;
     record.end(&trainer, done.interrupted.is_some(), took_steps)?;
     done.interrupted = interrupt::end().or(done.interrupted);
@@ -155,20 +163,6 @@ fn gives_settings_of(args: &Args, checkpoint: Option<&Checkpoint>, train: &Sampl
         let own = args.settings.settings(args.steps(), train, None);
         own.is_ok_and(|own| own == *checkpoint.settings())
     })
-}
-
-/// Says so if the data are not those of the model whose training is repeated.
-fn note_other_data(like: Option<&Path>, trainer: &Trainer) -> Result<()> {
-    let Some(like) = like else { return Ok(()) };
-    let (old, own) = (models::load(like)?, trainer.autoencoder());
-    let data = |net: &Autoencoder| format!("{:?}", net.training_data());
-    if data(&old) != data(own) || old.scaling() != own.scaling() {
-        note(&format!(
-            "the data, or which of them are held out, are others than those of {}",
-            like.display()
-        ));
-    }
-    Ok(())
 }
 
 /// Fails if a resumed training would go beyond its schedule, with a learning rate of 0.

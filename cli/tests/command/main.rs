@@ -4,6 +4,8 @@
 mod folder;
 
 #[cfg(unix)]
+mod alone;
+#[cfg(unix)]
 mod book;
 #[cfg(unix)]
 mod brief;

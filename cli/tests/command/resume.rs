@@ -124,9 +124,9 @@ fn what_is_missing_or_damaged_is_named() {
     assert!(note.contains("no run to resume: starting anew"), "{note}");
     fs::copy(folder.path("m.safetensors"), folder.path("moved.safetensors")).unwrap();
     for (content, sentence) in [
-        (None, "the record of its training, moved.data.json, is not beside it"),
+        (None, "no record beside it that says where the data of its training are"),
         (Some("{"), "moved.data.json: damaged"),
-        (Some("{}"), "how it was trained is not known"),
+        (Some("{}"), "no record beside it that says where the data of its training are"),
     ] {
         if let Some(content) = content {
             fs::write(folder.path("moved.data.json"), content).unwrap();

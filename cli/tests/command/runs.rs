@@ -85,8 +85,12 @@ fn every_run_has_its_folder() {
     assert_eq!(folder.names(), ["digits", "runs"]);
 
     // What is refused makes no folder.
-    for options in ["--layers 784,0,784", "--samples none.npy", "--threads 0", "--code top-k:99"] {
-        refused(&folder, &format!("{} {options}", TRAIN.replace("--data digits ", "--holdout 0 ")));
+    let train = TRAIN.replace("--data digits", "--samples digits/train-images-idx3-ubyte");
+    for options in ["--layers 784,0,784", "--test none.npy", "--threads 0", "--code top-k:99"] {
+        let problem = refused(&folder, &format!("{train} {options}"));
+        let name = options.split(['-', ' ']).find(|word| !word.is_empty()).unwrap();
+        let name = if name == "test" { "none.npy" } else { name };
+        assert!(problem.contains(name), "{problem}");
     }
     assert_eq!(names(&folder, "runs"), [".gitignore", "1", "2"]);
 }

@@ -1,5 +1,7 @@
 //! A dictionary of one hidden layer, between this library's networks and other libraries' files.
 
+use std::collections::BTreeMap;
+
 use sae_kernels::Activation;
 
 use super::tensors::{Parsed, transposed};
@@ -138,6 +140,7 @@ impl Dictionary {
             parameters,
             penalty_factor: 1.0,
             training_data: None,
+            notes: BTreeMap::new(),
         })
     }
 

@@ -15,7 +15,7 @@ use sae::{
 use serde_json::{Value, json};
 
 use super::journal::{Journal, Outcome};
-use crate::commands::train::{Curves, Pace};
+use crate::commands::train::{Curves, Pace, Repeat};
 use crate::data::Place;
 use crate::failure::Result;
 use crate::history;
@@ -39,6 +39,8 @@ pub struct Data {
     pub train: Samples,
     pub test: Option<Samples>,
     pub place: Place,
+    /// Those that the scaling is fitted to, if not all.
+    pub scaling_samples: Option<u64>,
 }
 
 impl Data {
@@ -190,7 +192,7 @@ impl Trials {
             return Ok(None);
         }
         if is_end {
-            self.save(trial, &trainer)?;
+            self.save(trial, &mut trainer)?;
         }
         let evaluation = trainer.evaluate(self.data.measured())?;
         let layer = self.list[trial].layer;
@@ -209,7 +211,7 @@ impl Trials {
     }
 
     /// Saves a trial's model, with the record of a training that gives the same.
-    fn save(&self, trial: usize, trainer: &Trainer) -> Result<()> {
+    fn save(&self, trial: usize, trainer: &mut Trainer) -> Result<()> {
         let model = sweeps::model_of(&self.table, trial);
         let Trial { fields, varied, .. } = &self.list[trial];
         let held_out = trainer.autoencoder().training_data().and_then(|data| data.held_out());
@@ -222,6 +224,7 @@ impl Trials {
         run["steps"] = json!(self.steps);
         let test = self.data.test.as_ref().filter(|_| held_out.is_none());
         self.data.place.save(&model, test, Some(run))?;
+        Repeat::of_trial(self.steps, self.data.scaling_samples).keep_in(trainer.autoencoder_mut());
         Ok(trainer.autoencoder().save(&model)?)
     }
 

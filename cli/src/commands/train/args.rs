@@ -50,8 +50,8 @@ pub struct Args {
     /// data it is trained on its own
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["scaling", "target_scaling", "pretrain"])]
     pub from: Option<PathBuf>,
-    /// Repeat the training of a model: its data and options, which the file beside it has. Options that are given
-    /// take the place of its own
+    /// Repeat the training of a model: its data and options, which the file beside it has. Of a model file alone give
+    /// --samples or --data, too. Options that are given take the place of its own
     #[arg(long, value_name = "MODEL")]
     pub like: Option<PathBuf>,
     /// Pretrain each layer by itself for N steps, from the outermost to the innermost

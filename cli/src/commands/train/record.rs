@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
-use sae::{Samples, Trainer};
+use sae::{Autoencoder, Samples, Trainer};
 use serde_json::{Value, json};
 
 use super::args::Args;
 use super::paths::{Paths, resumed_folder};
 use super::recorded::{Run, checkpoint_to_resume};
+use super::repeat::Repeat;
 use crate::data::{Place, place};
 use crate::failure::{Result, io_error};
 use crate::output::{note, write_file};
@@ -51,6 +52,8 @@ pub struct Record<'a> {
     paths: &'a Paths,
     place: Place,
     test: Option<&'a Samples>,
+    /// What the model's own file says.
+    repeat: Repeat,
     /// None if the options do not give the whole training.
     options: Option<Value>,
     /// The steps of the whole training.
@@ -66,7 +69,7 @@ impl<'a> Record<'a> {
     /// `is_own` is whether the options of this process give the whole training, `decays` whether the learning rate
     /// of the training that is resumed follows a schedule of its own number of steps.
     pub fn new(
-        (args, paths): (&'a Args, &'a Paths),
+        (args, paths, repeat): (&'a Args, &'a Paths, Repeat),
         (place, test): (Place, Option<&'a Samples>),
         (is_own, decays): (bool, bool),
     ) -> Self {
@@ -79,7 +82,8 @@ impl<'a> Record<'a> {
             fs::read(place::path_of(&paths.model)).ok()
         };
         let steps = args.steps();
-        let mut record = Record { args, paths, place, test, options, steps, earlier, before };
+        let mut record =
+            Record { args, paths, place, test, repeat, options, steps, earlier, before };
         // Fewer steps are then a part of the training.
         if let (Some(run), true) = (&record.earlier, decays && recipe::is_recorded())
             && let Some(steps) = run.steps.filter(|&steps| steps > args.steps())
@@ -127,6 +131,29 @@ impl<'a> Record<'a> {
         };
     }
 
+    /// Writes into the model what its file says of the training.
+    ///
+    /// A training that has taken all its steps already keeps what the file says.
+    pub fn keep_in(&mut self, trainer: &mut Trainer, interrupted: bool, took_steps: bool) {
+        if self.args.sharded {
+            return;
+        }
+        let before = (!took_steps).then(|| Autoencoder::load(&self.paths.model).ok()).flatten();
+        if let Some(before) = before.filter(|before| !before.notes().is_empty()) {
+            trainer.autoencoder_mut().notes_mut().clone_from(before.notes());
+            return;
+        }
+        self.repeat.steps = self.steps;
+        self.repeat.interrupted = self.step_of_end(trainer, interrupted);
+        self.repeat.keep_in(trainer.autoencoder_mut());
+    }
+
+    /// The step after which the training ends, if these are not all.
+    fn step_of_end(&self, trainer: &Trainer, interrupted: bool) -> Option<u64> {
+        let ends_early = interrupted || self.steps > self.args.steps();
+        ends_early.then(|| trainer.steps()).filter(|&step| step < self.steps)
+    }
+
     /// Writes it with the model. A training that has taken all its steps already keeps the record it has.
     pub fn end(&self, trainer: &Trainer, interrupted: bool, took_steps: bool) -> Result<()> {
         let is_other = self.earlier.as_ref().is_some_and(|run| {
@@ -136,9 +163,7 @@ impl<'a> Record<'a> {
         if self.args.sharded || !took_steps && is_other {
             return Ok(());
         }
-        let ends_early = interrupted || self.steps > self.args.steps();
-        let step = ends_early.then(|| trainer.steps()).filter(|&step| step < self.steps);
-        self.write(trainer, step, false)
+        self.write(trainer, self.step_of_end(trainer, interrupted), false)
     }
 
     /// The files of the data.

@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 
 use crate::data::place;
 use crate::failure::{Failure, Result, io_error};
-use crate::models;
-use crate::output::note;
-use crate::ranks;
 use crate::recipe;
 use crate::runs;
 
@@ -72,6 +69,11 @@ impl Run {
         }))
     }
 
+    /// The options that repeat the training of the model as it is.
+    pub fn into_arguments(self) -> Option<Vec<String>> {
+        self.arguments.filter(|_| !self.is_replaced)
+    }
+
     /// `interrupted after step 130 of 300`, if it was.
     pub fn interruption(&self) -> Option<String> {
         let (step, steps) = self.interrupted?;
@@ -113,30 +115,4 @@ pub fn checkpoint_to_resume(model: &Path) -> PathBuf {
     let beside = runs::checkpoint_of(model);
     let run = if beside.is_file() { None } else { Run::of(model).ok().flatten() };
     run.and_then(|run| run.checkpoint).filter(|path| path.is_file()).unwrap_or(beside)
-}
-
-/// The options of a model's training, for `--like`.
-pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
-    fs::File::open(model).map_err(io_error("open", model))?;
-    let Some(run) = Run::of(model)? else {
-        // Of what is no model that is the problem.
-        models::load(model)?;
-        let beside = place::path_of(model);
-        let name = beside.file_name().unwrap_or_default().display();
-        let problem = format!("the record of its training, {name}, is not beside it");
-        return Err(Failure::at(model, problem).hint("copy it with the model"));
-    };
-    if run.is_replaced {
-        let problem = "a training that was to replace it has begun, and has not ended: the record \
-                       beside it is of that one";
-        return Err(Failure::at(model, problem).hint("sae train --resume continues a training"));
-    }
-    if let (Some(interruption), false) = (run.interruption(), ranks::is_other_rank()) {
-        let model = model.display();
-        note(&format!("{model} was {interruption}; the whole training is repeated"));
-    }
-    run.arguments.ok_or_else(|| {
-        let problem = "how it was trained is not known, the record beside it does not say it";
-        Failure::at(model, problem).hint("only trainings of this command since version 0.2 note it")
-    })
 }

@@ -1,0 +1,108 @@
+//! `sae train --like MODEL`: the options of the training that is repeated.
+
+use std::fs;
+use std::path::Path;
+
+use sae::{Autoencoder, Trainer};
+
+use super::args::Args;
+use super::recorded::Run;
+use super::repeat::Repeat;
+use crate::data::place;
+use crate::digits;
+use crate::failure::{Failure, Result, io_error};
+use crate::models;
+use crate::output::note;
+use crate::ranks;
+
+/// The options of a model's training: those of the record beside it, or else those that its own file has.
+pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
+    fs::File::open(model).map_err(io_error("open", model))?;
+    let run = Run::of(model)?;
+    let is_replaced = run.as_ref().is_some_and(|run| run.is_replaced);
+    let interruption = run.as_ref().filter(|run| !run.is_replaced).and_then(Run::interruption);
+    let (arguments, interruption) = match run.and_then(Run::into_arguments) {
+        Some(arguments) => (arguments, interruption),
+        None => {
+            let net = models::load(model)?;
+            let repeat = Repeat::of(&net).ok_or_else(|| unknown(model, is_replaced))?;
+            (repeat.options(&net, model)?, repeat.interruption())
+        }
+    };
+    if let (Some(interruption), false) = (interruption, ranks::is_other_rank()) {
+        let model = model.display();
+        note(&format!("{model} was {interruption}; the whole training is repeated"));
+    }
+    Ok(arguments)
+}
+
+/// The failure for a model of which neither the file nor a record says how it was trained.
+fn unknown(model: &Path, is_replaced: bool) -> Failure {
+    if is_replaced {
+        let problem = "a training that was to replace it has begun, and has not ended: the record \
+                       beside it is of that one";
+        return Failure::at(model, problem).hint("sae train --resume continues a training");
+    }
+    let beside = place::path_of(model);
+    let name = beside.file_name().unwrap_or_default().display();
+    let problem = format!("neither its file nor {name} beside it says how it was trained");
+    Failure::at(model, problem).hint("only trainings of this command since version 0.2 note it")
+}
+
+/// The model whose training is repeated from its file alone, without a record beside it.
+fn alone(args: &Args) -> Result<Option<(&Path, Autoencoder, Repeat)>> {
+    let Some(model) = args.like.as_deref() else { return Ok(None) };
+    if Run::of(model)?.and_then(Run::into_arguments).is_some() {
+        return Ok(None);
+    }
+    let net = models::load(model)?;
+    Ok(Repeat::of(&net).map(|repeat| (model, net, repeat)))
+}
+
+/// Fails if the options lack a file that the repeated training needs.
+pub fn check(args: &Args) -> Result<()> {
+    let Some((model, net, repeat)) = alone(args)? else { return Ok(()) };
+    repeat.check_given(&net, model, args)?;
+    let is_drawn = net.training_data().is_some_and(digits::may_be);
+    if args.data.is_given() || args.from.is_some() || is_drawn {
+        return Ok(());
+    }
+    Err(unknown_data(model))
+}
+
+fn unknown_data(model: &Path) -> Failure {
+    let record = Run::of(model).ok().flatten();
+    let problem = match record.is_some_and(|run| run.is_replaced) {
+        true => {
+            "a training that was to replace it has begun, and has not ended: the record beside it is of that \
+             one, and where its own data are is not known"
+        }
+        false => "there is no record beside it that says where the data of its training are",
+    };
+    Failure::at(model, problem).hint("give them: --samples FILE or --data DIR")
+}
+
+/// Says so if the data, or the model that the training begins with, are not those of the training that is repeated.
+///
+/// Fails if the drawn digits, which no option names, are not its data.
+pub fn compare(args: &Args, own_repeat: &Repeat, trainer: &Trainer, is_rank_0: bool) -> Result<()> {
+    let Some(like) = args.like.as_deref().filter(|_| is_rank_0) else { return Ok(()) };
+    let (old, own) = (models::load(like)?, trainer.autoencoder());
+    if let Some(repeat) = Repeat::of(&old)
+        && !repeat.begins_as(own_repeat)
+    {
+        let like = like.display();
+        note(&format!("the model that it begins with is another than that of {like}"));
+    }
+    let data = |net: &Autoencoder| format!("{:?}", net.training_data());
+    if data(&old) != data(own) || old.scaling() != own.scaling() {
+        if alone(args)?.is_some() && !args.data.is_given() && args.from.is_none() {
+            return Err(unknown_data(like));
+        }
+        note(&format!(
+            "the data, or which of them are held out, are others than those of {}",
+            like.display()
+        ));
+    }
+    Ok(())
+}
