@@ -143,19 +143,6 @@ impl Autoencoder {
         self.training_data.as_ref()
     }
 
-    /// Texts that the model file keeps beside the model, by name; a training that begins with the model starts
-    /// without them. The command's is `training`: JSON of what repeats the training.
-    #[cfg(feature = "model")]
-    pub fn notes(&self) -> &BTreeMap<String, String> {
-        &self.notes
-    }
-
-    /// The texts that the model file keeps, to change them; all together 16 KiB at most.
-    #[cfg(feature = "model")]
-    pub fn notes_mut(&mut self) -> &mut BTreeMap<String, String> {
-        &mut self.notes
-    }
-
     /// Forgets what is known of the data that it was trained on: they were not the trainer's own.
     #[cfg(feature = "model")]
     #[doc(hidden)]

@@ -6,9 +6,10 @@ use clap::ValueEnum;
 use sae::{Autoencoder, Samples};
 
 use crate::data::labels::read_labels;
+use crate::data::own::{own_note, own_side};
 use crate::data::place::{Files, Opened, Place, Side, find_mnist};
 use crate::data::sides::numbers_of_side;
-use crate::data::{DataArgs, TargetArgs, own_note, own_side};
+use crate::data::{DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::names::Names;
 

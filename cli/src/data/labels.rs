@@ -4,9 +4,10 @@ use std::path::Path;
 
 use sae::{Autoencoder, Samples, data::HeldOut};
 
+use crate::data::own::{own_note, own_training_samples};
 use crate::data::place::{Files, Opened, Place, Side, find_mnist};
 use crate::data::sides::labels_of_side;
-use crate::data::{DataArgs, open_any, own_note, own_training_samples};
+use crate::data::{DataArgs, open_any};
 use crate::failure::{Failure, Result};
 use crate::output::{are, counted, note};
 

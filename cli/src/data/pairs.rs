@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use sae::{Autoencoder, Samples};
 
+use crate::data::own::own_side;
 use crate::data::place::{Opened, Side};
 use crate::data::targets::TargetArgs;
-use crate::data::{DataArgs, TrainingDataArgs, own_side};
+use crate::data::{DataArgs, TrainingDataArgs};
 use crate::failure::{Failure, Result};
 use crate::output::counted;
 
