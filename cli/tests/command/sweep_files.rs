@@ -186,6 +186,28 @@ fn a_resumed_training_replaces_its_own_files_alone() {
     assert!(stderr.contains("o.png: this file exists"), "{stderr}");
 }
 
+/// A resumed training replaces no picture that it has not made, also where its own is to be.
+#[test]
+fn a_resumed_training_replaces_no_other_picture() {
+    let folder = folder("resume-picture");
+    let (beside, named) = ("a.safetensors", "n.safetensors --picture p.png");
+    for (out, resumed, picture) in [(beside, beside, "a.png"), (named, "n.safetensors", "p.png")] {
+        good(&folder, &format!("{TRAIN} --checkpoint --out {out}"));
+        let resume = format!("train --resume --quiet --out {resumed} --steps");
+        good(&folder, &format!("{resume} 6"));
+        let own = fs::read(folder.path(picture)).unwrap();
+        fs::write(folder.path(picture), "mine").unwrap();
+        let stderr = refused(&folder, &format!("{resume} 7"));
+        let sentence = format!("{picture}: this file exists, and is no picture of a training");
+        assert!(stderr.contains(&sentence) && stderr.contains("--overwrite"), "{stderr}");
+        good(&folder, &format!("{resume} 7 --overwrite"));
+        assert!(fs::read(folder.path(picture)).unwrap().starts_with(&own[..16]));
+        fs::remove_file(folder.path(picture)).unwrap();
+        good(&folder, &format!("{resume} 8"));
+        good(&folder, &format!("{resume} 9"));
+    }
+}
+
 /// A log begins with a line that has all files of the data.
 #[test]
 fn a_log_of_many_files_is_continued() {
