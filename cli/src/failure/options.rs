@@ -2,9 +2,12 @@
 
 use sae::Settings;
 
-/// The name of a field as the command writes it.
+/// The name of a field as the command writes it; that of a variable of the environment stays.
 pub fn kebab(field: &str) -> String {
-    field.replace('_', "-")
+    match field.chars().any(|c| c.is_ascii_uppercase()) {
+        true => field.to_owned(),
+        false => field.replace('_', "-"),
+    }
 }
 
 /// A sentence with `the field warm_up` as `--warm-up`, `fields lambda and tied` as `--lambda and --tied`.
@@ -101,6 +104,7 @@ mod tests {
         ] {
             assert_eq!(named(problem), expected);
         }
+        assert_eq!(["SAE_ISA", "warm_up"].map(kebab), ["SAE_ISA", "warm-up"]);
         let list = "expected one of layers, output_bias, got 'unit_norm'";
         assert_eq!(listed(list), "expected one of layers, output-bias, got 'unit_norm'");
     }

@@ -9,7 +9,7 @@ use sae::files::npz::Writer;
 use serde_json::Value;
 
 use crate::folder::Folder;
-use crate::runs::{files, good, refused};
+use crate::runs::{command, files, good, refused};
 
 const OPTIONS: &str = "--preset top-k --layers 6,8,6 --steps 6 --batch 5 --quiet";
 
@@ -258,7 +258,9 @@ fn settings_are_named_as_options() {
         has(&problem, sentences);
         assert!(!problem.contains('_') && !problem.contains("field"), "{problem}");
     }
-    let problem = refused(&folder, "sweep --samples x.npy --vary learnin=1/2");
+    let output = command(&folder, "sweep --samples x.npy --vary learnin=1/2").output().unwrap();
+    let problem = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{problem}");
     has(&problem, &["expected one of preset, layers, ", "learning-rate, ", "got 'learnin'"]);
     assert!(!problem.contains('_'), "{problem}");
 }
