@@ -350,6 +350,35 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_said_in_short_numbers() {
+        let settings = |fields: &[(&str, &str)]| {
+            let mut settings = Settings { learning_rate: 0.2 / 3.0, ..Settings::default() };
+            fields.iter().for_each(|(name, text)| settings.set(name, text, 10).unwrap());
+            settings.validate().map_err(|error| error.to_string())
+        };
+        assert!(settings(&[("order", "window:1")]).is_ok());
+        for (fields, problem) in [
+            (
+                &[("order", "window:0")][..],
+                "order: expected a window of 1 or more samples, such as",
+            ),
+            (
+                &[("optimizer", "adamw:100")],
+                "optimizer: expected a decay from 0 to below 15, the inverse of the field \
+                 learning_rate, got 100",
+            ),
+            (
+                &[("layers", "9,8,3,7,9"), ("tied", "true")],
+                "tied: tied weights need layers that mirror each other; in the field layers 8 is \
+                 opposite to 7",
+            ),
+        ] {
+            let found = settings(fields).unwrap_err();
+            assert!(found.starts_with(problem), "{found}");
+        }
+    }
+
+    #[test]
     fn numbers_out_of_range_are_named() {
         let mut ranges = 0;
         for field in Settings::fields() {

@@ -1,5 +1,7 @@
 //! Errors of the command: a sentence, perhaps a hint, and an exit code.
 
+mod options;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -95,7 +97,14 @@ impl From<sae::Error> for Failure {
             error => {
                 let is_missing = matches!(&error, sae::Error::Io { source, .. }
                     if source.kind() == io::ErrorKind::NotFound);
-                Failure { is_missing, ..Failure::input(error.to_string()) }
+                let problem = match &error {
+                    sae::Error::Setting { field, problem } => {
+                        let problem = options::listed(&options::named(problem));
+                        format!("{}: {problem}", options::kebab(field))
+                    }
+                    error => options::named(&error.to_string()),
+                };
+                Failure { is_missing, ..Failure::input(problem) }
             }
         }
     }

@@ -118,6 +118,21 @@ _sae_values() {
     }
 }
 
+/// What fish's generator leaves out: the values of arguments that are no options, such as those of `sae presets`.
+pub fn arguments_of_fish(cli: &Command) -> String {
+    let lines = cli.get_subcommands().filter_map(|command| {
+        let name = command.get_name();
+        let mut values = command.get_positionals().flat_map(Arg::get_possible_values).peekable();
+        values.peek()?;
+        let values: Vec<_> = values.map(|value| value.get_name().to_owned()).collect();
+        let values = values.join(" ");
+        Some(format!(
+            "complete -c sae -n \"__fish_sae_using_subcommand {name}\" -f -a \"{values}\"\n"
+        ))
+    });
+    lines.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

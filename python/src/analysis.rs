@@ -99,7 +99,7 @@ pub fn sample_scores<'py>(
             Ok::<_, Error>(())
         })
     });
-    scored.map_err(failure::of)?;
+    scored.map_err(|error| data.refused(py, &samples, error))?;
     Ok((errors.into_pyarray(py), active.into_pyarray(py)))
 }
 
@@ -134,7 +134,8 @@ pub fn unit_summaries<'py>(
         let options = UnitOptions { layer, top, labels, nearest, progress: None };
         network.net.unit_summaries(&mut engine, &samples, &options)
     });
-    arrays(py, &units.map_err(failure::of)?, top)
+    let units = units.map_err(|error| data.refused(py, &samples, error))?;
+    arrays(py, &units, top)
 }
 
 /// Summaries as arrays, a row or number a unit.

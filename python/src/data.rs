@@ -1,5 +1,6 @@
 //! Data from Python: arrays, which are not copied, and files.
 
+use std::ffi::CString;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -9,7 +10,7 @@ use numpy::{
     PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use sae::{
@@ -148,6 +149,17 @@ impl Data<'_> {
         let samples = self.samples(model)?;
         let Data::Pair(pair) = self else { return Ok(samples) };
         samples.with_targets(pair[1].samples(targets)?).map_err(failure::of)
+    }
+
+    /// The exception for an error about samples of `X`, or about their targets.
+    pub fn refused(&self, py: Python<'_>, samples: &Samples, error: Error) -> PyErr {
+        match (self, &error) {
+            // Only one of the two has a number that is wrong.
+            (Data::Pair(_), Error::Shape(_)) => {
+                self.check(py, "X", samples, 1).err().unwrap_or_else(|| failure::of(error))
+            }
+            _ => named("X", error),
+        }
     }
 
     /// Checks every number of an array in memory, on some threads; those of files, and of mapped ones, are
@@ -316,6 +328,15 @@ impl Files {
         let rows = last.map(|last| if last { Rows::Last } else { Rows::First });
         let options = ReadOptions { tensor, rows, copy, ..ReadOptions::default() };
         let shards = py.detach(|| Shards::open(paths, &options)).map_err(failure::of)?;
+        if let [first, others @ ..] = shards.left_out() {
+            let first = first.display();
+            let problem = match others.len() {
+                0 => format!("{first} has no samples, and is left out"),
+                n => format!("{first} and {n} other files have no samples, and are left out"),
+            };
+            let problem = CString::new(problem).unwrap_or_default();
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &problem, 1)?;
+        }
         for array in shards.arrays() {
             if let [count] = *array.dims() {
                 return Err(PyValueError::new_err(format!(

@@ -17,7 +17,7 @@ use sae::{
     network::SparseCodes,
 };
 
-use crate::data::Data;
+use crate::data::{Data, named};
 use crate::failure;
 
 /// An immutable network, and the checkpoint of its training, if that can be resumed.
@@ -211,9 +211,10 @@ impl Network {
         let shape = [samples.len(), samples.features()];
         let mut rows = vec![0.0; shape[0] * shape[1]];
         for (at, row) in rows.chunks_mut(shape[1]).enumerate() {
-            samples.gather(at, row).map_err(failure::of)?;
+            samples.gather(at, row).map_err(|error| named("X", error))?;
         }
-        let done = self.net.reconstruct(&mut engine, &samples).map_err(failure::of)?;
+        let done = self.net.reconstruct(&mut engine, &samples);
+        let done = done.map_err(|error| named("X", error))?;
         Ok((rows.into_pyarray(py).reshape(shape)?, done.into_pyarray(py).reshape(shape)?))
     }
 
@@ -225,7 +226,8 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
-        let codes = py.detach(|| self.net.encode(&mut engine, &samples)).map_err(failure::of)?;
+        let codes = py.detach(|| self.net.encode(&mut engine, &samples));
+        let codes = codes.map_err(|error| named("X", error))?;
         codes.into_pyarray(py).reshape([samples.len(), self.code_units()])
     }
 
@@ -241,7 +243,7 @@ impl Network {
         let (samples, mut engine) = self.prepare(&data, threads)?;
         let mut codes = SparseCodes::default();
         let done = py.detach(|| self.net.encode_sparse(&mut engine, &samples, &mut codes));
-        done.map_err(failure::of)?;
+        done.map_err(|error| named("X", error))?;
         let SparseCodes { indptr, indices, values, .. } = codes;
         Ok((indptr.into_pyarray(py), indices.into_pyarray(py), values.into_pyarray(py)))
     }
@@ -255,7 +257,8 @@ impl Network {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
         let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
-        done.map_err(failure::of)?.into_pyarray(py).reshape([samples.len(), self.outputs()])
+        let done = done.map_err(|error| named("X", error))?;
+        done.into_pyarray(py).reshape([samples.len(), self.outputs()])
     }
 
     /// Reconstructions `[samples, features]` from codes `[samples, code units]`.
@@ -305,7 +308,8 @@ impl Network {
     ) -> PyResult<Bound<'py, PyDict>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
         check_targets(&self.net, &samples)?;
-        let done = py.detach(|| self.net.evaluate(&mut engine, &samples)).map_err(failure::of)?;
+        let done = py.detach(|| self.net.evaluate(&mut engine, &samples));
+        let done = done.map_err(|error| data.refused(py, &samples, error))?;
         let all = PyDict::new(py);
         for (name, value) in [
             ("objective", done.objective),

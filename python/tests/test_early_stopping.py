@@ -129,6 +129,17 @@ def test_invalid_parameters(small, params, sentence):
         model(**params).fit(small)
 
 
+def test_a_short_training_has_an_evaluation(small):
+    fitted = model(evaluate_every=None, steps=40).fit(small)
+    assert list(fitted.history_["validation_step"]) == [40]
+    given = model(evaluate_every=None, patience=0, steps=7).fit(small, X_val=small[:9])
+    assert list(given.history_["validation_step"]) == [7]
+    epochs = model(evaluate_every=None, steps=9, epochs=2).fit(small)
+    assert list(epochs.history_["validation_step"]) == [epochs.n_iter_]
+    long = model(evaluate_every=None, steps=1001, patience=9).fit(small)
+    assert list(long.history_["validation_step"]) == [500, 1000]
+
+
 def test_invalid_data_and_types(small, write_idx, digits):
     with pytest.raises(TypeError, match="holdout: expected a number of samples or a share .*, got 'half'"):
         model(holdout="half").fit(small)

@@ -98,6 +98,8 @@ def test_names_labels_and_shapes(top_k, digits, tmp_path):
         assert found["names"][0][1] == names and found["label_names"] == ["high", "low"]
         assert found["image"]["columns"] == 56
     assert facts(top_k.report(X, image_shape=[14, 14, 4]).html)["image"]["channels"] == 4
+    array = facts(top_k.report(X, image_shape=np.array([14, 14, 4])).html)
+    assert array["image"]["channels"] == 4
     with pytest.raises(ValueError, match=r"X: expected the shape \(n_samples, n_features\)"):
         top_k.report(X.reshape(-1, 28, 28))
     # Of numbers that are no pixels, names have neighbors.
@@ -180,6 +182,8 @@ def test_files_and_notebooks(top_k, digits, tmp_path, monkeypatch):
         ({"image_shape": (28, 27)}, ValueError, "image_shape: 28 x 27 pixels of 1 channel are 756 numbers"),
         ({"image_shape": (784,)}, ValueError, r"image_shape: expected \(rows, columns\)"),
         ({"image_shape": 28}, TypeError, "image_shape: expected dimensions such as"),
+        ({"image_shape": np.eye(2)}, TypeError, "image_shape: expected dimensions such as"),
+        ({"image_shape": np.array([28.0, 28.0])}, TypeError, "image_shape: expected a whole number"),
         ({"image_shape": (2**40, 2**40)}, ValueError, "image_shape: "),
         ({"path": "page.png"}, ValueError, "path: expected a name that ends in .html or .htm, got 'page.png'"),
     ],

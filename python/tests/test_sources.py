@@ -536,6 +536,12 @@ def test_wrong_batches(numbers):
         with pytest.raises(ValueError, match=f"^{name}: "):
             model(**params).fit(iter([X]))
     fitted = model().fit(X)
+    for call in [fitted.transform, fitted.score, fitted.reconstruct, fitted.evaluate, fitted.units]:
+        with pytest.raises(ValueError, match="^X: sample 3, feature 2 is NaN"):
+            call(bad)
+    with pytest.raises(ValueError, match="^X: sample 3, feature 2 is NaN"):
+        fitted.set_params(output="sparse").transform(bad)
+    fitted.set_params(output="auto")
     for call in [fitted.transform, fitted.score, fitted.reconstruct, fitted.evaluate]:
         with pytest.raises(TypeError, match="^X: only fit and partial_fit take an iterator of batches"):
             call(iter([X]))

@@ -282,6 +282,7 @@ def test_files(digits, write_idx, tmp_path):
         ({"threads": 0}, "threads: expected at least 1, got 0"),
         ({"random_state": -1}, "random_state: expected a whole number, got '-1'"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"order": "window:0"}, "order: expected a window of 1 or more samples"),
     ],
 )
 def test_invalid_parameters(small, params, sentence):
@@ -453,3 +454,10 @@ def test_ctrl_c_ends_the_training(tmp_path, program):
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=120)
     assert (out, child.returncode) == ("True\nTrue\n", 0)
+
+
+def test_layers_are_counted_as_they_are_given(small):
+    for layers, size, number in [((0,), 0, 1), ((5, 0, 5), 0, 2), ((5, 3, 2**24 + 1), 2**24 + 1, 3)]:
+        sentence = f"^layers: expected sizes from 1 to 16777216, got {size} as number {number}$"
+        with pytest.raises(ValueError, match=sentence):
+            SparseAutoencoder(layers).fit(small)

@@ -1,6 +1,7 @@
 //! What the header of a file of samples says, whatever its format.
 
 use crate::data::element::ElementType;
+use crate::error::Error;
 
 /// What the header of a file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +102,20 @@ impl Header {
             }
         }
     }
+}
+
+/// What an error says of an array without samples.
+pub(crate) const NO_SAMPLES: &str = "it has no samples, 1 or more were expected";
+
+/// Whether an array of these dimensions has no samples, and does not only lack features.
+pub(crate) fn has_no_samples(dims: &[usize]) -> bool {
+    let before_features = if dims.len() > 1 { &dims[..dims.len() - 1] } else { dims };
+    before_features.contains(&0)
+}
+
+/// Whether an error is that of an array without samples.
+pub(crate) fn is_of_no_samples(error: &Error) -> bool {
+    matches!(error, Error::Format { problem, .. } if problem.contains(NO_SAMPLES))
 }
 
 /// Dimensions as `60000 x 28 x 28`, cut after eight.

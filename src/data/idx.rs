@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::data::element::ElementType;
-use crate::data::header::Header;
+use crate::data::header::{Header, NO_SAMPLES, has_no_samples};
 use crate::data::reading::Input;
 use crate::error::{Error, Result};
 
@@ -63,7 +63,10 @@ pub(crate) fn read_header(
     let dims = bytes[4..start].as_chunks().0.iter().map(|&dim| u32::from_be_bytes(dim) as usize);
     let dims: Vec<usize> = dims.collect();
     if let Some(at) = dims.iter().position(|&dim| dim == 0) {
-        let problem = format!("dimension {} of {rank} is 0, 1 or more was expected", at + 1);
+        let problem = match has_no_samples(&dims) {
+            true => format!("dimension {} of {rank} is 0; {NO_SAMPLES}", at + 1),
+            false => format!("dimension {} of {rank} is 0, 1 or more was expected", at + 1),
+        };
         return Err(input.error(4 + 4 * at, problem));
     }
     let (big_endian, fortran_order, is_idx) = (true, false, true);

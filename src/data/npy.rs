@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use crate::data::element::ElementType;
-use crate::data::header::Header;
+use crate::data::header::{Header, NO_SAMPLES, has_no_samples};
 use crate::data::reading::Input;
 use crate::error::{Error, Result};
 
@@ -59,7 +59,11 @@ pub(crate) fn read_header(
             9.. => format!("an array of {} dimensions", dims.len()),
             _ => format!("an array of shape {dims:?}"),
         };
-        return Err(wrong(&format!("NumPy file: {shape}; samples by features were expected")));
+        let expected = match has_no_samples(dims) {
+            true => NO_SAMPLES,
+            false => "samples by features were expected",
+        };
+        return Err(wrong(&format!("NumPy file: {shape}; {expected}")));
     }
     header.checked().map_err(|problem| wrong(&format!("NumPy file: {problem}")))
 }

@@ -1,5 +1,8 @@
 //! Several files as one data set.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -12,7 +15,7 @@ use crate::data::array::{Array, FileState};
 use crate::data::element::ElementType;
 #[cfg(feature = "model")]
 use crate::data::find::find;
-use crate::data::header::{Header, Layout};
+use crate::data::header::{Header, Layout, is_of_no_samples};
 use crate::data::open::{Opened, ReadOptions};
 use crate::data::row::Row;
 use crate::data::source::Source;
@@ -40,6 +43,8 @@ pub struct Shards {
     /// The first row of each file, and of what would follow the last.
     starts: Vec<usize>,
     features: usize,
+    /// Files that have no samples.
+    left_out: Vec<PathBuf>,
     /// Of the files that are not mapped, those that are open, by their numbers.
     open: Mutex<Vec<(usize, Arc<File>)>>,
 }
@@ -87,6 +92,8 @@ impl Shards {
     /// relative to its folder. The files are sorted by their paths, with numbers by value: `part-2` before
     /// `part-10`. Those of a list keep its order, if it is the only path.
     ///
+    /// A file without samples is left out ([`Shards::left_out`]), unless no other is given.
+    ///
     /// # Errors
     /// Those of [`Array::open_with`], which name the file; there is no file; or a file has other features
     /// than the first.
@@ -111,8 +118,16 @@ impl Shards {
     fn open_within(paths: &[PathBuf], options: &ReadOptions, mut limits: Limits) -> Result<Self> {
         let keeps = paths.len() <= MAX_OPEN;
         let mut shards = Shards::none();
+        let mut of_no_samples = Ok(());
         for path in paths {
-            let (file, has_room) = Shard::open(path, options, &mut limits, keeps)?;
+            let (file, has_room) = match Shard::open(path, options, &mut limits, keeps) {
+                Err(error) if is_of_no_samples(&error) => {
+                    shards.left_out.push(path.clone());
+                    of_no_samples = Err(error);
+                    continue;
+                }
+                opened => opened?,
+            };
             if !has_room {
                 // Other memory needs room, too.
                 limits.files = 0;
@@ -121,7 +136,15 @@ impl Shards {
             }
             shards.push(file)?;
         }
+        if shards.files.is_empty() {
+            of_no_samples?;
+        }
         shards.some()
+    }
+
+    /// The files that were left out, because they have no samples.
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
     }
 
     /// Takes arrays as the files.
@@ -137,7 +160,13 @@ impl Shards {
     }
 
     fn none() -> Self {
-        Shards { files: Vec::new(), starts: vec![0], features: 0, open: Mutex::default() }
+        Shards {
+            files: Vec::new(),
+            starts: vec![0],
+            features: 0,
+            left_out: Vec::new(),
+            open: Mutex::default(),
+        }
     }
 
     fn some(self) -> Result<Self> {
@@ -376,125 +405,5 @@ impl fmt::Debug for Shards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (files, first) = (self.files.len(), self.files[0].path().display());
         write!(f, "Shards({files} files from {first}: {} x {})", self.samples(), self.features)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::env::temp_dir;
-    use std::{fs, process, thread};
-
-    use super::*;
-    use crate::data::writer::write_npy;
-
-    /// Files of one row each, the row's number in it.
-    struct Files(PathBuf, Vec<PathBuf>);
-
-    impl Files {
-        fn new(name: &str, count: usize) -> Self {
-            let folder = temp_dir().join(format!("sae-shards-{name}-{}", process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            let file = |at: usize| {
-                let path = folder.join(format!("{at}.npy"));
-                let number = at as f64;
-                match at % 3 {
-                    0 => write_npy(&path, &[1, 2], &[number, -number]),
-                    1 => write_npy(&path, &[1, 2], &[number as f32, -number as f32]),
-                    _ => write_npy(&path, &[1, 2], &[number as i16, -number as i16]),
-                }
-                .unwrap();
-                path
-            };
-            let files = (0..count).map(file).collect();
-            Files(folder, files)
-        }
-
-        fn open(&self, files: usize, bytes: u64) -> Shards {
-            let (options, limits) = (ReadOptions::default(), Limits { files, bytes });
-            Shards::open_within(&self.1, &options, limits).unwrap()
-        }
-    }
-
-    impl Drop for Files {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn check(shards: &Shards) {
-        let mut memory = Vec::new();
-        for row in 0..shards.samples() {
-            let stored = shards.row(row, &mut memory).unwrap();
-            assert_eq!([stored.number(0), stored.number(1)], [row as f64, -(row as f64)]);
-        }
-    }
-
-    #[test]
-    fn no_more_is_mapped_than_may_be() {
-        let files = Files::new("limits", 200);
-        // A header of 128 bytes, and two numbers of 8, 4 and 2 bytes.
-        let three = 3 * 128 + 16 + 8 + 4;
-        for (limit, bytes, mapped) in [
-            (usize::MAX, u64::MAX, 200),
-            (7, u64::MAX, 7),
-            (0, u64::MAX, 0),
-            (usize::MAX, 10 * three, 30),
-            (usize::MAX, 0, 0),
-        ] {
-            let shards = files.open(limit, bytes);
-            assert_eq!(shards.arrays().count(), mapped);
-            assert_eq!(shards.resident_bytes().is_some(), mapped == 200);
-            assert_eq!(shards.paths().count(), 200);
-            check(&shards);
-            shards.unchanged().unwrap();
-            assert!(lock(&shards.open).len() <= MAX_READ);
-        }
-    }
-
-    #[test]
-    fn rows_are_read_by_several_threads() {
-        let files = Files::new("threads", 150);
-        let shards = files.open(0, 0);
-        thread::scope(|scope| {
-            for thread in 0..4 {
-                let shards = &shards;
-                scope.spawn(move || {
-                    let mut memory = Vec::new();
-                    for at in 0..3000 {
-                        let row = (at * (2 * thread + 1) * 7) % 150;
-                        let stored = shards.row(row, &mut memory).unwrap();
-                        assert_eq!(stored.number(1), -(row as f64));
-                    }
-                });
-            }
-        });
-        assert_eq!(lock(&shards.open).len(), MAX_READ);
-    }
-
-    #[test]
-    fn a_map_is_given_up() {
-        let files = Files::new("unmap", 9);
-        let mut shards = files.open(9, u64::MAX);
-        shards.files[3..].iter_mut().for_each(Shard::unmap);
-        assert_eq!(shards.arrays().count(), 3);
-        check(&shards);
-    }
-
-    /// A file that is not mapped and becomes shorter is an error, and no signal.
-    #[test]
-    fn a_file_that_shrinks_is_an_error() {
-        let files = Files::new("shrinks", 3);
-        let shards = files.open(0, 0);
-        fs::OpenOptions::new().write(true).open(&files.1[1]).unwrap().set_len(130).unwrap();
-        let problem = shards.row(1, &mut Vec::new()).unwrap_err().to_string();
-        assert!(
-            problem.contains("1.npy: changed while") && problem.contains("became 130"),
-            "{problem}"
-        );
-        let problem = shards.unchanged().unwrap_err().to_string();
-        assert!(problem.contains("1.npy: changed while"), "{problem}");
-        fs::remove_file(&files.1[2]).unwrap();
-        let problem = shards.row(2, &mut Vec::new()).unwrap_err().to_string();
-        assert!(problem.contains("cannot open") && problem.contains("2.npy"), "{problem}");
     }
 }

@@ -215,7 +215,11 @@ fn array_header(file: &Header, name: Option<&str>) -> std::result::Result<header
             9.. => format!("has {} dimensions", dims.len()),
             _ => format!("has the shape {dims:?}"),
         };
-        return Err(format!("tensor '{name}' {shown}; samples by features were expected"));
+        let expected = match header::has_no_samples(dims) {
+            true => header::NO_SAMPLES,
+            false => "samples by features were expected",
+        };
+        return Err(format!("tensor '{name}' {shown}; {expected}"));
     }
     // Offsets may be any numbers, as long as each tensor begins where the one before it ends.
     let start = file.data.checked_add(*start).ok_or_else(|| {

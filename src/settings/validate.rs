@@ -3,10 +3,10 @@
 use sae_kernels::Activation;
 
 use super::table::{BELOW_ONE, POSITIVE, RHO, WEIGHT};
-use super::value::{Range, above, from};
+use super::value::{Number, Range, above, from};
 use super::{
     Auxiliary, Code, Corruption, Initialization, L0Penalty, LayerPenalty, Optimizer, OutputBias,
-    Prefixes, Schedule, Settings, Target,
+    Prefixes, SampleOrder, Schedule, Settings, Target,
 };
 use crate::error::{Error, Result, counted};
 
@@ -94,10 +94,7 @@ impl Settings {
         let Some(l) = lopsided else { return Ok(()) };
         let (here, there) = (layers[l], layers[count - 1 - l]);
         let problem = format!(
-            "{what} layers that mirror each other; size {} of the field layers is \
-             {here}, and its mirror image, size {}, is {there}",
-            l + 1,
-            count - l
+            "{what} layers that mirror each other; in the field layers {here} is opposite to {there}"
         );
         Err(Error::setting(field, problem))
     }
@@ -137,6 +134,9 @@ impl Settings {
                 above(0.0).to(1.0).check("schedule", "a factor", factor)?;
             }
         }
+        check("order", self.order != SampleOrder::Window { samples: 0 }, || {
+            "expected a window of 1 or more samples, such as window:100000, got 0".to_owned()
+        })?;
         match self.optimizer {
             Optimizer::Adam => Ok(()),
             Optimizer::AdamLazy => {
@@ -154,9 +154,11 @@ impl Settings {
             Optimizer::AdamW { decay } => {
                 let rate = self.learning_rate;
                 check("optimizer", decay >= 0.0 && decay * rate < 1.0, || {
+                    let most = Number(1.0 / rate);
                     format!(
-                        "expected a decay from 0 to below 1 / learning_rate (field learning_rate \
-                         is {rate}), got {decay}"
+                        "expected a decay from 0 to below {most:.5}, the inverse of the field \
+                         learning_rate, got {}",
+                        Number(decay)
                     )
                 })
             }
@@ -207,7 +209,7 @@ impl Settings {
             ),
             (
                 smooth_code && self.target.is_none(),
-                format!("fields code (batch-top-k, jump-relu) and target {changes}"),
+                format!("fields target and code (batch-top-k, jump-relu) {changes}"),
             ),
             (
                 self.sparsity_warm_up == 0,
@@ -370,8 +372,8 @@ impl Settings {
                 let range = above(0.0).to(units as f64);
                 check("l0_penalty", range.contains(target), || {
                     format!(
-                        "expected a target above 0 to {units}, the units of the code (field layers), got \
-                         {target}"
+                        "expected a target above 0 to {units}, the units of the code (field layers), got {}",
+                        Number(target)
                     )
                 })
             }

@@ -81,12 +81,19 @@ impl fmt::Display for Range {
     }
 }
 
-/// A number with as many digits as give it back with every bit.
+/// A number with as many digits as give it back with every bit; with `{:.5}` rounded to five digits.
 pub(super) struct Number(pub f64);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Number(number) = *self;
+        let number = match f.precision() {
+            Some(digits) => {
+                let digits = digits.saturating_sub(1);
+                format!("{number:.digits$e}").parse().unwrap_or(number)
+            }
+            None => number,
+        };
         let size = number.abs();
         if size.is_finite() && size != 0.0 && !(1e-3..1e8).contains(&size) {
             write!(f, "{number:e}")
@@ -217,6 +224,9 @@ mod tests {
         {
             assert_eq!(Number(number).to_string(), text);
         }
+        let rounded =
+            [1.0 / 0.03, 1e-9 / 3.0, f64::INFINITY].map(|it| format!("{:.5}", Number(it)));
+        assert_eq!(rounded, ["33.333", "3.3333e-10", "inf"]);
         for number in [0.1 + 0.2, 1e-5 / 3.0, f64::MAX, f64::MIN_POSITIVE / 8.0] {
             assert_eq!(Number(number).to_string().parse(), Ok(number));
         }

@@ -70,6 +70,16 @@ impl Reconstructions {
     }
 }
 
+/// The text in every PNG that says what made it.
+const SOFTWARE: (&str, &str) = ("Software", "sae");
+
+/// Whether a file begins as a PNG of [`png`], by its first bytes, at least 64.
+pub fn is_own_png(start: &[u8]) -> bool {
+    let (keyword, program) = SOFTWARE;
+    let text = format!("tEXt{keyword}\0{program}");
+    start.starts_with(b"\x89PNG") && start.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+}
+
 /// A PNG of pixels of one byte (gray) or three (color), `[rows, columns, depth]`.
 pub fn png((rows, columns): (usize, usize), depth: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -77,6 +87,8 @@ pub fn png((rows, columns): (usize, usize), depth: usize, pixels: &[u8]) -> io::
     let color = if depth == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale };
     encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
+    let (keyword, program) = SOFTWARE;
+    encoder.add_text_chunk(keyword.to_owned(), program.to_owned()).map_err(io::Error::other)?;
     let mut writer = encoder.write_header().map_err(io::Error::other)?;
     writer.write_image_data(pixels).map_err(io::Error::other)?;
     writer.finish().map_err(io::Error::other)?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap_complete::Shell;
 
 use crate::failure::Result;
-use crate::suggest::of_bash;
+use crate::suggest::{arguments_of_fish, of_bash};
 
 /// Print a script that completes sae's commands, options and their values in a shell
 #[derive(clap::Args)]
@@ -23,8 +23,10 @@ pub fn run(args: Args, mut cli: clap::Command) -> Result<()> {
     // Into memory first: the generator panics if its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut cli, "sae", &mut script);
-    if args.shell == Shell::Bash {
-        script = of_bash(&String::from_utf8_lossy(&script)).into_bytes();
+    match args.shell {
+        Shell::Bash => script = of_bash(&String::from_utf8_lossy(&script)).into_bytes(),
+        Shell::Fish => script.extend(arguments_of_fish(&cli).into_bytes()),
+        _ => {}
     }
     Ok(io::stdout().write_all(&script)?)
 }

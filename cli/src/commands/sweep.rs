@@ -6,6 +6,7 @@ mod journal;
 mod noted;
 mod paths;
 mod plan;
+mod remains;
 mod table;
 mod trials;
 
@@ -52,6 +53,9 @@ pub fn run(args: Args) -> Result<()> {
     let trials = Trials { list, data, layer, measure, steps, jobs, table, quiet };
     let journal = sweeps::journal_of(&paths.table);
     let _lock = Lock::of(&journal)?;
+    if args.overwrite.overwrite && !args.resume {
+        remains::begin_anew(&paths.table, trials.list.len())?;
+    }
     let mut journal = Journal::open(&journal, &trials.definition(halvings)?)?;
     paths.note()?;
     train_all(&trials, halvings, &mut journal, &paths)?;
@@ -83,7 +87,12 @@ fn train_all(trials: &Trials, halvings: u8, journal: &mut Journal, paths: &Paths
         }
         if left > 0 {
             alive = plan::best(&journal.at(rung, &alive), alive.len().div_ceil(3));
+            let others = (0..trials.list.len()).filter(|trial| !alive.contains(trial));
+            remains::remove_checkpoints(&trials.table, others);
         }
+    }
+    if !interrupt::requested() {
+        remains::remove_checkpoints(&trials.table, 0..trials.list.len());
     }
     match interrupt::end() {
         Some(signal) => {

@@ -13,6 +13,7 @@ use sae::{
 use serde_json::{Value, json};
 
 use crate::csv::{self, Table};
+use crate::data::warn;
 use crate::digits;
 use crate::endings::ending_of;
 use crate::failure::{Failure, Result, io_error};
@@ -207,6 +208,7 @@ impl Place {
             }
             Shards::open_files(&found, &options)?
         };
+        warn::of_files_left_out(shards.left_out());
         for array in shards.arrays() {
             check(array)?;
         }

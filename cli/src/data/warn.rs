@@ -1,11 +1,15 @@
 //! Warnings of data that do not suit their scaling.
 
+use std::path::PathBuf;
+
 use sae::{
     Scaling,
     data::{ElementType, ScalingKind, Source, Summary},
 };
 
-use crate::output::{note, short};
+use crate::failure::Failure;
+use crate::output::{counted, exact, note, short};
+use crate::ranks;
 
 /// Ranges or deviations of features that differ by more are worth a warning.
 const WIDE_SPREAD: f64 = 1000.0;
@@ -60,6 +64,7 @@ pub fn of_rounding(option: &str, summary: &Summary, source: &dyn Source, kind: S
     if summary.all.not_finite == 0
         && let Err(error) = ScalingKind::MinMaxByFeature.of(summary, source)
     {
+        let error = Failure::from(error).problem;
         return note(&format!("warning: {error} (--{option} {kind} does not)"));
     }
     if kind != ScalingKind::AsIs {
@@ -72,9 +77,27 @@ pub fn of_rounding(option: &str, summary: &Summary, source: &dyn Source, kind: S
     };
     if let Some((feature, (low, high))) = min.iter().zip(max).enumerate().find(rounded) {
         note(&format!(
-            "warning: feature {feature} is from {low} to {high}, where the numbers of f32 are some {} \
-             apart, and as-is keeps it; --{option} min-max:feature subtracts the minimum first",
+            "warning: feature {feature} is from {} to {}, where the numbers of f32 are some {} apart, \
+             and as-is keeps it; --{option} min-max:feature subtracts the minimum first",
+            exact(*low),
+            exact(*high),
             short(spacing(*low, *high))
         ));
     }
+}
+
+/// Warns of files that are left out, because they have no samples.
+pub fn of_files_left_out(files: &[PathBuf]) {
+    let [first, others @ ..] = files else { return };
+    if ranks::is_other_rank() {
+        return;
+    }
+    let first = first.display();
+    note(&match others.len() {
+        0 => format!("warning: {first} has no samples, and is left out"),
+        count => format!(
+            "warning: {first} and {} have no samples, and are left out",
+            counted(count, "other file")
+        ),
+    });
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use sae::{Autoencoder, Engine, Samples};
-pub use sae_report::pictures::{Reconstructions, gray, png, range, usual_norm};
+pub use sae_report::pictures::{Reconstructions, gray, is_own_png, png, range, usual_norm};
 
 use crate::drawing::shape::{Shape, square};
 use crate::failure::{Failure, Result, io_error};

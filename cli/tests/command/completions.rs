@@ -1,5 +1,7 @@
-//! Completions, in a real bash where there is one.
+//! Completions, in real shells where they are installed.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::folder::Folder;
@@ -50,7 +52,7 @@ fn bash_completes_values() {
     }
     let folder = Folder::new("completions");
     folder.file("samples.npy", b"");
-    std::fs::create_dir(folder.0.join("digits")).unwrap();
+    fs::create_dir(folder.0.join("digits")).unwrap();
     for (line, expected) in [
         ("sae tra", "train"),
         ("sae train --resu", "--resume"),
@@ -113,4 +115,99 @@ fn all_shells_have_the_values() {
             assert!(script.contains(value), "{shell}: {value}");
         }
     }
+}
+
+/// The folder of this program, as the first of a shell's.
+fn with_path() -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_sae")).parent().unwrap();
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+/// Whether there is this shell; says so if not.
+fn has_shell(shell: &str) -> bool {
+    let found = Command::new(shell).arg("--version").output().is_ok();
+    if !found {
+        eprintln!("completions of {shell}: skipped, it is not installed");
+    }
+    found
+}
+
+/// A script for a shell in a file, and a command of the shell.
+fn with_script(folder: &Folder, shell: &str, file: &str, program: &str) -> std::process::Output {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sae")).args(["completions", shell]).output().unwrap();
+    fs::write(folder.0.join(file), output.stdout).unwrap();
+    let mut command = Command::new(shell);
+    command.args(if shell == "zsh" { ["-f", "-c"] } else { ["--no-config", "-c"] }).arg(program);
+    command.current_dir(&folder.0).env("PATH", with_path()).env("HOME", &folder.0);
+    command.env("TERM", "dumb").stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn fish_completes_values() {
+    if !has_shell("fish") {
+        return;
+    }
+    let folder = Folder::new("completions-fish");
+    fs::write(folder.0.join("files.npy"), "").unwrap();
+    for (line, expected) in [
+        ("sae tra", "train"),
+        ("sae train --resu", "--resume"),
+        ("sae train --preset im", "images"),
+        ("sae train --preset=im", "--preset=images"),
+        ("sae train --code top", "top-k:"),
+        ("sae train --rows ", "first last"),
+        ("sae sweep --vary cod", "code="),
+        ("sae completions f", "fish"),
+        ("sae presets matr", "matryoshka"),
+        ("sae inspect f", "files.npy"),
+    ] {
+        let program = format!("source sae.fish; complete -C '{line}'");
+        let output = with_script(&folder, "fish", "sae.fish", &program);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let values: Vec<_> = text.lines().filter_map(|it| it.split('\t').next()).collect();
+        assert_eq!(values.join(" "), expected, "{line}");
+    }
+}
+
+#[test]
+fn zsh_completes_values() {
+    /// Types a line and a tab in a shell of its own, until what is expected is there.
+    const PROGRAM: &str = r#"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PROMPT='' RPROMPT=''; fpath=($PWD \$fpath); autoload -Uz compinit; compinit -u -d $PWD/dump; bindkey '^I' complete-word; print BE''GIN"
+wait_for() {
+    local text="" chunk end=$(( SECONDS + 30 ))
+    while (( SECONDS < end )) && [[ "$text" != *"$1"* ]]; do
+        if zpty -rt shell chunk 2>/dev/null; then text+="$chunk"; else sleep 0.02; fi
+    done
+    [[ "$text" == *"$1"* ]] || { print -r -- "no $1 in: $text"; exit 1 }
+    [[ "$text" != *"not found"* && "$text" != *error* ]] || { print -r -- "$text"; exit 1 }
+}
+wait_for BEGIN
+"#;
+    if !has_shell("zsh") {
+        return;
+    }
+    let folder = Folder::new("completions-zsh");
+    let mut program = PROGRAM.to_owned();
+    for (line, expected) in [
+        ("sae tra", "train"),
+        ("sae train --preset im", "images"),
+        ("sae train --code top", "top-k:"),
+        ("sae train --code=top", "--code=top-k:"),
+        ("sae train --rows l", "last"),
+        ("sae sweep --vary cod", "code="),
+        ("sae completions f", "fish"),
+        ("sae presets matr", "matryoshka"),
+    ] {
+        program += &format!("zpty -n -w shell '{line}'$'\\t'; wait_for '{expected}'\n");
+        program += "zpty -n -w shell $'\\C-u'\n";
+    }
+    let output =
+        with_script(&folder, "zsh", "_sae", &(program + "zpty -d shell; print COMPLETED\n"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.ends_with("COMPLETED\n"), "{text} {}", String::from_utf8_lossy(&output.stderr));
 }

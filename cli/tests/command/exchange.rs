@@ -127,7 +127,7 @@ fn transcoders_are_evaluated_with_their_targets() {
     assert!(config.contains(r#""hook_name_out":"mlp_out""#), "{config}");
     for (arguments, sentence) in [
         ("--to sparsify", "sparsify has top-k codes alone"),
-        ("--to gemma-scope", "Gemma Scope has no skip connection (field skip)"),
+        ("--to gemma-scope", "Gemma Scope has no skip connection (--skip)"),
         ("--to sparsify --hook-name-out x", "hook-name-out: b has no place for it"),
     ] {
         let problem = refused(&folder, &format!("convert {from} b {arguments}"));

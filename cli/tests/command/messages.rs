@@ -9,7 +9,7 @@ use sae::files::npz::Writer;
 use serde_json::Value;
 
 use crate::folder::Folder;
-use crate::runs::{files, good, refused};
+use crate::runs::{command, files, good, refused};
 
 const OPTIONS: &str = "--preset top-k --layers 6,8,6 --steps 6 --batch 5 --quiet";
 
@@ -229,5 +229,53 @@ fn dead_units_of_a_code_without_a_penalty() {
     ] {
         let [text, _] = good(&folder, &format!("train --samples x.npy {code} {options}"));
         has(&text, &["are dead: revive them during training, or ", advice]);
+    }
+}
+
+/// Messages name options, not the fields of settings.
+#[test]
+fn settings_are_named_as_options() {
+    let folder = trained("options");
+    for (options, sentences) in [
+        (
+            "--warm-up 9 --schedule cosine:5",
+            &["schedule: a cosine of 5 steps ends within the 9 of --warm-up"][..],
+        ),
+        (
+            "--output-activation sigmoid --output-bias mean",
+            &["output-bias: ", "and --output-activation is sigmoid; use zero or auto"],
+        ),
+        (
+            "--optimizer l-bfgs --unit-norm --code dense --auxiliary none",
+            &["--unit-norm, --tied and --rho-momentum change more than the gradient"],
+        ),
+        ("--optimizer adamw:1000", &["to below 14.731, the inverse of --learning-rate, got 1000"]),
+        ("--order window:0", &["order: expected a window of 1 or more samples"]),
+        ("--dead-after 1e", &["dead-after: expected a whole number"]),
+    ] {
+        let train = format!("train --samples x.npy {OPTIONS} {options} --out o.safetensors");
+        let problem = refused(&folder, &train);
+        has(&problem, sentences);
+        assert!(!problem.contains('_') && !problem.contains("field"), "{problem}");
+    }
+    let output = command(&folder, "sweep --samples x.npy --vary learnin=1/2").output().unwrap();
+    let problem = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{problem}");
+    has(&problem, &["expected one of preset, layers, ", "learning-rate, ", "got 'learnin'"]);
+    assert!(!problem.contains('_'), "{problem}");
+}
+
+/// Numbers have no more zeros than they need.
+#[test]
+fn a_sweep_of_small_numbers() {
+    let folder = trained("small-sweep");
+    let numbers: Vec<f32> = (0..360).map(|at| ((at * 37 % 101) as f32).sin() * 1e-8).collect();
+    write_npy(folder.path("s.npy"), &[60, 6], &numbers).unwrap();
+    let sweep = "sweep --samples s.npy --preset top-k --layers 6,8,6 --steps 2 --batch 5 --quiet";
+    good(&folder, &format!("{sweep} --scaling as-is --vary code=top-k:2/top-k:3 --out s.csv"));
+    let table = fs::read_to_string(folder.path("s.csv")).unwrap();
+    for line in table.lines().skip(1) {
+        let error = line.split(',').nth(3).unwrap();
+        assert!(error.len() < 24 && error.parse::<f64>().unwrap() < 1e-8, "{table}");
     }
 }

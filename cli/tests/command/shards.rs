@@ -356,3 +356,33 @@ fn a_scaling_is_folded_into_exported_weights() {
     let text = refused(&["convert", &a, &folder.path("b.npy"), "--fold-scaling"]);
     assert!(text.contains("is not a model"), "{text}");
 }
+
+/// Of many shards one may be empty: it is left out, and said.
+#[test]
+fn an_empty_shard_is_left_out() {
+    let folder = Folder::new("cli-empty-shard");
+    parts(&folder);
+    let all = folder.path("parts/*.npy");
+    let out = folder.path("m.safetensors");
+    let args =
+        ["train", "--samples", &all, "--layers", "5,3,5", "--steps", "2", "--quiet", "--out"];
+    let args = [&args[..], &[&out]].concat();
+    let before = run(&args);
+    let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5), }";
+    let header = format!("{text:<117}\n");
+    let empty = [b"\x93NUMPY\x01\0v\0", header.as_bytes()].concat();
+    fs::write(folder.path("parts/a0.npy"), &empty).unwrap();
+    let done = run(&args);
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{stderr}");
+    assert!(stderr.contains("a0.npy has no samples, and is left out"), "{stderr}");
+    assert_eq!(done.stdout, before.stdout);
+    fs::write(folder.path("parts/z.npy"), &empty).unwrap();
+    let stderr = String::from_utf8(run(&args).stderr).unwrap();
+    assert!(
+        stderr.contains("a0.npy and 1 other file have no samples, and are left out"),
+        "{stderr}"
+    );
+    let problem = refused(&["inspect", &folder.path("parts/z.npy")]);
+    assert!(problem.contains("an array of shape [0, 5]; it has no samples"), "{problem}");
+}

@@ -42,6 +42,14 @@ fn a_sweep_is_resumed() {
         assert_eq!(line[1] != "60", line[10].is_empty());
     }
     assert!(all.iter().any(|line| line[9] == "1"), "{table}");
+    // Checkpoints are of no use any more, also those of the trials that did not continue.
+    let checkpoints = |sweep: &str| {
+        let files = fs::read_dir(folder.path(&format!("{sweep}.trials"))).unwrap();
+        let mut names: Vec<_> = files.map(|it| it.unwrap().file_name()).collect();
+        names.retain(|name| name.to_str().unwrap().contains(".ckpt"));
+        names
+    };
+    assert!(checkpoints("whole").is_empty());
     // The values of the lists have the same numbers.
     assert_eq!((&all[0][2], &*all[0][3]), (&all[1][2], "dense"));
     assert!(fs::read_to_string(folder.path("whole.svg")).unwrap().contains("<circle"));
@@ -52,18 +60,23 @@ fn a_sweep_is_resumed() {
     let text = fs::read_to_string(&journal).unwrap();
     let three: usize = text.split_inclusive('\n').take(3).map(str::len).sum();
     fs::write(&journal, &text[..three + 10]).unwrap();
-    assert_eq!(sweep("cut.csv", &["--jobs", "2"]), (true, String::new()));
+    let resumed = |more: &[&str]| {
+        let (done, stderr) = sweep("cut.csv", &[&["--resume"], more].concat());
+        (done, stderr.replace(&format!("resuming the sweep of {}\n", folder.path("cut.csv")), ""))
+    };
+    assert_eq!(resumed(&["--jobs", "2"]), (true, String::new()));
+    assert!(checkpoints("cut").is_empty());
     let cut = || fs::read_to_string(folder.path("cut.csv")).unwrap().replace("cut.", "whole.");
     assert_eq!(cut(), table);
     // A model that is gone is made again, the same.
     let number = &all.iter().find(|line| line[1] == "60").unwrap()[0];
     let model = |sweep: &str| folder.path(&format!("{sweep}.trials/trial-{number}.safetensors"));
     fs::remove_file(model("cut")).unwrap();
-    assert_eq!(sweep("cut.csv", &[]), (true, String::new()));
+    assert_eq!(resumed(&[]), (true, String::new()));
     assert_eq!(cut(), table);
     assert!(fs::read(model("cut")).unwrap() == fs::read(model("whole")).unwrap());
 
-    let (done, problem) = sweep("cut.csv", &["--seed", "5"]);
+    let (done, problem) = resumed(&["--seed", "5"]);
     assert!(!done && problem.contains("other options or other data"), "{problem}");
     for (range, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
         let problem = usage::refused(&["sweep", "--data", &digits, "--vary", range]);

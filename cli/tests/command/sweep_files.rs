@@ -116,6 +116,46 @@ fn a_resumed_sweep_replaces_its_own_files_alone() {
     good(&folder, "sweep --resume --quiet --out moved/1/sweep.csv");
 }
 
+/// With `--overwrite` a sweep begins anew where another was, and continues nothing of it.
+#[test]
+fn a_sweep_that_overwrites_another_begins_anew() {
+    let folder = folder("sweep-anew");
+    let other = SWEEP.replace("784,14,784", "784,9,784").replace("2/top-k:3", "4/top-k:2/top-k:3");
+    good(&folder, &format!("{other} --out s.csv"));
+    // As if it was killed in its last trial.
+    good(&folder, "train --like s.trials/trial-0.safetensors --checkpoint --quiet --out c");
+    fs::rename(folder.path("c.ckpt"), folder.path("s.trials/0000.ckpt")).unwrap();
+    fs::write(folder.path("s.trials/notes.txt"), "mine").unwrap();
+    let stderr = refused(&folder, &format!("{SWEEP} --out s.csv"));
+    assert!(stderr.contains("s.csv: this file exists"), "{stderr}");
+    let stderr = problem(&folder, &format!("{SWEEP} --resume --out s.csv"));
+    assert!(stderr.contains("--overwrite without --resume to begin anew"), "{stderr}");
+    good(&folder, &format!("{SWEEP} --out s.csv --overwrite"));
+    good(&folder, &format!("{SWEEP} --out t.csv"));
+    let text = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    assert_eq!(text("s.csv"), text("t.csv").replace("t.trials", "s.trials"));
+    assert_eq!(text("s.trials/journal.jsonl"), text("t.trials/journal.jsonl"));
+    assert_eq!(text("s.trials/notes.txt"), "mine");
+    for name in ["trial-2.safetensors", "trial-2.data.json", "trial-2.history.csv", "0000.ckpt"] {
+        assert!(!folder.0.join("s.trials").join(name).exists(), "{name}");
+    }
+    // The same one, too: its models are made again.
+    let model = folder.path("s.trials/trial-1.safetensors");
+    fs::write(&model, "damaged").unwrap();
+    good(&folder, &format!("{SWEEP} --out s.csv --overwrite"));
+    assert!(
+        fs::read(&model).unwrap() == fs::read(folder.path("t.trials/trial-1.safetensors")).unwrap()
+    );
+    // In a folder that is of no sweep files of the same names are replaced, and others stay.
+    fs::create_dir(folder.path("u.trials")).unwrap();
+    for name in ["u.trials/0000.ckpt", "u.trials/0009.ckpt", "u.trials/trial-1.safetensors"] {
+        fs::write(folder.path(name), "mine").unwrap();
+    }
+    good(&folder, &format!("{SWEEP} --out u.csv --overwrite"));
+    assert_eq!(text("u.csv"), text("t.csv").replace("t.trials", "u.trials"));
+    assert_eq!(text("u.trials/0009.ckpt"), "mine");
+}
+
 /// A resumed training writes where it began to, and replaces no other's files.
 #[test]
 fn a_resumed_training_replaces_its_own_files_alone() {
@@ -144,6 +184,28 @@ fn a_resumed_training_replaces_its_own_files_alone() {
     write("o.png");
     let stderr = refused(&folder, &format!("{TRAIN} --resume --out o.safetensors"));
     assert!(stderr.contains("o.png: this file exists"), "{stderr}");
+}
+
+/// A resumed training replaces no picture that it has not made, also where its own is to be.
+#[test]
+fn a_resumed_training_replaces_no_other_picture() {
+    let folder = folder("resume-picture");
+    let (beside, named) = ("a.safetensors", "n.safetensors --picture p.png");
+    for (out, resumed, picture) in [(beside, beside, "a.png"), (named, "n.safetensors", "p.png")] {
+        good(&folder, &format!("{TRAIN} --checkpoint --out {out}"));
+        let resume = format!("train --resume --quiet --out {resumed} --steps");
+        good(&folder, &format!("{resume} 6"));
+        let own = fs::read(folder.path(picture)).unwrap();
+        fs::write(folder.path(picture), "mine").unwrap();
+        let stderr = refused(&folder, &format!("{resume} 7"));
+        let sentence = format!("{picture}: this file exists, and is no picture of a training");
+        assert!(stderr.contains(&sentence) && stderr.contains("--overwrite"), "{stderr}");
+        good(&folder, &format!("{resume} 7 --overwrite"));
+        assert!(fs::read(folder.path(picture)).unwrap().starts_with(&own[..16]));
+        fs::remove_file(folder.path(picture)).unwrap();
+        good(&folder, &format!("{resume} 8"));
+        good(&folder, &format!("{resume} 9"));
+    }
 }
 
 /// A log begins with a line that has all files of the data.

@@ -214,7 +214,7 @@ fn bad_settings_get_one_sentence() {
         (&["--layers", "784,16777216,16777216,16777216,784"], "GB of memory"),
         (&["--batch", "0"], "batch"),
         (&["--rho", "1"], "rho"),
-        (&["--lr", "NaN"], "learning_rate"),
+        (&["--lr", "NaN"], "learning-rate"),
         (&["--activation", "sine"], "leaky-relu"),
         (&["--activation", "relu"], "L1"),
         (&["--holdout", "10"], "holdout: this is for data without test samples"),

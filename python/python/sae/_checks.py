@@ -9,6 +9,10 @@ from typing import Any, Optional
 import numpy as np
 
 
+# Units of a layer, at most.
+MAX_UNITS = 2**24
+
+
 def count(name: str, value: Any) -> int:
     """A whole number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -44,6 +48,10 @@ def sizes(layers: Any) -> list[int]:
         problem = f"expected a sequence of sizes such as (300, 30, 300), got {layers!r}"
         raise TypeError(f"layers: {problem}")
     found = [count("layers", size) for size in layers]
+    for at, size in enumerate(found):
+        # The compiled part would count the input as the first.
+        if not 1 <= size <= MAX_UNITS:
+            raise ValueError(f"layers: expected sizes from 1 to {MAX_UNITS}, got {size} as number {at + 1}")
     if len(found) % 2 == 0:
         raise ValueError(
             "layers: expected an odd number of sizes such as (300, 30, 300), with the code in the "
@@ -62,6 +70,15 @@ def count_or_share(name: str, value: Any) -> Optional[float]:
         problem = f"{name}: expected a number of samples or a share between 0 and 1, got {value!r}"
         raise TypeError(problem)
     return count(name, value)
+
+
+def dimensions(name: str, value: Any, example: str) -> list[int]:
+    """Dimensions: a tuple, list or array of whole numbers."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name}: expected {example}, got {value!r}")
+    return [count(name, size) for size in value]
 
 
 def same_width(X: Any, name: str, features: Optional[int]) -> None:

@@ -157,8 +157,8 @@ class SparseAutoencoder(Inference):
     patience : int, default=0
         Early stopping: `fit` ends after this number of consecutive evaluations on held-out samples
         without improvement, and keeps the best network; 0 for none.
-    evaluate_every : int, default=500
-        Steps between evaluations on held-out samples.
+    evaluate_every : int, default=None
+        Steps between evaluations on held-out samples; None is 500, or all steps of a shorter training.
     holdout : int or float, default=None
         Number or share of samples of `X`, drawn by `random_state`, to hold out for early stopping
         without `X_val`; None is a seventh, at most 100 000. With 0 the evaluations are on all of `X`.
@@ -319,7 +319,8 @@ class SparseAutoencoder(Inference):
         Returns
         -------
         model : SparseAutoencoder
-            Fitted, with the parameters that the file contains (`steps`, for example, is not one).
+            Fitted, with the parameters that the file contains (`steps`, for example, is not one). A file has no names
+            of features: there is no `feature_names_in_`.
 
         Examples
         --------

@@ -71,7 +71,7 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
             Features; in [0, 1] for uint8.
         """
         check_is_fitted(self)
-        codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C")
+        codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C", input_name="X")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {codes.shape[1]} features, but the code of {type(self).__name__} has "

@@ -88,9 +88,7 @@ def checked_shape(shape: Optional[Sequence[int]]) -> Optional[list[int]]:
     """Dimensions of an image; the compiled part checks which they are."""
     if shape is None:
         return None
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(f"image_shape: expected dimensions such as (28, 28), got {shape!r}")
-    return [_checks.count("image_shape", size) for size in shape]
+    return _checks.dimensions("image_shape", shape, "dimensions such as (28, 28)")
 
 
 def title(network: Network) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Steps between reports, at most, where `report_every` is None.
 REPORT_EVERY = 100
 
+# Steps between evaluations, at most, where `evaluate_every` is None.
+EVALUATE_EVERY = 500
+
 # Parameters that only `fit` uses: it is said if they change before a `partial_fit`.
 OF_FIT = ("steps", "epochs", "pretrain", "evaluate_every", "holdout")
 
@@ -72,7 +75,7 @@ class Parameters(Analysis):
         pretrain: int = 0,
         revive: int = 0,
         patience: int = 0,
-        evaluate_every: int = 500,
+        evaluate_every: Optional[int] = None,
         holdout: Optional[float] = None,
         random_state: Any = None,
         threads: Optional[int] = None,
@@ -174,6 +177,11 @@ class Parameters(Analysis):
         if isinstance(self.random_state, (int, np.integer)):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _steps_between_evaluations(self, steps: int) -> int:
+        if self.evaluate_every is None:
+            return min(EVALUATE_EVERY, max(1, steps))
+        return _checks.count("evaluate_every", self.evaluate_every)
 
     def _steps_between_reports(self, steps: Optional[int]) -> int:
         if self.report_every is None:

@@ -33,9 +33,10 @@ def at_least_1(number: Optional[int]) -> Optional[int]:
 def image_shape(features: int, shape: Optional[tuple[int, int]]) -> tuple[int, int]:
     """Rows and columns of a sample; by default those of a square."""
     if shape is not None:
-        if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        sizes = _checks.dimensions("shape", shape, "(rows, columns)")
+        if len(sizes) != 2:
             raise TypeError(f"shape: expected (rows, columns), got {shape!r}")
-        shape = (_checks.count("shape", shape[0]), _checks.count("shape", shape[1]))
+        shape = (sizes[0], sizes[1])
     else:
         side = math.isqrt(features)
         shape = (side, side)

@@ -142,6 +142,7 @@ class Training(Parameters):
         both_val = self._with_targets(validation, targets_val, "targets_val")
         plan = self._plan(seed, one_pass)
         steps = plan["steps"] = self._steps_of_training((both, batches, both_val), plan, previous)
+        plan["evaluate_every"] = self._steps_between_evaluations(steps)
         plan["report_every"] = self._steps_between_reports(None if one_pass else steps)
         before = self.n_iter_ if resumes else 0
         total = None if one_pass else steps
@@ -198,7 +199,7 @@ class Training(Parameters):
             "pretrain": _checks.count("pretrain", self.pretrain),
             "revive": _checks.count("revive", self.revive),
             "patience": _checks.count("patience", self.patience),
-            "evaluate_every": _checks.count("evaluate_every", self.evaluate_every),
+            "evaluate_every": self._steps_between_evaluations(0),
             "holdout": _checks.count_or_share("holdout", self.holdout),
             "threads": self._threads,
             "report_every": 1,

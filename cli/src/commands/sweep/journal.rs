@@ -62,7 +62,7 @@ impl Journal {
             if serde_json::from_str::<Value>(first).ok().as_ref() != Some(definition) {
                 let problem = "this is the journal of a sweep with other options or other data, or of \
                                another version of sae";
-                let hint = "give another --out, or remove the folder to begin again";
+                let hint = "give another --out, or --overwrite without --resume to begin anew";
                 return Err(Failure::at(path, problem).hint(hint));
             }
             for (at, line) in lines.enumerate() {

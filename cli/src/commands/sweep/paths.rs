@@ -45,6 +45,11 @@ impl Paths {
             let is_own = noted.is_picture(&paths.table, &paths.picture);
             paths.written = [noted.has_table, noted.has_picture && is_own];
         }
+        if args.overwrite.overwrite {
+            // So that an interrupted sweep is resumed without --overwrite, too.
+            let are_there = [&paths.table, &paths.picture].map(|path| path.is_file());
+            paths.written = [0, 1].map(|at| paths.written[at] || are_there[at]);
+        }
         check_distinct(&[("table", &paths.table), ("picture", &paths.picture)])?;
         Ok(Paths { is_new_run, ..paths })
     }
@@ -97,7 +102,10 @@ impl Paths {
     /// Makes the folders.
     pub fn made(self, args: &Args) -> Result<Self> {
         let paths = match self.is_new_run {
-            true => Self::beside(args, runs::make()?.join(sweeps::TABLE)),
+            true => {
+                let made = Self::beside(args, runs::make()?.join(sweeps::TABLE));
+                Paths { written: self.written, ..made }
+            }
             false => self,
         };
         make_folders(&[&paths.table, &paths.picture])?;

@@ -11,7 +11,7 @@ use super::plan::{self, Range};
 use super::trials::{Trial, Trials};
 use crate::drawing::chart::{Chart, Mark, Series};
 use crate::failure::Result;
-use crate::output::{Left, aligned, counted, settings_json, short};
+use crate::output::{Left, aligned, counted, exact, settings_json, short};
 use crate::sweeps;
 
 /// Trials in the text, at most, where some are not of the front.
@@ -66,7 +66,7 @@ impl<'a> Table<'a> {
             let mut line = vec![trial.to_string(), steps.to_string()];
             line.extend(self.trials.list[trial].varied.iter().cloned());
             let Outcome { error, sparsity, explained_variance, objective, dead } = outcome;
-            line.extend([error, sparsity, explained_variance, objective].map(|it| it.to_string()));
+            line.extend([error, sparsity, explained_variance, objective].map(exact));
             line.extend([dead.to_string(), u8::from(self.is_front(trial)).to_string()]);
             let model = self.model(entry).map(|model| {
                 let within = folder.and_then(|folder| model.strip_prefix(folder).ok());

@@ -1,6 +1,5 @@
 //! The trials of a sweep, and their training.
 
-use std::fs;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +14,7 @@ use sae::{
 use serde_json::{Value, json};
 
 use super::journal::{Journal, Outcome};
+use super::remains::{checkpoint_of, remove_checkpoints};
 use crate::commands::train::{Curves, Pace, Repeat};
 use crate::data::Place;
 use crate::failure::Result;
@@ -120,8 +120,8 @@ impl Trials {
                         lock(&journal).add(trial, rung, steps, outcome)?;
                     }
                     if is_end {
-                        // Its model is all that is needed from now on; one that stays is no harm.
-                        let _ = fs::remove_file(self.checkpoint_of(trial));
+                        // Its model is all that is needed from now on.
+                        remove_checkpoints(&self.table, [trial].into_iter());
                     }
                     self.report(trial, steps, &outcome);
                 }
@@ -143,10 +143,6 @@ impl Trials {
         })
     }
 
-    fn checkpoint_of(&self, trial: usize) -> PathBuf {
-        sweeps::folder_of(&self.table).join(format!("{trial:04}.ckpt"))
-    }
-
     /// Whether a trial's model is there, or is not needed.
     fn has_model(&self, trial: usize, outcome: &Outcome, is_end: bool) -> bool {
         !is_end || outcome.is_diverged() || sweeps::model_of(&self.table, trial).is_file()
@@ -156,7 +152,7 @@ impl Trials {
     ///
     /// Saves its model at the end. `None` after a signal.
     fn train_one(&self, trial: usize, steps: u64, is_end: bool) -> Result<Option<Outcome>> {
-        let path = self.checkpoint_of(trial);
+        let path = checkpoint_of(&self.table, trial);
         let mut builder = Trainer::builder(self.list[trial].settings.clone());
         if path.exists() {
             let checkpoint = Checkpoint::load(&path)?;

@@ -10,6 +10,7 @@ use super::args::Args;
 use super::course::is_log;
 use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
+use crate::drawing::picture::is_own_png;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::history;
@@ -164,8 +165,11 @@ impl Paths {
             args.overwrite.check(&[&[&*self.model], &earlier[..]].concat())?;
         }
         if args.resume && !args.overwrite.overwrite {
-            check_own(&self.history, history::is_header, "history")?;
-            self.log.as_deref().map_or(Ok(()), |log| check_own(log, is_log, "log"))?;
+            check_own(&self.history, |start| begins(start, history::is_header), "history")?;
+            self.log
+                .as_deref()
+                .map_or(Ok(()), |log| check_own(log, |start| begins(start, is_log), "log"))?;
+            check_own(&self.picture, is_own_png, "picture")?;
         }
         let files = self.optional();
         let foreign = files.iter().filter(|file| !args.resume || !self.is_own(file, checkpoint));
@@ -236,8 +240,9 @@ fn log_of(model: &Path) -> Option<PathBuf> {
     runs::is_of_run(model).then(|| model.with_file_name("log.jsonl"))
 }
 
-/// Fails if a file to which a resumed training would add does not begin as one of its kind.
-fn check_own(path: &Path, is_own: fn(&str) -> bool, kind: &str) -> Result<()> {
+/// Fails if a file to which a resumed training would add, or which it would replace, does not begin as one of its
+/// kind.
+fn check_own(path: &Path, is_own: impl Fn(&[u8]) -> bool, kind: &str) -> Result<()> {
     /// More than the columns that every history begins with. The first line of a log may have any length, because
     /// it names all files of the data.
     const LENGTH: u64 = 1 << 10;
@@ -247,13 +252,17 @@ fn check_own(path: &Path, is_own: fn(&str) -> bool, kind: &str) -> Result<()> {
     let file = File::open(path).map_err(io_error("open", path))?;
     let mut start = Vec::new();
     file.take(LENGTH).read_to_end(&mut start).map_err(io_error("read", path))?;
-    let start = String::from_utf8_lossy(&start);
     // A training that was killed at once may have written nothing.
-    if start.is_empty() || start.lines().next().is_some_and(is_own) {
+    if start.is_empty() || is_own(&start) {
         return Ok(());
     }
     Err(Failure::at(path, format!("this file exists, and is no {kind} of a training"))
         .hint("give another name, or --overwrite to replace it"))
+}
+
+/// Whether a text begins with a line of this kind.
+fn begins(start: &[u8], is_own: fn(&str) -> bool) -> bool {
+    String::from_utf8_lossy(start).lines().next().is_some_and(is_own)
 }
 
 /// The folder of the run that is resumed without a name for its model; None if there is none.
