@@ -36,7 +36,7 @@ use blocks::{
 };
 use epilogue::Region;
 use pack::{ASource, Active};
-use tile::{Copying, Output, Right, Steps, Tile};
+use tile::{Column, Copying, Output, Right, Steps};
 
 /// What a product multiplies.
 #[derive(Clone, Copy)]
@@ -300,21 +300,28 @@ impl Nest<'_> {
         let Block { a, source, active, first, last, .. } = block;
         let k = a.cols;
         let (col, cols) = (strip.col, strip.cols);
+        // Whole tiles that do the same are one column.
+        let is_direct = cols == V * S::LANES && self.output.target(*last).is_some();
+        let whole = if is_direct && active.is_none() { a.rows / R * R } else { 0 };
         let mut copying = strip.copying;
-        for rows in chunks(a.rows, R) {
-            let region = Region { row: block.row + rows.start, rows: rows.len(), col, cols };
-            let tile =
-                Tile { left: source.tile::<R>(&rows, k), region, first: *first, last: *last };
-            // SAFETY: A's source and the strip cover the tile, or were padded to it; the rest is
-            // passed on.
+        let mut row = 0;
+        while row < a.rows {
+            let end = if copying.is_none() && row < whole { whole } else { a.rows.min(row + R) };
+            let rows = row..end;
+            let region = Region { row: block.row + row, rows: rows.len(), col, cols };
+            let left = source.tiles::<R>(&rows, k);
+            let column = Column { left, region, first: *first, last: *last };
+            // SAFETY: A's source and the strip cover the tiles, or were padded to them; the rest
+            // is passed on.
             unsafe {
                 if let Some(right) = copying.take() {
-                    tile.sum::<S, _, R, V>(s, right, Steps::All(k), &mut self.output);
+                    column.sum::<S, _, R, V>(s, right, Steps::All(k), &mut self.output);
                 } else {
-                    let steps = active.as_ref().map_or(Steps::All(k), |a| a.of(rows.start / R));
-                    tile.sum::<S, _, R, V>(s, strip.right, steps, &mut self.output);
+                    let steps = active.as_ref().map_or(Steps::All(k), |a| a.of(row / R));
+                    column.sum::<S, _, R, V>(s, strip.right, steps, &mut self.output);
                 }
             }
+            row = end;
         }
     }
 }

@@ -24,18 +24,18 @@ pub(super) enum ASource {
 }
 
 impl ASource {
-    /// The tile of these rows, along a block of `k`.
+    /// The tiles of these rows, along a block of `k`: whole ones, or one.
     #[inline(always)]
-    pub fn tile<const R: usize>(self, rows: &Range<usize>, k: usize) -> Left {
+    pub fn tiles<const R: usize>(self, rows: &Range<usize>, k: usize) -> Left {
         match self {
             ASource::Rows(first, stride) => {
                 Left::Rows(first.wrapping_add(rows.start * stride), stride)
             }
-            ASource::Columns(first, stride, _) if rows.len() == R => {
-                Left::Columns(first.wrapping_add(rows.start), stride)
+            ASource::Columns(first, stride, _) if rows.len().is_multiple_of(R) => {
+                Left::Columns(first.wrapping_add(rows.start), stride, R)
             }
-            ASource::Columns(_, _, cut) => Left::Columns(cut, R),
-            ASource::Packed(tiles) => Left::Columns(tiles.wrapping_add(rows.start * k), R),
+            ASource::Columns(_, _, cut) => Left::Columns(cut, R, R * k),
+            ASource::Packed(tiles) => Left::Columns(tiles.wrapping_add(rows.start * k), R, R * k),
         }
     }
 }
