@@ -32,7 +32,8 @@ pub(crate) use sparse::SparseProduct;
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
 use blocks::{
-    BLOCK_COLS, BLOCK_ROWS, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT, SPARSE_BLOCK_K,
+    BLOCK_COLS, BLOCK_ROWS, FEW_TILES, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT,
+    SHORT_K, SHORT_STRIDE, SPARSE_BLOCK_K,
 };
 use epilogue::Region;
 use pack::{ASource, Active};
@@ -169,7 +170,7 @@ struct Block<'a> {
 /// Where the tiles of a strip find B.
 #[derive(Clone, Copy)]
 enum BSource<'a> {
-    /// In place: it is read once, by the only tile.
+    /// In place: it is read once, by the only tile, or stays in the L1 cache for a few.
     InPlace,
     /// The first tile copies it while it reads it, the others read the copy.
     CopiedWhileRead,
@@ -273,7 +274,12 @@ impl Nest<'_> {
     /// Where a strip is read, `whole` if its rows are contiguous and fill its width.
     #[inline(always)]
     fn b_source<'b, const R: usize>(&self, block: &'b Block<'_>, whole: bool) -> BSource<'b> {
-        if whole && self.m <= R {
+        let b = &block.b;
+        // A few tiles find a short strip in the L1 cache, unless its rows share few of the sets.
+        let is_kept = self.m <= FEW_TILES * R
+            && b.rows <= SHORT_K
+            && !b.row_stride.is_multiple_of(SHORT_STRIDE);
+        if whole && (self.m <= R || is_kept) {
             return BSource::InPlace;
         }
         if self.keep_panels && block.row > 0 {
