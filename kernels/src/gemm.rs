@@ -32,11 +32,12 @@ pub(crate) use sparse::SparseProduct;
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
 use blocks::{
-    BLOCK_COLS, BLOCK_ROWS, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT, SPARSE_BLOCK_K,
+    BLOCK_COLS, BLOCK_ROWS, FEW_TILES, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT,
+    SHORT_K, SHORT_STRIDE, SPARSE_BLOCK_K,
 };
 use epilogue::Region;
 use pack::{ASource, Active};
-use tile::{Copying, Output, Right, Steps, Tile};
+use tile::{Column, Copying, Output, Right, Steps};
 
 /// What a product multiplies.
 #[derive(Clone, Copy)]
@@ -169,7 +170,7 @@ struct Block<'a> {
 /// Where the tiles of a strip find B.
 #[derive(Clone, Copy)]
 enum BSource<'a> {
-    /// In place: it is read once, by the only tile.
+    /// In place: it is read once, by the only tile, or stays in the L1 cache for a few.
     InPlace,
     /// The first tile copies it while it reads it, the others read the copy.
     CopiedWhileRead,
@@ -218,7 +219,7 @@ impl Nest<'_> {
         while col < block.b.cols {
             let left = (block.b.cols - col).div_ceil(S::LANES);
             // SAFETY: passed on.
-            let width = unsafe {
+            col = unsafe {
                 if left >= V {
                     self.strip::<S, R, V>(s, block, col)
                 } else if left >= HALF && HALF > 1 {
@@ -227,11 +228,13 @@ impl Nest<'_> {
                     self.strip::<S, R, 1>(s, block, col)
                 }
             };
-            col += width;
         }
     }
 
-    /// The strip of `V` vectors at column `col` of the block; returns its width.
+    /// The strip of `V` vectors at column `col` of the block; returns its end.
+    ///
+    /// Where sums may be stored twice, a strip that would not be full begins within the one before
+    /// instead: it costs no more multiply-adds, and neither a copy with gaps nor masks.
     ///
     /// # Safety
     /// As for [`Nest::strips`].
@@ -243,7 +246,12 @@ impl Nest<'_> {
         col: usize,
     ) -> usize {
         let width = V * S::LANES;
-        let b = block.b.columns(col..block.b.cols.min(col + width));
+        let may_store_twice = block.first && block.last && self.output.place.is_some();
+        let begin = match block.b.cols.checked_sub(width) {
+            Some(last) if may_store_twice => col.min(last),
+            _ => col,
+        };
+        let b = block.b.columns(begin..block.b.cols.min(begin + width));
         let whole = b.col_stride == 1 && b.cols == width;
         let source = self.b_source::<R>(block, whole);
         let panel =
@@ -262,18 +270,23 @@ impl Nest<'_> {
         let strip = Strip {
             right: if let BSource::InPlace = source { in_place } else { copied },
             copying: matches!(source, BSource::CopiedWhileRead).then_some(copying),
-            col: block.col + col,
+            col: block.col + begin,
             cols: b.cols,
         };
         // SAFETY: passed on; the strip covers the block of k.
         unsafe { self.tiles::<S, R, V>(s, block, strip) };
-        width
+        begin + width
     }
 
     /// Where a strip is read, `whole` if its rows are contiguous and fill its width.
     #[inline(always)]
     fn b_source<'b, const R: usize>(&self, block: &'b Block<'_>, whole: bool) -> BSource<'b> {
-        if whole && self.m <= R {
+        let b = &block.b;
+        // A few tiles find a short strip in the L1 cache, unless its rows share few of the sets.
+        let is_kept = self.m <= FEW_TILES * R
+            && b.rows <= SHORT_K
+            && !b.row_stride.is_multiple_of(SHORT_STRIDE);
+        if whole && (self.m <= R || is_kept) {
             return BSource::InPlace;
         }
         if self.keep_panels && block.row > 0 {
@@ -300,21 +313,28 @@ impl Nest<'_> {
         let Block { a, source, active, first, last, .. } = block;
         let k = a.cols;
         let (col, cols) = (strip.col, strip.cols);
+        // Whole tiles that do the same are one column.
+        let is_direct = cols == V * S::LANES && self.output.target(*last).is_some();
+        let whole = if is_direct && active.is_none() { a.rows / R * R } else { 0 };
         let mut copying = strip.copying;
-        for rows in chunks(a.rows, R) {
-            let region = Region { row: block.row + rows.start, rows: rows.len(), col, cols };
-            let tile =
-                Tile { left: source.tile::<R>(&rows, k), region, first: *first, last: *last };
-            // SAFETY: A's source and the strip cover the tile, or were padded to it; the rest is
-            // passed on.
+        let mut row = 0;
+        while row < a.rows {
+            let end = if copying.is_none() && row < whole { whole } else { a.rows.min(row + R) };
+            let rows = row..end;
+            let region = Region { row: block.row + row, rows: rows.len(), col, cols };
+            let left = source.tiles::<R>(&rows, k);
+            let column = Column { left, region, first: *first, last: *last };
+            // SAFETY: A's source and the strip cover the tiles, or were padded to them; the rest
+            // is passed on.
             unsafe {
                 if let Some(right) = copying.take() {
-                    tile.sum::<S, _, R, V>(s, right, Steps::All(k), &mut self.output);
+                    column.sum::<S, _, R, V>(s, right, Steps::All(k), &mut self.output);
                 } else {
-                    let steps = active.as_ref().map_or(Steps::All(k), |a| a.of(rows.start / R));
-                    tile.sum::<S, _, R, V>(s, strip.right, steps, &mut self.output);
+                    let steps = active.as_ref().map_or(Steps::All(k), |a| a.of(row / R));
+                    column.sum::<S, _, R, V>(s, strip.right, steps, &mut self.output);
                 }
             }
+            row = end;
         }
     }
 }

@@ -22,6 +22,12 @@ impl Place {
         self.data.wrapping_add(row * self.stride)
     }
 
+    /// What begins that many rows further down.
+    #[inline(always)]
+    pub fn below(self, rows: usize) -> Place {
+        Place { data: self.row(rows), ..self }
+    }
+
     /// What begins at a region's first sum, where this is a whole product.
     #[inline(always)]
     pub fn from(self, region: Region) -> Place {

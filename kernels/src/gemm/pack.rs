@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::blocks::{ACTIVE_MASKS, BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
 use super::tile::{Left, Steps};
 use crate::matrix::Matrix;
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 
 /// Above this percentage of a block's k, a tile takes them all: the list costs an index and an
 /// address a step, measured at 5 to 10 % of a step.
@@ -24,18 +24,18 @@ pub(super) enum ASource {
 }
 
 impl ASource {
-    /// The tile of these rows, along a block of `k`.
+    /// The tiles of these rows, along a block of `k`: whole ones, or one.
     #[inline(always)]
-    pub fn tile<const R: usize>(self, rows: &Range<usize>, k: usize) -> Left {
+    pub fn tiles<const R: usize>(self, rows: &Range<usize>, k: usize) -> Left {
         match self {
             ASource::Rows(first, stride) => {
                 Left::Rows(first.wrapping_add(rows.start * stride), stride)
             }
-            ASource::Columns(first, stride, _) if rows.len() == R => {
-                Left::Columns(first.wrapping_add(rows.start), stride)
+            ASource::Columns(first, stride, _) if rows.len().is_multiple_of(R) => {
+                Left::Columns(first.wrapping_add(rows.start), stride, R)
             }
-            ASource::Columns(_, _, cut) => Left::Columns(cut, R),
-            ASource::Packed(tiles) => Left::Columns(tiles.wrapping_add(rows.start * k), R),
+            ASource::Columns(_, _, cut) => Left::Columns(cut, R, R * k),
+            ASource::Packed(tiles) => Left::Columns(tiles.wrapping_add(rows.start * k), R, R * k),
         }
     }
 }
@@ -177,41 +177,54 @@ pub(super) unsafe fn strip<S: Simd>(s: S, b: Matrix<'_>, width: usize, panel: &m
             }
             return;
         }
-        // B^T: blocks of LANES x LANES are transposed in registers.
-        let whole_cols = cols / S::LANES * S::LANES;
-        let one = |p: usize, col: usize| {
-            let value =
-                if col < cols { *b.data.add(p * b.row_stride + col * b.col_stride) } else { 0.0 };
-            *to.add(p * width + col) = value;
-        };
-        let mut col = 0;
-        while col < whole_cols {
-            if b.row_stride == 1 && k >= S::LANES {
-                let block = |p: usize| {
-                    let from = b.data.add(p + col * b.col_stride);
-                    s.transpose(from, b.col_stride, to.add(p * width + col), width);
-                };
-                let mut p = 0;
-                while p + S::LANES <= k {
-                    block(p);
-                    p += S::LANES;
-                }
-                if p < k {
-                    // The last block begins within the one before.
-                    block(k - S::LANES);
-                }
-            } else {
-                for p in 0..k {
-                    for c in col..col + S::LANES {
-                        one(p, c);
+        s.run(Transpose { b, width, to });
+    }
+}
+
+/// [`strip`] of B^T, whose maker vouches for what that requires: blocks of `LANES` x `LANES` are
+/// transposed in registers. (In a function of its own the addresses of a block's rows are, too.)
+struct Transpose<'a> {
+    b: Matrix<'a>,
+    width: usize,
+    to: *mut f32,
+}
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Transpose { b, width, to } = self;
+        let (k, cols) = (b.rows, b.cols);
+        // SAFETY: `b` covers `k` x `cols`, `to` `k` x `width`.
+        unsafe {
+            let whole_cols = cols / S::LANES * S::LANES;
+            let one = |p: usize, col: usize| {
+                *to.add(p * width + col) = if col < cols { *b.at(p, col) } else { 0.0 };
+            };
+            let mut col = 0;
+            while col < whole_cols {
+                if b.row_stride == 1 && k >= S::LANES {
+                    let mut p = 0;
+                    while p < k {
+                        // The last block begins within the one before.
+                        let begin = p.min(k - S::LANES);
+                        let to = to.add(begin * width + col);
+                        s.transpose(b.at(begin, col), b.col_stride, to, width);
+                        p += S::LANES;
+                    }
+                } else {
+                    for p in 0..k {
+                        for c in col..col + S::LANES {
+                            one(p, c);
+                        }
                     }
                 }
+                col += S::LANES;
             }
-            col += S::LANES;
-        }
-        for p in 0..k {
-            for c in whole_cols..width {
-                one(p, c);
+            for p in 0..k {
+                for c in whole_cols..width {
+                    one(p, c);
+                }
             }
         }
     }
