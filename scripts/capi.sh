@@ -82,10 +82,39 @@ if command -v g++ >/dev/null; then
     printf '\n== g++ accepts the header\n'
 fi
 
-if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends valgrind libc6-dbg >/dev/null
+for tool in cmake valgrind; do
+    if ! command -v $tool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $tool libc6-dbg >/dev/null
+    fi
+done
+if command -v cmake >/dev/null; then
+    mkdir cmake
+    cat >cmake/CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.10)
+project(programs C)
+find_package(sae 0.2 CONFIG REQUIRED)
+foreach(target sae static)
+  if(TARGET sae::${target})
+    add_executable(misuse-${target} ../misuse.c)
+    target_link_libraries(misuse-${target} PRIVATE sae::${target} m)
+  endif()
+endforeach()
+END
+    printf '\n== cmake\n'
+    cmake -S cmake -B cmake/built -DCMAKE_PREFIX_PATH="$shared" -DCMAKE_BUILD_TYPE=Release >/dev/null
+    cmake --build cmake/built >/dev/null
+    cmake/built/misuse-sae
+    cmake/built/misuse-static
+    sed 's/sae 0.2 /sae 0.1 /' cmake/CMakeLists.txt >CMakeLists.txt
+    if cmake -S . -B other -DCMAKE_PREFIX_PATH="$shared" >/dev/null 2>&1; then
+        echo "cmake found another minor version than the one asked for"
+        exit 1
+    fi
+else
+    echo "cmake: skipped, it is not installed"
 fi
+
 if ! command -v valgrind >/dev/null; then
     echo "valgrind: skipped, it is not installed"
     exit 0

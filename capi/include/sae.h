@@ -23,6 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** The version of this header; sae_version() is that of the library that is loaded. */
+#define SAE_VERSION_MAJOR 0
+#define SAE_VERSION_MINOR 2
+#define SAE_VERSION_PATCH 0
+#define SAE_VERSION "0.2.0"
+
 /**
  * The result of a call. `sae_last_error` has the message of a call that failed.
  */
@@ -218,7 +224,7 @@ extern "C" {
 const char *sae_last_error(void);
 
 /**
- * The version of the library, for example "0.1.0". It must not be freed.
+ * The version of the library, for example "0.2.0". It must not be freed.
  */
 const char *sae_version(void);
 

@@ -119,7 +119,7 @@ pub extern "C" fn sae_last_error() -> *const c_char {
     LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
-/// The version of the library, for example "0.1.0". It must not be freed.
+/// The version of the library, for example "0.2.0". It must not be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn sae_version() -> *const c_char {
     const VERSION: &CStr =

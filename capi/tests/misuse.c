@@ -203,6 +203,7 @@ static void files(void) {
 
 int main(void) {
     EXPECT(strcmp(sae_last_error(), "") == 0);
+    EXPECT(strcmp(sae_version(), SAE_VERSION) == 0);
     samples_and_trainer();
     several_files_and_rows();
     kernels();

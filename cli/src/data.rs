@@ -294,7 +294,7 @@ impl TrainingDataArgs {
         let isa = Isa::from_environment().map_err(|e| Failure::input(format!("SAE_ISA: {e}")))?;
         let threads = threads.map_or_else(compute::threads_from_environment, Ok)?.max(1);
         let mut engine = Engine::new(isa, compute::ThreadPool::new(threads));
-        let rows = self.scaling_samples.map(|rows| rows as usize);
+        let rows = self.scaling_samples.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
         let summary = Summary::of(&mut engine, source, rows)?;
         let scaling = kind.of(&summary, source)?;
         if warns {

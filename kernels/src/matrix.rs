@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A view of numbers, `[rows, cols]`, with any strides. Transposing swaps the strides.
 #[derive(Clone, Copy, Debug)]
@@ -279,20 +279,23 @@ enum Side {
     Columns,
 }
 
+/// Bits of a word of [`Taken`]. (Not of a `u64`: 32-bit microcontrollers have no atomic ones.)
+const WORD: usize = usize::BITS as usize;
+
 /// Which parts of a division are taken.
 #[derive(Debug)]
-struct Taken([AtomicU64; MAX_PARTS / 64]);
+struct Taken([AtomicUsize; MAX_PARTS.div_ceil(WORD)]);
 
 impl Taken {
     fn none() -> Self {
-        Taken([const { AtomicU64::new(0) }; MAX_PARTS / 64])
+        Taken([const { AtomicUsize::new(0) }; MAX_PARTS.div_ceil(WORD)])
     }
 
     /// Takes a part; panics if there is none, or it was taken before.
     fn take(&self, part: usize, division: Division) -> Range<usize> {
         assert!(part < division.parts, "no such part");
-        let bit = 1 << (part % 64);
-        let before = self.0[part / 64].fetch_or(bit, Ordering::Relaxed);
+        let bit = 1 << (part % WORD);
+        let before = self.0[part / WORD].fetch_or(bit, Ordering::Relaxed);
         assert_eq!(before & bit, 0, "a part was taken twice");
         division.range(part)
     }

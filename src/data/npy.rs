@@ -52,7 +52,10 @@ pub(crate) fn read_header(
         .map_err(|_| wrong("NumPy header that is no text"))?;
     let header = parse(text, start).map_err(|problem| wrong(&format!("NumPy file: {problem}")))?;
     let dims = &header.dims;
-    if dims.is_empty() || dims.len() > 255 || dims.iter().any(|&dim| dim == 0 || dim >> 32 > 0) {
+    if dims.is_empty()
+        || dims.len() > 255
+        || dims.iter().any(|&dim| dim == 0 || u32::try_from(dim).is_err())
+    {
         // Of Python's `np.save("x.npy", 3.0)` for one.
         let shape = match dims.len() {
             0 => "a single number without dimensions".to_owned(),

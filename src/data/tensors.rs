@@ -209,7 +209,10 @@ fn array_header(file: &Header, name: Option<&str>) -> std::result::Result<header
             "tensor '{name}' is {dtype}; save it as F16, BF16, F32, F64, U8 or another integer type"
         )
     })?;
-    if dims.is_empty() || dims.len() > 255 || dims.iter().any(|&dim| dim == 0 || dim >> 32 > 0) {
+    if dims.is_empty()
+        || dims.len() > 255
+        || dims.iter().any(|&dim| dim == 0 || u32::try_from(dim).is_err())
+    {
         let shown = match dims.len() {
             0 => "is a single number without dimensions".to_owned(),
             9.. => format!("has {} dimensions", dims.len()),

@@ -59,7 +59,8 @@ impl Disk for System {
         file.sync_all()
     }
     fn sync(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        // Windows flushes only what a handle may write; elsewhere the file may be read-only.
+        OpenOptions::new().read(true).write(cfg!(windows)).open(path)?.sync_all()
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         // Not every file system has hard links; a copy does as well, only slower.

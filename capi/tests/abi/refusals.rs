@@ -370,3 +370,17 @@ fn a_path_that_is_not_utf_8_is_refused() {
     // SAFETY: the text belongs to the library.
     assert_eq!(unsafe { CStr::from_ptr(sae_version()) }.to_str(), Ok(env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn the_header_has_the_version() {
+    let header = include_str!("../../include/sae.h");
+    let lines = [
+        concat!("#define SAE_VERSION_MAJOR ", env!("CARGO_PKG_VERSION_MAJOR")),
+        concat!("#define SAE_VERSION_MINOR ", env!("CARGO_PKG_VERSION_MINOR")),
+        concat!("#define SAE_VERSION_PATCH ", env!("CARGO_PKG_VERSION_PATCH")),
+        concat!("#define SAE_VERSION \"", env!("CARGO_PKG_VERSION"), "\""),
+    ];
+    for line in lines {
+        assert!(header.lines().any(|it| it == line), "{line}: set it in capi/cbindgen.toml");
+    }
+}

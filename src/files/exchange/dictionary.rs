@@ -153,7 +153,7 @@ impl Dictionary {
             Selection::JumpRelu(_) => "jump-relu:0".to_owned(),
         };
         // A sparse code lists less than 2^32 activations of a batch.
-        let batch = ((1usize << 32) - 1) / self.units.max(1);
+        let batch = u32::MAX as usize / self.units.max(1);
         Ok(Settings {
             layers: vec![self.features, self.units, self.outputs],
             skip: self.skip.is_some(),
