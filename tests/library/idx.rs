@@ -458,7 +458,7 @@ fn bad_numpy_files_are_refused() {
         (entry("<f4", "False", "(1, 2)"), "header says 1 x 2 f32"),
         (entry("<f4", "False", "(1, -1)"), "no list of sizes"),
         (entry("<f4", "False", "()"), "samples by features"),
-        (entry("<f4", "False", "(0, 4)"), "samples by features"),
+        (entry("<f4", "False", "(0, 4)"), "it has no samples, 1 or more were expected"),
         (entry("<f4", "False", "(18446744073709551615, 2)"), "samples by features"),
         (entry("<f4", "maybe", "(1, 1)"), "neither True nor False"),
         ("{'descr': '<f4'}".to_owned(), "without fortran_order"),

@@ -152,7 +152,7 @@ fn a_tensor_is_chosen() {
     for (name, words) in [
         ("tables", "no tensor 'tables'; the file has 'deep' (2 x 1 x 3), 'eighths'"),
         ("scalar", "tensor 'scalar' is a single number without dimensions; samples by features"),
-        ("none", "tensor 'none' has the shape [0, 4]; samples by features"),
+        ("none", "tensor 'none' has the shape [0, 4]; it has no samples"),
         ("eighths", "tensor 'eighths' is F8_E4M3; save it as F16, BF16, F32"),
     ] {
         let problem = opened(&path, Some(name)).unwrap_err().to_string();

@@ -202,7 +202,9 @@ impl Column {
                     for (r, row) in rows.iter_mut().enumerate() {
                         *row = first.wrapping_add(r.min(region.rows - 1) * stride);
                     }
-                    let tiles = Tiles { left: Rows(rows), distance: R * stride, count: tiles };
+                    // (Of a single row the stride is any number.)
+                    let distance = R.wrapping_mul(stride);
+                    let tiles = Tiles { left: Rows(rows), distance, count: tiles };
                     s.run(Accumulate::<_, _, R, V> { tiles, right, steps, sums });
                 }
                 Left::Columns(first, stride, distance) => {
