@@ -73,7 +73,7 @@ impl Reconstructions {
 /// The text in every PNG that says what made it.
 const SOFTWARE: (&str, &str) = ("Software", "sae");
 
-/// Whether a file begins as a PNG of [`png`], by its first bytes, at least 64.
+/// Whether a file begins as a PNG of `png`, by its first bytes, at least 64.
 pub fn is_own_png(start: &[u8]) -> bool {
     let (keyword, program) = SOFTWARE;
     let text = format!("tEXt{keyword}\0{program}");
