@@ -113,6 +113,17 @@ pub(crate) fn has_no_samples(dims: &[usize]) -> bool {
     before_features.contains(&0)
 }
 
+/// What was expected instead of dimensions that no samples can have; `None` if these can be theirs.
+pub(crate) fn expected_instead(dims: &[usize]) -> Option<&'static str> {
+    let is_wrong = |&dim: &usize| dim == 0 || u32::try_from(dim).is_err();
+    let fits = !dims.is_empty() && dims.len() <= 255 && !dims.iter().any(is_wrong);
+    match has_no_samples(dims) {
+        _ if fits => None,
+        true => Some(NO_SAMPLES),
+        false => Some("samples by features were expected"),
+    }
+}
+
 /// Whether an error is that of an array without samples.
 pub(crate) fn is_of_no_samples(error: &Error) -> bool {
     matches!(error, Error::Format { problem, .. } if problem.contains(NO_SAMPLES))

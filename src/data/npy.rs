@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use crate::data::element::ElementType;
-use crate::data::header::{Header, NO_SAMPLES, has_no_samples};
+use crate::data::header::{Header, expected_instead};
 use crate::data::reading::Input;
 use crate::error::{Error, Result};
 
@@ -52,19 +52,12 @@ pub(crate) fn read_header(
         .map_err(|_| wrong("NumPy header that is no text"))?;
     let header = parse(text, start).map_err(|problem| wrong(&format!("NumPy file: {problem}")))?;
     let dims = &header.dims;
-    if dims.is_empty()
-        || dims.len() > 255
-        || dims.iter().any(|&dim| dim == 0 || u32::try_from(dim).is_err())
-    {
+    if let Some(expected) = expected_instead(dims) {
         // Of Python's `np.save("x.npy", 3.0)` for one.
         let shape = match dims.len() {
             0 => "a single number without dimensions".to_owned(),
             9.. => format!("an array of {} dimensions", dims.len()),
             _ => format!("an array of shape {dims:?}"),
-        };
-        let expected = match has_no_samples(dims) {
-            true => NO_SAMPLES,
-            false => "samples by features were expected",
         };
         return Err(wrong(&format!("NumPy file: {shape}; {expected}")));
     }

@@ -209,18 +209,11 @@ fn array_header(file: &Header, name: Option<&str>) -> std::result::Result<header
             "tensor '{name}' is {dtype}; save it as F16, BF16, F32, F64, U8 or another integer type"
         )
     })?;
-    if dims.is_empty()
-        || dims.len() > 255
-        || dims.iter().any(|&dim| dim == 0 || u32::try_from(dim).is_err())
-    {
+    if let Some(expected) = header::expected_instead(dims) {
         let shown = match dims.len() {
             0 => "is a single number without dimensions".to_owned(),
             9.. => format!("has {} dimensions", dims.len()),
             _ => format!("has the shape {dims:?}"),
-        };
-        let expected = match header::has_no_samples(dims) {
-            true => header::NO_SAMPLES,
-            false => "samples by features were expected",
         };
         return Err(format!("tensor '{name}' {shown}; {expected}"));
     }

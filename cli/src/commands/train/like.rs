@@ -49,19 +49,19 @@ fn unknown(model: &Path, is_replaced: bool) -> Failure {
     Failure::at(model, problem).hint("only trainings of this command since version 0.2 note it")
 }
 
-/// The model whose training is repeated from its file alone, without a record beside it.
-fn alone(args: &Args) -> Result<Option<(&Path, Autoencoder, Repeat)>> {
-    let Some(model) = args.like.as_deref() else { return Ok(None) };
-    if Run::of(model)?.and_then(Run::into_arguments).is_some() {
-        return Ok(None);
-    }
-    let net = models::load(model)?;
-    Ok(Repeat::of(&net).map(|repeat| (model, net, repeat)))
+/// Whether a training is repeated from the model's file alone, without a record beside it.
+fn is_alone(model: &Path) -> Result<bool> {
+    Ok(Run::of(model)?.and_then(Run::into_arguments).is_none())
 }
 
 /// Fails if the options lack a file that the repeated training needs.
 pub fn check(args: &Args) -> Result<()> {
-    let Some((model, net, repeat)) = alone(args)? else { return Ok(()) };
+    let Some(model) = args.like.as_deref() else { return Ok(()) };
+    if !is_alone(model)? {
+        return Ok(());
+    }
+    let net = models::load(model)?;
+    let Some(repeat) = Repeat::of(&net) else { return Ok(()) };
     repeat.check_given(&net, model, args)?;
     let is_drawn = net.training_data().is_some_and(digits::may_be);
     if args.data.is_given() || args.from.is_some() || is_drawn {
@@ -96,7 +96,7 @@ pub fn compare(args: &Args, own_repeat: &Repeat, trainer: &Trainer, is_rank_0: b
     }
     let data = |net: &Autoencoder| format!("{:?}", net.training_data());
     if data(&old) != data(own) || old.scaling() != own.scaling() {
-        if alone(args)?.is_some() && !args.data.is_given() && args.from.is_none() {
+        if is_alone(like)? && !args.data.is_given() && args.from.is_none() {
             return Err(unknown_data(like));
         }
         note(&format!(
