@@ -2,6 +2,7 @@
 
 pub(crate) mod atomic;
 mod checkpoint;
+mod course;
 #[cfg(feature = "exchange")]
 pub mod exchange;
 mod model;
@@ -14,5 +15,6 @@ mod tensors;
 
 pub use atomic::{check_writable, replace};
 pub use checkpoint::{Checkpoint, Checkpoints};
+pub use course::Course;
 #[cfg(feature = "onnx")]
 pub use onnx::Part;

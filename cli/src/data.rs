@@ -136,6 +136,11 @@ impl TrainingDataArgs {
         self.targets.files().is_some()
     }
 
+    /// Whether an option names test samples, or a folder, which may have some.
+    pub fn has_test(&self) -> bool {
+        !self.test.is_empty() || self.data.data.is_some()
+    }
+
     /// The samples that the scaling is fitted to, if not all.
     pub fn scaling_samples(&self) -> Option<u64> {
         self.scaling_samples

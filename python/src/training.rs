@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
-use sae::{Autoencoder, Optimizer, Samples, StepReport, Trainer, files::Checkpoint};
+use sae::{
+    Autoencoder, Optimizer, Samples, StepReport, Trainer,
+    files::{Checkpoint, Course},
+};
 
 use crate::current::Current;
 use crate::data::{Data, named};
@@ -126,10 +129,19 @@ struct Monitor<'a> {
     validation: Option<&'a Samples>,
     /// The samples on which a report measures how active the code is, if it does.
     measured: Option<Samples>,
+    /// What the model's file says of the training; `None` if nothing repeats it.
+    course: Option<Course>,
     end: u64,
 }
 
 impl Monitor<'_> {
+    /// The same at a step, at which the training may have been interrupted.
+    fn course_at(&self, step: u64) -> Option<Course> {
+        let mut course = self.course.clone()?;
+        course.interrupted = (step < self.end).then_some(step);
+        Some(course)
+    }
+
     fn after(&mut self, trainer: &mut Trainer, report: StepReport) -> sae::Result<Event> {
         let (step, plan) = (trainer.steps(), self.plan);
         let mut event = Event::default();
@@ -318,6 +330,7 @@ pub fn train<'py>(
     let samples = data.pairs(scalings(previous))?;
     let checks = threads(plan.threads)?;
     data.check(py, "X", &samples, checks)?;
+    let is_given = validation.is_some();
     let (train, validation) = plan.split(py, &samples, validation.as_ref(), checks)?;
     let mut trainer = trainer(&train, &plan, previous)?;
     if batches.is_some() {
@@ -329,43 +342,50 @@ pub fn train<'py>(
         (true, None) => train.len().div_ceil(batch) as u64,
         (true, Some(_)) => u64::MAX,
     };
+    let is_repeatable = batches.is_none() && (previous.is_none() || !plan.one_pass);
+    let test = validation.as_ref().filter(|_| is_given);
+    let course = is_repeatable.then(|| course(&plan, steps, previous, test));
+    let course = course.transpose().map_err(failure::of)?;
     let mut stopped = None;
     if plan.pretrain > 0 && previous.is_none() {
         stopped = pretrain(&mut trainer, &train, plan.pretrain, &report)?;
     }
-    let monitor = Monitor {
+    let mut monitor = Monitor {
         train: &train,
         validation: validation.as_ref(),
         measured: measured(&plan, &train).map_err(failure::of)?,
         end: trainer.steps().saturating_add(steps),
+        course,
         plan: &plan,
     };
     let feed = batches.map(|batches| Feed::new(batches, batch, train.features()));
     if stopped.is_none() {
-        (trainer, stopped) = run_all(trainer, monitor, feed, &report)?;
+        (trainer, stopped) = run_all(trainer, &mut monitor, feed, &report)?;
     }
     let done = trainer.steps();
+    // After early stopping it has taken all steps that it takes.
+    let course = if trainer.is_over() { monitor.course.take() } else { monitor.course_at(done) };
     let best = trainer.restore_best().map(|(_, step)| step);
     let warnings = if stopped.is_none() && !plan.one_pass {
         py.detach(|| warnings(&mut trainer, &train)).map_err(failure::of)?
     } else {
         Vec::new()
     };
-    Ok((network(trainer)?, done, best, warnings, stopped))
+    Ok((network(trainer, course)?, done, best, warnings, stopped))
 }
 
 /// Does all steps, and reports; returns the trainer, and the exception that ended the training early, if any.
 fn run_all<'py>(
     mut trainer: Trainer,
-    mut monitor: Monitor<'_>,
+    monitor: &mut Monitor<'_>,
     mut feed: Option<Feed<'py>>,
     report: &Bound<'py, PyAny>,
 ) -> PyResult<(Trainer, Option<PyErr>)> {
     let py = report.py();
     while trainer.steps() < monitor.end {
         let outcome = match &mut feed {
-            Some(feed) => feed.run(py, &mut trainer, &mut monitor)?,
-            None => run(py, &mut trainer, &mut monitor)?,
+            Some(feed) => feed.run(py, &mut trainer, monitor)?,
+            None => run(py, &mut trainer, monitor)?,
         };
         let (event, is_last) = match outcome {
             Outcome::Event(event) => (event, false),
@@ -373,7 +393,9 @@ fn run_all<'py>(
             Outcome::Failed(error) => return Ok((trainer, Some(error))),
         };
         let step = trainer.steps();
-        let (own, sent) = Current::lend(py, trainer, |current| event.send(step, report, current))?;
+        let course = monitor.course_at(step);
+        let lent = (trainer, course);
+        let (own, sent) = Current::lend(py, lent, |current| event.send(step, report, current))?;
         trainer = own;
         let failed = match sent {
             Ok(ends) if ends || is_last => break,
@@ -385,6 +407,28 @@ fn run_all<'py>(
         }
     }
     Ok((trainer, None))
+}
+
+/// What the model's file says of a training of its own data from its first step, which the command can repeat.
+fn course(
+    plan: &Plan,
+    steps: u64,
+    previous: Option<&Network>,
+    test: Option<&Samples>,
+) -> sae::Result<Course> {
+    let mut course = Course::new(steps);
+    let unless_0 = |number: u64| Some(number).filter(|&number| number > 0);
+    course.pretrain = unless_0(plan.pretrain).filter(|_| previous.is_none());
+    course.revive = unless_0(plan.revive);
+    course.patience = unless_0(plan.patience);
+    course.evaluate_every = course.patience.map(|_| plan.evaluate_every);
+    if let Some(previous) = previous {
+        course = course.begun_with(&previous.net);
+    }
+    match test.filter(|_| course.patience.is_some()) {
+        Some(test) => course.ended_by(test),
+        None => Ok(course),
+    }
 }
 
 /// The samples on which reports measure how active the code is, the first ones; `None` if they do not.
@@ -406,12 +450,16 @@ fn warnings(trainer: &mut Trainer, samples: &Samples) -> sae::Result<Vec<String>
     Ok(evaluation.warnings(trainer.autoencoder().settings()))
 }
 
-/// The network of a trainer, with a checkpoint of the training.
-fn network(mut trainer: Trainer) -> PyResult<Network> {
+/// The network of a trainer, with a checkpoint of the training, and what its file says of that.
+fn network(mut trainer: Trainer, course: Option<Course>) -> PyResult<Network> {
     let training = match trainer.autoencoder().settings().optimizer {
         Optimizer::Lbfgs { .. } => None,
         _ => Some(trainer.checkpoint().map_err(failure::of)?),
     };
-    let net: Autoencoder = trainer.into_autoencoder();
+    let mut net: Autoencoder = trainer.into_autoencoder();
+    match course {
+        Some(course) => course.keep_in(&mut net),
+        None => Course::remove_from(&mut net),
+    }
     Ok(Network { net, training })
 }

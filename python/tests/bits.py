@@ -3,22 +3,18 @@
 import json
 
 
-def parts(file):
-    """Of a model file's bytes the description without the notes, the header of the tensors, and their bytes.
+def parts(file, keeps_notes=False):
+    """Of a model file's bytes the description, without the notes if not said, the header of the tensors, and their bytes.
 
-    The command's note says how often it evaluated and so on; the package writes none.
+    The note says how many steps there were, and so on.
     """
     end = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:end])
     description = json.loads(header.pop("__metadata__")["sae"])
-    description.pop("notes", None)
+    if not keeps_notes:
+        description.pop("notes", None)
     # Offsets begin behind the header.
     return description, header, file[end:]
-
-
-def content(path):
-    """All that a model file has but its notes."""
-    return parts(path.read_bytes())
 
 
 def bits(model):

@@ -46,7 +46,7 @@ def command():
         pytest.skip("the environment variable SAE has no path of the command to compare with")
 
     def run(*arguments):
-        if arguments[0] == "train" and "--preset" not in arguments and "--from" not in arguments:
+        if arguments[0] == "train" and not {"--preset", "--from", "--like"} & set(arguments):
             # The estimator's defaults are those of this preset; the command chooses one by the samples, or by the
             # model that it begins with.
             arguments = [*arguments, "--preset", "article"]

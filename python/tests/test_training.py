@@ -13,7 +13,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from bits import bits, content
+from bits import bits
 from sae import SparseAutoencoder
 
 STEPS = 40
@@ -95,7 +95,7 @@ def test_same_bytes_as_the_command(digits, write_idx, command, tmp_path, params,
         for threads in [1, None]:
             trained = model(**params, threads=threads).fit(source)
             trained.save(ours)
-            assert content(ours) == content(theirs), (type(source), threads)
+            assert ours.read_bytes() == theirs.read_bytes(), (type(source), threads)
 
 
 def test_files_of_images_give_the_model_their_shape(digits, write_idx, command, tmp_path):
@@ -106,7 +106,7 @@ def test_files_of_images_give_the_model_their_shape(digits, write_idx, command, 
     command("train", "--images", data, *options, "--out", theirs)
     trained = model().fit(data)
     trained.save(ours)
-    assert content(ours) == content(theirs) and data_of(ours)["shape"] == [28, 28]
+    assert ours.read_bytes() == theirs.read_bytes() and data_of(ours)["shape"] == [28, 28]
     # Rows of an array have no shape, and the same parameters.
     rows = model().fit(X)
     rows.save(ours)

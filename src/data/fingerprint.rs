@@ -37,7 +37,7 @@ impl Fingerprint {
     }
 
     /// The fingerprint of these samples before they are scaled, as `f32`.
-    fn before_scaling(samples: &Samples) -> Result<Self> {
+    pub fn before_scaling(samples: &Samples) -> Result<Self> {
         let (isa, mut memory) = (Isa::detect(), Vec::new());
         let own = Self::by(samples, |sample, row| {
             let stored = samples.source().row(sample, &mut memory)?;

@@ -231,7 +231,7 @@ impl Autoencoder {
     }
 
     /// Texts that the model file keeps beside the model, by name; a training that begins with the model starts
-    /// without them. The command's is `training`: JSON of what repeats the training.
+    /// without them. `training` is that of a [`Course`](crate::files::Course).
     pub fn notes(&self) -> &BTreeMap<String, String> {
         &self.notes
     }

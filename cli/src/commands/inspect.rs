@@ -8,10 +8,10 @@ mod own;
 
 use std::path::{Path, PathBuf};
 
-use sae::Autoencoder;
+use sae::{Autoencoder, files::Course};
 use serde_json::json;
 
-use crate::commands::train::{Repeat, RunRecord};
+use crate::commands::train::{RunRecord, command_of_course, interruption};
 use crate::drawing::picture::{Grid, range, signed_tiles};
 use crate::drawing::shape::{Shape, square};
 use crate::endings::{self, check_ending};
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
     let Facts { mut text, mut value, images } = match kind {
         Kind::Model => {
             let net = models::load(&file)?;
-            with_repeat(with_command(model(&net, asked), &file), &net, &file)
+            with_course(with_command(model(&net, asked), &file), &net, &file)
         }
         Kind::Checkpoint => checkpoint::facts(&file)?,
         Kind::Sweep => data::of_sweep(&file)?,
@@ -152,20 +152,20 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
 }
 
 /// With what the model's file says of its training, where the record beside it does not.
-fn with_repeat(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
-    let Some(repeat) = Repeat::of(net).filter(|_| facts.value["command"].is_null()) else {
+fn with_course(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
+    let Some(course) = Course::of(net).filter(|_| facts.value["command"].is_null()) else {
         return facts;
     };
-    match repeat.command(net, model) {
+    match command_of_course(&course, net, model) {
         Ok(command) => {
             facts.text += &format!("trained as by: {command}\n");
             facts.value["command"] = json!(command);
         }
         Err(failure) => note(&failure.problem),
     }
-    if let (Some(interruption), Some(step)) = (repeat.interruption(), repeat.interrupted) {
+    if let (Some(interruption), Some(step)) = (interruption(&course), course.interrupted) {
         facts.text += &format!("{interruption}\n");
-        let value = json!({"step": step, "steps": repeat.steps, "continue": null});
+        let value = json!({"step": step, "steps": course.steps, "continue": null});
         facts.value["interrupted"] = value;
     }
     facts

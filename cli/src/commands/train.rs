@@ -34,7 +34,7 @@ pub use paths::resumed_folder;
 use record::Record;
 pub use record::options_of_resumed;
 pub use recorded::Run as RunRecord;
-pub use repeat::Repeat;
+pub use repeat::{command as command_of_course, interruption};
 use run::Run;
 
 pub fn run(args: Args) -> Result<()> {
@@ -69,16 +69,17 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     job.agree(if is_rank_0 { check_resumed(&args, beginning) } else { Ok(()) })?;
     let resumes = checkpoint.is_some();
     let decays = checkpoint.as_ref().is_some_and(|it| scheduled_steps(it).is_some());
-    let repeat = Repeat::new(&args, job.count(), network.as_ref());
+    let course = repeat::course(&args, job.count(), network.as_ref(), test.as_ref());
+    let course = job.agree(course)?;
     let is_own = recipe::is_recorded() || gives_settings_of(&args, checkpoint.as_ref(), &train);
     let mut trainer = build(&args, job, &train, (checkpoint, network))?;
-    job.agree(like::compare(&args, &repeat, &trainer, is_rank_0))?;
+    job.agree(like::compare(&args, &course, &trainer, is_rank_0))?;
     // Only now, so that what is refused leaves no folder.
     let made = job.agree(paths.map(|paths| paths.made(&trainer, &args)).transpose())?;
     let (paths, _locks) = made.unzip();
     let samples = (place, test.as_ref());
     let record =
-        paths.as_ref().map(|paths| Record::new((&args, paths, repeat), samples, (is_own, decays)));
+        paths.as_ref().map(|paths| Record::new((&args, paths, course), samples, (is_own, decays)));
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let sides = (&train, test.as_ref());

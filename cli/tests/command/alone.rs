@@ -50,6 +50,10 @@ fn it_repeats_its_training() {
         ("--preset top-k --layers 8,70,8 --schedule cosine --holdout-last 30", "--samples x.npy"),
         ("--preset batch-top-k --scaling mean-deviation --scaling-samples 50", "--samples x.npy"),
         ("--preset jump-relu --revive 3 --patience 2 --evaluate-every 2", "--samples x.npy"),
+        (
+            "--preset top-k --patience 1 --evaluate-every 1 --learning-rate 0.05 --steps 40",
+            "--samples x.npy --test test.npy",
+        ),
         ("--preset jump-relu --layers 8,200,8 --loss fvu --order window:40", "--samples x.npy"),
         ("--preset matryoshka --lambda 1e-5 --clip 0.5 --epsilon 1e-6", "--samples x.npy"),
         (
@@ -93,6 +97,12 @@ fn it_asks_for_files() {
     let [_, said] =
         good(&folder, "train --like alone.safetensors --samples test.npy --out o.safetensors");
     assert!(said.contains("are others than those of alone.safetensors"), "{said}");
+    alone(" --test test.npy --patience 2 --evaluate-every 1");
+    let problem = refused(&folder, "train --like alone.safetensors --samples x.npy");
+    assert!(problem.contains("ended by test samples") && problem.contains("--test"), "{problem}");
+    let again = "train --like alone.safetensors --samples x.npy --out t.safetensors";
+    let [_, said] = good(&folder, &format!("{again} --test x.npy"));
+    assert!(said.contains("the test samples that end it early are others"), "{said}");
     alone(" --targets y.npy --initialization he");
     let problem = refused(&folder, "train --like alone.safetensors --samples x.npy");
     assert!(problem.contains("--targets"), "{problem}");

@@ -9,13 +9,13 @@ use std::thread;
 use sae::{
     Error, Measure, Samples, Settings, Trainer,
     data::TrainingData,
-    files::{Checkpoint, Checkpoints},
+    files::{Checkpoint, Checkpoints, Course},
 };
 use serde_json::{Value, json};
 
 use super::journal::{Journal, Outcome};
 use super::remains::{checkpoint_of, remove_checkpoints};
-use crate::commands::train::{Curves, Pace, Repeat};
+use crate::commands::train::{Curves, Pace};
 use crate::data::Place;
 use crate::failure::Result;
 use crate::history;
@@ -220,7 +220,9 @@ impl Trials {
         run["steps"] = json!(self.steps);
         let test = self.data.test.as_ref().filter(|_| held_out.is_none());
         self.data.place.save(&model, test, Some(run))?;
-        Repeat::of_trial(self.steps, self.data.scaling_samples).keep_in(trainer.autoencoder_mut());
+        let mut course = Course::new(self.steps);
+        course.scaling_samples = self.data.scaling_samples;
+        course.keep_in(trainer.autoencoder_mut());
         Ok(trainer.autoencoder().save(&model)?)
     }
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use sae::{Autoencoder, Trainer};
+use sae::{Autoencoder, Trainer, files::Course};
 
 use super::args::Args;
 use super::recorded::Run;
-use super::repeat::Repeat;
+use super::repeat;
 use crate::data::place;
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
@@ -25,8 +25,8 @@ pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
         Some(arguments) => (arguments, interruption),
         None => {
             let net = models::load(model)?;
-            let repeat = Repeat::of(&net).ok_or_else(|| unknown(model, is_replaced))?;
-            (repeat.options(&net, model)?, repeat.interruption())
+            let course = Course::of(&net).ok_or_else(|| unknown(model, is_replaced))?;
+            (repeat::options(&course, &net, model)?, repeat::interruption(&course))
         }
     };
     if let (Some(interruption), false) = (interruption, ranks::is_other_rank()) {
@@ -61,8 +61,8 @@ pub fn check(args: &Args) -> Result<()> {
         return Ok(());
     }
     let net = models::load(model)?;
-    let Some(repeat) = Repeat::of(&net) else { return Ok(()) };
-    repeat.check_given(&net, model, args)?;
+    let Some(course) = Course::of(&net) else { return Ok(()) };
+    repeat::check_given(&course, &net, model, args)?;
     let is_drawn = net.training_data().is_some_and(digits::may_be);
     if args.data.is_given() || args.from.is_some() || is_drawn {
         return Ok(());
@@ -85,14 +85,21 @@ fn unknown_data(model: &Path) -> Failure {
 /// Says so if the data, or the model that the training begins with, are not those of the training that is repeated.
 ///
 /// Fails if the drawn digits, which no option names, are not its data.
-pub fn compare(args: &Args, own_repeat: &Repeat, trainer: &Trainer, is_rank_0: bool) -> Result<()> {
+pub fn compare(args: &Args, own_course: &Course, trainer: &Trainer, is_rank_0: bool) -> Result<()> {
     let Some(like) = args.like.as_deref().filter(|_| is_rank_0) else { return Ok(()) };
     let (old, own) = (models::load(like)?, trainer.autoencoder());
-    if let Some(repeat) = Repeat::of(&old)
-        && !repeat.begins_as(own_repeat)
-    {
+    if let Some(course) = Course::of(&old) {
+        if course.has_test() && !own_course.has_test() && is_alone(like)? {
+            let problem = "its training ended by test samples that were no part of its data, and here are none";
+            return Err(Failure::at(like, problem).hint("give them: --samples FILE --test FILE"));
+        }
         let like = like.display();
-        note(&format!("the model that it begins with is another than that of {like}"));
+        if !course.begins_as(own_course) {
+            note(&format!("the model that it begins with is another than that of {like}"));
+        }
+        if !course.ends_as(own_course) {
+            note(&format!("the test samples that end it early are others than those of {like}"));
+        }
     }
     let data = |net: &Autoencoder| format!("{:?}", net.training_data());
     if data(&old) != data(own) || old.scaling() != own.scaling() {

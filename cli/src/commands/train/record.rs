@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
-use sae::{Autoencoder, Samples, Trainer};
+use sae::{Autoencoder, Samples, Trainer, files::Course};
 use serde_json::{Value, json};
 
 use super::args::Args;
 use super::paths::{Paths, resumed_folder};
 use super::recorded::{Run, checkpoint_to_resume};
-use super::repeat::Repeat;
 use crate::data::{Place, place};
 use crate::failure::{Result, io_error};
 use crate::output::{note, write_file};
@@ -53,7 +52,7 @@ pub struct Record<'a> {
     place: Place,
     test: Option<&'a Samples>,
     /// What the model's own file says.
-    repeat: Repeat,
+    course: Course,
     /// None if the options do not give the whole training.
     options: Option<Value>,
     /// The steps of the whole training.
@@ -69,7 +68,7 @@ impl<'a> Record<'a> {
     /// `is_own` is whether the options of this process give the whole training, `decays` whether the learning rate
     /// of the training that is resumed follows a schedule of its own number of steps.
     pub fn new(
-        (args, paths, repeat): (&'a Args, &'a Paths, Repeat),
+        (args, paths, course): (&'a Args, &'a Paths, Course),
         (place, test): (Place, Option<&'a Samples>),
         (is_own, decays): (bool, bool),
     ) -> Self {
@@ -83,7 +82,7 @@ impl<'a> Record<'a> {
         };
         let steps = args.steps();
         let mut record =
-            Record { args, paths, place, test, repeat, options, steps, earlier, before };
+            Record { args, paths, place, test, course, options, steps, earlier, before };
         // Fewer steps are then a part of the training.
         if let (Some(run), true) = (&record.earlier, decays && recipe::is_recorded())
             && let Some(steps) = run.steps.filter(|&steps| steps > args.steps())
@@ -143,9 +142,9 @@ impl<'a> Record<'a> {
             trainer.autoencoder_mut().notes_mut().clone_from(before.notes());
             return;
         }
-        self.repeat.steps = self.steps;
-        self.repeat.interrupted = self.step_of_end(trainer, interrupted);
-        self.repeat.keep_in(trainer.autoencoder_mut());
+        self.course.steps = self.steps;
+        self.course.interrupted = self.step_of_end(trainer, interrupted);
+        self.course.keep_in(trainer.autoencoder_mut());
     }
 
     /// The step after which the training ends, if these are not all.
