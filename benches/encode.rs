@@ -1,20 +1,23 @@
-//! Encoding 60 000 images with the default network (784-300-30-300-784), on all threads.
+//! Encoding: 60 000 images on all threads, and one sample after another on one thread, as a service does.
 
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sae::{
-    Autoencoder, Engine, Isa, Samples, Scaling, Settings,
+    Autoencoder, Code, Engine, Isa, Preset, Samples, Scaling, Settings,
     compute::{ThreadPool, available_threads},
     data::digits,
 };
 
-fn encode(criterion: &mut Criterion) {
+fn isa() -> Isa {
+    Isa::from_environment().expect("an instruction set of this machine")
+}
+
+fn images(criterion: &mut Criterion) {
     let drawn = digits::draw(60_000, 1, available_threads());
     let values = drawn.images.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     let samples = Samples::from_values(values, digits::SIDE * digits::SIDE).expect("whole images");
-    let isa = Isa::from_environment().expect("an instruction set of this machine");
-    let mut engine = Engine::new(isa, ThreadPool::new(available_threads()));
+    let mut engine = Engine::new(isa(), ThreadPool::new(available_threads()));
     let net = Autoencoder::new(Settings::default(), Scaling::AsIs).expect("good settings");
     let mut group = criterion.benchmark_group("encode");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
@@ -25,5 +28,42 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, encode);
+/// The article's network, and dictionaries.
+fn networks() -> [(&'static str, Settings); 4] {
+    let plain = Settings::preset(Preset::ArticlePlain);
+    let wide = |layers: Vec<usize>, code| Settings { layers, code, ..plain.clone() };
+    let top_k = |layers| wide(layers, Code::TopK(32));
+    [
+        ("784-300-30-300-784", plain.clone()),
+        ("784-4096-784", wide(vec![784, 4096, 784], Code::Dense)),
+        ("784-4096-784, top-k:32", top_k(vec![784, 4096, 784])),
+        ("768-16384-768, top-k:32", top_k(vec![768, 16384, 768])),
+    ]
+}
+
+fn rows(criterion: &mut Criterion) {
+    let mut engine = Engine::new(isa(), ThreadPool::new(1));
+    for rows in [1, 64] {
+        let mut group = criterion.benchmark_group(format!("rows/{rows}"));
+        group.throughput(Throughput::Elements(rows as u64));
+        for (name, settings) in networks() {
+            let (features, units) = (settings.layers[0], settings.code_units());
+            let net = Autoencoder::new(settings, Scaling::AsIs).expect("good settings");
+            let inputs: Vec<f32> = (0..rows * features).map(|at| (at % 7) as f32 / 7.0).collect();
+            let mut codes = vec![0.0; rows * units];
+            let mut outputs = vec![0.0; rows * features];
+            group.bench_function(format!("encode {name}"), |b| {
+                b.iter(|| net.encode_into(&mut engine, &inputs, &mut codes).expect("whole rows"));
+            });
+            group.bench_function(format!("reconstruct {name}"), |b| {
+                b.iter(|| {
+                    net.reconstruct_into(&mut engine, &inputs, &mut outputs).expect("whole rows");
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, images, rows);
 criterion_main!(benches);

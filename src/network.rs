@@ -11,7 +11,10 @@ mod fold;
 pub(crate) mod forward;
 pub(crate) mod gate;
 pub(crate) mod layers;
+mod pass;
 pub(crate) mod reach;
+mod rows;
+pub(crate) mod skip;
 mod sparse_codes;
 pub(crate) mod transcoder;
 

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use counting::ALLOCATIONS;
 use sae::{
-    Activation, Code, Corruption, LayerPenalty, Loss, Measure, Optimizer, Preset, Samples, Scaling,
-    Settings, Target, Trainer, TrainerBuilder,
+    Activation, Code, Corruption, Engine, Isa, LayerPenalty, Loss, Measure, Optimizer, Preset,
+    Samples, Scaling, Settings, Target, Trainer, TrainerBuilder,
     compute::ThreadPool,
     data::{Array, write_idx},
     ranks::{Ranks, Sums},
@@ -21,6 +21,33 @@ fn check(what: &str, settings: Settings, samples: &Samples, threads: usize) {
     let pool = ThreadPool::exactly(threads);
     assert_eq!(pool.threads(), threads);
     check_trainer(what, Trainer::builder(settings).pool(pool), samples, threads);
+}
+
+/// Fails if codes or reconstructions of rows allocate after the first call.
+fn check_inference(what: &str, settings: Settings, samples: &Samples, threads: usize) {
+    let pool = ThreadPool::exactly(threads);
+    let mut trainer = Trainer::builder(settings).pool(pool).build(samples).unwrap();
+    trainer.step().unwrap();
+    let (net, rows) = (trainer.autoencoder().clone(), 30);
+    let mut engine = Engine::new(Isa::detect(), ThreadPool::exactly(threads));
+    let (features, units) = (samples.features(), net.settings().code_units());
+    let inputs = vec![0.5; rows * features];
+    let mut codes = vec![0.0; rows * units];
+    let mut outputs = vec![0.0; rows * net.settings().layers.last().unwrap()];
+    let width = outputs.len() / rows;
+    let mut pass = |rows: usize| {
+        let (codes, outputs) = (&mut codes[..rows * units], &mut outputs[..rows * width]);
+        net.encode_into(&mut engine, &inputs[..rows * features], codes).unwrap();
+        net.reconstruct_into(&mut engine, &inputs[..rows * features], outputs).unwrap();
+        if !net.settings().skip {
+            net.decode_into(&mut engine, codes, outputs).unwrap();
+        }
+    };
+    pass(rows);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (1..=rows).for_each(&mut pass);
+    let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert_eq!(count, 0, "{what}, {threads} threads: allocations in 90 calls");
 }
 
 /// As one of two ranks.
@@ -182,6 +209,7 @@ fn steps_allocate_nothing() {
             if !is_lbfgs {
                 check_rank(what, settings.clone(), &memory, threads);
             }
+            check_inference(what, settings.clone(), &memory, threads);
             check(what, settings, &memory, threads);
         }
     }
@@ -197,6 +225,7 @@ fn steps_allocate_nothing() {
             ..Settings::preset(Preset::Plain)
         };
         check_rank("a transcoder", settings.clone(), &pairs, 2);
+        check_inference("a transcoder", settings.clone(), &pairs, 2);
         check("a transcoder", settings, &pairs, 2);
     }
     std::fs::remove_file(&path).unwrap();

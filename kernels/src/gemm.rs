@@ -14,13 +14,14 @@
 //! | 2 | strips of B | a tile's vectors (NR) |
 //! | 1 | tiles of A | a tile's rows (MR) |
 //!
-//! Loop 4 is outside of loop 5, unlike theirs: between blocks of k sums wait in the result, and
+//! (A single row of A has a loop of its own, in `row`.) Loop 4 is outside of loop 5, unlike theirs: between blocks of k sums wait in the result, and
 //! most products of a training step have a single block of k.
 
 mod blocks;
 mod epilogue;
 mod library;
 mod pack;
+mod row;
 mod sparse;
 mod tile;
 
@@ -91,6 +92,10 @@ impl Kernel for Product<'_, '_> {
         if S::GEMM_BY_LIBRARY {
             let Operands { a, b, .. } = self.operands;
             library::run(a, b, self.output, self.scratch);
+        } else if row::is_faster(rows, &self.operands.b, S::SparseTile::ROWS) {
+            let Product { operands: Operands { a, b, skip_zeros, .. }, mut output, scratch } = self;
+            // SAFETY: the views' bounds hold, and the maker of the product vouches for the epilogue.
+            unsafe { row::run(s, (a, b, skip_zeros), &mut output, scratch) };
         } else if S::HAS_SPARSE_TILE && (self.operands.skip_zeros || pads_less) {
             S::SparseTile::run(s, self);
         } else {

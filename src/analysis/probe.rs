@@ -215,7 +215,7 @@ fn nearest(engine: &mut Engine, units: usize, training: Labeled<'_>, test: &[f32
     let n = training.labels.len();
     let division = engine.divide(labels.len(), n * units);
     let parts = divided(&mut labels, 1, division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let mut labels = lock(&parts[part]);
         let range = division.range(part);

@@ -150,7 +150,7 @@ fn nearest(
     let division = engine.divide(count, others * features);
     let parts = divided(&mut best, 1, division);
     let [a, b] = [Matrix::new(a, count, features), Matrix::new(b, others, features)];
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let mut best = lock(&parts[part]);
         let range = division.range(part);

@@ -1,6 +1,7 @@
 //! The engine that computes: an instruction set, a pool of threads, and for each thread the memory
 //! that a product works in.
 
+use std::any::Any;
 use std::mem;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -23,6 +24,8 @@ pub struct Engine {
     pub(crate) isa: Isa,
     pub(crate) pool: ThreadPool,
     pub(crate) scratch: Scratches,
+    /// Memory of the last pass, for the next: see [`Engine::take`].
+    kept: Option<Box<dyn Any + Send>>,
 }
 
 /// One scratch for each thread.
@@ -45,7 +48,7 @@ impl Engine {
         let (floats, indices) = Scratch::LENGTHS;
         let scratch = || Mutex::new((vec![0.0; floats], vec![0; indices]));
         let scratch = Scratches((0..pool.threads()).map(|_| scratch()).collect());
-        Engine { isa, pool, scratch }
+        Engine { isa, pool, scratch, kept: None }
     }
 
     /// The instruction set.
@@ -58,6 +61,17 @@ impl Engine {
     #[doc(hidden)]
     pub fn threads(&self) -> usize {
         self.pool.threads()
+    }
+
+    /// What [`Engine::keep`] has kept, if it is a `T` that fits.
+    pub(crate) fn take<T: Any>(&mut self, fits: impl FnOnce(&T) -> bool) -> Option<Box<T>> {
+        let kept: Box<T> = self.kept.take()?.downcast().ok()?;
+        fits(&kept).then_some(kept)
+    }
+
+    /// Keeps the memory of a pass, so that the next one allocates nothing.
+    pub(crate) fn keep<T: Any + Send>(&mut self, memory: Box<T>) {
+        self.kept = Some(memory);
     }
 
     /// Divides `units` columns or rows, each worth `work` multiply-adds, among the threads, in

@@ -4,6 +4,7 @@ use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::{Autoencoder, Depth, reserve};
+use crate::network::pass::write_lists;
 
 impl Autoencoder {
     /// Calls `visit` with the activations of a layer, `[n, units]`, for some samples after the others; 0 is
@@ -35,12 +36,8 @@ impl Autoencoder {
             if !is_code {
                 return visit(&chunk.outputs[layer]);
             }
-            rows.clear();
             rows.resize(chunk.codes.rows() * width, 0.0);
-            for (sample, row) in rows.chunks_exact_mut(width).enumerate() {
-                let (units, activations) = chunk.codes.row(sample);
-                units.iter().zip(activations).for_each(|(&unit, &a)| row[unit as usize] = a);
-            }
+            write_lists(chunk.codes, width, &mut rows);
             visit(&rows)
         })?;
         Ok(())

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 #[cfg(feature = "model")]
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use sae_kernels::{Activation, Lists, Loss, Matrix, MatrixMut, Operand};
+use sae_kernels::{Lists, Loss};
 
-use crate::compute::{Engine, add_blocks, blocks_of, sum_blocks};
+use crate::compute::Engine;
 #[cfg(feature = "model")]
 use crate::data::TrainingData;
 use crate::data::samples::Samples;
@@ -15,29 +14,10 @@ use crate::data::scaling::Scaling;
 use crate::data::{batches_ahead, gather_pairs};
 use crate::error::{Error, Result};
 use crate::network::ends::{check_target_scaling, check_targets};
-use crate::network::forward::{LayerView, forward};
-use crate::network::gate::{Gate, Selection};
-use crate::network::layers::{Layer, end, initial_parameters, layout, skip_layer};
+use crate::network::layers::{Layer, initial_parameters, layout, skip_layer};
+use crate::network::pass::{CHUNK, Inputs, Pass, chunk};
 use crate::network::reach::Reach;
-use crate::settings::{Code, Settings};
-
-/// Samples that pass through a decoder, or a network with a dense code, at a time outside of training. The
-/// same for any number of threads, for sums of activations are taken chunk by chunk.
-pub(super) const CHUNK: usize = 250;
-
-/// Samples that pass through a network of these settings at a time.
-fn chunk(settings: &Settings) -> usize {
-    /// Bytes of a sparse code's lists at most, where nothing bounds how many units are active.
-    const LISTS: usize = 64 << 20;
-    match settings.code {
-        Code::Dense => CHUNK,
-        // The weights of the code's layer are read once for all of them.
-        Code::TopK(_) => 1024,
-        Code::BatchTopK(_) | Code::JumpRelu { .. } => {
-            (LISTS / (8 * settings.code_units())).clamp(32, 1024)
-        }
-    }
-}
+use crate::settings::Settings;
 
 /// Fails unless a network of these settings can have this scaling.
 pub(crate) fn check_scaling(
@@ -270,13 +250,20 @@ impl Autoencoder {
         chunks: impl Iterator<Item = Inputs<'a>>,
     ) -> Result<Vec<f32>> {
         self.check_decodes()?;
-        let layers = self.layers().len();
+        let layers = self.settings.layers.len() - 1;
         let mut all = reserve(samples, self.settings.layers[layers])?;
-        let mut pass = Pass::new(self);
+        let mut pass = Pass::of(engine, &self.settings);
         for codes in chunks {
-            pass.forward(engine, self.settings.encoder_layers()..layers, codes, false);
+            pass.forward(
+                engine,
+                &self.parameters,
+                self.settings.encoder_layers()..layers,
+                codes,
+                false,
+            );
             all.extend_from_slice(&pass.outputs[layers - 1]);
         }
+        engine.keep(pass);
         Ok(all)
     }
 
@@ -312,7 +299,7 @@ impl Autoencoder {
         self.check_features(samples)?;
         // The cross-entropy is taken from logits.
         let reach = Reach::of_evaluation(&self.settings).filter(|_| depth.logits);
-        let mut pass = Pass::new(self);
+        let mut pass = Pass::of(engine, &self.settings);
         let chunk = chunk(&self.settings);
         let (mut rows, mut inputs) = (Vec::with_capacity(chunk), Vec::new());
         let mut targets = Vec::new();
@@ -335,12 +322,20 @@ impl Autoencoder {
                 let checked = reach.check(engine.isa, targets, samples.target_features(), name);
                 checked.map_err(Error::Shape)?;
             }
-            pass.forward(engine, 0..depth.layers, Inputs::Dense(&inputs), depth.logits);
+            pass.forward(
+                engine,
+                &self.parameters,
+                0..depth.layers,
+                Inputs::Dense(&inputs),
+                depth.logits,
+            );
             let codes = pass.gate.codes.lists();
             let outputs = &pass.outputs;
             visit(engine, Chunk { inputs: &inputs, targets, outputs, codes })?;
         }
-        Ok(pass.sums)
+        let sums = pass.sums.clone();
+        engine.keep(pass);
+        Ok(sums)
     }
 }
 
@@ -365,122 +360,6 @@ pub(crate) struct Chunk<'a> {
     pub outputs: &'a [Vec<f32>],
     /// The sparse code of each sample, if there is one.
     pub codes: Lists<'a>,
-}
-
-/// What enters the first of the layers that are computed.
-#[derive(Clone, Copy)]
-pub(super) enum Inputs<'a> {
-    /// `[n, inputs]`
-    Dense(&'a [f32]),
-    /// Codes, which enter the decoder.
-    Sparse(Lists<'a>),
-}
-
-impl<'a> Inputs<'a> {
-    /// Number of samples, for a layer of this many inputs.
-    fn samples(self, inputs: usize) -> usize {
-        match self {
-            Inputs::Dense(rows) => rows.len() / inputs,
-            Inputs::Sparse(lists) => lists.rows(),
-        }
-    }
-
-    /// The rows, empty if they are lists.
-    fn rows(self) -> &'a [f32] {
-        match self {
-            Inputs::Dense(rows) => rows,
-            Inputs::Sparse(_) => &[],
-        }
-    }
-}
-
-/// The memory in which samples pass through a network, at most a [`chunk`] at a time.
-struct Pass<'a> {
-    net: &'a Autoencoder,
-    layers: Vec<Layer>,
-    /// Of each layer, `[n, out]`.
-    outputs: Vec<Vec<f32>>,
-    /// Of each layer: the sum of each unit's activations over all chunks.
-    sums: Vec<Vec<f64>>,
-    gate: Gate,
-    /// Of each unit of a layer: the sum of its activations in a chunk, and those in its blocks.
-    chunk_sums: Vec<f32>,
-    partial_sums: Vec<f32>,
-}
-
-impl<'a> Pass<'a> {
-    fn new(net: &'a Autoencoder) -> Self {
-        let layers = net.layers();
-        Pass {
-            net,
-            outputs: vec![Vec::new(); layers.len()],
-            sums: layers.iter().map(|layer| vec![0.0; layer.outputs]).collect(),
-            gate: Gate::new(&net.settings, chunk(&net.settings)),
-            chunk_sums: Vec::new(),
-            partial_sums: Vec::new(),
-            layers,
-        }
-    }
-
-    /// Computes the outputs of some layers for the inputs of the first of them.
-    fn forward(
-        &mut self,
-        engine: &mut Engine,
-        layers: Range<usize>,
-        inputs: Inputs<'_>,
-        logits: bool,
-    ) {
-        let Autoencoder { settings, parameters, .. } = self.net;
-        let n = inputs.samples(self.layers[layers.start].inputs);
-        for l in layers.clone() {
-            let layer = self.layers[l];
-            let (before, rest) = self.outputs.split_at_mut(l);
-            let (is_first, skip_zeros) = (l == layers.start, settings.has_zeros(l));
-            // (Empty where the layer below is a sparse code.)
-            let input = if is_first { inputs.rows() } else { &before[l - 1] };
-            let input = Matrix::new(input, input.len() / layer.inputs, layer.inputs);
-            let mut view = LayerView::new(settings, parameters, l, layer);
-            if logits && l + 1 == self.layers.len() {
-                view.activation = Activation::Linear;
-            }
-            self.chunk_sums.clear();
-            self.chunk_sums.resize(layer.outputs, 0.0);
-            self.partial_sums.resize(sum_blocks(n) * layer.outputs, 0.0);
-            if settings.is_gated(l) {
-                let parameters = &parameters[end(&self.layers)..];
-                self.gate.encode(engine, input, view, parameters, Selection::Inference);
-                let codes = self.gate.codes.lists();
-                add_blocks(n, &mut self.partial_sums, &mut self.chunk_sums, |mut sums| {
-                    for (block, rows) in blocks_of(&sums, n) {
-                        let sums = sums.row_mut(block);
-                        for (units, activations) in rows.map(|sample| codes.row(sample)) {
-                            let entries = units.iter().zip(activations);
-                            entries.for_each(|(&unit, a)| sums[unit as usize] += a);
-                        }
-                    }
-                });
-            } else {
-                let input = match inputs {
-                    Inputs::Sparse(codes) if is_first => Operand::Sparse(codes),
-                    _ if !is_first && settings.is_gated(l - 1) => {
-                        Operand::Sparse(self.gate.codes.lists())
-                    }
-                    _ => Operand::new(input, skip_zeros),
-                };
-                rest[0].resize(n * layer.outputs, 0.0);
-                let output = MatrixMut::new(&mut rest[0], n, layer.outputs);
-                add_blocks(n, &mut self.partial_sums, &mut self.chunk_sums, |sums| {
-                    forward(engine, input, view, output, sums);
-                });
-            }
-            let sums = self.sums[l].iter_mut().zip(&self.chunk_sums);
-            sums.for_each(|(all, &sum)| *all += f64::from(sum));
-        }
-        if layers.end == self.layers.len() && self.net.settings.skip {
-            // (Codes alone are refused.)
-            self.net.add_skip(engine, inputs.rows(), &mut self.outputs[layers.end - 1]);
-        }
-    }
 }
 
 /// An empty vector with capacity for `rows` rows of `columns` numbers. A file and a model may need more memory than there

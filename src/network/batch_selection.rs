@@ -108,7 +108,7 @@ impl BatchSelection {
         let (n, inputs) = encode.input.shape();
         let (kept, pools) = (self.kept, &self.pools);
         let division = engine.divide(n, encode.weights.shape().0 * inputs);
-        let Engine { isa, pool, scratch } = engine;
+        let Engine { isa, pool, scratch, .. } = engine;
         pool.run(division.parts(), |part, thread| {
             let samples = division.range(part);
             let encode = Encode { input: encode.input.rows(samples.clone()), ..encode };

@@ -48,7 +48,7 @@ pub(crate) fn forward(
     let division = engine.divide(units, samples * layer.weights.shape().0);
     let outputs = Parts::columns(output, division);
     let sums = Parts::columns(sums, division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let layer = layer.units(division.range(part));
         let (mut output, mut sums) = (outputs.take(part), sums.take(part));

@@ -156,7 +156,7 @@ impl Gate {
         let keys = Bands::new(&mut keys[..n * width], width, division);
         let floors = Bands::new(&mut key_floors[..n], 1, division);
         let lists = ListsParts::new(codes, n, k, division);
-        let Engine { isa, pool, scratch } = engine;
+        let Engine { isa, pool, scratch, .. } = engine;
         pool.run(division.parts(), |part, thread| {
             let input = encode.input.rows(division.range(part));
             let candidates = Candidates { keys: keys.take(part), floors: floors.take(part) };
@@ -175,7 +175,7 @@ impl Gate {
         codes.begin(n, *units);
         let division = engine.divide(n, *units * inputs);
         let lists = ListsParts::new(codes, n, *units, division);
-        let Engine { isa, pool, scratch } = engine;
+        let Engine { isa, pool, scratch, .. } = engine;
         pool.run(division.parts(), |part, thread| {
             let input = encode.input.rows(division.range(part));
             scratch.with(thread, |scratch| {

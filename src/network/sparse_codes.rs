@@ -8,7 +8,8 @@ use sae_kernels::Lists;
 use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::error::{Error, Result, counted};
-use crate::network::autoencoder::{Autoencoder, CHUNK, Chunk, Depth, Inputs};
+use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
+use crate::network::pass::{CHUNK, Inputs};
 use crate::settings::Code;
 
 /// Codes `[samples, units]` as a sparse matrix in CSR format, as SciPy's `csr_matrix` has it.

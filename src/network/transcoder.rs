@@ -1,10 +1,5 @@
 //! Transcoders: networks that predict targets other than their inputs, and their linear skip connection.
 
-use std::mem;
-
-use sae_kernels::{Gemm, Matrix, MatrixMut, Operand, Parts};
-
-use crate::compute::Engine;
 use crate::data::samples::Samples;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result, counted};
@@ -84,52 +79,5 @@ impl Autoencoder {
                  alone do not give it; use Autoencoder::reconstruct",
             )),
         }
-    }
-
-    /// Adds what the skip connection makes of inputs to the network's outputs, `[n, outputs]`.
-    pub(super) fn add_skip(&self, engine: &mut Engine, inputs: &[f32], outputs: &mut Vec<f32>) {
-        let Some(skip) = skip_layer(&self.settings) else { return };
-        let n = inputs.len() / skip.inputs;
-        let decoded = mem::take(outputs);
-        outputs.resize(decoded.len(), 0.0);
-        let product = SkipProduct {
-            inputs: Operand::new(Matrix::new(inputs, n, skip.inputs), true),
-            weights: skip.matrix(&self.parameters),
-            base: Matrix::new(&decoded, n, skip.outputs),
-        };
-        product.run(engine, MatrixMut::new(outputs, n, skip.outputs), |decoded, sum| decoded + sum);
-    }
-}
-
-/// What a skip connection makes of inputs, and what that is added to or taken from.
-pub(crate) struct SkipProduct<'a> {
-    /// `[n, inputs]`
-    pub inputs: Operand<'a>,
-    /// `[inputs, outputs]`
-    pub weights: Matrix<'a>,
-    /// `[n, outputs]`
-    pub base: Matrix<'a>,
-}
-
-impl SkipProduct<'_> {
-    /// Computes `f(base, inputs weights)` of each place to `to` `[n, outputs]`; outputs divided among the
-    /// threads.
-    pub fn run(self, engine: &mut Engine, to: MatrixMut<'_>, f: impl Fn(f32, f32) -> f32 + Sync) {
-        let SkipProduct { inputs, weights, base } = self;
-        let (n, outputs) = to.shape();
-        let division = engine.divide(outputs, n * weights.shape().0);
-        let parts = Parts::columns(to, division);
-        let Engine { isa, pool, scratch } = engine;
-        pool.run(division.parts(), |part, thread| {
-            let (columns, mut to) = (division.range(part), parts.take(part));
-            let (base, b) = (base.columns(columns.clone()), weights.columns(columns));
-            scratch.with(thread, |scratch| {
-                Gemm { a: inputs, b, c: to.rows_mut(0..n) }.run(*isa, scratch);
-            });
-            for row in 0..n {
-                let pairs = to.row_mut(row).iter_mut().zip(base.row(row));
-                pairs.for_each(|(to, &base)| *to = f(base, *to));
-            }
-        });
     }
 }

@@ -229,7 +229,7 @@ fn on_threads(
         let parts = [delta, sums].map(|matrix| Parts::columns(matrix, division));
         (activations, activation, penalty, parts)
     });
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let units = division.range(part);
         let weights = weights.take(part);
@@ -269,7 +269,7 @@ fn sparse_on_threads(engine: &mut Engine, rows: Rows<'_>, to: RowSink<'_, Matrix
     let division = Division::new(count, 8, parts);
     let weights = Parts::rows(weights, division);
     let to = RowParts::new(to, division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let units = division.range(part);
         let rows = Rows { a: a.rows(units.clone()), right, weights: weights.take(part) };
@@ -422,7 +422,7 @@ fn delta_below_code(cx: &mut Context, index: usize) {
     // Some 50 active units.
     let division = engine.divide(layer.inputs, 50 * n);
     let delta = Parts::columns(MatrixMut::new(&mut deltas[below], n, layer.inputs), division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     add_blocks(n, partial_sums, &mut bias_gradients[below], |sums| {
         let sums = Parts::columns(sums, division);
         pool.run(division.parts(), |part, thread| {

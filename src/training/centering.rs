@@ -340,7 +340,7 @@ fn products_of(
     let weights = layer.matrix(parameters);
     let division = engine.divide(layer.outputs, layer.inputs);
     let products = row_parts(to, division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let b = weights.columns(division.range(part));
         let c = products.take(part);

@@ -129,7 +129,7 @@ impl DeadUnits {
             let counts = Bands::new(&mut codes.ends, 1, division);
             let weights = Matrix::new(&rows[..some.len() * inputs], some.len(), inputs);
             let biases = &biases[..some.len()];
-            let Engine { isa, pool, scratch } = engine;
+            let Engine { isa, pool, scratch, .. } = engine;
             pool.run(division.parts(), |part, thread| {
                 let input = input.rows(division.range(part));
                 let encode = Encode { input, weights, biases, ..whole };

@@ -8,7 +8,7 @@ use crate::network::codes::Counts;
 use crate::network::forward::{LayerView, forward as layer_forward};
 use crate::network::gate::Selection;
 use crate::network::layers::end;
-use crate::network::transcoder::SkipProduct;
+use crate::network::skip::SkipProduct;
 use crate::settings::{Code, Settings};
 use crate::training::auxiliary::auxiliary_loss;
 use crate::training::bounds::may_overflow;

@@ -117,7 +117,7 @@ fn product(engine: &mut Engine, a: Operand<'_>, right: Matrix<'_>, to: &mut [f32
     };
     let division = engine.divide(a.len(), work);
     let to = Parts::rows(MatrixMut::new(to, a.len(), width), division);
-    let Engine { isa, pool, scratch } = engine;
+    let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let gemm = Gemm { a: a.rows(division.range(part)), b: right, c: to.take(part) };
         scratch.with(thread, |scratch| gemm.run(*isa, scratch));

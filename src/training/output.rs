@@ -88,7 +88,7 @@ impl Output<'_> {
         let deltas = Parts::columns(delta, division);
         let losses = Parts::columns(losses, division);
         let bias_gradients = Parts::columns(bias_gradients, division);
-        let Engine { isa, pool, scratch } = engine;
+        let Engine { isa, pool, scratch, .. } = engine;
         pool.run(division.parts(), |part, thread| {
             let features = division.range(part);
             let (mut delta, mut losses, mut bias_gradients) =
@@ -129,7 +129,7 @@ impl Output<'_> {
         let losses = Parts::rows(losses, of_blocks);
         let bias_gradients = Parts::rows(bias_gradients, of_blocks);
         let gradients = Bands::ragged(gradient, division, |sample| codes.place(sample));
-        let Engine { isa, pool, scratch } = engine;
+        let Engine { isa, pool, scratch, .. } = engine;
         pool.run(division.parts(), |part, thread| {
             let samples = division.range(part);
             let (mut delta, gradients) = (deltas.take(part), gradients.take(part));

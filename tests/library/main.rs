@@ -39,6 +39,7 @@ mod offsets;
 mod pool;
 mod presets;
 mod ranks;
+mod rows;
 mod same_bits;
 #[cfg(feature = "model")]
 mod scalings;

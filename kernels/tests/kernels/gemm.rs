@@ -25,6 +25,9 @@ fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
         1 => (m_edge(), k_edge(), 1..=34usize),
         1 => (1..=14usize, 1..=14usize, 250..=520usize),
         1 => (192..=200usize, 1..=20usize, 1010..=1070usize),
+        // Few rows, about the blocks of their own loop.
+        2 => (1..=6usize, 1..=40usize, 250..=330usize),
+        1 => (1..=4usize, 1..=20usize, 4090..=4120usize),
     ]
 }
 
@@ -66,6 +69,18 @@ proptest! {
     #[test]
     fn products_are_those_of_the_reference(case in case()) {
         check(&case);
+    }
+}
+
+/// Few rows, and so large a B that they are not computed in tiles.
+#[test]
+fn few_rows_and_a_large_b() {
+    let whole = Layout { lead: 0, gap: 0, transposed: false, guard: Guard::Behind };
+    for (m, k, n) in [(1, 260, 8200), (3, 2100, 1000), (4, 530, 4100), (6, 520, 4099)] {
+        for numbers in [0.0, 0.5] {
+            let zeros = Zeros { columns: 0.1, numbers };
+            check(&Case { shape: (m, k, n), layouts: [whole; 3], zeros, seed: 5 });
+        }
     }
 }
 
