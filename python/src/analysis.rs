@@ -5,11 +5,12 @@ use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sae::analysis::{NearestUnits, UnitOptions, UnitSummary};
-use sae::{Engine, Error, Scaling};
+use sae::{Error, Scaling};
 
 use crate::data::Data;
+use crate::engines::Lent;
 use crate::failure;
-use crate::network::{Network, check_targets, isa, pool};
+use crate::network::{Network, check_targets};
 
 /// What stands for a unit or sample that there is not.
 const NONE: i64 = -1;
@@ -73,7 +74,7 @@ pub fn redundancy<'py>(
     network: &Network,
     threads: Option<usize>,
 ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f32>>)> {
-    let mut engine = Engine::new(isa()?, pool(threads)?);
+    let mut engine = Lent::new(threads)?;
     let nearest = py.detach(|| network.net.redundancy(&mut engine)).map_err(failure::of)?;
     let NearestUnits { units, cosines, .. } = nearest;
     let units: Vec<i64> = units.into_iter().map(|unit| unit as i64).collect();

@@ -4,6 +4,7 @@
 mod analysis;
 mod current;
 mod data;
+mod engines;
 mod failure;
 mod figures;
 mod network;
@@ -29,7 +30,7 @@ fn draw_digits(
     if pixels.is_none_or(|pixels| Vec::<u8>::new().try_reserve_exact(pixels).is_err()) {
         return Err(PyMemoryError::new_err(format!("samples: out of memory for {samples} images")));
     }
-    let threads = network::threads(threads)?.min(sae::compute::available_threads());
+    let threads = engines::threads(threads)?.min(sae::compute::available_threads());
     let drawn = py.detach(|| sae::data::digits::draw(samples, seed, threads));
     let images = drawn.images.into_pyarray(py).reshape([samples, side, side])?;
     Ok((images, drawn.labels.into_pyarray(py)))

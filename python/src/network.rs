@@ -10,14 +10,14 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use sae::{
-    Autoencoder, Engine, Isa, Samples,
+    Autoencoder, Code, Samples,
     analysis::Activity,
-    compute::{ThreadPool, threads_from_environment},
     files::exchange::{self, Format, Metadata, Tensor},
     network::SparseCodes,
 };
 
 use crate::data::{Data, named};
+use crate::engines::Lent;
 use crate::failure;
 
 /// An immutable network, and the checkpoint of its training, if that can be resumed.
@@ -25,25 +25,6 @@ use crate::failure;
 pub struct Network {
     pub net: Autoencoder,
     pub training: Option<Vec<u8>>,
-}
-
-/// A number of threads; `None` is what the environment asks for, or the number of cores.
-pub fn threads(threads: Option<usize>) -> PyResult<usize> {
-    match threads {
-        Some(0) => Err(PyValueError::new_err("threads: expected at least 1, got 0")),
-        Some(threads) => Ok(threads),
-        None => threads_from_environment().map_err(failure::of),
-    }
-}
-
-/// A pool of a number of threads.
-pub fn pool(count: Option<usize>) -> PyResult<ThreadPool> {
-    Ok(ThreadPool::new(threads(count)?))
-}
-
-/// The instruction set that the environment variable `SAE_ISA` names, or the fastest.
-pub fn isa() -> PyResult<Isa> {
-    Isa::from_environment().map_err(|e| PyValueError::new_err(format!("SAE_ISA: {e}")))
 }
 
 /// Fails unless samples have targets if the network predicts some, and only then.
@@ -69,10 +50,10 @@ impl Network {
     }
 
     /// The samples with the scaling of the network, and an engine for them.
-    pub fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Engine)> {
+    pub fn prepare(&self, data: &Data<'_>, threads: Option<usize>) -> PyResult<(Samples, Lent)> {
         let scalings = [Some(self.net.scaling()), self.net.target_scaling()];
         let samples = data.pairs(scalings)?;
-        Ok((samples, Engine::new(isa()?, pool(threads)?)))
+        Ok((samples, Lent::new(threads)?))
     }
 }
 
@@ -175,6 +156,12 @@ impl Network {
         self.net.settings().code_units()
     }
 
+    /// Whether the code is a sparse one.
+    #[getter]
+    fn is_sparse(&self) -> bool {
+        self.net.settings().code != Code::Dense
+    }
+
     /// Copies of the weights `[inputs, outputs]` and biases of each layer.
     #[getter]
     fn layers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Layer<'py>>> {
@@ -273,7 +260,7 @@ impl Network {
             return Err(PyValueError::new_err(problem));
         }
         let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
-        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let mut engine = Lent::new(threads)?;
         let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
         done.into_pyarray(py).reshape([rows, self.outputs()])
     }
@@ -293,7 +280,7 @@ impl Network {
             values: values.as_array().to_vec(),
             units: self.code_units(),
         };
-        let mut engine = Engine::new(isa()?, pool(threads)?);
+        let mut engine = Lent::new(threads)?;
         let done =
             py.detach(|| self.net.decode_sparse(&mut engine, &codes)).map_err(failure::of)?;
         done.into_pyarray(py).reshape([codes.samples(), self.outputs()])

@@ -14,9 +14,10 @@ use sae::{
 
 use crate::current::Current;
 use crate::data::{Data, named};
+use crate::engines::{isa, pool, threads};
 use crate::failure;
 use crate::figures::Figures;
-use crate::network::{Network, check_targets, isa, pool, threads};
+use crate::network::{Network, check_targets};
 use crate::plan::{Plan, of_parameter, scalings};
 
 /// Maximum time between checks for signals, if a step takes no longer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -53,8 +52,7 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         config = getattr(self, "_sklearn_output_config", {})
         if config.get("transform", get_config()["transform_output"]) != "default":
             return False
-        is_dense = json.loads(self._network.settings)["code"] == "dense"
-        return not is_dense and self._n_features_out > _sparse.DENSE_UNITS
+        return self._n_features_out > _sparse.DENSE_UNITS and self._network.is_sparse
 
     def inverse_transform(self, X: Union[ArrayLike, csr_matrix]) -> NDArray[np.float32]:
         """Compute reconstructions from codes.
