@@ -8,7 +8,8 @@
  *   of its type that ends in _free frees it. A string that a function allocates is freed by
  *   sae_string_free. A valid handle is one that such a function has made and that has not been freed.
  * - Threads: a handle may be made, used and freed in different threads, by one call at a time; a second
- *   call returns SAE_STATUS_BUSY. SaeSamples may be used by several calls at once.
+ *   call returns SAE_STATUS_BUSY. SaeSamples, and a SaeAutoencoder that a function takes as const, may be used by
+ *   several calls at once: threads share an autoencoder, each with a SaeEngine of its own.
  * - Values are float, row-major. Lengths and strides count values, not bytes; a length must be exact.
  *   Strings are UTF-8.
  * - NULL, a wrong length and a stride of 0 return SAE_STATUS_ARGUMENT, except where NULL is allowed. What
@@ -77,9 +78,16 @@ typedef enum {
 } SaeStatus;
 
 /**
- * An autoencoder and its threads. Any thread may use it, one at a time.
+ * An autoencoder, and threads of its own. Functions that take it as `const` may run at once, in any number of threads;
+ * one call at a time uses its threads.
  */
 typedef struct SaeAutoencoder SaeAutoencoder;
+
+/**
+ * Threads, and the memory that they compute in. Each thread that computes at the same time as others needs one of its
+ * own; the autoencoder is shared.
+ */
+typedef struct SaeEngine SaeEngine;
 
 /**
  * The kernels of an instruction set, with the scratch memory of a product (about 6 MB). Any thread
@@ -668,6 +676,36 @@ SaeStatus sae_trainer_autoencoder(const SaeTrainer *trainer,
 SaeStatus sae_autoencoder_load(const char *path, size_t threads, SaeAutoencoder **autoencoder);
 
 /**
+ * Reads the bytes of a model file, as `sae_autoencoder_load` does.
+ *
+ * # Safety
+ * `bytes` is NULL or points to `length` bytes; `autoencoder` is NULL or points to memory for a pointer.
+ */
+SaeStatus sae_autoencoder_from_bytes(const uint8_t *bytes,
+                                     size_t length,
+                                     size_t threads,
+                                     SaeAutoencoder **autoencoder);
+
+/**
+ * Makes the bytes of a model file, those that `sae_autoencoder_save` writes. `length` gets their number. Free them with
+ * `sae_bytes_free`.
+ *
+ * # Safety
+ * `autoencoder` is NULL or a valid handle; `bytes` and `length` are NULL or point to memory for a pointer and a number.
+ */
+SaeStatus sae_autoencoder_to_bytes(const SaeAutoencoder *autoencoder,
+                                   uint8_t **bytes,
+                                   size_t *length);
+
+/**
+ * Frees what `sae_autoencoder_to_bytes` has made, of that length. NULL is ignored.
+ *
+ * # Safety
+ * `bytes` is NULL or from `sae_autoencoder_to_bytes`, which wrote `length`, and is not used again.
+ */
+void sae_bytes_free(uint8_t *bytes, size_t length);
+
+/**
  * Writes a model file (safetensors). The write is atomic: a file of that name is replaced at the
  * end, or stays as it was.
  *
@@ -698,7 +736,7 @@ SaeStatus sae_autoencoder_open(const SaeAutoencoder *autoencoder,
                                SaeSamples **samples);
 
 /**
- * The number of features of a sample; 0 if the autoencoder is NULL or in use.
+ * The number of features of a sample; 0 if the autoencoder is NULL.
  *
  * # Safety
  * `autoencoder` is NULL or a valid handle.
@@ -706,7 +744,7 @@ SaeStatus sae_autoencoder_open(const SaeAutoencoder *autoencoder,
 size_t sae_autoencoder_features(const SaeAutoencoder *autoencoder);
 
 /**
- * The number of units of the code; 0 if the autoencoder is NULL or in use.
+ * The number of units of the code; 0 if the autoencoder is NULL.
  *
  * # Safety
  * `autoencoder` is NULL or a valid handle.
@@ -714,7 +752,7 @@ size_t sae_autoencoder_features(const SaeAutoencoder *autoencoder);
 size_t sae_autoencoder_code_units(const SaeAutoencoder *autoencoder);
 
 /**
- * The number of hidden layers; 0 if the autoencoder is NULL or in use.
+ * The number of hidden layers; 0 if the autoencoder is NULL.
  *
  * # Safety
  * `autoencoder` is NULL or a valid handle.
@@ -722,7 +760,7 @@ size_t sae_autoencoder_code_units(const SaeAutoencoder *autoencoder);
 size_t sae_autoencoder_hidden_layers(const SaeAutoencoder *autoencoder);
 
 /**
- * The number of parameters; 0 if the autoencoder is NULL or in use.
+ * The number of parameters; 0 if the autoencoder is NULL.
  *
  * # Safety
  * `autoencoder` is NULL or a valid handle.
@@ -800,6 +838,67 @@ SaeStatus sae_autoencoder_reconstruct(SaeAutoencoder *autoencoder,
                                       const SaeSamples *samples,
                                       float *reconstructions,
                                       size_t length);
+
+/**
+ * Makes an engine. `threads` is the number of its threads, at most the number of cores; 1 computes in the thread that
+ * calls, 0 is the number of cores.
+ *
+ * # Safety
+ * `engine` is NULL or points to memory for a pointer.
+ */
+SaeStatus sae_engine_new(size_t threads,
+                         SaeEngine **engine);
+
+/**
+ * Frees an engine and ends its threads. NULL is ignored. One that is in use by another call is not freed, and
+ * `sae_last_error` says so.
+ *
+ * # Safety
+ * `engine` is NULL or a valid handle, and is not used again unless it was not freed.
+ */
+void sae_engine_free(SaeEngine *engine);
+
+/**
+ * Computes the codes `[n, code units]` of rows `[n, features]`, both row-major; any number of rows. The features are as
+ * the network sees them: bytes divided by 255, or whatever its scaling makes of the data. Allocates nothing from the second
+ * call with the same autoencoder on.
+ *
+ * # Safety
+ * `autoencoder` and `engine` are NULL or valid handles; `rows` is NULL or points to `rows_length` values, `codes` is NULL
+ * or points to memory for `length` values, apart from those.
+ */
+SaeStatus sae_autoencoder_encode_rows(const SaeAutoencoder *autoencoder,
+                                      SaeEngine *engine,
+                                      const float *rows,
+                                      size_t rows_length,
+                                      float *codes,
+                                      size_t length);
+
+/**
+ * Computes the reconstructions `[n, features]` of codes `[n, code units]`, as `sae_autoencoder_encode_rows` does codes.
+ *
+ * # Safety
+ * As for `sae_autoencoder_encode_rows`.
+ */
+SaeStatus sae_autoencoder_decode_rows(const SaeAutoencoder *autoencoder,
+                                      SaeEngine *engine,
+                                      const float *codes,
+                                      size_t codes_length,
+                                      float *outputs,
+                                      size_t length);
+
+/**
+ * Computes the reconstructions `[n, features]` of rows `[n, features]`, as `sae_autoencoder_encode_rows` does codes.
+ *
+ * # Safety
+ * As for `sae_autoencoder_encode_rows`.
+ */
+SaeStatus sae_autoencoder_reconstruct_rows(const SaeAutoencoder *autoencoder,
+                                           SaeEngine *engine,
+                                           const float *rows,
+                                           size_t rows_length,
+                                           float *outputs,
+                                           size_t length);
 
 /**
  * Makes the kernels of an instruction set: "avx512", "avx2", "neon", "portable" or "scalar"; NULL

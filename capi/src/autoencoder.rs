@@ -1,7 +1,7 @@
 //! A network without its training: from a model file, or copied from a trainer.
 
 use std::ffi::c_char;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock, TryLockError};
 
 use sae::{
     Autoencoder, Engine, Isa, Samples,
@@ -12,22 +12,32 @@ use sae::{
 use crate::data::SaeSamples;
 use crate::error::{Result, SaeStatus, guard, invalid, invalid_setting};
 use crate::evaluation::{SaeActivity, SaeEvaluation};
-use crate::network::{self, Network, count, hidden_layers, with};
-use crate::pointers::{check_length, copy, free_handle, is_busy, new_handle, slice, text};
+use crate::network::{self, Network, count, hidden_layers, with_net};
+use crate::pointers::{
+    check_length, copy, free_handle, handle, is_busy, lock, new_handle, slice, text, write,
+};
 
-/// An autoencoder and its threads. Any thread may use it, one at a time.
-pub struct SaeAutoencoder(Mutex<(Engine, Autoencoder)>);
+/// An autoencoder, and threads of its own. Functions that take it as `const` may run at once, in any number of threads;
+/// one call at a time uses its threads.
+pub struct SaeAutoencoder {
+    engine: Mutex<Engine>,
+    /// Never written: a lock shows that a call reads it.
+    net: RwLock<Autoencoder>,
+}
 
 impl Network for SaeAutoencoder {
     const NAME: &'static str = "autoencoder";
-    type State = (Engine, Autoencoder);
 
-    fn state(&self) -> &Mutex<Self::State> {
-        &self.0
+    fn with_engine<T>(
+        &self,
+        work: impl FnOnce(&mut Engine, &Autoencoder) -> Result<T>,
+    ) -> Result<T> {
+        let mut engine = lock(Self::NAME, &self.engine)?;
+        self.with_net(|net| work(&mut engine, net))
     }
 
-    fn parts((engine, net): &mut Self::State) -> (&mut Engine, &Autoencoder) {
-        (engine, net)
+    fn with_net<T>(&self, work: impl FnOnce(&Autoencoder) -> Result<T>) -> Result<T> {
+        work(&self.net.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -35,7 +45,7 @@ impl SaeAutoencoder {
     pub(crate) fn new(net: Autoencoder, threads: usize) -> Result<Self> {
         let threads = if threads == 0 { available_threads() } else { threads };
         let engine = Engine::new(isa()?, ThreadPool::new(threads));
-        Ok(SaeAutoencoder(Mutex::new((engine, net))))
+        Ok(SaeAutoencoder { engine: Mutex::new(engine), net: RwLock::new(net) })
     }
 }
 
@@ -64,6 +74,59 @@ pub unsafe extern "C" fn sae_autoencoder_load(
     }
 }
 
+/// Reads the bytes of a model file, as `sae_autoencoder_load` does.
+///
+/// # Safety
+/// `bytes` is NULL or points to `length` bytes; `autoencoder` is NULL or points to memory for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_autoencoder_from_bytes(
+    bytes: *const u8,
+    length: usize,
+    threads: usize,
+    autoencoder: *mut *mut SaeAutoencoder,
+) -> SaeStatus {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        new_handle("autoencoder", autoencoder, || {
+            let bytes = slice("bytes", bytes, length)?;
+            SaeAutoencoder::new(Autoencoder::from_bytes("bytes", bytes)?, threads)
+        })
+    }
+}
+
+/// Makes the bytes of a model file, those that `sae_autoencoder_save` writes. `length` gets their number. Free them with
+/// `sae_bytes_free`.
+///
+/// # Safety
+/// `autoencoder` is NULL or a valid handle; `bytes` and `length` are NULL or point to memory for a pointer and a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_autoencoder_to_bytes(
+    autoencoder: *const SaeAutoencoder,
+    bytes: *mut *mut u8,
+    length: *mut usize,
+) -> SaeStatus {
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        write("bytes", bytes, std::ptr::null_mut())?;
+        write("length", length, 0)?;
+        let made = with_net(autoencoder, |net| Ok(net.to_bytes()?))?.into_boxed_slice();
+        write("length", length, made.len())?;
+        write("bytes", bytes, Box::into_raw(made).cast())
+    })
+}
+
+/// Frees what `sae_autoencoder_to_bytes` has made, of that length. NULL is ignored.
+///
+/// # Safety
+/// `bytes` is NULL or from `sae_autoencoder_to_bytes`, which wrote `length`, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_bytes_free(bytes: *mut u8, length: usize) {
+    if !bytes.is_null() {
+        // SAFETY: the caller's obligation; it was a box of as many bytes.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes, length)) });
+    }
+}
+
 /// Writes a model file (safetensors). The write is atomic: a file of that name is replaced at the
 /// end, or stays as it was.
 ///
@@ -86,7 +149,11 @@ pub unsafe extern "C" fn sae_autoencoder_save(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sae_autoencoder_free(autoencoder: *mut SaeAutoencoder) {
     // SAFETY: the caller's obligation.
-    unsafe { free_handle("autoencoder", autoencoder, |its| is_busy(&its.0)) }
+    unsafe {
+        free_handle("autoencoder", autoencoder, |its| {
+            is_busy(&its.engine) || matches!(its.net.try_write(), Err(TryLockError::WouldBlock))
+        })
+    }
 }
 
 /// Opens a file as `sae_samples_open` does, with the scaling of the data that the autoencoder was
@@ -105,13 +172,13 @@ pub unsafe extern "C" fn sae_autoencoder_open(
     unsafe {
         new_handle("samples", samples, || {
             let path = text("path", path)?;
-            let scaling = with(autoencoder, |(_, net)| Ok(net.scaling()))?;
+            let scaling = with_net(autoencoder, |net| Ok(net.scaling()))?;
             Ok(SaeSamples(Samples::new(Array::open(path)?, scaling)))
         })
     }
 }
 
-/// The number of features of a sample; 0 if the autoencoder is NULL or in use.
+/// The number of features of a sample; 0 if the autoencoder is NULL.
 ///
 /// # Safety
 /// `autoencoder` is NULL or a valid handle.
@@ -121,7 +188,7 @@ pub unsafe extern "C" fn sae_autoencoder_features(autoencoder: *const SaeAutoenc
     unsafe { count(autoencoder, |net| net.settings().layers[0]) }
 }
 
-/// The number of units of the code; 0 if the autoencoder is NULL or in use.
+/// The number of units of the code; 0 if the autoencoder is NULL.
 ///
 /// # Safety
 /// `autoencoder` is NULL or a valid handle.
@@ -131,7 +198,7 @@ pub unsafe extern "C" fn sae_autoencoder_code_units(autoencoder: *const SaeAutoe
     unsafe { count(autoencoder, |net| net.settings().code_units()) }
 }
 
-/// The number of hidden layers; 0 if the autoencoder is NULL or in use.
+/// The number of hidden layers; 0 if the autoencoder is NULL.
 ///
 /// # Safety
 /// `autoencoder` is NULL or a valid handle.
@@ -143,7 +210,7 @@ pub unsafe extern "C" fn sae_autoencoder_hidden_layers(
     unsafe { count(autoencoder, hidden_layers) }
 }
 
-/// The number of parameters; 0 if the autoencoder is NULL or in use.
+/// The number of parameters; 0 if the autoencoder is NULL.
 ///
 /// # Safety
 /// `autoencoder` is NULL or a valid handle.
@@ -234,7 +301,7 @@ pub unsafe extern "C" fn sae_autoencoder_decode(
     // SAFETY: the caller's obligations.
     guard(|| unsafe {
         let codes = slice("codes", codes, codes_length)?;
-        with(autoencoder, |(engine, net)| {
+        handle("autoencoder", autoencoder)?.with_engine(|engine, net| {
             let settings = net.settings();
             let features = settings.layers.last().copied().unwrap_or_default();
             let units = settings.code_units();

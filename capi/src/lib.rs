@@ -2,7 +2,7 @@
 //! this crate (`scripts/capi.sh`). `docs/c.md` is the guide for its users.
 //!
 //! The body of every function runs inside `error::guard`, which turns errors and panics into a
-//! status and a message. Every handle accepts one call at a time.
+//! status and a message. Handles accept one call at a time, but for `const` autoencoders and samples.
 
 // In the order of the header.
 mod error;
@@ -23,10 +23,13 @@ mod trainer;
 
 mod autoencoder;
 
+mod engine;
+
 mod kernels;
 
 pub use autoencoder::*;
 pub use data::*;
+pub use engine::*;
 pub use error::{SaeStatus, sae_last_error, sae_string_free, sae_version};
 pub use evaluation::{SaeActivity, SaeEvaluation};
 pub use kernels::*;
@@ -39,5 +42,6 @@ const _: () = {
     any_thread::<SaeSamples>();
     any_thread::<SaeTrainer>();
     any_thread::<SaeAutoencoder>();
+    any_thread::<SaeEngine>();
     any_thread::<SaeKernels>();
 };

@@ -13,7 +13,7 @@ use crate::autoencoder::SaeAutoencoder;
 use crate::data::SaeSamples;
 use crate::error::{Result, SaeStatus, guard, invalid, value_or};
 use crate::evaluation::{SaeActivity, SaeEvaluation};
-use crate::network::{self, Network, call, count, hidden_layers, with};
+use crate::network::{self, Network, count, hidden_layers};
 use crate::pointers::{
     check_length, copy, free_handle, handle, is_busy, lock, new_handle, optional_text, slice, text,
     write, write_optional,
@@ -37,15 +37,44 @@ pub(crate) struct State {
 
 impl Network for SaeTrainer {
     const NAME: &'static str = "trainer";
-    type State = State;
 
-    fn state(&self) -> &Mutex<State> {
-        &self.state
+    fn with_engine<T>(
+        &self,
+        work: impl FnOnce(&mut Engine, &Autoencoder) -> Result<T>,
+    ) -> Result<T> {
+        let mut state = lock(Self::NAME, &self.state)?;
+        let (engine, net) = state.trainer.parts();
+        work(engine, net)
     }
 
-    fn parts(state: &mut State) -> (&mut Engine, &Autoencoder) {
-        state.trainer.parts()
+    fn with_net<T>(&self, work: impl FnOnce(&Autoencoder) -> Result<T>) -> Result<T> {
+        work(lock(Self::NAME, &self.state)?.trainer.autoencoder())
     }
+}
+
+/// Calls `work` with the state of a trainer.
+///
+/// # Safety
+/// `trainer` is NULL or a valid handle, and is not freed meanwhile.
+unsafe fn with<T>(
+    trainer: *const SaeTrainer,
+    work: impl FnOnce(&mut State) -> Result<T>,
+) -> Result<T> {
+    // SAFETY: passed on.
+    let trainer = unsafe { handle("trainer", trainer) }?;
+    work(&mut *lock("trainer", &trainer.state)?)
+}
+
+/// [`with`] as the whole body of a function.
+///
+/// # Safety
+/// As for [`with`].
+unsafe fn call(
+    trainer: *const SaeTrainer,
+    work: impl FnOnce(&mut State) -> Result<()>,
+) -> SaeStatus {
+    // SAFETY: passed on.
+    guard(|| unsafe { with(trainer, work) })
 }
 
 /// The terms of the objective over the batch of a step, before its update.
