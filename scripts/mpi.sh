@@ -22,4 +22,8 @@ mpirun --version | head -1
 [ "${1:-}" != install ] || exit 0
 cargo clippy --quiet --all-targets -p sae -p sae-cli --features sae-cli/mpi -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet -p sae -p sae-cli --features sae-cli/mpi --no-deps
-cargo test -p sae-cli --features mpi --test mpi
+cargo test -p sae -p sae-cli --features sae-cli/mpi --test leaving --test mpi
+# The example, as its first lines say.
+cargo build --quiet --features mpi,digits --example ranks
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n 2 \
+    "${CARGO_TARGET_DIR:-target}/debug/examples/ranks"

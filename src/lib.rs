@@ -62,7 +62,7 @@
 //!
 //! `examples/` has programs to start from: `article` (the two experiments of the article
 //! ["Tensorflow Day17 Sparse Autoencoder"](https://blog.c1mone.com.tw/tensorflow-note-day-17.html)),
-//! `encode_your_data`, `custom_penalty` and `batches_from_outside`.
+//! `encode_your_data`, `custom_penalty`, `batches_from_outside` and `ranks` (MPI).
 //!
 //! # Versions
 //!

@@ -1,14 +1,17 @@
 //! The ranks of an MPI job: `mpirun -n 4 my-program`.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ::mpi::Threading;
 use ::mpi::collective::SystemOperation;
 use ::mpi::environment::Universe;
-use ::mpi::request::{LocalScope, Request, scope};
+use ::mpi::request::{LocalScope, Request, Scope, scope};
 use ::mpi::topology::SimpleCommunicator;
-use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
+use ::mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Source};
 
 use crate::compute::lock;
 use crate::error::{Error, Result};
@@ -17,13 +20,14 @@ use crate::ranks::{Ranks, Sums};
 /// The processes that `mpirun`, or another MPI launcher, started together. Clones stand for the same
 /// processes; MPI is finalized with the last of them.
 ///
-/// A failure within MPI, such as a rank that is gone, ends all ranks at once.
+/// A failure within MPI, such as a process that is gone, ends all ranks at once. A rank that leaves while others wait for
+/// it, because its program has returned an error or panicked, ends them within 10 seconds: its last clone tells
+/// them when it is dropped.
 ///
 /// ```no_run
 /// use sae::{Samples, Settings, Trainer, ranks::{Mpi, Ranks}};
 ///
 /// # fn main() -> sae::Result<()> {
-/// // Before MPI starts: a rank that ends without the others must `abort`, or they wait for it.
 /// let samples = Samples::open("train-images-idx3-ubyte")?;
 /// let ranks = Mpi::start()?;
 /// let is_first = ranks.rank() == 0;
@@ -40,7 +44,7 @@ use crate::ranks::{Ranks, Sums};
 /// ```
 #[derive(Clone)]
 pub struct Mpi {
-    _universe: Arc<Universe>,
+    _job: Arc<Job>,
     rank: usize,
     count: usize,
 }
@@ -66,13 +70,108 @@ impl Mpi {
             ));
         }
         let (rank, count) = (universe.world().rank() as usize, universe.world().size() as usize);
-        Ok(Mpi { _universe: Arc::new(universe), rank, count })
+        Ok(Mpi { _job: Arc::new(Job { universe: Some(universe) }), rank, count })
     }
 
     /// Ends all ranks at once, with this exit code: for a rank that cannot continue while the others
     /// wait for it.
     pub fn abort(&self, code: i32) -> ! {
         world().abort(code)
+    }
+}
+
+/// The job, until the last clone of [`Mpi`] is dropped.
+struct Job {
+    /// Taken where MPI must not be finalized.
+    universe: Option<Universe>,
+}
+
+/// The tag of the message of a rank that takes part in nothing more.
+const LEAVING: i32 = 22_017;
+/// That of the answer of a rank that waits for it.
+const WAITING: i32 = 22_018;
+
+/// Time in which what a rank had a part in before it left is complete at the others.
+const GRACE: Duration = Duration::from_secs(2);
+/// Time in which a rank that others wait for has ended.
+const END: Duration = Duration::from_secs(5);
+
+impl Drop for Job {
+    /// Tells the other ranks that this one leaves, and waits until they leave, too: they may still save a model. If one
+    /// waits for this one, MPI is not finalized, which would wait for ever: the program can say its error, and the
+    /// launcher ends the others when it exits.
+    fn drop(&mut self) {
+        let _call = lock(&CALL);
+        let (world, own) = (world(), world().rank());
+        let mut others: Vec<i32> = (0..world.size()).filter(|&rank| rank != own).collect();
+        for &rank in &others {
+            // (So short a message does not wait for its receiver.)
+            world.process_at_rank(rank).send_with_tag(&own, LEAVING);
+        }
+        while !others.is_empty() {
+            others.retain(|&rank| {
+                let other = world.process_at_rank(rank);
+                let has_left = other.immediate_probe_with_tag(LEAVING).is_some();
+                if has_left {
+                    other.receive_with_tag::<i32>(LEAVING);
+                }
+                !has_left
+            });
+            if world.any_process().immediate_probe_with_tag(WAITING).is_some() {
+                mem::forget(self.universe.take());
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Waits for a request, to which all ranks have to contribute. Ends the job if one of them has left without that.
+fn complete<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) -> &'a D {
+    /// Polls between looks at the messages.
+    const POLLS: u32 = 256;
+    let mut gone: Option<Gone> = None;
+    loop {
+        for _ in 0..POLLS {
+            match request.test_with_data() {
+                Ok((_, data)) => return data,
+                Err(waiting) => request = waiting,
+            }
+        }
+        gone = gone.or_else(Gone::look);
+        if let Some(gone) = &mut gone {
+            gone.end();
+        }
+        // There may be more ranks than cores.
+        thread::yield_now();
+    }
+}
+
+/// A rank that has left while this one waits.
+struct Gone {
+    rank: i32,
+    since: Instant,
+    is_told: bool,
+}
+
+impl Gone {
+    fn look() -> Option<Self> {
+        let status = world().any_process().immediate_probe_with_tag(LEAVING)?;
+        Some(Gone { rank: status.source_rank(), since: Instant::now(), is_told: false })
+    }
+
+    /// Tells it after the grace that this rank waits for it, and ends the job if that does not.
+    fn end(&mut self) {
+        let (world, waited) = (world(), self.since.elapsed());
+        if waited > GRACE && !self.is_told {
+            let (rank, own) = (self.rank, world.rank());
+            eprintln!("rank {rank} has ended, and rank {own} waits for it: the job is ended");
+            world.process_at_rank(rank).send_with_tag(&own, WAITING);
+            self.is_told = true;
+        }
+        if waited > GRACE + END {
+            world.abort(1);
+        }
     }
 }
 
@@ -97,18 +196,25 @@ impl Ranks for Mpi {
         scope(|scope| {
             let mut begun = Begun { scope, complete: VecDeque::new(), requests: VecDeque::new() };
             work(&mut begun);
-            begun.requests.into_iter().for_each(Request::wait_without_status);
+            begun.requests.into_iter().for_each(|request| {
+                complete(request);
+            });
         });
     }
 
     fn sum(&mut self, part: &[f64], sum: &mut [f64]) {
         let _call = lock(&CALL);
-        world().all_reduce_into(part, sum, SystemOperation::sum());
+        scope(|scope| {
+            let operation = SystemOperation::sum();
+            complete(world().immediate_all_reduce_into(scope, part, sum, operation));
+        });
     }
 
     fn broadcast(&mut self, bytes: &mut [u8]) {
         let _call = lock(&CALL);
-        world().process_at_rank(0).broadcast_into(bytes);
+        scope(|scope| {
+            complete(world().process_at_rank(0).immediate_broadcast_into(scope, bytes));
+        });
     }
 }
 
@@ -140,6 +246,6 @@ impl<'a> Sums<'a> for Begun<'a, '_> {
         if let Some(sum) = self.complete.pop_front() {
             return sum;
         }
-        self.requests.pop_front().expect("a sum that was begun").wait_for_data()
+        complete(self.requests.pop_front().expect("a sum that was begun"))
     }
 }
