@@ -19,7 +19,7 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::{are, counted, note};
+use crate::output::{are, counted, join, note};
 pub use chosen::{ChoiceArgs, Chosen};
 use own::own_side;
 pub use place::Place;
@@ -184,6 +184,10 @@ impl TrainingDataArgs {
     ) -> Result<TrainingData> {
         let copy = self.data.copy;
         let opened = place.train(copy, quiet)?;
+        // The layers of a network tell what a sample is.
+        if let (Some((path, dims)), None, false) = (&opened.deep, network, quiet) {
+            note_deep(path, dims);
+        }
         let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
         let test = place.test(copy)?;
         let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
@@ -432,6 +436,16 @@ fn check_features(test: &Samples, name: &Path, train: &Samples) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says what a sample of an array of more than two dimensions is, which may be images.
+fn note_deep(path: &Path, dims: &[usize]) {
+    let (path, count, last) = (path.display(), dims.len(), dims[dims.len() - 1]);
+    let all = join(&dims[1..], " x ");
+    note(&format!(
+        "note: {path}: the numbers along the last of its {count} dimensions, {last}, are a sample; \
+         --rows first makes a sample of {all}"
+    ));
 }
 
 /// Opens a file, with a note if there is more in it.

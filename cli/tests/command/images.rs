@@ -40,6 +40,36 @@ fn squares_are_no_images_by_themselves() {
     }
 }
 
+/// What a sample of an array of floats is, is said where it may be a surprise.
+#[test]
+fn rows_of_deep_arrays_are_said() {
+    let folder = folder("deep");
+    let numbers: Vec<f32> = (0..30 * 6 * 4).map(|at| (at % 7) as f32 / 7.0).collect();
+    write_npy(folder.path("f.npy"), &[30, 6, 4], &numbers).unwrap();
+    let bytes: Vec<u8> = (0..30 * 6 * 4).map(|at| (at % 7) as u8).collect();
+    write_npy(folder.path("b.npy"), &[30, 6, 4], &bytes).unwrap();
+    let train = |options: &str| {
+        let options = format!("{options} --preset plain --steps 4 --batch 5 --overwrite");
+        good(&folder, &format!("train {options} --out m.safetensors"))
+    };
+    let note = "note: f.npy: the numbers along the last of its 3 dimensions, 4, are a sample; \
+                --rows first makes a sample of 6 x 4\n";
+    let floats = "--samples f.npy --scaling as-is";
+    let [_, stderr] = train(&format!("{floats} --layers 4,3,4"));
+    assert!(stderr.contains(note), "{stderr}");
+    let [stdout, _] = good(&folder, "eval m.safetensors --samples f.npy --json");
+    assert!(stdout.contains("180"), "{stdout}");
+    for options in [
+        &format!("{floats} --layers 4,3,4 --rows last"),
+        &format!("{floats} --layers 24,3,24 --rows first"),
+        &format!("{floats} --layers 4,3,4 --quiet"),
+        "--samples b.npy --layers 24,3,24",
+    ] {
+        let [_, stderr] = train(options);
+        assert!(!stderr.contains("of its 3 dimensions"), "{options}: {stderr}");
+    }
+}
+
 /// Images in color stay so: PNGs, data, reconstructions and patches.
 #[test]
 fn colors_are_kept() {
