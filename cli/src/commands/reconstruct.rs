@@ -17,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::output::{self, join, print};
-use crate::outputs::{OverwriteArgs, make_folders};
+use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
@@ -76,13 +76,12 @@ impl Kind {
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     let model = &args.model.path;
-    let (out, overwrite) =
-        args.overwrite.output_of(args.out.as_deref(), model, "reconstructions.png");
+    let out = output_of(args.out.as_deref(), model, "reconstructions.png");
     let kind = Kind::of(&out)?;
     let inputs = args.data.data.inputs(&[&args.model.path])?;
     match kind {
         Kind::Folder => png_folder::target(&out).map(drop)?,
-        _ => overwrite.check_all(&[&out], &inputs)?,
+        _ => args.overwrite.check_all(&[&out], &inputs)?,
     }
     if kind != Kind::Picture && net.target_scaling() == Some(Scaling::LayerNorm) {
         let problem = "its targets were scaled by layer-norm, each by itself, which cannot be undone \
