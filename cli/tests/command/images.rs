@@ -18,7 +18,7 @@ fn squares_are_no_images_by_themselves() {
         let [text, _] = good(&folder, &format!("{train} --out m.safetensors"));
         assert!(text.contains("no picture: the samples are not images"), "{text}");
         assert!(!folder.0.join("m.png").exists());
-        let [text, _] = good(&folder, "compare m.safetensors --overwrite");
+        let [text, _] = good(&folder, "compare m.safetensors --out c.png");
         assert!(text.contains("no picture: the samples are not images"), "{text}");
         let [text, _] = good(&folder, "inspect x.npy");
         assert!(!text.contains(['\u{2588}', '\u{2591}']), "{text}");
