@@ -1,5 +1,7 @@
 //! `sae reconstruct`
 
+mod corrupted;
+
 use std::path::{Path, PathBuf};
 
 use sae::{
@@ -26,13 +28,18 @@ use crate::outputs::{OverwriteArgs, make_folders, output_of};
 /// files, .npy and .idx or ubyte, the numbers. Files and folders have the units of the data: the scaling of
 /// the training is undone, and bytes become bytes again. In PNGs black and white are the smallest and the
 /// largest number of the samples, but for bytes.
+///
+/// With --corruption a picture shows what a denoising autoencoder does: samples, below them the same with noise as in
+/// training, and below these the reconstructions of the noisy ones.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   sae reconstruct sae.safetensors
   sae reconstruct sae.safetensors --count 100 --out hundred.png
   sae reconstruct sae.safetensors --out clean.npy
-  sae reconstruct sae.safetensors --count 30 --out clean/")]
+  sae reconstruct sae.safetensors --count 30 --out clean/
+  sae train --corruption gaussian:0.3 --steps 500 --out denoise.safetensors
+  sae reconstruct denoise.safetensors --corruption gaussian:0.3 --out denoised.png")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -41,6 +48,9 @@ pub struct Args {
     /// Only the first N samples [default: 20 in a picture, or else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
+    /// Corrupt the samples of a picture first, as training does: masking:SHARE or gaussian:DEVIATION
+    #[arg(long, value_name = "CHOICE", visible_alias = "corrupt")]
+    corruption: Option<String>,
     /// File or folder to write [default: reconstructions.png, of a run's model in its folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
@@ -88,6 +98,15 @@ pub fn run(args: Args) -> Result<()> {
                        without them";
         return Err(Failure::at(&args.model.path, problem).hint("--out FILE.png draws them"));
     }
+    let corruption = args.corruption.as_deref().map(corrupted::corruption).transpose()?;
+    if corruption.is_some() && kind != Kind::Picture {
+        let problem = "corruption: only a picture shows corrupted samples";
+        return Err(Failure::input(problem).hint("--out FILE.png, or leave out --corruption"));
+    }
+    if corruption.is_some() && net.target_scaling().is_some() {
+        let problem = "corruption: the model predicts targets, and does not reconstruct samples";
+        return Err(Failure::input(problem).hint("leave out --corruption"));
+    }
     let chosen = args.data.choose(&args.model.path, &net)?;
     let (samples, path) = (chosen.samples, chosen.name);
     let not_images = || {
@@ -105,7 +124,16 @@ pub fn run(args: Args) -> Result<()> {
         let shown = samples.targets().unwrap_or(&samples);
         let asked = || Shape::of(shown, &net).or_else(|| square(shown.features()));
         let shape = args.out.as_ref().and_then(|_| asked());
-        if !picture::reconstructions(&out, &net, &mut engine, &samples, (count, shape))? {
+        let size = (count, shape);
+        let is_drawn = match corruption {
+            Some(corruption) => {
+                let tiles = corrupted::tiles(&net, &mut engine, &samples, size, corruption)?;
+                let write = |tiles| picture::write_reconstructions(&out, &tiles);
+                tiles.map(write).transpose()?.is_some()
+            }
+            None => picture::reconstructions(&out, &net, &mut engine, &samples, size)?,
+        };
+        if !is_drawn {
             return Err(not_images());
         }
         let value = json!({"picture": out, "samples": count.min(samples.len())});

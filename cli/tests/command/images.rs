@@ -70,6 +70,46 @@ fn rows_of_deep_arrays_are_said() {
     }
 }
 
+/// Three rows: samples, the same corrupted, and what a denoising autoencoder makes of these.
+#[test]
+fn corrupted_samples_are_drawn() {
+    let folder = folder("denoise");
+    let size = |name: &str| {
+        let png = std::fs::read(folder.path(name)).unwrap();
+        let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        (side(16), side(20))
+    };
+    let train = "train --data digits --layers 784,12,784 --corruption gaussian:0.3";
+    good(&folder, &format!("{train} {TRAIN} --out m.safetensors").replace("--scaling as-is ", ""));
+    good(&folder, "reconstruct m.safetensors --count 10 --out plain.png");
+    assert_eq!(size("plain.png"), (4 + 10 * 60, 4 + 2 * 60));
+    for (corruption, name) in [("gaussian:0.3", "g.png"), ("masking:0.5", "mask.png")] {
+        let reconstruct = "reconstruct m.safetensors --count 10 --corruption";
+        good(&folder, &format!("{reconstruct} {corruption} --out {name}"));
+        assert_eq!(size(name), (4 + 10 * 60, 4 + 3 * 60));
+    }
+    let decoded = |name: &str| {
+        let file = std::io::BufReader::new(std::fs::File::open(folder.path(name)).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        pixels
+    };
+    let [plain, noisy] = ["plain.png", "g.png"].map(decoded);
+    let band = |row: usize| 604 * (4 + row * 60)..604 * (60 + row * 60);
+    assert!(plain[band(0)] == noisy[band(0)], "the samples themselves");
+    assert!(noisy[band(0)] != noisy[band(1)], "noise");
+    assert!(plain[band(1)] != noisy[band(2)], "reconstructions of noisy samples are others");
+    for (options, expected) in [
+        ("--corruption gaussian:-1", "corruption: "),
+        ("--corruption dust", "corruption: "),
+        ("--corruption masking:0.5 --out x.npy", "only a picture shows corrupted samples"),
+    ] {
+        let problem = refused(&folder, &format!("reconstruct m.safetensors {options}"));
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
 /// Images in color stay so: PNGs, data, reconstructions and patches.
 #[test]
 fn colors_are_kept() {
