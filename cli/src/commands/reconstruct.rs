@@ -11,7 +11,7 @@ use sae::{
 };
 use serde_json::{Value, json};
 
-use crate::data::ChoiceArgs;
+use crate::data::{ChoiceArgs, Chosen};
 use crate::drawing::shape::{Shape, square};
 use crate::drawing::{picture, png_folder};
 use crate::endings::ending_of;
@@ -24,7 +24,7 @@ use crate::outputs::{OverwriteArgs, make_folders, output_of};
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
 /// What is written depends on the name of --out. A picture, .png, shows samples above their reconstructions.
-/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction; NumPy and IDX
+/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction, named by the sample's number in the data as of `sae score`; NumPy and IDX
 /// files, .npy and .idx or ubyte, the numbers. Files and folders have the units of the data: the scaling of
 /// the training is undone, and bytes become bytes again. In PNGs black and white are the smallest and the
 /// largest number of the samples, but for bytes.
@@ -108,7 +108,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Failure::input(problem).hint("leave out --corruption"));
     }
     let chosen = args.data.choose(&args.model.path, &net)?;
-    let (samples, path) = (chosen.samples, chosen.name);
+    let (samples, path) = (chosen.samples.clone(), chosen.name.clone());
     let not_images = || {
         let problem = format!(
             "its samples of {} are not images",
@@ -136,6 +136,7 @@ pub fn run(args: Args) -> Result<()> {
         if !is_drawn {
             return Err(not_images());
         }
+        chosen.note_held_out();
         let value = json!({"picture": out, "samples": count.min(samples.len())});
         let line = format!("picture: {}", out.display());
         return print(args.model.run.json, &value, &line);
@@ -147,9 +148,10 @@ pub fn run(args: Args) -> Result<()> {
     };
     let mut outputs = Outputs::new(&net, &mut engine, &few);
     let done = match kind {
-        Kind::Folder => outputs.write_folder(&out, not_images)?,
+        Kind::Folder => outputs.write_folder(&out, &chosen, not_images)?,
         _ => outputs.write_file(&out, kind)?,
     };
+    chosen.note_held_out();
     let value = json!({"out": out, "samples": few.len(), "type": done.0, "dims": done.1});
     print(args.model.run.json, &value, &done.2)
 }
@@ -238,14 +240,21 @@ impl<'a> Outputs<'a> {
         Ok((json!(element_type.to_string()), json!(dims), line))
     }
 
-    fn write_folder(&mut self, out: &Path, not_images: impl Fn() -> Failure) -> Result<Done> {
+    /// Writes PNGs that are named by the numbers of the samples in the data, as `sae score` has them.
+    fn write_folder(
+        &mut self,
+        out: &Path,
+        chosen: &Chosen,
+        not_images: impl Fn() -> Failure,
+    ) -> Result<Done> {
         let shape = self.row_dims().and_then(Shape::of_dims).or_else(|| square(self.features));
         let shape = shape.ok_or_else(not_images)?;
         let Shape { rows, columns: cols, .. } = shape;
         png_folder::check_size(out, rows, cols)?;
         let range = if self.are_bytes() { (0.0, 255.0) } else { self.range()? };
         let count = self.samples.len();
-        png_folder::write(out, count, shape, |put| {
+        let numbers = |at| chosen.number(at);
+        png_folder::write(out, (chosen.count_of_data(), &numbers), shape, |put| {
             self.each(|row| {
                 let pixels = row.iter().map(|&value| picture::gray(value, range.0, range.1));
                 put(&pixels.collect::<Vec<u8>>())

@@ -128,8 +128,27 @@ fn colors_are_kept() {
         &folder,
         "train --samples back.npy --layers 360,9,360 --preset article --steps 20 --batch 5 --quiet --out m.safetensors",
     );
-    let [text, _] = good(&folder, "reconstruct m.safetensors --out clean/");
+    let [text, stderr] = good(&folder, "reconstruct m.safetensors --out clean/");
     assert!(text.contains("PNGs of 12 x 10 in color: clean/"), "{text}");
+    // The names are the numbers of the samples in the data, of which these are the held-out ones.
+    let data = folder.0.join("back.npy");
+    let note =
+        format!("4 held-out samples of {}; --samples FILE takes all of a file\n", data.display());
+    assert_eq!(stderr, note);
+    let [scores, _] = good(&folder, "score m.safetensors");
+    let numbers = scores.lines().skip(1).map(|line| line.split(',').next().unwrap());
+    let numbers = numbers.map(|number| format!("{:02}.png", number.parse::<usize>().unwrap()));
+    let names = std::fs::read_dir(folder.path("clean")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let [mut names, numbers] = [names.collect::<Vec<_>>(), numbers.collect()];
+    names.sort();
+    assert_eq!(names, numbers);
+    assert_eq!(good(&folder, "encode m.safetensors --out c.npy")[1], note);
+    for options in ["--samples back.npy", "--split test"] {
+        let [_, stderr] =
+            good(&folder, &format!("encode m.safetensors {options} --out c.npy --overwrite"));
+        assert_eq!(stderr, "", "{options}");
+    }
     good(&folder, "reconstruct m.safetensors --out clean.npy");
     good(&folder, "convert clean clean-again.npy --color");
     assert!(bytes("clean.npy") == bytes("clean-again.npy"));
@@ -148,7 +167,9 @@ fn colors_are_kept() {
         mean(1),
         mean(2)
     );
-    let file = std::io::BufReader::new(std::fs::File::open(folder.path("clean/0.png")).unwrap());
+    let file = std::io::BufReader::new(
+        std::fs::File::open(folder.path(&format!("clean/{}", names[0]))).unwrap(),
+    );
     assert_eq!(png::Decoder::new(file).read_info().unwrap().info().color_type, png::ColorType::Rgb);
     good(&folder, "cut-patches patches.npy --samples x.npy --side 4 --count 50 --contrast 0.01");
     let patches = Array::open(folder.path("patches.npy")).unwrap();
