@@ -261,7 +261,7 @@ fn settings_are_named_as_options() {
     let output = command(&folder, "sweep --samples x.npy --vary learnin=1/2").output().unwrap();
     let problem = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{problem}");
-    has(&problem, &["expected one of preset, layers, ", "learning-rate, ", "got 'learnin'"]);
+    has(&problem, &["there is no setting 'learnin'; did you mean learning-rate?"]);
     assert!(!problem.contains('_'), "{problem}");
 }
 
