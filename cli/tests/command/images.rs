@@ -184,6 +184,24 @@ fn colors_are_kept() {
     good(&folder, "features p.safetensors");
 }
 
+/// A training of other samples than the model that it begins with takes names the two.
+#[test]
+fn samples_of_another_model_are_named() {
+    let folder = folder("from-features");
+    let numbers: Vec<f32> = (0..30 * 6).map(|at| (at % 7) as f32 / 7.0).collect();
+    write_npy(folder.path("x.npy"), &[30, 6], &numbers).unwrap();
+    let train = "train --data digits --layers 784,12,784";
+    let options = TRAIN.replace("--scaling as-is ", "");
+    good(&folder, &format!("{train} {options} --out m.safetensors"));
+    for more in ["", " --layers 6,3,6"] {
+        let train = format!("train --from m.safetensors --samples x.npy --out n.safetensors{more}");
+        let problem = refused(&folder, &train);
+        let expected =
+            "error: x.npy has 6 features a sample, and the model m.safetensors takes 784\n";
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
 /// A training that begins with a model of other layers says so first.
 #[test]
 fn other_layers_are_named_before_the_code() {
