@@ -215,6 +215,8 @@ fn names_are_plain() {
     let problem = refused(&folder, "report --quiet");
     assert!(!problem.contains("--units"), "{problem}");
     has(&refused(&folder, "report --unit 3"), &["'--units'"]);
+    let problem = refused(&folder, "decode m.safetensors --codes c.npz --out x.npy");
+    assert_eq!(problem, "error: unexpected argument '--codes' found\n");
 }
 
 /// What helps against dead units is for the code at hand.
