@@ -184,6 +184,42 @@ fn colors_are_kept() {
     good(&folder, "features p.safetensors");
 }
 
+/// The CSV that encode writes is read again, without the columns of indices and labels.
+#[test]
+fn codes_are_decoded_from_csv() {
+    let folder = folder("decode-csv");
+    let options = TRAIN.replace("--scaling as-is ", "");
+    good(
+        &folder,
+        &format!("train --data digits --layers 784,12,784 {options} --out m.safetensors"),
+    );
+    let decoded = |name: &str, options: &str| {
+        good(&folder, &format!("encode m.safetensors --out {name}{options}"));
+        good(&folder, &format!("decode m.safetensors {name} --out {name}.npy"));
+        std::fs::read(folder.path(&format!("{name}.npy"))).unwrap()
+    };
+    let expected = decoded("c.npy", "");
+    assert!(decoded("c.csv", "") == expected);
+    assert!(decoded("h.csv", " --header") == expected);
+    assert!(decoded("i.csv", " --header --columns index,label") == expected);
+    good(&folder, "encode m.safetensors --columns index --out n.csv");
+    let problem = refused(&folder, "decode m.safetensors n.csv --out n.npy");
+    let expected = "error: codes: n.csv has 13 numbers per sample; expected 12, the units of";
+    assert!(problem.starts_with(expected) && problem.contains("--header"), "{problem}");
+    // Whole numbers are no bytes to be divided.
+    let row = |separator: &str| vec!["1"; 12].join(separator);
+    std::fs::write(folder.path("ones.csv"), row(",")).unwrap();
+    std::fs::write(folder.path("floats.csv"), format!("{}.0", row(".0,"))).unwrap();
+    let [ones, floats] = ["ones", "floats"].map(|name| {
+        good(&folder, &format!("decode m.safetensors {name}.csv --out {name}.npy"));
+        std::fs::read(folder.path(&format!("{name}.npy"))).unwrap()
+    });
+    let codes = vec![1.0f32; 12];
+    write_npy(folder.path("npy.npy"), &[1, 12], &codes).unwrap();
+    good(&folder, "decode m.safetensors npy.npy --out same.npy");
+    assert!(ones == floats && ones == std::fs::read(folder.path("same.npy")).unwrap());
+}
+
 /// A training of other samples than the model that it begins with takes names the two.
 #[test]
 fn samples_of_another_model_are_named() {

@@ -78,7 +78,9 @@ fn a_sweep_is_resumed() {
 
     let (done, problem) = resumed(&["--seed", "5"]);
     assert!(!done && problem.contains("other options or other data"), "{problem}");
-    for (range, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "no setting 'bet'; did you mean beta?")] {
+    for (range, sentence) in
+        [("beta=log:0:1", "vary: "), ("bet=log:1:2", "no setting 'bet'; did you mean beta?")]
+    {
         let problem = usage::refused(&["sweep", "--data", &digits, "--vary", range]);
         assert!(problem.contains(sentence), "{problem}");
     }
