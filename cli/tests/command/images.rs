@@ -220,6 +220,23 @@ fn codes_are_decoded_from_csv() {
     assert!(ones == floats && ones == std::fs::read(folder.path("same.npy")).unwrap());
 }
 
+/// There is nothing to learn of samples that are all equal.
+#[test]
+fn equal_samples_get_a_warning() {
+    let folder = folder("equal");
+    let train = |value: &dyn Fn(usize) -> f32| {
+        let numbers: Vec<f32> = (0..70 * 4).map(value).collect();
+        write_npy(folder.path("x.npy"), &[70, 4], &numbers).unwrap();
+        let options = format!("{TRAIN} --overwrite --out m.safetensors");
+        good(&folder, &format!("train --samples x.npy --layers 4,3,4 {options}"))[0].clone()
+    };
+    let text = train(&|_| 0.5);
+    let warning = "warning: all 10 test samples are equal: they have no variance to explain, and there \
+                   is nothing to learn if the training samples are so, too\n";
+    assert!(text.contains(warning), "{text}");
+    assert!(!train(&|at| (at % 7) as f32 / 7.0).contains("are equal"));
+}
+
 /// A training of other samples than the model that it begins with takes names the two.
 #[test]
 fn samples_of_another_model_are_named() {
