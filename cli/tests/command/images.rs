@@ -207,7 +207,7 @@ fn codes_are_decoded_from_csv() {
     let expected = "error: codes: n.csv has 13 numbers per sample; expected 12, the units of";
     assert!(problem.starts_with(expected) && problem.contains("--header"), "{problem}");
     // Whole numbers are no bytes to be divided.
-    let row = |separator: &str| vec!["1"; 12].join(separator);
+    let row = |separator: &str| ["1"; 12].join(separator);
     std::fs::write(folder.path("ones.csv"), row(",")).unwrap();
     std::fs::write(folder.path("floats.csv"), format!("{}.0", row(".0,"))).unwrap();
     let [ones, floats] = ["ones", "floats"].map(|name| {
