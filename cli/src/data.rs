@@ -19,7 +19,7 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::{are, counted, note};
+use crate::output::{are, counted, join, note};
 pub use chosen::{ChoiceArgs, Chosen};
 use own::own_side;
 pub use place::Place;
@@ -177,13 +177,21 @@ impl TrainingDataArgs {
     pub fn samples(
         &self,
         place: Place,
-        (seed, network): (u64, Option<&Autoencoder>),
+        (seed, from): (u64, Option<(&Path, &Autoencoder)>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
     ) -> Result<TrainingData> {
         let copy = self.data.copy;
         let opened = place.train(copy, quiet)?;
+        if let Some((model, network)) = from {
+            check_features_of_model(&opened, model, network)?;
+        }
+        let network = from.map(|(_, network)| network);
+        // The layers of a network tell what a sample is.
+        if let (Some((path, dims)), None, false) = (&opened.deep, network, quiet) {
+            note_deep(path, dims);
+        }
         let Opened { samples, .. } = place.with_targets(opened, Side::Training, copy)?;
         let test = place.test(copy)?;
         let test = test.map(|test| place.with_targets(test, Side::Test, copy)).transpose()?;
@@ -432,6 +440,28 @@ fn check_features(test: &Samples, name: &Path, train: &Samples) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fails if the samples have other features than the model that the training begins with takes.
+fn check_features_of_model(opened: &Opened, model: &Path, network: &Autoencoder) -> Result<()> {
+    let (have, expected) = (opened.samples.features(), network.settings().layers[0]);
+    if have == expected {
+        return Ok(());
+    }
+    let (have, model) = (counted(have, "feature"), model.display());
+    let problem = format!("{have} a sample, and the model {model} takes {expected}");
+    Err(Failure::input(format!("{} has {problem}", opened.name.display()))
+        .hint("give samples of as many features, or begin without --from"))
+}
+
+/// Says what a sample of an array of more than two dimensions is, which may be images.
+fn note_deep(path: &Path, dims: &[usize]) {
+    let (path, count, last) = (path.display(), dims.len(), dims[dims.len() - 1]);
+    let all = join(&dims[1..], " x ");
+    note(&format!(
+        "note: {path}: the numbers along the last of its {count} dimensions, {last}, are a sample; \
+         --rows first makes a sample of {all}"
+    ));
 }
 
 /// Opens a file, with a note if there is more in it.

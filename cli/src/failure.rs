@@ -21,7 +21,8 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// Invalid input or usage.
     pub fn input(problem: impl Into<String>) -> Self {
-        Failure { code: 2, problem: problem.into(), hint: None, is_missing: false }
+        let problem = without_numbers(problem.into());
+        Failure { code: 2, problem, hint: None, is_missing: false }
     }
 
     /// Invalid content or use of a file or folder.
@@ -89,6 +90,20 @@ impl Failure {
     }
 }
 
+/// A sentence without the numbers of the system's errors behind their words, ` (os error 2)`.
+fn without_numbers(mut problem: String) -> String {
+    const BEGINNING: &str = " (os error ";
+    while let Some(start) = problem.find(BEGINNING) {
+        let number = &problem[start + BEGINNING.len()..];
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 0 || !number[digits..].starts_with(')') {
+            break;
+        }
+        problem.replace_range(start..start + BEGINNING.len() + digits + 1, "");
+    }
+    problem
+}
+
 impl From<sae::Error> for Failure {
     fn from(error: sae::Error) -> Self {
         match error {
@@ -134,4 +149,20 @@ impl From<io::Error> for Failure {
 /// Makes a failed `action` on a file an error, as in `.map_err(io_error("open", path))`.
 pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> sae::Error {
     move |source| sae::Error::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        for (problem, expected) in [
+            ("cannot open a: No such file (os error 2)", "cannot open a: No such file"),
+            ("a (os error 13); b (os error 2): c", "a; b: c"),
+            ("a (os error x) (os error 2", "a (os error x) (os error 2"),
+        ] {
+            assert_eq!(Failure::input(problem).problem, expected);
+        }
+    }
 }

@@ -74,6 +74,8 @@ fn exit_with(error: &clap::Error) -> ! {
         false => words(&sentence),
     };
     let tips = paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "));
+    // An option that there is not is hardly ever meant as a value.
+    let tips = tips.filter(|tip| !(tip.starts_with("to pass '") && tip.contains(" as a value")));
     for tip in tips.filter(|tip| is_near(error, tip)) {
         lines += &format!("\nhint: {tip}");
     }

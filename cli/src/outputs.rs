@@ -17,19 +17,6 @@ pub struct OverwriteArgs {
 }
 
 impl OverwriteArgs {
-    /// The file that a command makes of a model: the one that is given, or else one of this name.
-    ///
-    /// It is in the run's folder for a run's model and in the working folder for others. That of the run itself may be replaced.
-    pub fn output_of(self, given: Option<&Path>, model: &Path, name: &str) -> (PathBuf, Self) {
-        match given {
-            Some(given) => (given.to_owned(), self),
-            None if runs::is_of_run(model) || runs::is_sweep_of_run(model) => {
-                (model.with_file_name(name), OverwriteArgs { overwrite: true })
-            }
-            None => (name.into(), self),
-        }
-    }
-
     /// Fails if a file is there that would be replaced without `--overwrite`.
     pub fn check(self, outputs: &[&Path]) -> Result<()> {
         // A device or a pipe loses nothing.
@@ -47,6 +34,19 @@ impl OverwriteArgs {
         check_unread(outputs, inputs)?;
         self.check(outputs)?;
         check_writable(outputs)
+    }
+}
+
+/// The file that a command makes of a model: the one that is given, or else one of this name.
+///
+/// It is in the run's folder for a run's model and in the working folder for others.
+pub fn output_of(given: Option<&Path>, model: &Path, name: &str) -> PathBuf {
+    match given {
+        Some(given) => given.to_owned(),
+        None if runs::is_of_run(model) || runs::is_sweep_of_run(model) => {
+            model.with_file_name(name)
+        }
+        None => name.into(),
     }
 }
 

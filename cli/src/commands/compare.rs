@@ -14,7 +14,7 @@ use crate::output::{
 };
 use crate::outputs::{OverwriteArgs, make_folders};
 
-/// Compare models: a table of figures, and a picture of samples above each model's reconstructions
+/// Compare models: a table of figures, and with --out a picture of samples above each model's reconstructions
 ///
 /// Without MODEL these are the models of the two latest runs in the folder runs, or those of the latest run if that is
 /// a sweep.
@@ -25,18 +25,19 @@ Examples:
   sae train --data few --steps 300 --out sparse.safetensors
   sae train --data few --steps 300 --preset plain --out plain.safetensors
   sae compare plain.safetensors sparse.safetensors --data few
+  sae compare plain.safetensors sparse.safetensors --data few --out both.png
   sae sweep --vary code=top-k:8/top-k:32 --steps 500 --out codes.csv
   sae compare codes.csv --out codes.png")]
 pub struct Args {
     #[command(flatten)]
     models: ModelsArgs,
     /// Samples in the picture
-    #[arg(long, value_name = "N", default_value_t = 20,
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "out",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
-    /// PNG file to write
-    #[arg(long, value_name = "FILE", default_value = "compare.png")]
-    out: PathBuf,
+    /// PNG file to write, the picture [default: none]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArgs,
 }
@@ -44,14 +45,20 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     let paths = args.models.paths(2)?;
-    args.overwrite.check_all(&[&args.out], &args.models.inputs(&paths)?)?;
-    check_ending(&args.out, &["png"])?;
+    if let Some(out) = &args.out {
+        args.overwrite.check_all(&[out], &args.models.inputs(&paths)?)?;
+        check_ending(out, &["png"])?;
+    }
     let (models, data) = args.models.load(&mut engine, &paths)?;
-    let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
-    let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize, None)?;
-    if let Some(pictures) = &pictures {
-        make_folders(&[&args.out])?;
-        write_reconstructions(&args.out, pictures)?;
+    let mut picture = None;
+    if let Some(out) = &args.out {
+        let shown: Vec<_> = models.iter().map(|model| (&model.net, &model.samples)).collect();
+        let pictures = Reconstructions::of(&shown, &mut engine, args.count as usize, None)?;
+        if let Some(pictures) = &pictures {
+            make_folders(&[out])?;
+            write_reconstructions(out, pictures)?;
+            picture = Some(out);
+        }
     }
     let values = models.iter().map(|model| {
         json!({
@@ -60,7 +67,6 @@ pub fn run(args: Args) -> Result<()> {
             "evaluation": evaluation_json(&model.net, &model.evaluation),
         })
     });
-    let picture = pictures.as_ref().map(|_| &args.out);
     let matched = matched(&models, &mut engine);
     let value = json!({
         "images": data,
@@ -71,9 +77,10 @@ pub fn run(args: Args) -> Result<()> {
     let table = table(&models, &matched);
     let samples = counted(models[0].samples.len(), "sample");
     let mut text = format!("{samples} of {}\n{table}", data.display());
-    text += &match pictures {
-        Some(_) => format!("picture: {}", args.out.display()),
-        None => "no picture: the samples are not images".into(),
+    text += &match (&args.out, picture) {
+        (_, Some(out)) => format!("picture: {}", out.display()),
+        (Some(_), None) => "no picture: the samples are not images".into(),
+        (None, _) => String::new(),
     };
     print(args.models.run.json, &value, &text)
 }

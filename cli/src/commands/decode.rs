@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use sae::{
     Autoencoder, Engine, Error,
-    data::{write_idx, write_npy},
+    data::{Array, write_idx, write_npy},
     files,
 };
 use serde_json::json;
 
+use crate::csv::{self, Table};
 use crate::data::open_any;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
@@ -30,7 +31,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// IDX or NumPy file of codes, [samples, units], or .npz or .safetensors of `sae encode --sparse`
+    /// IDX, NumPy or CSV file of codes, [samples, units], or .npz or .safetensors of `sae encode --sparse`. Of CSV
+    /// with a header the columns index and label are left out
     codes: PathBuf,
     /// File to write, its name ending in .idx or .npy
     #[arg(long, value_name = "FILE")]
@@ -64,14 +66,37 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Number of samples, and their reconstructions.
 fn decode(path: &Path, engine: &mut Engine, net: &Autoencoder) -> Result<(usize, Vec<f32>)> {
-    let codes = open_any(path, false)?;
+    let (codes, others) = match csv::is_csv(path) {
+        true => read_csv(path)?,
+        false => (open_any(path, false)?, 0),
+    };
     let units = net.settings().code_units();
-    check_units(path, codes.features(), units)?;
+    check_units(path, codes.features() - others, units).map_err(|failure| {
+        // As `sae encode --columns index,label` writes them.
+        let more = codes.features().saturating_sub(units);
+        match csv::is_csv(path) && others == 0 && (1..=2).contains(&more) {
+            true => failure.hint(
+                "if it has columns of indices or labels, write it with `sae encode --header`, \
+                 by which they are known and left out",
+            ),
+            false => failure,
+        }
+    })?;
     let mut values = vec![0.0; codes.samples() * units];
-    for (sample, row) in values.chunks_exact_mut(units).enumerate() {
-        codes.read_row(sample, row);
+    let mut row = vec![0.0; codes.features()];
+    for (sample, code) in values.chunks_exact_mut(units).enumerate() {
+        codes.read_row(sample, &mut row);
+        code.copy_from_slice(&row[others..]);
     }
     Ok((codes.samples(), net.decode(engine, &values)?))
+}
+
+/// The columns of a CSV file, and how many at the beginning are no units: those that the header names so.
+fn read_csv(path: &Path) -> Result<(Array, usize)> {
+    let Table { array, names, .. } = csv::read(path, None)?;
+    let is_other = |name: &&String| *name == "index" || *name == "label";
+    let others = names.iter().flatten().take_while(is_other).count();
+    Ok((array, others))
 }
 
 fn decode_sparse(

@@ -71,9 +71,11 @@ pub fn run(args: Args) -> Result<()> {
     let chosen = args.data.choose(&args.model.path, &net)?;
     args.out.as_ref().map_or(Ok(()), |out| make_folders(&[out]))?;
     if let (true, Some(out)) = (args.sparse, &args.out) {
+        chosen.note_held_out();
         return write_sparse(&args, out, (&mut engine, &net), &chosen);
     }
     let labels = labels(&args, &chosen)?;
+    chosen.note_held_out();
     let (samples, units) = (chosen.samples.len(), net.settings().layers[layer + 1]);
     let mut rows = Rows { net: &net, engine: &mut engine, samples: &chosen.samples, layer };
     let check = if args.out.is_some() { interrupt::check } else { || Ok(()) };

@@ -10,7 +10,7 @@ use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
 use crate::output::{counted, print};
-use crate::outputs::{OverwriteArgs, make_folders};
+use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Draw what each unit responds to: the input of a given length that activates it most, as PNG
 ///
@@ -60,8 +60,8 @@ pub fn run(args: Args) -> Result<()> {
         )));
     }
     let model = &args.model.path;
-    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), model, "features.png");
-    overwrite.check_all(&[&out], std::slice::from_ref(&args.model.path))?;
+    let out = output_of(args.out.as_deref(), model, "features.png");
+    args.overwrite.check_all(&[&out], std::slice::from_ref(&args.model.path))?;
     check_ending(&out, &["png"])?;
     let norm = args.norm.unwrap_or(picture::usual_norm(features));
     let inputs = net.preferred_inputs(&mut engine, layer - 1, norm)?;

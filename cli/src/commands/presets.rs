@@ -12,7 +12,7 @@ use crate::suggest::Suggested;
 /// List the presets: what each sets, and its source
 ///
 /// A preset is where the settings of `sae train --preset NAME` begin; options change it. Without one, samples
-/// that are images (of three dimensions, or of four in color) have the preset images, and others top-k. Only what differs from
+/// that are images (see `sae train --help`) have the preset images, and others top-k. Only what differs from
 /// the article's settings is listed. Values marked * follow the data's features, the code's units or the steps
 /// of the training.
 #[derive(clap::Args)]

@@ -1,5 +1,7 @@
 //! `sae reconstruct`
 
+mod corrupted;
+
 use std::path::{Path, PathBuf};
 
 use sae::{
@@ -9,7 +11,7 @@ use sae::{
 };
 use serde_json::{Value, json};
 
-use crate::data::ChoiceArgs;
+use crate::data::{ChoiceArgs, Chosen};
 use crate::drawing::shape::{Shape, square};
 use crate::drawing::{picture, png_folder};
 use crate::endings::ending_of;
@@ -17,22 +19,27 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::output::{self, join, print};
-use crate::outputs::{OverwriteArgs, make_folders};
+use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
 /// What is written depends on the name of --out. A picture, .png, shows samples above their reconstructions.
-/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction; NumPy and IDX
+/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction, named by the sample's number in the data as of `sae score`; NumPy and IDX
 /// files, .npy and .idx or ubyte, the numbers. Files and folders have the units of the data: the scaling of
 /// the training is undone, and bytes become bytes again. In PNGs black and white are the smallest and the
 /// largest number of the samples, but for bytes.
+///
+/// With --corruption a picture shows what a denoising autoencoder does: samples, below them the same with noise as in
+/// training, and below these the reconstructions of the noisy ones.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   sae reconstruct sae.safetensors
   sae reconstruct sae.safetensors --count 100 --out hundred.png
   sae reconstruct sae.safetensors --out clean.npy
-  sae reconstruct sae.safetensors --count 30 --out clean/")]
+  sae reconstruct sae.safetensors --count 30 --out clean/
+  sae train --corruption gaussian:0.3 --steps 500 --out denoise.safetensors
+  sae reconstruct denoise.safetensors --corruption gaussian:0.3 --out denoised.png")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -41,6 +48,9 @@ pub struct Args {
     /// Only the first N samples [default: 20 in a picture, or else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
+    /// Corrupt the samples of a picture first, as training does: masking:SHARE or gaussian:DEVIATION
+    #[arg(long, value_name = "CHOICE", visible_alias = "corrupt")]
+    corruption: Option<String>,
     /// File or folder to write [default: reconstructions.png, of a run's model in its folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
@@ -76,21 +86,29 @@ impl Kind {
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     let model = &args.model.path;
-    let (out, overwrite) =
-        args.overwrite.output_of(args.out.as_deref(), model, "reconstructions.png");
+    let out = output_of(args.out.as_deref(), model, "reconstructions.png");
     let kind = Kind::of(&out)?;
     let inputs = args.data.data.inputs(&[&args.model.path])?;
     match kind {
         Kind::Folder => png_folder::target(&out).map(drop)?,
-        _ => overwrite.check_all(&[&out], &inputs)?,
+        _ => args.overwrite.check_all(&[&out], &inputs)?,
     }
     if kind != Kind::Picture && net.target_scaling() == Some(Scaling::LayerNorm) {
         let problem = "its targets were scaled by layer-norm, each by itself, which cannot be undone \
                        without them";
         return Err(Failure::at(&args.model.path, problem).hint("--out FILE.png draws them"));
     }
+    let corruption = args.corruption.as_deref().map(corrupted::corruption).transpose()?;
+    if corruption.is_some() && kind != Kind::Picture {
+        let problem = "corruption: only a picture shows corrupted samples";
+        return Err(Failure::input(problem).hint("--out FILE.png, or leave out --corruption"));
+    }
+    if corruption.is_some() && net.target_scaling().is_some() {
+        let problem = "corruption: the model predicts targets, and does not reconstruct samples";
+        return Err(Failure::input(problem).hint("leave out --corruption"));
+    }
     let chosen = args.data.choose(&args.model.path, &net)?;
-    let (samples, path) = (chosen.samples, chosen.name);
+    let (samples, path) = (chosen.samples.clone(), chosen.name.clone());
     let not_images = || {
         let problem = format!(
             "its samples of {} are not images",
@@ -106,9 +124,19 @@ pub fn run(args: Args) -> Result<()> {
         let shown = samples.targets().unwrap_or(&samples);
         let asked = || Shape::of(shown, &net).or_else(|| square(shown.features()));
         let shape = args.out.as_ref().and_then(|_| asked());
-        if !picture::reconstructions(&out, &net, &mut engine, &samples, (count, shape))? {
+        let size = (count, shape);
+        let is_drawn = match corruption {
+            Some(corruption) => {
+                let tiles = corrupted::tiles(&net, &mut engine, &samples, size, corruption)?;
+                let write = |tiles| picture::write_reconstructions(&out, &tiles);
+                tiles.map(write).transpose()?.is_some()
+            }
+            None => picture::reconstructions(&out, &net, &mut engine, &samples, size)?,
+        };
+        if !is_drawn {
             return Err(not_images());
         }
+        chosen.note_held_out();
         let value = json!({"picture": out, "samples": count.min(samples.len())});
         let line = format!("picture: {}", out.display());
         return print(args.model.run.json, &value, &line);
@@ -120,9 +148,10 @@ pub fn run(args: Args) -> Result<()> {
     };
     let mut outputs = Outputs::new(&net, &mut engine, &few);
     let done = match kind {
-        Kind::Folder => outputs.write_folder(&out, not_images)?,
+        Kind::Folder => outputs.write_folder(&out, &chosen, not_images)?,
         _ => outputs.write_file(&out, kind)?,
     };
+    chosen.note_held_out();
     let value = json!({"out": out, "samples": few.len(), "type": done.0, "dims": done.1});
     print(args.model.run.json, &value, &done.2)
 }
@@ -211,14 +240,21 @@ impl<'a> Outputs<'a> {
         Ok((json!(element_type.to_string()), json!(dims), line))
     }
 
-    fn write_folder(&mut self, out: &Path, not_images: impl Fn() -> Failure) -> Result<Done> {
+    /// Writes PNGs that are named by the numbers of the samples in the data, as `sae score` has them.
+    fn write_folder(
+        &mut self,
+        out: &Path,
+        chosen: &Chosen,
+        not_images: impl Fn() -> Failure,
+    ) -> Result<Done> {
         let shape = self.row_dims().and_then(Shape::of_dims).or_else(|| square(self.features));
         let shape = shape.ok_or_else(not_images)?;
         let Shape { rows, columns: cols, .. } = shape;
         png_folder::check_size(out, rows, cols)?;
         let range = if self.are_bytes() { (0.0, 255.0) } else { self.range()? };
         let count = self.samples.len();
-        png_folder::write(out, count, shape, |put| {
+        let numbers = |at| chosen.number(at);
+        png_folder::write(out, (chosen.count_of_data(), &numbers), shape, |put| {
             self.each(|row| {
                 let pixels = row.iter().map(|&value| picture::gray(value, range.0, range.1));
                 put(&pixels.collect::<Vec<u8>>())

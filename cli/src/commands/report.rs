@@ -10,7 +10,7 @@ use crate::failure::Result;
 use crate::history;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, write_file};
-use crate::outputs::{OverwriteArgs, make_folders};
+use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Show what models have learned, and let you explore it, on one HTML page that works offline
 ///
@@ -62,10 +62,10 @@ pub fn run(args: Args) -> Result<()> {
     let mut engine = args.models.run.engine()?;
     let paths = args.models.paths(1)?;
     let subject = args.models.subject(&paths)?;
-    let (out, overwrite) = args.overwrite.output_of(args.out.as_deref(), &subject, "report.html");
+    let out = output_of(args.out.as_deref(), &subject, "report.html");
     let mut inputs = args.models.inputs(&paths)?;
     inputs.extend(args.names.iter().chain(&args.labels).cloned());
-    overwrite.check_all(&[&out], &inputs)?;
+    args.overwrite.check_all(&[&out], &inputs)?;
     check_ending(&out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine, &paths)?;
     let chosen = args.models.chosen(&paths[0], &models[0])?;

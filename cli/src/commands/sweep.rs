@@ -32,11 +32,12 @@ use trials::{Data, Trial, Trials};
 pub fn run(args: Args) -> Result<()> {
     let paths = Paths::of(&args)?;
     let jobs = jobs(&args)?;
+    let ranges: Vec<Range> =
+        args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
+    args.vary.iter().try_for_each(|text| plan::check_setting(text))?;
     let place = args.data.place()?;
     // Before all samples may be read, for a scaling.
     paths.check(&args, &place.files()?)?;
-    let ranges: Vec<Range> =
-        args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     let texts = design::design(&ranges, args.trials, args.from)?;
     let seed = args.settings.seed().unwrap_or(Settings::default().seed);
     let TrainingData { train, test, place } =

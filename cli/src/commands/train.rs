@@ -60,7 +60,8 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
     let network = job.agree(from.map(models::load).transpose())?;
     let open = || {
-        let opened = data.samples(place, (seed, network.as_ref()), args.threads, quiet, is_rank_0);
+        let begins_with = from.zip(network.as_ref());
+        let opened = data.samples(place, (seed, begins_with), args.threads, quiet, is_rank_0);
         opened.map_err(moved)
     };
     let TrainingData { train, test, place } = job.rank_0_first(open)?;

@@ -12,6 +12,7 @@ use crate::data::sides::numbers_of_side;
 use crate::data::{DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::names::Names;
+use crate::output::{counted, note};
 
 /// The options that choose samples.
 #[derive(clap::Args, Clone)]
@@ -50,6 +51,8 @@ pub struct Chosen {
     numbers: Option<Vec<usize>>,
     /// How many samples the data have.
     count: usize,
+    /// Whether they are held-out ones that no option asks for.
+    is_held_out: bool,
 }
 
 impl ChoiceArgs {
@@ -78,7 +81,8 @@ impl ChoiceArgs {
         let samples = self.data.checked(opened.samples, &opened.name, model, net)?;
         let samples = samples.scaled(net.scaling());
         let features = opened.features;
-        Ok(Chosen { samples, name: opened.name, labels, features, numbers, count })
+        let is_held_out = numbers.is_some() && self.split.is_none();
+        Ok(Chosen { samples, name: opened.name, labels, features, numbers, count, is_held_out })
     }
 
     /// The same with the targets that a model predicts, if it does.
@@ -111,6 +115,20 @@ impl Chosen {
     /// The number of a sample in the data.
     pub fn number(&self, sample: usize) -> usize {
         self.numbers.as_ref().map_or(sample, |numbers| numbers[sample])
+    }
+
+    /// How many samples the data have, of which these may be some.
+    pub fn count_of_data(&self) -> usize {
+        self.count
+    }
+
+    /// Says on stderr that these are not all samples of the data, where no option chooses them.
+    pub fn note_held_out(&self) {
+        if self.is_held_out {
+            let samples = counted(self.samples.len(), "held-out sample");
+            let name = self.name.display();
+            note(&format!("{samples} of {name}; --samples FILE takes all of a file"));
+        }
     }
 
     /// The label of each sample: those of a file, or those that the data have. The file has one for each

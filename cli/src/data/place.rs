@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use sae::{
     Samples, Scaling,
-    data::{Array, ElementType, ReadOptions, Rows, Shards, TrainingData, find},
+    data::{Array, ElementType, ReadOptions, Rows, Shards, Source, TrainingData, find},
 };
 use serde_json::{Value, json};
 
@@ -88,6 +88,8 @@ pub struct Opened {
     pub features: Option<Vec<String>>,
     /// The file; of several the first, and how many more.
     pub name: PathBuf,
+    /// The first file of floats whose samples are along the last dimension without a choice, and its dimensions.
+    pub deep: Option<(PathBuf, Vec<usize>)>,
 }
 
 impl Place {
@@ -212,7 +214,11 @@ impl Place {
         for array in shards.arrays() {
             check(array)?;
         }
-        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, features, name })
+        // Of integers all of an index of the first dimension is a sample, which the array itself tells.
+        let is_deep = |array: &&Array| array.dims().len() > 2 && array.row_dims().is_empty();
+        let deep = shards.arrays().find(is_deep).filter(|_| self.rows.is_none());
+        let deep = deep.map(|array| (array.path().to_owned(), array.dims().to_vec()));
+        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, features, name, deep })
     }
 
     /// The same with the files that its paths name now, before a command writes others.

@@ -19,12 +19,14 @@ pub fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes `count` images into a new or empty folder: `images` calls the function that it is given with the
+/// Writes images into a new or empty folder: `images` calls the function that it is given with the
 /// numbers of each, as its shape has them. The folder is written under a temporary name until it
 /// is complete.
+///
+/// The function says the number in the name of each image, which is below `count`.
 pub fn write(
     to: &Path,
-    count: usize,
+    (count, number): (usize, &dyn Fn(usize) -> usize),
     shape: Shape,
     images: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
@@ -36,7 +38,7 @@ pub fn write(
         let mut at = 0;
         images(&mut |pixels| {
             interrupt::check()?;
-            let path = temporary.join(format!("{at:0digits$}.png"));
+            let path = temporary.join(format!("{:0digits$}.png", number(at)));
             at += 1;
             Ok(write_png(&path, shape, pixels)?)
         })?;

@@ -215,6 +215,8 @@ fn names_are_plain() {
     let problem = refused(&folder, "report --quiet");
     assert!(!problem.contains("--units"), "{problem}");
     has(&refused(&folder, "report --unit 3"), &["'--units'"]);
+    let problem = refused(&folder, "decode m.safetensors --codes c.npz --out x.npy");
+    assert_eq!(problem, "error: unexpected argument '--codes' found\n");
 }
 
 /// What helps against dead units is for the code at hand.
@@ -261,7 +263,7 @@ fn settings_are_named_as_options() {
     let output = command(&folder, "sweep --samples x.npy --vary learnin=1/2").output().unwrap();
     let problem = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{problem}");
-    has(&problem, &["expected one of preset, layers, ", "learning-rate, ", "got 'learnin'"]);
+    has(&problem, &["there is no setting 'learnin'; did you mean learning-rate?"]);
     assert!(!problem.contains('_'), "{problem}");
 }
 

@@ -96,8 +96,16 @@ fn a_history_sums_up_and_is_resumed() {
 #[test]
 fn models_side_by_side() {
     let folder = Models::new("compare");
-    let text = folder.good("compare normal.safetensors sparse.safetensors --data digits");
-    let values = folder.json("compare normal.safetensors sparse.safetensors --data digits --json");
+    let arguments = "compare normal.safetensors sparse.safetensors --data digits";
+    let text = folder.good(arguments);
+    // Only a picture that is asked for is written; the table comes as often as it is asked for.
+    assert!(!text.contains("picture") && !folder.0.0.join("compare.png").exists(), "{text}");
+    assert_eq!(folder.good(arguments), text);
+    let picture = folder.good(&format!("{arguments} --out compare.png"));
+    assert_eq!(picture, format!("{text}picture: compare.png\n"));
+    assert!(folder.refused(&format!("{arguments} --count 3")).contains("--out"));
+    let values = folder.json(&format!("{arguments} --json"));
+    assert!(values["picture"].is_null(), "{values}");
     let models = values["models"].as_array().unwrap();
     assert_eq!(models.len(), 2);
     for (at, model) in models.iter().enumerate() {
@@ -372,7 +380,7 @@ fn json_of_every_command() {
         ("make-digits more --train 30 --test 20".into(), "train", 30),
         ("cut-patches p.idx --data digits --count 40 --side 5".into(), "patches", 40),
         (format!("report {m} --data digits"), "report", 0),
-        (format!("compare {m} --data digits"), "picture", 0),
+        (format!("compare {m} --data digits --out c.png"), "picture", 0),
     ] {
         let object = folder.json(&format!("{arguments} --json"));
         match &object[field] {

@@ -254,10 +254,18 @@ fn commands_take_the_latest_run() {
     for arguments in ["eval", "eval --json", "encode", "report", "reconstruct"] {
         assert_eq!(good(&folder, arguments)[1], note, "{arguments}");
     }
-    // A picture of the run is in its folder, and belongs to it.
-    for arguments in ["features", "features runs/10/model.safetensors --units 2"] {
-        let [text, _] = good(&folder, arguments);
-        assert!(text.contains("runs/10/features.png"), "{text}");
+    // What shows a run is in its folder, and replaced as other files are: only if that is asked for.
+    let [text, _] = good(&folder, "features");
+    assert!(text.contains("runs/10/features.png"), "{text}");
+    for (command, name) in [
+        ("features runs/10/model.safetensors --units 2", "features.png"),
+        ("report runs/10/model.safetensors --units 3", "report.html"),
+        ("reconstruct runs/10/model.safetensors --count 5", "reconstructions.png"),
+    ] {
+        let expected = format!("runs/10/{name}: this file exists");
+        let problem = refused(&folder, command);
+        assert!(problem.contains(&expected) && problem.contains("--overwrite"), "{problem}");
+        good(&folder, &format!("{command} --overwrite"));
     }
     let codes = good(&folder, "encode --out codes.npy");
     assert!(codes[0].contains("17 units"), "{codes:?}");

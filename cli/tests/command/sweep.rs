@@ -78,7 +78,9 @@ fn a_sweep_is_resumed() {
 
     let (done, problem) = resumed(&["--seed", "5"]);
     assert!(!done && problem.contains("other options or other data"), "{problem}");
-    for (range, sentence) in [("beta=log:0:1", "vary: "), ("bet=log:1:2", "got 'bet'")] {
+    for (range, sentence) in
+        [("beta=log:0:1", "vary: "), ("bet=log:1:2", "no setting 'bet'; did you mean beta?")]
+    {
         let problem = usage::refused(&["sweep", "--data", &digits, "--vary", range]);
         assert!(problem.contains(sentence), "{problem}");
     }
@@ -126,7 +128,9 @@ fn lists_are_tried_whole_and_their_models_are_read() {
     assert_eq!(report, "report: runs/1/report.html\n");
     let page = fs::read_to_string(folder.path("runs/1/report.html")).unwrap();
     assert!(page.contains("trial-3: batch-top-k:5"));
-    good(&folder, "report runs/1/sweep.csv");
+    let problem = refused(&folder, "report runs/1/sweep.csv");
+    assert!(problem.contains("runs/1/report.html: this file exists"), "{problem}");
+    good(&folder, "report runs/1/sweep.csv --overwrite");
     fs::rename(folder.path("runs"), folder.path("moved")).unwrap();
     let [moved, _] = good(&folder, "compare moved/1 --out c.png");
     assert!(moved.contains("trial-4: dense"), "{moved}");

@@ -274,6 +274,9 @@ fn what_is_varied_is_no_riddle() {
         ("--vary lr=1e-3/1e-2 --lr 5", "learning-rate is varied, and given as an option, too"),
         ("--vary lr=0.001/1e-3", "0.001 and 1e-3 are the same settings"),
         ("--vary lr=log:1:0.1", "expected LOW above 0 and below HIGH, got 'log:1:0.1' of lr"),
+        ("--vary codes=top-k:1/top-k:2", "vary: there is no setting 'codes'; did you mean code?\n"),
+        ("--vary learnin-rate=log:1e-4:1e-2", "'learnin-rate'; did you mean learning-rate?\n"),
+        ("--vary flavor=sweet/sour", "vary: there is no setting 'flavor'\n"),
         ("--vary lr=linear:1:1", "expected LOW below HIGH, got 'linear:1:1' of lr"),
     ] {
         let problem = refused(&folder, &sweep(more));

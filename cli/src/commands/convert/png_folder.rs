@@ -239,7 +239,7 @@ pub fn write(to: &Path, array: &Array) -> Result<Shape> {
         )
     })?;
     check_size(array.path(), shape.rows, shape.columns)?;
-    folder::write(to, array.samples(), shape, |put| {
+    folder::write(to, (array.samples(), &|at| at), shape, |put| {
         samples.chunks(shape.numbers()).try_for_each(put)
     })?;
     Ok(shape)

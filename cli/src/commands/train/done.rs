@@ -72,6 +72,15 @@ impl Done<'_> {
             text += &self.speed(&trainer);
         }
         text += &evaluation_text(&format!("{name} objective"), &net, &evaluation, false);
+        // Of a training that has diverged there is none, either.
+        if evaluation.explained_variance.is_nan() && are_equal(samples)? {
+            let count = counted(samples.len(), &format!("{name} sample"));
+            let more = if name == "test" { " if the training samples are so, too" } else { "" };
+            text += &format!(
+                "warning: all {count} are equal: they have no variance to explain, and there is nothing to \
+                 learn{more}\n"
+            );
+        }
         text += &format!("model: {model}\nhistory: {}\n", history.display());
         if let Some(log) = &self.paths.log {
             text += &format!("log: {}\n", log.display());
@@ -113,6 +122,19 @@ impl Done<'_> {
         }
         text + "\n"
     }
+}
+
+/// Whether several samples are all the same.
+fn are_equal(samples: &Samples) -> Result<bool> {
+    let [mut first, mut other] = [(); 2].map(|()| vec![0.0; samples.features()]);
+    samples.gather(0, &mut first)?;
+    for sample in 1..samples.len() {
+        samples.gather(sample, &mut other)?;
+        if other != first {
+            return Ok(false);
+        }
+    }
+    Ok(samples.len() > 1)
 }
 
 /// The first line of the log: what is trained, how and on what. Only rank 0 has a record.
