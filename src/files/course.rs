@@ -19,7 +19,7 @@ const NOTE: &str = "training";
 /// use sae::{Samples, Settings, Trainer, files::Course};
 ///
 /// # fn main() -> Result<(), sae::Error> {
-/// let samples = Samples::from_values((0..400).map(|i| (i % 7) as f32).collect(), 8)?;
+/// let samples = Samples::from_values((0..400).map(|i| (i % 7) as f32 / 7.0).collect(), 8)?;
 /// let settings = Settings { layers: vec![8, 3, 8], batch: 10, ..Settings::default() };
 /// let mut trainer = Trainer::new(settings, &samples)?;
 /// for _ in 0..5 {

@@ -24,10 +24,10 @@ use crate::outputs::{OverwriteArgs, make_folders, output_of};
 /// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
 ///
 /// What is written depends on the name of --out. A picture, .png, shows samples above their reconstructions.
-/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction, named by the sample's number in the data as of `sae score`; NumPy and IDX
-/// files, .npy and .idx or ubyte, the numbers. Files and folders have the units of the data: the scaling of
-/// the training is undone, and bytes become bytes again. In PNGs black and white are the smallest and the
-/// largest number of the samples, but for bytes.
+/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction, named by the sample's
+/// number in the data as of `sae score`; NumPy and IDX files, .npy and .idx or ubyte, the numbers. Files and
+/// folders have the units of the data: the scaling of the training is undone, and bytes become bytes again. In PNGs
+/// black and white are the smallest and the largest number of the samples, but for bytes.
 ///
 /// With --corruption a picture shows what a denoising autoencoder does: samples, below them the same with noise as in
 /// training, and below these the reconstructions of the noisy ones.
