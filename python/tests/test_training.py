@@ -13,7 +13,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from bits import bits
+from bits import bits, parts
 from sae import SparseAutoencoder
 
 STEPS = 40
@@ -25,7 +25,7 @@ def model(**params):
 
 def same(one, other):
     """Whether two models have the same weights, bit for bit."""
-    return one._network.to_bytes() == other._network.to_bytes()
+    return parts(one._network.to_bytes()) == parts(other._network.to_bytes())
 
 
 RELU = {"activation": "relu", "beta": 0.0, "initialization": "he", "learning_rate": 0.001}
