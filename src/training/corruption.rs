@@ -30,23 +30,31 @@ pub(crate) fn corrupt(cx: &mut Context) {
             to.copy_from_slice(&batch[sample * d..][..d]);
             let place =
                 step.wrapping_mul(settings.batch as u64).wrapping_add((first + sample) as u64);
-            let mut generator = generator(settings.seed, Stream::Corruption, place);
-            match settings.corruption {
-                Corruption::None => {}
-                Corruption::Masking(share) => {
-                    let bound = (share * 2f64.powi(32)) as u32;
-                    for feature in to {
-                        if generator.next_u32() < bound {
-                            *feature = 0.0;
-                        }
-                    }
-                }
-                Corruption::Gaussian(deviation) => {
-                    add_noise(isa, &mut generator, deviation as f32, to);
-                }
-            }
+            settings.corruption.apply(isa, (settings.seed, place), to);
         }
     });
+}
+
+impl Corruption {
+    /// Corrupts the features of a sample, with the random numbers of a seed and a place.
+    #[doc(hidden)]
+    pub fn apply(self, isa: Isa, (seed, place): (u64, u64), features: &mut [f32]) {
+        let mut generator = generator(seed, Stream::Corruption, place);
+        match self {
+            Corruption::None => {}
+            Corruption::Masking(share) => {
+                let bound = (share * 2f64.powi(32)) as u32;
+                for feature in features {
+                    if generator.next_u32() < bound {
+                        *feature = 0.0;
+                    }
+                }
+            }
+            Corruption::Gaussian(deviation) => {
+                add_noise(isa, &mut generator, deviation as f32, features);
+            }
+        }
+    }
 }
 
 /// Adds normal noise: Marsaglia's polar method, pair by pair, with the kernels' logarithm, so that the

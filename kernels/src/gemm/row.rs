@@ -18,13 +18,13 @@ const AT_ONCE: usize = 8;
 /// Rows of B that the L2 cache keeps for all rows of A: 256 KiB.
 const BLOCK_K: usize = 16;
 
-/// Whether so few rows of A are faster here than in tiles of so many, whose work does not get less below that.
+/// Whether a product of this many rows of A is faster here than in tiles: a tile works on `of_tile` rows, however few there are.
 ///
 /// (Zen 3, AVX2, times of tiles / of this: 1x784x300 2.7, 2x784x300 2.2, 3x784x300 1.4, 4x784x300 1.3, 2x300x30 0.5, 2x64x64 0.9;
 /// 6x784x4096 1.1, 6x4096x784 3.7, 6x784x300 0.8, 6x768x768 0.6.)
 #[inline(always)]
 pub(super) fn is_faster(rows: usize, b: &Matrix<'_>, of_tile: usize) -> bool {
-    /// Columns where it is worth while.
+    /// Columns from which on two rows and more are faster.
     const WIDE: usize = 256;
     /// Numbers of B that come from memory, 8 MiB.
     const LARGE: usize = 2 << 20;
