@@ -75,5 +75,37 @@ fn main() {
         }
     }
     group.finish();
+    loops(&mut criterion, &samples, trainer(&samples, SEED, 60, 1), "one thread");
+    loops(
+        &mut criterion,
+        &samples,
+        trainer(&samples, SEED, 60, available_threads()),
+        "all threads",
+    );
     criterion.final_summary();
+}
+
+/// Loops of the caller's on the article's network: a batch in its memory, a gradient that is changed in place, the
+/// same with a copy, and a shorter batch.
+fn loops(criterion: &mut Criterion, samples: &Samples, mut trainer: Trainer, threads: &str) {
+    let mut batch = vec![0.0; 60 * samples.features()];
+    for (sample, row) in batch.chunks_mut(samples.features()).enumerate() {
+        samples.gather(sample, row).expect("finite features");
+    }
+    let mut group = criterion.benchmark_group("loops");
+    let id = |name| BenchmarkId::new(name, threads);
+    group.bench_function(id("step_on"), |b| b.iter(|| trainer.step_on(&batch).expect("a step")));
+    group.bench_function(id("step_with"), |b| {
+        b.iter(|| trainer.step_with(&batch, |_, _| Ok(())).expect("a step"));
+    });
+    group.bench_function(id("gradient_on, apply_gradient"), |b| {
+        b.iter(|| {
+            let gradient = trainer.gradient_on(&batch).expect("a gradient").1.to_vec();
+            trainer.apply_gradient(&gradient).expect("a step");
+        });
+    });
+    group.bench_function(id("step_on, 7 samples"), |b| {
+        b.iter(|| trainer.step_on(&batch[..7 * samples.features()]).expect("a step"));
+    });
+    group.finish();
 }

@@ -1,4 +1,4 @@
-//! A penalty of your own, added to the gradient between `gradient_on` and `step_with`, and checked by a
+//! A penalty of your own on the weights, added to the gradient within each step (`step_with`), and checked by a
 //! finite difference. Its value is half the sum of the squares of the weights below 0, so that units
 //! learn parts that are added and not subtracted (Hosseini-Asl, Zurada and Nasraoui 2016).
 //!
@@ -15,22 +15,19 @@ fn penalty(net: &Autoencoder) -> f64 {
     (0..net.layers().len()).flat_map(|l| net.weights(l).into_owned()).map(|w| of_weight(&w)).sum()
 }
 
-/// The gradient of objective + alpha P on a batch, laid out as the parameters. The penalty adds
-/// alpha w for each weight w below 0.
-fn gradient(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<Vec<f32>> {
-    let mut gradient = trainer.gradient_on(batch)?.1.to_vec();
-    let net = trainer.autoencoder();
+/// Adds the gradient of alpha P, alpha w for each weight w below 0, to one that is laid out as the parameters.
+fn add_penalty(gradient: &mut [f32], net: &Autoencoder, alpha: f64) {
     for at in net.layers().iter().flat_map(|layer| layer.weights()) {
         gradient[at] += alpha as f32 * net.parameters()[at].min(0.0);
     }
-    Ok(gradient)
 }
 
 /// Prints the norm of the gradient of objective + alpha P, and the finite difference along it, which
 /// must be the same.
 fn check(trainer: &mut Trainer, batch: &[f32], alpha: f64) -> Result<()> {
     const H: f32 = 0.01;
-    let gradient = gradient(trainer, batch, alpha)?;
+    let mut gradient = trainer.gradient_on(batch)?.1.to_vec();
+    add_penalty(&mut gradient, trainer.autoencoder(), alpha);
     let norm = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     let here = trainer.autoencoder().parameters().to_vec();
     let mut values = [0.0; 2];
@@ -69,8 +66,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             if step == steps / 2 {
                 check(&mut trainer, &batch, alpha)?;
             }
-            let gradient = gradient(&mut trainer, &batch, alpha)?;
-            trainer.step_with(&gradient)?;
+            trainer.step_with(&batch, |gradient, context| {
+                add_penalty(gradient, context.autoencoder(), alpha);
+                Ok(())
+            })?;
         }
         let (loss, p) = (trainer.evaluate(&samples)?.loss, penalty(trainer.autoencoder()));
         println!("alpha {alpha}: after {steps} steps the loss is {loss:.5} and P {p:.4}");

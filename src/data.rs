@@ -18,6 +18,7 @@ mod header;
 mod idx;
 mod layer_norm;
 mod line;
+mod none;
 mod npy;
 mod open;
 mod order;

@@ -45,6 +45,7 @@
 //! | [`network`] | the layout of a layer's parameters, sparse codes |
 //! | [`analysis`] | activity of layers, histograms, probes, errors of a gradient check |
 //! | [`ranks`] | the traits of a message-passing system, and MPI |
+//! | [`training`] | batches, penalties and gradients of a training loop of your own |
 //! | [`compute`] | the thread pool |
 //! | `files` | checkpoints, dictionaries of other libraries, parts of ONNX files, atomic writes |
 //!
@@ -82,7 +83,7 @@ pub mod files;
 pub mod network;
 pub mod ranks;
 mod settings;
-mod training;
+pub mod training;
 
 pub use analysis::evaluation::Evaluation;
 pub use compute::engine::Engine;

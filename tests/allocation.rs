@@ -50,6 +50,34 @@ fn check_inference(what: &str, settings: Settings, samples: &Samples, threads: u
     assert_eq!(count, 0, "{what}, {threads} threads: allocations in 90 calls");
 }
 
+/// Fails if a loop of the caller's allocates after its first step: a penalty, gradients that are changed, those by
+/// the inputs, and batches of other lengths.
+fn check_loop(what: &str, settings: Settings, samples: &Samples, threads: usize) {
+    let batch = vec![0.5; settings.batch * samples.features()];
+    let mut trainer = Trainer::builder(settings)
+        .pool(ThreadPool::exactly(threads))
+        .penalty(0, |activations| activations.add_mean(|a| (0.01 * a * a, 0.02 * a)))
+        .build(samples)
+        .unwrap();
+    let mut by_inputs = vec![0.0; batch.len()];
+    let mut step = |rows: usize| {
+        let length = rows * samples.features();
+        let changed = trainer.step_with(&batch[..length], |gradient, context| {
+            gradient[0] = 0.0;
+            context.input_gradient(&mut by_inputs[..length])
+        });
+        changed.unwrap();
+        trainer.step_on(&batch[..length]).unwrap();
+        trainer.step().unwrap();
+    };
+    let most = batch.len() / samples.features();
+    step(most);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (1..=most.min(20)).for_each(&mut step);
+    let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert_eq!(count, 0, "{what}, {threads} threads: allocations in a loop of the caller's");
+}
+
 /// As one of two ranks.
 fn check_rank(what: &str, settings: Settings, samples: &Samples, threads: usize) {
     let builder = Trainer::builder(settings).pool(ThreadPool::exactly(threads)).ranks(Twin);
@@ -77,7 +105,7 @@ fn check_trainer(what: &str, builder: TrainerBuilder, samples: &Samples, threads
     }
     let outputs = samples.targets().map_or(0, Samples::features);
     let targets = &batch[..trainer.batch_part().len() * outputs];
-    trainer.step_on_pairs(&batch, targets).unwrap();
+    trainer.step_on((&batch, targets)).unwrap();
     let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
     assert_eq!(count, 0, "{what}, {threads} threads: allocations in 51 steps");
     assert_eq!(trainer.steps(), 52);
@@ -208,6 +236,7 @@ fn steps_allocate_nothing() {
             let is_lbfgs = matches!(settings.optimizer, Optimizer::Lbfgs { .. });
             if !is_lbfgs {
                 check_rank(what, settings.clone(), &memory, threads);
+                check_loop(what, settings.clone(), &memory, threads);
             }
             check_inference(what, settings.clone(), &memory, threads);
             check(what, settings, &memory, threads);

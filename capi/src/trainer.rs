@@ -15,8 +15,8 @@ use crate::error::{Result, SaeStatus, guard, invalid, value_or};
 use crate::evaluation::{SaeActivity, SaeEvaluation};
 use crate::network::{self, Network, count, hidden_layers};
 use crate::pointers::{
-    check_length, copy, free_handle, handle, is_busy, lock, new_handle, optional_text, slice, text,
-    write, write_optional,
+    check_length, copy, free_handle, handle, is_busy, lock, new_handle, optional_text, slice,
+    slice_mut, text, write, write_optional,
 };
 use crate::settings::settings_for;
 use crate::strided::Strided;
@@ -132,9 +132,9 @@ impl State {
         rows: usize,
         work: impl FnOnce(&mut Trainer, &[f32]) -> sae::Result<T>,
     ) -> Result<T> {
-        let required = self.trainer.autoencoder().settings().batch;
-        if rows != required {
-            return Err(invalid("batch", format!("expected {required} samples, got {rows}")));
+        let most = self.trainer.autoencoder().settings().batch;
+        if !(1..=most).contains(&rows) {
+            return Err(invalid("batch", format!("expected 1 to {most} samples, got {rows}")));
         }
         // SAFETY: passed on.
         if let Some(batch) = unsafe { batch.contiguous() } {
@@ -250,7 +250,8 @@ pub unsafe extern "C" fn sae_trainer_step(
 }
 
 /// Does one step on a batch in the caller's memory, `[rows, cols]` as for `sae_samples_from_f32`:
-/// `rows` is the setting `batch`, `cols` the features. `step` may be NULL.
+/// `rows` is at most the setting `batch`, `cols` the features. Means are over these rows. `step` may be
+/// NULL.
 ///
 /// # Safety
 /// `trainer` is NULL or a valid handle; `data` is NULL or points to memory with all these values;
@@ -313,6 +314,25 @@ pub unsafe extern "C" fn sae_trainer_gradient_on(
     })
 }
 
+/// Writes the derivative of the objective by each number of the batch of the last
+/// `sae_trainer_gradient_on`, `[rows, features]`, row-major. What the network is to reconstruct counts as a
+/// constant.
+///
+/// # Safety
+/// `trainer` is NULL or a valid handle; `gradient` is NULL or points to memory for `length` values.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sae_trainer_input_gradient(
+    trainer: *mut SaeTrainer,
+    gradient: *mut f32,
+    length: usize,
+) -> SaeStatus {
+    // SAFETY: the caller's obligations.
+    guard(|| unsafe {
+        let gradient = slice_mut("gradient", gradient, length)?;
+        with(trainer, |state| Ok(state.trainer.input_gradient(gradient)?))
+    })
+}
+
 /// Does one step of the optimizer with a gradient from the caller, for example that of
 /// `sae_trainer_gradient_on` plus the gradient of another penalty.
 ///
@@ -327,7 +347,7 @@ pub unsafe extern "C" fn sae_trainer_step_with(
     // SAFETY: the caller's obligations.
     guard(|| unsafe {
         let gradient = slice("gradient", gradient, length)?;
-        with(trainer, |state| Ok(state.trainer.step_with(gradient)?))
+        with(trainer, |state| Ok(state.trainer.apply_gradient(gradient)?))
     })
 }
 

@@ -124,8 +124,8 @@ static void samples_and_trainer(void) {
     EXPECT(sae_trainer_step(trainer, &step) == SAE_STATUS_OK && step.step == 1 && isfinite(step.loss));
     EXPECT(sae_trainer_step(trainer, NULL) == SAE_STATUS_OK);
     REFUSED(SAE_STATUS_ARGUMENT, "trainer: expected a pointer", sae_trainer_step(NULL, &step));
-    REFUSED(SAE_STATUS_ARGUMENT, "expected 3 samples, got 2", sae_trainer_step_on(trainer, data, 2, 4, 4, 1, &step));
-    REFUSED(SAE_STATUS_SHAPE, "expected a batch of 12 numbers", sae_trainer_step_on(trainer, data, 3, 5, 5, 1, &step));
+    REFUSED(SAE_STATUS_ARGUMENT, "expected 1 to 3 samples, got 4", sae_trainer_step_on(trainer, data, 4, 4, 4, 1, &step));
+    REFUSED(SAE_STATUS_SHAPE, "samples of 4 numbers, got 15", sae_trainer_step_on(trainer, data, 3, 5, 5, 1, &step));
     EXPECT(sae_trainer_step_on(trainer, data, 3, 4, 8, 2, NULL) == SAE_STATUS_OK);
     float codes[10 * 2];
     REFUSED(SAE_STATUS_ARGUMENT, "samples: expected a pointer", sae_trainer_encode(trainer, NULL, codes, 20));

@@ -1,7 +1,7 @@
 //! Activation functions and their derivatives.
 
 use crate::math;
-use crate::simd::Simd;
+use crate::simd::{Isa, Kernel, Simd};
 
 /// A layer's activation f, applied to z = a W + b.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,4 +84,43 @@ impl Activation {
             }
         }
     }
+}
+
+/// Multiplies a gradient by f'(z), taken from the activations a = f(z): `gradient[i] *= f'(z[i])`.
+///
+/// ```
+/// use sae_kernels::{Activation, Isa, apply_derivative};
+///
+/// let mut gradient = [2.0, 2.0];
+/// apply_derivative(Isa::detect(), Activation::Relu, &[0.0, 3.0], &mut gradient);
+/// assert_eq!(gradient, [0.0, 2.0]);
+/// ```
+///
+/// # Panics
+/// The lengths differ.
+#[track_caller]
+pub fn apply_derivative(
+    isa: Isa,
+    activation: Activation,
+    activations: &[f32],
+    gradient: &mut [f32],
+) {
+    struct Chain<'a>(Activation, &'a [f32], &'a mut [f32]);
+    impl Kernel for Chain<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Chain(activation, activations, gradient) = self;
+            for (a, g) in activations.chunks(S::LANES).zip(gradient.chunks_mut(S::LANES)) {
+                // SAFETY: both chunks have `g.len()` floats, for the slices have one length.
+                unsafe {
+                    let a = s.load_upto(a.as_ptr(), g.len());
+                    let gradient = s.load_upto(g.as_ptr(), g.len());
+                    s.store_upto(g.as_mut_ptr(), g.len(), activation.chain(s, a, gradient));
+                }
+            }
+        }
+    }
+    assert_eq!(activations.len(), gradient.len(), "a gradient for each activation");
+    isa.run(Chain(activation, activations, gradient));
 }

@@ -73,7 +73,7 @@ pub mod simd;
 pub mod sparse;
 pub mod sparsity;
 
-pub use activation::Activation;
+pub use activation::{Activation, apply_derivative};
 pub use gemm::Scratch;
 pub use lists::{Lists, ListsMut};
 pub use loss::Loss;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, by_inputs, for_each_twin, skip_layer};
 use crate::settings::{Auxiliary, Code, Corruption, L0Penalty, Prefixes};
+use crate::training::batch::Batch;
 use crate::training::trainer::Trainer;
 use crate::training::workspace::targets_of;
 
@@ -27,7 +28,7 @@ pub struct BlockError {
 }
 
 impl Trainer {
-    /// Compares the gradient of the objective on a batch `[batch, features]` with central finite
+    /// Compares the gradient of the objective on a batch with central finite
     /// differences of the reference implementation (`sae_kernels::reference`, in `f64`), for at most
     /// `per_block` parameters of each block, spread over it. Nothing is changed but what
     /// [`Trainer::gradient_on`] changes.
@@ -38,21 +39,12 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Trainer::gradient_on`]; and [`Error::Setting`] with corrupted inputs or running
-    /// means, which have another gradient than this objective, with several ranks, and with prefixes or an
-    /// auxiliary loss of dead units, which the reference does not have.
-    pub fn gradient_check(&mut self, batch: &[f32], per_block: usize) -> Result<Vec<BlockError>> {
-        self.gradient_check_pairs(batch, &[], per_block)
-    }
-
-    /// [`Trainer::gradient_check`] on a batch and its targets `[batch, outputs]`, which are empty where the
-    /// network reconstructs its inputs. The block of a skip connection is `skip`.
-    ///
-    /// # Errors
-    /// As for [`Trainer::gradient_check`].
-    pub fn gradient_check_pairs(
+    /// means, which have another gradient than this objective, with several ranks, and with prefixes, an
+    /// auxiliary loss of dead units or a penalty of the caller's, which the reference does not have. The block
+    /// of a skip connection is `skip`.
+    pub fn gradient_check<'a>(
         &mut self,
-        batch: &[f32],
-        targets: &[f32],
+        batch: impl Into<Batch<'a>>,
         per_block: usize,
     ) -> Result<Vec<BlockError>> {
         let settings = self.autoencoder().settings().clone();
@@ -73,18 +65,22 @@ impl Trainer {
             let problem = "with a running mean, the gradient is not that of the objective";
             return Err(Error::setting("rho_momentum", problem));
         }
+        if !self.cx.work.activation_penalties.is_empty() {
+            let problem = "the reference implementation has no penalty of the caller's; check the gradient \
+                           without it";
+            return Err(Error::setting("penalty", problem));
+        }
         if self.ranks().is_some() {
             let problem = "a gradient check needs the whole batch, of which a rank has a part";
             return Err(Error::setting("ranks", problem));
         }
         let factor = self.penalty_factor();
-        let (_, gradient) = self.gradient_on_pairs(batch, targets)?;
-        let gradient = gradient.to_vec();
-        let net = self.autoencoder();
+        let gradient = self.gradient_on(batch)?.1.to_vec();
+        let (net, work) = (self.autoencoder(), &self.cx.work);
         // The reference has all weights in the order of their inputs.
         let stored = net.layers();
         let gradient = by_inputs(&stored, &gradient);
-        let objective = Objective::of(net, factor, batch, targets);
+        let objective = Objective::of(net, factor, &work.batch, &work.targets);
         let ordered = |layer: &Layer| Layer { by_unit: false, ..*layer };
         let layers: Vec<Layer> = stored.iter().map(ordered).collect();
         let parameters = by_inputs(&stored, net.parameters());

@@ -53,9 +53,6 @@ const BLOCKS: usize = 16;
 impl Order {
     /// Begins the first epoch of `samples` samples, all of them shuffled: by Fisher and Yates, from the
     /// order 0, 1, 2, ....
-    ///
-    /// # Panics
-    /// There are no samples.
     pub fn new(samples: usize, seed: u64) -> Self {
         Self::of(SampleOrder::Shuffle, samples, seed)
     }
@@ -74,11 +71,7 @@ impl Order {
     }
 
     /// Begins the first epoch of `samples` samples in an order of this kind.
-    ///
-    /// # Panics
-    /// There are no samples.
     pub fn of(kind: SampleOrder, samples: usize, seed: u64) -> Self {
-        assert!(samples > 0, "batches of no samples");
         let of_epoch = match kind {
             SampleOrder::Sequential => OfEpoch::Sequential,
             SampleOrder::Window { samples: length } => {
@@ -115,7 +108,11 @@ impl Order {
     }
 
     /// Fills `batch` with the numbers of the next batch's samples.
+    ///
+    /// # Panics
+    /// There are no samples.
     pub fn next(&mut self, batch: &mut [usize]) {
+        assert!(self.samples > 0 || batch.is_empty(), "batches of no samples");
         let mut filled = 0;
         while filled < batch.len() {
             if self.position == self.samples {

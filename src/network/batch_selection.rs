@@ -12,7 +12,7 @@ use crate::network::codes::{Codes, Counts};
 #[derive(Debug, Default)]
 pub(crate) struct BatchSelection {
     /// How many of the batch are kept, those of all ranks.
-    kept: usize,
+    pub kept: usize,
     /// Of each part of the samples.
     pools: Vec<Mutex<Candidates>>,
     /// Of each sample: entries above the smallest that is kept, and those equal to it.

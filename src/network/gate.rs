@@ -86,6 +86,13 @@ impl Gate {
         }
     }
 
+    /// Makes it that of a training's batch of another number of samples, at most as many as it was made for.
+    pub fn resize(&mut self, samples: usize) {
+        if let Code::BatchTopK(k) = self.code {
+            self.batch_selection.kept = samples * k;
+        }
+    }
+
     /// Lists the active units of samples, whose inputs of the code layer these are, `[samples,
     /// inputs]`; `parameters` are those behind the layers. Returns the smallest activation that
     /// batch-top-k kept in a training step, if it kept any.

@@ -51,12 +51,15 @@ pub(crate) fn auxiliary_loss(cx: &mut Context) {
 fn reconstruct_residual(cx: &mut Context, weight: f64) {
     let Context { engine, net, work, .. } = cx;
     let settings = &net.settings;
-    let Workspace { layers, deltas, dead_units, prefixes, partial_sums, sums, part, .. } = work;
+    let Workspace {
+        layers, deltas, dead_units, prefixes, partial_sums, sums, part, samples, ..
+    } = work;
     let last = layers.len() - 1;
     let (n, features) = (part.len(), layers[last].outputs);
     let DeadUnits { codes, gradient, residual, sums: of_features, zeros, largest, .. } = dead_units;
+    let residual = &mut residual[..n * features];
     let groups = prefixes.as_ref().map_or(1, |prefixes| prefixes.count());
-    let scale = loss_scale(net);
+    let scale = loss_scale(net, *samples);
     let (before, delta) = deltas[last].split_at_mut(groups * n * features);
     // The delta of the whole code is scale (y - x), of several prefixes' share.
     let factor = -(groups as f32) / scale;
@@ -78,7 +81,7 @@ fn reconstruct_residual(cx: &mut Context, weight: f64) {
     };
     output.run(engine, delta, [losses, biases], partial_sums, Some((codes, &mut gradient[..])));
     let loss: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
-    sums.auxiliary = weight * loss / (settings.batch as f64 * features as f64 * net.loss_divisor());
+    sums.auxiliary = weight * loss / (*samples as f64 * features as f64 * net.loss_divisor());
     let most = losses.iter().copied().fold(0.0, f32::max);
     *largest = Largest {
         delta: f64::from(scale) * weight * f64::from(most).sqrt(),
@@ -94,9 +97,9 @@ fn reconstruct_residual(cx: &mut Context, weight: f64) {
 
 /// The pre-activation loss: weight max(0, threshold - z), summed over the listed units, a mean over samples.
 fn approach_thresholds(cx: &mut Context, weight: f64) {
-    let Workspace { dead_units, gate, sums, .. } = &mut cx.work;
+    let Workspace { dead_units, gate, sums, samples, .. } = &mut cx.work;
     let DeadUnits { codes, gradient, largest, .. } = dead_units;
-    let weight = weight / cx.net.settings.batch as f64;
+    let weight = weight / *samples as f64;
     let lists = codes.lists();
     let mut distance = 0.0;
     for sample in 0..lists.rows() {

@@ -16,6 +16,7 @@ use crate::training::centering::Projection;
 use crate::training::gradient::Gradient;
 use crate::training::optimizer::update_each;
 use crate::training::output::{code_gradient, for_entries};
+use crate::training::penalized::{add_to_code, add_to_delta};
 use crate::training::thresholds::threshold_gradients;
 use crate::training::workspace::{Context, Workspace, input};
 
@@ -54,6 +55,9 @@ pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
             rows = some.start;
             layer_rows(cx, index, some, sink);
         }
+        if index > 0 && !cx.net.settings.is_gated(index - 1) {
+            add_to_delta(cx, index - 1);
+        }
     }
     thresholds(cx, sink);
 }
@@ -62,9 +66,8 @@ pub(crate) fn backward(cx: &mut Context, sink: &mut Sink<'_, '_, '_>) {
 /// below that they belong to, then their gradient.
 fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Sink<'_, '_, '_>) {
     let Context { engine, net, state, work, skip_zeros } = cx;
-    let (settings, layer) = (&net.settings, work.layers[index]);
+    let (settings, layer, n) = (&net.settings, work.layers[index], work.part.len());
     let (below, delta) = work.deltas.split_at_mut(index);
-    let n = work.part.len();
     let (biases_below, bias_gradient) = work.bias_gradients.split_at_mut(index);
     let (bias_gradient, delta) = (&bias_gradient[0], &delta[0]);
     let activations_below = index.checked_sub(1).map(|below| &work.activations[below]);
@@ -81,7 +84,8 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
         (a, Matrix::new(delta, delta.len() / layer.outputs, layer.outputs), None)
     } else {
         let input = input.columns(range.clone());
-        let penalty = penalty(settings, work.penalty_factor, &work.penalties, index.max(1) - 1);
+        let share = (work.penalty_factor, work.samples);
+        let penalty = penalty(settings, share, &work.penalties, index.max(1) - 1);
         let below = below.last_mut().zip(biases_below.last_mut());
         let below = below.map(|(delta, bias_gradient)| Below {
             activations: input,
@@ -124,13 +128,13 @@ fn layer_rows(cx: &mut Context, index: usize, range: Range<usize>, sink: &mut Si
 /// The sparsity penalties of a hidden layer, as its delta needs them.
 fn penalty<'a>(
     settings: &Settings,
-    factor: f64,
+    (factor, samples): (f64, usize),
     penalties: &'a [Vec<f32>],
     layer: usize,
 ) -> Penalty<'a> {
     settings.penalty_of(layer).map_or(Penalty::default(), |LayerPenalty { beta, l1, .. }| {
         let units = (beta > 0.0).then_some(&*penalties[layer]);
-        Penalty { units, l1: (factor * l1 / settings.batch as f64) as f32 }
+        Penalty { units, l1: (factor * l1 / samples as f64) as f32 }
     })
 }
 
@@ -378,11 +382,12 @@ fn code_delta(cx: &mut Context, layer: usize) {
         code_gradient(engine, &gate.codes, delta, decoder.matrix(&net.parameters), gradient);
     }
     let tanh = threshold_gradients(cx, layer);
+    add_to_code(cx, layer);
     let Context { engine, net, work, .. } = cx;
     let settings = &net.settings;
-    let Workspace { deltas, penalties, bias_gradients, gate, units, penalty_factor, .. } = work;
+    let Workspace { deltas, penalties, bias_gradients, gate, units, .. } = work;
     let gradient = &mut deltas[layer][..];
-    let penalty = penalty(settings, *penalty_factor, penalties, layer);
+    let penalty = penalty(settings, (work.penalty_factor, work.samples), penalties, layer);
     let activation = settings.activation_of(layer);
     let codes = &gate.codes;
     for_entries(engine, codes, gradient, 1000, |isa, samples, gradients| {
@@ -408,7 +413,6 @@ fn delta_below_code(cx: &mut Context, index: usize) {
         bias_gradients,
         gate,
         partial_sums,
-        penalty_factor,
         ..
     } = work;
     let (layer, below) = (layers[index], index - 1);
@@ -417,7 +421,7 @@ fn delta_below_code(cx: &mut Context, index: usize) {
     let n = next.rows();
     let activations = Matrix::new(&activations[below], n, layer.inputs);
     let activation = settings.activation_of(below);
-    let penalty = penalty(settings, *penalty_factor, penalties, below);
+    let penalty = penalty(settings, (work.penalty_factor, work.samples), penalties, below);
     let weights = layer.matrix(&net.parameters);
     // Some 50 active units.
     let division = engine.divide(layer.inputs, 50 * n);

@@ -17,7 +17,8 @@ use crate::compute::Engine;
 use crate::network::autoencoder::Autoencoder;
 use crate::network::layers::{Layer, end};
 use crate::settings::{Code, Optimizer, Settings};
-use crate::training::workspace::{Context, Workspace, activations_of};
+use crate::training::penalized::largest_of;
+use crate::training::workspace::{Context, activations_of};
 
 /// The largest gradient that an update takes without overflow: of its square in Adam, of the velocity
 /// and the change of a weight with momentum.
@@ -39,56 +40,46 @@ pub(crate) fn may_overflow(cx: &mut Context) -> bool {
     let settings = &net.settings;
     let seen = if work.corrupted.is_empty() { &work.batch } else { &work.corrupted };
     let largest_seen = engine.largest_magnitude(seen);
-    let Workspace {
-        layers,
-        activations,
-        sums,
-        losses,
-        skip,
-        largest_weights,
-        units,
-        prefixes,
-        dead_units,
-        penalty_factor,
-        ..
-    } = work;
-    largest_weights.measure(engine, layers.iter().copied().chain(*skip), &net.parameters);
-    let limit = largest_gradient(settings);
+    let (n, layers) = (work.samples as f64, &work.layers);
+    let all = layers.iter().copied().chain(work.skip);
+    work.largest_weights.measure(engine, all, &net.parameters);
+    let (limit, share) = (largest_gradient(settings), (n, work.penalty_factor));
     let exceeds = |input: f32, delta: f64, weight: f32, growth: f64| {
         let weight = f64::from(weight);
-        let sum = settings.batch as f64 * f64::from(input) * delta;
+        let sum = n * f64::from(input) * delta;
         let gradient = (sum + settings.lambda * weight) * growth;
         !(gradient <= limit && weight <= limit)
     };
-    let of_prefixes = prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
-    let mut delta = largest_output_delta(net, losses.iter().copied().fold(of_prefixes, f32::max));
-    if skip.is_some() && exceeds(largest_seen, delta, largest_weights.of(layers.len()).get(), 1.0) {
+    let of_prefixes = work.prefixes.as_ref().map_or(0.0, |prefixes| prefixes.largest_loss);
+    let mut delta =
+        largest_output_delta(net, n, work.losses.iter().copied().fold(of_prefixes, f32::max));
+    if work.skip.is_some()
+        && exceeds(largest_seen, delta, work.largest_weights.of(layers.len()).get(), 1.0)
+    {
         return true;
     }
-    delta += dead_units.largest.delta;
+    delta += work.dead_units.largest.delta;
     for index in (0..layers.len()).rev() {
-        let weight = largest_weights.of(index).get();
+        let weight = work.largest_weights.of(index).get();
         let input = match index.checked_sub(1) {
             None => largest_seen,
             Some(below) => {
-                let all = activations_of(settings, below, activations, units);
-                largest_activation(engine, settings, &sums.activations[below], all, below)
+                let all = activations_of(settings, below, &work.activations, &work.units);
+                largest_activation(engine, settings, &work.sums.activations[below], all, below)
             }
         };
         // (An auxiliary loss is of the only hidden layer.)
-        let input = if index > 0 { input.max(dead_units.largest.activation) } else { input };
+        let input = if index > 0 { input.max(work.dead_units.largest.activation) } else { input };
         if exceeds(input.max(1.0), delta, weight, growth(settings, index)) {
             return true;
         }
         if let Some(below) = index.checked_sub(1) {
             delta *= layers[index].outputs as f64 * f64::from(weight);
-            if settings.is_gated(below)
-                && threshold_gradient(net, layers, *penalty_factor, delta) > limit
-            {
+            if settings.is_gated(below) && threshold_gradient(net, layers, share, delta) > limit {
                 return true;
             }
-            delta +=
-                largest_penalty(net, *penalty_factor, below) + dead_units.largest.code_gradient;
+            delta += largest_penalty(net, share, below) + work.dead_units.largest.code_gradient;
+            delta += largest_of(&work.activation_penalties, below);
         }
     }
     false
@@ -108,10 +99,10 @@ pub(crate) fn largest_seen(cx: &mut Context) -> f64 {
 }
 
 /// Of the output layer's delta, from the largest sum of a feature's losses.
-fn largest_output_delta(net: &Autoencoder, largest_loss: f32) -> f64 {
+fn largest_output_delta(net: &Autoencoder, n: f64, largest_loss: f32) -> f64 {
     let settings = &net.settings;
     let features = settings.layers[settings.layers.len() - 1] as f64;
-    let terms = settings.batch as f64 * features * net.loss_divisor();
+    let terms = n * features * net.loss_divisor();
     let scale = settings.loss.gradient_factor() / terms;
     match settings.loss {
         // Activation and feature are in [0, 1].
@@ -136,7 +127,12 @@ fn largest_activation(
 }
 
 /// Of a JumpReLU's thresholds as parameters, from the gradient of the code's activations.
-fn threshold_gradient(net: &Autoencoder, layers: &[Layer], factor: f64, gradient: f64) -> f64 {
+fn threshold_gradient(
+    net: &Autoencoder,
+    layers: &[Layer],
+    (n, factor): (f64, f64),
+    gradient: f64,
+) -> f64 {
     let Code::JumpRelu { l0, bandwidth, .. } = net.settings.code else { return 0.0 };
     let (scale, thresholds) = net.parameters[end(layers)..].split_last().expect("a scale");
     // From no active unit to all of them.
@@ -144,11 +140,11 @@ fn threshold_gradient(net: &Autoencoder, layers: &[Layer], factor: f64, gradient
     let slope = [0.0, all].map(|active| net.settings.l0_penalty.slope(active).abs());
     let slope = slope[0].max(slope[1]);
     let threshold = f64::from(scale * thresholds.iter().copied().fold(0.0, f32::max));
-    (net.settings.batch as f64 * threshold * gradient + factor * l0 * slope) / bandwidth
+    (n * threshold * gradient + factor * l0 * slope) / bandwidth
 }
 
 /// Of what the penalties add to the gradient of a hidden layer's activations.
-fn largest_penalty(net: &Autoencoder, factor: f64, layer: usize) -> f64 {
+fn largest_penalty(net: &Autoencoder, (n, factor): (f64, f64), layer: usize) -> f64 {
     /// Of KL's derivative: rho_hat is clamped to this distance from 0 and 1.
     const KL: f64 = 1e6;
     let settings = &net.settings;
@@ -159,5 +155,5 @@ fn largest_penalty(net: &Autoencoder, factor: f64, layer: usize) -> f64 {
         let scale = settings.tanh_scale(*net.parameters.last().expect("a scale"));
         weights += l0 * f64::from(scale.unwrap_or(0.0));
     }
-    factor * weights / settings.batch as f64
+    factor * weights / n
 }

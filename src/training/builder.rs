@@ -1,8 +1,10 @@
 //! What a trainer is built of, all of it checked.
 
+use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex};
 
-use sae_kernels::Isa;
+use sae_kernels::{Isa, Loss};
 
 use crate::compute::Engine;
 use crate::compute::{ThreadPool, available_threads};
@@ -14,8 +16,11 @@ use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::ends::check_targets;
 use crate::ranks::{Ranks, SharedRanks, agree, count, part_of};
-use crate::settings::{Optimizer, SampleOrder, Settings};
+use crate::settings::{Code, Optimizer, SampleOrder, Settings};
+use crate::training::activation_penalty::{ActivationPenalty, Activations, Penalize};
 use crate::training::lbfgs::Lbfgs;
+#[cfg(doc)]
+use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
 #[cfg(feature = "model")]
 use crate::training::snapshot::Snapshot;
@@ -40,8 +45,45 @@ pub struct TrainerBuilder {
     patience: Option<u32>,
     read_ahead: Option<usize>,
     network: Option<Autoencoder>,
+    penalties: Penalties,
+    without_samples: bool,
     #[cfg(feature = "model")]
     snapshot: Option<Snapshot>,
+}
+
+/// Penalties of the caller's, each with its layer.
+#[derive(Default)]
+struct Penalties(Vec<(usize, Penalize)>);
+
+impl Penalties {
+    /// Fails unless they are on hidden layers.
+    fn check(&self, hidden: usize) -> Result<()> {
+        let Some((layer, _)) = self.0.iter().find(|(layer, _)| *layer >= hidden) else {
+            return Ok(());
+        };
+        let problem = format!("expected one of {hidden} hidden layers, from 0 on, got {layer}");
+        Err(Error::setting("penalty", problem))
+    }
+
+    /// Gives them, with memory for their gradients, to a training.
+    fn give_to(self, cx: &mut Context) {
+        let Context { net, work, .. } = cx;
+        let penalties = self.0.into_iter().map(|(layer, penalize)| {
+            let units = work.layers[layer].outputs;
+            let activations = match net.settings.is_gated(layer) {
+                true => work.gate.codes.capacity(),
+                false => work.part.len() * units,
+            };
+            ActivationPenalty::new(layer, penalize, units, activations)
+        });
+        work.activation_penalties = penalties.collect();
+    }
+}
+
+impl fmt::Debug for Penalties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(layer, _)| layer)).finish()
+    }
 }
 
 impl Trainer {
@@ -72,6 +114,8 @@ impl TrainerBuilder {
             patience: None,
             read_ahead: None,
             network: None,
+            penalties: Penalties::default(),
+            without_samples: false,
             #[cfg(feature = "model")]
             snapshot: None,
         }
@@ -159,6 +203,41 @@ impl TrainerBuilder {
         self
     }
 
+    /// A penalty on the activations of a hidden layer, counted from 0, beside those of the settings.
+    ///
+    /// In each step, after the forward pass, `penalty` sees the layer's activations, adds its derivative by
+    /// each of them to their gradient and returns its value, which the objective and
+    /// [`StepReport::own_penalty`] get. Of several ranks each computes the part of its samples. The settings'
+    /// sparsity penalties have a warm-up and a target: this one has its own weight.
+    ///
+    /// It is no part of the settings: files do not keep it, and a resumed training must be given it again.
+    /// Evaluations and pretraining leave it out.
+    ///
+    /// ```
+    /// use sae::{Samples, Settings, Trainer};
+    ///
+    /// # fn main() -> sae::Result<()> {
+    /// let samples = Samples::from_values((0..40 * 8).map(|i| (i % 7) as f32 / 7.0).collect(), 8)?;
+    /// let settings = Settings { layers: vec![8, 4, 8], batch: 10, ..Settings::default() };
+    /// // 0.01 ln(1 + a^2), summed over the units, a mean over the samples.
+    /// let mut trainer = Trainer::builder(settings)
+    ///     .penalty(0, |activations| {
+    ///         activations.add_mean(|a| (0.01 * (a * a).ln_1p(), 0.02 * a / (1.0 + a * a)))
+    ///     })
+    ///     .build(&samples)?;
+    /// assert!(trainer.step()?.own_penalty > 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn penalty(
+        mut self,
+        layer: usize,
+        penalty: impl FnMut(&mut Activations<'_>) -> f64 + Send + 'static,
+    ) -> Self {
+        self.penalties.0.push((layer, Box::new(penalty)));
+        self
+    }
+
     /// Continues from a snapshot, whose settings must be those of this builder.
     #[cfg(feature = "model")]
     pub(crate) fn continue_from(mut self, snapshot: Snapshot) -> Self {
@@ -200,14 +279,47 @@ impl TrainerBuilder {
         Ok(trainer)
     }
 
-    fn build_alone(self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
+    /// A trainer without samples of its own, on unscaled numbers: every step is given its batch
+    /// ([`Trainer::step_on`]).
+    ///
+    /// What a training takes from its data before the first step is then left out: the output's biases begin
+    /// as 0, and steps do not take account of the data's offset. Build it on some samples where that matters;
+    /// steps need not use them. A network whose ends differ, or that has a skip connection, predicts targets
+    /// ([`Batch::Pairs`](crate::training::Batch)); others reconstruct their inputs.
+    ///
+    /// # Errors
+    /// As for [`TrainerBuilder::build`]; and [`Error::Setting`] for what cannot do without data: JumpReLU and
+    /// the loss FVU of a new network, and L-BFGS.
+    pub fn build_without_samples(mut self) -> Result<Trainer> {
+        self.settings.validate()?;
+        let needs = |what: &'static str, name: &str| {
+            let problem =
+                format!("{name} needs a look at the data: build the trainer on some samples");
+            Err(Error::setting(what, problem))
+        };
+        match self.settings.code {
+            Code::JumpRelu { .. } if !self.is_resumed() && self.network.is_none() => {
+                return needs("code", "jump-relu");
+            }
+            _ => {}
+        }
+        if self.settings.loss == Loss::Fvu {
+            return needs("loss", "fvu");
+        }
+        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. }) {
+            return needs("optimizer", "l-bfgs");
+        }
+        let ends = (self.settings.layers[0], *self.settings.layers.last().expect("two ends"));
+        let of_targets = (ends.0 != ends.1 || self.settings.skip).then_some(ends.1);
+        self.without_samples = true;
+        self.build(&Samples::none(ends.0, of_targets))
+    }
+
+    fn build_alone(mut self, samples: &Samples, ranks: Option<&SharedRanks>) -> Result<Trainer> {
         self.check(samples, ranks.is_some())?;
         let is_resumed = self.is_resumed();
         let is_new = !is_resumed && self.network.is_none();
-        let isa = self.isa.map_or_else(Isa::from_environment, Ok);
-        let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
-        let threads = self.threads.unwrap_or_else(available_threads);
-        let pool = self.pool.unwrap_or_else(|| ThreadPool::new(threads));
+        let engine = self.engine()?;
         #[cfg_attr(not(feature = "model"), expect(unused_mut))]
         let mut net = match self.network {
             Some(network) if !is_resumed => begun(network, self.settings, samples)?,
@@ -215,7 +327,7 @@ impl TrainerBuilder {
         };
         // Of its own shard alone, a rank knows nothing of all data.
         #[cfg(feature = "model")]
-        if !self.sharded && samples.is_kept() {
+        if !self.sharded && !samples.is_empty() && samples.is_kept() {
             net.training_data = Some(TrainingData::of(samples)?);
         }
         let batch = net.settings.batch;
@@ -225,21 +337,22 @@ impl TrainerBuilder {
             Optimizer::Lbfgs { memory } => Some(Lbfgs::new(memory, net.parameters.len())),
             _ => None,
         };
-        let mut work = Workspace::new(&net, part, pool.threads());
+        let mut work = Workspace::new(&net, part, engine.threads());
         if lbfgs.is_some() || needs_whole_gradient(&net.settings) {
             work.allocate_gradient(&net.settings);
         }
         let shards = ranks.filter(|_| self.sharded).map_or(1, count);
         work.dead_units.after = dead_after(&net.settings, samples.len(), shards);
         let mut order = Order::of(net.settings.order, samples.len(), net.settings.seed);
-        let engine = Engine::new(isa, pool);
         let mut cx = Context { engine, net, state, work, skip_zeros: !self.dense };
-        if cx.net.settings.order != SampleOrder::Sequential
-            && batches_ahead(samples, cx.work.part.len()) > 0
-        {
+        let is_sequential = cx.net.settings.order == SampleOrder::Sequential;
+        if !is_sequential && batches_ahead(samples, cx.work.part.len()) > 0 {
             samples.expect_random();
         }
-        fit(&mut cx, samples, &mut order, is_new)?;
+        mem::take(&mut self.penalties).give_to(&mut cx);
+        if !samples.is_empty() {
+            fit(&mut cx, samples, &mut order, is_new)?;
+        }
         #[cfg(feature = "model")]
         let early_stopping =
             self.snapshot.and_then(|snapshot| snapshot.restore(&mut cx, &mut order));
@@ -261,6 +374,13 @@ impl TrainerBuilder {
         Ok(trainer)
     }
 
+    fn engine(&mut self) -> Result<Engine> {
+        let isa = self.isa.map_or_else(Isa::from_environment, Ok);
+        let isa = isa.map_err(|e| Error::setting("SAE_ISA", e.to_string()))?;
+        let threads = self.threads.unwrap_or_else(available_threads);
+        Ok(Engine::new(isa, self.pool.take().unwrap_or_else(|| ThreadPool::new(threads))))
+    }
+
     fn is_resumed(&self) -> bool {
         #[cfg(feature = "model")]
         let is_resumed = self.snapshot.is_some();
@@ -273,7 +393,7 @@ impl TrainerBuilder {
     fn check(&self, samples: &Samples, has_ranks: bool) -> Result<()> {
         let settings = &self.settings;
         settings.validate()?;
-        if samples.is_empty() {
+        if samples.is_empty() && !self.without_samples {
             return Err(Error::setting("samples", "expected at least 1, got 0"));
         }
         check_targets(settings, samples.targets().is_some())?;
@@ -295,6 +415,7 @@ impl TrainerBuilder {
                 return Err(Error::setting("optimizer", problem));
             }
         }
+        self.penalties.check(settings.layers.len() - 2)?;
         let order = Order::check(settings.order, samples.len());
         order.map_err(|problem| Error::setting("order", problem))?;
         #[cfg(feature = "model")]
@@ -310,6 +431,7 @@ fn dead_after(settings: &Settings, samples: usize, shards: usize) -> u64 {
     const MOST: u64 = 10_000_000;
     const EPOCHS: u64 = 10;
     match settings.dead_after {
+        0 if samples == 0 => MOST,
         0 => (samples as u64).saturating_mul(shards as u64 * EPOCHS).min(MOST),
         after => after,
     }

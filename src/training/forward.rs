@@ -15,6 +15,7 @@ use crate::training::bounds::may_overflow;
 use crate::training::controller;
 use crate::training::corruption::corrupt;
 use crate::training::output::{Output, loss_scale};
+use crate::training::penalized::activation_penalties;
 use crate::training::workspace::{Context, Workspace, activations_of, input, seen, targets_of};
 
 /// From the batch in the workspace to the output layer's delta. `counts` are those of a selection
@@ -27,6 +28,7 @@ pub(crate) fn forward(cx: &mut Context, counts: &mut dyn Counts) {
     subtract_skip(cx);
     output_layer(cx);
     auxiliary_loss(cx);
+    activation_penalties(cx);
     sum_up(cx);
     cx.work.sums.may_overflow = f64::from(u8::from(may_overflow(cx)));
 }
@@ -80,6 +82,7 @@ fn output_layer(cx: &mut Context) {
     let Workspace {
         layers,
         skip,
+        samples,
         batch,
         targets,
         residual,
@@ -108,7 +111,7 @@ fn output_layer(cx: &mut Context) {
         layer: LayerView::new(settings, &net.parameters, last, layers[last]),
         loss: settings.loss,
         target: Matrix::new(target, n, features),
-        scale: loss_scale(net),
+        scale: loss_scale(net, *samples),
     };
     let (sums, codes) = ([&mut losses[..], &mut bias_gradients[last]], &gate.codes);
     if let Some(prefixes) = prefixes {

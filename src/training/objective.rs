@@ -24,6 +24,8 @@ pub struct StepReport {
     pub l0: f64,
     /// All sparsity penalties, with their weights.
     pub penalty: f64,
+    /// Penalties of the caller's ([`TrainerBuilder::penalty`](crate::TrainerBuilder::penalty)).
+    pub own_penalty: f64,
 }
 
 impl StepReport {
@@ -32,12 +34,13 @@ impl StepReport {
     pub fn without_decay(&self) -> f64 {
         // Of several prefixes whose mean loss is 0, the last one has none.
         let loss = if self.prefix_loss > 0.0 { self.prefix_loss } else { self.loss };
-        loss + self.auxiliary + self.penalty
+        loss + self.auxiliary + self.penalty + self.own_penalty
     }
 
     /// Whether the objective is a finite number.
     pub(crate) fn is_finite(&self) -> bool {
-        (self.loss + self.prefix_loss + self.auxiliary + self.penalty).is_finite()
+        let penalties = self.penalty + self.own_penalty;
+        (self.loss + self.prefix_loss + self.auxiliary + penalties).is_finite()
     }
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct BatchSums {
     pub code_tanh: f64,
     /// Active units of the layer whose L0 is steered.
     pub steered_active: f64,
+    /// The caller's penalties, of which these samples have a part.
+    pub activation_penalties: f64,
     /// Number of ranks with a gradient that may overflow in the update.
     pub may_overflow: f64,
     /// Of every hidden layer: |a|, where the layer is signed and the sum is needed; else 0.
@@ -119,6 +124,7 @@ pub(crate) fn objective(
         loss: observed.sums.loss / terms,
         prefix_loss: observed.sums.prefixes / (terms * prefixes),
         auxiliary: observed.sums.auxiliary,
+        own_penalty: observed.sums.activation_penalties,
         ..StepReport::default()
     };
     for layer in 0..observed.means.len() {

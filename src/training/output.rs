@@ -24,12 +24,12 @@ pub(crate) struct Output<'a> {
     pub scale: f32,
 }
 
-/// The factor of the gradient of the loss: a mean over the whole batch, of which a rank's samples may be a
+/// The factor of the gradient of the loss: a mean over all samples of the batch, of which a rank's may be a
 /// part, and over the features; of FVU divided by the variance.
-pub(crate) fn loss_scale(net: &Autoencoder) -> f32 {
+pub(crate) fn loss_scale(net: &Autoencoder, samples: usize) -> f32 {
     let settings = &net.settings;
     let features = settings.layers[settings.layers.len() - 1] as f64;
-    let terms = settings.batch as f64 * features * net.loss_divisor();
+    let terms = samples as f64 * features * net.loss_divisor();
     (settings.loss.gradient_factor() / terms) as f32
 }
 

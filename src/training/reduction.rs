@@ -15,7 +15,7 @@ use crate::training::workspace::{Context, Control, Workspace};
 
 /// Flags and scalars at the beginning of a message.
 const FLAGS: usize = 2;
-const SCALARS: usize = 7;
+const SCALARS: usize = 8;
 
 /// The ranks of a training, and the memory in which they make sums.
 #[derive(Debug)]
@@ -158,9 +158,11 @@ impl Reduction {
         }
         let BatchSums { loss, prefixes, auxiliary, magnitudes, activations, .. } = sums;
         let BatchSums { code_active, code_tanh, steered_active, may_overflow, .. } = sums;
+        let own = &mut sums.activation_penalties;
         let of_code = [code_active, code_tanh, steered_active, may_overflow];
         let [active, tanh, steered, overflow] = of_code;
-        let scalars: [_; SCALARS] = [loss, prefixes, auxiliary, active, tanh, steered, overflow];
+        let scalars: [_; SCALARS] =
+            [loss, prefixes, auxiliary, active, tanh, steered, overflow, own];
         let [part, sum] = &mut self.message;
         part.clear();
         let flags: [_; FLAGS] = [failed, self.stop];

@@ -14,7 +14,7 @@ use crate::settings::{LayerPenalty, Settings};
 use crate::training::controller::control;
 use crate::training::dead_units::MAX_INACTIVE;
 use crate::training::forward::forward;
-use crate::training::objective::{BatchSums, StepReport, objective};
+use crate::training::objective::{StepReport, objective};
 use crate::training::reduction::Reduction;
 use crate::training::update::{apply_gradient, constrain, gradient, update};
 use crate::training::workspace::{Context, State, Workspace};
@@ -66,10 +66,10 @@ fn observe(cx: &mut Context, ranks: &mut Reduction) -> Result<StepReport> {
 fn take_means(cx: &mut Context) {
     let Context { engine, net, state, work, .. } = cx;
     let settings = &net.settings;
-    let Workspace { sums, means, running_means, .. } = work;
+    let Workspace { samples, sums, means, running_means, .. } = work;
     for (means, sums) in means.iter_mut().zip(&sums.activations) {
         means.copy_from_slice(sums);
-        sparsity::mean(engine.isa, settings.batch, means);
+        sparsity::mean(engine.isa, *samples, means);
     }
     let kept = if state.step == 0 { 0.0 } else { settings.rho_momentum as f32 };
     for (layer, running) in running_means.iter_mut().enumerate() {
@@ -110,7 +110,7 @@ fn commit(cx: &mut Context) {
             let before = if state.step == 0 { smallest } else { *threshold };
             *threshold = 0.99 * before + 0.01 * smallest;
         }
-        count_inactive(state, &net.settings, &work.sums);
+        count_inactive(state, &net.settings, work);
     }
     state.step += 1;
     work.gradient_norm.finish();
@@ -120,9 +120,9 @@ fn commit(cx: &mut Context) {
 }
 
 /// Counts the batch's samples for the units of a sparse code that were not active in it.
-fn count_inactive(state: &mut State, settings: &Settings, sums: &BatchSums) {
-    let samples = u32::try_from(settings.batch).unwrap_or(MAX_INACTIVE);
-    let activations = &sums.activations[settings.encoder_layers() - 1];
+fn count_inactive(state: &mut State, settings: &Settings, work: &Workspace) {
+    let samples = u32::try_from(work.samples).unwrap_or(MAX_INACTIVE);
+    let activations = &work.sums.activations[settings.encoder_layers() - 1];
     for (inactive, &sum) in state.inactive.iter_mut().zip(activations) {
         // Of a unit that was active, a sum of exactly 0 is possible with signed activations alone.
         *inactive = if sum == 0.0 { (*inactive + samples).min(MAX_INACTIVE) } else { 0 };

@@ -15,6 +15,7 @@ pub(crate) fn threshold_gradients(cx: &mut Context, layer: usize) -> Option<(f32
     let settings = &net.settings;
     let Code::JumpRelu { l0, bandwidth, .. } = settings.code else { return None };
     let Workspace {
+        samples,
         deltas,
         gate,
         units,
@@ -26,7 +27,7 @@ pub(crate) fn threshold_gradients(cx: &mut Context, layer: usize) -> Option<(f32
     } = work;
     let Gate { pre, thresholds, scale, .. } = &*gate;
     let gradient = &deltas[layer];
-    let n = settings.batch as f64;
+    let n = *samples as f64;
     let slope = settings.l0_penalty.slope(sums.code_active / n);
     let l0 = (*penalty_factor * l0 * slope / n) as f32;
     let jump = Jump { bandwidth: bandwidth as f32 * scale, l0 };

@@ -15,11 +15,12 @@ use crate::ranks::{SharedRanks, agree};
 #[cfg(doc)]
 use crate::settings::Settings;
 use crate::settings::Target;
+use crate::training::batch::Batch;
 use crate::training::early_stopping::EarlyStopping;
 use crate::training::lbfgs::{Lbfgs, Problem};
 use crate::training::objective::StepReport;
 use crate::training::reduction::Reduction;
-use crate::training::step::{step, step_with_gradient, value_and_gradient};
+use crate::training::step::{step, value_and_gradient};
 use crate::training::update::{needs_whole_gradient, square_of_gradient};
 use crate::training::workspace::{Context, targets_of};
 
@@ -41,111 +42,71 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`] if the objective is not finite (the weights are then those before the
     /// step), or the data has a feature that is not, or a sample cannot be read. Such a batch is left out:
-    /// the next call takes the batch after it.
+    /// the next call takes the batch after it. [`Error::Setting`] if the trainer has no samples of its own.
     pub fn step(&mut self) -> Result<StepReport> {
-        let work = &mut self.cx.work;
-        let gathered = if self.lbfgs.is_some() {
+        self.step_on(Batch::Next)
+    }
+
+    /// One step on a batch: one of the caller's, or the next of the trainer's own samples.
+    ///
+    /// A batch of the caller's leaves the trainer's place in its own samples. L-BFGS keeps value and gradient
+    /// from one step to the next: it needs the same batch at each.
+    ///
+    /// ```
+    /// use sae::{Settings, Trainer};
+    ///
+    /// # fn main() -> sae::Result<()> {
+    /// let settings = Settings { layers: vec![8, 4, 8], batch: 10, ..Settings::default() };
+    /// let mut trainer = Trainer::builder(settings).build_without_samples()?;
+    /// trainer.step_on(&[0.5; 10 * 8])?;
+    /// trainer.step_on(&[0.5; 3 * 8])?;
+    /// assert_eq!(trainer.steps(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Trainer::step`]; and the batch or its targets have another shape than the settings say.
+    pub fn step_on<'a>(&mut self, batch: impl Into<Batch<'a>>) -> Result<StepReport> {
+        self.begin(batch.into())?;
+        self.train()
+    }
+
+    /// Takes a batch to the workspace. All ranks call it, and it fails for all if it does for one.
+    pub(crate) fn begin(&mut self, batch: Batch<'_>) -> Result<()> {
+        let taken = match batch {
+            Batch::Next => self.gather(),
+            Batch::Samples(samples) => self.take(samples, &[]),
+            Batch::Pairs(inputs, targets) => self.take(inputs, targets),
+        };
+        self.unless_failed(taken)
+    }
+
+    /// Gathers the next batch of its own samples.
+    fn gather(&mut self) -> Result<()> {
+        let samples = self.batches.samples();
+        if samples.is_empty() {
+            let problem = "the trainer was built without; give each step its batch (step_on)";
+            return Err(Error::setting("samples", problem));
+        }
+        let Context { engine, net, work, .. } = &mut self.cx;
+        if self.ranks.is_alone() {
+            work.resize(&net.settings, net.settings.batch);
+        }
+        if self.lbfgs.is_some() {
             // The same batch each time: all samples, in their order.
             work.rows.iter_mut().zip(0..).for_each(|(row, sample)| *row = sample);
             let rows = &work.rows[work.part.clone()];
-            let to = [&mut work.batch[..], &mut work.targets[..]];
-            gather_pairs(&mut self.cx.engine, self.batches.samples(), rows, to)
+            gather_pairs(engine, samples, rows, [&mut work.batch, &mut work.targets])?;
         } else {
             // Of its own samples a rank sees no others.
             let (rows, part) = match self.ranks.sharded {
                 true => (&mut work.rows[work.part.clone()], 0..work.part.len()),
                 false => (&mut work.rows[..], work.part.clone()),
             };
-            let to = [&mut work.batch, &mut work.targets];
-            self.batches.next(&mut self.cx.engine, rows, part, to)
-        };
-        let gathered = gathered.and_then(|()| self.check_reach(Some(self.batches.samples())));
-        self.unless_failed(gathered)?;
-        self.train()
-    }
-
-    /// One step on a batch of the caller's, row-major `[batch, features]`, scaled as the network is to
-    /// see it; of several ranks, each one's part of it
-    /// ([`Trainer::batch_part`]). The trainer's place in its own samples stays. L-BFGS keeps value and
-    /// gradient from one step to the next: it needs the same batch at each.
-    ///
-    /// # Errors
-    /// As for [`Trainer::step`]; and the batch has another length than the settings say, or the network
-    /// predicts targets of its own: see [`Trainer::step_on_pairs`].
-    pub fn step_on(&mut self, batch: &[f32]) -> Result<StepReport> {
-        self.step_on_pairs(batch, &[])
-    }
-
-    /// One step on a batch of the caller's and its targets, `[batch, outputs]`, scaled as the network is to
-    /// predict them. Targets are empty where the network reconstructs its inputs.
-    ///
-    /// # Errors
-    /// As for [`Trainer::step`]; and the batch or the targets have another length than the settings say.
-    pub fn step_on_pairs(&mut self, batch: &[f32], targets: &[f32]) -> Result<StepReport> {
-        let taken = self.take(batch, targets);
-        self.unless_failed(taken)?;
-        self.train()
-    }
-
-    /// The objective's terms on a batch of the caller's, `[batch, features]`, and its gradient, laid
-    /// out as [`Autoencoder::parameters`], the weight decay's part in it. Nothing of the training
-    /// changes. (The first call may allocate memory for the gradient.)
-    ///
-    /// # Errors
-    /// As for [`Trainer::step_on`].
-    pub fn gradient_on(&mut self, batch: &[f32]) -> Result<(StepReport, &[f32])> {
-        self.gradient_on_pairs(batch, &[])
-    }
-
-    /// [`Trainer::gradient_on`] a batch and its targets, `[batch, outputs]`, which are empty where the
-    /// network reconstructs its inputs.
-    ///
-    /// # Errors
-    /// As for [`Trainer::step_on_pairs`].
-    pub fn gradient_on_pairs(
-        &mut self,
-        batch: &[f32],
-        targets: &[f32],
-    ) -> Result<(StepReport, &[f32])> {
-        let taken = self.take(batch, targets);
-        self.unless_failed(taken)?;
-        let report = value_and_gradient(&mut self.cx, &mut self.ranks)?;
-        Ok((report, &self.cx.work.gradient))
-    }
-
-    /// One step of the optimizer with a gradient of the caller's, laid out as
-    /// [`Autoencoder::parameters`], for example that of [`Trainer::gradient_on`] with a penalty's
-    /// added to it, or the mean over several machines. It is clipped, as the settings say; that of
-    /// the weight decay is expected in it, and that of tied weights to be the sum of both.
-    /// [`Settings::target`] is steered by the batch of the [`Trainer::gradient_on`] before this call, if it succeeded; its
-    /// running means ([`Settings::rho_momentum`]) and its threshold of a batch-top-k code are
-    /// followed. Several ranks must each give the same gradient, and an error is a rank's own.
-    ///
-    /// # Errors
-    /// The gradient has another length, is not finite, or the optimizer is L-BFGS, which evaluates
-    /// gradients itself.
-    pub fn step_with(&mut self, gradient: &[f32]) -> Result<()> {
-        let (have, expected) = (gradient.len(), self.cx.net.parameters.len());
-        if have != expected {
-            return Err(Error::Shape(format!(
-                "expected a gradient of {expected} numbers, one for each parameter, got {have}"
-            )));
+            self.batches.next(engine, rows, part, [&mut work.batch, &mut work.targets])?;
         }
-        if let Some(at) = gradient.iter().position(|g| !g.is_finite()) {
-            let g = gradient[at];
-            return Err(Error::Shape(format!(
-                "expected a gradient of finite numbers, got {g} at position {at}"
-            )));
-        }
-        if self.lbfgs.is_some() {
-            let problem = "L-BFGS evaluates gradients itself; use another optimizer for your own";
-            return Err(Error::setting("optimizer", problem));
-        }
-        let work = &mut self.cx.work;
-        work.allocate_gradient(&self.cx.net.settings);
-        work.gradient.copy_from_slice(gradient);
-        self.cx.work.sums.may_overflow = 1.0;
-        step_with_gradient(&mut self.cx)
+        self.check_reach(Some(self.batches.samples()))
     }
 
     /// Which samples of a batch are this rank's: all, where there are no others.
@@ -195,13 +156,24 @@ impl Trainer {
 
     /// Copies a batch of the caller's, and its targets.
     fn take(&mut self, batch: &[f32], targets: &[f32]) -> Result<()> {
-        let (have, expected) = (batch.len(), self.cx.work.batch.len());
-        if have != expected {
+        let Context { net, work, .. } = &mut self.cx;
+        let features = work.layers[0].inputs;
+        let (have, most) = (batch.len(), net.settings.batch);
+        let n = have / features;
+        if self.ranks.is_alone() {
+            if n == 0 || n > most || !have.is_multiple_of(features) {
+                return Err(Error::Shape(format!(
+                    "expected a batch of 1 to {most} samples of {features} numbers, got {have} numbers"
+                )));
+            }
+            work.resize(&net.settings, n);
+        } else if have != work.batch.len() {
+            let expected = work.batch.len();
             return Err(Error::Shape(format!(
-                "expected a batch of {expected} numbers, samples by features, got {have}"
+                "expected a rank's part of the batch, {expected} numbers, samples by features, got {have}"
             )));
         }
-        let (have, expected) = (targets.len(), self.cx.work.targets.len());
+        let (have, expected) = (targets.len(), work.targets.len());
         if have != expected {
             return Err(Error::Shape(match expected {
                 0 => "the network reconstructs its inputs, and takes no targets".to_owned(),
@@ -210,8 +182,8 @@ impl Trainer {
                 ),
             }));
         }
-        self.cx.work.batch.copy_from_slice(batch);
-        self.cx.work.targets.copy_from_slice(targets);
+        work.batch.copy_from_slice(batch);
+        work.targets.copy_from_slice(targets);
         self.check_reach(None)
     }
 
@@ -244,7 +216,7 @@ impl Trainer {
             let square = square_of_gradient(cx);
             cx.work.gradient_norm.set(square);
         }
-        let report = lbfgs.iterate(&mut Batch { cx, ranks })?;
+        let report = lbfgs.iterate(&mut OnBatch { cx, ranks })?;
         cx.state.step += 1;
         cx.work.gradient_norm.finish();
         Ok(report)
@@ -452,12 +424,12 @@ impl Trainer {
 }
 
 /// A batch as L-BFGS minimizes its objective.
-struct Batch<'a> {
+struct OnBatch<'a> {
     cx: &'a mut Context,
     ranks: &'a mut Reduction,
 }
 
-impl Problem for Batch<'_> {
+impl Problem for OnBatch<'_> {
     fn parameters(&mut self) -> &mut [f32] {
         &mut self.cx.net.parameters
     }

@@ -9,6 +9,7 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::gate::Gate;
 use crate::network::layers::{Layer, end, layout, skip_layer};
 use crate::settings::{Auxiliary, Code, Corruption, Settings};
+use crate::training::activation_penalty::ActivationPenalty;
 use crate::training::centering::Centering;
 use crate::training::dead_units::DeadUnits;
 use crate::training::gradient_norm::GradientNorm;
@@ -33,7 +34,7 @@ impl Context {
     pub fn observed(&self) -> Observed<'_> {
         let Workspace { sums, means, running_means, .. } = &self.work;
         let loss_divisor = self.net.loss_divisor();
-        Observed { samples: self.net.settings.batch, loss_divisor, sums, means, running_means }
+        Observed { samples: self.work.samples, loss_divisor, sums, means, running_means }
     }
 
     /// What the weights of all sparsity penalties are multiplied by in the next step.
@@ -48,7 +49,9 @@ pub(crate) struct Workspace {
     pub layers: Vec<Layer>,
     /// The skip connection, of which there are only the weights.
     pub skip: Option<Layer>,
-    /// Numbers of the batch's samples, those of all ranks.
+    /// Samples of the batch, those of all ranks.
+    pub samples: usize,
+    /// Their numbers in the data.
     pub rows: Vec<usize>,
     /// Which of them are this rank's.
     pub part: Range<usize>,
@@ -97,6 +100,8 @@ pub(crate) struct Workspace {
     pub threshold_gradient: Vec<f32>,
     /// With a tanh penalty, that of each unit at its threshold.
     pub threshold_penalty: Vec<f32>,
+    /// The caller's.
+    pub activation_penalties: Vec<ActivationPenalty>,
     pub largest_weights: LargestWeights,
     pub centering: Centering,
     pub gradient_norm: GradientNorm,
@@ -110,8 +115,7 @@ impl Workspace {
         let settings = &net.settings;
         let n = part.len();
         let layers = layout(settings);
-        let hidden = &settings.layers[1..settings.layers.len() - 1];
-        let units = &settings.layers[1..];
+        let (hidden, units) = (&settings.layers[1..layers.len()], &settings.layers[1..]);
         let gate = Gate::for_training(settings, n, threads);
         let mut activations = zeros(hidden, n);
         let mut deltas = zeros(units, n);
@@ -121,22 +125,22 @@ impl Workspace {
             deltas[layer] = vec![0.0; gate.codes.capacity()];
         }
         let dead_units = DeadUnits::new(settings, n);
-        let last = layers[layers.len() - 1];
-        let prefixes = Prefixes::new(settings.prefix_sizes(), n, last.outputs);
+        let (skip, outputs) = (skip_layer(settings), settings.layers[layers.len()]);
+        let prefixes = Prefixes::new(settings.prefix_sizes(), n, outputs);
         let of_output = prefixes.as_ref().map_or(1, Prefixes::count)
             + usize::from(matches!(settings.auxiliary, Auxiliary::AuxK { .. }));
-        deltas[layers.len() - 1].resize(of_output * n * last.outputs, 0.0);
+        deltas[layers.len() - 1].resize(of_output * n * outputs, 0.0);
         let has_tanh = settings.tanh_scale(1.0).is_some();
         let jumps = matches!(settings.code, Code::JumpRelu { .. });
         let (blocks, widest) = (sum_blocks(n), units.iter().max().map_or(0, |&units| units));
         let partial_sums = if blocks > 1 { 2 * blocks * widest } else { 0 };
         let corrupts = settings.corruption != Corruption::None;
-        let (skip, outputs) = (skip_layer(settings), settings.layers[layers.len()]);
         let has_targets = net.target_scaling.is_some();
         Workspace {
             skip,
             targets: vec![0.0; if has_targets { n * outputs } else { 0 }],
             residual: vec![0.0; if skip.is_some() { n * outputs } else { 0 }],
+            samples: settings.batch,
             rows: vec![0; settings.batch],
             part,
             batch: vec![0.0; n * layers[0].inputs],
@@ -159,11 +163,31 @@ impl Workspace {
             threshold_gradient: vec![0.0; if jumps { settings.code_units() } else { 0 }],
             threshold_penalty: vec![0.0; if has_tanh { settings.code_units() } else { 0 }],
             gate,
+            activation_penalties: Vec::new(),
             largest_weights: LargestWeights::new(layers.len() + usize::from(skip.is_some())),
             centering: Centering::none(),
             gradient_norm: GradientNorm::default(),
             gradient: Vec::new(),
             layers,
+        }
+    }
+
+    /// Makes it the memory of a batch of another number of samples, at most as many as the settings say, where
+    /// there are no other ranks. Allocates nothing.
+    pub fn resize(&mut self, settings: &Settings, samples: usize) {
+        let before = self.part.len();
+        if samples == before {
+            return;
+        }
+        self.samples = samples;
+        self.part = 0..samples;
+        self.gate.resize(samples);
+        // (That of a sparse code has a number for each entry.)
+        let deltas = self.deltas.iter_mut().enumerate();
+        let deltas = deltas.filter(|&(layer, _)| !settings.is_gated(layer)).map(|(_, delta)| delta);
+        let inputs = [&mut self.batch, &mut self.targets, &mut self.residual, &mut self.corrupted];
+        for numbers in deltas.chain(&mut self.activations).chain(inputs) {
+            numbers.resize(numbers.len() / before * samples, 0.0);
         }
     }
 

@@ -5,10 +5,10 @@ use sae::{Isa, Samples, Settings, Trainer};
 
 use crate::threads::Threads;
 
-const FEATURES: usize = 23;
-const BATCH: usize = 40;
+pub(crate) const FEATURES: usize = 23;
+pub(crate) const BATCH: usize = 40;
 
-fn samples() -> Samples {
+pub(crate) fn samples() -> Samples {
     let number = |at: usize| ((at * 7919 + at / 31) % 256) as f32 / 256.0;
     let values = (0..200 * FEATURES).map(number).collect();
     Samples::from_values(values, FEATURES).unwrap()
@@ -23,7 +23,7 @@ fn batch() -> Vec<f32> {
 }
 
 /// Trainings that take their gradients in different ways.
-fn all() -> Vec<(&'static str, Settings)> {
+pub(crate) fn all() -> Vec<(&'static str, Settings)> {
     let with = |options: &str| {
         let mut settings = Settings {
             layers: vec![FEATURES, 70, FEATURES],
@@ -167,10 +167,10 @@ fn a_skip_connection_counts() {
     let mut trainer = Trainer::new(settings.clone(), &samples).unwrap();
     let of_batch: Vec<f32> = (0..BATCH * 7).map(|at| (at % 11) as f32).collect();
     for _ in 0..4 {
-        let (_, gradient) = trainer.gradient_on_pairs(&batch(), &of_batch).unwrap();
+        let (_, gradient) = trainer.gradient_on((&batch(), &of_batch)).unwrap();
         let expected = length(gradient, &settings);
         trainer.measure_gradient_norm();
-        trainer.step_on_pairs(&batch(), &of_batch).unwrap();
+        trainer.step_on((&batch(), &of_batch)).unwrap();
         let norm = trainer.gradient_norm().unwrap();
         assert!((norm / expected - 1.0).abs() < 1e-6, "{norm}, not {expected}");
     }

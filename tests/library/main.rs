@@ -30,6 +30,7 @@ mod l0_penalty;
 #[cfg(target_os = "linux")]
 mod large;
 mod limits;
+mod loops;
 #[cfg(all(feature = "model", feature = "gz"))]
 mod memory_bound;
 mod metrics;

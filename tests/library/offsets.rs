@@ -184,7 +184,7 @@ fn every_way_to_an_update_centers() {
             samples.gather(row, out).unwrap();
         }
         let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
-        outside.step_with(&gradient).unwrap();
+        outside.apply_gradient(&gradient).unwrap();
     }
     assert_eq!(outside.autoencoder().parameters(), expected);
 }

@@ -307,7 +307,7 @@ fn batches_and_gradients_of_the_caller() {
         assert!(wrong.contains("ranks"), "{wrong}");
         let after = trainer.step_on(own).unwrap();
         assert_close("loss", &[after.loss], &[next.loss], 1e-5);
-        trainer.step_with(&sum).unwrap();
+        trainer.apply_gradient(&sum).unwrap();
         part
     });
     assert_eq!(parts, [0..7, 7..14, 14..22]);
@@ -357,7 +357,9 @@ fn a_rank_that_fails() {
     });
     assert!(errors[0].contains("another rank"), "{}", errors[0]);
     assert!(
-        errors[1].contains("expected a batch of 396 numbers, samples by features, got 360"),
+        errors[1].contains(
+            "expected a rank's part of the batch, 396 numbers, samples by features, got 360"
+        ),
         "{}",
         errors[1]
     );

@@ -338,7 +338,7 @@ fn lazy_rows_are_looked_at_as_a_whole() {
             fused.step_on(batch).unwrap();
             memory.step_on(batch).unwrap();
             let gradient = outside.gradient_on(batch).unwrap().1.to_vec();
-            outside.step_with(&gradient).unwrap();
+            outside.apply_gradient(&gradient).unwrap();
         }
         assert!(fused.autoencoder().parameters() == memory.autoencoder().parameters(), "{d}");
         assert!(fused.autoencoder().parameters() == outside.autoencoder().parameters(), "{d}");
@@ -361,7 +361,7 @@ fn lazy_decoders_have_length_1_wherever_gradients_come_from() {
     for _ in 0..8 {
         own.step_on(&mirrored).unwrap();
         let gradient = own.gradient_on(&mirrored).unwrap().1.to_vec();
-        given.step_with(&gradient).unwrap();
+        given.apply_gradient(&gradient).unwrap();
     }
     for trainer in [own, given] {
         for row in trainer.autoencoder().weights(1).chunks(6) {

@@ -172,7 +172,7 @@ fn gradients_in_memory_give_the_same_bits() {
         for _ in 0..20 {
             assert_eq!(fused.step_on(&batch).unwrap(), apart.step_on(&batch).unwrap());
             let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
-            outside.step_with(&gradient).unwrap();
+            outside.apply_gradient(&gradient).unwrap();
         }
         assert_eq!(fused.autoencoder().parameters(), apart.autoencoder().parameters());
         assert_eq!(fused.moments(), apart.moments());
@@ -255,7 +255,7 @@ fn tied_weights_stay_tied_with_any_gradient() {
     settings.tied = true;
     let mut trainer = trainer(&settings, &samples);
     let gradient = crate::common::uniform(3, trainer.autoencoder().parameters().len());
-    trainer.step_with(&gradient).unwrap();
+    trainer.apply_gradient(&gradient).unwrap();
     let net = trainer.autoencoder();
     for at in 0..FEATURES * 5 {
         let (input, unit) = (at / 5, at % 5);
@@ -324,7 +324,7 @@ fn unit_rows_learn_their_direction_alone() {
             let mut memory = trainer(&Settings { clip: 1e9, ..settings.clone() }, &samples);
             let before = outside.autoencoder().parameters().to_vec();
             let gradient = outside.gradient_on(&batch).unwrap().1.to_vec();
-            outside.step_with(&gradient).unwrap();
+            outside.apply_gradient(&gradient).unwrap();
             fused.step_on(&batch).unwrap();
             memory.step_on(&batch).unwrap();
             assert!(fused.autoencoder() == outside.autoencoder(), "{what}");

@@ -299,7 +299,7 @@ fn a_gradient_changes_nothing() {
     let gradient = gradient.to_vec();
     assert!(bits(&trainer) == before);
     assert_eq!(trainer.steps(), 1);
-    trainer.step_with(&gradient).unwrap();
+    trainer.apply_gradient(&gradient).unwrap();
     let after = bits(&trainer);
     let threshold = trainer.autoencoder().parameters().len() - 1;
     assert!(before[threshold] != after[threshold] && before[0] != after[0]);
@@ -346,8 +346,8 @@ fn a_failed_step_leaves_no_trace() {
                     assert_eq!(trainer.gradient_on(&good).unwrap().1, gradient);
                     assert!(trainer.gradient_on(&batch).is_err());
                     assert!(clean.gradient_on(&batch).is_err());
-                    clean.step_with(&gradient).unwrap();
-                    trainer.step_with(&gradient).unwrap();
+                    clean.apply_gradient(&gradient).unwrap();
+                    trainer.apply_gradient(&gradient).unwrap();
                 }
                 let (report, other) = (clean.step().unwrap(), trainer.step().unwrap());
                 assert_eq!(report, other, "kind {kind}, {bad}, step {step}");

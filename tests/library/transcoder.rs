@@ -80,7 +80,7 @@ fn gradients_are_those_of_the_objective() {
             let builder = Trainer::builder(settings.clone()).threads(1);
             let mut trainer = trained(builder, &samples, 5);
             let (inputs, targets) = (&inputs[..30 * INPUTS], &targets[..30 * OUTPUTS]);
-            let blocks = trainer.gradient_check_pairs(inputs, targets, 30).unwrap();
+            let blocks = trainer.gradient_check((inputs, targets), 30).unwrap();
             assert_eq!(blocks.len(), 4 + usize::from(skip));
             assert_eq!(blocks[0].block == "skip", skip);
             for block in &blocks {
@@ -407,7 +407,7 @@ fn what_does_not_fit_is_refused() {
     let mut trainer = Trainer::new(ends(INPUTS, INPUTS), &plain).unwrap();
     let problem = trainer.evaluate(&equal).unwrap_err().to_string();
     assert!(problem.contains("was trained to reconstruct its inputs"), "{problem}");
-    let problem = trainer.step_on_pairs(&batch, &batch).unwrap_err().to_string();
+    let problem = trainer.step_on((&batch, &batch)).unwrap_err().to_string();
     assert!(problem.contains("takes no targets"), "{problem}");
 
     // A target that is not finite, and one that the output does not reach.

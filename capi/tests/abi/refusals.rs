@@ -122,6 +122,7 @@ fn every_function_checks_for_null() {
         refuse(sae_trainer_step(t, null_mut()), NULL);
         refuse(sae_trainer_step_on(t, z, 1, 1, 1, 1, null_mut()), NULL);
         refuse(sae_trainer_gradient_on(t, z, 1, 1, 1, 1, zero, 1, null_mut()), NULL);
+        refuse(sae_trainer_input_gradient(t, zero, 1), NULL);
         refuse(sae_trainer_step_with(t, z, 1), NULL);
         refuse(sae_trainer_run(t, 1, None, null_mut()), NULL);
         refuse(sae_trainer_objective(t, null(), null_mut()), NULL);
@@ -181,6 +182,10 @@ fn every_function_checks_for_null() {
         );
         refuse(
             sae_trainer_gradient_on(ours, b, 5, 12, 12, 1, zero, count, null_mut()),
+            "gradient: expected a pointer, got NULL",
+        );
+        refuse(
+            sae_trainer_input_gradient(ours, zero, count),
             "gradient: expected a pointer, got NULL",
         );
         refuse(sae_trainer_step_with(ours, z, count), "gradient: expected a pointer, got NULL");
@@ -268,7 +273,16 @@ fn a_wrong_length_is_reported_with_the_expected_one() {
         );
         refuse(
             sae_trainer_step_on(ours, at, 6, 12, 12, 1, null_mut()),
-            "batch: expected 5 samples, got 6",
+            "batch: expected 1 to 5 samples, got 6",
+        );
+        refuse(
+            sae_trainer_step_on(ours, at, 0, 12, 12, 1, null_mut()),
+            "batch: expected 1 to 5 samples, got 0",
+        );
+        refused(
+            sae_trainer_input_gradient(ours, at.cast(), 60),
+            SaeStatus::Shape,
+            "there was none since the last step",
         );
         refuse(
             sae_trainer_evaluate(ours, samples, &mut evaluation, layers.as_mut_ptr(), 4),

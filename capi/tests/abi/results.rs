@@ -105,12 +105,20 @@ fn every_kind_of_step_has_the_bits_of_the_library() {
         fine(sae_trainer_gradient_on(ours, data, 5, FEATURES, 1, 5, at, length, &mut step));
         let (report, expected) = rust.gradient_on(batch).unwrap();
         assert_eq!((bits(&gradient), step.loss), (bits(expected), report.loss));
-        rust.step_with(&gradient).unwrap();
+        let (mut by_inputs, mut of_rust) = (vec![0.0; batch.len()], vec![0.0; batch.len()]);
+        fine(sae_trainer_input_gradient(ours, by_inputs.as_mut_ptr(), by_inputs.len()));
+        rust.input_gradient(&mut of_rust).unwrap();
+        assert_eq!(bits(&by_inputs), bits(&of_rust));
+        rust.apply_gradient(&gradient).unwrap();
         fine(sae_trainer_step_with(ours, gradient.as_ptr(), gradient.len()));
 
+        // A batch of fewer rows.
+        let few = &batch[..2 * FEATURES];
+        fine(sae_trainer_step_on(ours, few.as_ptr(), 2, FEATURES, FEATURES, 1, null_mut()));
+        rust.step_on(few).unwrap();
         fine(sae_trainer_run(ours, 9, None, null_mut()));
         rust.run(9, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
-        assert_eq!((sae_trainer_steps(ours), rust.steps()), (21, 21));
+        assert_eq!((sae_trainer_steps(ours), rust.steps()), (22, 22));
         assert_eq!(parameters(ours), bits(rust.autoencoder().parameters()));
 
         let mut means = [0.0; 3];
