@@ -491,7 +491,8 @@ SaeStatus sae_trainer_step(SaeTrainer *trainer, SaeStep *step);
 
 /**
  * Does one step on a batch in the caller's memory, `[rows, cols]` as for `sae_samples_from_f32`:
- * `rows` is the setting `batch`, `cols` the features. `step` may be NULL.
+ * `rows` is at most the setting `batch`, `cols` the features. Means are over these rows. `step` may be
+ * NULL.
  *
  * # Safety
  * `trainer` is NULL or a valid handle; `data` is NULL or points to memory with all these values;
@@ -522,6 +523,18 @@ SaeStatus sae_trainer_gradient_on(SaeTrainer *trainer,
                                   float *gradient,
                                   size_t length,
                                   SaeStep *step);
+
+/**
+ * Writes the derivative of the objective by each number of the batch of the last
+ * `sae_trainer_gradient_on`, `[rows, features]`, row-major. What the network is to reconstruct counts as a
+ * constant.
+ *
+ * # Safety
+ * `trainer` is NULL or a valid handle; `gradient` is NULL or points to memory for `length` values.
+ */
+SaeStatus sae_trainer_input_gradient(SaeTrainer *trainer,
+                                     float *gradient,
+                                     size_t length);
 
 /**
  * Does one step of the optimizer with a gradient from the caller, for example that of

@@ -15,7 +15,7 @@ use crate::analysis::reconstruction::{
 };
 use crate::compute::{Engine, divided, lock};
 use crate::data::feature::Feature;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::Result;
 use crate::network::activity::{active_threshold, is_dead};
 use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
@@ -33,7 +33,7 @@ impl Autoencoder {
     /// # Errors
     /// As for [`Autoencoder::encode`]; and [`Error::Shape`](crate::Error::Shape) if the samples have no
     /// targets where the network needs them, or the other way around.
-    pub fn evaluate(&self, engine: &mut Engine, samples: &Samples) -> Result<Evaluation> {
+    pub fn evaluate(&self, engine: &mut Engine, samples: &SamplesOf<'_>) -> Result<Evaluation> {
         self.check_has_targets(samples)?;
         let mut tally = Tally::new(self, engine.threads());
         let logits = self.settings().loss == Loss::CrossEntropy;
@@ -52,7 +52,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Autoencoder::evaluate`].
-    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
+    pub fn evaluate(&mut self, samples: &SamplesOf<'_>) -> Result<Evaluation> {
         let (engine, net) = self.parts();
         net.evaluate(engine, samples)
     }

@@ -4,7 +4,7 @@ use rand_pcg::rand_core::Rng;
 
 use crate::compute::random::{Stream, generator};
 use crate::compute::{Engine, divided, lock};
-use crate::data::samples::Samples;
+use crate::data::samples::{Samples, SamplesOf};
 use crate::error::{Error, Result};
 use crate::network::SparseCodes;
 use crate::network::autoencoder::{Autoencoder, Depth};
@@ -40,7 +40,7 @@ impl Trainer {
     /// # Errors
     /// Those of [`Autoencoder::evaluate`](crate::Autoencoder::evaluate); and [`Error::Setting`] for a
     /// rank whose samples are its own shard, if the code is dense.
-    pub fn revive(&mut self, samples: &Samples) -> Result<usize> {
+    pub fn revive(&mut self, samples: &SamplesOf<'_>) -> Result<usize> {
         let Some(ranks) = self.ranks().cloned() else { return self.revive_alone(samples) };
         if self.is_sharded() && self.inactive_samples().is_empty() {
             let problem = "a rank cannot tell from its shard of the data which units are dead in all; units of a \
@@ -55,7 +55,7 @@ impl Trainer {
         Ok(usize::from_le_bytes(count))
     }
 
-    fn revive_alone(&mut self, samples: &Samples) -> Result<usize> {
+    fn revive_alone(&mut self, samples: &SamplesOf<'_>) -> Result<usize> {
         let dead = self.dead_of_encoder(samples)?;
         let count = dead.iter().map(Vec::len).sum();
         if count == 0 {
@@ -79,7 +79,7 @@ impl Trainer {
     }
 
     /// The dead units of each of the encoder's layers.
-    fn dead_of_encoder(&mut self, samples: &Samples) -> Result<Vec<Vec<usize>>> {
+    fn dead_of_encoder(&mut self, samples: &SamplesOf<'_>) -> Result<Vec<Vec<usize>>> {
         let encoder = self.autoencoder().settings().encoder_layers();
         if self.is_sharded() {
             let mut dead = vec![Vec::new(); encoder];
@@ -95,7 +95,7 @@ impl Trainer {
         &mut self,
         layer: usize,
         units: &[usize],
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         drawn: Vec<usize>,
     ) -> Result<()> {
         let layers = self.autoencoder().layers().len();
@@ -139,7 +139,7 @@ impl Trainer {
     }
 
     /// Each sample's squared reconstruction error, summed over features.
-    fn errors(&mut self, samples: &Samples) -> Result<Vec<f64>> {
+    fn errors(&mut self, samples: &SamplesOf<'_>) -> Result<Vec<f64>> {
         let d = samples.target_features();
         let mut errors = Vec::with_capacity(samples.len());
         let (engine, net) = self.parts();
@@ -165,7 +165,7 @@ impl Trainer {
     /// The inputs of a layer for these samples.
     fn inputs_of(
         &mut self,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         layer: usize,
         drawn: &[usize],
     ) -> Result<Vec<Vec<f32>>> {
@@ -242,7 +242,11 @@ fn keeps_largest(settings: &Settings) -> bool {
 }
 
 /// The smallest activation that the code of each sample keeps; infinity where it keeps none.
-fn smallest_kept(engine: &mut Engine, net: &Autoencoder, samples: &Samples) -> Result<Vec<f32>> {
+fn smallest_kept(
+    engine: &mut Engine,
+    net: &Autoencoder,
+    samples: &SamplesOf<'_>,
+) -> Result<Vec<f32>> {
     let mut codes = SparseCodes::default();
     net.encode_sparse(engine, samples, &mut codes)?;
     let smallest =

@@ -3,7 +3,7 @@
 use crate::analysis::evaluate::squared_error;
 use crate::analysis::reconstruction::WORK;
 use crate::compute::{Engine, divided, lock};
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::Error;
 use crate::network::activity::active_threshold;
 use crate::network::autoencoder::{Autoencoder, Depth};
@@ -31,7 +31,7 @@ impl Autoencoder {
     pub fn score<E: From<Error>>(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         mut visit: impl FnMut(&[SampleScore]) -> Result<(), E>,
     ) -> Result<(), E> {
         self.check_has_targets(samples)?;

@@ -5,7 +5,7 @@ mod tally;
 
 use crate::analysis::similarity::NearestUnits;
 use crate::compute::Engine;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result};
 use crate::network::activity::active_threshold;
 use crate::network::autoencoder::{Autoencoder, Depth};
@@ -49,7 +49,7 @@ impl Autoencoder {
     pub fn unit_summaries(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         options: &UnitOptions<'_>,
     ) -> Result<Vec<UnitSummary>> {
         let layer = self.check_layer(options.layer)?;

@@ -15,7 +15,7 @@ use crate::data::element::{Element, ElementType};
 use crate::data::fortran;
 use crate::data::header::{Header, Layout, Rows, shape};
 use crate::data::row::Row;
-use crate::data::source::Source;
+use crate::data::source::{Source, whole_samples};
 use crate::error::{Error, Result};
 
 /// An array of numbers, each row of them a sample: all numbers of an index of the first dimension, or,
@@ -109,13 +109,7 @@ impl Array {
         values: impl AsRef<[T]> + Send + Sync + 'static,
         features: usize,
     ) -> Result<Self> {
-        let count = values.as_ref().len();
-        if features == 0 || count == 0 || !count.is_multiple_of(features) {
-            return Err(Error::Shape(format!(
-                "{count} numbers are not one or more samples of {features} features"
-            )));
-        }
-        let samples = count / features;
+        let samples = whole_samples(values.as_ref().len(), features)?;
         let header = Header {
             element_type: T::TYPE,
             big_endian: cfg!(target_endian = "big"),

@@ -13,7 +13,7 @@ use sae_kernels::{Isa, MatrixMut};
 use crate::compute::{Engine, available_memory};
 use crate::data::gather::gather_rows;
 use crate::data::order::Order;
-use crate::data::samples::Samples;
+use crate::data::samples::{Samples, SamplesOf};
 use crate::data::targets::{gather_pairs, of_target};
 use crate::error::Result;
 
@@ -45,7 +45,7 @@ pub(crate) struct Plan {
 
 /// How far ahead of the training batches of this number of samples are read, where the data need it; 0 where
 /// they do not.
-pub(crate) fn batches_ahead(samples: &Samples, batch: usize) -> usize {
+pub(crate) fn batches_ahead(samples: &SamplesOf<'_>, batch: usize) -> usize {
     /// Samples that are on their way: enough to keep a disk busy.
     const SAMPLES: usize = 1 << 13;
     // Memory is asked for only where there are files: this is called for every evaluation, too.
@@ -142,7 +142,7 @@ impl Reader {
         self.place = order.position();
         let (ready, batches) = sync_channel(1);
         let (free, used) = channel();
-        let length = |samples: &Samples| self.plan.part.len() * samples.features();
+        let length = |samples: &SamplesOf<'_>| self.plan.part.len() * samples.features();
         let lengths = [length(&samples), samples.targets().map_or(0, length)];
         // One that is ready, one that is being gathered.
         for _ in 0..2 {
@@ -197,7 +197,7 @@ impl Reader {
 
 /// Gathers batches until nobody takes them. Returns the order.
 fn read(
-    samples: &Samples,
+    samples: &SamplesOf<'_>,
     mut order: Order,
     plan: &Plan,
     ready: &SyncSender<Batch>,
@@ -218,7 +218,7 @@ fn read(
         }
         let Some((rows, place)) = coming.pop_front() else { break };
         let own = &rows[plan.part.clone()];
-        let mut gather = |samples: &Samples, numbers: &mut [f32]| {
+        let mut gather = |samples: &SamplesOf<'_>, numbers: &mut [f32]| {
             let out = MatrixMut::new(numbers, own.len(), samples.features());
             gather_rows(plan.isa, samples, own, out, &mut memory).map_err(|(_, error)| error)
         };

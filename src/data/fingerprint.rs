@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use sae_kernels::Isa;
 
-use crate::data::samples::{HeldOut, Samples};
+use crate::data::samples::{HeldOut, SamplesOf};
 use crate::error::Result;
 
 /// Number of samples that the checksum covers.
@@ -27,7 +27,7 @@ impl Fingerprint {
     ///
     /// # Errors
     /// A checked sample has a feature that is not finite.
-    pub fn of(samples: &Samples) -> Result<Self> {
+    pub fn of(samples: &SamplesOf<'_>) -> Result<Self> {
         let own = Self::by(samples, |sample, row| samples.gather(sample, row))?;
         Ok(own.with_targets(samples.targets().map(Self::of).transpose()?))
     }
@@ -37,7 +37,7 @@ impl Fingerprint {
     }
 
     /// The fingerprint of these samples before they are scaled, as `f32`.
-    pub fn before_scaling(samples: &Samples) -> Result<Self> {
+    pub fn before_scaling(samples: &SamplesOf<'_>) -> Result<Self> {
         let (isa, mut memory) = (Isa::detect(), Vec::new());
         let own = Self::by(samples, |sample, row| {
             let stored = samples.source().row(sample, &mut memory)?;
@@ -50,7 +50,7 @@ impl Fingerprint {
     }
 
     fn by(
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         mut read: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Self> {
         let (count, features) = (samples.len(), samples.features());
@@ -87,7 +87,7 @@ impl TrainingData {
     /// # Errors
     /// A sample cannot be read.
     #[doc(hidden)]
-    pub fn of(samples: &Samples) -> Result<Self> {
+    pub fn of(samples: &SamplesOf<'_>) -> Result<Self> {
         let (all, held_out) = samples.whole();
         let dims = samples.row_dims();
         let shape = if dims.len() > 1 { dims.to_vec() } else { Vec::new() };
@@ -114,7 +114,7 @@ impl TrainingData {
     ///
     /// # Errors
     /// A sample cannot be read.
-    pub fn is_of(&self, samples: &Samples) -> Result<bool> {
+    pub fn is_of(&self, samples: &SamplesOf<'_>) -> Result<bool> {
         let (count, features) = (samples.len(), samples.features());
         let can_be = (count, features) == (self.all.samples, self.all.features);
         let targets = self.all.targets.clone().filter(|_| samples.targets().is_some());

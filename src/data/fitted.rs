@@ -2,7 +2,7 @@
 
 use sae_kernels::Activation;
 
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result, counted};
 use crate::settings::{Code, Field, Optimizer, OutputBias, Settings};
 
@@ -13,7 +13,7 @@ impl Settings {
     /// samples where there are no others. The output activation becomes sigmoid where the targets are
     /// scaled into [0, 1] and linear otherwise (a sigmoid does not reach other features) and where
     /// `output_bias` is the mean (which only a linear output has), and with L-BFGS the batch all samples.
-    pub fn fitted_to(&self, samples: &Samples) -> Settings {
+    pub fn fitted_to(&self, samples: &SamplesOf<'_>) -> Settings {
         let mut settings = self.clone();
         if let [first, .., last] = &mut settings.layers[..] {
             *first = samples.features();
@@ -42,7 +42,7 @@ impl Settings {
     pub fn with_options(
         resumed: Option<&Settings>,
         options: &[(impl AsRef<str>, impl AsRef<str>)],
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         steps: impl Into<Option<u64>>,
     ) -> Result<Settings> {
         let steps = steps.into();
@@ -98,7 +98,7 @@ impl Settings {
     }
 
     /// Fails unless the first and the last size of `layers` are the features of the samples and of their targets.
-    pub(crate) fn check_ends(&self, samples: &Samples) -> Result<()> {
+    pub(crate) fn check_ends(&self, samples: &SamplesOf<'_>) -> Result<()> {
         let [first, .., last] = self.layers[..] else { return Ok(()) };
         let (features, targets) = (samples.features(), samples.target_features());
         if first != features {
@@ -147,6 +147,7 @@ fn unsuited(of_preset: Code, code: Code) -> &'static [&'static str] {
 mod tests {
     use super::*;
     use crate::data::array::Array;
+    use crate::data::samples::Samples;
     use crate::data::scaling::Scaling;
     use crate::settings::Preset;
 

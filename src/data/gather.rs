@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use sae_kernels::{Isa, MatrixMut, Parts};
 
 use crate::compute::{Engine, lock};
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result};
 
 /// How many samples ahead of the one that is gathered memory is asked for.
 const AHEAD: usize = 4;
 
-impl Samples {
+impl SamplesOf<'_> {
     /// Copies samples, scaled, to `out`, row-major `[rows.len(), features]`, on all threads of an engine.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Samples {
 /// There is no such sample, or `out` has another length.
 pub(crate) fn gather(
     engine: &mut Engine,
-    samples: &Samples,
+    samples: &SamplesOf<'_>,
     rows: &[usize],
     out: &mut [f32],
 ) -> Result<()> {
@@ -64,7 +64,7 @@ pub(crate) fn gather(
 /// Of the first sample that cannot be gathered, and its place in `rows`.
 pub(crate) fn gather_rows(
     isa: Isa,
-    samples: &Samples,
+    samples: &SamplesOf<'_>,
     rows: &[usize],
     mut out: MatrixMut<'_>,
     memory: &mut Vec<f32>,

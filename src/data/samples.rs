@@ -14,20 +14,27 @@ use crate::data::row::Row;
 use crate::data::scaling::{Scaling, ScalingKind};
 use crate::data::selection::Selection;
 use crate::data::shards::Shards;
+use crate::data::slice::Slice;
 use crate::data::source::Source;
 use crate::error::{Error, Result, counted};
 
+/// Samples of files, vectors and other sources that need nothing of the caller's memory.
+pub type Samples = SamplesOf<'static>;
+
 /// Samples, `[samples, features]`, and how they are scaled; where a network is to predict other data than
 /// its input, with their [targets](Samples::with_targets). Cloning shares the data.
+///
+/// [`Samples`] are those that live on, `SamplesOf<'static>`: a [`Trainer`](crate::Trainer) needs such ones. A
+/// network evaluates and encodes those of [borrowed memory](SamplesOf::from_slice), too.
 #[derive(Clone, Debug)]
-pub struct Samples {
-    pub(super) source: Arc<dyn Source>,
+pub struct SamplesOf<'a> {
+    pub(super) source: Arc<dyn Source + 'a>,
     pub(super) scaling: Scaling,
     /// Where some were held out: all of them, and which, for the model's file.
     #[cfg_attr(not(feature = "model"), expect(dead_code))]
-    pub(super) split: Option<(Arc<dyn Source>, HeldOut)>,
+    pub(super) split: Option<(Arc<dyn Source + 'a>, HeldOut)>,
     /// Of each sample, by its number.
-    pub(super) targets: Option<Arc<Samples>>,
+    pub(super) targets: Option<Arc<SamplesOf<'a>>>,
 }
 
 /// Which samples of a data set are held out of a training, as test samples.
@@ -55,7 +62,7 @@ impl HeldOut {
     }
 }
 
-impl Samples {
+impl SamplesOf<'static> {
     /// Opens a file of samples. Bytes are scaled to [0, 1], floats taken as they are.
     ///
     /// # Errors
@@ -81,15 +88,6 @@ impl Samples {
         }
     }
 
-    /// The samples of an array, or of another source, under a scaling, which may be that of a model whose
-    /// data had numbers of another type: what it takes from the data decides, not the type.
-    /// [`Scaling::Byte`] takes whole numbers from 0 to 255 of any type, all others take any numbers.
-    ///
-    /// What a scaling does not take is refused where a sample is gathered.
-    pub fn new(source: impl Source + 'static, scaling: Scaling) -> Self {
-        Samples { source: Arc::new(source), scaling, split: None, targets: None }
-    }
-
     /// Samples in memory, row-major `[samples, features]`, as they are. ([`Array::from_values`] takes
     /// other types and memory that others own, [`Samples::new`] with a scaling.)
     ///
@@ -98,14 +96,47 @@ impl Samples {
     pub fn from_values(values: Vec<f32>, features: usize) -> Result<Self> {
         Ok(Self::new(Array::from_values(values, features)?, Scaling::AsIs))
     }
+}
+
+impl<'a> SamplesOf<'a> {
+    /// The samples of an array, or of another source, under a scaling, which may be that of a model whose
+    /// data had numbers of another type: what it takes from the data decides, not the type.
+    /// [`Scaling::Byte`] takes whole numbers from 0 to 255 of any type, all others take any numbers.
+    ///
+    /// What a scaling does not take is refused where a sample is gathered.
+    pub fn new(source: impl Source + 'a, scaling: Scaling) -> Self {
+        SamplesOf { source: Arc::new(source), scaling, split: None, targets: None }
+    }
+
+    /// Samples in memory of the caller's, row-major `[samples, features]`, as they are, without a copy.
+    ///
+    /// ```
+    /// use sae::data::SamplesOf;
+    /// use sae::{Settings, Trainer};
+    ///
+    /// # fn main() -> sae::Result<()> {
+    /// let settings = Settings { layers: vec![8, 4, 8], batch: 10, ..Settings::default() };
+    /// let mut trainer = Trainer::builder(settings).build_without_samples()?;
+    /// let numbers = [0.5; 30 * 8];
+    /// let report = trainer.evaluate(&SamplesOf::from_slice(&numbers, 8)?)?;
+    /// assert_eq!(report.samples, 30);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless they are one or more whole samples.
+    pub fn from_slice(values: &'a [f32], features: usize) -> Result<Self> {
+        Ok(Self::new(Slice::new(values, features)?, Scaling::AsIs))
+    }
 
     /// The same samples under another scaling; targets keep theirs.
     pub fn scaled(&self, scaling: Scaling) -> Self {
-        Samples { scaling, ..self.clone() }
+        SamplesOf { scaling, ..self.clone() }
     }
 
     /// Their numbers, before the scaling.
-    pub fn source(&self) -> &dyn Source {
+    pub fn source(&self) -> &(dyn Source + 'a) {
         &*self.source
     }
 
@@ -170,7 +201,7 @@ impl Samples {
             HeldOut::Random { count, seed } => Selection::without_random(source, count, seed),
         };
         let split = Some((self.source.clone(), held_out));
-        let side = |selection: Selection, targets| Samples {
+        let side = |selection: Selection<'a>, targets| SamplesOf {
             source: Arc::new(selection),
             scaling: self.scaling.clone(),
             split: split.clone(),
@@ -192,13 +223,13 @@ impl Samples {
     pub(crate) fn is_kept(&self) -> bool {
         let (path, _) = self.source.place(0);
         let is_kept = self.source.resident_bytes().is_some() || !path.as_os_str().is_empty();
-        is_kept && self.targets().is_none_or(Samples::is_kept)
+        is_kept && self.targets().is_none_or(SamplesOf::is_kept)
     }
 
     /// All samples before some were held out, and which these are, if any.
     #[cfg(feature = "model")]
     pub(crate) fn whole(&self) -> (Self, Option<HeldOut>) {
-        let targets = self.targets().map(Samples::whole);
+        let targets = self.targets().map(SamplesOf::whole);
         match &self.split {
             // (Targets that were split otherwise, or not at all, are those of these samples alone.)
             Some((source, held_out))
@@ -208,7 +239,7 @@ impl Samples {
             {
                 let (source, scaling) = (source.clone(), self.scaling.clone());
                 let targets = targets.map(|(targets, _)| targets.into());
-                (Samples { source, scaling, split: None, targets }, Some(*held_out))
+                (SamplesOf { source, scaling, split: None, targets }, Some(*held_out))
             }
             _ => (self.clone(), None),
         }
@@ -218,7 +249,7 @@ impl Samples {
     pub(crate) fn subset(&self, samples: Vec<usize>) -> Self {
         let targets = self.targets().map(|targets| targets.subset(samples.clone()).into());
         let selection = Selection::of(self.source.clone(), samples);
-        Samples { source: Arc::new(selection), targets, ..self.clone() }
+        SamplesOf { source: Arc::new(selection), targets, ..self.clone() }
     }
 
     /// At most `count` of the samples, at equal distances from the first on, with their targets.
@@ -237,7 +268,7 @@ impl Samples {
     #[doc(hidden)]
     pub fn unchanged(&self) -> Result<()> {
         self.source.unchanged()?;
-        self.targets().map_or(Ok(()), Samples::unchanged)
+        self.targets().map_or(Ok(()), SamplesOf::unchanged)
     }
 
     /// Asks for the memory of a sample, which will be gathered soon.

@@ -13,8 +13,8 @@ use crate::error::Result;
 
 /// Some rows of a source.
 #[derive(Clone, Debug)]
-pub(crate) struct Selection {
-    source: Arc<dyn Source>,
+pub(crate) struct Selection<'a> {
+    source: Arc<dyn Source + 'a>,
     rows: Which,
 }
 
@@ -27,14 +27,14 @@ enum Which {
     Without(Arc<[usize]>),
 }
 
-impl Selection {
+impl<'a> Selection<'a> {
     /// These rows, in this order.
-    pub fn of(source: Arc<dyn Source>, rows: Vec<usize>) -> Self {
+    pub fn of(source: Arc<dyn Source + 'a>, rows: Vec<usize>) -> Self {
         Selection { source, rows: Which::Only(rows.into()) }
     }
 
     /// The first `rows` rows, and the others.
-    pub fn first(source: Arc<dyn Source>, rows: usize) -> (Self, Self) {
+    pub fn first(source: Arc<dyn Source + 'a>, rows: usize) -> (Self, Self) {
         let (first, rest) = (0..rows, rows..source.samples());
         let selection = |range| Selection { source: source.clone(), rows: Which::Range(range) };
         (selection(first), selection(rest))
@@ -42,7 +42,7 @@ impl Selection {
 
     /// All rows but `count` drawn by the seed, and these, both in the order of the source. Takes memory
     /// for those drawn alone.
-    pub fn without_random(source: Arc<dyn Source>, count: usize, seed: u64) -> (Self, Self) {
+    pub fn without_random(source: Arc<dyn Source + 'a>, count: usize, seed: u64) -> (Self, Self) {
         let drawn: Arc<[usize]> = draw(source.samples(), count, seed).into();
         let left = Selection { source: source.clone(), rows: Which::Without(drawn.clone()) };
         (left, Selection { source, rows: Which::Only(drawn) })
@@ -88,7 +88,7 @@ fn draw(bound: usize, count: usize, seed: u64) -> Vec<usize> {
     drawn
 }
 
-impl Source for Selection {
+impl Source for Selection<'_> {
     fn samples(&self) -> usize {
         match &self.rows {
             Which::Range(range) => range.len(),

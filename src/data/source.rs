@@ -110,6 +110,19 @@ pub trait Source: fmt::Debug + Send + Sync {
     }
 }
 
+/// How many samples these numbers are.
+///
+/// # Errors
+/// [`Error::Shape`] unless they are one or more whole ones.
+pub(crate) fn whole_samples(numbers: usize, features: usize) -> Result<usize> {
+    match numbers.checked_div(features) {
+        Some(samples) if samples > 0 && samples * features == numbers => Ok(samples),
+        _ => Err(Error::Shape(format!(
+            "{numbers} numbers are not one or more samples of {features} features"
+        ))),
+    }
+}
+
 impl dyn Source + '_ {
     /// A row, which has as many numbers as the source says.
     pub(crate) fn whole_row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> Result<Row<'a>> {

@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use crate::compute::Engine;
 use crate::data::gather::gather;
+#[cfg(doc)]
 use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result};
 
-impl Samples {
+impl<'a> SamplesOf<'a> {
     /// These samples, each with what a network is to predict from it instead of reconstructing it: the
     /// target of a sample is that of the same number. Targets have features and a scaling of their own.
     ///
@@ -26,7 +28,7 @@ impl Samples {
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one target for each sample.
-    pub fn with_targets(&self, targets: Samples) -> Result<Self> {
+    pub fn with_targets(&self, targets: SamplesOf<'a>) -> Result<Self> {
         let (samples, count) = (self.len(), targets.len());
         if samples != count {
             return Err(Error::Shape(format!(
@@ -35,17 +37,17 @@ impl Samples {
             )));
         }
         let targets = Some(targets.without_targets().into());
-        Ok(Samples { targets, ..self.clone() })
+        Ok(SamplesOf { targets, ..self.clone() })
     }
 
     /// The targets, if there are other ones than the samples themselves.
-    pub fn targets(&self) -> Option<&Samples> {
+    pub fn targets(&self) -> Option<&SamplesOf<'a>> {
         self.targets.as_deref()
     }
 
     /// The same samples without targets.
     pub fn without_targets(&self) -> Self {
-        Samples { targets: None, ..self.clone() }
+        SamplesOf { targets: None, ..self.clone() }
     }
 
     /// Features of what is predicted: of the targets, or of the samples themselves.
@@ -62,12 +64,12 @@ impl Samples {
     /// Says that samples are gathered in random order from now on.
     pub(crate) fn expect_random(&self) {
         self.source().expect_random();
-        self.targets().into_iter().for_each(Samples::expect_random);
+        self.targets().into_iter().for_each(SamplesOf::expect_random);
     }
 
     /// Bytes of memory with which gathering samples and their targets never waits, if it need not.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        let of_targets = self.targets().map_or(Some(0), Samples::resident_bytes);
+        let of_targets = self.targets().map_or(Some(0), SamplesOf::resident_bytes);
         Some(self.source().resident_bytes()?.saturating_add(of_targets?))
     }
 }
@@ -79,7 +81,7 @@ impl Samples {
 /// As for [`gather`], of the samples before the targets.
 pub(crate) fn gather_pairs(
     engine: &mut Engine,
-    samples: &Samples,
+    samples: &SamplesOf<'_>,
     rows: &[usize],
     [batch, targets]: [&mut [f32]; 2],
 ) -> Result<()> {

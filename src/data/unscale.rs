@@ -1,7 +1,7 @@
 //! The inverse of a scaling: from features to the numbers of the data.
 
 use crate::data::layer_norm::statistics;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result};
 
@@ -34,7 +34,7 @@ impl Scaling {
     }
 }
 
-impl Samples {
+impl SamplesOf<'_> {
     /// Brings the reconstruction of a sample into the units of the data, as [`Scaling::unscale`] does; for
     /// layer-norm with the mean and deviation of the sample.
     ///

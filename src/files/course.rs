@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::fingerprint::Fingerprint;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::Result;
 use crate::network::autoencoder::Autoencoder;
 
@@ -100,7 +100,7 @@ impl Course {
     ///
     /// # Errors
     /// A sample cannot be read.
-    pub fn ended_by(self, test: &Samples) -> Result<Self> {
+    pub fn ended_by(self, test: &SamplesOf<'_>) -> Result<Self> {
         let is_part = test.whole().1.is_some();
         let test = (!is_part).then(|| Fingerprint::before_scaling(test)).transpose()?;
         Ok(Course { test, ..self })

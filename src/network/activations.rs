@@ -1,7 +1,7 @@
 //! The activations of a layer, whole or some samples at a time.
 
 use crate::compute::Engine;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result};
 use crate::network::autoencoder::{Autoencoder, Depth, reserve};
 use crate::network::pass::write_lists;
@@ -19,7 +19,7 @@ impl Autoencoder {
     pub fn for_activations<E: From<Error>>(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         layer: usize,
         mut visit: impl FnMut(&[f32]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
@@ -47,7 +47,7 @@ impl Autoencoder {
     pub(super) fn activations(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         layer: usize,
     ) -> Result<Vec<f32>> {
         self.check_features(samples)?;

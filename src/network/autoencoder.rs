@@ -9,7 +9,7 @@ use sae_kernels::{Lists, Loss};
 use crate::compute::Engine;
 #[cfg(feature = "model")]
 use crate::data::TrainingData;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::scaling::Scaling;
 use crate::data::{batches_ahead, gather_pairs};
 use crate::error::{Error, Result};
@@ -210,7 +210,7 @@ impl Autoencoder {
     /// # Errors
     /// The samples have another number of features than the network, one is not finite, or the codes
     /// do not fit in memory.
-    pub fn encode(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
+    pub fn encode(&self, engine: &mut Engine, samples: &SamplesOf<'_>) -> Result<Vec<f32>> {
         self.activations(engine, samples, self.settings.encoder_layers() - 1)
     }
 
@@ -219,7 +219,7 @@ impl Autoencoder {
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`].
-    pub fn reconstruct(&self, engine: &mut Engine, samples: &Samples) -> Result<Vec<f32>> {
+    pub fn reconstruct(&self, engine: &mut Engine, samples: &SamplesOf<'_>) -> Result<Vec<f32>> {
         self.activations(engine, samples, self.layers().len() - 1)
     }
 
@@ -275,7 +275,7 @@ impl Autoencoder {
     pub(crate) fn for_chunks(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>),
     ) -> Result<Vec<Vec<f64>>> {
@@ -292,7 +292,7 @@ impl Autoencoder {
     pub(crate) fn try_for_chunks<E: From<Error>>(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         depth: Depth,
         mut visit: impl FnMut(&mut Engine, Chunk<'_>) -> std::result::Result<(), E>,
     ) -> std::result::Result<Vec<Vec<f64>>, E> {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use sae_kernels::Lists;
 
 use crate::compute::Engine;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::error::{Error, Result, counted};
 use crate::network::autoencoder::{Autoencoder, Chunk, Depth};
 use crate::network::pass::{CHUNK, Inputs};
@@ -183,7 +183,7 @@ impl Autoencoder {
     pub fn encode_sparse(
         &self,
         engine: &mut Engine,
-        samples: &Samples,
+        samples: &SamplesOf<'_>,
         codes: &mut SparseCodes,
     ) -> Result<()> {
         let done = self.fill(engine, samples, codes);
@@ -196,7 +196,12 @@ impl Autoencoder {
     }
 
     /// [`Self::encode_sparse`], which may end with some of the codes.
-    fn fill(&self, engine: &mut Engine, samples: &Samples, codes: &mut SparseCodes) -> Result<()> {
+    fn fill(
+        &self,
+        engine: &mut Engine,
+        samples: &SamplesOf<'_>,
+        codes: &mut SparseCodes,
+    ) -> Result<()> {
         let (count, layers) = (samples.len(), self.settings.encoder_layers());
         let too_many = |_| {
             let problem = "do not fit in memory; split them (Samples::split)";

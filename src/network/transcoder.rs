@@ -1,6 +1,6 @@
 //! Transcoders: networks that predict targets other than their inputs, and their linear skip connection.
 
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result, counted};
 use crate::network::autoencoder::Autoencoder;
@@ -34,7 +34,7 @@ impl Autoencoder {
 
     /// Fails unless the samples have targets of their own where this network was made for such, and none
     /// where it reconstructs its inputs.
-    pub(crate) fn check_has_targets(&self, samples: &Samples) -> Result<()> {
+    pub(crate) fn check_has_targets(&self, samples: &SamplesOf<'_>) -> Result<()> {
         match (&self.target_scaling, samples.targets()) {
             (Some(_), None) => Err(Error::Shape(
                 "the network predicts targets other than its inputs, and the samples have none; give \
@@ -51,7 +51,7 @@ impl Autoencoder {
     }
 
     /// Fails if samples, or their targets, have other features than the network.
-    pub(super) fn check_features(&self, samples: &Samples) -> Result<()> {
+    pub(super) fn check_features(&self, samples: &SamplesOf<'_>) -> Result<()> {
         let (have, want) = (samples.features(), self.settings.layers[0]);
         if have != want {
             let have = counted(have, "feature");
@@ -60,7 +60,7 @@ impl Autoencoder {
             )));
         }
         let want = self.settings.layers[self.settings.layers.len() - 1];
-        match samples.targets().map(Samples::features) {
+        match samples.targets().map(SamplesOf::features) {
             Some(have) if have != want => Err(Error::Shape(format!(
                 "the targets have {} a sample and the network predicts {want}",
                 counted(have, "feature")

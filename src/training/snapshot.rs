@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Order;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::scaling::Scaling;
 use crate::error::{Error, Result, counted};
 use crate::settings::Settings;
@@ -62,7 +62,7 @@ pub(crate) struct Progress {
 impl Snapshot {
     /// # Errors
     /// [`Error::Format`] if it is of other settings or other data.
-    pub fn check(&self, settings: &Settings, samples: &Samples) -> Result<()> {
+    pub fn check(&self, settings: &Settings, samples: &SamplesOf<'_>) -> Result<()> {
         let wrong = |problem: String| Err(Error::format(&self.path, None, problem));
         let Progress { data, position, .. } = &self.progress;
         if let Some((field, here, asked)) = self.progress.settings.difference(settings) {
@@ -88,7 +88,7 @@ impl Snapshot {
             None => "no targets".to_owned(),
         };
         let (have, given) =
-            (&self.progress.target_scaling, samples.targets().map(Samples::scaling));
+            (&self.progress.target_scaling, samples.targets().map(SamplesOf::scaling));
         if *have != given {
             let (have, given) = (of_targets(have.as_ref()), of_targets(given.as_ref()));
             return wrong(format!(

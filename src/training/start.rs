@@ -5,7 +5,7 @@ use sae_kernels::{Activation, Loss, Matrix, MatrixMut, Operand};
 
 use crate::compute::Engine;
 use crate::data::feature::{Feature, add_columns};
-use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::{Order, batches_ahead, runs};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::{Autoencoder, Depth};
@@ -21,7 +21,12 @@ const MAX_SAMPLES: usize = 1 << 14;
 ///
 /// # Errors
 /// A feature of a sample that is looked at is not finite.
-pub(crate) fn fit(cx: &mut Context, samples: &Samples, order: &mut Order, new: bool) -> Result<()> {
+pub(crate) fn fit(
+    cx: &mut Context,
+    samples: &SamplesOf<'_>,
+    order: &mut Order,
+    new: bool,
+) -> Result<()> {
     let Context { engine, net, work, .. } = cx;
     let jumps = new && matches!(net.settings.code, Code::JumpRelu { .. });
     let divides = net.settings.loss == Loss::Fvu;
@@ -104,10 +109,10 @@ fn variance_of_loss(variance: f64) -> Result<f64> {
 fn means_and_variances(
     net: &Autoencoder,
     engine: &mut Engine,
-    samples: &Samples,
+    samples: &SamplesOf<'_>,
 ) -> Result<[(Vec<f64>, f64); 2]> {
     let mut features = vec![Feature::default(); samples.features()];
-    let mut of_targets = vec![Feature::default(); samples.targets().map_or(0, Samples::features)];
+    let mut of_targets = vec![Feature::default(); samples.targets().map_or(0, SamplesOf::features)];
     let add = |features: &mut [Feature], numbers: &[f32]| {
         let width = features.len();
         let numbers = Matrix::new(numbers, numbers.len() / width, width);
@@ -158,7 +163,7 @@ fn scale_output(net: &mut Autoencoder, ratio: f64) {
 }
 
 /// The root mean square of the code's activations before they are selected; 1 if they are all 0.
-fn scale_of_code(net: &Autoencoder, engine: &mut Engine, samples: &Samples) -> Result<f32> {
+fn scale_of_code(net: &Autoencoder, engine: &mut Engine, samples: &SamplesOf<'_>) -> Result<f32> {
     /// Units at a time: the matrix of all activations is not needed.
     const UNITS: usize = 1024;
     let index = net.settings.encoder_layers() - 1;

@@ -4,7 +4,9 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use crate::compute::Engine;
+#[cfg(doc)]
 use crate::data::samples::Samples;
+use crate::data::samples::SamplesOf;
 use crate::data::scaling::Scaling;
 use crate::data::{Batches, gather_pairs};
 use crate::error::{Error, Result};
@@ -189,7 +191,7 @@ impl Trainer {
 
     /// Fails if the batch's targets have a feature that the output cannot reach; `samples` are what the batch
     /// was gathered from.
-    fn check_reach(&self, samples: Option<&Samples>) -> Result<()> {
+    fn check_reach(&self, samples: Option<&SamplesOf<'_>>) -> Result<()> {
         let Context { engine, net, work, .. } = &self.cx;
         let Some(reach) = Reach::of_training(&net.settings) else { return Ok(()) };
         let scaling = samples.map(|samples| samples.targets().unwrap_or(samples).scaling());
@@ -418,7 +420,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Autoencoder::encode`].
-    pub fn encode(&mut self, samples: &Samples) -> Result<Vec<f32>> {
+    pub fn encode(&mut self, samples: &SamplesOf<'_>) -> Result<Vec<f32>> {
         self.cx.net.encode(&mut self.cx.engine, samples)
     }
 }

@@ -1,5 +1,7 @@
 //! Codes and reconstructions of slices: the bits of samples, however many rows a call has.
 
+use crate::common::pixels;
+use sae::data::{HeldOut, SamplesOf};
 use sae::{
     Activation, Autoencoder, Code, Engine, Error, Initialization, Isa, Samples, Scaling, Settings,
     Trainer, compute::ThreadPool,
@@ -159,4 +161,37 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
     // A network whose scaling is not that of the rows takes them as they are.
     let net = Autoencoder::new(net.settings().clone(), Scaling::Byte).unwrap();
     net.encode_into(engine, &[0.5; FEATURES], &mut codes).unwrap();
+}
+
+/// Numbers that the caller owns give what a vector of them gives, also with targets, selected, and scaled.
+#[test]
+fn borrowed_memory() {
+    let (values, targets) = (pixels(1, 50, 12), pixels(2, 50, 5));
+    let owned = Samples::from_values(values.clone(), 12).unwrap();
+    let settings = Settings { layers: vec![12, 6, 12], batch: 10, ..Settings::default() };
+    let mut trainer = Trainer::new(settings, &owned).unwrap();
+    let borrowed = SamplesOf::from_slice(&values, 12).unwrap();
+    assert_eq!((borrowed.len(), borrowed.features()), (50, 12));
+    assert_eq!(trainer.evaluate(&borrowed).unwrap(), trainer.evaluate(&owned).unwrap());
+    assert_eq!(trainer.encode(&borrowed).unwrap(), trainer.encode(&owned).unwrap());
+    let (engine, net) = trainer.parts();
+    assert!(
+        net.reconstruct(engine, &borrowed).unwrap() == net.reconstruct(engine, &owned).unwrap()
+    );
+    let sides = |samples: &SamplesOf<'_>| {
+        let held = HeldOut::Random { count: 9, seed: 3 };
+        let with = samples.with_targets(SamplesOf::from_slice(&targets, 5).unwrap()).unwrap();
+        let (_, held) = with.hold_out(held).unwrap();
+        let scaled = held.scaled(Scaling::Byte);
+        let mut row = vec![0.0; 12];
+        held.thinned(4).gather(2, &mut row).unwrap();
+        (row, scaled.scaling(), held.targets().unwrap().len())
+    };
+    assert_eq!(sides(&borrowed), sides(&owned));
+    for (numbers, features) in [(&values[..0], 12), (&values[..13], 12), (&values[..12], 0)] {
+        let borrowed = SamplesOf::from_slice(numbers, features).unwrap_err().to_string();
+        let owned = Samples::from_values(numbers.to_vec(), features).unwrap_err().to_string();
+        assert_eq!(borrowed, owned);
+        assert!(owned.contains("are not one or more samples of"), "{owned}");
+    }
 }
