@@ -188,7 +188,9 @@ def charts(page, shots):
     lines = figure.locator("path.line").count()
     figure.locator("button.key").first.click()
     assert figure.locator("path.line").count() == lines - 1
-    figure.locator("summary").click()
+    numbers = figure.get_by_role("button", name="Numbers")
+    numbers.click()
+    assert numbers.get_attribute("aria-expanded") == "true"
     rows = figure.locator("pre").inner_text().strip().splitlines()
     assert rows[0].startswith("series,step,") and len(rows) > 50, rows[:3]
 
