@@ -85,7 +85,11 @@ fn page(
         ("style", STYLE.to_owned()),
         (
             "about",
-            format!("Evaluated on {} of {}", grouped(counted(count, "sample")), escape(data)),
+            format!(
+                "Evaluated on {} of {}",
+                grouped(counted(count, "sample")),
+                escape(data).replace('/', "/<wbr>")
+            ),
         ),
         ("strips", strips.unwrap_or_default()),
         ("headline", headline::cards(models)),

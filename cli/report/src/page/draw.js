@@ -107,7 +107,7 @@ function isDark() {
 
 // What colors stand for: the name of the low end, a strip of them, the name of the high end.
 function legend(colors, low, high) {
-  return el("span.legend", null, el("span", null, low), el(`i.scale.${colors}`, { "aria-hidden": "true" }), el("span", null, high));
+  return el("span.legend", { role: "img", "aria-label": `colors from ${low} to ${high}` }, el("span", null, low), el(`i.scale.${colors}`, { "aria-hidden": "true" }), el("span", null, high));
 }
 
 // A row of text with a bar of a share.

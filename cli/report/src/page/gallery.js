@@ -37,10 +37,9 @@ function foundUnits(layer, { sort, query, dead }) {
     if ((dead || !layer.isDead.has(unit)) && isFound(unit)) units.push(unit);
   const key = SORTS[sort][1]?.(layer);
   // Units that are dead, or only in numbers, are behind the others.
-  const group = unit => layer.isDead.has(unit) ? 2 : layer.row.has(unit) ? 0 : 1;
-  return units.sort((a, b) => key
-    ? group(a) - group(b) || key[b] - key[a] || a - b
-    : (layer.isDead.has(a) ? 1 : 0) - (layer.isDead.has(b) ? 1 : 0) || a - b);
+  layer.groups ??= Uint8Array.from({ length: layer.units }, (_, unit) => layer.isDead.has(unit) ? 2 : layer.row.has(unit) ? 0 : 1);
+  const group = key ? layer.groups : layer.groups.map(of => of === 2 ? 1 : 0);
+  return units.sort((a, b) => group[a] - group[b] || (key ? key[b] - key[a] : 0) || a - b);
 }
 
 const unitPath = (layer, unit) => `#unit-${layer.m}-${layer.l}-${unit}`;
@@ -118,7 +117,7 @@ function tileList(layerOfNow) {
   const space = el("div.tiles-space"), list = el("div.tiles", { role: "group", "aria-label": "Units: arrow keys move, Enter opens" });
   const box = el("div.tiles-box", null, space);
   space.append(list);
-  let units = [], columns = 1, height = 1, current = 0, drawn = "";
+  let units = [], columns = 1, height = 1, current = 0, drawn = "", made = new Map();
   const size = () => image ? [84, 112] : report.names || report.features ? [172, report.context ? 96 : 88] : [150, 54];
   function draw(force) {
     const width = box.clientWidth;
@@ -139,25 +138,36 @@ function tileList(layerOfNow) {
     list.style.transform = `translateY(${first * height}px)`;
     list.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
     list.style.gridAutoRows = `${height - gap}px`;
-    const tiles = [];
+    // Tiles that stay in view are not made again.
+    const before = force ? new Map() : made;
+    made = new Map();
     for (let at = first * columns; at < Math.min(units.length, last * columns); at++)
-      tiles.push(unitTile(layer, units[at], at, units.length));
-    list.replaceChildren(...tiles);
-    const focused = list.querySelector(`[data-at="${current}"]`) ?? list.firstElementChild;
-    if (focused) focused.tabIndex = 0;
-    if (hadFocus) focused?.focus({ preventScroll: true });
+      made.set(at, before.get(at) ?? unitTile(layer, units[at], at, units.length));
+    list.replaceChildren(...made.values());
+    const reached = reach();
+    if (hadFocus) reached?.focus({ preventScroll: true });
+  }
+  // The tile that the tab key reaches: the current one, or else the first.
+  function reach() {
+    const tile = made.get(current) ?? list.firstElementChild;
+    list.querySelectorAll("[tabindex='0']").forEach(other => other.tabIndex = -1);
+    if (tile) tile.tabIndex = 0;
+    return tile;
   }
   function move(to) {
     current = Math.max(0, Math.min(units.length - 1, to));
     const top = Math.floor(current / columns) * height;
     if (top < box.scrollTop) box.scrollTop = top;
     if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
-    draw(true);
-    list.querySelector(`[data-at="${current}"]`)?.focus({ preventScroll: true });
+    draw();
+    reach()?.focus({ preventScroll: true });
   }
   box.addEventListener("scroll", () => draw(), { passive: true });
   new ResizeObserver(() => draw()).observe(box);
-  list.addEventListener("focusin", event => current = +(event.target.dataset.at ?? current));
+  list.addEventListener("focusin", event => {
+    current = +(event.target.dataset.at ?? current);
+    reach();
+  });
   list.addEventListener("keydown", event => {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
       PageDown: 4 * columns, PageUp: -4 * columns, Home: -units.length, End: units.length };

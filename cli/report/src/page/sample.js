@@ -33,7 +33,7 @@ function sampleText(place) {
 function featureTable(target) {
   const { lines } = report, inData = (value, at) => lines ? lines.zero[at] + lines.step[at] * value : value;
   const rows = el("tbody"), box = el("div.table.features", null, el("table", null, el("thead", null, el("tr", null,
-    ["feature", "sample", "reconstructed", "differs"].map(text => el("th", { scope: "col" }, text)))), rows));
+    ["feature", "sample", "redrawn", "differs"].map(text => el("th", { scope: "col" }, text)))), rows));
   const largest = Math.max(...target.map(Math.abs), 1e-9);
   return { box, show(values) {
     rows.replaceChildren(...Array.from(target, (value, at) => {
