@@ -2,10 +2,11 @@
 
 const HEIGHT = 286, LEFT = 58, RIGHT = 14, UPPER = 30, LOWER = 44;
 
-function linearTicks(low, high, wanted) {
+// `isWhole`: of numbers of things, of which there are no fractions.
+function linearTicks(low, high, wanted, isWhole) {
   if (!(high > low)) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
   const rough = (high - low) / wanted, magnitude = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(f => f * magnitude).find(s => s >= rough * 0.999);
+  const least = [1, 2, 5, 10].map(f => f * magnitude).find(s => s >= rough * 0.999), step = isWhole ? Math.max(1, least) : least;
   const ticks = [];
   for (let at = Math.floor(low / step + 1e-9); at <= Math.ceil(high / step - 1e-9); at++) ticks.push(at * step);
   return ticks;
@@ -23,14 +24,14 @@ function logarithmicTicks(low, high) {
 }
 
 // `isBars`: on a logarithmic axis the smallest number is above the floor, so that a bar of it is seen.
-function axis(values, isLog, from, to, wanted, isBars) {
+function axis(values, isLog, from, to, wanted, { isBars, isWhole } = {}) {
   let low = Infinity, high = -Infinity;
   for (const value of values) if (Number.isFinite(value) && (!isLog || value > 0)) {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
   if (low > high) [low, high] = [isLog ? 0.1 : 0, 1];
-  const ticks = isLog ? logarithmicTicks(low, high) : linearTicks(low, high, wanted);
+  const ticks = isLog ? logarithmicTicks(low, high) : linearTicks(low, high, wanted, isWhole);
   const place = isLog ? Math.log10 : v => v, last = place(ticks.at(-1));
   let first = place(ticks[0]);
   if (isBars && isLog) first = Math.min(first, place(low) - 0.06 * (last - first));
@@ -63,7 +64,7 @@ function chart(what) {
     const points = what.series.flatMap((series, at) => state.hidden.has(at) ? [] : series.points);
     const x = axis(points.map(p => p[0]), state.x, LEFT, width - RIGHT, width < 400 ? 4 : 6);
     const y = axis(points.map(p => p[1]), state.y, HEIGHT - LOWER, UPPER, 5,
-      what.series.some(series => series.mark === "bars"));
+      { isBars: what.series.some(series => series.mark === "bars"), isWhole: what.y.whole });
     const svg = el("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: 0,
       "aria-label": `${what.title}. ${what.y.name} over ${what.x.name}. Arrow keys read values.` });
     svg.append(...grid(what, x, y, width));
@@ -112,7 +113,7 @@ function axisButtons(what, state, draw) {
 
 // The names of several series, which hide them.
 function seriesButtons(what, state, draw) {
-  if (what.series.length < 2) return null;
+  if (what.series.length < 2 && (!several || what.isAlone)) return null;
   return el("div.keys", null, what.series.map((series, at) => {
     const button = el("button.key", { type: "button", "aria-pressed": true, onclick: () => {
       if (!state.hidden.delete(at)) state.hidden.add(at);

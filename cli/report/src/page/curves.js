@@ -11,8 +11,8 @@ function overSteps(title, name, columns, options = {}) {
     const { history } = model;
     columns.forEach(([column, text, dashed], at) => {
       const values = history?.[column];
-      // Terms that are 0 all the time say nothing.
-      if (!values || !values.some(v => v)) return;
+      // Terms that are 0 all the time, in all models, say nothing.
+      if (!values || !report.models.some(other => other.history?.[column]?.some(v => v))) return;
       const points = history.step.map((step, row) => [step, values[row]]).filter(p => Number.isFinite(p[1]));
       series.push({ name: named(model, text), color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
         mark: "line", points });
@@ -21,7 +21,7 @@ function overSteps(title, name, columns, options = {}) {
   // A number that the settings fix, such as the K of top-k, has no course.
   const isFixed = options.varies && series.every(({ points }) => points.every(p => Math.abs(p[1] - points[0][1]) <= 1e-3 * Math.abs(p[1])));
   if (!series.length || isFixed) return null;
-  return chart({ title, x: { name: "step" }, y: { name, log: options.log }, series, note: options.note });
+  return chart({ title, x: { name: "step" }, y: { name, log: options.log, whole: options.whole }, series, note: options.note });
 }
 
 function trainingCharts() {
@@ -51,7 +51,7 @@ function trainingCharts() {
         ? "Of the training batch of each point, with the weights of the terms."
         : "Means over the training batches between two points, with the weights of the terms." }),
     overSteps("Mean activation", "mean activation", means),
-    overSteps("Dead units", "dead units", [["dead_units", ""]]),
+    overSteps("Dead units", "dead units", [["dead_units", ""]], { whole: true }),
     steered ? overSteps("Steered penalty weight", "times the setting", [["penalty_factor", ""]], { log: true }) : null,
     ...followedCharts(isBare),
     ...extra.filter(column => !ofTest.includes(column) && !FOLLOWED.includes(column)).map(column =>
@@ -81,7 +81,7 @@ function followedCharts(isBare) {
     overSteps("Learning rate", "learning rate", [["learning_rate", ""]]),
     overSteps("Length of the gradient", "length (L2 norm)", [["gradient_norm", ""]],
       { log: true, note: "Of the objective's gradient in a training batch, before clipping." }),
-    overSteps("Revived units", "units revived so far", [["revived_units", ""]]),
+    overSteps("Revived units", "units revived so far", [["revived_units", ""]], { whole: true }),
   ];
 }
 
@@ -116,7 +116,7 @@ function frequencyChart() {
   if (!series.length) return null;
   return chart({ title: "How often units are active", x: { name: "share of the samples, %", log: true,
     fixed: true, text: mark => `active in about ${percent(mark.point[0] / 100 * 10 ** (1 / 16))} of the samples` },
-    y: { name: "units" }, series, note: `Each bar is the number of units that are active in that share of the samples. ${notes.join(" ")}` });
+    y: { name: "units", whole: true }, series, note: `Each bar is the number of units that are active in that share of the samples. ${notes.join(" ")}` });
 }
 
 function activationChart() {

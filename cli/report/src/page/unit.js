@@ -30,8 +30,8 @@ function unitHistogram(layer, unit) {
   const series = [{ color: several ? layer.m % COLORS : 0, ...histogramSeries(`unit ${unit}`, bars, 1, v => 10 ** v) }];
   const isSigned = report.models[layer.m].evaluation.hidden_layers[layer.l].histogram.low < 0;
   const name = isSigned ? "size of the activation, above or below 0" : "activation, where it is active";
-  return chart({ title: "Its activations", x: { name, log: true, fixed: true },
-    y: { name: "samples" }, series });
+  return chart({ title: "Its activations", isAlone: true, x: { name, log: true, fixed: true },
+    y: { name: "samples", whole: true }, series });
 }
 
 // A unit's words, for a list of units.
