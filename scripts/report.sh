@@ -21,8 +21,9 @@ python3 -m venv "$folder/venv"
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
 sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
+tests=$PWD/tests/browser
 cd "$folder"
-python3 "$OLDPWD/tests/browser/data.py" .
+python3 "$tests/data.py" .
 "$sae" make-digits digits --train 4000 --test 600
 train() { "$sae" train --quiet "$@"; }
 for preset in plain sparse; do
@@ -34,6 +35,24 @@ train --preset top-k --samples disks.npy --layers 1680,60,1680 --code top-k:6 --
 train --preset top-k --samples "$OLDPWD/docs/tutorials/wine.csv" --label-column cultivar --scaling mean-deviation:feature \
     --layers 13,26,13 --code top-k:4 --steps 300 --out table.safetensors
 train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --steps 30 --out many.safetensors
+"$sae" encode digits.safetensors >codes.csv
+python3 "$tests/off.py" .
+"$sae" decode digits.safetensors off.csv --out off.npy
+# Models and data with little in them: one unit, 28 samples or one, signed and dense codes, no curves, no decoder of one layer.
+mkdir odd
+train --preset top-k --samples few.npy --holdout 0 --layers 5,1,5 --code top-k:1 --steps 50 --out one.safetensors
+train --preset top-k --samples few.npy --holdout 0 --layers 5,20,5 --code top-k:2 --steps 5 --out dead.safetensors
+train --preset plain --samples signed.npy --holdout 0 --layers 7,9,7 --activation tanh --steps 50 --out tanh.safetensors
+train --preset plain --samples signed.npy --holdout 0 --layers 7,8,3,8,7 --steps 50 --out sigmoids.safetensors
+train --preset top-k --samples signed.npy --holdout 0 --layers 7,2,7 --code top-k:1 --activation linear --steps 30 --out linear.safetensors
+rm one.history.csv
+for model in tanh sigmoids linear; do
+    "$sae" report $model.safetensors --samples signed.npy --out odd/$model.html
+done
+"$sae" report tanh.safetensors linear.safetensors sigmoids.safetensors --samples signed.npy --out odd/three.html
+"$sae" report one.safetensors --samples few.npy --out odd/one.html
+"$sae" report one.safetensors --samples few.npy --names few.txt --out odd/names.html
+"$sae" report dead.safetensors --samples alone.npy --out odd/alone.html
 "$sae" score many.safetensors --samples tokens.npy --out scores.csv
 "$sae" report digits.safetensors --out digits.html
 "$sae" report plain.safetensors sparse.safetensors --out both.html

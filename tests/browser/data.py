@@ -1,4 +1,5 @@
-"""Small data sets for the report's test, written as NumPy files: tokens of a made-up text, and images in color.
+"""Small data sets for the report's test, written as NumPy files: tokens of a made-up text, images in color, and few or
+signed numbers.
 
     data.py FOLDER
 """
@@ -40,3 +41,9 @@ for _ in range(400):
             inside = (x - x0) ** 2 + (y - y0) ** 2 < radius**2
             pixels += bytes(230 if inside and channel == color else 0 for channel in range(3))
 npy(folder / "disks.npy", "|u1", (400, 20, 28, 3), pixels)
+
+# Few samples of few features, one alone, and samples with names that are empty or too long for a line.
+for name, rows, columns in [("few", 28, 5), ("alone", 1, 5), ("signed", 200, 7)]:
+    values = [random.gauss(0, 1) for _ in range(rows * columns)]
+    npy(folder / f"{name}.npy", "<f4", (rows, columns), struct.pack(f"<{len(values)}f", *values))
+(folder / "few.txt").write_text("\n".join("" if at % 3 == 0 else "a/long/name/of/a/file/" * 4 + str(at) for at in range(28)) + "\n")

@@ -1,6 +1,8 @@
 """What a person does with a report: courses of clicks and keys, each on a fresh page of one report."""
 
 import csv
+import json
+import struct
 
 # (A copy, because a browser complains of a canvas that is read again and again.)
 PIXELS = """canvas => {
@@ -159,6 +161,67 @@ def same_as_strip(page, row, place):
     assert len(drawn) == len(static) and worst <= 6, (place, worst)
 
 
+def off(page, shots):
+    """With units off, the page's reconstruction is the library's of the same code: scripts/report.sh decodes it."""
+    path = page.url.split("#")[0].removeprefix("file://").replace("digits.html", "")
+    place, on = 3, set()
+    with open(path + "off.json") as file:
+        on = set(json.load(file))
+    with open(path + "off.npy", "rb") as file:
+        content = file.read()
+    expected = struct.unpack("<784f", content[10 + struct.unpack("<H", content[8:10])[0] :])
+    page.evaluate("place => location.hash = `#sample-0-${place}`", place)
+    page.wait_for_selector("#keep")
+    for box in page.locator(".sample-units input").all():
+        if int(box.get_attribute("aria-label").split()[1]) not in on:
+            box.uncheck()
+    assert page.inner_text(".error-now").startswith(f"{len(on)} of 20 units on"), page.inner_text(".error-now")
+    drawn = page.locator(".three canvas").nth(1).evaluate(PIXELS)[::4]
+    worst = max(abs(a - 255 * min(1, max(0, b))) for a, b in zip(drawn, expected))
+    assert worst <= 4, worst
+    sample = page.locator(".three canvas").nth(0).evaluate(PIXELS)[::4]
+    whole = sum((a / 255 - b) ** 2 for a, b in zip(sample, expected)) / 784
+    assert abs(error(page) / whole - 1) < 0.02, (error(page), whole)
+
+
+def order(page, shots):
+    """Units that tell most are first, and the page says what that is; a frequent unit is not."""
+    assert page.input_value("#unit-sort") == "telling"
+    assert "Most telling" in page.inner_text(".by")
+    shown = page.evaluate("[...document.querySelectorAll('.tile')].map(t => layerOf(0, 0).telling_scores[+t.querySelector('b').textContent])")
+    assert shown == sorted(shown, reverse=True) and shown[0] > 2 * shown[-1], shown
+    # The first units are of one token each, and of different ones.
+    words = page.evaluate("[...document.querySelectorAll('.tile')].slice(0, 5).map(t => wordsOf(layerOf(0, 0), "
+                          "+t.querySelector('b').textContent, 4))")
+    assert all(words) and len({of[0] for of in words}) == 5, words
+    page.select_option("#unit-sort", "frequent")
+    assert "Most frequent" in page.inner_text(".by")
+    page.locator(".tile").first.click()
+    page.wait_for_selector("dialog[open]")
+    assert page.locator(".head-line .legend").is_visible()
+
+
+def settings(page, shots):
+    """What differs is first, in words with the name beside; the rest is folded away."""
+    rows = page.eval_on_selector_all("#settings ~ .table tr:not(:first-child), #settings ~ .table tbody tr", "all => all.map(row => "
+                                     "[row.querySelector('th').firstChild.textContent.trim(), row.querySelector('code').textContent])")
+    names = [name for _, name in rows]
+    assert names[:3] == ["preset", "layers", "code"] and "beta" in names and "lambda" in names and len(names) < 12, names
+    assert all("_" not in words and words != name for words, name in rows), rows
+    rest = page.locator("details.rest")
+    assert not rest.get_attribute("open") and not rest.locator("td").first.is_visible()
+    rest.locator("summary").click()
+    shown = len(names) + rest.locator("tbody tr").count()
+    assert rest.locator("td").first.is_visible() and shown == 1 + page.evaluate("Object.keys(report.models[0].settings).length"), shown
+
+
+def headline(page, shots):
+    """Each figure has a sentence, and that of dead units says what was counted."""
+    meanings = page.locator(".card .meaning").all_inner_texts()
+    assert len(meanings) == 3 and all(text.count(". ") == 0 and text.endswith(".") for text in meanings), meanings
+    assert "active in none of the 600 samples" in meanings[2], meanings[2]
+
+
 def charts(page, shots):
     """Values under the pointer and by keys, axes, series on and off, numbers."""
     figure = page.locator("#training + .cards figure").first
@@ -188,7 +251,9 @@ def charts(page, shots):
     lines = figure.locator("path.line").count()
     figure.locator("button.key").first.click()
     assert figure.locator("path.line").count() == lines - 1
-    figure.locator("summary").click()
+    numbers = figure.get_by_role("button", name="Numbers")
+    numbers.click()
+    assert numbers.get_attribute("aria-expanded") == "true"
     rows = figure.locator("pre").inner_text().strip().splitlines()
     assert rows[0].startswith("series,step,") and len(rows) > 50, rows[:3]
 
@@ -309,5 +374,6 @@ def table(page, shots):
     assert after != [row[2] for row in cells]
 
 
-TESTS = [("digits", gallery), ("digits", keys), ("digits", unit), ("digits", sample), ("both", charts), ("both", layers),
+TESTS = [("digits", gallery), ("digits", keys), ("digits", unit), ("digits", sample), ("digits", off), ("digits", headline),
+         ("tokens", order), ("both", settings), ("both", charts), ("both", layers),
          ("both", theme), ("tokens", tokens), ("many", many), ("disks", disks), ("table", table)]

@@ -39,14 +39,19 @@ SEEN = """() => {
             name: svg.getAttribute("aria-label"),
             ...box(svg),
             marks: [...svg.querySelectorAll(".line, .dot")].map(mark => ({
-                ...box(mark), color: paint(mark.matches(".line") ? style(mark).stroke : style(mark).fill),
+                ...box(mark), color: paint(mark.matches(".line") ? style(mark).stroke : style(mark).fill === "none" ? style(mark).stroke : style(mark).fill),
                 long: mark.matches(".line") ? mark.getTotalLength() : 1})),
             letters: Math.min(...[...svg.querySelectorAll("text")].map(text => text.getBoundingClientRect().height)),
+            // A step along the floor is an empty bin that is drawn as if it were one with something in it.
+            floors: [...svg.querySelectorAll(".line")].flatMap(line => line.getAttribute("d").split("M")).flatMap(run => {
+                const points = run.split(/[LZ]/).filter(Boolean).map(point => point.split(" ").map(Number));
+                return points.filter(([x, y], at) => at && y === points[at - 1][1] && y >= 242 && x !== points[at - 1][0]); }),
             outside: [...svg.querySelectorAll(".line, .dot, text")].filter(mark => {
                 const [a, b] = [mark.getBoundingClientRect(), svg.getBoundingClientRect()];
                 return a.left < b.left - 2 || a.right > b.right + 2 || a.top < b.top - 2 || a.bottom > b.bottom + 2
             }).map(mark => mark.outerHTML.slice(0, 120)),
         })),
+        jargon: document.body.innerText.match(/script#|#sae-|\bundefined\b|\bNaN\b|\[object/g),
         images: [...document.images].map(i => ({natural: i.naturalWidth, ...box(i)})),
     };
 }"""
@@ -71,6 +76,7 @@ def check(seen, width, scheme):
         assert all(mark["long"] > 0 for mark in marks), f"{name}: a line of no length"
         assert not chart["outside"], f"{name}: drawn outside of it: {chart['outside']}"
         assert chart["letters"] >= 10, f"{name}: letters of {chart['letters']} pixels"
+        assert not name.startswith(("How", "Its")) or not chart["floors"], f"{name}: empty bins are drawn: {chart['floors']}"
         for mark in marks:
             assert contrast(mark["color"], seen["paper"]) > 3, f"{name}: {mark['color']} on {seen['paper']}"
     for image in seen["images"]:
@@ -80,8 +86,34 @@ def check(seen, width, scheme):
     assert contrast(seen["paper"], seen["ink"]) > 12, (seen["paper"], seen["ink"])
     assert all(contrast(seen["paper"], color) > 4.5 for color in seen["soft"]), seen["soft"]
     assert not seen["unnamed"], seen["unnamed"]
+    assert not seen["jargon"], seen["jargon"]
     sections = ["units", "samples", "training", "activity", "figures", "settings", "data"]
     assert seen["sections"] == sections, seen["sections"]
+
+
+# What goes beyond the window, or out of its own box, where nothing scrolls or cuts it on purpose.
+WIDE = """() => {
+    const dialog = document.querySelector("dialog[open]"), out = [], boxes = ["auto", "hidden", "scroll"];
+    const bounds = element => { for (let at = element.parentElement; at && at !== dialog && at !== document.body; at = at.parentElement)
+        if (boxes.includes(getComputedStyle(at).overflowX)) return true; return false; };
+    for (const box of [document.documentElement, dialog, document.getElementById("nav"), ...document.querySelectorAll("dialog .features")])
+        if (box && box.scrollWidth > box.clientWidth) out.push([box.tagName, box.scrollWidth, box.clientWidth]);
+    for (const element of (dialog ?? document.body).querySelectorAll("*")) {
+        const { left, right, width } = element.getBoundingClientRect();
+        if (width && (right > innerWidth + 1 || left < -1) && !bounds(element)) out.push([element.outerHTML.slice(0, 100), left, right]);
+        if (element.matches("a, button, b, p, h3, h4, dt, dd, summary") && element.clientWidth && element.scrollWidth > element.clientWidth + 1
+            && getComputedStyle(element).overflowX === "visible") out.push([element.outerHTML.slice(0, 100), element.scrollWidth]);
+    }
+    return out.slice(0, 5) }"""
+
+# Of each shaded token the color of its text, and of what is behind it.
+SHADED = """() => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const paint = colors => { canvas.clearRect(0, 0, 1, 1);
+        for (const color of colors) { canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); } return [...canvas.getImageData(0, 0, 1, 1).data] };
+    const behind = element => element ? [...behind(element.parentElement), getComputedStyle(element).backgroundColor] : ["white"];
+    return [...document.querySelectorAll(".token[style]")].map(token => ({ share: +token.style.getPropertyValue("--share"),
+        text: paint([getComputedStyle(token).color]), back: paint(behind(token)) })) }"""
 
 
 def opened(browser, report, width, scheme="light", ready=True, **options):
@@ -123,6 +155,63 @@ def looks(browser, report):
                     path = shots / f"{report.stem}-{name}-{scheme}-{width}.png"
                     page.screenshot(path=path, full_page=address is None)
             closed(page, report)
+
+
+def fits(browser, report):
+    """Nothing is cut off on a phone: the page, units and samples, with all that can be opened open."""
+    for width in [360, 400]:
+        page = opened(browser, report, width)
+        models = page.evaluate("report.models.length")
+        samples = [f"#sample-{model}-{place}" for model in range(models) for place in [0, 3]]
+        wide = {"page": page.evaluate(WIDE)}
+        for address in page.eval_on_selector_all(".tile", "all => all.slice(0, 5).map(tile => tile.getAttribute('href'))") + samples:
+            page.evaluate("address => location.hash = address", address)
+            page.wait_for_function("address => !document.querySelector('dialog[open]') || location.hash === address", arg=address)
+            page.evaluate("document.querySelectorAll('dialog .foot button').forEach(button => button.click())")
+            wide[address] = page.evaluate(WIDE)
+        page.evaluate("document.querySelector('dialog').close()")
+        page.evaluate("document.querySelectorAll('details').forEach(of => of.open = true)")
+        page.evaluate("document.querySelectorAll('.foot button').forEach(button => button.click())")
+        wide["all open"] = page.evaluate(WIDE)
+        assert not any(wide.values()), (report, width, {name: of for name, of in wide.items() if of})
+        closed(page, report)
+
+
+def shaded(browser, report):
+    """Tokens can be read on the shade of any activation."""
+    for scheme in ["light", "dark"]:
+        page = opened(browser, report, 1400, scheme)
+        page.locator(".tile").first.click()
+        page.wait_for_selector(".top-lines")
+        tokens = page.evaluate(SHADED)
+        assert len(tokens) > 20 and max(token["share"] for token in tokens) == 1, tokens
+        low = min(tokens, key=lambda token: contrast(token["text"], token["back"]))
+        assert contrast(low["text"], low["back"]) >= 4.5, (scheme, low)
+        full = next(token for token in tokens if token["share"] == 1)
+        assert contrast(full["back"], page.evaluate(SEEN)["paper"]) > 1.3, (scheme, full)
+        closed(page, report)
+
+
+def odd(browser, report):
+    """A page of a model or data with little in it: every unit and the first samples open, and say nothing wrong."""
+    page = opened(browser, report, 1000)
+    seen = page.evaluate(SEEN)
+    assert not seen["jargon"] and not seen["unnamed"], (report, seen["jargon"], seen["unnamed"])
+    # A chart without marks is an empty frame.
+    assert all(chart["marks"] for chart in seen["charts"]), (report, [chart["name"] for chart in seen["charts"] if not chart["marks"]])
+    dead = page.locator(".controls button")
+    if dead.is_visible():
+        dead.click()
+    views = page.eval_on_selector_all(".tile", "all => all.map(tile => tile.getAttribute('href'))")
+    assert views, report
+    for address in views[:20] + [f"#sample-0-{place}" for place in range(min(4, page.evaluate("report.first")))]:
+        page.evaluate("address => location.hash = address", address)
+        title = ("Unit " if "unit" in address else "Sample ") + address.split("-")[-1]
+        page.wait_for_function("title => document.getElementById('view-title')?.textContent === title || !title.startsWith('Unit')", arg=title)
+        text = page.inner_text("dialog")
+        assert not any(word in text for word in ["NaN", "undefined", "Infinity", "null"]), (report, address, text)
+    page.keyboard.press("Escape")
+    closed(page, report)
 
 
 def on_paper(browser, report):
@@ -182,12 +271,17 @@ def small(report):
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=QUIET)
+    for report in sorted((folder / "odd").glob("*.html")):
+        odd(browser, report)
+        fits(browser, report)
     reports = {name: folder / f"{name}.html" for name in ["digits", "both", "tokens", "disks", "table", "many"]}
     for name, report in reports.items():
         small(report)
         if name != "many":
             looks(browser, report)
+        fits(browser, report)
         without_scripts(browser, report)
+    shaded(browser, reports["tokens"])
     on_paper(browser, reports["digits"])
     for name in ["digits", "tokens"]:
         in_frame(browser, reports[name])

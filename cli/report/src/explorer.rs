@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::report::Report;
 use crate::shape::{MIN_SIDE, Shape, square};
+use crate::telling::Telling;
 use crate::units::{Layer, Options};
 use crate::{names, samples};
 
@@ -33,13 +34,14 @@ pub fn facts(
     let chosen = samples::chosen(first, &all, SAMPLES / models.len());
     let mut arrays = Arrays::default();
     add_chosen(about, &chosen, &mut arrays);
+    let telling = if shape.is_some() { None } else { Telling::of(about) };
     let mut list = Vec::new();
     for (m, (model, layers)) in models.iter().zip(&layers).enumerate() {
         let mut value = model.json();
         let name = format!("m{m}");
         let more = of_model(
             engine,
-            (model, layers, shape.is_some()),
+            (model, layers, shape.is_some(), telling.as_ref()),
             (&chosen, context),
             (&name, &mut arrays),
         )?;
@@ -146,7 +148,7 @@ fn are_numbered(names: &[String]) -> bool {
 
 fn of_model(
     engine: &mut Engine,
-    (model, layers, images): (&Model, &[Layer], bool),
+    (model, layers, images, telling): (&Model, &[Layer], bool, Option<&Telling>),
     (chosen, context): (&[usize], usize),
     (name, arrays): (&str, &mut Arrays),
 ) -> Result<Value> {
@@ -154,7 +156,7 @@ fn of_model(
     let mut list = Vec::new();
     for layer in layers {
         let name = format!("{name}.l{}", layer.layer);
-        list.push(layer.add(engine, (model, images), (&name, &mut *arrays))?);
+        list.push(layer.add(engine, (model, images, telling), (&name, &mut *arrays))?);
     }
     let decoder = Decoder::of(&model.net, engine, &model.samples)?;
     let mut activations = None;

@@ -17,6 +17,22 @@ pub fn short(value: f64) -> String {
     text
 }
 
+/// A number at the beginning of a text with narrow spaces between its thousands, from 10 000 on.
+pub(crate) fn grouped(text: String) -> String {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits < 5 {
+        return text;
+    }
+    let mut grouped = String::with_capacity(text.len() + 9);
+    for (at, one) in text.chars().enumerate() {
+        if at > 0 && at < digits && (digits - at).is_multiple_of(3) {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(one);
+    }
+    grouped
+}
+
 /// Sizes with something between them, such as 784-300-784.
 pub fn join(sizes: &[usize], between: &str) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
@@ -82,6 +98,18 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        for (text, expected) in [
+            ("9999 samples", "9999 samples"),
+            ("10000 samples", "10\u{202f}000 samples"),
+            ("1234567", "1\u{202f}234\u{202f}567"),
+            ("no 10000", "no 10000"),
+        ] {
+            assert_eq!(grouped(text.to_owned()), expected);
+        }
+    }
 
     #[test]
     fn numbers_are_short() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sae::Code;
 
 use crate::escape::escape;
-use crate::figures::short;
+use crate::figures::{counted, grouped, short};
 use crate::model::Model;
 
 /// Colors of models, as the page's charts have them.
@@ -14,41 +14,71 @@ const COLORS: usize = 6;
 /// A figure of a model: the number, and what it is a number of.
 type Figure = (String, String);
 
+/// Samples that are too few to call a unit dead that is active in none of them.
+const FEW: usize = 1000;
+
 /// Explained variance, activity and dead units, each of every model.
 pub fn cards(models: &[Model]) -> String {
     let is_sparse = |model: &Model| model.net.settings().code != Code::Dense;
     let all_sparse = models.iter().all(is_sparse);
-    let (activity, meaning): (&dyn Fn(&Model) -> Figure, _) = match all_sparse {
+    let (name, activity, meaning): (_, &dyn Fn(&Model) -> Figure, _) = match all_sparse {
         true => (
+            "Active units",
             &active_units,
-            "Active units per sample (L0): with how many units the model describes a sample. Fewer are \
-             easier to read.",
+            "How many units the model describes a sample with, on average (L0): the fewer, the easier \
+             it is to read."
+                .to_owned(),
         ),
-        false => (
-            &mean_activation,
-            "How active the units of the code are on average: near 0, only few of them respond to a \
-             sample.",
-        ),
+        false => ("Mean activation", &mean_activation, of_mean_activation(models)),
     };
-    let name = if all_sparse { "Active units" } else { "Mean activation" };
+    let explained_meaning = "How much of what differs between samples the reconstructions keep: 100 % \
+                             are perfect copies, 0 % is no better than the mean of all samples.";
     [
-        (
-            "Explained variance",
-            &explained as &dyn Fn(&Model) -> Figure,
-            "How much of what differs between samples the reconstructions keep. 100 % would be perfect \
-             copies; 0 % is no better than the mean sample.",
-        ),
-        (name, activity, meaning),
-        (
-            "Dead units",
-            &dead,
-            "Units of the code that respond to none of these samples: capacity that the training has not \
-             used.",
-        ),
+        card(models, "Explained variance", &explained, explained_meaning),
+        card(models, name, activity, &meaning),
+        card(models, "Dead units", &dead, &of_dead(models)),
     ]
-    .iter()
-    .map(|(name, figure, meaning)| card(models, name, figure, meaning))
-    .collect()
+    .concat()
+}
+
+/// What the mean activation of these codes says.
+fn of_mean_activation(models: &[Model]) -> String {
+    let is_signed = |model: &Model| model.net.settings().activation_of(code(model)).is_signed();
+    let meaning = match models.iter().any(is_signed) {
+        true => {
+            "The mean of all activations of the code's units, which may be negative: one far from 0 \
+             is an offset that most samples share."
+        }
+        false => {
+            "How strongly the units of the code respond to a sample on average: near 0, few respond \
+             to it."
+        }
+    };
+    meaning.to_owned()
+}
+
+/// What is counted as dead in these models.
+fn of_dead(models: &[Model]) -> String {
+    let samples = grouped(counted(models[0].samples.len(), "sample"));
+    let is_constant = |model: &Model| {
+        let settings = model.net.settings();
+        settings.code == Code::Dense && settings.activation_of(code(model)).is_signed()
+    };
+    let above = |model: &Model| model.evaluation.layers[code(model)].threshold;
+    let threshold = models.iter().map(above).fold(0.0, f32::max);
+    let mut meaning = if models.iter().all(is_constant) {
+        format!("Units of the code with the same activation in all of the {samples}")
+    } else if threshold > 0.0 {
+        format!("Units of the code whose activation is above {threshold} in none of the {samples}")
+    } else {
+        format!("Units of the code that are active in none of the {samples}")
+    };
+    meaning += if models[0].samples.len() < FEW {
+        ": more samples may show what they respond to."
+    } else {
+        ": capacity that none of them uses."
+    };
+    meaning
 }
 
 fn card(models: &[Model], name: &str, figure: &dyn Fn(&Model) -> Figure, meaning: &str) -> String {

@@ -37,8 +37,10 @@ mod page;
 pub mod pictures;
 mod report;
 mod samples;
+mod settings;
 pub mod shape;
 pub mod table;
+mod telling;
 mod units;
 
 pub use error::{Error, Result};

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::escape::escape;
 use crate::explorer;
-use crate::figures::{counted, settings_json};
+use crate::figures::{counted, grouped};
 use crate::headline;
 use crate::model::Model;
 use crate::pictures::Reconstructions;
 use crate::report::Report;
+use crate::settings;
 use crate::table::figures;
 
 /// The page with the places of what differs, `{{name}}`.
@@ -82,12 +83,19 @@ fn page(
     let parts = [
         ("title", title),
         ("style", STYLE.to_owned()),
-        ("about", format!("Evaluated on {} of {}", counted(count, "sample"), escape(data))),
+        (
+            "about",
+            format!(
+                "Evaluated on {} of {}",
+                grouped(counted(count, "sample")),
+                escape(data).replace('/', "/<wbr>")
+            ),
+        ),
         ("strips", strips.unwrap_or_default()),
         ("headline", headline::cards(models)),
         ("warnings", warnings),
         ("figures", figures_table(models)),
-        ("settings", settings_table(models)),
+        ("settings", settings::section(models)),
         ("facts", facts),
         ("arrays", arrays.to_owned()),
         ("scripts", SCRIPTS.concat()),
@@ -104,45 +112,21 @@ fn page(
     Ok(page + rest)
 }
 
-fn row(table: &mut String, cell: &str, class: &str, name: &str, figures: &[String]) {
-    let _ = write!(table, "<tr{class}><th scope=\"row\">{}</th>", escape(name));
+fn row(table: &mut String, cell: &str, name: &str, figures: &[String]) {
+    let _ = write!(table, "<tr><th scope=\"row\">{}</th>", escape(name));
     for figure in figures {
-        let _ = write!(table, "<{cell}>{}</{cell}>", escape(figure));
+        let _ = write!(table, "<{cell} class=\"whole\">{}</{cell}>", escape(figure));
     }
     table.push_str("</tr>\n");
 }
 
-fn table(models: &[Model], rows: impl Iterator<Item = (String, Vec<String>, bool)>) -> String {
+fn figures_table(models: &[Model]) -> String {
     let mut table = String::from("<div class=\"table\"><table>\n<thead>");
     let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
-    row(&mut table, "th", "", "", &names);
+    row(&mut table, "th", "", &names);
     table.push_str("</thead>\n<tbody>\n");
-    for (name, figures, differs) in rows {
-        row(&mut table, "td", if differs { " class=\"differs\"" } else { "" }, &name, &figures);
-    }
+    figures(models).iter().for_each(|(name, figures)| row(&mut table, "td", name, figures));
     table + "</tbody></table></div>"
-}
-
-fn figures_table(models: &[Model]) -> String {
-    table(models, figures(models).into_iter().map(|(name, figures)| (name, figures, false)))
-}
-
-/// All settings; those that differ between the models are bold.
-fn settings_table(models: &[Model]) -> String {
-    let all: Vec<Value> = models.iter().map(|model| settings_json(model.net.settings())).collect();
-    let fields = all[0].as_object().into_iter().flatten();
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "–".into(),
-        Value::Array(list) if list.is_empty() => "–".into(),
-        value => value.to_string(),
-    };
-    let rows = fields.map(|(field, _)| {
-        let values: Vec<_> = all.iter().map(|settings| text(&settings[field])).collect();
-        let differs = values.iter().any(|value| *value != values[0]);
-        (field.replace('_', " "), values, differs)
-    });
-    table(models, rows)
 }
 
 /// Ten images per line, each model's reconstructions below them.
@@ -150,15 +134,17 @@ fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
     const COLUMNS: usize = 10;
     let count = pictures.rows[0].len();
     let mut html = String::from("<figure class=\"strips\">");
-    let names: Vec<_> = std::iter::once("test images")
-        .chain(models.iter().map(|model| model.name.as_str()))
-        .collect();
+    let names: Vec<_> =
+        std::iter::once("Images").chain(models.iter().map(|model| model.name.as_str())).collect();
     for start in (0..count).step_by(COLUMNS) {
         html.push_str("<div>");
         for (at, (name, row)) in names.iter().zip(&pictures.rows).enumerate() {
             let tiles = &row[start..count.min(start + COLUMNS)];
-            let name =
-                if at == 0 { (*name).to_owned() } else { format!("reconstructions by {name}") };
+            let name = match at {
+                0 => (*name).to_owned(),
+                1 if models.len() == 1 => "Reconstructions".to_owned(),
+                _ => format!("Reconstructions by {name}"),
+            };
             let (name, images) = (escape(&name), counted(tiles.len(), "image"));
             let _ =
                 write!(html, "<p>{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">");

@@ -8,6 +8,9 @@ use crate::shape::Shape;
 /// Samples that are shown before and after a top sample, at most.
 pub const MAX_CONTEXT: usize = 100;
 
+/// Top samples of a unit.
+pub(crate) const TOP: usize = 10;
+
 /// What a page shows: models, and what is known of the samples besides their numbers.
 #[derive(Clone, Copy)]
 pub struct Report<'a> {

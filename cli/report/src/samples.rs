@@ -7,7 +7,8 @@ use crate::arrays::Arrays;
 use crate::decoder::Decoder;
 use crate::error::Result;
 use crate::model::Model;
-use crate::units::{Layer, TOP};
+use crate::report::TOP;
+use crate::units::Layer;
 
 /// Samples to pick from, at the beginning.
 pub const FIRST: usize = 100;

@@ -8,9 +8,8 @@ use crate::arrays::Arrays;
 use crate::error::Result;
 use crate::model::Model;
 use crate::pictures::usual_norm;
-
-/// Top samples of a unit.
-pub const TOP: usize = 10;
+use crate::report::TOP;
+use crate::telling::Telling;
 
 /// A hidden layer of the encoder with its units.
 pub struct Layer {
@@ -73,7 +72,7 @@ impl Layer {
     pub fn add(
         &self,
         engine: &mut Engine,
-        (model, images): (&Model, bool),
+        (model, images, telling): (&Model, bool, Option<&Telling>),
         (name, arrays): (&str, &mut Arrays),
     ) -> Result<Value> {
         let all =
@@ -82,6 +81,9 @@ impl Layer {
         arrays.f32(format!("{name}.mean"), &all(|unit| unit.mean));
         arrays.f32(format!("{name}.max"), &all(|unit| unit.max));
         arrays.f32(format!("{name}.out"), &all(|unit| unit.norm_out as f32));
+        if let Some(telling) = telling {
+            arrays.f32(format!("{name}.telling"), &telling.scores(&self.summaries));
+        }
         let classes = self.summaries.iter().map(|unit| unit.labels.len()).max().unwrap_or(0);
         if classes > 0 {
             let purity = |unit: &UnitSummary| unit.purest_label().map_or(0.0, |of| of.1 as f32);
@@ -117,6 +119,7 @@ impl Layer {
         Ok(json!({
             "layer": self.layer, "units": self.summaries.len(), "kept": self.kept.len(),
             "classes": classes, "histogram": range, "picture": picture,
+            "telling": telling.map(Telling::name),
         }))
     }
 

@@ -184,7 +184,7 @@ fn a_report_holds_all() {
     assert!(!page.contains("{{") && page.len() < 5_000_000);
     // Two strips of three rows of ten.
     assert_eq!(page.matches("<img ").count(), 60);
-    let beta = r#"<tr class="differs"><th scope="row">beta</th><td>0.0</td><td>0.000075</td>"#;
+    let beta = r#"<code>beta</code></th><td class="whole">0</td><td class="whole">7.5e-5</td>"#;
     assert!(page.contains(beta), "the settings do not tell what differs");
     assert_eq!(page.matches("class=\"number\"").count(), 6);
     let (facts, array) = page_data(&page);

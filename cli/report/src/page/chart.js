@@ -2,16 +2,18 @@
 
 const HEIGHT = 286, LEFT = 58, RIGHT = 14, UPPER = 30, LOWER = 44;
 
-function linearTicks(low, high, wanted) {
+// `isWhole`: of numbers of things, of which there are no fractions.
+function linearTicks(low, high, wanted, isWhole) {
   if (!(high > low)) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
   const rough = (high - low) / wanted, magnitude = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(f => f * magnitude).find(s => s >= rough * 0.999);
+  const least = [1, 2, 5, 10].map(f => f * magnitude).find(s => s >= rough * 0.999), step = isWhole ? Math.max(1, least) : least;
   const ticks = [];
   for (let at = Math.floor(low / step + 1e-9); at <= Math.ceil(high / step - 1e-9); at++) ticks.push(at * step);
   return ticks;
 }
 
 function logarithmicTicks(low, high) {
+  if (high > low && high < 4 * low) return linearTicks(low, high, 5).filter(tick => tick > 0);
   const first = Math.floor(Math.log10(low) + 1e-9), last = Math.max(first + 1, Math.ceil(Math.log10(high) - 1e-9));
   const every = Math.ceil((last - first) / 6), factors = last - first <= 2 ? [1, 2, 5] : [1];
   const ticks = [];
@@ -21,21 +23,28 @@ function logarithmicTicks(low, high) {
   return ticks;
 }
 
-function axis(values, isLog, from, to, wanted) {
+// `isBars`: on a logarithmic axis the smallest number is above the floor, so that a bar of it is seen.
+function axis(values, isLog, from, to, wanted, { isBars, isWhole } = {}) {
   let low = Infinity, high = -Infinity;
   for (const value of values) if (Number.isFinite(value) && (!isLog || value > 0)) {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
   if (low > high) [low, high] = [isLog ? 0.1 : 0, 1];
-  const ticks = isLog ? logarithmicTicks(low, high) : linearTicks(low, high, wanted);
-  const place = isLog ? Math.log10 : v => v, [first, last] = [place(ticks[0]), place(ticks.at(-1))];
+  const ticks = isLog ? logarithmicTicks(low, high) : linearTicks(low, high, wanted, isWhole);
+  const place = isLog ? Math.log10 : v => v, last = place(ticks.at(-1));
+  let first = place(ticks[0]);
+  if (isBars && isLog) first = Math.min(first, place(low) - 0.06 * (last - first));
   return { ticks, at: value => from + (place(value) - first) / (last - first) * (to - from) };
 }
 
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const tick = value => {
   const size = Math.abs(value);
-  if (size && (size >= 1e5 || size < 1e-3)) return value.toExponential(0).replace("e+", "e").replace("-", "−");
+  if (size && (size >= 1e5 || size < 1e-3)) {
+    const [mantissa, exponent] = value.toExponential(0).split("e"), power = `10${[...exponent].map(c => RAISED[c] ?? "").join("")}`;
+    return (mantissa === "1" ? power : `${mantissa}·${power}`).replace("-", "−");
+  }
   return String(+value.toPrecision(6)).replace("-", "−");
 };
 
@@ -44,23 +53,26 @@ const tick = value => {
 function chart(what) {
   const state = { x: !!what.x.log, y: !!what.y.log, hidden: new Set() };
   const box = el("div.plot"), said = el("p.said", { role: "status" });
-  const numbers = el("details", { ontoggle: () => {
-    if (numbers.open && numbers.children.length < 2) numbers.append(el("pre", { tabindex: 0 }, csv(what)));
-  } }, el("summary", null, "Numbers"));
-  const figure = el("figure.chart", null, el("figcaption", null, el("span", null, what.title), axisButtons(what, state, draw)),
-    seriesButtons(what, state, draw), box, said, what.note ? el("p.note", null, what.note) : null, numbers);
+  const numbers = el("pre", { tabindex: 0, hidden: true, "aria-label": `Numbers of: ${what.title}` });
+  const tools = el("div.tools", null, axisButtons(what, state, draw));
+  const figure = el("figure.chart", null, el("figcaption", null, el("span", null, what.title), tools),
+    seriesButtons(what, state, draw), box, what.note ? el("p.note", null, what.note) : null,
+    el("div.foot", null, said, numbersButton(what, numbers)), numbers);
 
   function draw() {
     const width = Math.max(260, box.clientWidth || 460);
     const points = what.series.flatMap((series, at) => state.hidden.has(at) ? [] : series.points);
     const x = axis(points.map(p => p[0]), state.x, LEFT, width - RIGHT, width < 400 ? 4 : 6);
-    const y = axis(points.map(p => p[1]), state.y, HEIGHT - LOWER, UPPER, 5);
+    const y = axis(points.map(p => p[1]), state.y, HEIGHT - LOWER, UPPER, 5,
+      { isBars: what.series.some(series => series.mark === "bars"), isWhole: what.y.whole });
     const svg = el("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: 0,
       "aria-label": `${what.title}. ${what.y.name} over ${what.x.name}. Arrow keys read values.` });
     svg.append(...grid(what, x, y, width));
     const marks = [];
     what.series.forEach((series, at) => {
       if (!state.hidden.has(at)) svg.append(...drawSeries(series, x, y, state, marks));
+      // More than two areas cover each other.
+      if (what.series.length > 2) svg.querySelectorAll(".area").forEach(area => area.remove());
     });
     readValues(svg, marks, what, said);
     box.replaceChildren(svg);
@@ -75,6 +87,16 @@ function chart(what) {
   return figure;
 }
 
+// Shows the numbers as text to copy.
+function numbersButton(what, place) {
+  const button = el("button", { type: "button", "aria-expanded": "false", onclick: () => {
+    place.textContent ||= csv(what);
+    place.hidden = !place.hidden;
+    button.setAttribute("aria-expanded", !place.hidden);
+  } }, "Numbers");
+  return button;
+}
+
 // Buttons for logarithmic axes, where all numbers allow it.
 function axisButtons(what, state, draw) {
   const isPositive = at => what.series.every(s => s.points.some(p => p[at] > 0) && s.points.every(p => p[at] >= 0));
@@ -86,12 +108,12 @@ function axisButtons(what, state, draw) {
     } }, `log ${which}`);
     return button;
   });
-  return el("div.tools", null, buttons);
+  return buttons;
 }
 
 // The names of several series, which hide them.
 function seriesButtons(what, state, draw) {
-  if (what.series.length < 2) return null;
+  if (what.series.length < 2 && (!several || what.isAlone)) return null;
   return el("div.keys", null, what.series.map((series, at) => {
     const button = el("button.key", { type: "button", "aria-pressed": true, onclick: () => {
       if (!state.hidden.delete(at)) state.hidden.add(at);
@@ -164,37 +186,54 @@ function readValues(svg, marks, what, said) {
 // The elements of a series; adds the places of its points.
 function drawSeries(series, x, y, isLog, marks) {
   const isThere = ([px, py]) => Number.isFinite(px) && Number.isFinite(py);
-  const floor = HEIGHT - LOWER, color = `c${series.color}`;
+  const color = `c${series.color}`;
   const place = p => [!isLog.x || p[0] > 0 ? x.at(p[0]) : NaN, !isLog.y || p[1] > 0 ? y.at(p[1]) : NaN];
   const at = series.points.map(place), round = v => v.toFixed(1);
   const mark = (index, px, py) => marks.push({ series, px, py, point: series.points[index], title: series.titles?.[index] });
   if (series.mark === "dots") return at.flatMap(([px, py], index) => {
     if (!isThere([px, py])) return [];
     mark(index, px, py);
-    return [el(`circle.dot.${color}`, { cx: round(px), cy: round(py), r: 2.6 })];
+    return [el(`circle.dot.${color}${series.dashed ? ".dashed" : ""}`, { cx: round(px), cy: round(py), r: 2.6 })];
   });
-  let path = "";
   if (series.mark === "bars") {
-    for (let index = 0; index + 1 < at.length; index++) {
-      const [left, right] = [at[index][0], at[index + 1][0]];
-      if (!Number.isFinite(left) || !Number.isFinite(right)) continue;
-      const top = Number.isFinite(at[index][1]) ? Math.min(floor, at[index][1]) : floor;
-      path += `${path ? "L" : "M"}${round(left)} ${round(path ? top : floor)}`;
-      path += `L${round(left)} ${round(top)}L${round(right)} ${round(top)}`;
-      if (series.points[index][1] > 0) mark(index, (left + right) / 2, top);
-    }
-    if (path) path += `L${round(at.at(-1)[0])} ${floor}`;
-    return [el(`path.area.${color}`, { d: path }), el(`path.line.${color}`, { d: path })];
+    const { area, outline } = barPaths(series.points, at, mark);
+    return [el(`path.area.${color}`, { d: area }), el(`path.line.${color}${series.dashed ? ".dashed" : ""}`, { d: outline })];
   }
-  let isDown = false;
+  // A point without neighbors is no line, but a dot.
+  const dots = [];
+  let path = "";
   at.forEach(([px, py], index) => {
-    if (isThere([px, py])) {
-      path += `${isDown ? "L" : "M"}${round(px)} ${round(py)}`;
-      mark(index, px, py);
-    }
-    isDown = isThere([px, py]);
+    if (!isThere([px, py])) return;
+    const [hasBefore, hasNext] = [index - 1, index + 1].map(other => other in at && isThere(at[other]));
+    if (hasBefore || hasNext) path += `${hasBefore ? "L" : "M"}${round(px)} ${round(py)}`;
+    else dots.push(el(`circle.dot.${color}`, { cx: round(px), cy: round(py), r: 3 }));
+    mark(index, px, py);
   });
-  return [el(`path.line.${color}${series.dashed ? ".dashed" : ""}`, { d: path })];
+  return [path ? el(`path.line.${color}${series.dashed ? ".dashed" : ""}`, { d: path }) : null, ...dots].filter(Boolean);
+}
+
+// The outline of a histogram and what is below it: a run of bins with something in them is one shape, and a bin
+// with nothing in it is a gap. Calls mark(index, x, y) for each bin of a run.
+function barPaths(points, places, mark) {
+  const floor = HEIGHT - LOWER, round = v => v.toFixed(1);
+  let area = "", outline = "", isOpen = false;
+  for (let index = 0; index + 1 < points.length; index++) {
+    const [left, top] = places[index], right = places[index + 1][0];
+    const isThere = points[index][1] > 0 && Number.isFinite(left) && Number.isFinite(right) && Number.isFinite(top);
+    if (isThere) {
+      const step = `${isOpen ? "" : `M${round(left)} ${floor}`}L${round(left)} ${round(top)}L${round(right)} ${round(top)}`;
+      area += step;
+      outline += step;
+      mark(index, (left + right) / 2, top);
+    }
+    const isLast = index + 2 === points.length || !(points[index + 1][1] > 0);
+    if (isThere && isLast) {
+      area += `L${round(right)} ${floor}Z`;
+      outline += `L${round(right)} ${floor}`;
+    }
+    isOpen = isThere && !isLast;
+  }
+  return { area, outline };
 }
 
 // The points of a chart as CSV.

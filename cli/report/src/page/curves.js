@@ -11,15 +11,17 @@ function overSteps(title, name, columns, options = {}) {
     const { history } = model;
     columns.forEach(([column, text, dashed], at) => {
       const values = history?.[column];
-      // Terms that are 0 all the time say nothing.
-      if (!values || !values.some(v => v)) return;
+      // Terms that are 0 all the time, in all models, say nothing.
+      if (!values || !report.models.some(other => other.history?.[column]?.some(v => v))) return;
       const points = history.step.map((step, row) => [step, values[row]]).filter(p => Number.isFinite(p[1]));
       series.push({ name: named(model, text), color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
         mark: "line", points });
     });
   });
-  if (!series.length) return null;
-  return chart({ title, x: { name: "step" }, y: { name, log: options.log }, series, note: options.note });
+  // A number that the settings fix, such as the K of top-k, has no course.
+  const isFixed = options.varies && series.every(({ points }) => points.every(p => Math.abs(p[1] - points[0][1]) <= 1e-3 * Math.abs(p[1])));
+  if (!series.length || isFixed) return null;
+  return chart({ title, x: { name: "step" }, y: { name, log: options.log, whole: options.whole }, series, note: options.note });
 }
 
 function trainingCharts() {
@@ -43,19 +45,22 @@ function trainingCharts() {
   }
   const steered = report.models.some(({ settings }) => ![undefined, null, "none"].includes(settings.target));
   return [
-    overSteps("Objective over the training", "objective",
+    overSteps("Objective", "objective",
       [...used, ...ofTest.map(column => [column, column.replace("_", " "), true])],
       { log: true, note: report.models.some(model => model.history_of_batches)
         ? "Of the training batch of each point, with the weights of the terms."
         : "Means over the training batches between two points, with the weights of the terms." }),
-    overSteps("Mean activation over the training", "mean activation", means),
-    overSteps("Dead units over the training", "dead units", [["dead_units", ""]]),
-    steered ? overSteps("Steered weight of the penalties", "times the setting", [["penalty_factor", ""]], { log: true }) : null,
+    overSteps("Mean activation", "mean activation", means),
+    overSteps("Dead units", "dead units", [["dead_units", ""]], { whole: true }),
+    steered ? overSteps("Steered penalty weight", "times the setting", [["penalty_factor", ""]], { log: true }) : null,
     ...followedCharts(isBare),
     ...extra.filter(column => !ofTest.includes(column) && !FOLLOWED.includes(column)).map(column =>
-      overSteps(`${column.replaceAll("_", " ")} over the training`, column.replaceAll("_", " "), [[column, ""]])),
+      overSteps(sentence(column), column.replaceAll("_", " "), [[column, ""]])),
   ].filter(Boolean);
 }
+
+// The name of a column as a title.
+const sentence = column => column[0].toUpperCase() + column.slice(1).replaceAll("_", " ");
 
 // Columns that have charts of their own.
 const FOLLOWED = ["l0", "test_l0", "test_squared_error", "test_explained_variance", "learning_rate", "gradient_norm",
@@ -68,23 +73,27 @@ function followedCharts(isBare) {
   const squared = isSquared ? [["loss", "training batches"], ofTest] : [ofTest];
   return [
     // The objective of nothing but squared errors is drawn already.
-    isSquared && isBare ? null : overSteps(isSquared ? "Squared error over the training" : "Squared error of test samples",
+    isSquared && isBare ? null : overSteps(isSquared ? "Squared error" : "Test squared error",
       "mean squared error", squared, { log: true }),
-    overSteps("Explained variance of test samples", "explained variance", [["test_explained_variance", ""]]),
-    overSteps("Active units per sample over the training", "L0",
-      [["l0", "training batches"], ["test_l0", "test samples", true]]),
-    overSteps("Learning rate over the training", "learning rate", [["learning_rate", ""]]),
-    overSteps("Length of the gradient over the training", "L2 norm", [["gradient_norm", ""]],
+    overSteps("Test explained variance", "explained variance", [["test_explained_variance", ""]]),
+    overSteps("Active units per sample", "active units per sample (L0)",
+      [["l0", "training batches"], ["test_l0", "test samples", true]], { varies: true }),
+    overSteps("Learning rate", "learning rate", [["learning_rate", ""]]),
+    overSteps("Length of the gradient", "length (L2 norm)", [["gradient_norm", ""]],
       { log: true, note: "Of the objective's gradient in a training batch, before clipping." }),
-    overSteps("Revived units over the training", "units revived so far", [["revived_units", ""]]),
+    overSteps("Revived units", "units revived so far", [["revived_units", ""]], { whole: true }),
   ];
 }
 
+// Several models have the colors that they have everywhere, and layers behind the first dashed lines; layers of one model
+// have colors of their own.
+const styleOf = (m, l) => ({ color: (several ? m : l) % COLORS, dashed: several && l > 0 });
+
 // The bars of a histogram, as shares of all.
-function histogramSeries(name, color, { low, high, counts }, all, of = v => v) {
+function histogramSeries(name, { low, high, counts }, all, of = v => v) {
   const edge = at => of(low + (high - low) * at / counts.length);
   const points = counts.map((n, at) => [edge(at), n / all]);
-  return { name, color: color % COLORS, mark: "bars", points: [...points, [edge(counts.length), 0]] };
+  return { name, mark: "bars", points: [...points, [edge(counts.length), 0]] };
 }
 
 // Without the empty bins at both ends.
@@ -98,16 +107,16 @@ function trimmed({ low, high, counts }) {
 function frequencyChart() {
   const series = [], notes = [];
   report.models.forEach((model, m) => model.evaluation.hidden_layers.slice(0, model.layers.length).forEach((layer, l) => {
-    const { frequency_histogram: histogram, units, dead_units: dead } = layer;
+    const { frequency_histogram: histogram, units } = layer;
     const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
     if (histogram.counts.some(n => n > 0))
-      series.push({ ...histogramSeries(name, series.length, trimmed(histogram), 1), });
-    if (histogram.zeros) notes.push(`${name}: ${count(histogram.zeros)} of ${count(units)} units are never active.`);
+      series.push({ ...styleOf(m, l), ...histogramSeries(name, trimmed(histogram), 1, v => 100 * 10 ** v) });
+    if (histogram.zeros) notes.push(`${several || model.layers.length > 1 ? name + ": " : ""}${count(histogram.zeros)} of ${count(units)} units are active in none of them.`);
   }));
   if (!series.length) return null;
-  return chart({ title: "How often units are active", x: { name: "log10 of the share of samples", fixed: true,
-    text: mark => `active in about ${percent(10 ** (mark.point[0] + 1 / 16))} of the samples` },
-    y: { name: "units" }, series, note: `Number of units by the share of samples in which they are active; at 0 that is every sample. ${notes.join(" ")}` });
+  return chart({ title: "How often units are active", x: { name: "share of the samples, %", log: true,
+    fixed: true, text: mark => `active in about ${percent(mark.point[0] / 100 * 10 ** (1 / 16))} of the samples` },
+    y: { name: "units", whole: true }, series, note: `Each bar is the number of units that are active in that share of the samples. ${notes.join(" ")}` });
 }
 
 function activationChart() {
@@ -115,8 +124,8 @@ function activationChart() {
   report.models.forEach((model, m) => model.evaluation.hidden_layers.slice(0, model.layers.length).forEach((layer, l) => {
     const all = layer.histogram.counts.reduce((sum, n) => sum + n, 0) + layer.histogram.zeros;
     const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
-    series.push(histogramSeries(name, series.length, layer.histogram, all));
-    if (layer.histogram.zeros) notes.push(`${name}: ${percent(layer.histogram.zeros / all)} are exactly 0 and not drawn.`);
+    series.push({ ...styleOf(m, l), ...histogramSeries(name, layer.histogram, all) });
+    if (layer.histogram.zeros) notes.push(`${several || model.layers.length > 1 ? name + ": " : ""}${percent(layer.histogram.zeros / all)} are exactly 0 and not drawn.`);
   }));
   return chart({ title: "How strong activations are", x: { name: "activation", fixed: true },
     y: { name: "share of all activations", log: true }, series, note: notes.join(" ") });
@@ -130,15 +139,16 @@ function penaltyChart() {
   const curves = [], dots = [], lines = [];
   report.models.forEach((model, m) => model.layers.forEach((_, l) => {
     const layer = layerOf(m, l), rho = model.rho[l], text = model.layers.length > 1 ? `layer ${l + 1}` : "";
-    const name = named(model, text), color = (dots.length + lines.length) % COLORS;
+    const name = named(model, text), style = styleOf(m, l);
     if (rho === null) {
+      if (layer.units < 2) return;
       const sorted = Array.from(layer.mean).sort((a, b) => b - a), every = Math.ceil(sorted.length / 500);
       const points = sorted.map((v, at) => [100 * (at + 0.5) / sorted.length, v]).filter((_, at) => at % every === 0);
-      lines.push({ name, color, mark: "line", points });
+      lines.push({ ...style, name, mark: "line", points });
       return;
     }
     const clamped = Array.from(layer.mean, v => Math.min(1 - 1e-6, Math.max(1e-6, v)));
-    dots.push({ name, color, mark: "dots", points: clamped.map(v => [v, divergence(rho, v)]),
+    dots.push({ ...style, name, mark: "dots", points: clamped.map(v => [v, divergence(rho, v)]),
       titles: clamped.map((v, unit) => `unit ${unit}: mean activation ${short(v)}`) });
     if (curves.some(curve => curve.rho === rho)) return;
     const low = Math.min(rho, ...clamped), high = Math.max(rho, ...clamped);
@@ -146,10 +156,10 @@ function penaltyChart() {
     curves.push({ rho, name: `KL divergence, rho ${rho}`, color: 4, mark: "line", points });
   }));
   const charts = [];
-  if (dots.length) charts.push(chart({ title: "Sparsity penalty of each unit",
+  if (dots.length) charts.push(chart({ title: "Sparsity penalty by unit",
     x: { name: "mean activation of a unit", log: true }, y: { name: "KL divergence from the target" },
     series: [...curves, ...dots], note: "The penalty is the sum over the dots; the curve is 0 at the target activation rho." }));
-  if (lines.length) charts.push(chart({ title: "Mean activation of the units", x: { name: "units, the most active first, %" },
+  if (lines.length) charts.push(chart({ title: "Units by mean activation", x: { name: "units, the most active first, %" },
     y: { name: "mean activation" }, series: lines }));
   return charts;
 }
@@ -162,7 +172,8 @@ function curveSections() {
   const training = trainingCharts();
   return [
     sectionOf("training", "Training", training.length ? el("div.cards", null, training)
-      : el("p", null, "There are no curves, because there are no history files beside the models.")),
+      : el("p", null, several ? "There are no curves, because no history file is beside any of the models."
+        : "There are no curves, because no history file is beside the model.")),
     sectionOf("activity", "Activity", el("div.cards", null, [frequencyChart(), activationChart(), ...penaltyChart()].filter(Boolean))),
   ];
 }

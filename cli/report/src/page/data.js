@@ -52,7 +52,7 @@ function layerOf(m, l) {
       row: new Map(Array.from(kept, (unit, row) => [unit, row])),
       isDead: new Set(get("dead")),
       frequency: get("frequency"), mean: get("mean"), max: get("max"), out: get("out"),
-      purity: get("purity"), label: get("label"),
+      purity: get("purity"), label: get("label"), telling_scores: get("telling"),
     });
   }
   return layers.get(name);

@@ -27,6 +27,7 @@ function short(value) {
 }
 
 const count = value => value.toLocaleString("en").replaceAll(",", "\u202f");
+const counted = (number, what) => `${count(number)} ${what}${number === 1 ? "" : "s"}`;
 const percent = share => share === 0 ? "0 %" : share < 1e-4 ? "< 0.01 %" : `${short(100 * share)} %`;
 
 const image = report.image;
@@ -104,6 +105,11 @@ function isDark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+// What colors stand for: the name of the low end, a strip of them, the name of the high end.
+function legend(colors, low, high) {
+  return el("span.legend", { role: "img", "aria-label": `colors from ${low} to ${high}` }, el("span", null, low), el(`i.scale.${colors}`, { "aria-hidden": "true" }), el("span", null, high));
+}
+
 // A row of text with a bar of a share.
 function bar(name, share, text, attributes) {
   const width = `${Math.max(0, Math.min(1, share)) * 100}%`;
@@ -112,9 +118,9 @@ function bar(name, share, text, attributes) {
 }
 
 // Samples before and after one, as text; `shade` is the share of an activation for each place.
-function textAround(sample, context, shade, links) {
+function textAround(sample, context, shade, links, after = context) {
   const text = el("span.context");
-  for (let at = sample - context; at <= sample + context; at++) {
+  for (let at = sample - context; at <= sample + after; at++) {
     const name = at < 0 || at >= report.samples ? null : nameOf(at);
     if (name === null) continue;
     const { text: word, space } = pieceOf(name), share = shade ? shade(at) : 0;

@@ -1,11 +1,16 @@
 // The gallery of a layer's units: sorted, searched, and of a long list only the visible rows in the page.
 
+// By name: what a menu shows, the number that is the larger the earlier, and what it is in one sentence.
 const SORTS = {
-  number: ["number", null],
-  frequent: ["most frequent first", layer => layer.frequency],
-  rare: ["least frequent first", layer => layer.frequency.map(v => -v)],
-  maximum: ["largest maximum first", layer => layer.max.map(Math.abs)],
-  purity: ["purest label first", layer => layer.purity],
+  telling: ["most telling first", layer => layer.telling_scores, layer => layer.telling === "names"
+    ? "Most telling: the ten strongest samples have one token that is rare elsewhere. The best unit of each token comes first."
+    : "Most telling: its samples have one label that is rare elsewhere. The best unit of each label comes first."],
+  number: ["number", null, () => ""],
+  frequent: ["most frequent first", layer => layer.frequency, () => "Most frequent: active in the most samples."],
+  rare: ["least frequent first", layer => layer.frequency.map(v => -v), () => "Least frequent: active in the fewest samples."],
+  maximum: ["largest maximum first", layer => layer.max.map(Math.abs), () => "Largest maximum: the strongest response to any sample."],
+  purity: ["purest label first", layer => layer.purity, () => "Purest label: the largest share of one label among the samples in "
+    + "which it is active."],
 };
 
 // The names of a unit's top samples, for the search.
@@ -32,10 +37,9 @@ function foundUnits(layer, { sort, query, dead }) {
     if ((dead || !layer.isDead.has(unit)) && isFound(unit)) units.push(unit);
   const key = SORTS[sort][1]?.(layer);
   // Units that are dead, or only in numbers, are behind the others.
-  const group = unit => layer.isDead.has(unit) ? 2 : layer.row.has(unit) ? 0 : 1;
-  return units.sort((a, b) => key
-    ? group(a) - group(b) || key[b] - key[a] || a - b
-    : (layer.isDead.has(a) ? 1 : 0) - (layer.isDead.has(b) ? 1 : 0) || a - b);
+  layer.groups ??= Uint8Array.from({ length: layer.units }, (_, unit) => layer.isDead.has(unit) ? 2 : layer.row.has(unit) ? 0 : 1);
+  const group = key ? layer.groups : layer.groups.map(of => of === 2 ? 1 : 0);
+  return units.sort((a, b) => group[a] - group[b] || (key ? key[b] - key[a] : 0) || a - b);
 }
 
 const unitPath = (layer, unit) => `#unit-${layer.m}-${layer.l}-${unit}`;
@@ -72,11 +76,31 @@ function largestOf(weights, wanted) {
     .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, wanted);
 }
 
+// What a unit stands for in a few words: the tokens of its top samples, the most frequent first, or the features that it
+// changes most. There are none where samples are images.
+function wordsOf(layer, unit, wanted) {
+  if (image || layer.isDead.has(unit)) return [];
+  if (!report.names) return featuresOf(layer, unit, wanted).map(({ feature, weight }) => `${weight > 0 ? "↑" : "↓"} ${featureName(feature)}`);
+  const counts = new Map();
+  for (const top of topOf(layer, unit)) {
+    const { text } = pieceOf(nameOf(top.sample) ?? "");
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, wanted).map(([text]) => text);
+}
+
+// The lines of a tile without a picture: words, and of a stream of tokens the strongest sample in its context.
+function tileLines(layer, unit, words) {
+  if (image) return null;
+  if (!report.names) return words.slice(0, 2).map(line => el("span.tile-line.soft", { title: line }, line));
+  const [top] = report.context ? topOf(layer, unit) : [];
+  return [words.length ? el(`span.tile-names${top ? ".one" : ""}`, null, words.join(" · ")) : null,
+    top ? el("span.tile-line.soft", { "aria-hidden": "true" }, textAround(top.sample, 2, at => at === top.sample ? 1 : 0, null, 5)) : null];
+}
+
 function unitTile(layer, unit, at, total) {
   const isDead = layer.isDead.has(unit), frequency = percent(layer.frequency[unit]);
-  const tops = report.names ? [...new Set(topOf(layer, unit).map(top => pieceOf(nameOf(top.sample) ?? "").text))] : [];
-  const written = isDead ? [] : featuresOf(layer, unit, 3).map(({ feature, weight }) => `${weight > 0 ? "↑" : "↓"} ${featureName(feature)}`);
-  const words = tops.length ? tops.slice(0, 4) : written;
+  const words = wordsOf(layer, unit, 4);
   const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
     layer.label && !isDead ? `mostly label ${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}` : null,
     words.length ? words.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
@@ -84,18 +108,17 @@ function unitTile(layer, unit, at, total) {
     "data-at": at, tabindex: -1 },
     unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
     el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
-    tops.length && !image ? el("span.tile-names", null, words.join(" · ")) : null,
-    tops.length || image ? null : written.slice(0, 2).map(line => el("span.tile-line.soft", { title: line }, line)),
+    tileLines(layer, unit, words),
     image ? null : el("span.bar", null, el("i", { style: `width:${100 * Math.sqrt(layer.frequency[unit])}%` })));
 }
 
 // A list of tiles, of which those in view are in the page: shows(units) replaces it.
 function tileList(layerOfNow) {
-  const space = el("div.tiles-space"), list = el("div.tiles", { role: "group", "aria-label": "Units; arrow keys move, Enter opens" });
+  const space = el("div.tiles-space"), list = el("div.tiles", { role: "group", "aria-label": "Units: arrow keys move, Enter opens" });
   const box = el("div.tiles-box", null, space);
   space.append(list);
-  let units = [], columns = 1, height = 1, current = 0, drawn = "";
-  const size = () => image ? [84, 112] : [172, 88];
+  let units = [], columns = 1, height = 1, current = 0, drawn = "", made = new Map();
+  const size = () => image ? [84, 112] : report.names || report.features ? [172, report.context ? 96 : 88] : [150, 54];
   function draw(force) {
     const width = box.clientWidth;
     if (!width) return;
@@ -106,7 +129,7 @@ function tileList(layerOfNow) {
     height = image ? Math.round(wide * image.rows / image.columns) + 28 + gap : tall + gap;
     const rows = Math.ceil(units.length / columns), visible = Math.ceil(box.clientHeight / height) + 1;
     space.style.height = `${rows * height}px`;
-    box.style.maxHeight = `${image ? Math.max(360, 5 * height) : 6 * height}px`;
+    box.style.maxHeight = `${(image ? Math.max(360, 5 * height) : 6 * height) + 8}px`;
     const first = Math.max(0, Math.floor(box.scrollTop / height) - 2), last = Math.min(rows, first + visible + 4);
     const key = `${first} ${last} ${columns} ${width}`;
     if (key === drawn && !force) return;
@@ -115,25 +138,36 @@ function tileList(layerOfNow) {
     list.style.transform = `translateY(${first * height}px)`;
     list.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
     list.style.gridAutoRows = `${height - gap}px`;
-    const tiles = [];
+    // Tiles that stay in view are not made again.
+    const before = force ? new Map() : made;
+    made = new Map();
     for (let at = first * columns; at < Math.min(units.length, last * columns); at++)
-      tiles.push(unitTile(layer, units[at], at, units.length));
-    list.replaceChildren(...tiles);
-    const focused = list.querySelector(`[data-at="${current}"]`) ?? list.firstElementChild;
-    if (focused) focused.tabIndex = 0;
-    if (hadFocus) focused?.focus({ preventScroll: true });
+      made.set(at, before.get(at) ?? unitTile(layer, units[at], at, units.length));
+    list.replaceChildren(...made.values());
+    const reached = reach();
+    if (hadFocus) reached?.focus({ preventScroll: true });
+  }
+  // The tile that the tab key reaches: the current one, or else the first.
+  function reach() {
+    const tile = made.get(current) ?? list.firstElementChild;
+    list.querySelectorAll("[tabindex='0']").forEach(other => other.tabIndex = -1);
+    if (tile) tile.tabIndex = 0;
+    return tile;
   }
   function move(to) {
     current = Math.max(0, Math.min(units.length - 1, to));
     const top = Math.floor(current / columns) * height;
     if (top < box.scrollTop) box.scrollTop = top;
     if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
-    draw(true);
-    list.querySelector(`[data-at="${current}"]`)?.focus({ preventScroll: true });
+    draw();
+    reach()?.focus({ preventScroll: true });
   }
   box.addEventListener("scroll", () => draw(), { passive: true });
   new ResizeObserver(() => draw()).observe(box);
-  list.addEventListener("focusin", event => current = +(event.target.dataset.at ?? current));
+  list.addEventListener("focusin", event => {
+    current = +(event.target.dataset.at ?? current);
+    reach();
+  });
   list.addEventListener("keydown", event => {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
       PageDown: 4 * columns, PageUp: -4 * columns, Home: -units.length, End: units.length };
@@ -151,9 +185,9 @@ function tileList(layerOfNow) {
 
 // The section with the gallery.
 function gallerySection() {
-  const state = { m: 0, l: codeLayer(report.models[0]), sort: "frequent", query: "", dead: false };
+  const state = { m: 0, l: codeLayer(report.models[0]), sort: layerOf(0, codeLayer(report.models[0])).telling ? "telling" : "frequent", query: "", dead: false };
   const layer = () => layerOf(state.m, state.l);
-  const intro = el("p.soft"), tiles = tileList(layer), said = el("p.soft.found", { role: "status" }), left = el("p.note.left-out");
+  const intro = el("p.soft"), tiles = tileList(layer), said = el("p.soft.found", { role: "status" }), left = el("p.note.left-out"), by = el("p.note.by");
   const dead = el("button", { type: "button", "aria-pressed": "false", onclick: () => {
     state.dead = !state.dead;
     dead.setAttribute("aria-pressed", state.dead);
@@ -179,12 +213,13 @@ function gallerySection() {
       : now.l === 0 ? "a unit's weights" : "the input of a given length that a unit responds to most") + "; gray is 0.";
     intro.textContent = `What each unit of the network has learned.${what} Open one for its top samples, how strongly it `
       + "responds, and its neighbors.";
-    sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => name !== "purity" || now.label)
+    sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => (name !== "purity" || now.label) && (name !== "telling" || now.telling))
       .map(([name, [text]]) => el("option", { value: name, selected: name === state.sort }, text)));
     if (now.label) search.placeholder = `number${report.names ? ", token" : report.features ? ", feature" : ","} or label ${labelName(report.label_names ? 0 : 3)}`;
+    by.textContent = `${SORTS[state.sort][2](now)}${count0 ? ` Dead: active in none of the ${counted(report.samples, "sample")}.` : ""}`;
     dead.hidden = count0 === 0;
     dead.textContent = `${state.dead ? "Hide" : "Show"} ${count(count0)} dead`;
-    said.textContent = units.length === now.units ? `${count(units.length)} units` : `${count(units.length)} of ${count(now.units)} units`;
+    said.textContent = units.length === now.units ? counted(now.units, "unit") : `${count(units.length)} of ${counted(now.units, "unit")}`;
     left.hidden = now.kept === now.units;
     left.replaceChildren(`To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
       + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, report.models[0].model ? "--units" : "units="), " changes how many.");
@@ -195,7 +230,7 @@ function gallerySection() {
     el("div.controls", null,
       several || report.models[0].layers.length > 1 ? el("label", null, "Layer ", which) : null,
       el("label", null, "Order ", sort), el("label", null, "Search ", search), dead, said),
-    tiles.box, left);
+    el("div.by-line", null, by, image ? legend("gray", "negative", "positive") : null), tiles.box, left);
   // A list that is on paper shows its beginning alone.
   addEventListener("beforeprint", () => { tiles.box.scrollTop = 0; tiles.draw(true); });
   return { section, update, neighbors: unit => {

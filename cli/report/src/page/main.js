@@ -2,7 +2,10 @@
 
 function themeButton() {
   const button = document.getElementById("theme"), root = document.documentElement;
-  const show = () => button.textContent = isDark() ? "Light" : "Dark";
+  const show = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `${button.textContent} colors`);
+  };
   button.hidden = false;
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";

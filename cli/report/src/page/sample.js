@@ -3,7 +3,9 @@
 // The samples to pick from.
 function samplesSection() {
   const shown = Array.from(array("chosen").subarray(0, report.first));
-  const intro = `The first ${count(shown.length)} samples. Open one to see its active units and what the reconstruction `
+  const which = shown.length < report.samples ? `The first ${count(shown.length)} of ${count(report.samples)} samples`
+    : shown.length > 1 ? `All ${count(shown.length)} samples` : "The only sample";
+  const intro = `${which}. Open one to see its active units and what the reconstruction `
     + "owes to each: switch units off and it is redrawn.";
   let list;
   if (report.names && !image) {
@@ -16,7 +18,8 @@ function samplesSection() {
     list = el("div.sample-grid", { role: "group", "aria-label": "Samples" }, shown.map((sample, place) => el("a", { href: `#sample-0-${place}`,
       "aria-label": sampleText(place) }, samplePicture(0, place, ""))));
   } else {
-    list = el("p.running", null, shown.flatMap((sample, place) => [el("a.token.chip", { href: `#sample-0-${place}` }, String(numberOf(sample))), " "]));
+    list = el("div.chips", null, shown.map((sample, place) => el("a.chip", { href: `#sample-0-${place}`, "aria-label": sampleText(place) },
+      String(numberOf(sample)))));
   }
   return sectionOf("samples", "Samples", el("p.soft", null, intro), list);
 }
@@ -30,7 +33,7 @@ function sampleText(place) {
 function featureTable(target) {
   const { lines } = report, inData = (value, at) => lines ? lines.zero[at] + lines.step[at] * value : value;
   const rows = el("tbody"), box = el("div.table.features", null, el("table", null, el("thead", null, el("tr", null,
-    ["feature", "sample", "reconstructed", "differs"].map(text => el("th", { scope: "col" }, text)))), rows));
+    ["feature", "sample", "redrawn", "differs"].map(text => el("th", { scope: "col" }, text)))), rows));
   const largest = Math.max(...target.map(Math.abs), 1e-9);
   return { box, show(values) {
     rows.replaceChildren(...Array.from(target, (value, at) => {
@@ -56,7 +59,9 @@ function sampleFigures(m, target) {
     const text = name === "sample" && what === "y" ? "target" : name;
     return { name: text, figure: el("figure", null, el("span"), el("figcaption", null, text)) };
   });
-  const box = el(`div.pictures.three${isImage ? "" : ".strips-only"}`, null, places.map(place => place.figure));
+  const meaning = isImage ? el("p.note", null, "Difference: gray is 0, white is where the reconstruction is brighter, black where it is darker.")
+    : legend("signed", `−${short(largest)}`, short(largest));
+  const box = el("div", null, el(`div.pictures.three${isImage ? "" : ".strips-only"}`, null, places.map(place => place.figure)), meaning);
   return { box, show(values) {
     const difference = values.map((v, i) => v - target[i]);
     [target, values, difference].forEach((numbers, at) =>
@@ -91,6 +96,9 @@ function sampleView(m, place) {
   return { title, where, body: switches(m, place, { layer, code, decoder, context, models }) };
 }
 
+// A change with two digits.
+const roughly = share => Math.abs(share) < 5e-4 ? "unchanged" : (share < 0 ? "−" : "+") + `${+(100 * Math.abs(share)).toPrecision(2)}\u00a0%`;
+
 // The table of a sample's units. `owed` is how much the error rises without each.
 function unitTable(layer, code, owed, onSwitch) {
   const largest = owed ? Math.max(...owed, 1e-30) : 1, strongest = Math.max(...code.map(of => Math.abs(of.value)), 1e-30);
@@ -99,10 +107,10 @@ function unitTable(layer, code, owed, onSwitch) {
       onchange: () => onSwitch(at, box.checked) }) : null;
     const rise = owed ? owed[at] : null;
     return el("li", null, box, el("a.near-unit", { href: unitPath(layer, of.unit), "aria-label": `unit ${of.unit}` },
-      unitPicture(layer, of.unit), el("b", null, String(of.unit))),
+      unitPicture(layer, of.unit), el("b", null, String(of.unit)), nearWords(layer, of.unit)),
       el("span.owed", null,
         el("span.bar", { "aria-hidden": "true" }, el("i", { style: `width:${100 * Math.max(0, rise === null ? Math.abs(of.value) / strongest : rise / largest)}%` })),
-        el("span.owed-text", null, `activation ${short(of.value)}`, rise === null ? null : ` · error ${rise < 0 ? "−" : "+"}${percent(Math.abs(rise))}`)));
+        el("span.owed-text", null, el("span.spare", null, "activation "), short(of.value), rise === null ? null : ` · error ${roughly(rise)}`)));
   });
   return el("ul.sample-units", null, rows);
 }
@@ -141,14 +149,14 @@ function switches(m, place, { layer, code, decoder, context, models }) {
     [...table.children].forEach((row, at) => row.classList.toggle("off", !isOn[at]));
     slider.value = on;
     const change = on === code.length ? "" : `, ${short(error / Math.max(whole, 1e-12))} times that of all`;
-    said.replaceChildren(el("b", null, `${on} of ${code.length} units on`), ` Mean squared error ${short(error)}${change}.`);
+    said.replaceChildren(el("b", null, `${on} of ${counted(code.length, "unit")} on`), ` Mean squared error ${short(error)}${change}.`);
   }
   redraw();
   const rest = array(`m${m}.rest`) ? " Units that the page does not have in full stay on." : "";
   return el("div.view", null,
     el("div.stays", null, models, context, figures.box, said,
       el("label.slider", { for: "keep" }, "Keep the most important units", slider),
-      el("p.note", null, `Important is what the error rises most without. Weights are rounded to 8 bits here.${rest}`)),
+      el("p.note", null, `Most important are the units without which the error rises most. Weights are rounded to 8 bits here.${rest}`)),
     el("div", null, el("h4", null, "Active units"),
-      el("p.note", null, "With its activation, and how much the error rises if that unit alone is off."), code.length ? table : el("p.soft", null, "No unit of the page is active in it.")));
+      el("p.note", null, "Each with its activation, and how much the error rises if it alone is off."), code.length ? table : el("p.soft", null, "No unit of the page is active in it.")));
 }

@@ -27,9 +27,17 @@ function unitHistogram(layer, unit) {
   const [low, high] = layer.histogram, counts = Array.from(rowOf(all, row, bins));
   if (!counts.some(n => n > 0)) return null;
   const bars = trimmed({ low, high, counts });
-  const series = [{ ...histogramSeries(`unit ${unit}`, layer.m, bars, 1, v => 10 ** v), name: `unit ${unit}` }];
-  return chart({ title: "Its activations", x: { name: "activation, where it is active", log: true, fixed: true },
-    y: { name: "samples" }, series });
+  const series = [{ color: several ? layer.m % COLORS : 0, ...histogramSeries(`unit ${unit}`, bars, 1, v => 10 ** v) }];
+  const isSigned = report.models[layer.m].evaluation.hidden_layers[layer.l].histogram.low < 0;
+  const name = isSigned ? "size of the activation, above or below 0" : "activation, where it is active";
+  return chart({ title: "Its activations", isAlone: true, x: { name, log: true, fixed: true },
+    y: { name: "samples", whole: true }, series });
+}
+
+// A unit's words, for a list of units.
+function nearWords(layer, unit) {
+  const words = wordsOf(layer, unit, 3);
+  return words.length ? el("span.words", null, words.join(" · ")) : null;
 }
 
 const sampleName = sample => nameOf(sample) === null ? `sample ${numberOf(sample)}` : `“${pieceOf(nameOf(sample)).text}”, sample ${numberOf(sample)}`;
@@ -43,7 +51,7 @@ function sampleLink(m, sample, attributes, ...children) {
 
 function topSamples(layer, unit) {
   const tops = topOf(layer, unit), { m } = layer;
-  if (!tops.length) return el("p.soft", null, "It is active in none of the samples.");
+  if (!tops.length) return el("p.soft", null, `It is active in none of the ${counted(report.samples, "sample")}.`);
   if (image) {
     const shown = tops.map(top => {
       const place = placeOf(top.sample), label = `${sampleName(top.sample)}, activation ${short(top.value)}`;
@@ -84,7 +92,7 @@ function writes(layer, unit) {
   if (isImageSize(outputs(model))) return el("figure", null, signedPicture(`what unit ${unit} writes`, weights),
     el("figcaption", null, isOne ? "writes to the output" : "changes in the output, alone at its maximum"));
   const order = largestOf(weights, 8), largest = Math.abs(order[0]?.weight ?? 1);
-  return el("div", null, el("h4", null, "Writes to the output"),
+  return el("div.bars", null, el("h4", null, "Writes to the output"),
     el("p.note", null, `The features that ${isOne ? "an activation of 1" : "its largest activation alone"} changes most.`),
     order.map(({ feature, weight }) => bar(model.targets ? `feature ${feature}` : featureName(feature), Math.abs(weight) / largest,
       `${weight > 0 ? "+" : ""}${short(weight)}`, { class: weight < 0 ? "bar-row negative" : "bar-row" })));
@@ -96,7 +104,7 @@ function labelMix(layer, unit) {
   const own = Array.from(rowOf(counts, row, layer.classes), (n, label) => ({ n, label })).filter(of => of.n > 0);
   const all = own.reduce((sum, of) => sum + of.n, 0);
   const most = own.sort((a, b) => b.n - a.n).slice(0, 10);
-  return all ? el("div", null, el("h4", null, "Labels of the samples in which it is active"),
+  return all ? el("div.bars", null, el("h4", null, "Labels of the samples in which it is active"),
     most.map(({ n, label }) => bar(labelName(label), n / all, percent(n / all)))) : null;
 }
 
@@ -110,7 +118,8 @@ function unitView(m, l, unit) {
   const isKept = layer.row.has(unit), isDead = layer.isDead.has(unit);
   const near = isKept ? nearestUnits(layer, unit, 6) : [];
   const responds = unitPicture(layer, unit, "picture");
-  const where = [several ? model.name : null, model.layers.length > 1 ? `layer ${l + 1}` : null].filter(Boolean).join(", ");
+  const words = wordsOf(layer, unit, 4);
+  const where = [words.length ? (report.names ? `“${words.join("”, “")}”` : words.join(", ")) : null, several ? model.name : null, model.layers.length > 1 ? `layer ${l + 1}` : null].filter(Boolean).join(", ");
   const pictures = el("div.pictures", null,
     responds ? el("figure", null, responds, el("figcaption", null, l === 0 ? "responds to: its weights" : "responds to most")) : null,
     isImageSize(outputs(model)) ? writes(layer, unit) : null);
@@ -122,16 +131,16 @@ function unitView(m, l, unit) {
   ]);
   const neighbors = near.length ? el("div", null, el("h4", null, "Nearest units"), el("div.near", null, near.map(of => el("a.near-unit",
     { href: unitPath(layer, of.unit), title: `cosine ${short(of.cosine)}` },
-    unitPicture(layer, of.unit), el("b", null, String(of.unit)), el("span", null, short(of.cosine)))))) : null;
-  // Lines of text fill the right side by themselves.
-  const isText = !image;
-  const more = [isImageSize(outputs(model)) ? null : writes(layer, unit), labelMix(layer, unit), neighbors];
-  const left = el("div", null, pictures.children.length ? pictures : null, numbers,
-    isKept && !isDead ? unitHistogram(layer, unit) : null, isText ? more : null);
-  const right = el("div", null,
-    isKept ? [el("h4", null, "Top samples"), topSamples(layer, unit)]
+    unitPicture(layer, of.unit), el("b", null, String(of.unit)), nearWords(layer, of.unit),
+    el("span.cosine", null, of.cosine.toFixed(2).replace("-", "−")))))) : null;
+  const histogram = isKept && !isDead ? unitHistogram(layer, unit) : null;
+  const written = isImageSize(outputs(model)) ? null : writes(layer, unit);
+  const left = el("div", null, pictures.children.length ? pictures : null, image ? numbers : null, histogram, image ? null : written);
+  const right = el(`div${image ? "" : ".lead"}`, null,
+    isKept ? [el("div.head-line", null, el("h4", null, "Top samples"), report.context && !isDead && !image
+      ? legend("shade", "activation 0", short(layer.max[unit])) : null), topSamples(layer, unit)]
       : el("p.soft", null, "To keep the page small, this unit has its numbers alone. ", el("code", null, "--units"),
         " changes how many have more."),
-    isText ? null : more);
-  return { title: `Unit ${unit}`, where, body: el("div.view", null, left, right) };
+    labelMix(layer, unit), neighbors, image ? written : null);
+  return { title: `Unit ${unit}`, where, body: el("div.view", null, image ? null : numbers, left, right) };
 }
