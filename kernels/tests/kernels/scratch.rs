@@ -153,7 +153,7 @@ const PRODUCTS: [(&str, Run); 7] = [
     }),
 ];
 
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 9] = [
     (1, 1, 1),
     (3, 40, 300),
     (60, 30, 70),
@@ -162,6 +162,8 @@ const SHAPES: [Shape; 8] = [
     (2, 1030, 1100),
     (790, 390, 9),
     (40, 5, 1500),
+    // Rows of A are copied.
+    (24, 512, 390),
 ];
 
 /// With exactly what it needs, at guard pages, every product has the bits that it has with all.
