@@ -112,14 +112,14 @@ fn products(criterion: &mut Criterion) {
                 b.iter(|| {
                     let c = MatrixMut::new(&mut output, SAMPLES, FEATURES);
                     let a = Operand::new(dense, skip_zeros);
-                    Gemm { a, b: weights, c }.run(isa, &mut scratch);
+                    Gemm::new(a, weights, c).run(isa, &mut scratch);
                 });
             });
             group.bench_function(BenchmarkId::new(format!("gradient, {way}"), active), |b| {
                 b.iter(|| {
                     let c = MatrixMut::new(&mut gradient, UNITS, FEATURES);
                     let a = Operand::new(dense.transposed(), skip_zeros);
-                    Gemm { a, b: delta, c }.run(isa, &mut scratch);
+                    Gemm::new(a, delta, c).run(isa, &mut scratch);
                 });
             });
         }
@@ -127,7 +127,7 @@ fn products(criterion: &mut Criterion) {
             b.iter(|| {
                 let c = MatrixMut::new(&mut output, SAMPLES, FEATURES);
                 let a = Operand::Sparse(codes.lists());
-                Gemm { a, b: weights, c }.run(isa, &mut scratch);
+                Gemm::new(a, weights, c).run(isa, &mut scratch);
             });
         });
         let mut samples = Samples::new(codes.values.len());
@@ -135,7 +135,7 @@ fn products(criterion: &mut Criterion) {
             b.iter(|| {
                 let c = MatrixMut::new(&mut gradient, UNITS, FEATURES);
                 let a = Operand::Sparse(samples.group(&codes));
-                Gemm { a, b: delta, c }.run(isa, &mut scratch);
+                Gemm::new(a, delta, c).run(isa, &mut scratch);
             });
         });
         let mut gradients = vec![0.0; codes.values.len()];

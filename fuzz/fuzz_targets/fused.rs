@@ -102,7 +102,7 @@ fn results(isa: Isa, case: &Case, scratch: &mut Scratch<'_>) -> Vec<f32> {
     all.extend(&gradients);
     code_delta(isa, codes, activation, penalty, &mut gradients);
     all.extend(&gradients);
-    let decode = Gemm { a: Operand::Sparse(codes), b, c: MatrixMut::new(&mut output, n, units) };
+    let decode = Gemm::new(Operand::Sparse(codes), b, MatrixMut::new(&mut output, n, units));
     decode.run(isa, scratch);
     all.extend(&output);
 

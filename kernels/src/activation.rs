@@ -4,6 +4,13 @@ use crate::math;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// A layer's activation f, applied to z = a W + b.
+///
+/// ```
+/// use sae_kernels::Activation;
+///
+/// assert_eq!(Activation::ALL.len(), 6);
+/// assert_eq!(Activation::LeakyRelu.name(), "leaky-relu");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activation {
@@ -36,6 +43,10 @@ impl Activation {
     ];
 
     /// The name used in settings and files, for example `leaky-relu`.
+    ///
+    /// ```
+    /// assert_eq!(sae_kernels::Activation::SaturatingLinear.name(), "saturating-linear");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Activation::Sigmoid => "sigmoid",
@@ -48,6 +59,12 @@ impl Activation {
     }
 
     /// Whether it has values below 0.
+    ///
+    /// ```
+    /// use sae_kernels::Activation;
+    ///
+    /// assert!(Activation::Tanh.is_signed() && !Activation::Relu.is_signed());
+    /// ```
     pub fn is_signed(self) -> bool {
         matches!(self, Activation::Tanh | Activation::LeakyRelu | Activation::Linear)
     }

@@ -6,8 +6,17 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Scales bytes: `out[i] = (bytes[i] - subtract) / divide`, `divide` not 0, in the same bits on
 /// every set.
 ///
+/// ```
+/// use sae_kernels::{Isa, convert};
+///
+/// let mut pixels = [0.0; 3];
+/// convert::scale_bytes(Isa::detect(), &[0, 51, 255], 0.0, 255.0, &mut pixels);
+/// assert_eq!(pixels, [0.0, 0.2, 1.0]);
+/// ```
+///
 /// # Panics
 /// The lengths differ.
+#[track_caller]
 pub fn scale_bytes(isa: Isa, bytes: &[u8], subtract: f32, divide: f32, out: &mut [f32]) {
     struct Scale<'a>(&'a [u8], f32, f32, &'a mut [f32]);
     impl Kernel for Scale<'_> {
@@ -25,6 +34,12 @@ pub fn scale_bytes(isa: Isa, bytes: &[u8], subtract: f32, divide: f32, out: &mut
 }
 
 /// Prefetches bytes that will be read soon to the L1 cache.
+///
+/// ```
+/// let bytes = [1, 2, 3];
+/// sae_kernels::convert::prefetch(&bytes);
+/// assert_eq!(bytes, [1, 2, 3]);
+/// ```
 pub fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     for line in bytes.chunks(64) {
@@ -39,8 +54,17 @@ pub fn prefetch(bytes: &[u8]) {
 /// Converts half precision (IEEE 754 binary16), of which `bytes` has little-endian pairs at any
 /// alignment, in the bits of [`f16_to_f32`] on every set.
 ///
+/// ```
+/// use sae_kernels::{Isa, convert};
+///
+/// let mut numbers = [0.0; 2];
+/// convert::f16_to_f32s(Isa::detect(), &[0x00, 0x3c, 0x00, 0xc0], &mut numbers);
+/// assert_eq!(numbers, [1.0, -2.0]);
+/// ```
+///
 /// # Panics
 /// `bytes` has not two bytes for each number of `out`.
+#[track_caller]
 pub fn f16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
     struct Convert<'a>(&'a [[u8; 2]], &'a mut [f32]);
     impl Kernel for Convert<'_> {
@@ -70,8 +94,17 @@ pub fn f16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
 /// Converts bfloat16, of which `bytes` has little-endian pairs at any alignment, in the bits of
 /// [`bf16_to_f32`] on every set.
 ///
+/// ```
+/// use sae_kernels::{Isa, convert};
+///
+/// let mut numbers = [0.0; 2];
+/// convert::bf16_to_f32s(Isa::detect(), &[0x80, 0x3f, 0x00, 0xc0], &mut numbers);
+/// assert_eq!(numbers, [1.0, -2.0]);
+/// ```
+///
 /// # Panics
 /// `bytes` has not two bytes for each number of `out`.
+#[track_caller]
 pub fn bf16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
     struct Convert<'a>(&'a [[u8; 2]], &'a mut [f32]);
     impl Kernel for Convert<'_> {
@@ -87,7 +120,8 @@ pub fn bf16_to_f32s(isa: Isa, bytes: &[u8], out: &mut [f32]) {
 }
 
 /// The pairs of bytes of `len` numbers.
+#[track_caller]
 fn pairs(bytes: &[u8], len: usize) -> &[[u8; 2]] {
-    assert_eq!(bytes.len(), 2 * len, "two bytes for each number");
+    assert_eq!(Some(bytes.len()), len.checked_mul(2), "two bytes for each number");
     bytes.as_chunks().0
 }

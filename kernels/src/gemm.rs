@@ -22,19 +22,20 @@ mod epilogue;
 mod library;
 mod pack;
 mod row;
+mod scratch;
 mod sparse;
 mod tile;
 
-pub use blocks::Scratch;
-pub(crate) use blocks::chunks;
-pub(crate) use epilogue::{At, Epilogue, Finish, Place, Store};
+pub(crate) use blocks::{chunks, longest_k};
+pub(crate) use epilogue::{At, Combine, Epilogue, Finish, Place, Store};
+pub use scratch::Scratch;
+pub(crate) use scratch::{GRADIENT_FLOATS, PARTIAL_COLS, PARTIAL_ROWS};
 pub(crate) use sparse::SparseProduct;
 
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, RegisterTile, Simd, TileKernel};
 use blocks::{
-    BLOCK_COLS, BLOCK_ROWS, FEW_TILES, LINE, MAX_BLOCK_K, MAX_STRIP, PANEL_FLOATS, ROW_UNIT,
-    SHORT_K, SHORT_STRIDE, SPARSE_BLOCK_K,
+    BLOCK_ROWS, FEW_TILES, LINE, MAX_BLOCK_K, MAX_STRIP, Plan, ROW_UNIT, SHORT_K, SHORT_STRIDE,
 };
 use epilogue::Region;
 use pack::{ASource, Active};
@@ -69,6 +70,7 @@ impl<'a, 'b> Product<'a, 'b> {
     ///
     /// # Panics
     /// The inner sides differ.
+    #[track_caller]
     pub fn new(
         isa: Isa,
         operands: Operands<'a>,
@@ -115,17 +117,11 @@ impl TileKernel for Product<'_, '_> {
         }
         let Product { operands: Operands { a, b, skip_zeros, .. }, output, scratch } = self;
         let (m, depth, n) = (a.rows, a.cols, b.cols);
-        let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
-        let block_rows = m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT);
-        // Panels are kept for all row blocks, unless each needs other rows of them.
-        let keep_panels = row_blocks > 1 && !skip_zeros;
-        let block_cols = if keep_panels { BLOCK_COLS } else { n };
-        let max_k = if skip_zeros { SPARSE_BLOCK_K } else { S::BLOCK_K };
-        let k_blocks = depth.div_ceil(max_k).max(1);
-        // As equal as whole vectors allow: a block that ends within one is transposed by the number.
-        let block_k = depth.div_ceil(k_blocks).next_multiple_of(16);
+        let plan = Plan::new((m, depth, n), S::BLOCK_K, skip_zeros);
+        let Plan { block_rows, keep_panels, block_cols, k_blocks, block_k } = plan;
         let aligned = scratch.floats.as_ptr().align_offset(64).min(LINE);
-        let (panels, tiles) = scratch.floats[aligned..].split_at_mut(PANEL_FLOATS);
+        let (panels, tiles) =
+            scratch.floats[aligned..].split_at_mut(plan.panel_floats(V * S::LANES, n));
         let mut nest = Nest { m, keep_panels, panels, output };
 
         // LOOP 4: blocks of k; without any k there is one, for the epilogue.

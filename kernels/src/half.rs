@@ -2,6 +2,10 @@
 
 /// Converts half precision (IEEE 754 binary16), given as its bits, to the same number. A NaN keeps
 /// its sign and payload, and a signaling one becomes quiet, as the conversion of IEEE 754 does it.
+///
+/// ```
+/// assert_eq!(sae_kernels::convert::f16_to_f32(0x3e00), 1.5);
+/// ```
 pub const fn f16_to_f32(bits: u16) -> f32 {
     const INFINITY: u32 = 0x7c00;
     /// The difference of the exponents' biases, as a factor: 2^112.
@@ -18,6 +22,10 @@ pub const fn f16_to_f32(bits: u16) -> f32 {
 
 /// Converts bfloat16, given as its bits, to the same number: they are the upper half of its bits in
 /// single precision. A NaN keeps all of its bits, and a signaling one stays signaling.
+///
+/// ```
+/// assert_eq!(sae_kernels::convert::bf16_to_f32(0x3fc0), 1.5);
+/// ```
 pub const fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits((bits as u32) << 16)
 }

@@ -48,7 +48,13 @@
 //!
 //! `examples/foreign_loop.rs` is the whole loop. On every set but the portable one
 //! ([`Isa::is_fused`]) results are the same bits. Slices and views of lengths that do not fit
-//! panic, as the documentation of each function says.
+//! panic at the caller's line, as the documentation of each function says. A scratch for known shapes
+//! is much smaller than [`Scratch::LENGTHS`]: [`Scratch::lengths_for`].
+//!
+//! A product is made by its constructor and its other methods ([`Gemm::new`], [`Forward::new`] and so on), options with
+//! `..Default::default()`: both compile as before when a version adds a field. [`Gemm`] and the enums that
+//! may grow are `#[non_exhaustive]`; a complete literal of another struct, whose fields are public, may need a new field
+//! in a new `0.x`. Types that only the crate itself uses are hidden from the documentation.
 //!
 //! Without `std` (default features off) `libm` is required, and [`Isa`] finds what the target's
 //! build enables. The feature `reference` adds the reference implementation, for tests.

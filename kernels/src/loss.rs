@@ -5,6 +5,12 @@ use crate::math;
 use crate::simd::Simd;
 
 /// The data term of the objective, a mean over samples and features.
+///
+/// ```
+/// use sae_kernels::Loss;
+///
+/// assert_eq!(Loss::default(), Loss::SquaredError);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Loss {
@@ -25,6 +31,10 @@ impl Loss {
     pub const ALL: [Loss; 3] = [Loss::SquaredError, Loss::CrossEntropy, Loss::Fvu];
 
     /// The name used in settings and files.
+    ///
+    /// ```
+    /// assert_eq!(sae_kernels::Loss::CrossEntropy.name(), "cross-entropy");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Loss::SquaredError => "squared-error",
@@ -34,11 +44,21 @@ impl Loss {
     }
 
     /// Whether it can be used with this activation of the output layer.
+    ///
+    /// ```
+    /// use sae_kernels::{Activation, Loss};
+    ///
+    /// assert!(!Loss::CrossEntropy.fits(Activation::Linear));
+    /// ```
     pub fn fits(self, activation: Activation) -> bool {
         self != Loss::CrossEntropy || activation == Activation::Sigmoid
     }
 
     /// The factor of `a - x` in the gradient: of (a - x)^2 by a, and of the cross-entropy by z.
+    ///
+    /// ```
+    /// assert_eq!(sae_kernels::Loss::SquaredError.gradient_factor(), 2.0);
+    /// ```
     pub fn gradient_factor(self) -> f64 {
         match self {
             Loss::SquaredError | Loss::Fvu => 2.0,

@@ -15,6 +15,24 @@ const LN2_LOW: f32 = 1.428_606_8e-6;
 /// its last place.
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r).
+///
+/// ```
+/// use sae_kernels::simd::{Isa, Kernel, Simd};
+/// use sae_kernels::math;
+///
+/// struct Apply(f32);
+/// impl Kernel for Apply {
+///     type Output = f32;
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) -> f32 {
+///         let mut lanes = [0.0; 16];
+///         // SAFETY: there is room for a vector of any set.
+///         unsafe { s.store(lanes.as_mut_ptr(), math::exp(s, s.splat(self.0))) };
+///         lanes[0]
+///     }
+/// }
+/// assert_eq!(Isa::detect().run(Apply(0.0)), 1.0);
+/// ```
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // A NaN stands second in min, so it comes through.
@@ -46,6 +64,24 @@ fn exp_up_to_89<S: Simd>(s: S, x: S::V) -> S::V {
 ///
 /// With e = e^-|x| it is 1 / (1 + e) or e / (1 + e): nothing overflows, and the small side keeps
 /// its relative accuracy.
+///
+/// ```
+/// use sae_kernels::simd::{Isa, Kernel, Simd};
+/// use sae_kernels::math;
+///
+/// struct Apply(f32);
+/// impl Kernel for Apply {
+///     type Output = f32;
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) -> f32 {
+///         let mut lanes = [0.0; 16];
+///         // SAFETY: there is room for a vector of any set.
+///         unsafe { s.store(lanes.as_mut_ptr(), math::sigmoid(s, s.splat(self.0))) };
+///         lanes[0]
+///     }
+/// }
+/// assert_eq!(Isa::detect().run(Apply(0.0)), 0.5);
+/// ```
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     let one = s.splat(1.0);
@@ -64,6 +100,24 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 /// tanh x. NaN gives NaN, -0 gives -0. Largest error 1.344 ULP, at 0.632552.
 ///
 /// Below 0.625, x + x^3 p(x^2); above, 1 - 2 / (e^2|x| + 1) with x's sign.
+///
+/// ```
+/// use sae_kernels::simd::{Isa, Kernel, Simd};
+/// use sae_kernels::math;
+///
+/// struct Apply(f32);
+/// impl Kernel for Apply {
+///     type Output = f32;
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) -> f32 {
+///         let mut lanes = [0.0; 16];
+///         // SAFETY: there is room for a vector of any set.
+///         unsafe { s.store(lanes.as_mut_ptr(), math::tanh(s, s.splat(self.0))) };
+///         lanes[0]
+///     }
+/// }
+/// assert_eq!(Isa::detect().run(Apply(0.0)), 0.0);
+/// ```
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let square = s.mul(x, x);
@@ -88,6 +142,24 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
 /// at 1.4113426 (0.869 at 0.7042024 on the portable set; the other functions do not differ there).
 ///
 /// x = 2^e m with m in [sqrt 1/2, sqrt 2); with f = m - 1, ln m = f - f^2/2 + f^3 p(f).
+///
+/// ```
+/// use sae_kernels::simd::{Isa, Kernel, Simd};
+/// use sae_kernels::math;
+///
+/// struct Apply(f32);
+/// impl Kernel for Apply {
+///     type Output = f32;
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) -> f32 {
+///         let mut lanes = [0.0; 16];
+///         // SAFETY: there is room for a vector of any set.
+///         unsafe { s.store(lanes.as_mut_ptr(), math::ln(s, s.splat(self.0))) };
+///         lanes[0]
+///     }
+/// }
+/// assert_eq!(Isa::detect().run(Apply(1.0)), 0.0);
+/// ```
 #[inline(always)]
 pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
     let zero = s.splat(0.0);
@@ -127,6 +199,15 @@ pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
 }
 
 /// A function of one number.
+///
+/// ```
+/// use sae_kernels::Isa;
+/// use sae_kernels::math::{Function, map};
+///
+/// let mut values = [0.0, 1.0];
+/// map(Isa::detect(), Function::Exp, &mut values);
+/// assert!(values[0] == 1.0 && (values[1] - core::f32::consts::E).abs() < 1e-6);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Function {
@@ -142,6 +223,12 @@ pub enum Function {
 
 /// The smallest and the largest of these numbers, those that are NaN left out; infinity and -infinity
 /// without any.
+///
+/// ```
+/// use sae_kernels::{Isa, math};
+///
+/// assert_eq!(math::range(Isa::detect(), &[3.0, f32::NAN, -1.0]), (-1.0, 3.0));
+/// ```
 pub fn range(isa: Isa, values: &[f32]) -> (f32, f32) {
     struct Range<'a>(&'a [f32]);
     impl Kernel for Range<'_> {
@@ -177,6 +264,13 @@ pub fn range(isa: Isa, values: &[f32]) -> (f32, f32) {
 }
 
 /// The largest magnitude among these numbers: 0 without any, infinity if one is NaN or infinite.
+///
+/// ```
+/// use sae_kernels::{Isa, math};
+///
+/// assert_eq!(math::largest_magnitude(Isa::detect(), &[3.0, -4.0]), 4.0);
+/// assert_eq!(math::largest_magnitude(Isa::detect(), &[3.0, f32::NAN]), f32::INFINITY);
+/// ```
 pub fn largest_magnitude(isa: Isa, values: &[f32]) -> f32 {
     struct Largest<'a>(&'a [f32]);
     impl Kernel for Largest<'_> {
@@ -212,6 +306,15 @@ pub fn largest_magnitude(isa: Isa, values: &[f32]) -> f32 {
 }
 
 /// `values[i] = function(values[i])`.
+///
+/// ```
+/// use sae_kernels::Isa;
+/// use sae_kernels::math::{Function, map};
+///
+/// let mut values = [0.0, 100.0];
+/// map(Isa::detect(), Function::Sigmoid, &mut values);
+/// assert_eq!(values, [0.5, 1.0]);
+/// ```
 pub fn map(isa: Isa, function: Function, values: &mut [f32]) {
     struct Map<'a>(Function, &'a mut [f32]);
     impl Kernel for Map<'_> {

@@ -6,15 +6,20 @@
 //! while the block is in the L2 cache.
 
 mod orthogonal;
-
-use core::ops::Range;
-
-use crate::matrix::{Matrix, MatrixMut};
-use crate::simd::{Isa, Kernel, Simd};
+mod outer;
+mod sweep;
 
 pub(crate) use orthogonal::Along;
+pub use outer::{Outer, add_weight_decay};
 
 /// The settings of Adam and AdamW; the default is PyTorch's, without decay.
+///
+/// ```
+/// use sae_kernels::AdamOptions;
+///
+/// let options = AdamOptions { learning_rate: 0.01, ..AdamOptions::default() };
+/// assert_eq!((options.beta1, options.beta2), (0.9, 0.999));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamOptions {
     /// The learning rate.
@@ -47,6 +52,13 @@ impl Default for AdamOptions {
 
 impl AdamOptions {
     /// The rule of step `step`; the first step is 1 (at 0 the bias corrections divide by 0).
+    ///
+    /// ```
+    /// use sae_kernels::AdamOptions;
+    ///
+    /// let adam = AdamOptions::default();
+    /// assert_ne!(adam.at_step(1), adam.at_step(2));
+    /// ```
     pub fn at_step(&self, step: u64) -> Rule {
         let &AdamOptions { learning_rate, beta1, beta2, epsilon, weight_decay, decoupled_decay } =
             self;
@@ -75,6 +87,12 @@ impl AdamOptions {
 ///
 /// Moments below 2^-75 are rounded to multiples of 2^-124, so that a unit that no longer learns
 /// does not slow every step by subnormal arithmetic.
+///
+/// ```
+/// use sae_kernels::{AdamOptions, Rule};
+///
+/// assert!(matches!(AdamOptions::default().at_step(1), Rule::Adam(_)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     beta1: f32,
@@ -93,6 +111,13 @@ pub struct Adam {
 ///
 /// With g the gradient and w the weight: g' = g + lambda w; v = momentum v + g';
 /// w = w - learning_rate v. The velocity v is the first moment; the second is not used.
+///
+/// ```
+/// use sae_kernels::{Momentum, Rule};
+///
+/// let rule = Rule::Momentum(Momentum { momentum: 0.9, ..Momentum::default() });
+/// assert!(!rule.is_orthogonal());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Momentum {
     /// The learning rate.
@@ -105,7 +130,26 @@ pub struct Momentum {
     pub orthogonal: bool,
 }
 
+impl Default for Momentum {
+    /// PyTorch's: a learning rate of 0.001, and nothing else.
+    fn default() -> Self {
+        Momentum { learning_rate: 1e-3, momentum: 0.0, weight_decay: 0.0, orthogonal: false }
+    }
+}
+
 /// How one step turns gradients into weights.
+///
+/// ```
+/// use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut};
+///
+/// // The first step of Adam is the learning rate, whatever the gradient's size.
+/// let rule = AdamOptions { learning_rate: 0.25, epsilon: 0.0, ..AdamOptions::default() }.at_step(1);
+/// let [mut weights, mut first, mut second] = [[1.0, 1.0], [0.0; 2], [0.0; 2]];
+/// let [w, m, v] = [&mut weights, &mut first, &mut second].map(|x| MatrixMut::from_row(x));
+/// let largest = rule.update_rows(Isa::detect(), w, m, v, Matrix::from_row(&[3.0, -0.5]));
+/// assert!((weights[0] - 0.75).abs() < 1e-5 && (weights[1] - 1.25).abs() < 1e-5);
+/// assert_eq!(largest, weights[1]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// Adam or AdamW.
@@ -116,6 +160,14 @@ pub enum Rule {
 
 impl Rule {
     /// The same step without weight decay of any kind, as biases are updated.
+    ///
+    /// ```
+    /// use sae_kernels::{Momentum, Rule};
+    ///
+    /// let momentum = Momentum { weight_decay: 0.1, ..Momentum::default() };
+    /// let plain = Rule::Momentum(Momentum { weight_decay: 0.0, ..momentum });
+    /// assert_eq!(Rule::Momentum(momentum).without_weight_decay(), plain);
+    /// ```
     pub fn without_weight_decay(self) -> Rule {
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam { weight_decay: 0.0, keep: 1.0, ..adam }),
@@ -125,6 +177,19 @@ impl Rule {
 
     /// The same step, but that of Adam leaves rows alone whose gradient is all 0, and their moments, as
     /// PyTorch's `SparseAdam` does.
+    ///
+    /// ```
+    /// use sae_kernels::{AdamOptions, Isa, Matrix, MatrixMut};
+    ///
+    /// // A moment of before moves a weight without a gradient, unless the rule is lazy.
+    /// let rule = AdamOptions::default().at_step(5);
+    /// for (rule, moves) in [(rule, true), (rule.lazy(), false)] {
+    ///     let [mut weight, mut first, mut second] = [[1.0f32], [1.0], [1.0]];
+    ///     let [w, m, v] = [&mut weight, &mut first, &mut second].map(|x| MatrixMut::from_row(x));
+    ///     rule.update_rows(Isa::detect(), w, m, v, Matrix::from_row(&[0.0]));
+    ///     assert_eq!(weight[0] != 1.0, moves);
+    /// }
+    /// ```
     pub fn lazy(self) -> Rule {
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam { lazy: true, ..adam }),
@@ -141,11 +206,21 @@ impl Rule {
     }
 
     /// Whether an update looks at whole rows.
+    ///
+    /// ```
+    /// let rule = sae_kernels::AdamOptions::default().at_step(1);
+    /// assert!(rule.orthogonal().is_by_row() && !rule.is_by_row());
+    /// ```
     pub fn is_by_row(&self) -> bool {
         self.is_lazy() || self.is_orthogonal()
     }
 
     /// Whether rows are left alone whose gradient is all 0.
+    ///
+    /// ```
+    /// let rule = sae_kernels::AdamOptions::default().at_step(1);
+    /// assert!(rule.lazy().is_lazy() && !rule.is_lazy());
+    /// ```
     pub fn is_lazy(&self) -> bool {
         matches!(self, Rule::Adam(Adam { lazy: true, .. }))
     }
@@ -155,6 +230,14 @@ impl Rule {
     ///
     /// Epsilon does not fall below 2^-58: second moments are multiples of 2^-124, and gradients whose
     /// squares they do not hold would be divided by epsilon alone, for steps of any length.
+    ///
+    /// ```
+    /// use sae_kernels::AdamOptions;
+    ///
+    /// let double = AdamOptions { learning_rate: 0.5, ..AdamOptions::default() }.at_step(1);
+    /// let single = AdamOptions { learning_rate: 0.25, ..AdamOptions::default() }.at_step(1);
+    /// assert_eq!(single.scaled(2.0, 1.0), double);
+    /// ```
     pub fn scaled(self, rate: f64, epsilon: f64) -> Rule {
         const SMALLEST: f32 = 1.0 / (1u64 << 58) as f32;
         match self {
@@ -167,323 +250,6 @@ impl Rule {
             Rule::Momentum(_) => self,
         }
     }
-
-    /// Updates weights and their moments with their gradient; all four have one shape, and a slice
-    /// is one row ([`Matrix::from_row`]).
-    ///
-    /// Momentum neither reads nor writes the second moment, which may then have any shape.
-    ///
-    /// Returns the largest magnitude of the new weights, those that are NaN left out: with it a
-    /// caller bounds the next step's gradient without reading the weights again. (Rows that a lazy
-    /// rule leaves alone do not count.)
-    ///
-    /// # Panics
-    /// The shapes differ, or the gradient's rows are not contiguous.
-    pub fn update_rows(
-        &self,
-        isa: Isa,
-        weights: MatrixMut<'_>,
-        first_moment: MatrixMut<'_>,
-        second_moment: MatrixMut<'_>,
-        gradient: Matrix<'_>,
-    ) -> f32 {
-        let shape = weights.shape();
-        assert_eq!(gradient.shape(), shape, "the gradient has another shape than the weights");
-        assert!(gradient.col_stride == 1, "the gradient's rows are contiguous");
-        self.check_moments(shape, &first_moment, &second_moment);
-        if self.is_orthogonal() {
-            return self.update_rows_across(isa, weights, first_moment, second_moment, gradient);
-        }
-        isa.run(UpdateRows { rule: *self, weights, first_moment, second_moment, gradient })
-    }
-
-    /// Panics unless the moments that the rule uses have this shape.
-    pub(crate) fn check_moments(
-        &self,
-        shape: (usize, usize),
-        first_moment: &MatrixMut<'_>,
-        second_moment: &MatrixMut<'_>,
-    ) {
-        let first = first_moment.shape();
-        assert_eq!(first, shape, "the first moment has another shape than the weights");
-        if let Rule::Adam(_) = self {
-            let second = second_moment.shape();
-            assert_eq!(second, shape, "the second moment has another shape than the weights");
-        }
-    }
-}
-
-/// [`Rule::update_rows`] with its arguments checked.
-struct UpdateRows<'a> {
-    rule: Rule,
-    weights: MatrixMut<'a>,
-    first_moment: MatrixMut<'a>,
-    second_moment: MatrixMut<'a>,
-    gradient: Matrix<'a>,
-}
-
-impl Kernel for UpdateRows<'_> {
-    /// The largest magnitude of the new weights.
-    type Output = f32;
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
-        match self.rule {
-            Rule::Adam(adam) => self.sweep(s, AdamLanes::new(s, &adam)),
-            Rule::Momentum(momentum) => self.sweep(s, MomentumLanes::new(s, &momentum)),
-        }
-    }
-}
-
-impl UpdateRows<'_> {
-    #[inline(always)]
-    fn sweep<S: Simd, L: Lanes<S>>(self, s: S, rule: L) -> f32 {
-        let is_lazy = self.rule.is_lazy();
-        let UpdateRows { weights, first_moment, second_moment, gradient, .. } = self;
-        let (mut rows, mut cols) = weights.shape();
-        // Rows without gaps are one long row: no short vector at the end of each.
-        let strides = [weights.row_stride, first_moment.row_stride, gradient.row_stride];
-        let no_gap_in_second = !L::USES_SECOND_MOMENT || second_moment.row_stride == cols;
-        if strides == [cols; 3] && no_gap_in_second && !is_lazy {
-            (rows, cols) = (1, rows * cols);
-        }
-        let mut largest = s.splat(0.0);
-        for row in 0..rows {
-            if is_lazy && gradient.row(row).iter().all(|&g| g == 0.0) {
-                continue;
-            }
-            let mut place = Place {
-                weights: weights.at(row, 0),
-                first: first_moment.at(row, 0),
-                second: second_moment.at(row, 0),
-                gradient: gradient.at(row, 0),
-            };
-            let whole = cols / S::LANES;
-            for _ in 0..whole {
-                // SAFETY: the matrices have these rows and columns.
-                let weight = unsafe { rule.update(s, S::LANES, place) };
-                largest = s.max(s.abs(weight), largest);
-                place = place.next(S::LANES);
-            }
-            let rest = cols - whole * S::LANES;
-            if rest > 0 {
-                // SAFETY: as above.
-                let weight = unsafe { rule.update(s, rest, place) };
-                largest = s.max(s.abs(weight), largest);
-            }
-        }
-        const { assert!(S::LANES <= 16) };
-        let mut lanes = [0.0; 16];
-        // SAFETY: there is room for a vector.
-        unsafe { s.store(lanes.as_mut_ptr(), largest) };
-        lanes.into_iter().fold(0.0, f32::max)
-    }
-}
-
-/// Where some weights are, their moments and their gradient.
-#[derive(Clone, Copy)]
-struct Place {
-    weights: *mut f32,
-    first: *mut f32,
-    second: *mut f32,
-    gradient: *const f32,
-}
-
-impl Place {
-    #[inline(always)]
-    fn next(self, lanes: usize) -> Place {
-        Place {
-            weights: self.weights.wrapping_add(lanes),
-            first: self.first.wrapping_add(lanes),
-            second: self.second.wrapping_add(lanes),
-            gradient: self.gradient.wrapping_add(lanes),
-        }
-    }
-}
-
-/// A rule with its constants in every lane.
-trait Lanes<S: Simd>: Copy {
-    const USES_SECOND_MOMENT: bool;
-
-    /// Updates `lanes` weights and returns them, 0 in the other lanes.
-    ///
-    /// # Safety
-    /// `lanes` gradients are readable; `lanes` weights, and as many of each moment that the rule
-    /// uses, are readable and writable.
-    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V;
-}
-
-#[derive(Clone, Copy)]
-struct AdamLanes<S: Simd> {
-    beta1: S::V,
-    rest1: S::V,
-    beta2: S::V,
-    rest2: S::V,
-    rate: S::V,
-    epsilon: S::V,
-    weight_decay: S::V,
-    keep: S::V,
-}
-
-impl<S: Simd> AdamLanes<S> {
-    #[inline(always)]
-    fn new(s: S, adam: &Adam) -> Self {
-        AdamLanes {
-            beta1: s.splat(adam.beta1),
-            rest1: s.splat(adam.rest1),
-            beta2: s.splat(adam.beta2),
-            rest2: s.splat(adam.rest2),
-            rate: s.splat(adam.rate),
-            epsilon: s.splat(adam.epsilon),
-            weight_decay: s.splat(adam.weight_decay),
-            keep: s.splat(adam.keep),
-        }
-    }
-}
-
-impl<S: Simd> Lanes<S> for AdamLanes<S> {
-    const USES_SECOND_MOMENT: bool = true;
-
-    #[inline(always)]
-    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V {
-        // SAFETY: the caller vouches for the addresses.
-        unsafe {
-            let weight = s.load_upto(place.weights, lanes);
-            let gradient = s.load_upto(place.gradient, lanes);
-            let g = s.mul_add(self.weight_decay, weight, gradient);
-            let first =
-                s.mul_add(self.beta1, s.load_upto(place.first, lanes), s.mul(self.rest1, g));
-            let square = s.mul(s.mul(self.rest2, g), g);
-            let second = s.mul_add(self.beta2, s.load_upto(place.second, lanes), square);
-            let (first, second) = (flush(s, first), flush(s, second));
-            let root = s.add(s.sqrt(second), self.epsilon);
-            let kept = s.mul(self.keep, weight);
-            let weight = s.sub(kept, s.div(s.mul(self.rate, first), root));
-            s.store_upto(place.weights, lanes, weight);
-            s.store_upto(place.first, lanes, first);
-            s.store_upto(place.second, lanes, second);
-            weight
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct MomentumLanes<S: Simd> {
-    rate: S::V,
-    momentum: S::V,
-    weight_decay: S::V,
-}
-
-impl<S: Simd> MomentumLanes<S> {
-    #[inline(always)]
-    fn new(s: S, momentum: &Momentum) -> Self {
-        MomentumLanes {
-            rate: s.splat(momentum.learning_rate as f32),
-            momentum: s.splat(momentum.momentum as f32),
-            weight_decay: s.splat(momentum.weight_decay as f32),
-        }
-    }
-}
-
-impl<S: Simd> Lanes<S> for MomentumLanes<S> {
-    const USES_SECOND_MOMENT: bool = false;
-
-    #[inline(always)]
-    unsafe fn update(self, s: S, lanes: usize, place: Place) -> S::V {
-        // SAFETY: the caller vouches for the addresses.
-        unsafe {
-            let weight = s.load_upto(place.weights, lanes);
-            let gradient = s.load_upto(place.gradient, lanes);
-            let g = s.mul_add(self.weight_decay, weight, gradient);
-            let velocity = flush(s, s.mul_add(self.momentum, s.load_upto(place.first, lanes), g));
-            s.store_upto(place.first, lanes, velocity);
-            let weight = s.sub(weight, s.mul(self.rate, velocity));
-            s.store_upto(place.weights, lanes, weight);
-            weight
-        }
-    }
-}
-
-/// Adding it and taking it away leaves multiples of 2^-124 of numbers below 2^-75, so nothing
-/// subnormal; larger ones stay as they are.
-const FLUSH: f32 = f32::from_bits(27 << 23);
-
-/// Adds the weight decay's gradient: `gradient += weight_decay weights`, rounded once, as a
-/// [`Rule`] with weight decay does it. Slices of one length.
-///
-/// # Panics
-/// The lengths differ.
-pub fn add_weight_decay(isa: Isa, weight_decay: f32, weights: &[f32], gradient: &mut [f32]) {
-    struct Add<'a>(f32, &'a [f32], &'a mut [f32]);
-    impl Kernel for Add<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            for (w, g) in self.1.chunks(S::LANES).zip(self.2.chunks_mut(S::LANES)) {
-                // SAFETY: both chunks have one length.
-                unsafe {
-                    let (lanes, old) = (g.len(), s.load_upto(g.as_ptr(), g.len()));
-                    let weight = s.load_upto(w.as_ptr(), lanes);
-                    let new = s.mul_add(s.splat(self.0), weight, old);
-                    s.store_upto(g.as_mut_ptr(), lanes, new);
-                }
-            }
-        }
-    }
-    assert_eq!(weights.len(), gradient.len(), "a gradient for each weight");
-    isa.run(Add(weight_decay, weights, gradient));
-}
-
-/// The product of a column and a row: a matrix of rank one.
-#[derive(Clone, Copy, Debug)]
-pub struct Outer<'a> {
-    /// A number for each row.
-    pub rows: &'a [f32],
-    /// A number for each column.
-    pub cols: &'a [f32],
-}
-
-impl<'a> Outer<'a> {
-    /// A block of it.
-    pub fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
-        Outer { rows: &self.rows[rows], cols: &self.cols[cols] }
-    }
-
-    /// Subtracts it from a matrix of its shape, each product fused with its subtraction.
-    ///
-    /// # Panics
-    /// The shapes differ.
-    pub fn subtract_from(self, isa: Isa, matrix: MatrixMut<'_>) {
-        struct Subtract<'a>(Outer<'a>, MatrixMut<'a>);
-        impl Kernel for Subtract<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<S: Simd>(mut self, s: S) {
-                for (row, &number) in self.0.rows.iter().enumerate() {
-                    let minus = s.splat(-number);
-                    let numbers = self.1.row_mut(row).chunks_mut(S::LANES);
-                    for (to, by) in numbers.zip(self.0.cols.chunks(S::LANES)) {
-                        // SAFETY: both chunks have one length.
-                        unsafe {
-                            let (lanes, old) = (to.len(), s.load_upto(to.as_ptr(), to.len()));
-                            let by = s.load_upto(by.as_ptr(), lanes);
-                            s.store_upto(to.as_mut_ptr(), lanes, s.mul_add(minus, by, old));
-                        }
-                    }
-                }
-            }
-        }
-        let shape = (self.rows.len(), self.cols.len());
-        assert_eq!(matrix.shape(), shape, "a row and a column for each number");
-        isa.run(Subtract(self, matrix));
-    }
-}
-
-/// See [`FLUSH`]. (Two additions, which wait for nothing: multiplications, divisions and stores
-/// are what Adam's sweep keeps busy. Comparing and selecting takes a fifth longer.)
-#[inline(always)]
-fn flush<S: Simd>(s: S, x: S::V) -> S::V {
-    let flush = s.splat(FLUSH);
-    s.sub(s.add(x, flush), flush)
 }
 
 /// `base^exponent` by squaring: the same bits everywhere, unlike a C library's `pow`.

@@ -4,6 +4,14 @@
 //! Nothing here is fast, and every sum has one order, that of its text. Matrices are row-major
 //! slices, their shapes come first. A slice of another length than its shape panics. It is for tests
 //! and may change in any version.
+//!
+//! ```
+//! use sae_kernels::reference;
+//!
+//! let mut c = [0.0f64; 2];
+//! reference::gemm(1, 2, 2, &[1.0, 2.0], &[3.0, 4.0, 5.0, 6.0], &mut c);
+//! assert_eq!(c, [13.0, 16.0]);
+//! ```
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

@@ -25,10 +25,22 @@ macro_rules! sets {
         }
 
         /// Every name that [`Isa::forced`] knows, the fastest first.
+        ///
+        /// ```
+        /// assert!(sae_kernels::simd::ISA_NAMES.contains(&"scalar"));
+        /// ```
         pub const ISA_NAMES: [&str; [$($name),*].len()] = [$($name),*];
 
         impl Isa {
             /// The set of this name, one of [`ISA_NAMES`].
+            ///
+            /// ```
+            /// use sae_kernels::{Isa, IsaError};
+            ///
+            /// assert_eq!(Isa::forced("scalar")?.name(), "scalar");
+            /// assert_eq!(Isa::forced("mmx"), Err(IsaError::Unknown));
+            /// # Ok::<(), IsaError>(())
+            /// ```
             ///
             /// # Errors
             /// The name is unknown or the machine lacks the set.
@@ -42,6 +54,10 @@ macro_rules! sets {
             }
 
             /// The name that [`Isa::forced`] knows it by.
+            ///
+            /// ```
+            /// assert_eq!(sae_kernels::Isa::all().last().map(|isa| isa.name()), Some("scalar"));
+            /// ```
             pub fn name(self) -> &'static str {
                 match self.0 {
                     $($(#[$cfg])? Set::$set(_) => $name,)*
@@ -49,6 +65,30 @@ macro_rules! sets {
             }
 
             /// Runs a kernel's body compiled for this set.
+            ///
+            /// ```
+            /// use sae_kernels::Isa;
+            /// use sae_kernels::simd::{Kernel, Simd};
+            ///
+            /// /// Doubles each number.
+            /// struct Double<'a>(&'a mut [f32]);
+            /// impl Kernel for Double<'_> {
+            ///     type Output = ();
+            ///     #[inline(always)]
+            ///     fn run<S: Simd>(self, s: S) {
+            ///         for chunk in self.0.chunks_mut(S::LANES) {
+            ///             // SAFETY: the chunk has `chunk.len()` floats.
+            ///             unsafe {
+            ///                 let x = s.load_upto(chunk.as_ptr(), chunk.len());
+            ///                 s.store_upto(chunk.as_mut_ptr(), chunk.len(), s.add(x, x));
+            ///             }
+            ///         }
+            ///     }
+            /// }
+            /// let mut numbers = [1.0, 2.0, 3.0];
+            /// Isa::detect().run(Double(&mut numbers));
+            /// assert_eq!(numbers, [2.0, 4.0, 6.0]);
+            /// ```
             #[inline]
             pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
                 match self.0 {
@@ -69,10 +109,24 @@ sets! {
 }
 
 /// An instruction set that this machine has.
+///
+/// ```
+/// use sae_kernels::Isa;
+///
+/// let isa = Isa::detect();
+/// assert!(Isa::all().any(|other| other == isa));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
 /// Why an instruction set cannot be used here.
+///
+/// ```
+/// use sae_kernels::Isa;
+///
+/// let problem = Isa::forced("mmx").expect_err("there is no such set");
+/// assert!(problem.to_string().starts_with("expected one of avx512, avx2"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsaError {
@@ -99,17 +153,40 @@ impl core::error::Error for IsaError {}
 
 impl Isa {
     /// The fastest set of this machine. (The environment's `SAE_ISA` is [`Isa::from_environment`].)
+    ///
+    /// ```
+    /// use sae_kernels::Isa;
+    ///
+    /// assert_eq!(Some(Isa::detect()), Isa::all().next());
+    /// ```
     pub fn detect() -> Isa {
         Isa::all().next().expect("the scalar set is on every machine")
     }
 
     /// Every set that this machine has, the fastest first.
+    ///
+    /// ```
+    /// use sae_kernels::Isa;
+    ///
+    /// let names: Vec<&str> = Isa::all().map(Isa::name).collect();
+    /// assert!(names.ends_with(&["portable", "scalar"]));
+    /// ```
     pub fn all() -> impl Iterator<Item = Isa> {
         ISA_NAMES.into_iter().filter_map(|name| Isa::forced(name).ok())
     }
 
     /// The set that the environment variable `SAE_ISA` names, or else the fastest. An empty value
     /// is none.
+    ///
+    /// ```
+    /// use sae_kernels::{Isa, IsaError};
+    ///
+    /// match std::env::var("SAE_ISA") {
+    ///     Err(_) => assert_eq!(Isa::from_environment()?, Isa::detect()),
+    ///     Ok(name) => println!("the set {name}: {:?}", Isa::from_environment()),
+    /// }
+    /// # Ok::<(), IsaError>(())
+    /// ```
     ///
     /// # Errors
     /// The name is unknown or the machine lacks the set.
@@ -122,11 +199,22 @@ impl Isa {
     }
 
     /// Whether `mul_add` is fused, so that results are the same bits as on every other such set.
+    ///
+    /// ```
+    /// use sae_kernels::{Isa, IsaError};
+    ///
+    /// assert!(Isa::forced("scalar")?.is_fused() && !Isa::forced("portable")?.is_fused());
+    /// # Ok::<(), IsaError>(())
+    /// ```
     pub fn is_fused(self) -> bool {
         self.run(Facts).is_fused
     }
 
     /// Lanes of a vector.
+    ///
+    /// ```
+    /// assert!(sae_kernels::Isa::detect().lanes().is_power_of_two());
+    /// ```
     pub fn lanes(self) -> usize {
         self.run(Facts).lanes
     }

@@ -13,14 +13,17 @@
 //!
 //! Sums are those of the dense products with their zeros left out, bit for bit.
 
+mod candidates;
 mod encode;
 mod gradient;
 mod group;
 mod keys;
 mod pool;
+mod receiver;
 mod tanh;
 
-pub use encode::{Candidates, Encode};
+pub use candidates::Candidates;
+pub use encode::Encode;
 pub use gradient::{CodeGradient, Jump, code_delta, row_products};
 pub use group::Grouped;
 pub use keys::{from_order_key, order_key};

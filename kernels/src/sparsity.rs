@@ -7,6 +7,14 @@ use crate::simd::{Isa, Kernel, Simd};
 pub const EPSILON: f32 = 1e-6;
 
 /// What the sparsity penalties of a layer add to the gradient of each sample's activation.
+///
+/// ```
+/// use sae_kernels::Penalty;
+///
+/// let kl = [0.1, -0.2];
+/// let penalty = Penalty { units: Some(&kl), ..Penalty::default() };
+/// assert_eq!(penalty.l1, 0.0);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Penalty<'a> {
     /// What is added to the gradient of each unit, `[units]`; see [`kl_gradient`].
@@ -45,6 +53,10 @@ impl Penalty<'_> {
 }
 
 /// The sum of |a|, in eight interleaved `f64` accumulators.
+///
+/// ```
+/// assert_eq!(sae_kernels::sparsity::l1_value(&[0.5, -1.5]), 2.0);
+/// ```
 pub fn l1_value(activations: &[f32]) -> f64 {
     let (eights, rest) = activations.as_chunks::<8>();
     let mut sums = [0.0; 8];
@@ -57,6 +69,14 @@ pub fn l1_value(activations: &[f32]) -> f64 {
 }
 
 /// Divides column sums by the number of samples, at least 1: `sums[j] /= samples`.
+///
+/// ```
+/// use sae_kernels::{Isa, sparsity};
+///
+/// let mut sums = [6.0, 3.0];
+/// sparsity::mean(Isa::detect(), 3, &mut sums);
+/// assert_eq!(sums, [2.0, 1.0]);
+/// ```
 pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
     struct Mean<'a>(f32, &'a mut [f32]);
     impl Kernel for Mean<'_> {
@@ -80,8 +100,18 @@ pub fn mean(isa: Isa, samples: usize, sums: &mut [f32]) {
 /// With `weight = beta / n` it is the gradient of each of the n activations of which rho_hat is the
 /// mean. Shapes: `rho_hat` and `gradient` `[units]`; rho in (0, 1).
 ///
+/// ```
+/// use sae_kernels::{Isa, sparsity};
+///
+/// // At its target a mean has no gradient; above it, a positive one.
+/// let mut gradient = [9.0; 2];
+/// sparsity::kl_gradient(Isa::detect(), 0.25, 1.0, &[0.25, 0.5], &mut gradient);
+/// assert_eq!(gradient, [0.0, 1.0]);
+/// ```
+///
 /// # Panics
 /// The lengths differ.
+#[track_caller]
 pub fn kl_gradient(isa: Isa, rho: f32, weight: f32, rho_hat: &[f32], gradient: &mut [f32]) {
     struct Gradient<'a>(f32, f32, &'a [f32], &'a mut [f32]);
     impl Kernel for Gradient<'_> {
@@ -110,6 +140,14 @@ pub fn kl_gradient(isa: Isa, rho: f32, weight: f32, rho_hat: &[f32], gradient: &
 ///
 /// KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat)) (Ng, CS294A
 /// lecture notes, 2011). Terms are added in the units' order, in `f64`.
+///
+/// ```
+/// use sae_kernels::{Isa, sparsity};
+///
+/// let isa = Isa::detect();
+/// assert!(sparsity::kl_value(isa, 0.02, &[0.02]).abs() < 1e-6);
+/// assert!((sparsity::kl_value(isa, 0.5, &[0.25]) - 0.143_841).abs() < 1e-5);
+/// ```
 pub fn kl_value(isa: Isa, rho: f32, rho_hat: &[f32]) -> f64 {
     struct Value<'a>(f32, &'a [f32]);
     impl Kernel for Value<'_> {

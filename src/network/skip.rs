@@ -27,7 +27,7 @@ impl SkipProduct<'_> {
             let (columns, mut to) = (division.range(part), parts.take(part));
             let (base, b) = (base.columns(columns.clone()), weights.columns(columns));
             scratch.with(thread, |scratch| {
-                Gemm { a: inputs, b, c: to.rows_mut(0..n) }.run(*isa, scratch);
+                Gemm::new(inputs, b, to.rows_mut(0..n)).run(*isa, scratch);
             });
             for row in 0..n {
                 let pairs = to.row_mut(row).iter_mut().zip(base.row(row));

@@ -363,7 +363,7 @@ impl<'a> RowParts<'a> {
                 }
             }
             RowParts::Store(gradient) => {
-                Gemm { a, b: right, c: gradient.take(part) }.run(isa, scratch);
+                Gemm::new(a, right, gradient.take(part)).run(isa, scratch);
             }
         }
     }

@@ -348,7 +348,7 @@ fn products_of(
             // As an update does it.
             return row_products(*isa, b.transposed(), mean, c.into_row());
         }
-        let gemm = Gemm { a: Operand::Dense(Matrix::from_row(mean)), b, c };
+        let gemm = Gemm::new(Operand::Dense(Matrix::from_row(mean)), b, c);
         scratch.with(thread, |scratch| gemm.run(*isa, scratch));
     });
 }

@@ -119,7 +119,7 @@ fn product(engine: &mut Engine, a: Operand<'_>, right: Matrix<'_>, to: &mut [f32
     let to = Parts::rows(MatrixMut::new(to, a.len(), width), division);
     let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
-        let gemm = Gemm { a: a.rows(division.range(part)), b: right, c: to.take(part) };
+        let gemm = Gemm::new(a.rows(division.range(part)), right, to.take(part));
         scratch.with(thread, |scratch| gemm.run(*isa, scratch));
     });
 }

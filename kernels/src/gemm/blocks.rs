@@ -1,6 +1,8 @@
-//! The sizes of blocks, and the scratch memory that they take.
+//! The sizes of blocks.
 
 use core::ops::Range;
+
+use crate::lists::GROUP_ROWS;
 
 /// Maximum of [`crate::simd::Simd::BLOCK_K`].
 pub(super) const MAX_BLOCK_K: usize = 1024;
@@ -14,6 +16,8 @@ pub(super) const ROW_UNIT: usize = 24;
 /// Columns of B whose panels are kept while several row blocks pass over them: 1.5 MiB, with a
 /// block of k of 384.
 pub(super) const BLOCK_COLS: usize = 1024;
+/// Sums that are read at once, at most: two vectors of the widest set.
+const SUMS: usize = 32;
 /// Widest strip, in floats, of any instruction set.
 pub(super) const MAX_STRIP: usize = 96;
 /// From this stride on (half a page of floats) rows fall on few cache sets and many pages.
@@ -28,66 +32,87 @@ pub(super) const SHORT_STRIDE: usize = 128;
 /// Floats of a cache line.
 pub(super) const LINE: usize = 16;
 
-/// Floats of the panels: with the widest strip at the end of a block of columns.
-pub(super) const PANEL_FLOATS: usize = MAX_BLOCK_K * (BLOCK_COLS + MAX_STRIP);
-/// Floats of scratch that a product needs.
-const PRODUCT_FLOATS: usize = LINE + PANEL_FLOATS + BLOCK_ROWS * (MAX_BLOCK_K + LINE);
-/// Floats of a block of a weight gradient, 192 KiB: it stays in the L2 cache from the product to
-/// the optimizer's sweep.
-const GRADIENT_FLOATS: usize = 48 * 1024;
-/// Floats of sums that wait between blocks of k in a product that has no result in memory: 256
-/// columns of four row blocks.
-const PARTIAL_FLOATS: usize = 256 * 4 * BLOCK_ROWS;
-/// Indices of scratch that lists of what is not zero are made from: a bit for each k of a block.
-pub(super) const ACTIVE_MASKS: usize = BLOCK_ROWS * SPARSE_BLOCK_K.div_ceil(32);
-/// Indices of scratch that lists of active k take: one for each tile of at least 4 rows, and one
-/// for all.
-const ACTIVE_LISTS: usize = (BLOCK_ROWS / 4 + 1) * (SPARSE_BLOCK_K + 1);
-
-/// Memory that a product works in; one for each thread.
-#[derive(Debug)]
-pub struct Scratch<'a> {
-    pub(super) floats: &'a mut [f32],
-    pub(super) indices: &'a mut [u32],
+/// Sums that a loop beside the tiles holds at once.
+pub(super) struct HeldSums {
+    /// At most so many rows,
+    rows: usize,
+    /// and columns.
+    pub cols: usize,
+    /// Floats between the end of a row and the next.
+    gap: usize,
 }
 
-impl<'a> Scratch<'a> {
-    /// How many floats and how many indices it is made of, whatever the products' shapes.
-    pub const LENGTHS: (usize, usize) =
-        (PRODUCT_FLOATS + GRADIENT_FLOATS + PARTIAL_FLOATS, ACTIVE_MASKS + ACTIVE_LISTS);
+/// Of a product of few rows: columns whose sums the L1 cache keeps while the rows of B pass, 16 KiB.
+pub(super) const ROW_SUMS: HeldSums = HeldSums { rows: usize::MAX, cols: 4096, gap: LINE };
+/// Of the crate `matrixmultiply`.
+pub(super) const LIBRARY_SUMS: HeldSums = HeldSums { rows: BLOCK_ROWS, cols: 256, gap: 0 };
+/// Of a group of rows of a sparse matrix.
+pub(super) const SPARSE_SUMS: HeldSums = HeldSums { rows: GROUP_ROWS, cols: 1024, gap: 0 };
 
-    /// Takes memory for products, of any content.
-    ///
-    /// # Panics
-    /// A slice is shorter than [`Scratch::LENGTHS`].
-    pub fn new(floats: &'a mut [f32], indices: &'a mut [u32]) -> Self {
-        assert!(floats.len() >= Self::LENGTHS.0, "the floats of a scratch are too few");
-        assert!(indices.len() >= Self::LENGTHS.1, "the indices of a scratch are too few");
-        Scratch { floats, indices }
+impl HeldSums {
+    /// Floats from a row to the next, of a product of so many columns: whole vectors, two at a time.
+    #[inline(always)]
+    pub fn stride(&self, cols: usize) -> usize {
+        cols.min(self.cols).next_multiple_of(SUMS) + self.gap
     }
 
-    /// Scratch for products alone, and room for sums that wait where `depth` is more than a block.
-    pub(crate) fn split_partial(
-        &mut self,
-        block_k: usize,
-        depth: usize,
-    ) -> (Scratch<'_>, &mut [f32]) {
-        let (floats, rest) = self.floats.split_at_mut(PRODUCT_FLOATS);
-        let length = if depth > block_k { PARTIAL_FLOATS } else { 0 };
-        (Scratch { floats, indices: self.indices }, &mut rest[GRADIENT_FLOATS..][..length])
+    /// Floats of the sums of a product.
+    #[inline(always)]
+    pub fn floats(&self, rows: usize, cols: usize) -> usize {
+        rows.min(self.rows) * self.stride(cols)
+    }
+}
+
+/// How the loops divide a product of `[m, k]` and `[k, n]`.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// Rows of a row block, a multiple of [`ROW_UNIT`].
+    pub block_rows: usize,
+    /// Whether panels are kept for all row blocks.
+    pub keep_panels: bool,
+    /// Columns whose panels are in memory at once.
+    pub block_cols: usize,
+    pub k_blocks: usize,
+    /// Length of a block of k.
+    pub block_k: usize,
+}
+
+impl Plan {
+    /// Of blocks of k of at most `max_k`, or of [`SPARSE_BLOCK_K`] where zeros are skipped.
+    #[inline(always)]
+    pub fn new((m, k, n): (usize, usize, usize), max_k: usize, skip_zeros: bool) -> Self {
+        let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
+        // Panels are kept for all row blocks, unless each needs other rows of them.
+        let keep_panels = row_blocks > 1 && !skip_zeros;
+        let k_blocks = k.div_ceil(longest_k(max_k, skip_zeros)).max(1);
+        Plan {
+            block_rows: m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT),
+            keep_panels,
+            block_cols: if keep_panels { BLOCK_COLS } else { n },
+            k_blocks,
+            // As equal as whole vectors allow: a block that ends within one is transposed by the number.
+            block_k: k.div_ceil(k_blocks).next_multiple_of(16),
+        }
     }
 
-    /// The room for sums that wait, alone.
-    pub(super) fn partial(&mut self) -> &mut [f32] {
-        let length = self.floats.len();
-        &mut self.floats[length - PARTIAL_FLOATS..]
+    /// Floats of the panels of B, in strips of a width.
+    #[inline(always)]
+    pub fn panel_floats(&self, strip: usize, n: usize) -> usize {
+        let kept = if self.keep_panels { n.min(self.block_cols) } else { 0 };
+        self.block_k * (kept + strip)
     }
 
-    /// Scratch for products alone, and the floats for a block of a weight gradient.
-    pub(crate) fn split_gradient(&mut self) -> (Scratch<'_>, &mut [f32]) {
-        let (floats, gradient) = self.floats.split_at_mut(PRODUCT_FLOATS);
-        (Scratch { floats, indices: self.indices }, &mut gradient[..GRADIENT_FLOATS])
+    /// Floats of a copy of a row block.
+    #[inline(always)]
+    pub fn tile_floats(&self) -> usize {
+        self.block_rows * (self.block_k + LINE)
     }
+}
+
+/// Longest block of k.
+#[inline(always)]
+pub(crate) fn longest_k(max_k: usize, skip_zeros: bool) -> usize {
+    if skip_zeros { SPARSE_BLOCK_K } else { max_k }
 }
 
 /// Ranges that cover `0..total`, each of `size` but the last.

@@ -11,9 +11,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// All of a matrix.
+    /// All of a matrix, whose rows are contiguous.
     pub fn of(matrix: &MatrixMut<'_>) -> Place {
         Place { data: matrix.data, stride: matrix.row_stride }
+    }
+
+    /// Rows in a slice, of `stride` floats each.
+    pub fn rows(sums: &mut [f32], stride: usize) -> Place {
+        Place { data: sums.as_mut_ptr(), stride }
     }
 
     /// A row's first sum, whether or not there is such a row.
@@ -165,4 +170,54 @@ impl Epilogue for Store<'_> {
     }
     #[inline(always)]
     unsafe fn end<S: Simd>(&mut self, _: S, _: (), _: usize, _: usize) {}
+}
+
+/// Stores `alpha sum + beta c`, where c is what stands there before, at any strides; with a beta of 0 it is
+/// not read.
+pub(crate) struct Combine<'a> {
+    pub c: MatrixMut<'a>,
+    pub alpha: f32,
+    pub beta: f32,
+}
+
+impl Epilogue for Combine<'_> {
+    /// Alpha and beta.
+    type Column<S: Simd> = (S::V, S::V);
+    #[inline(always)]
+    unsafe fn begin<S: Simd>(&self, s: S, _: usize, _: usize) -> Self::Column<S> {
+        (s.splat(self.alpha), s.splat(self.beta))
+    }
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(&mut self, s: S, column: &mut Self::Column<S>, at: At, sum: S::V) {
+        let &mut (alpha, beta) = column;
+        let scaled = s.mul(alpha, sum);
+        let to = self.c.at(at.row, at.col);
+        // SAFETY: the trait's promise.
+        unsafe {
+            if self.c.has_contiguous_rows() {
+                let result = match self.beta == 0.0 {
+                    true => scaled,
+                    false => s.mul_add(beta, s.load_upto(to, at.lanes), scaled),
+                };
+                s.store_upto(to, at.lanes, result);
+                return;
+            }
+            let stride = self.c.col_stride;
+            let mut numbers = [0.0; 32];
+            const { assert!(S::LANES <= 32) };
+            let mut result = scaled;
+            if self.beta != 0.0 {
+                for (lane, number) in numbers[..at.lanes].iter_mut().enumerate() {
+                    *number = *to.add(lane * stride);
+                }
+                result = s.mul_add(beta, s.load(numbers.as_ptr()), scaled);
+            }
+            s.store(numbers.as_mut_ptr(), result);
+            for (lane, number) in numbers[..at.lanes].iter().enumerate() {
+                *to.add(lane * stride) = *number;
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn end<S: Simd>(&mut self, _: S, _: Self::Column<S>, _: usize, _: usize) {}
 }

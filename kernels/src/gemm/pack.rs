@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::blocks::{ACTIVE_MASKS, BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
+use super::blocks::{BLOCK_ROWS, LINE, LONG_STRIDE, MAX_STRIP, SPARSE_BLOCK_K};
 use super::tile::{Left, Steps};
 use crate::matrix::Matrix;
 use crate::simd::{Kernel, Simd};
@@ -273,12 +273,11 @@ pub(super) unsafe fn active<'a, S: Simd, const R: usize>(
     let k = a.cols;
     assert!(a.rows <= BLOCK_ROWS && k <= SPARSE_BLOCK_K);
     let tiles = a.rows.div_ceil(R);
-    let (masks, lists) = indices.split_at_mut(ACTIVE_MASKS);
-    let lists = &mut lists[..(tiles + 1) * (k + 1)];
     let columns = a.col_stride != 1;
     // Of each row, or of each tile's rows together, whichever is read along.
     let rows_of = if columns { a.rows } else { tiles };
-    let masks = &mut masks[..k.div_ceil(32) * rows_of];
+    let (masks, lists) = indices.split_at_mut(k.div_ceil(32) * rows_of);
+    let lists = &mut lists[..(tiles + 1) * (k + 1)];
     // SAFETY: passed on.
     unsafe {
         if columns {

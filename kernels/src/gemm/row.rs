@@ -3,14 +3,12 @@
 //! A tile of few columns would read another page with each k, which neither a prefetcher nor the TLB follows: of one row
 //! it takes 3 times as long where B has 300 columns, and 16 times where it has 4 096.
 
-use super::blocks::{LINE, Scratch, chunks};
+use super::Scratch;
+use super::blocks::{ROW_SUMS, chunks};
 use super::epilogue::{Place, Region};
 use super::tile::Output;
 use crate::matrix::Matrix;
 use crate::simd::Simd;
-
-/// Columns whose sums the L1 cache keeps while the rows of B pass: 16 KiB.
-const COLS: usize = 4096;
 
 /// Rows of B that are added at once, so that a sum is loaded and stored once for as many multiply-adds.
 const AT_ONCE: usize = 8;
@@ -33,7 +31,7 @@ pub(super) fn is_faster(rows: usize, b: &Matrix<'_>, of_tile: usize) -> bool {
             0 => false,
             1 => true,
             _ if rows <= of_tile / 2 => b.cols >= WIDE,
-            _ => rows <= of_tile && b.rows * b.cols >= LARGE,
+            _ => rows <= of_tile && b.rows.saturating_mul(b.cols) >= LARGE,
         }
 }
 
@@ -49,15 +47,15 @@ pub(super) unsafe fn run<S: Simd>(
     output: &mut Output<'_>,
     scratch: &mut Scratch<'_>,
 ) {
-    const STRIDE: usize = COLS + LINE;
     let (rows, depth) = a.shape();
-    let sums = &mut scratch.floats[..rows * STRIDE];
+    let stride = ROW_SUMS.stride(b.cols);
+    let sums = &mut scratch.floats[..ROW_SUMS.floats(rows, b.cols)];
     let block_k = if rows == 1 { depth } else { BLOCK_K };
-    for cols in chunks(b.cols, COLS) {
+    for cols in chunks(b.cols, ROW_SUMS.cols) {
         sums.fill(0.0);
         let b = b.columns(cols.clone());
         for ks in chunks(depth, block_k) {
-            for (row, sums) in sums.chunks_exact_mut(STRIDE).enumerate() {
+            for (row, sums) in sums.chunks_exact_mut(stride).enumerate() {
                 let mut terms = Terms { numbers: [0.0; AT_ONCE], rows: [b.data; AT_ONCE] };
                 let mut count = 0;
                 for k in ks.clone() {
@@ -80,7 +78,7 @@ pub(super) unsafe fn run<S: Simd>(
             }
         }
         let region = Region { row: 0, rows, col: cols.start, cols: cols.len() };
-        let place = Place { data: sums.as_mut_ptr(), stride: STRIDE };
+        let place = Place { data: sums.as_mut_ptr(), stride };
         // SAFETY: the sums have whole vectors; the caller vouches for the epilogue.
         unsafe { output.epilogue.finish(output.isa, place, region) };
     }

@@ -2,14 +2,15 @@
 
 use core::mem::MaybeUninit;
 
-use super::blocks::{Scratch, chunks};
+use super::Scratch;
+use super::blocks::{SPARSE_SUMS, chunks};
 use super::epilogue::{Finish, Place, Region};
 use crate::lists::{BLOCK_FLOATS, GROUP_ROWS, Lists};
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Columns whose sums are held at a time, whole vectors of every set: 4 KiB.
-const HELD: usize = 1024;
+const HELD: usize = SPARSE_SUMS.cols;
 
 /// Sums of a row, whole vectors.
 #[repr(align(64))]
@@ -33,6 +34,7 @@ impl<'a> SparseProduct<'a> {
     ///
     /// # Panics
     /// The rows of `b` are not contiguous.
+    #[track_caller]
     pub fn new(
         isa: Isa,
         lists: Lists<'a>,
@@ -40,9 +42,11 @@ impl<'a> SparseProduct<'a> {
         epilogue: &'a mut dyn Finish,
         scratch: &'a mut Scratch<'_>,
     ) -> Self {
-        assert!(b.col_stride == 1 || b.cols <= 1, "the rows of a sparse product's right side");
-        let sums = scratch.partial();
-        SparseProduct { isa, lists, b, epilogue, sums }
+        assert!(
+            b.has_contiguous_rows(),
+            "the rows of a sparse product's right side are not contiguous"
+        );
+        SparseProduct { isa, lists, b, epilogue, sums: scratch.floats }
     }
 }
 
@@ -77,8 +81,9 @@ impl SparseProduct<'_> {
     #[inline(always)]
     fn in_blocks<S: Simd>(self, s: S) {
         let SparseProduct { isa, lists, b, epilogue, sums } = self;
-        let sums = &mut sums[..GROUP_ROWS * HELD];
-        let held = Place { data: sums.as_mut_ptr(), stride: HELD };
+        let stride = SPARSE_SUMS.stride(b.cols);
+        let sums = &mut sums[..SPARSE_SUMS.floats(lists.rows(), b.cols)];
+        let held = Place { data: sums.as_mut_ptr(), stride };
         for cols in chunks(b.cols, HELD) {
             let b = b.columns(cols.clone());
             for rows in chunks(lists.rows(), GROUP_ROWS) {
@@ -103,7 +108,7 @@ impl SparseProduct<'_> {
                 }
                 for (i, row) in rows.enumerate() {
                     let region = Region { row, rows: 1, col: cols.start, cols: cols.len() };
-                    let sums = Place { data: held.row(i), stride: HELD };
+                    let sums = Place { data: held.row(i), stride };
                     // SAFETY: the sums are whole vectors; the maker vouches for the epilogue.
                     unsafe { epilogue.finish(isa, sums, region) };
                 }

@@ -45,6 +45,18 @@ impl Rule {
     ///
     /// It looks at whole rows: neither they nor the updates of a [`Parts`](crate::Parts) may be columns
     /// alone.
+    ///
+    /// ```
+    /// use sae_kernels::{Isa, Matrix, MatrixMut, Momentum, Rule};
+    ///
+    /// let rule = Rule::Momentum(Momentum { learning_rate: 1.0, ..Momentum::default() }).orthogonal();
+    /// let (mut weights, mut velocity) = ([1.0, 0.0], [0.0; 2]);
+    /// let [w, v] = [&mut weights, &mut velocity].map(|x| MatrixMut::from_row(x));
+    /// let none = MatrixMut::new(&mut [], 0, 0);
+    /// rule.update_rows(Isa::detect(), w, v, none, Matrix::from_row(&[5.0, 2.0]));
+    /// // The 5 is along the weights.
+    /// assert_eq!(weights, [1.0, -2.0]);
+    /// ```
     pub fn orthogonal(self) -> Rule {
         match self {
             Rule::Adam(adam) => Rule::Adam(Adam { orthogonal: true, ..adam }),
@@ -53,6 +65,11 @@ impl Rule {
     }
 
     /// Whether only the component orthogonal to each row of weights is used.
+    ///
+    /// ```
+    /// let rule = sae_kernels::AdamOptions::default().at_step(1);
+    /// assert!(rule.orthogonal().is_orthogonal() && !rule.is_orthogonal());
+    /// ```
     pub fn is_orthogonal(&self) -> bool {
         match self {
             Rule::Adam(adam) => adam.orthogonal,

@@ -6,10 +6,12 @@ pub(super) mod sealed {
 
 /// A register tile of the GEMM, `R` rows of A by `V` vectors of B; `HALF` is half of `V`, rounded
 /// up.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<const R: usize, const V: usize, const HALF: usize>;
 
 /// A [`Tile`], whatever its sides.
+#[doc(hidden)]
 pub trait RegisterTile: sealed::Sealed {
     /// Rows of A.
     const ROWS: usize;
@@ -31,6 +33,7 @@ impl<const R: usize, const V: usize, const HALF: usize> RegisterTile for Tile<R,
 }
 
 /// One body of source, instantiated for the sides of a [`Tile`].
+#[doc(hidden)]
 pub trait TileKernel {
     /// The body; mark it `#[inline(always)]`.
     fn run<S: Simd, const R: usize, const V: usize, const HALF: usize>(self, s: S);
@@ -44,6 +47,30 @@ pub(crate) const ROUND: f32 = 12_582_912.0;
 /// Every operation is IEEE 754's, rounded once, on every set; [`Simd::mul_add`] is fused except
 /// on the portable set. Only this crate implements it. `min` and `max` are `if a < b { a } else { b }` and
 /// `if a > b { a } else { b }`, so a NaN in `b` comes through and one in `a` does not.
+///
+/// ```
+/// use sae_kernels::Isa;
+/// use sae_kernels::simd::{Kernel, Simd};
+///
+/// /// Doubles each number.
+/// struct Double<'a>(&'a mut [f32]);
+/// impl Kernel for Double<'_> {
+///     type Output = ();
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) {
+///         for chunk in self.0.chunks_mut(S::LANES) {
+///             // SAFETY: the chunk has `chunk.len()` floats.
+///             unsafe {
+///                 let x = s.load_upto(chunk.as_ptr(), chunk.len());
+///                 s.store_upto(chunk.as_mut_ptr(), chunk.len(), s.add(x, x));
+///             }
+///         }
+///     }
+/// }
+/// let mut numbers = [1.0, 2.0, 3.0];
+/// Isa::detect().run(Double(&mut numbers));
+/// assert_eq!(numbers, [2.0, 4.0, 6.0]);
+/// ```
 pub trait Simd: Copy + sealed::Sealed {
     /// Lanes of a vector.
     const LANES: usize;
@@ -215,6 +242,30 @@ pub trait Simd: Copy + sealed::Sealed {
 }
 
 /// One body of source, instantiated for each instruction set by [`Isa::run`](crate::Isa::run).
+///
+/// ```
+/// use sae_kernels::Isa;
+/// use sae_kernels::simd::{Kernel, Simd};
+///
+/// /// Doubles each number.
+/// struct Double<'a>(&'a mut [f32]);
+/// impl Kernel for Double<'_> {
+///     type Output = ();
+///     #[inline(always)]
+///     fn run<S: Simd>(self, s: S) {
+///         for chunk in self.0.chunks_mut(S::LANES) {
+///             // SAFETY: the chunk has `chunk.len()` floats.
+///             unsafe {
+///                 let x = s.load_upto(chunk.as_ptr(), chunk.len());
+///                 s.store_upto(chunk.as_mut_ptr(), chunk.len(), s.add(x, x));
+///             }
+///         }
+///     }
+/// }
+/// let mut numbers = [1.0, 2.0, 3.0];
+/// Isa::detect().run(Double(&mut numbers));
+/// assert_eq!(numbers, [2.0, 4.0, 6.0]);
+/// ```
 pub trait Kernel {
     /// What it returns.
     type Output;

@@ -4,15 +4,41 @@
 //! of a vector are samples. Units come in their order, so a sample's list is made from its lowest
 //! unit on. Each finished sum is compared with a floor; what is not below it is handed on.
 
-use super::keys::{from_order_key, order_key};
+use super::candidates::{Candidates, Largest, lowest};
 use super::pool::Pool;
+use super::receiver::Receiver;
 use crate::activation::Activation;
-use crate::gemm::{At, Epilogue, Operands, Place, Product, Scratch, chunks};
+use crate::gemm::{
+    At, Epilogue, Operands, PARTIAL_COLS, PARTIAL_ROWS, Place, Product, Scratch, chunks,
+};
 use crate::lists::ListsMut;
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Simd};
 
 /// A layer whose activations `f(input weights^T + biases)` are a sparse code.
+///
+/// ```
+/// use sae_kernels::sparse::{Candidates, Encode};
+/// use sae_kernels::{Activation, ListsMut, Matrix};
+///
+/// # let isa = sae_kernels::Isa::detect();
+/// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+/// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+/// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+/// // One sample with two inputs, and three units.
+/// let layer = Encode {
+///     input: Matrix::from_row(&[1.0, 2.0]),
+///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+///     biases: &[0.0; 3],
+///     activation: Activation::Relu,
+/// };
+/// let (mut counts, mut indices, mut values) = ([0], [0; 2], [0.0; 2]);
+/// let lists = ListsMut { counts: &mut counts, indices: &mut indices, values: &mut values };
+/// let (mut keys, mut floors) = (vec![0; Candidates::width(2, 3)], [0.0]);
+/// let candidates = Candidates { keys: &mut keys, floors: &mut floors };
+/// layer.largest(isa, 2, candidates, lists, &mut scratch);
+/// assert_eq!((indices, values), ([1, 2], [6.0, 3.0]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Encode<'a> {
     /// `[samples, inputs]`
@@ -25,64 +51,36 @@ pub struct Encode<'a> {
     pub activation: Activation,
 }
 
-/// Memory in which [`Encode::largest`] keeps each sample's candidates.
-#[derive(Debug)]
-pub struct Candidates<'a> {
-    /// [`Candidates::width`] for each sample.
-    pub keys: &'a mut [u64],
-    /// What a candidate has to reach, `[samples]`.
-    pub floors: &'a mut [f32],
-}
-
-impl Candidates<'_> {
-    /// Candidates of a sample that are kept while its `k` largest are being looked for: with more
-    /// room they are sorted out less often.
-    pub fn width(k: usize, units: usize) -> usize {
-        (3 * k + 64).min(units)
-    }
-
-    /// Begins a selection of activations of this function, with no candidates; `counts` has their number for
-    /// each sample.
-    ///
-    /// # Panics
-    /// There is another number of counts than of floors.
-    pub fn begin(&mut self, activation: Activation, counts: &mut [u32]) {
-        assert_eq!(counts.len(), self.floors.len(), "a count for each sample");
-        self.floors.fill(lowest(activation));
-        counts.fill(0);
-    }
-
-    /// Ends a selection: lists the `k` largest candidates of each sample. Rows of the lists are `k` wide; units
-    /// rise in them.
-    ///
-    /// # Panics
-    /// The shapes do not fit.
-    pub fn list(self, k: usize, lists: ListsMut<'_>) {
-        let samples = lists.counts.len();
-        lists.check(samples, k);
-        let mut largest = Largest::new(k, samples, self, lists.counts);
-        for sample in 0..samples {
-            let kept = largest.finish(sample);
-            let row = sample * k..sample * k + kept.len();
-            let to = lists.indices[row.clone()].iter_mut().zip(&mut lists.values[row]);
-            for ((index, value), key) in to.zip(kept) {
-                (*index, *value) = ((*key >> 32) as u32, from_order_key(*key as u32));
-            }
-        }
-    }
-}
-
-/// The smallest activation that may be part of a code: zeros are not.
-fn lowest(activation: Activation) -> f32 {
-    if activation.is_signed() { f32::NEG_INFINITY } else { f32::from_bits(1) }
-}
-
 impl Encode<'_> {
     /// Lists the `k` largest activations of each sample, of equal ones those of the lowest units;
     /// zeros are left out. Rows of the lists are `k` wide; units rise in them.
     ///
+    /// ```
+    /// use sae_kernels::sparse::{Candidates, Encode};
+    /// use sae_kernels::{Activation, ListsMut, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// let (mut counts, mut indices, mut values) = ([0], [0; 2], [0.0; 2]);
+    /// let lists = ListsMut { counts: &mut counts, indices: &mut indices, values: &mut values };
+    /// let (mut keys, mut floors) = (vec![0; Candidates::width(2, 3)], [0.0]);
+    /// let candidates = Candidates { keys: &mut keys, floors: &mut floors };
+    /// layer.largest(isa, 2, candidates, lists, &mut scratch);
+    /// assert_eq!((indices, values), ([1, 2], [6.0, 3.0]));
+    /// ```
+    ///
     /// # Panics
     /// The shapes do not fit, or `k` is not from 1 to the number of units.
+    #[track_caller]
     pub fn largest(
         self,
         isa: Isa,
@@ -106,9 +104,45 @@ impl Encode<'_> {
     /// come after those that were added before; the first of these has number `first`. `counts` are the
     /// candidates of each sample, as [`Candidates::begin`] and this leave them.
     ///
+    /// ```
+    /// use sae_kernels::sparse::{Candidates, Encode};
+    /// use sae_kernels::{Activation, ListsMut, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// let (mut counts, mut indices, mut values) = ([0], [0; 2], [0.0; 2]);
+    /// let lists = ListsMut { counts: &mut counts, indices: &mut indices, values: &mut values };
+    /// let (mut keys, mut floors) = (vec![0; Candidates::width(2, 3)], [0.0]);
+    /// let mut candidates = Candidates { keys: &mut keys, floors: &mut floors };
+    /// candidates.begin(Activation::Relu, lists.counts);
+    /// // The units in two calls.
+    /// for units in [0..1, 1..3] {
+    ///     let Candidates { keys, floors } = &mut candidates;
+    ///     let some = Encode {
+    ///         weights: layer.weights.rows(units.clone()),
+    ///         biases: &layer.biases[units.clone()],
+    ///         ..layer
+    ///     };
+    ///     let candidates = Candidates { keys, floors };
+    ///     some.add_largest(isa, 2, units.start, candidates, lists.counts, &mut scratch);
+    /// }
+    /// candidates.list(2, lists);
+    /// assert_eq!((indices, values), ([1, 2], [6.0, 3.0]));
+    /// ```
+    ///
     /// # Panics
     /// The shapes do not fit, or there is room for less than `k + 1` candidates of a sample and for less than
     /// there are units up to these.
+    #[track_caller]
     pub fn add_largest(
         self,
         isa: Isa,
@@ -128,8 +162,30 @@ impl Encode<'_> {
     /// Lists the activations that are at least their unit's floor, `[units]`, and not 0. Rows of the
     /// lists are as wide as there are units; units rise in them.
     ///
+    /// ```
+    /// use sae_kernels::sparse::Encode;
+    /// use sae_kernels::{Activation, ListsMut, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// let (mut counts, mut indices, mut values) = ([0], [0; 3], [0.0; 3]);
+    /// let lists = ListsMut { counts: &mut counts, indices: &mut indices, values: &mut values };
+    /// layer.above(isa, &[0.5, 7.0, 3.0], lists, &mut scratch);
+    /// assert_eq!((counts, indices, values), ([2], [0, 2, 0], [1.0, 3.0, 0.0]));
+    /// ```
+    ///
     /// # Panics
     /// The shapes do not fit.
+    #[track_caller]
     pub fn above(self, isa: Isa, floors: &[f32], lists: ListsMut<'_>, scratch: &mut Scratch<'_>) {
         let (samples, units) = (self.input.rows, self.weights.rows);
         assert_eq!(floors.len(), units, "a floor for each unit");
@@ -141,8 +197,34 @@ impl Encode<'_> {
     /// Adds to a pool what may be among the largest activations of a batch, of which these samples
     /// begin with number `first`.
     ///
+    /// ```
+    /// use sae_kernels::sparse::{Encode, Pool};
+    /// use sae_kernels::{Activation, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// // The two largest of a batch of one sample.
+    /// let (mut candidates, mut spare) = ([0; 3], [0; 3]);
+    /// let mut pool = Pool::new(&mut candidates, &mut spare, 2, f32::NEG_INFINITY);
+    /// layer.candidates(isa, 0, &mut pool, &mut scratch);
+    /// let mut largest = pool.candidates().to_vec();
+    /// largest.sort();
+    /// let units: Vec<u32> = largest[..2].iter().map(|&candidate| candidate as u32).collect();
+    /// assert_eq!(units, [1, 2]);
+    /// ```
+    ///
     /// # Panics
     /// The shapes do not fit.
+    #[track_caller]
     pub fn candidates(
         self,
         isa: Isa,
@@ -155,18 +237,20 @@ impl Encode<'_> {
     }
 
     /// The product, in pieces whose unfinished sums the scratch holds; its first unit has number `first`.
+    #[track_caller]
     fn run<R: Receiver>(self, isa: Isa, first: usize, receiver: &mut R, scratch: &mut Scratch<'_>) {
         let Encode { input, weights, biases, activation } = self;
         let ((samples, inputs), units) = (input.shape(), weights.rows);
         assert_eq!(weights.cols, inputs, "as many weights as inputs for each unit");
-        assert!(weights.col_stride == 1 || weights.cols <= 1, "the weights' rows are contiguous");
+        assert!(weights.has_contiguous_rows(), "the weights' rows are not contiguous");
         assert_eq!(biases.len(), units, "a bias for each unit");
-        let (mut scratch, partial) = scratch.split_partial(isa.block_k(), inputs);
-        let (samples_at_once, units_at_once) = match partial.len() {
-            // One block of k: no sum waits.
-            0 => (samples, units),
-            len => (PARTIAL_SAMPLES, len / PARTIAL_SAMPLES),
-        };
+        scratch.check(isa, (units, inputs, samples));
+        // With one block of k no sum waits.
+        let waits = inputs > isa.block_k();
+        let samples_at_once = if waits { samples.min(PARTIAL_COLS) } else { samples };
+        let units_at_once = if waits { units.min(PARTIAL_ROWS) } else { units };
+        let waiting = if waits { samples_at_once * units_at_once } else { 0 };
+        let (partial, mut scratch) = scratch.split(waiting);
         for samples in chunks(samples, samples_at_once) {
             for units in chunks(units, units_at_once) {
                 let mut select = Select {
@@ -181,36 +265,12 @@ impl Encode<'_> {
                     a: select.weights,
                     b: input.rows(samples.clone()).transposed(),
                     skip_zeros: false,
-                    partial: Place { data: partial.as_mut_ptr(), stride: samples.len() },
+                    partial: Place::rows(partial, samples.len()),
                 };
                 isa.run(Product::new(isa, operands, &mut select, &mut scratch));
             }
         }
     }
-}
-
-/// Samples of a piece where sums have to wait.
-const PARTIAL_SAMPLES: usize = 256;
-
-/// What takes activations that are not below a floor.
-trait Receiver {
-    /// The floors of some samples, before any unit.
-    ///
-    /// # Safety
-    /// There are these samples.
-    unsafe fn floors<S: Simd>(&self, s: S, sample: usize, lanes: usize) -> S::V;
-
-    /// The floors of a unit.
-    ///
-    /// # Safety
-    /// There is this unit.
-    #[inline(always)]
-    unsafe fn floor_of<S: Simd>(&self, _: S, floors: S::V, _unit: usize) -> S::V {
-        floors
-    }
-
-    /// Takes an activation; for each sample, units come in their order.
-    fn take(&mut self, sample: usize, unit: usize, activation: f32);
 }
 
 /// The epilogue of the product: rows are units, columns samples.
@@ -282,76 +342,6 @@ impl<R: Receiver> Epilogue for Select<'_, R> {
     }
     #[inline(always)]
     unsafe fn end<S: Simd>(&mut self, _: S, _: S::V, _: usize, _: usize) {}
-}
-
-/// Keeps the largest of each sample.
-struct Largest<'a> {
-    k: usize,
-    width: usize,
-    /// Of each candidate the order's key, then its unit; `[samples, width]`.
-    keys: &'a mut [u64],
-    floors: &'a mut [f32],
-    counts: &'a mut [u32],
-}
-
-impl<'a> Largest<'a> {
-    /// Of some samples, whose candidates have room in equal parts.
-    ///
-    /// # Panics
-    /// There is not a floor and a count for each sample.
-    fn new(k: usize, samples: usize, candidates: Candidates<'a>, counts: &'a mut [u32]) -> Self {
-        let Candidates { keys, floors } = candidates;
-        assert_eq!(
-            [floors.len(), counts.len()],
-            [samples; 2],
-            "a floor and a count for each sample"
-        );
-        let width = keys.len().checked_div(samples).unwrap_or(0);
-        assert_eq!(keys.len(), samples * width, "room for candidates");
-        assert!(counts.iter().all(|&count| count as usize <= width), "more candidates than room");
-        Largest { k, width, keys, floors, counts }
-    }
-
-    /// Keeps a sample's `k` largest candidates.
-    #[inline(never)]
-    fn sort_out(&mut self, sample: usize) {
-        let count = self.counts[sample] as usize;
-        let keys = &mut self.keys[sample * self.width..][..count];
-        let (_, last, _) = keys.select_nth_unstable(self.k - 1);
-        self.counts[sample] = self.k as u32;
-        // Of what equals the last, units to come are not among the lowest.
-        self.floors[sample] = from_order_key((*last >> 32) as u32).next_up();
-    }
-
-    /// The sample's list: of each entry the unit, then the order's key, in the units' order.
-    fn finish(&mut self, sample: usize) -> &[u64] {
-        if self.counts[sample] as usize > self.k {
-            self.sort_out(sample);
-        }
-        let count = self.counts[sample] as usize;
-        let keys = &mut self.keys[sample * self.width..][..count];
-        keys.iter_mut().for_each(|key| *key = key.rotate_left(32));
-        keys.sort_unstable();
-        keys
-    }
-}
-
-impl Receiver for Largest<'_> {
-    #[inline(always)]
-    unsafe fn floors<S: Simd>(&self, s: S, sample: usize, lanes: usize) -> S::V {
-        // SAFETY: the caller's promise.
-        unsafe { s.load_upto(self.floors.as_ptr().add(sample), lanes) }
-    }
-    #[inline(always)]
-    fn take(&mut self, sample: usize, unit: usize, activation: f32) {
-        let count = self.counts[sample] as usize;
-        let key = u64::from(order_key(activation)) << 32 | unit as u64;
-        self.keys[sample * self.width + count] = key;
-        self.counts[sample] = count as u32 + 1;
-        if count + 1 == self.width && self.width > self.k {
-            self.sort_out(sample);
-        }
-    }
 }
 
 /// Lists all that reach their unit's floor.

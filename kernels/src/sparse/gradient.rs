@@ -15,6 +15,21 @@ const ENTRIES: usize = 4;
 /// layer above and the unit's weights in it.
 ///
 /// A sum has 16 interleaved accumulators, which are added in pairs.
+///
+/// ```
+/// use sae_kernels::sparse::CodeGradient;
+/// use sae_kernels::{Isa, Lists, Matrix};
+///
+/// // Of one sample unit 1 is active.
+/// let gradient = CodeGradient {
+///     codes: Lists::new(&[0], &[1], &[1], &[0.5]),
+///     delta: Matrix::from_row(&[1.0, 2.0]),
+///     weights: Matrix::new(&[9.0, 9.0, 3.0, 4.0], 2, 2),
+/// };
+/// let mut gradients = [0.0];
+/// gradient.run(Isa::detect(), &mut gradients);
+/// assert_eq!(gradients, [11.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CodeGradient<'a> {
     /// Of each sample the active units.
@@ -29,13 +44,31 @@ impl CodeGradient<'_> {
     /// Stores the gradient of each entry; `gradients` begins with that of the first sample's first
     /// entry.
     ///
+    /// ```
+    /// use sae_kernels::sparse::CodeGradient;
+    /// use sae_kernels::{Isa, Lists, Matrix};
+    ///
+    /// // Of one sample unit 1 is active.
+    /// let gradient = CodeGradient {
+    ///     codes: Lists::new(&[0], &[1], &[1], &[0.5]),
+    ///     delta: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[9.0, 9.0, 3.0, 4.0], 2, 2),
+    /// };
+    /// let mut gradients = [0.0];
+    /// gradient.run(Isa::detect(), &mut gradients);
+    /// assert_eq!(gradients, [11.0]);
+    /// ```
+    ///
     /// # Panics
     /// The shapes do not fit, or a unit is not one of the weights'.
+    #[track_caller]
     pub fn run(self, isa: Isa, gradients: &mut [f32]) {
         let CodeGradient { codes, delta, weights } = self;
         assert_eq!(delta.rows, codes.rows(), "a row of the delta for each sample");
         assert_eq!(delta.cols, weights.cols, "as many weights as numbers of the delta");
-        assert!(delta.col_stride == 1 && weights.col_stride == 1, "contiguous rows");
+        assert!(delta.has_contiguous_rows(), "the delta's rows are not contiguous");
+        assert!(weights.has_contiguous_rows(), "the weights' rows are not contiguous");
+        codes.check_gradients(gradients.len());
         isa.run(SixteenLanes(Dots(self, gradients)));
     }
 }
@@ -120,12 +153,22 @@ impl CodeGradient<'_> {
 
 /// The product of each row of a matrix and a row of numbers, summed as [`CodeGradient`] does.
 ///
+/// ```
+/// use sae_kernels::{Isa, Matrix, sparse};
+///
+/// let mut products = [0.0; 2];
+/// let rows = Matrix::new(&[1.0, 2.0, 3.0, 4.0], 2, 2);
+/// sparse::row_products(Isa::detect(), rows, &[10.0, 1.0], &mut products);
+/// assert_eq!(products, [12.0, 34.0]);
+/// ```
+///
 /// # Panics
 /// The shapes do not fit, or the rows are not contiguous.
+#[track_caller]
 pub fn row_products(isa: Isa, rows: Matrix<'_>, numbers: &[f32], products: &mut [f32]) {
     assert_eq!(rows.cols, numbers.len(), "a number for each column");
     assert_eq!(rows.rows, products.len(), "a product for each row");
-    assert!(rows.col_stride == 1 || rows.cols <= 1, "the rows are contiguous");
+    assert!(rows.has_contiguous_rows(), "the rows are not contiguous");
     isa.run(SixteenLanes(RowProducts { rows, numbers, products }));
 }
 
@@ -205,8 +248,18 @@ unsafe fn dots<S: Simd, const N: usize>(
 ///
 /// `gradients` begins with that of the first sample's first entry.
 ///
+/// ```
+/// use sae_kernels::{Activation, Isa, Lists, Penalty, sparse};
+///
+/// let codes = Lists::new(&[0], &[2], &[0, 3], &[0.5, 2.0]);
+/// let (mut gradients, penalty) = ([1.0, -1.0], Penalty { l1: 0.25, ..Penalty::default() });
+/// sparse::code_delta(Isa::detect(), codes, Activation::Relu, penalty, &mut gradients);
+/// assert_eq!(gradients, [1.25, -0.75]);
+/// ```
+///
 /// # Panics
 /// There are fewer gradients than entries, or a unit has no penalty.
+#[track_caller]
 pub fn code_delta(
     isa: Isa,
     codes: Lists<'_>,
@@ -214,6 +267,7 @@ pub fn code_delta(
     penalty: Penalty<'_>,
     gradients: &mut [f32],
 ) {
+    codes.check_gradients(gradients.len());
     isa.run(Delta { codes, activation, penalty, gradients });
 }
 
@@ -263,6 +317,11 @@ impl Kernel for Delta<'_> {
 }
 
 /// What the gradient of a JumpReLU's threshold takes from the settings.
+///
+/// ```
+/// let jump = sae_kernels::sparse::Jump { bandwidth: 0.5, l0: 0.0 };
+/// assert_eq!(jump.threshold_gradient(1.0, 1.0, 0.25), -0.5);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jump {
     /// Width of the band around a threshold in which the step function has a gradient.
@@ -277,6 +336,13 @@ impl Jump {
     /// Of a = z H(z - threshold) and of H itself the derivatives by the threshold are -threshold /
     /// bandwidth and -1 / bandwidth inside the band, 0 outside (Rajamanoharan et al. 2024,
     /// equations 11 and 12). `gradient` is that of the activation, without penalties.
+    ///
+    /// ```
+    /// let jump = sae_kernels::sparse::Jump { bandwidth: 0.5, l0: 0.0 };
+    /// assert_eq!(jump.threshold_gradient(1.0, 1.0, 0.25), -0.5);
+    /// // Outside of the band there is none.
+    /// assert_eq!(jump.threshold_gradient(2.0, 1.0, 0.25), 0.0);
+    /// ```
     #[inline(always)]
     pub fn threshold_gradient(self, z: f32, threshold: f32, gradient: f32) -> f32 {
         let is_inside = (z - threshold).abs() < self.bandwidth / 2.0;
@@ -285,6 +351,11 @@ impl Jump {
     }
 
     /// The lowest number within the band of a threshold, or below it for rounding.
+    ///
+    /// ```
+    /// let jump = sae_kernels::sparse::Jump { bandwidth: 0.5, l0: 0.0 };
+    /// assert!(jump.floor(1.0) <= 0.75);
+    /// ```
     pub fn floor(self, threshold: f32) -> f32 {
         (threshold - self.bandwidth / 2.0).next_down()
     }

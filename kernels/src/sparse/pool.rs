@@ -7,6 +7,31 @@ use super::keys::{from_order_key, order_key};
 /// A candidate is one number: from the highest bits down, the [`order_key`] of its activation, its
 /// sample and its unit, the latter two of 32 bits. Smaller ones come first in the selection, and
 /// their order does not depend on who has found them.
+///
+/// ```
+/// use sae_kernels::sparse::{Encode, Pool};
+/// use sae_kernels::{Activation, Matrix};
+///
+/// # let isa = sae_kernels::Isa::detect();
+/// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+/// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+/// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+/// // One sample with two inputs, and three units.
+/// let layer = Encode {
+///     input: Matrix::from_row(&[1.0, 2.0]),
+///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+///     biases: &[0.0; 3],
+///     activation: Activation::Relu,
+/// };
+/// // The two largest of a batch of one sample.
+/// let (mut candidates, mut spare) = ([0; 3], [0; 3]);
+/// let mut pool = Pool::new(&mut candidates, &mut spare, 2, f32::NEG_INFINITY);
+/// layer.candidates(isa, 0, &mut pool, &mut scratch);
+/// let mut largest = pool.candidates().to_vec();
+/// largest.sort();
+/// let units: Vec<u32> = largest[..2].iter().map(|&candidate| candidate as u32).collect();
+/// assert_eq!(units, [1, 2]);
+/// ```
 #[derive(Debug)]
 pub struct Pool<'a> {
     candidates: &'a mut [u128],
@@ -20,6 +45,10 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// Candidates that are held for a selection of `kept`, of samples that have `activations` in
     /// all.
+    ///
+    /// ```
+    /// assert_eq!(sae_kernels::sparse::Pool::len_for(64, 1_000_000), 1088);
+    /// ```
     pub fn len_for(kept: usize, activations: usize) -> usize {
         (2 * kept).max(kept + 1024).min(activations)
     }
@@ -27,15 +56,25 @@ impl<'a> Pool<'a> {
     /// An empty pool for a selection of `kept` activations, of which none is below `floor`: a number
     /// that at least `kept` activations of the batch reach, or the lowest of all.
     ///
+    /// ```
+    /// let pool = sae_kernels::sparse::Pool::new(&mut [], &mut [], 2, 0.5);
+    /// assert_eq!((pool.count(), pool.floor()), (0, 0.5));
+    /// ```
+    ///
     /// # Panics
     /// The slices have two lengths, or no room for more than `kept` candidates and not for all
     /// activations of their samples either (which the caller vouches for).
+    #[track_caller]
     pub fn new(candidates: &'a mut [u128], spare: &'a mut [u128], kept: usize, floor: f32) -> Self {
         assert_eq!(candidates.len(), spare.len(), "room to sort candidates out");
         Pool { candidates, spare, count: 0, kept, floor }
     }
 
     /// What an activation has to reach.
+    ///
+    /// ```
+    /// assert_eq!(sae_kernels::sparse::Pool::new(&mut [], &mut [], 2, 0.5).floor(), 0.5);
+    /// ```
     #[inline(always)]
     pub fn floor(&self) -> f32 {
         self.floor
@@ -49,11 +88,58 @@ impl<'a> Pool<'a> {
     }
 
     /// The candidates, in no order: among them is what of their samples the batch's selection has.
+    ///
+    /// ```
+    /// use sae_kernels::sparse::{Encode, Pool};
+    /// use sae_kernels::{Activation, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// // The two largest of a batch of one sample.
+    /// let (mut candidates, mut spare) = ([0; 3], [0; 3]);
+    /// let mut pool = Pool::new(&mut candidates, &mut spare, 2, f32::NEG_INFINITY);
+    /// layer.candidates(isa, 0, &mut pool, &mut scratch);
+    /// let mut largest = pool.candidates().to_vec();
+    /// largest.sort();
+    /// let units: Vec<u32> = largest[..2].iter().map(|&candidate| candidate as u32).collect();
+    /// assert_eq!(units, [1, 2]);
+    /// ```
     pub fn candidates(&self) -> &[u128] {
         &self.candidates[..self.count]
     }
 
     /// How many candidates there are.
+    ///
+    /// ```
+    /// use sae_kernels::sparse::{Encode, Pool};
+    /// use sae_kernels::{Activation, Matrix};
+    ///
+    /// # let isa = sae_kernels::Isa::detect();
+    /// # let (floats, indices) = sae_kernels::Scratch::LENGTHS;
+    /// # let (mut floats, mut indices) = (vec![0.0; floats], vec![0; indices]);
+    /// # let mut scratch = sae_kernels::Scratch::new(&mut floats, &mut indices);
+    /// // One sample with two inputs, and three units.
+    /// let layer = Encode {
+    ///     input: Matrix::from_row(&[1.0, 2.0]),
+    ///     weights: Matrix::new(&[1.0, 0.0, 0.0, 3.0, 1.0, 1.0], 3, 2),
+    ///     biases: &[0.0; 3],
+    ///     activation: Activation::Relu,
+    /// };
+    /// // The two largest of a batch of one sample.
+    /// let (mut candidates, mut spare) = ([0; 3], [0; 3]);
+    /// let mut pool = Pool::new(&mut candidates, &mut spare, 2, f32::NEG_INFINITY);
+    /// layer.candidates(isa, 0, &mut pool, &mut scratch);
+    /// assert_eq!(pool.count(), 3);
+    /// ```
     pub fn count(&self) -> usize {
         self.count
     }

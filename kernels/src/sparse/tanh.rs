@@ -7,6 +7,13 @@ use crate::math;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// The sum of tanh(scale a), terms added in their order in `f64`.
+///
+/// ```
+/// use sae_kernels::{Isa, sparse};
+///
+/// // A large scale counts the active units.
+/// assert_eq!(sparse::tanh_value(Isa::detect(), 1e6, &[0.5, 0.0, 2.0]), 2.0);
+/// ```
 pub fn tanh_value(isa: Isa, scale: f32, activations: &[f32]) -> f64 {
     struct Value<'a>(f32, &'a [f32]);
     impl Kernel for Value<'_> {
@@ -35,8 +42,18 @@ pub fn tanh_value(isa: Isa, scale: f32, activations: &[f32]) -> f64 {
 ///
 /// `gradients` begins with that of the first sample's first entry.
 ///
+/// ```
+/// use sae_kernels::{Isa, Lists, sparse};
+///
+/// let codes = Lists::new(&[0], &[1], &[0], &[0.0]);
+/// let mut gradients = [1.0];
+/// sparse::add_tanh_gradient(Isa::detect(), codes, 2.0, 0.5, &mut gradients);
+/// assert_eq!(gradients, [2.0]);
+/// ```
+///
 /// # Panics
 /// There are fewer gradients than entries.
+#[track_caller]
 pub fn add_tanh_gradient(
     isa: Isa,
     codes: Lists<'_>,
@@ -44,6 +61,7 @@ pub fn add_tanh_gradient(
     weight: f32,
     gradients: &mut [f32],
 ) {
+    codes.check_gradients(gradients.len());
     isa.run(Gradient { codes, scale, weight, gradients });
 }
 

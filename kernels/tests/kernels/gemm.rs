@@ -15,7 +15,7 @@ struct Case {
 }
 
 /// Shapes about the edges of the blocks of k and of rows, and small ones.
-fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
+pub fn shape() -> impl Strategy<Value = (usize, usize, usize)> {
     let k_edge = || prop_oneof![2 => 382..=402usize, 2 => 766..=772usize, 1 => 1022..=1042usize, 1 => 1150..=1160usize, 1 => 2047..=2050usize];
     let m_edge = || prop_oneof![1 => 126..=130usize, 2 => 186..=198usize, 1 => 383..=386usize];
     prop_oneof![
@@ -51,7 +51,7 @@ fn check(case: &Case) {
         for skip_zeros in [false, true] {
             let mut c = Block::unwritten(m, n, c_layout);
             let a = Operand::new(a.view(), skip_zeros);
-            let product = Gemm { a, b: b.view(), c: c.view_mut() };
+            let product = Gemm::new(a, b.view(), c.view_mut());
             common::with_scratch(|scratch| product.run(isa, scratch));
             let what = format!("{} with skip_zeros {skip_zeros}, {case:?}", isa.name());
             if isa.is_fused() {

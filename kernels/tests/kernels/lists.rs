@@ -90,13 +90,13 @@ fn product(isa: Isa, case: &Case, a: Operand<'_>, b: Matrix<'_>, way: Way) -> Ve
     let mut out = Block::unwritten(m, n, case.layouts[1]);
     let c = out.view_mut();
     common::with_scratch(|scratch| match way {
-        Way::Whole => Gemm { a, b, c }.run(isa, scratch),
+        Way::Whole => Gemm::new(a, b, c).run(isa, scratch),
         Way::Rows => {
             let division = sae_kernels::Division::new(m, 1, 3);
             let parts = Parts::rows(c, division);
             for part in (0..division.parts()).rev() {
                 let a = a.rows(division.range(part));
-                Gemm { a, b, c: parts.take(part) }.run(isa, scratch);
+                Gemm::new(a, b, parts.take(part)).run(isa, scratch);
             }
         }
         Way::Columns => {
@@ -104,7 +104,7 @@ fn product(isa: Isa, case: &Case, a: Operand<'_>, b: Matrix<'_>, way: Way) -> Ve
             let parts = Parts::columns(c, division);
             for part in (0..division.parts()).rev() {
                 let b = b.columns(division.range(part));
-                Gemm { a, b, c: parts.take(part) }.run(isa, scratch);
+                Gemm::new(a, b, parts.take(part)).run(isa, scratch);
             }
         }
     });
@@ -295,7 +295,7 @@ fn entries_in_any_order() {
     for isa in common::fused() {
         let mut c = vec![9.0; n];
         let a = Operand::Sparse(Lists::new(&[0], &[6], &indices, &values));
-        let product = Gemm { a, b: Matrix::new(&b, k, n), c: MatrixMut::new(&mut c, 1, n) };
+        let product = Gemm::new(a, Matrix::new(&b, k, n), MatrixMut::new(&mut c, 1, n));
         common::with_scratch(|scratch| product.run(isa, scratch));
         common::assert_bits(isa.name(), &c, &want);
     }
@@ -315,7 +315,7 @@ fn columns_outside_the_right_side() {
                 let lists = Lists::new(&[0, 2, 6], &[2, 6, 7], &indices, &[1.0; 7]);
                 let mut c = [0.0; 3 * 20];
                 let c = MatrixMut::new(&mut c, 3, 20);
-                let product = Gemm { a: Operand::Sparse(lists), b: b.view(), c };
+                let product = Gemm::new(Operand::Sparse(lists), b.view(), c);
                 let run = || common::with_scratch(|scratch| product.run(isa, scratch));
                 assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "{}: {wrong}", isa.name());
             }
@@ -329,7 +329,7 @@ fn a_right_side_whose_columns_are_contiguous() {
     let lists = Lists::new(&[0], &[1], &[0], &[1.0]);
     let b = Matrix::new(&[1.0; 6], 3, 2).transposed();
     let mut c = [0.0; 3];
-    let product = Gemm { a: Operand::Sparse(lists), b, c: MatrixMut::new(&mut c, 1, 3) };
+    let product = Gemm::new(Operand::Sparse(lists), b, MatrixMut::new(&mut c, 1, 3));
     common::with_scratch(|scratch| product.run(common::scalar(), scratch));
 }
 
@@ -339,7 +339,7 @@ fn a_result_of_another_shape() {
     let lists = Lists::new(&[0], &[1], &[0], &[1.0]);
     let b = Matrix::new(&[1.0; 6], 2, 3);
     let mut c = [0.0; 6];
-    let product = Gemm { a: Operand::Sparse(lists), b, c: MatrixMut::new(&mut c, 2, 3) };
+    let product = Gemm::new(Operand::Sparse(lists), b, MatrixMut::new(&mut c, 2, 3));
     common::with_scratch(|scratch| product.run(common::scalar(), scratch));
 }
 

@@ -2,6 +2,8 @@
 //! and functions, on every instruction set of the machine; in buffers that lie at pages that may
 //! not be touched.
 
+mod callers;
+mod combine;
 mod common;
 mod convert;
 mod encode;
@@ -18,6 +20,7 @@ mod optimizer;
 mod orthogonal;
 mod output_delta;
 mod reference;
+mod scratch;
 mod sparse;
 mod sparsity;
 mod tanh;

@@ -33,8 +33,15 @@ fn ranges_of_a_division_cover_all_once() {
     }
 }
 
+/// A side so long that its length times a part leaves 32 bits.
 #[test]
-#[should_panic]
+fn a_long_side() {
+    let division = Division::new(1 << 29, 1, MAX_PARTS);
+    assert_eq!(division.range(MAX_PARTS - 1), (1 << 29) - (1 << 21)..1 << 29);
+}
+
+#[test]
+#[should_panic(expected = "a division by units of 0")]
 fn a_division_by_units_of_0() {
     Division::new(10, 0, 2);
 }
