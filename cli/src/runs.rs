@@ -12,7 +12,8 @@ use crate::failure::{Failure, Result, io_error};
 use crate::output::note;
 use crate::sweeps;
 
-const RUNS: &str = "runs";
+/// The folder of all runs.
+pub const RUNS: &str = "runs";
 const MODEL: &str = "model.safetensors";
 /// The name of checkpoints in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.ckpt";

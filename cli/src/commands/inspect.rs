@@ -28,7 +28,7 @@ use files::Kind;
 /// Describe a file: types, shapes, ranges, and a preview of its first samples or units
 ///
 /// Models and dictionaries of other libraries with their settings and how they were trained, checkpoints with their
-/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files, and folders of them.
+/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files, PNGs, and folders of them.
 /// Also what a training leaves beside its model: history, log and record; and a folder of runs.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<()> {
         args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
         check_ending(picture, &["png"])?;
     }
-    let kind = Kind::of(&file);
+    let kind = Kind::of(&file)?;
     for (name, given, of) in
         [("tensor", &args.tensor, Kind::Tensors), ("label-column", &args.label_column, Kind::Csv)]
     {
@@ -91,6 +91,7 @@ pub fn run(args: Args) -> Result<()> {
         Kind::Record(model) => with_command(own::of_record(&model)?, &model),
         Kind::Options(arguments) => own::of_options(&arguments),
         Kind::Runs => own::of_runs(&file)?,
+        Kind::Pngs => data::of_pngs(&file, asked)?,
         Kind::Folder => own::of_folder(&file, args.tensor, args.label_column)?,
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
@@ -116,7 +117,7 @@ fn with_kinds(failure: Failure, file: &Path) -> Failure {
         _ => failure,
     };
     failure.or_hint(
-        "sae inspect describes models, checkpoints, data (IDX, NumPy, CSV, safetensors, folders of them), \
+        "sae inspect describes models, checkpoints, data (IDX, NumPy, CSV, safetensors, PNGs, folders of them), \
          sparse codes, histories, logs, records, sweeps and folders of runs",
     )
 }

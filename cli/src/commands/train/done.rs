@@ -147,7 +147,7 @@ pub fn start(
     let Some(record) = record else { return Ok(Value::Null) };
     let settings = settings_json(trainer.autoencoder().settings());
     let engine = trainer.parts().0;
-    let files = record.files()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
+    let files = record.paths()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
     let files: Vec<_> = files.collect();
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -165,9 +165,9 @@ impl<'a> Record<'a> {
         self.write(trainer, self.step_of_end(trainer, interrupted), false)
     }
 
-    /// The files of the data.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
-        self.place.files()
+    /// The files of the data, and folders of PNGs.
+    pub fn paths(&self) -> Result<Vec<PathBuf>> {
+        self.place.paths()
     }
 
     fn is_over(&self, trainer: &Trainer) -> bool {
