@@ -18,6 +18,7 @@ mod output;
 mod outputs;
 mod ranks;
 mod recipe;
+mod reconstructions;
 mod runs;
 mod settings;
 mod sparse_files;

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
-use sae_report::figures::hidden_feature;
-pub use sae_report::figures::{counted, evaluation_json, join, settings_json, short};
+pub use sae_report::figures::{at_most, counted, evaluation_json, join, settings_json, short};
+use sae_report::figures::{dead_units, hidden_feature};
 pub use sae_report::table::figures;
 use serde_json::Value;
 
@@ -181,8 +181,11 @@ fn layers_text(settings: &Settings, evaluation: &Evaluation, all_layers: bool) -
         let units = counted(units, "unit");
         text += &format!("mean activation of layer {nth} ({units}): {mean}");
         if all_layers || settings.code != Code::Dense {
-            let (l0, dead) = (short(activity.l0), activity.dead_units().count());
+            let (l0, dead) = (short(activity.l0), dead_units(activity));
             text += &format!(", {l0} active units per sample, {dead} dead");
+            if dead.contains(' ') {
+                text += &format!(" (active in none of {} samples)", activity.samples);
+            }
         }
         if all_layers && settings.code != Code::Dense && l + 1 == settings.encoder_layers() {
             text += &format!(", {} dense", activity.dense_units().count());

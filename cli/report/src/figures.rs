@@ -1,7 +1,10 @@
 //! Figures of models as text and as JSON.
 
 pub use sae::counted;
-use sae::{Autoencoder, Evaluation, Scaling, Settings, analysis::Histogram};
+use sae::{
+    Autoencoder, Evaluation, Scaling, Settings,
+    analysis::{Activity, Histogram},
+};
 use serde_json::{Value, json};
 
 /// A number with six significant digits, without trailing zeros.
@@ -30,6 +33,16 @@ pub fn hidden_feature(net: &Autoencoder, evaluation: &Evaluation) -> Option<(usi
     worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
 }
 
+/// The number of dead units, or of few samples how many they are at most.
+pub fn dead_units(activity: &Activity) -> String {
+    at_most(activity.dead_units().count(), activity.tells_dead_units())
+}
+
+/// A number of dead units, which may be fewer unless the samples tell.
+pub fn at_most(dead: usize, is_told: bool) -> String {
+    if is_told || dead == 0 { dead.to_string() } else { format!("at most {dead}") }
+}
+
 /// The settings as a JSON object.
 pub fn settings_json(settings: &Settings) -> Value {
     serde_json::from_str(&settings.to_json()).unwrap_or_default()
@@ -54,6 +67,7 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
             "l0": activity.l0,
             "active_above": activity.threshold,
             "dead_units": activity.dead_units().count(),
+            "tells_dead_units": activity.tells_dead_units(),
             "dense_units": activity.dense_units().count(),
             "histogram": histogram_json(&activity.histogram),
             "frequency_histogram": histogram_json(&activity.frequency_histogram()),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sae::Code;
 
 use crate::escape::escape;
-use crate::figures::short;
+use crate::figures::{dead_units, short};
 use crate::model::Model;
 
 /// Colors of models, as the page's charts have them.
@@ -95,6 +95,6 @@ fn mean_activation(model: &Model) -> Figure {
 
 fn dead(model: &Model) -> Figure {
     let layer = code(model);
-    let dead = model.evaluation.layers[layer].dead_units().count();
-    (dead.to_string(), format!("of {}", model.evaluation.units[layer].len()))
+    let dead = dead_units(&model.evaluation.layers[layer]).replace("at most", "≤");
+    (dead, format!("of {}", model.evaluation.units[layer].len()))
 }

@@ -29,7 +29,8 @@ use formats::{Kind, NUMBERS_EXPECTED, Source};
 ///
 /// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
 /// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
-/// ubyte, .npy, .onnx, .safetensors (a model), or without an ending a folder of PNGs. Numbers keep their
+/// ubyte, .npy, .onnx, .safetensors (a model), or a folder of PNGs: one that is there, or a name that
+/// ends in / or has no ending. Numbers keep their
 /// type.
 ///
 /// Dictionaries of other libraries are folders of SAELens (cfg.json, sae_weights.safetensors) and sparsify

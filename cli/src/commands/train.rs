@@ -3,6 +3,7 @@
 mod args;
 mod course;
 mod done;
+mod fit;
 mod like;
 mod paths;
 mod progress;
@@ -119,13 +120,12 @@ fn end(
     mut trainer: Trainer,
     (train, test): (&Samples, Option<&Samples>),
 ) -> Result<()> {
-    let samples = test.map_or((train, "training"), |test| (test, "test"));
     let last_checkpoint = run.end(&mut trainer);
     record.keep_in(&mut trainer, done.interrupted.is_some(), took_steps);
     trainer.autoencoder().save(&done.paths.model)?;
     record.end(&trainer, done.interrupted.is_some(), took_steps)?;
     done.interrupted = interrupt::end().or(done.interrupted);
-    done.report(trainer, samples, run)?;
+    done.report(trainer, (train, test), run)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
 }

@@ -1,5 +1,6 @@
 //! The samples that a model is run on, with their labels, names and numbers.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -11,6 +12,7 @@ use crate::data::own::{own_note, own_side};
 use crate::data::place::{Files, Place, Side, find_mnist};
 use crate::data::sides::numbers_of_side;
 use crate::data::{DataArgs, TargetArgs};
+use crate::drawing::png_folder::numbered;
 use crate::failure::{Failure, Result};
 use crate::names::Names;
 use crate::output::{counted, note};
@@ -120,9 +122,15 @@ impl Chosen {
         self.numbers.as_ref().map_or(sample, |numbers| numbers[sample])
     }
 
-    /// How many samples the data have, of which these may be some.
-    pub fn count_of_data(&self) -> usize {
-        self.count
+    /// Names of PNGs of the first samples: those that they have, if all are different, or else their numbers.
+    pub fn png_names(&self, count: usize) -> Vec<String> {
+        let numbers = (0..count).map(|sample| self.number(sample));
+        if let Some(names) = &self.names
+            && names.iter().collect::<HashSet<_>>().len() == names.len()
+        {
+            return numbers.map(|number| names[number].clone()).collect();
+        }
+        numbers.map(|number| numbered(number, self.count)).collect()
     }
 
     /// Says on stderr that these are not all samples of the data, where no option chooses them.

@@ -67,8 +67,7 @@ pub fn write(to: &Path, array: &Array) -> Result<Shape> {
         )
     })?;
     check_size(array.path(), shape.rows, shape.columns)?;
-    folder::write(to, (array.samples(), &|at| at), shape, |put| {
-        samples.chunks(shape.numbers()).try_for_each(put)
-    })?;
+    let name = |at| folder::numbered(at, array.samples());
+    folder::write(to, &name, shape, |put| samples.chunks(shape.numbers()).try_for_each(put))?;
     Ok(shape)
 }

@@ -106,6 +106,7 @@ impl Units {
             "is_code": self.layer == net.settings().encoder_layers(),
             "count": self.units.len(),
             "dead": self.count(|unit| unit.is_dead),
+            "tells_dead": self.tell_dead(),
             "dense": self.count(UnitSummary::is_dense),
         })
     }
