@@ -21,7 +21,7 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::{are, counted, join, note};
+use crate::output::{are, counted, join, note, tell};
 pub use chosen::{ChoiceArgs, Chosen};
 use opened::Opened;
 use own::own_side;
@@ -164,7 +164,7 @@ impl TrainingDataArgs {
         let name = model.display();
         let own = Place::of_model(model)?;
         if notes {
-            note(&match &own {
+            tell(&match &own {
                 Some(Note { place, .. }) => format!("data: {place}, those of {name}"),
                 None => format!("data: the drawn digits, because those of {name} are not known"),
             });

@@ -148,7 +148,8 @@ impl Activity {
     /// [`Activity::dead_units`] are dead.
     ///
     /// They are if the other units are active in 30 samples on average: a unit that is ten times rarer would
-    /// then be active in three, and in none by chance with a probability of 5 %.
+    /// then be active in three, and in none by chance with a probability of 5 %. Where not even one unit is
+    /// active per sample, 1000 samples are enough.
     pub fn tells_dead_units(&self) -> bool {
         let (samples, alive) = (self.samples as f64, self.largest.len() - self.dead.len());
         tells_dead_units(self.l0 * samples, alive, self.samples)
@@ -177,8 +178,9 @@ impl Activity {
 #[doc(hidden)]
 pub fn tells_dead_units(active: f64, alive: usize, samples: usize) -> bool {
     const TIMES: f64 = 30.0;
+    const MANY: usize = 1000;
     match alive {
         0 => samples as f64 >= TIMES,
-        _ => active >= TIMES * alive as f64,
+        _ => active >= TIMES * alive as f64 || active < samples as f64 && samples >= MANY,
     }
 }

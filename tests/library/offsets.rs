@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use sae::compute::ThreadPool;
 use sae::data::Order;
-use sae::{Activation, Initialization, Optimizer, OutputBias, Samples, Settings, Trainer};
+use sae::{
+    Activation, Engine, Initialization, Isa, Optimizer, OutputBias, Samples, Settings, Trainer,
+};
 
 use crate::common::uniform;
 

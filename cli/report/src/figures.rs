@@ -20,6 +20,11 @@ pub fn short(value: f64) -> String {
     text
 }
 
+/// A number of `f32` as the `f64` of its shortest text: JSON has 0.1 of it, and not 0.10000000149011612.
+pub fn plain(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
 /// Sizes with something between them, such as 784-300-784.
 pub fn join(sizes: &[usize], between: &str) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
@@ -65,7 +70,7 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
             "units": units.len(),
             "mean_activation": mean,
             "l0": activity.l0,
-            "active_above": activity.threshold,
+            "active_above": plain(activity.threshold),
             "dead_units": activity.dead_units().count(),
             "tells_dead_units": activity.tells_dead_units(),
             "dense_units": activity.dense_units().count(),

@@ -11,7 +11,7 @@ use crate::drawing::picture::{self, Grid};
 use crate::drawing::png_folder;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::{self, note, print};
+use crate::output::{self, print, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::reconstructions::{Kind, Reconstructed};
 use crate::sparse_files::{self, Format};
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     let all = Reconstructed::of(&net, count, &[]);
     let scaling = net.target_scaling().unwrap_or_else(|| net.scaling());
     if scaling == Scaling::LayerNorm {
-        note("layer-norm scales each sample by itself, which codes do not tell: it is not undone");
+        warn("layer-norm scales each sample by itself, which codes do not tell: it is not undone");
     } else {
         values.chunks_exact_mut(all.features).try_for_each(|row| scaling.unscale(row))?;
     }

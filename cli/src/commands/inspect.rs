@@ -17,7 +17,7 @@ use crate::drawing::shape::{Shape, square};
 use crate::endings::{self, check_ending};
 use crate::failure::{Failure, Result};
 use crate::models;
-use crate::output::{counted, exact, join, note, print, settings_json};
+use crate::output::{counted, exact, join, plain, print, settings_json, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
@@ -128,7 +128,7 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
         Ok(Some(run)) => run,
         Ok(None) => return facts,
         Err(failure) => {
-            note(&failure.problem);
+            warn(&failure.problem);
             return facts;
         }
     };
@@ -162,7 +162,7 @@ fn with_course(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
             facts.text += &format!("trained as by: {command}\n");
             facts.value["command"] = json!(command);
         }
-        Err(failure) => note(&failure.problem),
+        Err(failure) => warn(&failure.problem),
     }
     if let (Some(interruption), Some(step)) = (interruption(&course), course.interrupted) {
         facts.text += &format!("{interruption}\n");
@@ -170,6 +170,11 @@ fn with_course(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
         facts.value["interrupted"] = value;
     }
     facts
+}
+
+/// Minimum and maximum as JSON.
+fn ends((low, high): (f32, f32)) -> [f64; 2] {
+    [plain(low), plain(high)]
 }
 
 fn model(net: &Autoencoder, asked: bool) -> Facts {
@@ -208,7 +213,7 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
             exact(biases.1)
         );
         layers.push(json!({
-            "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,
+            "inputs": inputs, "outputs": outputs, "weights": ends(weights), "biases": ends(biases),
         }));
     }
     let mut value = json!({

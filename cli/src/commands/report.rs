@@ -9,7 +9,7 @@ use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::history;
 use crate::models::ModelsArgs;
-use crate::output::{note, print, write_file};
+use crate::output::{note, print, warn, write_file};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Show what models have learned, and let you explore it, on one HTML page that works offline
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.open
         && let Err(error) = open::that_detached(&out)
     {
-        note(&format!("cannot start a browser ({error}); open {}", out.display()));
+        warn(&format!("cannot start a browser ({error}); open {}", out.display()));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::data::pngs::{self, find};
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
-use crate::output::{note, write_file};
+use crate::output::{warn, write_file};
 use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
@@ -176,7 +176,7 @@ impl Place {
         let Some(mut value) = value else {
             static NOTED: Once = Once::new();
             let problem = "the data are a pipe, or have a name that is not UTF-8: later commands need --samples";
-            NOTED.call_once(|| note(problem));
+            NOTED.call_once(|| warn(problem));
             // An older training's note would be of other data.
             return match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {

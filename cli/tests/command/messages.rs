@@ -212,11 +212,46 @@ fn names_are_plain() {
         assert_eq!(text.contains("/../"), name.starts_with("link"), "{text}");
         has(&text, &[shown]);
     }
-    let problem = refused(&folder, "report --quiet");
+    let problem = refused(&folder, "report --quit");
     assert!(!problem.contains("--units"), "{problem}");
     has(&refused(&folder, "report --unit 3"), &["'--units'"]);
     let problem = refused(&folder, "decode m.safetensors --codes c.npz --out x.npy");
     assert_eq!(problem, "error: unexpected argument '--codes' found\n");
+}
+
+/// With `--quiet` every command prints warnings alone to standard error.
+#[test]
+fn quiet_leaves_warnings() {
+    let folder = trained("quiet");
+    good(&folder, "encode m.safetensors --samples x.npy --out c.npy");
+    good(&folder, &format!("train --samples x.npy {OPTIONS}"));
+    fs::create_dir(folder.path("runs/2")).unwrap();
+    for command in [
+        "eval",
+        "score --top 3",
+        "units",
+        "encode --out e.npy",
+        "reconstruct --out r.npy",
+        "decode c.npy --out d.npy",
+        "compare",
+        "report",
+        "inspect",
+    ] {
+        let [quiet, loud] = ["--quiet --overwrite", "--overwrite"].map(|option| {
+            let is_writing = !["eval", "inspect"].contains(&command);
+            let option =
+                if is_writing { option } else { option.trim_end_matches("--overwrite").trim() };
+            good(&folder, &format!("{command} {option}").trim_end().replace("  ", " "))[1].clone()
+        });
+        assert!(loud.contains("runs/1/model.safetensors, of the latest run"), "{command}: {loud}");
+        assert_eq!(quiet, "warning: runs/2 has no model: an earlier run's is taken\n", "{command}");
+    }
+    let train = "train --like m.safetensors --samples c.npy --out n --layers 8,9,8";
+    let [_, quiet] = good(&folder, train);
+    assert!(
+        quiet.contains("warning: the data, or which of them are held out, are others"),
+        "{quiet}"
+    );
 }
 
 /// What helps against dead units is for the code at hand.

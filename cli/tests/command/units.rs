@@ -262,6 +262,26 @@ fn bytes_become_bytes_again() {
     );
 }
 
+/// JSON has the digits of `f32` that CSV has, and not those of the same number as `f64`.
+#[test]
+fn numbers_of_json_are_short() {
+    let folder = trained("short-json");
+    let value = json(&folder, "encode m.safetensors");
+    let text = good(&folder, "encode m.safetensors");
+    for (line, code) in text.lines().zip(value["codes"].as_array().unwrap()) {
+        let numbers =
+            code.as_array().unwrap().iter().map(|number| number.as_f64().unwrap().to_string());
+        assert_eq!(numbers.collect::<Vec<_>>().join(","), line);
+    }
+    let value = json(&folder, "units m.safetensors");
+    for unit in value["units"].as_array().unwrap() {
+        for name in ["mean", "max", "nearest_cosine"] {
+            let text = unit[name].to_string();
+            assert!(text.trim_start_matches(['-', '0', '.']).len() <= 11, "{name}: {text}");
+        }
+    }
+}
+
 /// `decode` writes what `reconstruct` writes, and a folder's name is one rule in all commands.
 #[test]
 fn codes_become_what_samples_do() {

@@ -12,7 +12,7 @@ use crate::data::{open_any, opened::one_dimension, pngs::Pngs};
 use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
-use crate::output::{are, counted, exact, join, short};
+use crate::output::{are, counted, exact, join, plain, short};
 use crate::sparse_files::{self, Format};
 use crate::sweeps;
 
@@ -173,7 +173,8 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
         100.0 * zeros
     );
     for (name, number) in [("low", min), ("high", max), ("mean", mean), ("deviation", deviation)] {
-        value[name] = json!(number);
+        let is_exact = name == "low" || name == "high";
+        value[name] = json!(if has_short && is_exact { plain(number as f32) } else { number });
     }
     value["zeros"] = json!(zeros);
     // Of a deep array samples may be rows of the last dimension.

@@ -115,7 +115,7 @@ pub struct Args {
     /// [default: log.jsonl in the run's folder, or else none]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Print no progress
+    /// Print no progress and no notes; warnings stay, and what ends or changes the training
     #[arg(long)]
     pub quiet: bool,
     /// Print one JSON object at the end instead of text

@@ -11,7 +11,7 @@ use super::paths::{Paths, resumed_folder};
 use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
 use crate::failure::{Result, io_error};
-use crate::output::{note, write_file};
+use crate::output::{warn, write_file};
 use crate::recipe;
 use crate::runs;
 
@@ -98,7 +98,7 @@ impl<'a> Record<'a> {
     /// Writes it when the training begins, so that it is there whenever it ends.
     pub fn begin(&self, trainer: &Trainer, resumes: bool) -> Result<()> {
         if resumes && !self.args.sharded && !recipe::is_recorded() {
-            note(
+            warn(
                 "the options of the training that is resumed are not recorded beside its model: those \
                  given now are taken, also --revive, --patience and --evaluate-every",
             );
