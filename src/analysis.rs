@@ -14,7 +14,7 @@ mod similarity;
 mod units;
 mod warnings;
 
-pub use evaluation::Activity;
+pub use evaluation::{Activity, tells_dead_units};
 #[cfg(feature = "gradient-check")]
 pub use gradient_check::BlockError;
 pub use histogram::Histogram;

@@ -2,9 +2,11 @@
 
 mod chosen;
 mod labels;
+pub(crate) mod opened;
 mod own;
 mod pairs;
 pub(crate) mod place;
+pub(crate) mod pngs;
 mod sides;
 mod targets;
 mod warn;
@@ -19,11 +21,12 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::output::{are, counted, join, note};
+use crate::output::{are, counted, join, note, tell};
 pub use chosen::{ChoiceArgs, Chosen};
+use opened::Opened;
 use own::own_side;
 pub use place::Place;
-use place::{Files, Note, Opened, Side};
+use place::{Files, Note, Side};
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaled, scaling_parser};
 
@@ -33,8 +36,8 @@ pub struct DataArgs {
     /// Folder with MNIST's files, train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz
     #[arg(long, value_name = "DIR", conflicts_with = "samples")]
     data: Option<PathBuf>,
-    /// Samples: IDX, NumPy, safetensors or CSV files, a folder of them, patterns such as 'part-*.npy', or a
-    /// .txt list of files. Several are one data set, sorted by name with numbers by value
+    /// Samples: IDX, NumPy, safetensors or CSV files, or PNGs of one size; a folder of them, patterns such as
+    /// 'part-*.npy', or a .txt list of files. Several are one data set, sorted by name with numbers by value
     #[arg(long, value_name = "FILE", visible_alias = "images", num_args = 1..)]
     samples: Vec<PathBuf>,
     /// Tensor of safetensors files [default: the only one of two dimensions]
@@ -161,7 +164,7 @@ impl TrainingDataArgs {
         let name = model.display();
         let own = Place::of_model(model)?;
         if notes {
-            note(&match &own {
+            tell(&match &own {
                 Some(Note { place, .. }) => format!("data: {place}, those of {name}"),
                 None => format!("data: the drawn digits, because those of {name} are not known"),
             });
@@ -176,16 +179,25 @@ impl TrainingDataArgs {
     /// suit the data.
     pub fn samples(
         &self,
-        place: Place,
+        mut place: Place,
         (seed, from): (u64, Option<(&Path, &Autoencoder)>),
         threads: Option<usize>,
         quiet: bool,
         warns: bool,
     ) -> Result<TrainingData> {
         let copy = self.data.copy;
-        let opened = place.train(copy, quiet)?;
+        let mut opened = place.train(copy, quiet)?;
         if let Some((model, network)) = from {
+            if let Some(other) = place.recolored(&opened, network.settings().layers[0]) {
+                opened = other.train(copy, quiet)?;
+            }
             check_features_of_model(&opened, model, network)?;
+        }
+        // Test samples are read as these.
+        place.color = opened.color;
+        if opened.left_out > 0 && !quiet {
+            let files = counted(opened.left_out, "file");
+            note(&format!("left out: {files} without a name that ends in .png"));
         }
         let network = from.map(|(_, network)| network);
         // The layers of a network tell what a sample is.
@@ -333,7 +345,7 @@ impl DataArgs {
             RowsArg::Last => Rows::Last,
         });
         let (tensor, label_column) = (self.tensor.clone(), self.label_column.clone());
-        Place { files, tensor, rows, label_column, targets: None }
+        Place { files, tensor, rows, label_column, color: None, targets: None }
     }
 
     /// The files that a command reads: models, and the data of the options or else those of the models.
@@ -385,10 +397,14 @@ impl DataArgs {
             };
             Ok::<_, Failure>((opened, place))
         };
-        // The model tells what the rows of a deep array are.
+        // The model tells what the rows of a deep array are, and whether PNGs are in color.
         let other = |rows| open(Place { rows: Some(rows), ..self.place(&[]) });
         let mut opened = open(place)?;
-        if opened.0.samples.features() != features && self.rows.is_none() {
+        if let Some(place) = opened.1.recolored(&opened.0, features) {
+            return open(place);
+        }
+        let is_deep = opened.0.color.is_none() && self.rows.is_none();
+        if opened.0.samples.features() != features && is_deep {
             let others = [Rows::First, Rows::Last].into_iter().filter_map(|r| other(r).ok());
             let mut others = others.filter(|(other, _)| other.samples.features() == features);
             opened = others.next().unwrap_or(opened);
@@ -467,6 +483,6 @@ fn note_deep(path: &Path, dims: &[usize]) {
 /// Opens a file, with a note if there is more in it.
 pub fn open_any(path: &Path, copy: bool) -> Result<Array> {
     let array = if copy { Array::read(path)? } else { Array::open(path)? };
-    place::note_others(&array);
+    opened::note_others(&array);
     Ok(array)
 }

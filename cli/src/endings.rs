@@ -14,6 +14,15 @@ pub fn ending_of(path: &Path) -> String {
     name.rsplit_once('.').map_or("", |(_, ending)| ending).to_owned()
 }
 
+/// Whether an output is a folder: one that is there, or a name that ends in / or has no ending.
+pub fn is_folder(path: &Path) -> bool {
+    let ends = path.as_os_str().as_encoded_bytes().last();
+    let is_device = || path.metadata().is_ok_and(|it| !it.is_dir() && !it.is_file());
+    path.is_dir()
+        || ends.is_some_and(|&last| std::path::is_separator(last.into()))
+        || ending_of(path).is_empty() && !is_device()
+}
+
 /// Fails unless a name ends in one of these. A device or a pipe, which is there already, may have any name
 /// if there is only one ending to choose.
 pub fn check_ending(path: &Path, endings: &[&str]) -> Result<()> {

@@ -18,6 +18,7 @@ mod output;
 mod outputs;
 mod ranks;
 mod recipe;
+mod reconstructions;
 mod runs;
 mod settings;
 mod sparse_files;
@@ -37,6 +38,9 @@ use commands::Command;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Print no notes on stderr; warnings stay
+    #[arg(long, global = true, display_order = 903)]
+    quiet: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -99,6 +103,7 @@ fn is_near(error: &clap::Error, tip: &str) -> bool {
 }
 
 fn main() -> ExitCode {
+    output::look_for_quiet();
     let arguments =
         match recipe::arguments(commands::options_of_model, commands::options_of_resumed) {
             Ok(arguments) => arguments,

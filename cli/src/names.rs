@@ -21,6 +21,12 @@ impl Names {
         Ok(Self::of(text))
     }
 
+    /// These names.
+    pub fn of_all(names: &[String]) -> Self {
+        let in_a_line = |name: &String| name.replace(['\n', '\r'], "\u{fffd}");
+        Self::of(names.iter().map(|name| in_a_line(name) + "\n").collect())
+    }
+
     fn of(text: String) -> Self {
         let place = |line: &str| {
             let start = line.as_ptr() as usize - text.as_ptr() as usize;

@@ -4,11 +4,14 @@ use std::fmt::{Display, LowerExp};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
-use sae_report::figures::hidden_feature;
-pub use sae_report::figures::{counted, evaluation_json, join, settings_json, short};
+pub use sae_report::figures::{
+    at_most, counted, evaluation_json, join, plain, settings_json, short,
+};
+use sae_report::figures::{dead_units, hidden_feature};
 pub use sae_report::table::figures;
 use serde_json::Value;
 
@@ -82,8 +85,32 @@ pub fn progress(len: usize, what: &'static str, as_json: bool) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar()))
 }
 
-/// Prints a line to stderr. It is no failure if stderr is closed.
+/// Whether `--quiet` is given: only warnings are printed to stderr.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// How a text begins that `--quiet` leaves.
+const WARNING: &str = "warning: ";
+
+/// Looks for `--quiet` among the process's arguments; before the first note.
+pub fn look_for_quiet() {
+    let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
+    IS_QUIET.store(arguments.any(|argument| argument == "--quiet"), Ordering::Relaxed);
+}
+
+/// Prints a line to stderr, but with `--quiet` only what begins with `warning: `.
 pub fn note(text: &str) {
+    if text.starts_with(WARNING) || !IS_QUIET.load(Ordering::Relaxed) {
+        tell(text);
+    }
+}
+
+/// Prints a warning to stderr, with `--quiet`, too.
+pub fn warn(text: &str) {
+    tell(&format!("{WARNING}{text}"));
+}
+
+/// Prints a line to stderr, whatever was chosen. It is no failure if stderr is closed.
+pub fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
@@ -181,8 +208,11 @@ fn layers_text(settings: &Settings, evaluation: &Evaluation, all_layers: bool) -
         let units = counted(units, "unit");
         text += &format!("mean activation of layer {nth} ({units}): {mean}");
         if all_layers || settings.code != Code::Dense {
-            let (l0, dead) = (short(activity.l0), activity.dead_units().count());
+            let (l0, dead) = (short(activity.l0), dead_units(activity));
             text += &format!(", {l0} active units per sample, {dead} dead");
+            if dead.contains(' ') {
+                text += &format!(" (active in none of {} samples)", activity.samples);
+            }
         }
         if all_layers && settings.code != Code::Dense && l + 1 == settings.encoder_layers() {
             text += &format!(", {} dense", activity.dense_units().count());

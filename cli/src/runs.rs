@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use sae::files::exchange::is_dictionary;
 
 use crate::failure::{Failure, Result, io_error};
-use crate::output::note;
+use crate::output::{note, warn};
 use crate::sweeps;
 
-const RUNS: &str = "runs";
+/// The folder of all runs.
+pub const RUNS: &str = "runs";
 const MODEL: &str = "model.safetensors";
 /// The name of checkpoints in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.ckpt";
@@ -119,7 +120,7 @@ pub fn note_unfinished() -> Result<()> {
 fn note_later(before: &[PathBuf], later: &[PathBuf]) {
     if let Some(last) = later.last().filter(|_| !before.is_empty()) {
         let hint = continuation(last).map(|hint| format!(" ({hint})")).unwrap_or_default();
-        note(&format!("{} has no model{hint}: an earlier run's is taken", last.display()));
+        warn(&format!("{} has no model{hint}: an earlier run's is taken", last.display()));
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use sae::{Code, Field, Kind, Preset, Samples, Settings};
 
 use crate::failure::{Failure, Result};
-use crate::output::{join, note};
+use crate::output::{join, warn};
 use crate::suggest::Suggested;
 
 /// An option for each of [`Settings::fields`], and `--preset`.
@@ -42,12 +42,12 @@ impl SettingsArgs {
         let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
         let no_terms = settings.penalties.is_empty();
         if has("rho") && no_terms && settings.beta == 0.0 {
-            note("rho: has no effect, because beta is 0");
+            warn("rho: has no effect, because beta is 0");
         }
         let is_gated = matches!(settings.code, Code::JumpRelu { .. });
         let no_penalty = no_terms && settings.beta == 0.0 && settings.l1 == 0.0 && !is_gated;
         if has("sparsity_warm_up") && no_penalty {
-            note("sparsity-warm-up: has no effect, because there is no sparsity penalty");
+            warn("sparsity-warm-up: has no effect, because there is no sparsity penalty");
         }
     }
 

@@ -290,6 +290,7 @@ impl Tally {
             let units = || layer.low.iter().zip(&layer.high);
             let dead = units().map(|(&low, &high)| is_dead(settings, l, low, high));
             Activity {
+                samples,
                 frequencies: layer.counts.iter().map(|&count| count as f64 / n).collect(),
                 threshold: layer.threshold,
                 l0: layer.active as f64 / n,

@@ -123,6 +123,8 @@ impl Evaluation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Activity {
+    /// How many samples the data set has.
+    pub samples: usize,
     /// The threshold.
     pub threshold: f32,
     /// Active units per sample, a mean over samples.
@@ -142,6 +144,17 @@ impl Activity {
         self.dead.iter().copied()
     }
 
+    /// Whether the samples are enough to tell dead units from rare ones; otherwise at most
+    /// [`Activity::dead_units`] are dead.
+    ///
+    /// They are if the other units are active in 30 samples on average: a unit that is ten times rarer would
+    /// then be active in three, and in none by chance with a probability of 5 %. Where not even one unit is
+    /// active per sample, 1000 samples are enough.
+    pub fn tells_dead_units(&self) -> bool {
+        let (samples, alive) = (self.samples as f64, self.largest.len() - self.dead.len());
+        tells_dead_units(self.l0 * samples, alive, self.samples)
+    }
+
     /// Units that are active in more than a tenth of the samples, in ascending order.
     ///
     /// SAELens and SAEBench call them dense. They say something of layers with exact zeros; where no
@@ -158,5 +171,16 @@ impl Activity {
     /// always active are in the last one; those of lower frequencies than 1e-8 are in the first.
     pub fn frequency_histogram(&self) -> Histogram {
         Histogram::of_logarithms(&self.frequencies)
+    }
+}
+
+/// See [`Activity::tells_dead_units`], of units that are active so often in all; `alive` are not dead.
+#[doc(hidden)]
+pub fn tells_dead_units(active: f64, alive: usize, samples: usize) -> bool {
+    const TIMES: f64 = 30.0;
+    const MANY: usize = 1000;
+    match alive {
+        0 => samples as f64 >= TIMES,
+        _ => active >= TIMES * alive as f64 || active < samples as f64 && samples >= MANY,
     }
 }

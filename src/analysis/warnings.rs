@@ -22,22 +22,21 @@ fn against_dead_units(settings: &Settings, layer: usize) -> &'static str {
 }
 
 impl Evaluation {
-    /// A sentence for each sign that a network of these settings is of little use: most units of a layer
-    /// are dead, reconstructions are worse than the data's mean, in all or for features that wider ones
+    /// A sentence for each sign that a network of these settings is of little use: a tenth of the units of a
+    /// layer are dead, reconstructions are worse than the data's mean, in all or for features that wider ones
     /// hide, or a target was not met.
+    ///
+    /// Of samples that are all equal there is nothing else to say.
     pub fn warnings(&self, settings: &Settings) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (l, layer) in self.layers.iter().enumerate() {
-            let (dead, units) = (layer.dead_units().count(), layer.largest.len());
-            if 2 * dead > units {
-                warnings.push(format!(
-                    "{dead} of the {units} units of layer {} are dead: revive them during training, or \
-                     {}",
-                    l + 1,
-                    against_dead_units(settings, l)
-                ));
-            }
+        let samples = self.layers.first().map_or(0, |layer| layer.samples);
+        if self.hidden.varying == 0 && samples > 1 {
+            return vec![format!(
+                "all {samples} samples are equal: they have no variance to explain, and of such samples there \
+                 is nothing to learn"
+            )];
         }
+        let dead = (0..self.layers.len()).filter_map(|l| self.dead_units_warning(settings, l));
+        let mut warnings: Vec<String> = dead.collect();
         if self.explained_variance < 0.0 {
             warnings.push(format!(
                 "reconstructions are worse than the mean of the data (explained variance {:.3}): train \
@@ -60,6 +59,20 @@ impl Evaluation {
         }
         warnings.extend(settings.target.and_then(|target| self.missed(settings, target)));
         warnings
+    }
+
+    /// The sentence about the dead units of a hidden layer, if the samples tell that they are many.
+    #[doc(hidden)]
+    pub fn dead_units_warning(&self, settings: &Settings, layer: usize) -> Option<String> {
+        let activity = &self.layers[layer];
+        let (dead, units) = (activity.dead_units().count(), activity.largest.len());
+        let are_many = dead > 0 && 10 * dead >= units;
+        (are_many && activity.tells_dead_units()).then(|| {
+            let (nth, advice) = (layer + 1, against_dead_units(settings, layer));
+            format!(
+                "{dead} of the {units} units of layer {nth} are dead: revive them during training, or {advice}"
+            )
+        })
     }
 
     /// The sentence about a target that was not met.

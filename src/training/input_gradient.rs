@@ -53,7 +53,7 @@ fn multiply(engine: &mut Engine, a: Operand<'_>, b: Matrix<'_>, to: &mut [f32]) 
     let Engine { isa, pool, scratch, .. } = engine;
     pool.run(division.parts(), |part, thread| {
         let (a, c) = (a.rows(division.range(part)), to.take(part));
-        scratch.with(thread, |scratch| Gemm { a, b, c }.run(*isa, scratch));
+        scratch.with(thread, |scratch| Gemm::new(a, b, c).run(*isa, scratch));
     });
 }
 

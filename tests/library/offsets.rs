@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use sae::compute::ThreadPool;
 use sae::data::Order;
-use sae::{Activation, Initialization, Optimizer, OutputBias, Samples, Settings, Trainer};
+use sae::{
+    Activation, Engine, Initialization, Isa, Optimizer, OutputBias, Samples, Settings, Trainer,
+};
 
 use crate::common::uniform;
 
@@ -320,6 +322,33 @@ fn useless_results_are_told() {
         trainer.evaluate(&samples).unwrap().warnings(&settings)
     };
     assert_eq!(warnings(|_| {}), [""; 0]);
+    // Of few samples, or equal ones, no unit is said to be dead.
+    let net = {
+        let settings = Settings {
+            learning_rate: 30.0,
+            ..trainer(&samples, "top-k:3", 1).autoencoder().settings().clone()
+        };
+        let mut trainer = Trainer::new(settings, &samples).unwrap();
+        trainer.run(300, |_, _| ControlFlow::Continue(())).unwrap();
+        trainer.autoencoder().clone()
+    };
+    let mut engine = Engine::new(Isa::detect(), ThreadPool::new(1));
+    let mut evaluated = |samples: &Samples| {
+        let evaluation = net.evaluate(&mut engine, samples).unwrap();
+        let dead = evaluation.layers[0].dead_units().count();
+        assert!(10 * dead > 64, "{dead}");
+        (evaluation.layers[0].tells_dead_units(), evaluation.warnings(net.settings()).join(" "))
+    };
+    let (tells, text) = evaluated(&samples);
+    assert!(tells && text.contains("of the 64 units of layer 1 are dead"), "{text}");
+    let (tells, text) = evaluated(&samples.thinned(20));
+    assert!(!tells && !text.contains("are dead"), "{text}");
+    let equal = Samples::from_values(vec![0.5; 5000 * FEATURES], FEATURES).unwrap();
+    let (_, text) = evaluated(&equal);
+    assert!(
+        text.starts_with("all 5000 samples are equal: ") && !text.contains("are dead"),
+        "{text}"
+    );
     let [dead, worse] = &warnings(|settings| {
         settings.learning_rate = 30.0;
         settings.code = sae::Code::Dense;

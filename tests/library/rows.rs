@@ -172,7 +172,9 @@ fn borrowed_memory() {
     let mut trainer = Trainer::new(settings, &owned).unwrap();
     let borrowed = SamplesOf::from_slice(&values, 12).unwrap();
     assert_eq!((borrowed.len(), borrowed.features()), (50, 12));
-    assert_eq!(trainer.evaluate(&borrowed).unwrap(), trainer.evaluate(&owned).unwrap());
+    // (Some of its figures are NaN here.)
+    let [here, there] = [&borrowed, &owned].map(|samples| trainer.evaluate(samples).unwrap());
+    assert_eq!(format!("{here:?}"), format!("{there:?}"));
     assert_eq!(trainer.encode(&borrowed).unwrap(), trainer.encode(&owned).unwrap());
     let (engine, net) = trainer.parts();
     assert!(

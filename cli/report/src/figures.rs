@@ -1,7 +1,10 @@
 //! Figures of models as text and as JSON.
 
 pub use sae::counted;
-use sae::{Autoencoder, Evaluation, Scaling, Settings, analysis::Histogram};
+use sae::{
+    Autoencoder, Evaluation, Scaling, Settings,
+    analysis::{Activity, Histogram},
+};
 use serde_json::{Value, json};
 
 /// A number with six significant digits, without trailing zeros.
@@ -33,6 +36,11 @@ pub(crate) fn grouped(text: String) -> String {
     grouped
 }
 
+/// A number of `f32` as the `f64` of its shortest text: JSON has 0.1 of it, and not 0.10000000149011612.
+pub fn plain(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
 /// Sizes with something between them, such as 784-300-784.
 pub fn join(sizes: &[usize], between: &str) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(between)
@@ -44,6 +52,16 @@ pub fn join(sizes: &[usize], between: &str) -> String {
 pub fn hidden_feature(net: &Autoencoder, evaluation: &Evaluation) -> Option<(usize, f64)> {
     let worst = evaluation.worst_feature().filter(|_| net.scaling() != Scaling::Byte);
     worst.filter(|&(_, share)| share < 0.0 && evaluation.explained_variance > 0.5)
+}
+
+/// The number of dead units, or of few samples how many they are at most.
+pub fn dead_units(activity: &Activity) -> String {
+    at_most(activity.dead_units().count(), activity.tells_dead_units())
+}
+
+/// A number of dead units, which may be fewer unless the samples tell.
+pub fn at_most(dead: usize, is_told: bool) -> String {
+    if is_told || dead == 0 { dead.to_string() } else { format!("at most {dead}") }
 }
 
 /// The settings as a JSON object.
@@ -68,8 +86,9 @@ pub fn evaluation_json(net: &Autoencoder, evaluation: &Evaluation) -> Value {
             "units": units.len(),
             "mean_activation": mean,
             "l0": activity.l0,
-            "active_above": activity.threshold,
+            "active_above": plain(activity.threshold),
             "dead_units": activity.dead_units().count(),
+            "tells_dead_units": activity.tells_dead_units(),
             "dense_units": activity.dense_units().count(),
             "histogram": histogram_json(&activity.histogram),
             "frequency_histogram": histogram_json(&activity.frequency_histogram()),

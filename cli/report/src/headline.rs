@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sae::Code;
 
 use crate::escape::escape;
-use crate::figures::{counted, grouped, short};
+use crate::figures::{counted, dead_units, grouped, short};
 use crate::model::Model;
 
 /// Colors of models, as the page's charts have them.
@@ -13,9 +13,6 @@ const COLORS: usize = 6;
 
 /// A figure of a model: the number, and what it is a number of.
 type Figure = (String, String);
-
-/// Samples that are too few to call a unit dead that is active in none of them.
-const FEW: usize = 1000;
 
 /// Explained variance, activity and dead units, each of every model.
 pub fn cards(models: &[Model]) -> String {
@@ -73,10 +70,12 @@ fn of_dead(models: &[Model]) -> String {
     } else {
         format!("Units of the code that are active in none of the {samples}")
     };
-    meaning += if models[0].samples.len() < FEW {
-        ": more samples may show what they respond to."
-    } else {
+    let is_told =
+        models.iter().all(|model| model.evaluation.layers[code(model)].tells_dead_units());
+    meaning += if is_told {
         ": capacity that none of them uses."
+    } else {
+        ": more samples may show what they respond to."
     };
     meaning
 }
@@ -125,6 +124,6 @@ fn mean_activation(model: &Model) -> Figure {
 
 fn dead(model: &Model) -> Figure {
     let layer = code(model);
-    let dead = model.evaluation.layers[layer].dead_units().count();
-    (dead.to_string(), format!("of {}", model.evaluation.units[layer].len()))
+    let dead = dead_units(&model.evaluation.layers[layer]).replace("at most", "≤");
+    (dead, format!("of {}", model.evaluation.units[layer].len()))
 }

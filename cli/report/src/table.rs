@@ -2,7 +2,7 @@
 
 use sae::Code;
 
-use crate::figures::{hidden_feature, join, short};
+use crate::figures::{dead_units, hidden_feature, join, short};
 use crate::model::Model;
 
 /// The rows of a table: a figure's name, and its value for each model; "–" where it has none.
@@ -43,9 +43,7 @@ pub fn figures(models: &[Model]) -> Vec<(String, Vec<String>)> {
             let activity = m.evaluation.layers.get(l)?;
             Some(format!("{} of {}", short(activity.l0), m.evaluation.units[l].len()))
         });
-        row(&format!("dead units, layer {nth}"), &|m| {
-            Some(m.evaluation.layers.get(l)?.dead_units().count().to_string())
-        });
+        row(&format!("dead units, layer {nth}"), &|m| m.evaluation.layers.get(l).map(dead_units));
     }
     row("code", &|m| {
         let code = m.net.settings().code;

@@ -17,6 +17,7 @@ use sae::{
 use serde_json::{Value, json};
 
 use crate::data::open_any;
+use crate::drawing::png_files::{self, Folder};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
@@ -28,7 +29,8 @@ use formats::{Kind, NUMBERS_EXPECTED, Source};
 ///
 /// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
 /// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
-/// ubyte, .npy, .onnx, .safetensors (a model), or without an ending a folder of PNGs. Numbers keep their
+/// ubyte, .npy, .onnx, .safetensors (a model), or a folder of PNGs: one that is there, or a name that
+/// ends in / or has no ending. Numbers keep their
 /// type.
 ///
 /// Dictionaries of other libraries are folders of SAELens (cfg.json, sae_weights.safetensors) and sparsify
@@ -280,7 +282,7 @@ fn file_to_pngs(args: &Args) -> Result<Done> {
 
 fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     check_writable(&[&args.to])?;
-    let folder = png_folder::Folder::list(&args.from)?;
+    let folder = Folder::list(&args.from)?;
     let labels = match &args.labels {
         Some(path) => Some((path, folder.labels_kind(path)?)),
         None => None,
@@ -292,7 +294,7 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
     if labels.is_none() && !folder.classes.is_empty() {
         note("the labels of the sub-folders are not written; --labels FILE writes them");
     }
-    let size = png_folder::size(&folder.files[0])?;
+    let size = png_files::size(&folder.files[0])?;
     let mut dims = vec![folder.files.len(), size.0, size.1];
     dims.extend(args.color.then_some(3));
     let lose_colors = Cell::new(0);
@@ -300,7 +302,7 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
         let mut out = kind.begin(path, ElementType::U8, &dims)?;
         for file in &folder.files {
             interrupt::check()?;
-            let (pixels, loses) = png_folder::read(file, size, &folder.files[0], args.color)?;
+            let (pixels, loses) = png_files::read(file, size, &folder.files[0], args.color)?;
             lose_colors.set(lose_colors.get() + usize::from(loses));
             out.write(&pixels)?;
         }

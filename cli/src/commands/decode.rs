@@ -2,23 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use sae::{
-    Autoencoder, Engine, Error,
-    data::{Array, write_idx, write_npy},
-    files,
-};
+use sae::{Autoencoder, Engine, Error, Scaling, data::Array};
 use serde_json::json;
 
 use crate::csv::{self, Table};
 use crate::data::open_any;
-use crate::endings::{check_ending, ending_of};
+use crate::drawing::picture::{self, Grid};
+use crate::drawing::png_folder;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::{self, print};
+use crate::output::{self, print, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
+use crate::reconstructions::{Kind, Reconstructed};
 use crate::sparse_files::{self, Format};
 
-/// Reconstruct samples from codes
+/// Reconstruct samples from codes: a NumPy, IDX or CSV file, a folder of PNGs, or one picture
+///
+/// What is written depends on the name of --out, as of `sae reconstruct`: numbers in .npy, .idx or ubyte and .csv, in
+/// .png a picture of the first hundred, and in a folder, an existing one or a name that ends in / or has no ending, a
+/// PNG for each code, named by its number. They have the units of the data: the scaling of the training is undone, and
+/// bytes become bytes again (but for layer-norm, which depends on each sample). In PNGs black and white are the smallest
+/// and the largest number, but for bytes.
 #[derive(clap::Args)]
 #[command(
     allow_missing_positional = true,
@@ -26,7 +30,7 @@ use crate::sparse_files::{self, Format};
 Examples:
   sae train --steps 500 && sae encode --out latest.npy
   sae decode latest.npy --out samples.npy
-  sae decode runs/1/model.safetensors latest.npy --out again.npy"
+  sae decode runs/1/model.safetensors latest.npy --out again.png"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -34,33 +38,64 @@ pub struct Args {
     /// IDX, NumPy or CSV file of codes, [samples, units], or .npz or .safetensors of `sae encode --sparse`. Of CSV
     /// with a header the columns index and label are left out
     codes: PathBuf,
-    /// File to write, its name ending in .idx or .npy
-    #[arg(long, value_name = "FILE")]
+    /// File or folder to write
+    #[arg(long, value_name = "PATH")]
     out: PathBuf,
     #[command(flatten)]
     overwrite: OverwriteArgs,
 }
 
+/// Reconstructions in a picture, at most.
+const SHOWN: usize = 100;
+
 pub fn run(args: Args) -> Result<()> {
     let (mut engine, net) = args.model.load()?;
     let inputs = [args.model.path.clone(), args.codes.clone()];
-    args.overwrite.check_all(&[&args.out], &inputs)?;
-    check_ending(&args.out, &["idx", "npy"])?;
-    let (count, samples) = match Format::of(&args.codes) {
+    let out = &args.out;
+    let kind = Kind::of(out)?;
+    match kind {
+        Kind::Folder => png_folder::target(out).map(drop)?,
+        _ => args.overwrite.check_all(&[out], &inputs)?,
+    }
+    let (count, mut values) = match Format::of(&args.codes) {
         Some(format) => decode_sparse(&args.codes, format, &mut engine, &net)?,
         None => decode(&args.codes, &mut engine, &net)?,
     };
-    let outputs = net.settings().layers.last().copied().unwrap_or_default();
-    let dims = [count, outputs];
-    make_folders(&[&args.out])?;
-    files::replace(&args.out, |path| match ending_of(&args.out).as_str() {
-        "npy" => write_npy(path, &dims, &samples),
-        _ => write_idx(path, &dims, &samples),
-    })?;
-    let [count, features] = dims;
-    let value = json!({"out": args.out, "samples": count, "features": features});
-    let (samples, of) = (output::counted(count, "sample"), output::counted(features, "feature"));
-    let line = format!("{samples} of {of}: {}", args.out.display());
+    let all = Reconstructed::of(&net, count, &[]);
+    let scaling = net.target_scaling().unwrap_or_else(|| net.scaling());
+    if scaling == Scaling::LayerNorm {
+        warn("layer-norm scales each sample by itself, which codes do not tell: it is not undone");
+    } else {
+        values.chunks_exact_mut(all.features).try_for_each(|row| scaling.unscale(row))?;
+    }
+    make_folders(&[out])?;
+    let range = picture::range(&values);
+    let rows = || values.chunks_exact(all.features);
+    let shape = || {
+        all.shape().ok_or_else(|| {
+            let problem = format!(
+                "its samples of {} are not images",
+                output::counted(all.features, "feature")
+            );
+            Failure::at(&args.model.path, problem).hint("--out FILE.npy writes numbers")
+        })
+    };
+    let mut each = |visit: &mut dyn FnMut(&[f32]) -> Result<()>| rows().try_for_each(visit);
+    let (element_type, dims, line) = match kind {
+        Kind::Picture => {
+            let tiles: Vec<_> = rows().take(SHOWN).map(|row| all.tile(row, range)).collect();
+            Grid::square(shape()?, tiles.len()).write(out, &tiles)?;
+            (json!("png"), json!([tiles.len()]), format!("picture: {}", out.display()))
+        }
+        Kind::Folder => {
+            let name = |at| png_folder::numbered(at, count);
+            all.write_folder(out, (shape()?, range), &name, &mut each)?
+        }
+        _ => all.write_file(out, kind, None, &mut each)?,
+    };
+    let value = json!({
+        "out": out, "samples": count, "features": all.features, "type": element_type, "dims": dims,
+    });
     print(args.model.run.json, &value, &line)
 }
 

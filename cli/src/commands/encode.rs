@@ -7,14 +7,14 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use sae::{Autoencoder, Engine, files, network::SparseCodes};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::data::{ChoiceArgs, Chosen};
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::{ModelArgs, hidden_layer};
-use crate::output::{counted, print};
+use crate::output::{counted, plain, print};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 use rows::{Column, Csv, Numbers, Rows};
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<()> {
         if args.model.run.json {
             let mut codes = Vec::with_capacity(samples);
             rows.each(|code| {
-                codes.push(json!(code));
+                codes.push(code.iter().map(|&number| json!(plain(number))).collect::<Value>());
                 Ok(())
             })?;
             let value = json!({"samples": samples, "units": units, "codes": codes});

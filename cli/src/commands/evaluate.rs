@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::data::{DataArgs, TargetArgs};
 use crate::failure::Result;
 use crate::models::ModelArgs;
-use crate::output::{counted, evaluation_json, evaluation_text, print, short};
+use crate::output::{counted, evaluation_json, evaluation_text, plain, print, short};
 
 /// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
         let nearest = net.redundancy(&mut engine)?;
         let (mean, largest) = (nearest.mean(), nearest.largest());
         let units = largest.map(|(unit, _)| [unit, nearest.units[unit]]);
-        let max = largest.map(|(_, cosine)| f64::from(cosine));
+        let max = largest.map(|(_, cosine)| plain(cosine));
         value["redundancy"] = json!({"mean": mean, "max": max, "units": units});
         text += &match (max, units) {
             (Some(max), Some([unit, other])) => format!(

@@ -17,7 +17,7 @@ use crate::drawing::shape::{Shape, square};
 use crate::endings::{self, check_ending};
 use crate::failure::{Failure, Result};
 use crate::models;
-use crate::output::{counted, exact, join, note, print, settings_json};
+use crate::output::{counted, exact, join, plain, print, settings_json, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
@@ -28,7 +28,7 @@ use files::Kind;
 /// Describe a file: types, shapes, ranges, and a preview of its first samples or units
 ///
 /// Models and dictionaries of other libraries with their settings and how they were trained, checkpoints with their
-/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files, and folders of them.
+/// step, tables of sweeps, sparse codes, and data: IDX, NumPy, CSV and safetensors files, PNGs, and folders of them.
 /// Also what a training leaves beside its model: history, log and record; and a folder of runs.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<()> {
         args.overwrite.check_all(&[picture], std::slice::from_ref(&file))?;
         check_ending(picture, &["png"])?;
     }
-    let kind = Kind::of(&file);
+    let kind = Kind::of(&file)?;
     for (name, given, of) in
         [("tensor", &args.tensor, Kind::Tensors), ("label-column", &args.label_column, Kind::Csv)]
     {
@@ -91,6 +91,7 @@ pub fn run(args: Args) -> Result<()> {
         Kind::Record(model) => with_command(own::of_record(&model)?, &model),
         Kind::Options(arguments) => own::of_options(&arguments),
         Kind::Runs => own::of_runs(&file)?,
+        Kind::Pngs => data::of_pngs(&file, asked)?,
         Kind::Folder => own::of_folder(&file, args.tensor, args.label_column)?,
     };
     if let Some((tile, images)) = images.as_ref().filter(|(tile, _)| tile.channels == 1) {
@@ -116,7 +117,7 @@ fn with_kinds(failure: Failure, file: &Path) -> Failure {
         _ => failure,
     };
     failure.or_hint(
-        "sae inspect describes models, checkpoints, data (IDX, NumPy, CSV, safetensors, folders of them), \
+        "sae inspect describes models, checkpoints, data (IDX, NumPy, CSV, safetensors, PNGs, folders of them), \
          sparse codes, histories, logs, records, sweeps and folders of runs",
     )
 }
@@ -127,7 +128,7 @@ fn with_command(mut facts: Facts, model: &Path) -> Facts {
         Ok(Some(run)) => run,
         Ok(None) => return facts,
         Err(failure) => {
-            note(&failure.problem);
+            warn(&failure.problem);
             return facts;
         }
     };
@@ -161,7 +162,7 @@ fn with_course(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
             facts.text += &format!("trained as by: {command}\n");
             facts.value["command"] = json!(command);
         }
-        Err(failure) => note(&failure.problem),
+        Err(failure) => warn(&failure.problem),
     }
     if let (Some(interruption), Some(step)) = (interruption(&course), course.interrupted) {
         facts.text += &format!("{interruption}\n");
@@ -169,6 +170,11 @@ fn with_course(mut facts: Facts, net: &Autoencoder, model: &Path) -> Facts {
         facts.value["interrupted"] = value;
     }
     facts
+}
+
+/// Minimum and maximum as JSON.
+fn ends((low, high): (f32, f32)) -> [f64; 2] {
+    [plain(low), plain(high)]
 }
 
 fn model(net: &Autoencoder, asked: bool) -> Facts {
@@ -207,7 +213,7 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
             exact(biases.1)
         );
         layers.push(json!({
-            "inputs": inputs, "outputs": outputs, "weights": weights, "biases": biases,
+            "inputs": inputs, "outputs": outputs, "weights": ends(weights), "biases": ends(biases),
         }));
     }
     let mut value = json!({

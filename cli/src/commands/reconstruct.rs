@@ -4,29 +4,24 @@ mod corrupted;
 
 use std::path::{Path, PathBuf};
 
-use sae::{
-    Autoencoder, Engine, Samples, Scaling,
-    data::{ElementType, RowWriter, ScalingKind},
-    files,
-};
-use serde_json::{Value, json};
+use sae::{Autoencoder, Engine, Samples, Scaling};
+use serde_json::json;
 
 use crate::data::{ChoiceArgs, Chosen};
 use crate::drawing::shape::{Shape, square};
 use crate::drawing::{picture, png_folder};
-use crate::endings::ending_of;
 use crate::failure::{Failure, Result};
-use crate::interrupt;
 use crate::models::ModelArgs;
-use crate::output::{self, join, print};
+use crate::output::{self, print};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
+use crate::reconstructions::{Done, Kind, Reconstructed};
 
-/// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy or IDX file
+/// Write reconstructions of samples: one picture, a folder of PNGs, or a NumPy, IDX or CSV file
 ///
 /// What is written depends on the name of --out. A picture, .png, shows samples above their reconstructions.
-/// A folder, an existing one or a name that ends in /, gets a PNG for each reconstruction, named by the sample's
-/// number in the data as of `sae score`; NumPy and IDX files, .npy and .idx or ubyte, the numbers. Files and
-/// folders have the units of the data: the scaling of the training is undone, and bytes become bytes again. In PNGs
+/// A folder, an existing one or a name that ends in / or has no ending, gets a PNG for each reconstruction, named as
+/// the sample's own PNG, or by its number in the data as of `sae score`; NumPy, IDX and CSV files, .npy, .idx or ubyte
+/// and .csv, the numbers. Files and folders have the units of the data: the scaling of the training is undone, and bytes become bytes again. In PNGs
 /// black and white are the smallest and the largest number of the samples, but for bytes.
 ///
 /// With --corruption a picture shows what a denoising autoencoder does: samples, below them the same with noise as in
@@ -56,31 +51,6 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArgs,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Picture,
-    Folder,
-    Npy,
-    Idx,
-}
-
-impl Kind {
-    fn of(out: &Path) -> Result<Self> {
-        if out.is_dir() || out.as_os_str().to_string_lossy().ends_with('/') {
-            return Ok(Kind::Folder);
-        }
-        match ending_of(out).as_str() {
-            "png" => Ok(Kind::Picture),
-            "npy" => Ok(Kind::Npy),
-            "idx" | "ubyte" => Ok(Kind::Idx),
-            _ => {
-                let problem = "expected a name ending in .png, .npy, .idx or ubyte, or a folder";
-                Err(Failure::at(out, problem).hint("the name of a new folder ends in /"))
-            }
-        }
-    }
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -146,56 +116,42 @@ pub fn run(args: Args) -> Result<()> {
         Some(count) if (count as usize) < samples.len() => samples.split(count as usize)?.0,
         _ => samples.clone(),
     };
-    let mut outputs = Outputs::new(&net, &mut engine, &few);
+    let of_targets = net.target_scaling();
+    let mut outputs = Outputs { net: &net, engine: &mut engine, samples: &few, of_targets };
     let done = match kind {
         Kind::Folder => outputs.write_folder(&out, &chosen, not_images)?,
-        _ => outputs.write_file(&out, kind)?,
+        _ => {
+            let names = chosen.features.as_deref();
+            outputs.all().write_file(&out, kind, names, &mut |visit| outputs.each(visit))?
+        }
     };
     chosen.note_held_out();
     let value = json!({"out": out, "samples": few.len(), "type": done.0, "dims": done.1});
     print(args.model.run.json, &value, &done.2)
 }
 
-/// The type of what was written, its dimensions, and a line that says so.
-type Done = (Value, Value, String);
-
-/// Reconstructions in the units of the data.
+/// Reconstructions, as they are computed.
 struct Outputs<'a> {
     net: &'a Autoencoder,
     engine: &'a mut Engine,
     samples: &'a Samples,
     /// That of a transcoder's targets.
     of_targets: Option<Scaling>,
-    features: usize,
 }
 
-impl<'a> Outputs<'a> {
-    fn new(net: &'a Autoencoder, engine: &'a mut Engine, samples: &'a Samples) -> Self {
-        let features = net.settings().layers.last().copied().unwrap_or_default();
-        Outputs { net, engine, samples, of_targets: net.target_scaling(), features }
-    }
-
-    /// Whether they are bytes, as the data.
-    fn are_bytes(&self) -> bool {
-        let scaling = self.of_targets.as_ref().map_or(self.net.scaling().kind(), Scaling::kind);
-        scaling == ScalingKind::Byte
-    }
-
-    /// The dimensions of each, if the data have them, such as rows, columns and channels.
-    fn row_dims(&self) -> Option<&[usize]> {
+impl Outputs<'_> {
+    fn all(&self) -> Reconstructed {
         let of_targets = self.samples.targets().filter(|_| self.of_targets.is_some());
-        let of_training = self.net.training_data().map_or(&[][..], |data| data.sample_shape());
-        let all = [of_targets.unwrap_or(self.samples).row_dims(), of_training];
-        let fits =
-            |dims: &&[usize]| dims.len() > 1 && dims.iter().product::<usize>() == self.features;
-        all.into_iter().find(fits)
+        let own = of_targets.unwrap_or(self.samples).row_dims();
+        Reconstructed::of(self.net, self.samples.len(), own)
     }
 
-    /// Calls `visit` with each in order.
-    fn each(&mut self, mut visit: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        let (samples, features, of_targets) = (self.samples, self.features, &self.of_targets);
-        let (mut sample, mut row) = (0, vec![0.0; features]);
+    /// Calls `visit` with each in order, in the units of the data.
+    fn each(&mut self, visit: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let (samples, of_targets) = (self.samples, &self.of_targets);
         let last = self.net.settings().layers.len() - 2;
+        let features = self.net.settings().layers[last + 1];
+        let (mut sample, mut row) = (0, vec![0.0; features]);
         self.net.for_activations(self.engine, samples, last, |rows| {
             for output in rows.chunks_exact(features) {
                 row.copy_from_slice(output);
@@ -210,63 +166,19 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    fn write_file(&mut self, out: &Path, kind: Kind) -> Result<Done> {
-        let mut dims = vec![self.samples.len()];
-        match self.row_dims() {
-            Some(own) => dims.extend(own),
-            None => dims.push(self.features),
-        }
-        let are_bytes = self.are_bytes();
-        let element_type = if are_bytes { ElementType::U8 } else { ElementType::F32 };
-        interrupt::interruptible(|| {
-            files::replace(out, |path| {
-                let mut file = match kind {
-                    Kind::Npy => RowWriter::npy(path, element_type, &dims)?,
-                    _ => RowWriter::idx(path, element_type, &dims)?,
-                };
-                self.each(|row| {
-                    interrupt::check()?;
-                    if are_bytes {
-                        file.write(&bytes(row))?;
-                    } else {
-                        file.write(row)?;
-                    }
-                    Ok(())
-                })?;
-                Ok::<(), Failure>(file.finish()?)
-            })
-        })?;
-        let line = format!("{} of {element_type}: {}", join(&dims, " x "), out.display());
-        Ok((json!(element_type.to_string()), json!(dims), line))
-    }
-
-    /// Writes PNGs that are named by the numbers of the samples in the data, as `sae score` has them.
+    /// Writes PNGs, named as the samples.
     fn write_folder(
         &mut self,
         out: &Path,
         chosen: &Chosen,
         not_images: impl Fn() -> Failure,
     ) -> Result<Done> {
-        let shape = self.row_dims().and_then(Shape::of_dims).or_else(|| square(self.features));
-        let shape = shape.ok_or_else(not_images)?;
-        let Shape { rows, columns: cols, .. } = shape;
-        png_folder::check_size(out, rows, cols)?;
-        let range = if self.are_bytes() { (0.0, 255.0) } else { self.range()? };
-        let count = self.samples.len();
-        let numbers = |at| chosen.number(at);
-        png_folder::write(out, (chosen.count_of_data(), &numbers), shape, |put| {
-            self.each(|row| {
-                let pixels = row.iter().map(|&value| picture::gray(value, range.0, range.1));
-                put(&pixels.collect::<Vec<u8>>())
-            })
-        })?;
-        let (mut dims, mut size) = (vec![count, rows, cols], format!("{rows} x {cols}"));
-        if shape.depth() > 1 {
-            dims.push(shape.depth());
-            size += " in color";
-        }
-        let line = format!("{} of {size}: {}", output::counted(count, "PNG"), out.display());
-        Ok((json!("png"), json!(dims), line))
+        let all = self.all();
+        let shape = all.shape().ok_or_else(not_images)?;
+        let range = if all.are_bytes { (0.0, 255.0) } else { self.range()? };
+        let names = chosen.png_names(all.count);
+        let name = |at: usize| names[at].clone();
+        all.write_folder(out, (shape, range), &name, &mut |visit| self.each(visit))
     }
 
     /// The smallest and the largest number of the samples, or of a transcoder's outputs.
@@ -277,7 +189,7 @@ impl<'a> Outputs<'a> {
             ends = (ends.0.min(low), ends.1.max(high));
         };
         if self.of_targets.is_some() {
-            self.each(|row| {
+            self.each(&mut |row| {
                 add(row);
                 Ok(())
             })?;
@@ -291,9 +203,4 @@ impl<'a> Outputs<'a> {
         }
         Ok(ends)
     }
-}
-
-/// Numbers as bytes: rounded, and at most 255. (The cast saturates.)
-fn bytes(row: &[f32]) -> Vec<u8> {
-    row.iter().map(|value| value.round() as u8).collect()
 }

@@ -9,7 +9,7 @@ use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::history;
 use crate::models::ModelsArgs;
-use crate::output::{note, print, write_file};
+use crate::output::{note, print, warn, write_file};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Show what models have learned, and let you explore it, on one HTML page that works offline
@@ -71,11 +71,13 @@ pub fn run(args: Args) -> Result<()> {
     let chosen = args.models.chosen(&paths[0], &models[0])?;
     let labels = chosen.labels(args.labels.as_deref())?;
     let numbers: Vec<usize> = (0..models[0].samples.len()).map(|at| chosen.number(at)).collect();
-    let names = args.names.as_deref().map(|path| chosen.names(path)).transpose()?;
+    let names = chosen.names(args.names.as_deref())?;
     let names: Option<Vec<String>> =
         names.map(|names| numbers.iter().map(|&number| names.get(number).to_owned()).collect());
     let is_stream = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-    if names.is_some() && args.context > 0 && !is_stream {
+    // Names of files are no stream.
+    let context = if args.names.is_some() { args.context as usize } else { 0 };
+    if context > 0 && !is_stream {
         note(
             "the test samples were drawn from all over the data, so that their neighbors are not \
              shown; --samples FILE shows all samples",
@@ -87,7 +89,7 @@ pub fn run(args: Args) -> Result<()> {
         labels: labels.as_deref(),
         names: names.as_deref(),
         features: chosen.features.as_deref(),
-        context: if is_stream { args.context as usize } else { 0 },
+        context: if is_stream { context } else { 0 },
         numbers: Some(&numbers),
         units: args.units.map(|units| units as usize),
         ..Report::new(&models, &source)
@@ -101,7 +103,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.open
         && let Err(error) = open::that_detached(&out)
     {
-        note(&format!("cannot start a browser ({error}); open {}", out.display()));
+        warn(&format!("cannot start a browser ({error}); open {}", out.display()));
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Result<()> {
         check_ending(out, &["csv", "jsonl"])?;
     }
     let chosen = args.data.choose_pairs(&args.targets, &args.model.path, &net)?;
-    let names = args.names.as_ref().map(|names| chosen.names(names)).transpose()?;
+    let names = chosen.names(args.names.as_deref())?;
     let names = names.as_ref();
     let mut scoring = Scoring { net: &net, engine: &mut engine, chosen: &chosen, sum: 0.0 };
     let largest = args.top.map(|top| scoring.largest(top as usize)).transpose()?;

@@ -17,7 +17,7 @@ use crate::data::TrainingData;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models::hidden_layer;
-use crate::output::{join, note, print};
+use crate::output::{join, print, tell};
 use crate::outputs::Lock;
 use crate::recipe;
 use crate::sweeps;
@@ -97,7 +97,7 @@ fn train_all(trials: &Trials, halvings: u8, journal: &mut Journal, paths: &Paths
     }
     match interrupt::end() {
         Some(signal) => {
-            note(&format!("interrupted; {} continues it", paths.continuation()));
+            tell(&format!("interrupted; {} continues it", paths.continuation()));
             Err(Failure::interrupted(signal))
         }
         None => Ok(()),

@@ -3,6 +3,7 @@
 mod args;
 mod course;
 mod done;
+mod fit;
 mod like;
 mod paths;
 mod progress;
@@ -20,7 +21,7 @@ use crate::data::{Place, TrainingData, TrainingDataArgs, place};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
-use crate::output::note;
+use crate::output::tell;
 use crate::outputs::{check_no_folder, check_unread};
 use crate::ranks::Job;
 use crate::recipe;
@@ -119,13 +120,12 @@ fn end(
     mut trainer: Trainer,
     (train, test): (&Samples, Option<&Samples>),
 ) -> Result<()> {
-    let samples = test.map_or((train, "training"), |test| (test, "test"));
     let last_checkpoint = run.end(&mut trainer);
     record.keep_in(&mut trainer, done.interrupted.is_some(), took_steps);
     trainer.autoencoder().save(&done.paths.model)?;
     record.end(&trainer, done.interrupted.is_some(), took_steps)?;
     done.interrupted = interrupt::end().or(done.interrupted);
-    done.report(trainer, samples, run)?;
+    done.report(trainer, (train, test), run)?;
     // Only now, because the model is saved even if the last checkpoint cannot be written.
     last_checkpoint
 }
@@ -179,7 +179,7 @@ fn check_resumed(
             let own = network.settings();
             let code = preset.settings(own.layers.clone(), args.steps()).code;
             if code != own.code {
-                note(&format!(
+                tell(&format!(
                     "preset {preset}: the model's architecture stays, so its code is {}, not {code}",
                     own.code
                 ));
@@ -192,7 +192,7 @@ fn check_resumed(
         return Err(Failure::input(problem).hint(format!("leave out --{name}")));
     }
     if args.from.is_some() && !recipe::is_recorded() {
-        note("from: the training is resumed from its checkpoint, --from is for its first step");
+        tell("from: the training is resumed from its checkpoint, --from is for its first step");
     }
     match scheduled_steps(checkpoint) {
         Some(steps) if args.steps() > steps => {
@@ -313,7 +313,7 @@ fn build(
     }
     if let Some((Some(checkpoint), _)) = plan {
         if let (Some(patience), None) = (checkpoint.patience(), args.patience) {
-            note(&format!(
+            tell(&format!(
                 "the checkpoint is of a training with --patience {patience}; without it, this \
                  one continues to its last step and keeps the last model"
             ));

@@ -113,7 +113,7 @@ pub fn run(args: Args) -> Result<()> {
         let problem = "sort: purity is that of labels, and the samples have none";
         return Err(Failure::input(problem).hint("--labels FILE, or --label-column of CSV files"));
     }
-    let names = args.names.as_ref().map(|names| chosen.names(names)).transpose()?;
+    let names = chosen.names(args.names.as_deref())?;
     let progress = progress(chosen.samples.len(), "samples", args.model.run.json);
     let report = |samples: usize| progress.set_position(samples as u64);
     let options = UnitOptions {

@@ -1,15 +1,18 @@
 //! The samples that a model is run on, with their labels, names and numbers.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sae::{Autoencoder, Samples};
 
 use crate::data::labels::read_labels;
+use crate::data::opened::Opened;
 use crate::data::own::{own_note, own_side};
-use crate::data::place::{Files, Opened, Place, Side, find_mnist};
+use crate::data::place::{Files, Place, Side, find_mnist};
 use crate::data::sides::numbers_of_side;
 use crate::data::{DataArgs, TargetArgs};
+use crate::drawing::png_folder::numbered;
 use crate::failure::{Failure, Result};
 use crate::names::Names;
 use crate::output::{counted, note};
@@ -47,6 +50,8 @@ pub struct Chosen {
     labels: Option<Vec<u8>>,
     /// Names of the features, of a CSV file.
     pub features: Option<Vec<String>>,
+    /// Names that all samples of the data have themselves: those of PNGs.
+    names: Option<Vec<String>>,
     /// Of each sample its number in the data, where it is another than that among the chosen ones.
     numbers: Option<Vec<usize>>,
     /// How many samples the data have.
@@ -78,11 +83,11 @@ impl ChoiceArgs {
         let numbers =
             held_out.map(|(held_out, count)| numbers_of_side(held_out, count, side)).transpose()?;
         let count = held_out.map_or(opened.samples.len(), |(_, count)| count);
-        let samples = self.data.checked(opened.samples, &opened.name, model, net)?;
+        let samples = self.data.checked(opened.samples.clone(), &opened.name, model, net)?;
         let samples = samples.scaled(net.scaling());
-        let features = opened.features;
         let is_held_out = numbers.is_some() && self.split.is_none();
-        Ok(Chosen { samples, name: opened.name, labels, features, numbers, count, is_held_out })
+        let Opened { features, names, name, .. } = opened;
+        Ok(Chosen { samples, name, labels, features, names, numbers, count, is_held_out })
     }
 
     /// The same with the targets that a model predicts, if it does.
@@ -117,9 +122,15 @@ impl Chosen {
         self.numbers.as_ref().map_or(sample, |numbers| numbers[sample])
     }
 
-    /// How many samples the data have, of which these may be some.
-    pub fn count_of_data(&self) -> usize {
-        self.count
+    /// Names of PNGs of the first samples: those that they have, if all are different, or else their numbers.
+    pub fn png_names(&self, count: usize) -> Vec<String> {
+        let numbers = (0..count).map(|sample| self.number(sample));
+        if let Some(names) = &self.names
+            && names.iter().collect::<HashSet<_>>().len() == names.len()
+        {
+            return numbers.map(|number| names[number].clone()).collect();
+        }
+        numbers.map(|number| numbered(number, self.count)).collect()
     }
 
     /// Says on stderr that these are not all samples of the data, where no option chooses them.
@@ -145,8 +156,15 @@ impl Chosen {
         Ok(Some(numbers.iter().map(|&number| labels[number]).collect()))
     }
 
-    /// The names of the samples, by their number in the data.
-    pub fn names(&self, file: &Path) -> Result<Names> {
+    /// The names of the samples, by their number in the data: those of a file, or those that the data have.
+    pub fn names(&self, file: Option<&Path>) -> Result<Option<Names>> {
+        match file {
+            Some(file) => self.names_of(file).map(Some),
+            None => Ok(self.names.as_deref().map(Names::of_all)),
+        }
+    }
+
+    fn names_of(&self, file: &Path) -> Result<Names> {
         let names = Names::read(file)?;
         if names.len() != self.count {
             let (have, count) = (names.len(), self.count);

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use sae::{Autoencoder, Samples, data::HeldOut};
 
+use crate::data::opened::Opened;
 use crate::data::own::{own_note, own_training_samples};
-use crate::data::place::{Files, Opened, Place, Side, find_mnist};
+use crate::data::place::{Files, Place, Side, find_mnist};
 use crate::data::sides::labels_of_side;
 use crate::data::{DataArgs, open_any};
 use crate::failure::{Failure, Result};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sae::{Autoencoder, data::HeldOut};
 
-use super::place::{self, Note, Opened, Place, Side};
+use super::opened::Opened;
+use super::place::{self, Note, Place, Side};
 use super::sides::labels_of_side;
 use crate::failure::{Failure, Result};
 use crate::output::counted;

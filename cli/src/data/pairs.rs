@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use sae::{Autoencoder, Samples};
 
+use crate::data::opened::Opened;
 use crate::data::own::own_side;
-use crate::data::place::{Opened, Side};
+use crate::data::place::Side;
 use crate::data::targets::TargetArgs;
 use crate::data::{DataArgs, TrainingDataArgs};
 use crate::failure::{Failure, Result};

@@ -7,17 +7,15 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Once;
 
 use sae::{
-    Samples, Scaling,
-    data::{Array, ElementType, ReadOptions, Rows, Shards, Source, TrainingData, find},
+    Samples,
+    data::{Rows, TrainingData},
 };
 use serde_json::{Value, json};
 
-use crate::csv::{self, Table};
-use crate::data::warn;
+use crate::data::pngs::{self, find};
 use crate::digits;
-use crate::endings::ending_of;
 use crate::failure::{Failure, Result, io_error};
-use crate::output::{self, note, write_file};
+use crate::output::{warn, write_file};
 use crate::runs;
 
 /// The data of a training: where they are, and how the files are read.
@@ -28,6 +26,8 @@ pub struct Place {
     pub rows: Option<Rows>,
     /// The column of a CSV file with labels.
     pub label_column: Option<String>,
+    /// Whether PNGs are in color; without it if one is.
+    pub color: Option<bool>,
     /// The targets of samples in files, if they have some.
     pub targets: Option<TargetFiles>,
 }
@@ -64,10 +64,10 @@ pub enum Files {
 
 impl Files {
     /// The files of paths, in the order of their samples.
-    fn find(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    pub fn find(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         match self {
             Files::Found(..) => Ok(paths.to_vec()),
-            _ => Ok(find(paths)?),
+            _ => find(paths),
         }
     }
 }
@@ -79,70 +79,9 @@ pub struct Note {
     pub test: Option<TrainingData>,
 }
 
-/// Samples, unscaled, as they were opened.
-pub struct Opened {
-    pub samples: Samples,
-    /// Those of the column of a CSV file.
-    pub labels: Option<Vec<u8>>,
-    /// Names of the features, of the header of a CSV file.
-    pub features: Option<Vec<String>>,
-    /// The file; of several the first, and how many more.
-    pub name: PathBuf,
-    /// The first file of floats whose samples are along the last dimension without a choice, and its dimensions.
-    pub deep: Option<(PathBuf, Vec<usize>)>,
-}
-
 impl Place {
-    /// The training samples.
-    pub fn train(&self, copy: bool, quiet: bool) -> Result<Opened> {
-        match &self.files {
-            Files::Paths(train, _) | Files::Found(train, _) => self.open(train, copy),
-            _ => self.open(&[self.mnist(quiet)?.0], copy),
-        }
-    }
-
-    /// The test samples, if there are files of them.
-    pub fn test(&self, copy: bool) -> Result<Option<Opened>> {
-        match &self.files {
-            Files::Paths(_, test) | Files::Found(_, test) => match test.is_empty() {
-                true => Ok(None),
-                false => self.open(test, copy).map(Some),
-            },
-            _ => self.mnist(true)?.1.map(|test| self.open(&[test], copy)).transpose(),
-        }
-    }
-
-    /// Opened samples of one side with their targets, if they have some.
-    pub fn with_targets(&self, opened: Opened, side: Side, copy: bool) -> Result<Opened> {
-        let Some(TargetFiles { train, test, tensor }) = &self.targets else { return Ok(opened) };
-        let paths = if side == Side::Training { train } else { test };
-        let options = ReadOptions { tensor: tensor.clone(), rows: self.rows, copy };
-        let found = self.files.find(paths)?;
-        let mut arrays = Vec::new();
-        for path in &found {
-            let array = match csv::is_csv(path) {
-                true => csv::read(path, None)?.array,
-                false => Array::open_with(path, &options)?,
-            };
-            note_others(&array);
-            arrays.push(array);
-        }
-        let targets = Samples::new(Shards::from_arrays(arrays)?, Scaling::AsIs);
-        let (count, samples) = (targets.len(), opened.samples.len());
-        if count != samples {
-            let problem = format!(
-                "{} for the {} of {}; expected one for each, in the same order",
-                output::counted(count, "target"),
-                output::counted(samples, "sample"),
-                opened.name.display()
-            );
-            return Err(Failure::at(&named(&found), problem));
-        }
-        Ok(Opened { samples: opened.samples.with_targets(targets)?, ..opened })
-    }
-
     /// MNIST's files of training and of test images.
-    fn mnist(&self, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
+    pub fn mnist(&self, quiet: bool) -> Result<(PathBuf, Option<PathBuf>)> {
         let folder = self.folder(quiet)?;
         let metadata = fs::metadata(&folder).map_err(io_error("open", &folder))?;
         if !metadata.is_dir() {
@@ -164,67 +103,10 @@ impl Place {
         }
     }
 
-    fn open(&self, paths: &[PathBuf], copy: bool) -> Result<Opened> {
-        let options = ReadOptions { tensor: self.tensor.clone(), rows: self.rows, copy };
-        let found = self.files.find(paths)?;
-        let name = named(&found);
-        let has_no_names = |path: &PathBuf| {
-            matches!(ending_of(path).as_str(), "npy" | "idx" | "ubyte" | "csv" | "tsv")
-        };
-        if let Some(tensor) = self.tensor.as_ref().filter(|_| found.iter().all(has_no_names)) {
-            let problem =
-                format!("tensor: {tensor} is for safetensors files, not {}", name.display());
-            return Err(Failure::input(problem));
-        }
-        let (mut labels, mut features) = (None, None);
-        let shards = if found.iter().any(|path| csv::is_csv(path)) {
-            let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);
-            for path in &found {
-                if !csv::is_csv(path) {
-                    arrays.push(Array::open_with(path, &options)?);
-                    continue;
-                }
-                let Table { array, labels, classes, names } =
-                    csv::read(path, self.label_column.as_deref())?;
-                arrays.push(array);
-                all_labels.extend(labels.unwrap_or_default());
-                let (first_classes, first_names) =
-                    &*first.get_or_insert_with(|| (classes.clone(), names.clone()));
-                if *first_classes != classes {
-                    let problem = "its classes are others than those of the first file";
-                    return Err(Failure::at(path, problem).hint("number the classes in all files"));
-                }
-                if *first_names != names {
-                    let problem = "the names of its columns are others than in the first file";
-                    return Err(Failure::at(path, problem).hint("give all files the same columns"));
-                }
-            }
-            features = first.and_then(|(_, names)| names);
-            labels = Some(all_labels).filter(|labels| !labels.is_empty());
-            Shards::from_arrays(arrays)?
-        } else {
-            if let Some(column) = &self.label_column {
-                let problem =
-                    format!("label-column: {column} is for CSV files, not {}", name.display());
-                return Err(Failure::input(problem));
-            }
-            Shards::open_files(&found, &options)?
-        };
-        warn::of_files_left_out(shards.left_out());
-        for array in shards.arrays() {
-            check(array)?;
-        }
-        // Of integers all of an index of the first dimension is a sample, which the array itself tells.
-        let is_deep = |array: &&Array| array.dims().len() > 2 && array.row_dims().is_empty();
-        let deep = shards.arrays().find(is_deep).filter(|_| self.rows.is_none());
-        let deep = deep.map(|array| (array.path().to_owned(), array.dims().to_vec()));
-        Ok(Opened { samples: Samples::new(shards, Scaling::AsIs), labels, features, name, deep })
-    }
-
     /// The same with the files that its paths name now, before a command writes others.
     pub fn found(self) -> Result<Self> {
         let find_some = |paths: Vec<PathBuf>| -> Result<Vec<PathBuf>> {
-            if paths.is_empty() { Ok(paths) } else { Ok(find(&paths)?) }
+            if paths.is_empty() { Ok(paths) } else { find(&paths) }
         };
         let Files::Paths(train, test) = self.files else { return Ok(self) };
         let of_targets = |TargetFiles { train, test, tensor }| -> Result<TargetFiles> {
@@ -236,6 +118,11 @@ impl Place {
 
     /// The files that are read, of which a command may replace none.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
+        pngs::files(&self.paths()?)
+    }
+
+    /// The same with folders of PNGs as they are named.
+    pub fn paths(&self) -> Result<Vec<PathBuf>> {
         let of_folder = |folder: &Path| {
             let names = ["train-images", "t10k-images", "train-labels", "t10k-labels"];
             names.iter().filter_map(|name| find_mnist(folder, name)).collect()
@@ -289,7 +176,7 @@ impl Place {
         let Some(mut value) = value else {
             static NOTED: Once = Once::new();
             let problem = "the data are a pipe, or have a name that is not UTF-8: later commands need --samples";
-            NOTED.call_once(|| note(problem));
+            NOTED.call_once(|| warn(problem));
             // An older training's note would be of other data.
             return match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -301,6 +188,7 @@ impl Place {
         value["tensor"] = json!(self.tensor);
         value["rows"] = json!(self.rows.map(rows_name));
         value["label_column"] = json!(self.label_column);
+        value["color"] = json!(self.color);
         if let Some(TargetFiles { train, test, tensor }) = &self.targets {
             value["targets"] = json!(list(train)?);
             value["test_targets"] = json!(list(test)?);
@@ -355,7 +243,8 @@ impl Place {
             test: list("test_targets").unwrap_or_default(),
             tensor: text("target_tensor"),
         });
-        let place = Place { files, tensor, rows, label_column, targets };
+        let color = value["color"].as_bool();
+        let place = Place { files, tensor, rows, label_column, color, targets };
         Ok(Some(Note { place, test }))
     }
 }
@@ -405,7 +294,7 @@ pub fn moved_from(failure: Failure, record: impl fmt::Display) -> Failure {
 }
 
 /// The first of some files, and how many more there are.
-fn named(found: &[PathBuf]) -> PathBuf {
+pub fn named(found: &[PathBuf]) -> PathBuf {
     let mut name = found[0].clone();
     if found.len() > 1 {
         name.as_mut_os_string().push(format!(" and {} more", found.len() - 1));
@@ -415,44 +304,6 @@ fn named(found: &[PathBuf]) -> PathBuf {
 
 fn rows_name(rows: Rows) -> &'static str {
     if rows == Rows::Last { "last" } else { "first" }
-}
-
-/// Fails if an array has labels instead of samples; notes if there is more in its file.
-fn check(array: &Array) -> Result<()> {
-    note_others(array);
-    if let [count] = *array.dims() {
-        let (what, hint) = one_dimension(array.element_type());
-        let problem = format!(
-            "expected an array [samples, features], got one dimension of {} ({what})",
-            output::counted(count, "number")
-        );
-        return Err(Failure::at(array.path(), problem).hint(hint));
-    }
-    Ok(())
-}
-
-/// What an array of one dimension may be by its type, and what to do where samples were expected.
-pub fn one_dimension(element_type: ElementType) -> (String, &'static str) {
-    use ElementType::{BF16, F16, F32, F64};
-    match element_type {
-        F16 | BF16 | F32 | F64 => (
-            element_type.to_string(),
-            "save it with two dimensions: np.save(FILE, array.reshape(-1, FEATURES))",
-        ),
-        _ => (
-            format!("{element_type}, such as labels"),
-            "if these are labels, give the file of the samples; MNIST's images are in the files with \
-             'images' in the name",
-        ),
-    }
-}
-
-/// Notes if there are more arrays in an array's file.
-pub fn note_others(array: &Array) {
-    if array.is_followed() {
-        let path = array.path().display();
-        note(&format!("note: {path}: the file has several arrays; the first one is taken"));
-    }
 }
 
 /// The file of this name with one of the endings in use for MNIST's files.

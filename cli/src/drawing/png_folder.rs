@@ -23,22 +23,24 @@ pub fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
 /// numbers of each, as its shape has them. The folder is written under a temporary name until it
 /// is complete.
 ///
-/// The function says the number in the name of each image, which is below `count`.
+/// `name` is that of each image, which may be in a sub-folder.
 pub fn write(
     to: &Path,
-    (count, number): (usize, &dyn Fn(usize) -> usize),
+    name: &dyn Fn(usize) -> String,
     shape: Shape,
     images: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
     let target = target(to)?;
     let temporary = temporary(&target)?;
-    let digits = count.saturating_sub(1).to_string().len();
     fs::create_dir(&temporary).map_err(io_error("create", to))?;
     let done = interrupt::interruptible(|| {
         let mut at = 0;
         images(&mut |pixels| {
             interrupt::check()?;
-            let path = temporary.join(format!("{:0digits$}.png", number(at)));
+            let path = temporary.join(name(at));
+            if let Some(folder) = path.parent().filter(|folder| *folder != temporary) {
+                fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+            }
             at += 1;
             Ok(write_png(&path, shape, pixels)?)
         })?;
@@ -48,6 +50,12 @@ pub fn write(
         let _ = fs::remove_dir_all(&temporary);
     }
     done
+}
+
+/// The name of an image by its number, with as many digits as the largest of `count` has.
+pub fn numbered(number: usize, count: usize) -> String {
+    let digits = count.saturating_sub(1).to_string().len();
+    format!("{number:0digits$}.png")
 }
 
 /// Renames a folder; an empty folder of that name is replaced.

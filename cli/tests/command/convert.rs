@@ -317,7 +317,10 @@ fn a_bad_png_leaves_all_as_it_was() {
         folder.put(&format!("{name}/2.png"), bytes);
         let problem = refused(&folder, &format!("convert {name} old.idx"));
         assert!(problem.contains(&format!("{name}/2.png: {sentence}")), "{name}: {problem}");
-        assert_eq!(problem.lines().count(), 1, "{problem}");
+        let hint = if name == "size" { "hint: ImageMagick makes them equal" } else { "" };
+        let others: Vec<&str> = problem.lines().skip(1).collect();
+        assert!(others.join("\n").starts_with(hint), "{problem}");
+        assert_eq!(others.len(), usize::from(name == "size"), "{problem}");
     }
     let problem = refused(&folder, "convert size x.npy");
     assert!(problem.contains("expected the 30 x 40 pixels of size/1.png, got 2 x 3"), "{problem}");

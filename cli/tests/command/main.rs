@@ -26,6 +26,7 @@ mod mapped;
 #[cfg(unix)]
 mod messages;
 mod metrics;
+mod pngs;
 mod presets;
 mod report;
 #[cfg(unix)]

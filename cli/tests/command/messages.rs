@@ -212,26 +212,116 @@ fn names_are_plain() {
         assert_eq!(text.contains("/../"), name.starts_with("link"), "{text}");
         has(&text, &[shown]);
     }
-    let problem = refused(&folder, "report --quiet");
+    let problem = refused(&folder, "report --quit");
     assert!(!problem.contains("--units"), "{problem}");
     has(&refused(&folder, "report --unit 3"), &["'--units'"]);
     let problem = refused(&folder, "decode m.safetensors --codes c.npz --out x.npy");
     assert_eq!(problem, "error: unexpected argument '--codes' found\n");
 }
 
+/// With `--quiet` every command prints warnings alone to standard error.
+#[test]
+fn quiet_leaves_warnings() {
+    let folder = trained("quiet");
+    good(&folder, "encode m.safetensors --samples x.npy --out c.npy");
+    good(&folder, &format!("train --samples x.npy {OPTIONS}"));
+    fs::create_dir(folder.path("runs/2")).unwrap();
+    for command in [
+        "eval",
+        "score --top 3",
+        "units",
+        "encode --out e.npy",
+        "reconstruct --out r.npy",
+        "decode c.npy --out d.npy",
+        "compare",
+        "report",
+        "inspect",
+    ] {
+        let [quiet, loud] = ["--quiet --overwrite", "--overwrite"].map(|option| {
+            let is_writing = !["eval", "inspect"].contains(&command);
+            let option =
+                if is_writing { option } else { option.trim_end_matches("--overwrite").trim() };
+            good(&folder, &format!("{command} {option}").trim_end().replace("  ", " "))[1].clone()
+        });
+        assert!(loud.contains("runs/1/model.safetensors, of the latest run"), "{command}: {loud}");
+        assert_eq!(quiet, "warning: runs/2 has no model: an earlier run's is taken\n", "{command}");
+    }
+    let train = "train --like m.safetensors --samples c.npy --out n --layers 8,9,8";
+    let [_, quiet] = good(&folder, train);
+    assert!(
+        quiet.contains("warning: the data, or which of them are held out, are others"),
+        "{quiet}"
+    );
+}
+
 /// What helps against dead units is for the code at hand.
 #[test]
 fn dead_units_of_a_code_without_a_penalty() {
     let folder = trained("dead-units");
+    let numbers: Vec<f32> = (0..84_000).map(|at| ((at * 37 % 1009) as f32).sin()).collect();
+    write_npy(folder.path("many.npy"), &[14_000, 6], &numbers).unwrap();
     let options = "--layers 6,60,6 --steps 2 --batch 5 --quiet --out d.safetensors --overwrite";
     for (code, advice) in [
         ("--preset top-k --code top-k:1", "use fewer units or a lower learning rate"),
         ("--preset top-k --code top-k:1 --auxiliary none", "use an auxiliary loss (aux-k), fewer"),
         ("--preset top-k --code top-k:1 --l1 0.1", "use a weaker penalty"),
     ] {
-        let [text, _] = good(&folder, &format!("train --samples x.npy {code} {options}"));
+        let [text, _] = good(&folder, &format!("train --samples many.npy {code} {options}"));
+        has(&text, &["are dead: revive them during training, or ", advice]);
+        assert!(!text.contains("overfitting"), "{text}");
+        let [text, _] = good(&folder, "eval d.safetensors");
         has(&text, &["are dead: revive them during training, or ", advice]);
     }
+}
+
+/// Of few samples units are not said to be dead that were active in none of them.
+#[test]
+fn units_without_a_sample_may_be_alive() {
+    let folder = trained("few-samples");
+    let sweep = "sweep --samples x.npy --preset top-k --layers 6,60,6 --steps 2 --batch 5 --quiet";
+    for command in [
+        "train --samples x.npy --preset top-k --layers 6,60,6 --steps 2 --batch 5 --quiet --out d.safetensors",
+        "eval d.safetensors",
+        "eval d.safetensors --samples x.npy",
+        "units d.safetensors",
+        "compare d.safetensors",
+        &format!("{sweep} --vary code=top-k:1/top-k:2 --out s.csv"),
+    ] {
+        let [text, _] = good(&folder, command);
+        has(&text, &["at most "]);
+        assert!(!text.contains("are dead"), "{command}: {text}");
+    }
+    has(&good(&folder, "eval d.safetensors")[0], &[" dead (active in none of 8 samples)"]);
+    let [value, _] = good(&folder, "eval d.safetensors --json");
+    let value: Value = serde_json::from_str(&value).unwrap();
+    assert_eq!(value["hidden_layers"][0]["tells_dead_units"], false);
+    assert!(!value["warnings"].to_string().contains("dead"), "{value}");
+}
+
+/// A model that knows its training samples by heart is told, with what to do.
+#[test]
+fn overfitting_is_told() {
+    let folder = trained("overfitting");
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let numbers: Vec<f32> = (0..40 * 30).map(|_| random()).collect();
+    write_npy(folder.path("r.npy"), &[40, 30], &numbers).unwrap();
+    let train = "train --samples r.npy --preset top-k --layers 30,64,30 --code top-k:8 --batch 10 --quiet --overwrite";
+    let [text, _] = good(&folder, &format!("{train} --steps 600 --out o.safetensors"));
+    has(
+        &text,
+        &["warning: overfitting: the explained variance is ", "--patience 2 keeps the best model"],
+    );
+    let [value, _] = good(&folder, &format!("{train} --steps 600 --out o.safetensors --json"));
+    let value: Value = serde_json::from_str(&value).unwrap();
+    let share = |value: &Value| value.as_f64().unwrap();
+    let [own, test] =
+        [&value["training_explained_variance"], &value["test"]["explained_variance"]].map(share);
+    assert!(own > test + 0.2, "{own} {test}");
+    assert!(value["test"]["warnings"].to_string().contains("overfitting"), "{value}");
 }
 
 /// Messages name options, not the fields of settings.

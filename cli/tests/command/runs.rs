@@ -165,8 +165,10 @@ fn settings_without_effect_are_named() {
     ] {
         let train = TRAIN.replace("--preset article", options);
         let [_, note] = good(&folder, &train);
-        let said: Vec<_> =
-            note.lines().filter_map(|line| line.split_once(": has no effect")).collect();
+        let said: Vec<_> = note
+            .lines()
+            .filter_map(|line| line.strip_prefix("warning: ")?.split_once(": has no effect"))
+            .collect();
         let said: Vec<_> = said.into_iter().map(|(name, _)| name).collect();
         assert_eq!(said.join(" "), names, "{options}: {note}");
     }
@@ -211,7 +213,7 @@ fn runs_without_models_are_passed_over() {
     good(&folder, sweep);
     fs::remove_dir_all(folder.path("runs/2/sweep.trials")).unwrap();
     let [text, note] = good(&folder, "compare --out compared.png");
-    assert!(note.contains("runs/2 has no model: an earlier run's is taken"), "{note}");
+    assert!(note.contains("warning: runs/2 has no model: an earlier run's is taken"), "{note}");
     assert!(
         note.contains("those of runs/1/sweep.csv") && text.contains("explained variance"),
         "{note}"
@@ -247,7 +249,7 @@ fn commands_take_the_latest_run() {
     assert!(text.contains("model 784-17-784"), "{text}");
     // The run without a model is named.
     let [skipped, taken] = [
-        "runs/11 has no model: an earlier run's is taken\n",
+        "warning: runs/11 has no model: an earlier run's is taken\n",
         "model: runs/10/model.safetensors, of the latest run\n",
     ];
     assert_eq!(note, format!("{skipped}{taken}"));
@@ -270,7 +272,7 @@ fn commands_take_the_latest_run() {
     let codes = good(&folder, "encode --out codes.npy");
     assert!(codes[0].contains("17 units"), "{codes:?}");
     let [text, again] = good(&folder, "decode codes.npy --out samples.npy");
-    assert!(text.contains("20 samples of 784 features") && again == note, "{text}");
+    assert!(text.contains("20 x 28 x 28 of u8") && again == note, "{text}");
     let [text, both] = good(&folder, "compare");
     assert!(text.contains("runs/1      runs/10\nlayers"), "{text}");
     // With that of the run without a model.

@@ -262,6 +262,73 @@ fn bytes_become_bytes_again() {
     );
 }
 
+/// JSON has the digits of `f32` that CSV has, and not those of the same number as `f64`.
+#[test]
+fn numbers_of_json_are_short() {
+    let folder = trained("short-json");
+    let value = json(&folder, "encode m.safetensors");
+    let text = good(&folder, "encode m.safetensors");
+    for (line, code) in text.lines().zip(value["codes"].as_array().unwrap()) {
+        let numbers =
+            code.as_array().unwrap().iter().map(|number| number.as_f64().unwrap().to_string());
+        assert_eq!(numbers.collect::<Vec<_>>().join(","), line);
+    }
+    let value = json(&folder, "units m.safetensors");
+    for unit in value["units"].as_array().unwrap() {
+        for name in ["mean", "max", "nearest_cosine"] {
+            let text = unit[name].to_string();
+            assert!(text.trim_start_matches(['-', '0', '.']).len() <= 11, "{name}: {text}");
+        }
+    }
+}
+
+/// `decode` writes what `reconstruct` writes, and a folder's name is one rule in all commands.
+#[test]
+fn codes_become_what_samples_do() {
+    let folder = trained("decode-all");
+    let values: Vec<u8> = (0..60 * 16).map(|i| (i * i % 251) as u8).collect();
+    write_idx(folder.path("b.idx"), &[60, 2, 8], &values).unwrap();
+    let options = "--steps 20 --batch 50 --quiet";
+    good(
+        &folder,
+        &format!(
+            "train --samples b.idx --preset plain --layers 16,8,16 {options} --out b.safetensors"
+        ),
+    );
+    let content = |name: &str| {
+        let path = folder.0.join(name);
+        if !path.is_dir() {
+            return vec![(name.to_owned(), fs::read(&path).unwrap())];
+        }
+        let all = crate::runs::files(&path);
+        fs::remove_dir_all(&path).unwrap();
+        all
+    };
+    for (model, samples, folders) in
+        [("b.safetensors", "b.idx", &["pngs", "pngs.2/"][..]), ("m.safetensors", "x.npy", &[])]
+    {
+        good(&folder, &format!("encode {model} --samples {samples} --out c.npy"));
+        for to in ["n.npy", "n-ubyte", "n.csv"].iter().chain(folders) {
+            good(&folder, &format!("reconstruct {model} --samples {samples} --out {to}"));
+            let expected = content(to);
+            good(&folder, &format!("decode {model} c.npy --out {to}"));
+            assert!(content(to) == expected, "{model} {to}");
+        }
+        good(&folder, &format!("decode {model} c.npy --out picture.png"));
+        assert!(fs::read(folder.path("picture.png")).unwrap().starts_with(b"\x89PNG"));
+    }
+    for name in ["converted", "converted.2/"] {
+        good(&folder, &format!("convert b.idx {name}"));
+        assert_eq!(content(name).len(), 60);
+    }
+    let text = refused(&folder, "convert b.idx converted.3");
+    assert!(text.contains("or a folder, without an ending or with / at the end"), "{text}");
+    for command in ["reconstruct m.safetensors", "decode m.safetensors c.npy"] {
+        let text = refused(&folder, &format!("{command} --out some.thing"));
+        assert!(text.ends_with("or that of a folder"), "{text}");
+    }
+}
+
 #[test]
 fn codes_have_columns_and_come_from_any_layer() {
     let folder = trained("encode-columns");
@@ -306,11 +373,11 @@ fn unknown_endings_are_refused_and_nothing_that_is_read_is_overwritten() {
         "score m.safetensors --out s.json",
         "encode m.safetensors --out c.txt",
         "reconstruct m.safetensors --out r.jpg",
-        "reconstruct m.safetensors --out r",
+        "reconstruct m.safetensors --out r.txt",
         "features m.safetensors --out f.npy",
         "compare m.safetensors --out c.npy",
         "report m.safetensors --out r.png",
-        "decode m.safetensors codes.idx --out d.csv",
+        "decode m.safetensors codes.idx --out d.txt",
         "inspect images.idx --picture p.jpg",
         "cut-patches p.csv --samples images.idx",
         "sweep --samples x.npy --layers 9,4,9 --vary beta=log:1e-6:1e-3 --quiet --out s.txt",

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use sae::data::{ElementType, RowWriter};
 use sae::files::exchange::is_dictionary;
 
+use crate::endings::{ending_of, is_folder};
 use crate::failure::{Failure, Result, io_error};
 use crate::models::looks_like_a_model;
 
@@ -85,12 +86,9 @@ pub const NUMBERS_EXPECTED: &str = "expected a name ending in .idx, ubyte or .np
 impl Kind {
     /// The kind that belongs to the name.
     pub fn of(to: &Path) -> Result<Self> {
-        let name = to.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        match ending {
-            _ if to.is_dir() => Ok(Kind::Png),
-            _ if name.ends_with("ubyte") => Ok(Kind::Idx),
-            "idx" => Ok(Kind::Idx),
+        match ending_of(to).as_str() {
+            _ if is_folder(to) => Ok(Kind::Png),
+            "idx" | "ubyte" => Ok(Kind::Idx),
             "npy" => Ok(Kind::Npy),
             "onnx" => Ok(Kind::Onnx),
             "safetensors" => Ok(Kind::Safetensors),
@@ -101,7 +99,9 @@ impl Kind {
                 Err(Failure::at(to, "expected the name of a folder, because PNGs go into one"))
             }
             _ => {
-                let expected = format!("{NUMBERS_EXPECTED} or .onnx, or a folder without ending");
+                let expected = format!(
+                    "{NUMBERS_EXPECTED} or .onnx, or a folder, without an ending or with / at the end"
+                );
                 Err(Failure::at(to, expected).hint("--to KIND overrides the name"))
             }
         }

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::facts::{Facts, MAX_IMAGES};
 use super::files::header;
 use crate::csv;
-use crate::data::{open_any, place::one_dimension};
+use crate::data::{open_any, opened::one_dimension, pngs::Pngs};
 use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
-use crate::output::{are, counted, exact, join, short};
+use crate::output::{are, counted, exact, join, plain, short};
 use crate::sparse_files::{self, Format};
 use crate::sweeps;
 
@@ -22,7 +22,7 @@ const MAX_NAMES: usize = 20;
 /// Of a CSV file.
 pub fn of_csv(path: &Path, label_column: Option<&str>, asked: bool) -> Result<Facts> {
     let table = csv::read(path, label_column)?;
-    let mut facts = of_numbers(&table.array, "CSV", asked);
+    let mut facts = of_numbers(&table.array, "CSV file", asked);
     if let Some(names) = &table.names {
         facts.text += &format!("columns {}\n", few(names));
         facts.value["columns"] = json!(names);
@@ -66,7 +66,7 @@ pub fn of_tensors(path: &Path, tensor: Option<String>, asked: bool) -> Result<Fa
     let chosen = tensor.is_some();
     let opened = Array::open_with(path, &ReadOptions { tensor, ..ReadOptions::default() });
     let mut facts = match opened {
-        Ok(array) => of_numbers(&array, "safetensors", asked),
+        Ok(array) => of_numbers(&array, "safetensors file", asked),
         // Of several none is meant.
         Err(_) if list.len() > 1 && !chosen => {
             let text = format!("safetensors file of {}\n", counted(list.len(), "tensor"));
@@ -113,14 +113,29 @@ pub fn of_array(path: &Path, asked: bool) -> Result<Facts> {
     let array = open_any(path, false)?;
     let name = path.to_string_lossy().to_lowercase();
     let is_npy = name.ends_with(".npy") || name.ends_with(".npy.gz");
-    Ok(of_numbers(&array, if is_npy { "NumPy" } else { "IDX" }, asked))
+    Ok(of_numbers(&array, if is_npy { "NumPy file" } else { "IDX file" }, asked))
+}
+
+/// Of a folder of PNGs, or of one.
+pub fn of_pngs(path: &Path, asked: bool) -> Result<Facts> {
+    let pngs = Pngs::read(&[path.to_owned()], path, None)?;
+    let mut facts = of_numbers(&pngs.array, "PNGs", asked);
+    if !pngs.classes.is_empty() {
+        facts.text += &format!("labels {}\n", few(&pngs.classes));
+        facts.value["classes"] = json!(pngs.classes.len());
+    }
+    if pngs.left_out > 0 {
+        let files = counted(pngs.left_out, "file");
+        facts.text += &format!("left out: {files} without a name that ends in .png\n");
+    }
+    Ok(facts)
 }
 
 /// Of numbers in a file of this format; with pictures of what may be images where these are asked for.
 fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
     let (kind, dims) = (array.element_type().to_string(), array.dims());
     let (samples, features) = (array.samples(), array.features());
-    let mut text = format!("{format} file of {kind}: {}\n", join(dims, " x "));
+    let mut text = format!("{format} of {kind}: {}\n", join(dims, " x "));
     text += &match dims {
         // Nothing tells samples from features.
         [_] => {
@@ -133,7 +148,7 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
     let Statistics { count: all, not_finite, zeros, min, max, mean, deviation, .. } =
         array.statistics();
     let mut value = json!({
-        "kind": format.to_lowercase(), "type": kind, "dims": dims, "samples": samples, "features": features,
+        "kind": format.trim_end_matches(" file").to_lowercase(), "type": kind, "dims": dims, "samples": samples, "features": features,
         "not_finite": not_finite,
     });
     if not_finite > 0 {
@@ -158,7 +173,8 @@ fn of_numbers(array: &Array, format: &str, asked: bool) -> Facts {
         100.0 * zeros
     );
     for (name, number) in [("low", min), ("high", max), ("mean", mean), ("deviation", deviation)] {
-        value[name] = json!(number);
+        let is_exact = name == "low" || name == "high";
+        value[name] = json!(if has_short && is_exact { plain(number as f32) } else { number });
     }
     value["zeros"] = json!(zeros);
     // Of a deep array samples may be rows of the last dimension.

@@ -10,6 +10,9 @@ use safetensors::tensor::Metadata;
 
 use super::own;
 use crate::csv::is_csv;
+use crate::data::pngs;
+use crate::endings::ending_of;
+use crate::failure::Result;
 use crate::models::looks_like_a_model;
 use crate::sparse_files::Format;
 use crate::sweeps;
@@ -34,12 +37,22 @@ pub enum Kind {
     Options(Vec<String>),
     /// A folder of runs.
     Runs,
+    /// PNGs: a folder of them, or one.
+    Pngs,
     /// A folder of data files.
     Folder,
 }
 
 impl Kind {
-    pub fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Result<Self> {
+        let is_folder = path.is_dir() && !is_dictionary(path) && !own::is_runs(path);
+        if ending_of(path) == "png" || is_folder && pngs::is_folder(path)? {
+            return Ok(Kind::Pngs);
+        }
+        Ok(Self::of_other(path))
+    }
+
+    fn of_other(path: &Path) -> Self {
         if path.extension().is_some_and(|ending| ending == "npz") && has_codes(path) {
             return Kind::Codes(Format::Npz);
         }
@@ -101,6 +114,7 @@ impl fmt::Display for Kind {
             Kind::Record(_) => "the record of a training",
             Kind::Options(_) => "the options of a sweep",
             Kind::Runs => "a folder of runs",
+            Kind::Pngs => "of PNGs",
             Kind::Folder => "a folder of data",
         })
     }

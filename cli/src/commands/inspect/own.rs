@@ -191,7 +191,7 @@ pub fn of_folder(
         Some(_) => Files::Folder(path.to_owned()),
         None => Files::Paths(vec![path.to_owned()], Vec::new()),
     };
-    let place = Place { files, tensor, rows: None, label_column, targets: None };
+    let place = Place { files, tensor, rows: None, label_column, color: None, targets: None };
     let test = place.test(false)?.map(|opened| ("test: ", opened));
     let all = if test.is_some() { "training: " } else { "" };
     let mut text = format!("folder with {}\n", counted(place.files()?.len(), "file"));

@@ -84,7 +84,7 @@ pub struct Args {
     pub resume: bool,
     #[command(flatten)]
     pub overwrite: OverwriteArgs,
-    /// Print no progress
+    /// Print no progress and no notes; warnings stay
     #[arg(long)]
     pub quiet: bool,
     /// Print one JSON object at the end instead of text

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub explained_variance: f64,
     pub objective: f64,
     pub dead: usize,
+    /// Whether these are dead, and not only inactive in the few samples that are measured.
+    pub tells_dead: bool,
 }
 
 impl Outcome {
@@ -25,6 +27,7 @@ impl Outcome {
         explained_variance: f64::NAN,
         objective: f64::INFINITY,
         dead: 0,
+        tells_dead: true,
     };
 
     pub fn is_diverged(&self) -> bool {
@@ -81,11 +84,12 @@ impl Journal {
     }
 
     pub fn add(&mut self, trial: usize, rung: u8, steps: u64, outcome: Outcome) -> Result<()> {
-        let Outcome { error, sparsity, explained_variance, objective, dead } = outcome;
+        let Outcome { error, sparsity, explained_variance, objective, dead, tells_dead } = outcome;
         // Numbers that are not finite become null.
         let line = json!({
             "trial": trial, "rung": rung, "steps": steps, "error": error, "sparsity": sparsity,
             "explained_variance": explained_variance, "objective": objective, "dead": dead,
+            "tells_dead": tells_dead,
         });
         let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_data());
         written.map_err(io_error("write", &self.path))?;
@@ -126,6 +130,7 @@ fn entry(value: &Value) -> Option<Entry> {
         explained_variance: number("explained_variance", f64::NAN)?,
         objective: number("objective", f64::INFINITY)?,
         dead: count("dead")? as usize,
+        tells_dead: value["tells_dead"].as_bool().unwrap_or(true),
     };
     let (trial, rung) = (count("trial")? as usize, u8::try_from(count("rung")?).ok()?);
     Some(Entry { trial, rung, steps: count("steps")?, outcome })

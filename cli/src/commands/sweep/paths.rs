@@ -7,7 +7,7 @@ use super::args::Args;
 use super::noted::Noted;
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result, io_error};
-use crate::output::{note, write_file};
+use crate::output::{tell, write_file};
 use crate::outputs::{Lock, check_distinct, check_unread, check_writable, make_folders};
 use crate::recipe;
 use crate::runs;
@@ -28,14 +28,14 @@ impl Paths {
         let resumed = if args.resume { resumed_table(args.out.as_deref())? } else { None };
         let is_new_run = args.out.is_none() && resumed.is_none();
         match &resumed {
-            Some(table) => note(&format!("resuming the sweep of {}", table.display())),
+            Some(table) => tell(&format!("resuming the sweep of {}", table.display())),
             None if args.vary.is_empty() => {
                 let problem = "resume: there is no sweep to resume";
                 return Err(Failure::input(problem).hint(
                     "--vary SETTING=RANGE begins one; --out FILE names the table of another",
                 ));
             }
-            None if args.resume => note("no sweep to resume: starting anew"),
+            None if args.resume => tell("no sweep to resume: starting anew"),
             None => (),
         }
         let table = args.out.clone().or(resumed);

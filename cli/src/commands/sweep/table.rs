@@ -11,8 +11,14 @@ use super::plan::{self, Range};
 use super::trials::{Trial, Trials};
 use crate::drawing::chart::{Chart, Mark, Series};
 use crate::failure::Result;
-use crate::output::{Left, aligned, counted, exact, settings_json, short};
+use crate::output::{Left, aligned, at_most, counted, exact, settings_json, short};
 use crate::sweeps;
+
+/// `3 dead units`
+fn dead_units(outcome: &Outcome) -> String {
+    let units = if outcome.dead == 1 { "unit" } else { "units" };
+    format!("{} dead {units}", at_most(outcome.dead, outcome.tells_dead))
+}
 
 /// Trials in the text, at most, where some are not of the front.
 const MAX_SHOWN: usize = 20;
@@ -65,7 +71,7 @@ impl<'a> Table<'a> {
             let Entry { trial, steps, outcome, .. } = *entry;
             let mut line = vec![trial.to_string(), steps.to_string()];
             line.extend(self.trials.list[trial].varied.iter().cloned());
-            let Outcome { error, sparsity, explained_variance, objective, dead } = outcome;
+            let Outcome { error, sparsity, explained_variance, objective, dead, .. } = outcome;
             line.extend([error, sparsity, explained_variance, objective].map(exact));
             line.extend([dead.to_string(), u8::from(self.is_front(trial)).to_string()]);
             let model = self.model(entry).map(|model| {
@@ -99,7 +105,7 @@ impl<'a> Table<'a> {
                     short(outcome.error),
                     short(outcome.sparsity),
                     short(outcome.explained_variance),
-                    counted(outcome.dead, "dead unit")
+                    dead_units(outcome)
                 )
             };
             let titles = shown.iter().map(|entry| title(entry)).collect();
@@ -166,6 +172,7 @@ impl<'a> Table<'a> {
                 "sparsity": outcome.sparsity,
                 "explained_variance": outcome.explained_variance,
                 "dead_units": outcome.dead,
+                "tells_dead_units": outcome.tells_dead,
                 "model": self.model(entry),
             })
         };
@@ -205,7 +212,7 @@ impl<'a> Table<'a> {
                     _ => "diverged".to_owned(),
                 }
             }));
-            row.push(outcome.dead.to_string());
+            row.push(at_most(outcome.dead, outcome.tells_dead));
             row.push(if self.is_front(*trial) { mark.to_owned() } else { String::new() });
             let model =
                 self.model(entry).and_then(|it| Some(it.file_name()?.display().to_string()));

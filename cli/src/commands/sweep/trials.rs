@@ -203,6 +203,7 @@ impl Trials {
             explained_variance: evaluation.explained_variance,
             objective: evaluation.objective,
             dead: activity.dead_units().count(),
+            tells_dead: activity.tells_dead_units(),
         }))
     }
 

@@ -8,7 +8,7 @@ use crate::settings::SettingsArgs;
 
 /// Train an autoencoder and save it
 ///
-/// Without data it trains on drawn digits. Without --preset, samples that are images (IDX files, and NumPy files of
+/// Without data it trains on drawn digits. Without --preset, samples that are images (PNGs, IDX files, and NumPy files of
 /// integers, of three dimensions, or of four in color; of floats with --rows first) have the preset images, a
 /// dictionary of 300 units of which each sample has 32, and others the preset top-k, a dictionary of four units for each feature, at least 128. --preset article is the autoencoder of the
 /// article "Tensorflow Day17 Sparse Autoencoder" (blog.c1mone.com.tw/tensorflow-note-day-17.html), with its
@@ -115,7 +115,7 @@ pub struct Args {
     /// [default: log.jsonl in the run's folder, or else none]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Print no progress
+    /// Print no progress and no notes; warnings stay, and what ends or changes the training
     #[arg(long)]
     pub quiet: bool,
     /// Print one JSON object at the end instead of text

@@ -7,6 +7,7 @@ use sae::{Samples, Trainer};
 use serde_json::{Value, json};
 
 use super::args::Args;
+use super::fit::Fit;
 use super::paths::Paths;
 use super::record::Record;
 use super::run::Run;
@@ -38,7 +39,7 @@ impl Done<'_> {
     pub fn report(
         self,
         mut trainer: Trainer,
-        (samples, name): (&Samples, &str),
+        (train, test): (&Samples, Option<&Samples>),
         run: &mut Run<'_>,
     ) -> Result<()> {
         let (args, Paths { model, picture, history, .. }) = (self.args, &self.paths);
@@ -58,9 +59,16 @@ impl Done<'_> {
         });
         let model = model.display();
         let stopped = format!("stopped after step {}\n", trainer.steps());
+        let (samples, name) = test.map_or((train, "training"), |test| (test, "test"));
         let evaluation = trainer.evaluate(samples)?;
+        let fit = test.map(|_| Fit::of(&mut trainer, train, &evaluation, args)).transpose()?;
         let net = trainer.autoencoder().clone();
         value[name] = evaluation_json(&net, &evaluation);
+        if let Some(Fit { explained_variance, warnings }) = &fit {
+            value["training_explained_variance"] = json!(explained_variance);
+            let all = value[name]["warnings"].as_array_mut().into_iter();
+            all.for_each(|all| all.extend(warnings.iter().map(|warning| json!(warning))));
+        }
         run.log_end(trainer.steps(), self.end(name, &value[name]));
         let drawn =
             picture::reconstructions(picture, &net, trainer.parts().0, samples, (SHOWN, None))?;
@@ -72,14 +80,8 @@ impl Done<'_> {
             text += &self.speed(&trainer);
         }
         text += &evaluation_text(&format!("{name} objective"), &net, &evaluation, false);
-        // Of a training that has diverged there is none, either.
-        if evaluation.explained_variance.is_nan() && are_equal(samples)? {
-            let count = counted(samples.len(), &format!("{name} sample"));
-            let more = if name == "test" { " if the training samples are so, too" } else { "" };
-            text += &format!(
-                "warning: all {count} are equal: they have no variance to explain, and there is nothing to \
-                 learn{more}\n"
-            );
+        for warning in fit.iter().flat_map(|fit| &fit.warnings) {
+            text += &format!("warning: {warning}\n");
         }
         text += &format!("model: {model}\nhistory: {}\n", history.display());
         if let Some(log) = &self.paths.log {
@@ -124,19 +126,6 @@ impl Done<'_> {
     }
 }
 
-/// Whether several samples are all the same.
-fn are_equal(samples: &Samples) -> Result<bool> {
-    let [mut first, mut other] = [(); 2].map(|()| vec![0.0; samples.features()]);
-    samples.gather(0, &mut first)?;
-    for sample in 1..samples.len() {
-        samples.gather(sample, &mut other)?;
-        if other != first {
-            return Ok(false);
-        }
-    }
-    Ok(samples.len() > 1)
-}
-
 /// The first line of the log: what is trained, how and on what. Only rank 0 has a record.
 pub fn start(
     (args, job): (&Args, &Job),
@@ -147,7 +136,7 @@ pub fn start(
     let Some(record) = record else { return Ok(Value::Null) };
     let settings = settings_json(trainer.autoencoder().settings());
     let engine = trainer.parts().0;
-    let files = record.files()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
+    let files = record.paths()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
     let files: Vec<_> = files.collect();
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),

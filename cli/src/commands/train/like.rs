@@ -12,7 +12,7 @@ use crate::data::place;
 use crate::digits;
 use crate::failure::{Failure, Result, io_error};
 use crate::models;
-use crate::output::note;
+use crate::output::{tell, warn};
 use crate::ranks;
 
 /// The options of a model's training: those of the record beside it, or else those that its own file has.
@@ -31,7 +31,7 @@ pub fn options_of_model(model: &Path) -> Result<Vec<String>> {
     };
     if let (Some(interruption), false) = (interruption, ranks::is_other_rank()) {
         let model = model.display();
-        note(&format!("{model} was {interruption}; the whole training is repeated"));
+        tell(&format!("{model} was {interruption}; the whole training is repeated"));
     }
     Ok(arguments)
 }
@@ -95,10 +95,10 @@ pub fn compare(args: &Args, own_course: &Course, trainer: &Trainer, is_rank_0: b
         }
         let like = like.display();
         if !course.begins_as(own_course) {
-            note(&format!("the model that it begins with is another than that of {like}"));
+            warn(&format!("the model that it begins with is another than that of {like}"));
         }
         if !course.ends_as(own_course) {
-            note(&format!("the test samples that end it early are others than those of {like}"));
+            warn(&format!("the test samples that end it early are others than those of {like}"));
         }
     }
     let data = |net: &Autoencoder| format!("{:?}", net.training_data());
@@ -106,7 +106,7 @@ pub fn compare(args: &Args, own_course: &Course, trainer: &Trainer, is_rank_0: b
         if is_alone(like)? && !args.data.is_given() && args.from.is_none() {
             return Err(unknown_data(like));
         }
-        note(&format!(
+        warn(&format!(
             "the data, or which of them are held out, are others than those of {}",
             like.display()
         ));

@@ -14,7 +14,7 @@ use crate::drawing::picture::is_own_png;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::history;
-use crate::output::note;
+use crate::output::tell;
 use crate::outputs::{Lock, check_distinct, check_writable, make_folders};
 use crate::runs;
 use crate::sweeps;
@@ -41,7 +41,7 @@ impl Paths {
             _ => None,
         };
         if let Some(folder) = &resumed {
-            note(&format!("resuming the run in {}", folder.display()));
+            tell(&format!("resuming the run in {}", folder.display()));
         }
         let is_new_run = args.out.is_none() && resumed.is_none();
         let folder = resumed.unwrap_or_else(runs::unmade);
@@ -145,7 +145,7 @@ impl Paths {
                 true => "no run to resume".to_owned(),
                 false => format!("no checkpoint {}", path.display()),
             };
-            note(&format!("{missing}: starting anew"));
+            tell(&format!("{missing}: starting anew"));
         }
     }
 

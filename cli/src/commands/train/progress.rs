@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sae::{StepReport, Trainer};
 
-use crate::output::{join, note, short};
+use crate::output::{join, short, tell};
 use line::{Place, Shown};
 
 /// Steps from one line of progress to the next.
@@ -75,10 +75,10 @@ impl Progress {
         writeln!(io::stdout(), "{line}")
     }
 
-    /// Prints a line to stderr, above the bar.
+    /// Prints what ends or changes the training to stderr, above the bar.
     pub fn note(&self, text: &str) {
         if self.notes {
-            self.bar.suspend(|| note(text));
+            self.bar.suspend(|| tell(text));
         }
     }
 

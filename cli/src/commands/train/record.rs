@@ -11,7 +11,7 @@ use super::paths::{Paths, resumed_folder};
 use super::recorded::{Run, checkpoint_to_resume};
 use crate::data::{Place, place};
 use crate::failure::{Result, io_error};
-use crate::output::{note, write_file};
+use crate::output::{warn, write_file};
 use crate::recipe;
 use crate::runs;
 
@@ -98,7 +98,7 @@ impl<'a> Record<'a> {
     /// Writes it when the training begins, so that it is there whenever it ends.
     pub fn begin(&self, trainer: &Trainer, resumes: bool) -> Result<()> {
         if resumes && !self.args.sharded && !recipe::is_recorded() {
-            note(
+            warn(
                 "the options of the training that is resumed are not recorded beside its model: those \
                  given now are taken, also --revive, --patience and --evaluate-every",
             );
@@ -165,9 +165,9 @@ impl<'a> Record<'a> {
         self.write(trainer, self.step_of_end(trainer, interrupted), false)
     }
 
-    /// The files of the data.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
-        self.place.files()
+    /// The files of the data, and folders of PNGs.
+    pub fn paths(&self) -> Result<Vec<PathBuf>> {
+        self.place.paths()
     }
 
     fn is_over(&self, trainer: &Trainer) -> bool {

@@ -1,6 +1,6 @@
 //! Units and what is known of the samples.
 
-use sae::analysis::UnitSummary;
+use sae::analysis::{UnitSummary, tells_dead_units};
 
 use crate::data::Chosen;
 use crate::names::Names;
@@ -20,6 +20,13 @@ impl Units {
     /// The names around that of a sample, if they are shown.
     pub fn context_of(&self, number: usize) -> Option<String> {
         Some(self.names.as_ref()?.context(number, self.context?))
+    }
+
+    /// Whether the samples are enough to tell dead units from rare ones.
+    pub fn tell_dead(&self) -> bool {
+        let active: u64 = self.units.iter().map(|unit| unit.active).sum();
+        let alive = self.units.len() - self.count(|unit| unit.is_dead);
+        tells_dead_units(active as f64, alive, self.chosen.samples.len())
     }
 
     /// How many units are so.

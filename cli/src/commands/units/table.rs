@@ -6,7 +6,7 @@ use sae::{Autoencoder, analysis::UnitSummary};
 use serde_json::{Value, json};
 
 use super::listed::Units;
-use crate::output::exact;
+use crate::output::{exact, plain};
 
 /// The units as CSV.
 pub struct Table<'a> {
@@ -106,6 +106,7 @@ impl Units {
             "is_code": self.layer == net.settings().encoder_layers(),
             "count": self.units.len(),
             "dead": self.count(|unit| unit.is_dead),
+            "tells_dead": self.tell_dead(),
             "dense": self.count(UnitSummary::is_dense),
         })
     }
@@ -123,7 +124,7 @@ impl Units {
     pub fn json(&self, unit: &UnitSummary) -> Value {
         let top = unit.top.iter().map(|top| {
             let number = self.chosen.number(top.sample);
-            let mut sample = json!({"sample": number, "activation": top.activation});
+            let mut sample = json!({"sample": number, "activation": plain(top.activation)});
             if let Some(names) = &self.names {
                 sample["name"] = json!(names.get(number));
             }
@@ -136,15 +137,15 @@ impl Units {
             "unit": unit.unit,
             "active": unit.active,
             "frequency": unit.frequency,
-            "mean": unit.mean,
+            "mean": plain(unit.mean),
             "mean_active": unit.mean_active,
-            "max": unit.max,
+            "max": plain(unit.max),
             "dead": unit.is_dead,
             "dense": unit.is_dense(),
             "norm_in": unit.norm_in,
             "norm_out": unit.norm_out,
             "nearest": unit.nearest.map(|(unit, _)| unit),
-            "nearest_cosine": unit.nearest.map(|(_, cosine)| cosine),
+            "nearest_cosine": unit.nearest.map(|(_, cosine)| plain(cosine)),
             "histogram": unit.histogram.counts,
             "top": top.collect::<Vec<_>>(),
         });

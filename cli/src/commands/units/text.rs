@@ -4,7 +4,7 @@ use sae::{Autoencoder, Code, analysis::UnitSummary};
 
 use super::listed::Units;
 use crate::names::visible;
-use crate::output::{Left, aligned, brief, counted};
+use crate::output::{Left, aligned, at_most, brief, counted};
 
 /// Samples of a unit in a line, and with context below it.
 const SAMPLES: usize = 6;
@@ -46,7 +46,8 @@ impl Units {
     }
 
     fn title(&self, net: &Autoencoder) -> String {
-        let (dead, dense) = (self.count(|unit| unit.is_dead), self.count(UnitSummary::is_dense));
+        let dead = at_most(self.count(|unit| unit.is_dead), self.tell_dead());
+        let dense = self.count(UnitSummary::is_dense);
         let settings = net.settings();
         let layer = match (self.layer == settings.encoder_layers(), settings.code) {
             (true, Code::Dense) => "code".to_owned(),
