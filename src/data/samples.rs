@@ -119,7 +119,7 @@ impl<'a> SamplesOf<'a> {
     /// let mut trainer = Trainer::builder(settings).build_without_samples()?;
     /// let numbers = [0.5; 30 * 8];
     /// let report = trainer.evaluate(&SamplesOf::from_slice(&numbers, 8)?)?;
-    /// assert_eq!(report.samples, 30);
+    /// assert!(report.objective.is_finite());
     /// # Ok(())
     /// # }
     /// ```
