@@ -249,7 +249,7 @@ impl<'py> Feed<'py> {
                         continue;
                     }
                     *filled = 0;
-                    let report = trainer.step_on(next)?;
+                    let report = trainer.step_on(&*next)?;
                     *last = Some(report);
                     let event = monitor.after(trainer, report)?;
                     let is_end = trainer.steps() >= monitor.end;
