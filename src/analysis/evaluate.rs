@@ -28,7 +28,7 @@ const NUMBERS: usize = 3 + Lengths::NUMBERS;
 impl Autoencoder {
     /// Evaluates the objective over a data set, whose samples count as one batch, and how active the
     /// hidden layers are. Inputs are not corrupted. The bits are the same for any number of threads. A
-    /// transcoder's outputs are compared with the samples' [targets](Samples::with_targets).
+    /// transcoder's outputs are compared with the samples' [targets](SamplesOf::with_targets).
     ///
     /// # Errors
     /// As for [`Autoencoder::encode`]; and [`Error::Shape`](crate::Error::Shape) if the samples have no

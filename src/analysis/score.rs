@@ -22,7 +22,7 @@ pub struct SampleScore {
 impl Autoencoder {
     /// Calls `visit` with the scores of some samples after the others: samples of large errors are unlike
     /// those of the training. A transcoder's outputs are compared with the samples'
-    /// [targets](Samples::with_targets).
+    /// [targets](SamplesOf::with_targets).
     ///
     /// The scores are the same for any number of threads.
     ///

@@ -15,7 +15,7 @@ impl SamplesOf<'_> {
     /// Copies samples, scaled, to `out`, row-major `[rows.len(), features]`, on all threads of an engine.
     ///
     /// # Errors
-    /// As for [`Samples::gather`], of the first such sample of `rows`.
+    /// As for [`SamplesOf::gather`], of the first such sample of `rows`.
     ///
     /// # Panics
     /// There is no such sample, or `out` has another length.

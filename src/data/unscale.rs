@@ -10,7 +10,7 @@ impl Scaling {
     /// feature that was constant becomes that constant.
     ///
     /// # Errors
-    /// [`Error::Setting`] for layer-norm, which depends on the sample: see [`Samples::unscale`].
+    /// [`Error::Setting`] for layer-norm, which depends on the sample: see [`SamplesOf::unscale`].
     /// [`Error::Shape`] if there are constants for another number of features, or a number is then beyond
     /// the range of `f32`.
     pub fn unscale(&self, values: &mut [f32]) -> Result<()> {

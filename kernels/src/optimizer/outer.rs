@@ -6,7 +6,7 @@ use crate::matrix::MatrixMut;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Adds the weight decay's gradient: `gradient += weight_decay weights`, rounded once, as a
-/// [`Rule`] with weight decay does it. Slices of one length.
+/// [`Rule`](super::Rule) with weight decay does it. Slices of one length.
 ///
 /// ```
 /// use sae_kernels::{Isa, add_weight_decay};
