@@ -4,11 +4,14 @@
 use std::env;
 use std::ops::ControlFlow;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use sae::data::{Row, Source};
 use sae::ranks::{Mpi, Ranks};
-use sae::{Result, Samples, Settings, Trainer};
+use sae::training::Batch;
+use sae::{Error, Result, Samples, Scaling, Settings, Trainer};
 
 /// Where rank 1 ends in [`program`], and how.
 const PLACE: &str = "SAE_TEST_PLACE";
@@ -16,6 +19,9 @@ const PANICS: &str = "SAE_TEST_PANICS";
 
 /// The places at which rank 1 ends before rank 0 does.
 const PLACES: [&str; 5] = ["start", "build", "step", "run", "gather"];
+/// The places within a step: the source of the samples, a penalty of the caller's, and what it does with the
+/// gradient.
+const WITHIN: [&str; 3] = ["source", "penalty", "change"];
 
 /// What each rank does; run by the tests below.
 #[test]
@@ -25,38 +31,79 @@ fn program() {
     if let Err(problem) = done {
         // As an error that `main` returns, after its values were dropped.
         eprintln!("{problem}");
+        // mpirun ends the others at once, which may have something to say.
+        sleep(Duration::from_secs(1));
         std::process::exit(1);
     }
 }
 
+/// Ends rank 1 at its place, by an error or a panic.
+fn leave(is_rank_1: bool, at: &str) -> Result<()> {
+    if !is_rank_1 || env::var(PLACE).unwrap() != at {
+        return Ok(());
+    }
+    assert!(env::var(PANICS).is_err(), "a bug at {at}");
+    Err(Error::Shape(format!("an error at {at}")))
+}
+
+/// Samples whose rows can be read some times.
+#[derive(Debug)]
+struct Numbers {
+    is_rank_1: bool,
+    reads: AtomicUsize,
+}
+
+impl Source for Numbers {
+    fn samples(&self) -> usize {
+        100
+    }
+
+    fn features(&self) -> usize {
+        8
+    }
+
+    fn row<'a>(&'a self, row: usize, memory: &'a mut Vec<f32>) -> Result<Row<'a>> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) > 200 {
+            leave(self.is_rank_1, "source")?;
+        }
+        memory.clear();
+        memory.extend((0..8).map(|at| ((8 * row + at) % 11) as f32 / 11.0));
+        Ok(Row::new(&memory[..]))
+    }
+}
+
 fn train() -> Result<()> {
-    let place = env::var(PLACE).unwrap();
     let mut ranks = Mpi::start()?;
     let is_rank_1 = ranks.rank() == 1;
-    let leave = |at: &str| {
-        if !is_rank_1 || at != place {
-            return Ok(());
-        }
-        assert!(env::var(PANICS).is_err(), "a bug at {at}");
-        Err(sae::Error::Shape(format!("an error at {at}")))
-    };
-    leave("start")?;
-    let samples = Samples::from_values((0..800).map(|at| (at % 11) as f32 / 11.0).collect(), 8)?;
+    leave(is_rank_1, "start")?;
+    let numbers = Numbers { is_rank_1, reads: AtomicUsize::new(0) };
+    let samples = Samples::new(numbers, Scaling::AsIs);
     let settings = Settings { layers: vec![8, 5, 8], batch: 20, ..Settings::default() };
-    leave("build")?;
-    let mut trainer = Trainer::builder(settings).ranks(ranks.clone()).build(&samples)?;
+    leave(is_rank_1, "build")?;
+    let mut calls = 0;
+    let mut trainer = Trainer::builder(settings)
+        .ranks(ranks.clone())
+        .penalty(0, move |_| {
+            calls += 1;
+            if calls == 3 {
+                leave(is_rank_1, "penalty").unwrap();
+            }
+            0.0
+        })
+        .build(&samples)?;
     trainer.step()?;
-    leave("step")?;
+    leave(is_rank_1, "step")?;
+    trainer.step_with(Batch::Next, |_, _| leave(is_rank_1, "change"))?;
     let mut failed = Ok(());
     // (Rank 0 alone ends a run.)
-    trainer.run(5, |trainer, _| {
-        if trainer.steps() == 3 {
-            failed = leave("run");
+    trainer.run(30, |trainer, _| {
+        if trainer.steps() == 4 {
+            failed = leave(is_rank_1, "run");
         }
         ControlFlow::Continue(())
     })?;
     failed?;
-    leave("gather")?;
+    leave(is_rank_1, "gather")?;
     let mut sum = [0.0];
     ranks.sum(&[1.0], &mut sum);
     assert_eq!(sum, [2.0]);
@@ -97,9 +144,25 @@ fn a_rank_that_ends_ends_the_others() {
                 // Some 3 seconds, and the start of the processes; a hang would have no end.
                 assert!(time < Duration::from_secs(60), "{what}");
             };
-            let cases: Vec<_> = PLACES.map(|place| scope.spawn(move || check(place))).into();
+            // (An error within a step is one of all ranks: see below. A penalty has none.)
+            let within = WITHIN.iter().filter(|_| panics);
+            let places = PLACES.iter().chain(within);
+            let cases: Vec<_> = places.map(|place| scope.spawn(move || check(place))).collect();
             cases.into_iter().for_each(|case| case.join().unwrap());
         });
+    }
+}
+
+/// An error within a step ends the step at all ranks, each of which may go on or end.
+#[test]
+fn an_error_within_a_step_is_one_of_all_ranks() {
+    for place in ["source", "change"] {
+        let (output, time) = run(place, false);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{place}: {stderr}");
+        assert!(stderr.contains(&format!("an error at {place}")), "{place}: {stderr}");
+        assert!(stderr.contains(&Error::OtherRank.to_string()), "{place}: {stderr}");
+        assert!(time < Duration::from_secs(60), "{place}: {time:?}");
     }
 }
 

@@ -21,6 +21,8 @@ mod network;
 
 mod trainer;
 
+mod progress;
+
 mod autoencoder;
 
 mod engine;
@@ -33,6 +35,7 @@ pub use engine::*;
 pub use error::{SaeStatus, sae_last_error, sae_string_free, sae_version};
 pub use evaluation::{SaeActivity, SaeEvaluation};
 pub use kernels::*;
+pub use progress::*;
 pub use settings::{sae_settings_complete, sae_settings_preset};
 pub use trainer::*;
 
