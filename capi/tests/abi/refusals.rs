@@ -277,7 +277,7 @@ fn a_wrong_length_is_reported_with_the_expected_one() {
         );
         refuse(
             sae_trainer_step_on(ours, at, 0, 12, 12, 1, null_mut()),
-            "batch: expected 1 to 5 samples, got 0",
+            "data: expected at least one row and column, got 0 x 12",
         );
         refused(
             sae_trainer_input_gradient(ours, at.cast(), 60),
