@@ -117,6 +117,11 @@ pub struct ModelsArgs {
 }
 
 impl ModelsArgs {
+    /// Whether options name data other than the models' own.
+    pub fn has_other_data(&self) -> bool {
+        self.data.is_given()
+    }
+
     /// The models' files: those given, with those of sweeps, or else those of the latest runs.
     ///
     /// Of runs at most `count`, or all of the sweep that is the latest run.

@@ -21,6 +21,9 @@ fn against_dead_units(settings: &Settings, layer: usize) -> &'static str {
     }
 }
 
+/// Reconstructions that are so many times further off than the mean are of no learning that more steps help.
+const DIVERGED: f64 = -100.0;
+
 impl Evaluation {
     /// A sentence for each sign that a network of these settings is of little use: a tenth of the units of a
     /// layer are dead, reconstructions are worse than the data's mean, in all or for features that wider ones
@@ -37,7 +40,13 @@ impl Evaluation {
         }
         let dead = (0..self.layers.len()).filter_map(|l| self.dead_units_warning(settings, l));
         let mut warnings: Vec<String> = dead.collect();
-        if self.explained_variance < 0.0 {
+        if self.explained_variance < DIVERGED {
+            warnings.push(format!(
+                "the training has diverged (explained variance {:.1e}): use a lower learning rate, or scale \
+                 the data",
+                self.explained_variance
+            ));
+        } else if self.explained_variance < 0.0 {
             warnings.push(format!(
                 "reconstructions are worse than the mean of the data (explained variance {:.3}): train \
                  for more steps, or with another learning rate, scaling or output activation",

@@ -52,12 +52,16 @@ for name in ["encoder.0", "encoder.2", "decoder.0", "decoder.2"]:
     a = sigmoid(a @ tensors[f"{name}.weight"].T.astype(np.float64) + tensors[f"{name}.bias"])
     if name == "encoder.2":
         codes = a
-for name, want in [("codes.npy", codes), ("samples.npy", a)]:
-    have = np.load(folder / name)
-    assert have.shape == want.shape and have.dtype == np.float32, (name, have.shape, have.dtype)
-    worst = np.abs(have - want).max()
-    print(f"{name}: {have.shape}, largest difference to NumPy's own arithmetic {worst:.1e}")
-    assert worst < 1e-6, (name, worst)
+have = np.load(folder / "codes.npy")
+assert have.shape == codes.shape and have.dtype == np.float32, (have.shape, have.dtype)
+worst = np.abs(have - codes).max()
+print(f"codes.npy: {have.shape}, largest difference to NumPy's own arithmetic {worst:.1e}")
+assert worst < 1e-6, worst
+# Images of bytes are decoded to images of bytes.
+have = np.load(folder / "samples.npy")
+assert have.shape == (100, 28, 28) and have.dtype == np.uint8, (have.shape, have.dtype)
+levels = 255 * a.reshape(100, 28, 28)
+assert (np.abs(have - levels) < 0.5 + 1e-3).all(), np.abs(have - levels).max()
 
 # NumPy's files of every type and order of bytes, version 1 and 2 of the format.
 rng = np.random.default_rng(1)

@@ -45,11 +45,12 @@ def session(model, part):
     return onnxruntime.InferenceSession(folder / name, providers=["CPUExecutionProvider"])
 
 
-def compare(model, features, data):
-    """The largest difference of all parts to what `sae encode` and `sae decode` say."""
+def compare(model, features, data, mean=0, deviation=1):
+    """The largest difference of all parts to what `sae encode` and `sae decode` say, which has no scaling."""
     run("encode", model, *data, "--out", "codes.npy")
     run("decode", model, "codes.npy", "--out", "reconstruction.npy")
     codes, reconstruction = np.load(folder / "codes.npy"), np.load(folder / "reconstruction.npy")
+    reconstruction = (reconstruction - np.float32(mean)) / np.float32(deviation)
     encoder, decoder, both = (session(model, part) for part in ["encoder", "decoder", "autoencoder"])
     names = lambda of: [value.name for value in of]
     assert names(encoder.get_inputs()) == ["features"] and names(encoder.get_outputs()) == ["code"]
@@ -72,14 +73,17 @@ def compare(model, features, data):
 
 
 run("make-digits", "digits", "--train", 300, "--test", 100)
-data = ["--data", "digits"]
-pixels = np.frombuffer((folder / "digits/t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
-features = pixels.reshape(-1, 784).astype(np.float32) / np.float32(255)
+# As floats, which `sae decode` writes as they are.
+for name, file in [("train.npy", "train-images-idx3-ubyte"), ("test.npy", "t10k-images-idx3-ubyte")]:
+    pixels = np.frombuffer((folder / "digits" / file).read_bytes(), np.uint8, offset=16)
+    features = pixels.reshape(-1, 784).astype(np.float32) / np.float32(255)
+    np.save(folder / name, features)
+data, tested = ["--samples", "train.npy", "--test", "test.npy"], ["--samples", "test.npy"]
 
 # The seed article's network.
-run("train", *data, "--steps", 100, "--quiet", "--out", "seed.safetensors")
+run("train", *data, "--output-activation", "sigmoid", "--steps", 100, "--quiet", "--out", "seed.safetensors")
 assert load_file(folder / "seed.safetensors")["encoder.0.weight"].shape == (300, 784)
-print(f"784-300-30-300-784, sigmoid: largest difference {compare('seed.safetensors', features, data)[0]:.1e}")
+print(f"784-300-30-300-784, sigmoid: largest difference {compare('seed.safetensors', features, tested)[0]:.1e}")
 
 # Every activation with every code. Units of the code above each other's thresholds, or not.
 SMALL = ["--layers", "784,20,12,20,784", "--beta", 0, "--lr", 0.002, "--init", "xavier", "--steps", 30, "--quiet"]
@@ -94,7 +98,7 @@ for activation in ["sigmoid", "tanh", "relu", "leaky-relu", "linear", "saturatin
             values = np.linspace(0.01, 0.6, 12, dtype=np.float32)
             tensors["code.log_threshold"] = np.log(values)
             save_file(tensors, folder / "small.safetensors", metadata("small.safetensors"))
-        difference, codes = compare("small.safetensors", features, data)
+        difference, codes = compare("small.safetensors", features, tested)
         kept = (codes != 0).mean()
         assert code == "dense" or 0 < kept < 1, (words, kept)
         if code == "top-k:4":
@@ -106,19 +110,19 @@ print(f"6 activations with 4 codes: largest difference {worst:.1e}")
 for words in [
     ["--activations", "relu,tanh,leaky-relu", "--output-activation", "linear"],
     ["--tied", "--activation", "relu", "--output-activation", "linear"],
-    ["--loss", "cross-entropy"],
+    ["--loss", "cross-entropy", "--output-activation", "sigmoid"],
     ["--activation", "relu", "--output-activation", "linear", "--unit-norm", "--code", "top-k:3"],
 ]:
     run("train", *data, *SMALL, *words, "--out", "other.safetensors")
-    print(f"{' '.join(words)}: {compare('other.safetensors', features, data)[0]:.1e}")
+    print(f"{' '.join(words)}: {compare('other.safetensors', features, tested)[0]:.1e}")
 
 # Activations that are equal: the first are kept.
-words = ["--activation", "saturating-linear", "--code", "top-k:4"]
+words = ["--activation", "saturating-linear", "--output-activation", "sigmoid", "--code", "top-k:4"]
 run("train", *data, *SMALL, *words, "--out", "equal.safetensors")
 tensors = load_file(folder / "equal.safetensors")
 tensors["encoder.2.bias"] = np.where(np.arange(12) % 2 == 1, 50, -50).astype(np.float32)
 save_file(tensors, folder / "equal.safetensors", metadata("equal.safetensors"))
-codes = compare("equal.safetensors", features, data)[1]
+codes = compare("equal.safetensors", features, tested)[1]
 assert (codes == [0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0]).all(), codes[0]
 
 # Features of another scaling, which the metadata tell.
@@ -133,14 +137,14 @@ entries = onnx.load(folder / "scaled-autoencoder.onnx").metadata_props
 scaling = json.loads(entries[0].value)["scaling"]["mean-deviation"]
 scaled = (values - np.float32(scaling["mean"])) / np.float32(scaling["deviation"])
 assert abs(scaled.mean()) < 1e-3 and abs(scaled.std() - 1) < 1e-3
-worst, codes = compare("scaled.safetensors", scaled, ["--images", "values.npy"])
+worst, codes = compare("scaled.safetensors", scaled, ["--images", "values.npy"], **scaling)
 print(f"scaled: {worst:.1e}")
 
 # Folded into the weights: numbers of the data in and out.
 run("convert", "scaled.safetensors", "folded.onnx", "--fold-scaling")
 folded = onnxruntime.InferenceSession(folder / "folded.onnx", providers=["CPUExecutionProvider"])
 reconstruction, folded_codes = folded.run(None, {"features": values})
-expected = np.load(folder / "reconstruction.npy") * scaling["deviation"] + scaling["mean"]
+expected = np.load(folder / "reconstruction.npy")
 assert np.abs(folded_codes - codes).max() < 1e-5 and np.abs(reconstruction - expected).max() < 1e-3
 print(f"folded: {np.abs(reconstruction - expected).max():.1e} of numbers up to {np.abs(values).max():.0f}")
 print("ONNX: all parts give what sae gives")

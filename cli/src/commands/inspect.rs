@@ -185,10 +185,13 @@ fn model(net: &Autoencoder, asked: bool) -> Facts {
     text += &settings_text(settings, &scaling);
     let data = net.training_data();
     if let Some(data) = data {
-        text += &format!("trained on {}", counted(data.samples(), "sample"));
+        let all = data.samples();
         text += &match data.held_out() {
-            Some(held_out) => format!(", {} of them held out\n", held_out.count()),
-            None => "\n".to_owned(),
+            Some(held_out) => {
+                let held_out = held_out.count();
+                format!("trained on {} of {all} samples, {held_out} held out\n", all - held_out)
+            }
+            None => format!("trained on {}\n", counted(all, "sample")),
         };
     }
     let of_targets = net.target_scaling();

@@ -1,6 +1,7 @@
 //! `sae report`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sae_report::{Model, Report};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use crate::history;
 use crate::models::ModelsArgs;
 use crate::output::{note, print, warn, write_file};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
+use crate::runs;
 
 /// Show what models have learned, and let you explore it, on one HTML page that works offline
 ///
@@ -65,6 +67,11 @@ pub fn run(args: Args) -> Result<()> {
     let out = output_of(args.out.as_deref(), &subject, "report.html");
     let mut inputs = args.models.inputs(&paths)?;
     inputs.extend(args.names.iter().chain(&args.labels).cloned());
+    if args.is_of_before(&out, &paths) {
+        note(&format!("{} is there already; --overwrite makes it anew", out.display()));
+        open_page(&out);
+        return Ok(());
+    }
     args.overwrite.check_all(&[&out], &inputs)?;
     check_ending(&out, &["html", "htm"])?;
     let (models, data) = args.models.load(&mut engine, &paths)?;
@@ -100,12 +107,30 @@ pub fn run(args: Args) -> Result<()> {
     let models: Vec<Value> = models.iter().map(Model::json).collect();
     let value = json!({"report": out, "models": models});
     print(args.models.run.json, &value, &format!("report: {}", out.display()))?;
-    if args.open
-        && let Err(error) = open::that_detached(&out)
-    {
-        warn(&format!("cannot start a browser ({error}); open {}", out.display()));
+    if args.open {
+        open_page(&out);
     }
     Ok(())
+}
+
+impl Args {
+    /// Whether the page of a run is there, and no option says how another one is to be: it is only opened.
+    fn is_of_before(&self, out: &Path, models: &[PathBuf]) -> bool {
+        let [model] = models else { return false };
+        let is_plain = [&self.out, &self.names, &self.labels].iter().all(|path| path.is_none())
+            && self.units.is_none()
+            && !self.models.has_other_data()
+            && runs::is_of_run(model);
+        let time = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+        let is_newer = |page: SystemTime| time(model) < Some(page);
+        self.open && is_plain && !self.overwrite.overwrite && time(out).is_some_and(is_newer)
+    }
+}
+
+fn open_page(page: &Path) {
+    if let Err(error) = open::that_detached(page) {
+        warn(&format!("cannot start a browser ({error}); open {}", page.display()));
+    }
 }
 
 /// A model with the curves of the file beside it.

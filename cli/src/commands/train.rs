@@ -49,21 +49,25 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let quiet = args.quiet || !is_rank_0;
     let paths = job.agree(is_rank_0.then(|| Paths::of(&args)).transpose())?;
     let from = args.from.as_deref();
-    let named = data.and_then(|mut data| Ok((data.place_with(from, is_rank_0)?, data)));
+    job.agree(like::check(&args))?;
+    let network = job.agree(from.map(models::load).transpose())?;
+    let begins_with = from.zip(network.as_ref());
+    let named = data.and_then(|mut data| Ok((data.place_with(begins_with, is_rank_0)?, data)));
     let is_recorded = args.like.is_some() || from.is_some() || recipe::is_recorded();
     let moved = |failure: Failure| match is_recorded && failure.is_missing() {
         true => place::moved_from(failure, "the record beside the model"),
         false => failure,
     };
     let (place, data) = job.agree(named.map_err(moved))?;
-    job.agree(like::check(&args))?;
     job.agree(check_outputs(&args, paths.as_ref(), &place))?;
     let (checkpoint, seed) = resumed(&args, paths.as_ref(), job)?;
-    let network = job.agree(from.map(models::load).transpose())?;
     let open = || {
-        let begins_with = from.zip(network.as_ref());
         let opened = data.samples(place, (seed, begins_with), args.threads, quiet, is_rank_0);
-        opened.map_err(moved)
+        let opened = opened.map_err(moved)?;
+        if let Some((model, network)) = begins_with {
+            data.check_guess(model, network, &opened.train)?;
+        }
+        Ok(opened)
     };
     let TrainingData { train, test, place } = job.rank_0_first(open)?;
     agree_on_steps(&mut args, job, checkpoint.as_ref(), &train)?;

@@ -12,14 +12,17 @@ use crate::output::counted;
 
 /// Where a model's own data are.
 pub fn own_note(model: &Path) -> Result<Note> {
-    Place::of_model(model)?.ok_or_else(|| {
-        let beside = place::path_of(model);
-        let problem = format!(
-            "where the model's data are is not known, for there is no {} beside it",
-            beside.file_name().unwrap_or_default().display()
-        );
-        Failure::at(model, problem).hint("give data, with --data DIR or --samples FILE")
-    })
+    Place::of_model(model)?.ok_or_else(|| unknown_data(model))
+}
+
+/// The failure for a model without a record that says where its data are.
+pub fn unknown_data(model: &Path) -> Failure {
+    let beside = place::path_of(model);
+    let problem = format!(
+        "where the model's data are is not known, for there is no {} beside it",
+        beside.file_name().unwrap_or_default().display()
+    );
+    Failure::at(model, problem).hint("give data, with --data DIR or --samples FILE")
 }
 
 /// A model's own training samples, all of them, after a check that they are those.

@@ -37,16 +37,22 @@ impl Fit {
         let mut warnings: Vec<String> =
             layers.filter_map(|layer| own.dead_units_warning(settings, layer)).collect();
         let shares = (own.explained_variance, test.explained_variance);
-        warnings.extend(overfitting(shares, args.patience.is_some()));
+        let patience = args.patience.is_none().then(|| (args.steps() / 10).clamp(1, 500));
+        warnings.extend(overfitting(shares, patience));
         Ok(Fit { explained_variance: own.explained_variance, warnings })
     }
 }
 
 /// The sentence about explained variances of training and of test samples that are far apart.
-fn overfitting((train, test): (f64, f64), has_patience: bool) -> Option<String> {
-    let is_far = train - test > GAP && 1.0 - test > FACTOR * (1.0 - train);
+///
+/// `every` is the number of steps after which early stopping would evaluate, if there was none.
+fn overfitting((train, test): (f64, f64), every: Option<u64>) -> Option<String> {
+    // (What explains nothing of its own samples has not learned them by heart.)
+    let is_far = train > 0.0 && train - test > GAP && 1.0 - test > FACTOR * (1.0 - train);
     is_far.then(|| {
-        let patience = if has_patience { "" } else { " (--patience 2 keeps the best model)" };
+        let patience = every.map_or(String::new(), |every| {
+            format!(" (--patience 2 --evaluate-every {every} keeps the best model)")
+        });
         format!(
             "overfitting: the explained variance is {} of training samples and {} of test samples; take more \
              samples, fewer units or fewer steps{patience}",
@@ -70,16 +76,14 @@ mod tests {
             (0.9, -3.0, true),
             (0.5, 0.7, false),
             (f64::NAN, 0.1, false),
+            (-3e9, -9e11, false),
             (0.9, f64::NAN, false),
         ] {
-            assert_eq!(overfitting((train, test), false).is_some(), is_told, "{train} {test}");
+            assert_eq!(overfitting((train, test), None).is_some(), is_told, "{train} {test}");
         }
-        let text = |has| overfitting((0.97, 0.65), has).unwrap();
-        assert!(
-            text(false).ends_with("fewer steps (--patience 2 keeps the best model)"),
-            "{}",
-            text(false)
-        );
-        assert!(text(true).ends_with("or fewer steps"), "{}", text(true));
+        let text = |every| overfitting((0.97, 0.65), every).unwrap();
+        let patience = "fewer steps (--patience 2 --evaluate-every 30 keeps the best model)";
+        assert!(text(Some(30)).ends_with(patience), "{}", text(Some(30)));
+        assert!(text(None).ends_with("or fewer steps"), "{}", text(None));
     }
 }
