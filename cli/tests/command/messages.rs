@@ -313,7 +313,10 @@ fn overfitting_is_told() {
     let [text, _] = good(&folder, &format!("{train} --steps 600 --out o.safetensors"));
     has(
         &text,
-        &["warning: overfitting: the explained variance is ", "--patience 2 keeps the best model"],
+        &[
+            "warning: overfitting: the explained variance is ",
+            "--evaluate-every 60 keeps the best model",
+        ],
     );
     let [value, _] = good(&folder, &format!("{train} --steps 600 --out o.safetensors --json"));
     let value: Value = serde_json::from_str(&value).unwrap();

@@ -396,3 +396,54 @@ fn checkpoints_are_resumed_or_replaced_if_asked_for() {
     let [text, _] = good(&folder, &format!("{long} --resume --checkpoint runs/1/checkpoint.ckpt"));
     assert!(text.contains("model: runs/1/model.safetensors"), "{text}");
 }
+
+/// Other data than a model's own are never taken for them.
+#[test]
+fn a_training_from_a_model_whose_data_are_not_known() {
+    let folder = folder("runs-from-alone");
+    good(&folder, &format!("{TRAIN} --out m.safetensors"));
+    fs::rename(folder.path("m.safetensors"), folder.path("alone.safetensors")).unwrap();
+    let problem = refused(&folder, "train --from alone.safetensors --steps 2 --out n.safetensors");
+    assert!(
+        problem.contains("alone.safetensors: where the model's data are is not known"),
+        "{problem}"
+    );
+    assert!(problem.contains("--samples FILE") && !problem.contains("no data given"), "{problem}");
+    let problem = refused(&folder, "train --from none.safetensors --steps 2 --out n.safetensors");
+    assert!(problem.contains("cannot open none.safetensors"), "{problem}");
+    good(
+        &folder,
+        "train --from alone.safetensors --data digits --steps 2 --quiet --out n.safetensors",
+    );
+    let problem = refused(&folder, "train --like none.safetensors");
+    assert!(problem.contains("cannot open none.safetensors"), "{problem}");
+}
+
+/// The page of a run is opened again as it is.
+#[test]
+fn the_page_that_is_there_is_opened() {
+    let folder = folder("runs-page");
+    good(&folder, TRAIN);
+    good(&folder, "report");
+    let page = fs::read(folder.path("runs/1/report.html")).unwrap();
+    // (There is no browser.)
+    let said = |words: &str, code: i32| {
+        let mut command = command(&folder, words);
+        let Output { status, stderr, .. } = command.env("PATH", "/nonexistent").output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(code), "{stderr}");
+        stderr
+    };
+    let is_there = "report.html is there already; --overwrite makes it anew";
+    assert!(said("report --open", 0).contains(is_there));
+    for words in [
+        "report",
+        "report --open --units 3",
+        "report --open --samples digits/t10k-images-idx3-ubyte",
+    ] {
+        let problem = said(words, 2);
+        assert!(problem.contains("report.html: this file exists"), "{problem}");
+    }
+    assert!(fs::read(folder.path("runs/1/report.html")).unwrap() == page);
+    assert!(!said("report --open --overwrite", 0).contains("is there already"));
+}
