@@ -90,7 +90,7 @@ def keys(page, shots):
     page.wait_for_function("title => document.getElementById('view-title').textContent === title", arg=f"Unit {first.split('-')[-1]}")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog[open]", state="detached")
-    assert page.evaluate("location.hash") == ""
+    page.wait_for_function("location.hash === ''")
     assert page.evaluate("document.activeElement.getAttribute('href')") == second
 
 
@@ -169,7 +169,9 @@ def off(page, shots):
         on = set(json.load(file))
     with open(path + "off.npy", "rb") as file:
         content = file.read()
-    expected = struct.unpack("<784f", content[10 + struct.unpack("<H", content[8:10])[0] :])
+    # An image of bytes.
+    expected = [level / 255 for level in content[10 + struct.unpack("<H", content[8:10])[0] :]]
+    assert len(expected) == 784
     page.evaluate("place => location.hash = `#sample-0-${place}`", place)
     page.wait_for_selector("#keep")
     for box in page.locator(".sample-units input").all():
