@@ -18,7 +18,6 @@ mod header;
 mod idx;
 mod layer_norm;
 mod line;
-mod none;
 mod npy;
 mod open;
 mod order;

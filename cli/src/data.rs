@@ -1,5 +1,6 @@
 //! The options that name data, and the samples in these files.
 
+mod begun;
 mod chosen;
 mod labels;
 pub(crate) mod opened;
@@ -20,14 +21,13 @@ use sae::{
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
-use crate::digits;
 use crate::failure::{Failure, Result};
-use crate::output::{are, counted, join, note, tell};
+use crate::output::{are, counted, join, note};
 pub use chosen::{ChoiceArgs, Chosen};
 use opened::Opened;
-use own::{own_side, unknown_data};
+use own::own_side;
 pub use place::Place;
-use place::{Files, Note, Side};
+use place::{Files, Side};
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaled, scaling_parser};
 
@@ -157,42 +157,6 @@ impl TrainingDataArgs {
     pub fn place(&self) -> Result<Place> {
         self.check_test_targets()?;
         Place { targets: self.targets.files(), ..self.data.place(&self.test) }.found()
-    }
-
-    /// Where the data are: what the options name, or else those of the model that the training begins with.
-    ///
-    /// Says so on stderr if `notes`.
-    pub fn place_with(
-        &mut self,
-        from: Option<(&Path, &Autoencoder)>,
-        notes: bool,
-    ) -> Result<Place> {
-        let Some((model, net)) = from.filter(|_| !self.data.is_given()) else {
-            return self.place();
-        };
-        self.check_test_targets()?;
-        let name = model.display();
-        let own = Place::of_model(model)?;
-        if own.is_none() && !net.training_data().is_some_and(digits::may_be) {
-            return Err(unknown_data(model));
-        }
-        if notes {
-            tell(&match &own {
-                Some(Note { place, .. }) => format!("data: {place}, those of {name}"),
-                None => format!("data: the drawn digits, on which {name} may have been trained"),
-            });
-        }
-        (self.of_network, self.is_guessed) = (own.is_some(), own.is_none());
-        own.map_or_else(|| self.place(), |own| Ok(own.place))
-    }
-
-    /// Fails if the data were taken to be those of a model, and are not.
-    pub fn check_guess(&self, model: &Path, net: &Autoencoder, train: &Samples) -> Result<()> {
-        let is_of = |samples| net.training_data().map_or(Ok(false), |data| data.is_of(samples));
-        match self.is_guessed && !is_of(train)? {
-            true => Err(unknown_data(model)),
-            false => Ok(()),
-        }
     }
 
     /// The training samples, and the test samples if there are any, drawn by a seed.

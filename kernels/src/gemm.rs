@@ -26,7 +26,7 @@ mod scratch;
 mod sparse;
 mod tile;
 
-pub(crate) use blocks::{chunks, longest_k};
+pub(crate) use blocks::{chunks, max_block_k};
 pub(crate) use epilogue::{At, Combine, Epilogue, Finish, Place, Store};
 pub use scratch::Scratch;
 pub(crate) use scratch::{GRADIENT_FLOATS, PARTIAL_COLS, PARTIAL_ROWS};

@@ -21,8 +21,8 @@ fn against_dead_units(settings: &Settings, layer: usize) -> &'static str {
     }
 }
 
-/// Reconstructions that are so many times further off than the mean are of no learning that more steps help.
-const DIVERGED: f64 = -100.0;
+/// The explained variance below which a training has diverged: more steps do not help it.
+const DIVERGED: f64 = -1e6;
 
 impl Evaluation {
     /// A sentence for each sign that a network of these settings is of little use: a tenth of the units of a

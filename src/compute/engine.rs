@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sae_kernels::math::largest_magnitude;
 use sae_kernels::matrix::MAX_PARTS;
-use sae_kernels::{Division, Isa, MatrixMut, Parts, Scratch};
+use sae_kernels::{Division, Gemm, Isa, Matrix, MatrixMut, Operand, Parts, Scratch};
 
 use crate::compute::lock;
 use crate::compute::pool::ThreadPool;
@@ -98,6 +98,23 @@ impl Engine {
             sums[part].store(f(part).to_bits(), Ordering::Relaxed);
         });
         sums[..parts].iter().map(|sum| f64::from_bits(sum.load(Ordering::Relaxed))).sum()
+    }
+
+    /// Computes `to = a b + beta to`, row-major; rows divided among the threads.
+    pub(crate) fn multiply(&mut self, a: Operand<'_>, b: Matrix<'_>, to: &mut [f32], beta: f32) {
+        let (n, width) = b.shape();
+        let work = match a {
+            // As many multiply-adds as an update of a row is worth.
+            Operand::Sparse(_) => 16 * width,
+            _ => n * width,
+        };
+        let division = self.divide(a.len(), work);
+        let to = Parts::rows(MatrixMut::new(to, a.len(), width), division);
+        let Engine { isa, pool, scratch, .. } = self;
+        pool.run(division.parts(), |part, thread| {
+            let product = Gemm::new(a.rows(division.range(part)), b, to.take(part)).beta(beta);
+            scratch.with(thread, |scratch| product.run(*isa, scratch));
+        });
     }
 
     /// The largest magnitude among these numbers; infinity if one is NaN or infinite.

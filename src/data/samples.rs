@@ -99,6 +99,13 @@ impl SamplesOf<'static> {
 }
 
 impl<'a> SamplesOf<'a> {
+    /// No samples, unscaled, of as many features as there would be, and no targets if there are features of
+    /// those: for a trainer that is given its batches.
+    pub(crate) fn none(features: usize, of_targets: Option<usize>) -> Self {
+        let targets = of_targets.map(|features| Self::none(features, None).into());
+        SamplesOf { targets, ..Self::new(Slice::none(features), Scaling::AsIs) }
+    }
+
     /// The samples of an array, or of another source, under a scaling, which may be that of a model whose
     /// data had numbers of another type: what it takes from the data decides, not the type.
     /// [`Scaling::Byte`] takes whole numbers from 0 to 255 of any type, all others take any numbers.

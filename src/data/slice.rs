@@ -13,6 +13,11 @@ pub(crate) struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
+    /// No rows, of as many features as there would be.
+    pub fn none(features: usize) -> Self {
+        Slice { values: &[], features }
+    }
+
     /// # Errors
     /// They are not one or more whole rows.
     pub fn new(values: &'a [f32], features: usize) -> Result<Self> {

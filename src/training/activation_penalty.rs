@@ -1,6 +1,7 @@
 //! Penalties of the caller's on the activations of hidden layers.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use sae_kernels::matrix::MAX_PARTS;
@@ -52,10 +53,7 @@ impl Activations<'_> {
     pub fn row(&mut self, sample: usize) -> Row<'_> {
         let (samples, units) = self.shape;
         assert!(sample < samples, "sample {sample} of {samples}");
-        let entries = match &self.lists {
-            Some(lists) => lists.entries(sample),
-            None => sample * units..(sample + 1) * units,
-        };
+        let entries = entries(self.lists, units, sample);
         Row {
             units: self.lists.as_ref().map(|lists| lists.row(sample).0),
             values: &self.values[entries.clone()],
@@ -77,10 +75,9 @@ impl Activations<'_> {
         // The division must not depend on the number of threads, for its sums do.
         let division = Division::new(samples, 1, (end / PART).clamp(1, MAX_PARTS));
         let lists = self.lists;
-        let place = |sample: usize| match &lists {
-            None => sample * units,
-            Some(lists) if sample < samples => lists.entries(sample).start,
-            Some(_) => end,
+        let place = |sample: usize| match sample < samples {
+            true => entries(lists, units, sample).start,
+            false => end,
         };
         let gradients = Bands::ragged(self.gradient, division, place);
         let values = self.values;
@@ -89,7 +86,7 @@ impl Activations<'_> {
             let first = place(rows.start);
             let mut sum = 0.0;
             for row in rows {
-                let entries = lists.map_or(row * units..(row + 1) * units, |l| l.entries(row));
+                let entries = entries(lists, units, row);
                 let own = entries.start - first..entries.end - first;
                 for (to, &a) in gradient[own].iter_mut().zip(&values[entries]) {
                     let (value, derivative) = f(a);
@@ -101,6 +98,11 @@ impl Activations<'_> {
         });
         sum / f64::from(n)
     }
+}
+
+/// Where the activations of a sample are.
+fn entries(lists: Option<Lists<'_>>, units: usize, sample: usize) -> Range<usize> {
+    lists.map_or(sample * units..(sample + 1) * units, |lists| lists.entries(sample))
 }
 
 /// What computes a penalty: it adds to the gradient and returns the value.
@@ -126,7 +128,7 @@ impl fmt::Debug for ActivationPenalty {
 }
 
 impl ActivationPenalty {
-    /// A penalty on this layer, which has at most so many activations in a batch.
+    /// A penalty on this layer; `activations` is the maximum of a batch.
     pub fn new(layer: usize, penalize: Penalize, units: usize, activations: usize) -> Self {
         let (gradient, sums) = (vec![0.0; activations], vec![0.0; units]);
         ActivationPenalty { layer, penalize: Mutex::new(penalize), gradient, sums, largest: 0.0 }

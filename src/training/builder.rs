@@ -292,22 +292,18 @@ impl TrainerBuilder {
     /// the loss FVU of a new network, and L-BFGS.
     pub fn build_without_samples(mut self) -> Result<Trainer> {
         self.settings.validate()?;
-        let needs = |what: &'static str, name: &str| {
+        let Settings { code, loss, optimizer, .. } = &self.settings;
+        let jumps = matches!(code, Code::JumpRelu { .. });
+        let is_new = !self.is_resumed() && self.network.is_none();
+        let needs = [
+            (jumps && is_new, "code", "jump-relu"),
+            (*loss == Loss::Fvu, "loss", "fvu"),
+            (matches!(optimizer, Optimizer::Lbfgs { .. }), "optimizer", "l-bfgs"),
+        ];
+        if let Some((_, field, name)) = needs.into_iter().find(|(needs, ..)| *needs) {
             let problem =
                 format!("{name} needs a look at the data: build the trainer on some samples");
-            Err(Error::setting(what, problem))
-        };
-        match self.settings.code {
-            Code::JumpRelu { .. } if !self.is_resumed() && self.network.is_none() => {
-                return needs("code", "jump-relu");
-            }
-            _ => {}
-        }
-        if self.settings.loss == Loss::Fvu {
-            return needs("loss", "fvu");
-        }
-        if matches!(self.settings.optimizer, Optimizer::Lbfgs { .. }) {
-            return needs("optimizer", "l-bfgs");
+            return Err(Error::setting(field, problem));
         }
         let ends = (self.settings.layers[0], *self.settings.layers.last().expect("two ends"));
         let of_targets = (ends.0 != ends.1 || self.settings.skip).then_some(ends.1);

@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use sae_kernels::{Gemm, Matrix, MatrixMut, Operand, Parts};
+use sae_kernels::{Matrix, Operand};
 
 use crate::compute::Engine;
 use crate::network::layers::Layer;
@@ -99,29 +99,12 @@ impl GradientNorm {
         for start in (0..height).step_by(rows_of_piece(layer)) {
             let rows = start..height.min(start + rows_of_piece(layer));
             let piece = &mut memory[..rows.len() * width];
-            product(engine, a.rows(rows.clone()), right, piece);
+            engine.multiply(a.rows(rows.clone()), right, piece, 0.0);
             let weights = &weights[rows.start * width..rows.end * width];
             self.add(engine, piece, (lambda > 0.0).then_some((lambda, weights)));
         }
         self.rows = memory;
     }
-}
-
-/// A product of some rows, divided among the threads.
-fn product(engine: &mut Engine, a: Operand<'_>, right: Matrix<'_>, to: &mut [f32]) {
-    let (n, width) = right.shape();
-    let work = match a {
-        // As many multiply-adds as an update of a row is worth.
-        Operand::Sparse(_) => 16 * width,
-        _ => n * width,
-    };
-    let division = engine.divide(a.len(), work);
-    let to = Parts::rows(MatrixMut::new(to, a.len(), width), division);
-    let Engine { isa, pool, scratch, .. } = engine;
-    pool.run(division.parts(), |part, thread| {
-        let gemm = Gemm::new(a.rows(division.range(part)), right, to.take(part));
-        scratch.with(thread, |scratch| gemm.run(*isa, scratch));
-    });
 }
 
 /// The sum of (g + lambda w)^2, in eight interleaved `f64` accumulators.

@@ -1,8 +1,7 @@
 //! The gradient of the objective by the inputs.
 
-use sae_kernels::{Gemm, Matrix, MatrixMut, Operand, Parts};
+use sae_kernels::{Matrix, Operand};
 
-use crate::compute::Engine;
 use crate::error::{Error, Result};
 use crate::training::workspace::{Context, Workspace};
 
@@ -32,27 +31,15 @@ pub(crate) fn input_gradient(cx: &mut Context, to: &mut [f32]) -> Result<()> {
         true => Operand::Sparse(gate.codes.lists().with_values(&deltas[0])),
         false => Operand::Dense(Matrix::new(&deltas[0], n, layer.outputs)),
     };
-    multiply(engine, delta, weights, to, 0.0);
+    engine.multiply(delta, weights, to, 0.0);
     if is_gated && dead_units.is_trained() {
         let lists = dead_units.codes.lists().with_values(&dead_units.gradient);
-        multiply(engine, Operand::Sparse(lists), weights, to, 1.0);
+        engine.multiply(Operand::Sparse(lists), weights, to, 1.0);
     }
     if let Some(skip) = skip {
         let delta = &deltas[layers.len() - 1][..n * skip.outputs];
         let delta = Operand::Dense(Matrix::new(delta, n, skip.outputs));
-        multiply(engine, delta, skip.matrix(&net.parameters).transposed(), to, 1.0);
+        engine.multiply(delta, skip.matrix(&net.parameters).transposed(), to, 1.0);
     }
     Ok(())
-}
-
-/// Adds a product, `[n, features]`, to `beta` times what is there; samples divided among the threads.
-fn multiply(engine: &mut Engine, a: Operand<'_>, b: Matrix<'_>, to: &mut [f32], beta: f32) {
-    let (n, (inner, features)) = (a.len(), b.shape());
-    let division = engine.divide(n, inner * features);
-    let to = Parts::rows(MatrixMut::new(to, n, features), division);
-    let Engine { isa, pool, scratch, .. } = engine;
-    pool.run(division.parts(), |part, thread| {
-        let product = Gemm::new(a.rows(division.range(part)), b, to.take(part)).beta(beta);
-        scratch.with(thread, |scratch| product.run(*isa, scratch));
-    });
 }

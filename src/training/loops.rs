@@ -136,7 +136,6 @@ impl Trainer {
                 "expected a gradient of {expected} numbers, one for each parameter, got {have}"
             )));
         }
-        check_finite(gradient)?;
         self.refuse_lbfgs()?;
         let work = &mut self.cx.work;
         work.allocate_gradient(&self.cx.net.settings);
@@ -146,13 +145,10 @@ impl Trainer {
 
     /// Updates with the gradient in the workspace.
     fn update(&mut self) -> Result<()> {
-        let Context { engine, work, .. } = &mut self.cx;
-        if !engine.largest_magnitude(&work.gradient).is_finite() {
-            check_finite(&work.gradient)?;
-        }
         // Its largest number decides.
-        work.sums.may_overflow = 1.0;
-        step_with_gradient(&mut self.cx)
+        self.cx.work.sums.may_overflow = 1.0;
+        let updated = step_with_gradient(&mut self.cx);
+        updated.or_else(|error| check_finite(&self.cx.work.gradient).and(Err(error)))
     }
 
     fn refuse_lbfgs(&self) -> Result<()> {

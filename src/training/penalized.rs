@@ -59,7 +59,7 @@ pub(crate) fn add_to_code(cx: &mut Context, layer: usize) {
     }
 }
 
-/// In the backward pass: adds the gradients of penalties to the delta of a layer that is no sparse code, and to
+/// In the backward pass: adds the gradients of penalties to the delta of a layer with dense activations, and to
 /// its bias gradient.
 pub(crate) fn add_to_delta(cx: &mut Context, layer: usize) {
     let Context { engine, net, work, .. } = cx;

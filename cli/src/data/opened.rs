@@ -121,7 +121,7 @@ impl Place {
         Ok(Opened { deep, ..Opened::of(shards, named(&found)) })
     }
 
-    /// The same with PNGs in color, or in gray, if samples of theirs then have so many features.
+    /// The same with PNGs in color, or in gray, if samples of theirs then have `features` features.
     pub(super) fn recolored(&self, opened: &Opened, features: usize) -> Option<Place> {
         let have = opened.samples.features();
         let color = match opened.color? {

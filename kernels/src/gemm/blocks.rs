@@ -34,7 +34,7 @@ pub(super) const LINE: usize = 16;
 
 /// Sums that a loop beside the tiles holds at once.
 pub(super) struct HeldSums {
-    /// At most so many rows,
+    /// Maximum of the rows,
     rows: usize,
     /// and columns.
     pub cols: usize,
@@ -50,7 +50,7 @@ pub(super) const LIBRARY_SUMS: HeldSums = HeldSums { rows: BLOCK_ROWS, cols: 256
 pub(super) const SPARSE_SUMS: HeldSums = HeldSums { rows: GROUP_ROWS, cols: 1024, gap: 0 };
 
 impl HeldSums {
-    /// Floats from a row to the next, of a product of so many columns: whole vectors, two at a time.
+    /// Floats from a row to the next, of a product of `cols` columns: whole vectors, two at a time.
     #[inline(always)]
     pub fn stride(&self, cols: usize) -> usize {
         cols.min(self.cols).next_multiple_of(SUMS) + self.gap
@@ -84,7 +84,7 @@ impl Plan {
         let row_blocks = m.div_ceil(BLOCK_ROWS).max(1);
         // Panels are kept for all row blocks, unless each needs other rows of them.
         let keep_panels = row_blocks > 1 && !skip_zeros;
-        let k_blocks = k.div_ceil(longest_k(max_k, skip_zeros)).max(1);
+        let k_blocks = k.div_ceil(max_block_k(max_k, skip_zeros)).max(1);
         Plan {
             block_rows: m.div_ceil(row_blocks).next_multiple_of(ROW_UNIT),
             keep_panels,
@@ -109,9 +109,9 @@ impl Plan {
     }
 }
 
-/// Longest block of k.
+/// Maximum length of a block of k; `max_k` is that of the set.
 #[inline(always)]
-pub(crate) fn longest_k(max_k: usize, skip_zeros: bool) -> usize {
+pub(crate) fn max_block_k(max_k: usize, skip_zeros: bool) -> usize {
     if skip_zeros { SPARSE_BLOCK_K } else { max_k }
 }
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::gemm::{Finish, Operands, Place, Product, Scratch, SparseProduct, longest_k};
+use crate::gemm::{Finish, Operands, Place, Product, Scratch, SparseProduct, max_block_k};
 use crate::lists::Lists;
 use crate::matrix::Matrix;
 use crate::simd::Isa;
@@ -105,8 +105,8 @@ impl<'a> Operand<'a> {
     /// Whether unfinished sums wait between blocks of `k`.
     pub(super) fn waits(&self, isa: Isa, k: usize) -> bool {
         match self {
-            Operand::Dense(_) => k > longest_k(isa.block_k(), false),
-            Operand::SkipZeros(_) => k > longest_k(isa.block_k(), true),
+            Operand::Dense(_) => k > max_block_k(isa.block_k(), false),
+            Operand::SkipZeros(_) => k > max_block_k(isa.block_k(), true),
             Operand::Sparse(_) => false,
         }
     }

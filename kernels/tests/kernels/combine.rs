@@ -186,11 +186,7 @@ fn check(case: &Case) {
         let mut c = Written::holding(&before, (m, n), case.c);
         product(isa, case, a, b.view(), c.view_mut());
         let what = format!("{} {case:?}", isa.name());
-        if isa.is_fused() {
-            common::assert_bits(&what, &c.numbers(), &want);
-        } else {
-            common::assert_close(&what, &c.numbers(), &exact, &error);
-        }
+        common::assert_numbers(isa, &what, &c.numbers(), &want, (&exact, &error));
     }
 }
 

@@ -309,6 +309,23 @@ pub fn assert_bits(what: &str, got: &[f32], want: &[f32]) {
     }
 }
 
+/// Panics unless a set with fused multiply-add gives the bits of `want`, or another one numbers within `error` of
+/// `exact`.
+#[track_caller]
+pub fn assert_numbers(
+    isa: Isa,
+    what: &str,
+    got: &[f32],
+    want: &[f32],
+    (exact, error): (&[f64], &[f64]),
+) {
+    if isa.is_fused() {
+        assert_bits(what, got, want);
+    } else {
+        assert_close(what, got, exact, error);
+    }
+}
+
 /// Panics unless `got[i]` is within `error[i]` of `want[i]`.
 #[track_caller]
 pub fn assert_close(what: &str, got: &[f32], want: &[f64], error: &[f64]) {

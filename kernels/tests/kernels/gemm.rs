@@ -54,11 +54,7 @@ fn check(case: &Case) {
             let product = Gemm::new(a, b.view(), c.view_mut());
             common::with_scratch(|scratch| product.run(isa, scratch));
             let what = format!("{} with skip_zeros {skip_zeros}, {case:?}", isa.name());
-            if isa.is_fused() {
-                common::assert_bits(&what, &c.numbers(), &want);
-            } else {
-                common::assert_close(&what, &c.numbers(), &exact, &error);
-            }
+            common::assert_numbers(isa, &what, &c.numbers(), &want, (&exact, &error));
         }
     }
 }
