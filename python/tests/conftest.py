@@ -12,6 +12,12 @@ import sae
 matplotlib.use("Agg")
 
 
+@pytest.fixture(autouse=True)
+def same_seeds():
+    """A test whose models have no `random_state` draws the same seeds in every run."""
+    np.random.seed(0)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Generated digits as bytes [400, 784], and their labels."""
