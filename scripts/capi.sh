@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
-[ "$(cbindgen --version 2>/dev/null)" = "cbindgen 0.29.4" ] || cargo install --quiet --locked cbindgen@0.29.4
+[ "$(cbindgen --version 2>/dev/null)" = "cbindgen 0.29.4" ] || cargo install --quiet --locked --debug cbindgen@0.29.4
 header() { cbindgen --quiet --config capi/cbindgen.toml --lockfile Cargo.lock --crate sae-capi --output "$1" capi; }
 if [ "${1:-}" = write ]; then
     header capi/include/sae.h

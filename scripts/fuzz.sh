@@ -9,7 +9,7 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "fuzzing: skipped, there is no nightly toolchain"
     exit 0
 fi
-cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz@0.13.2
+cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --debug cargo-fuzz@0.13.2
 targets=${*:-$(cargo +nightly fuzz list)}
 if [ $# -eq 0 ]; then
     # All at once, on all cores.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the Python package as a user installs it: pip builds and installs it in a new virtual environment, then its
-# tests run, its types are checked against its stubs, and the wheel's tag is checked (needs python3 and PyPI).
+# Tests the Python package as a user installs it: pip builds its wheel, whose tag is checked, and installs it in a new
+# virtual environment; then its tests run, and its types are checked against its stubs (needs python3 and PyPI).
 # PYTHON=python3.9 chooses another Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,11 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
 bin=$folder/venv/bin
-"$bin/pip" install -q --disable-pip-version-check './python[test]'
+"$bin/pip" wheel -q --disable-pip-version-check --no-deps --wheel-dir "$folder/wheels" ./python
+wheel=$(echo "$folder"/wheels/*.whl)
+basename "$wheel"
+[[ ${wheel##*/} == sae-*-cp39-abi3-*.whl ]] || { echo "the wheel's tag is not cp39-abi3"; exit 1; }
+"$bin/pip" install -q --disable-pip-version-check "$wheel[test]"
 # Tests compare its weights with the command's. SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
 SAE=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae} "$bin/pytest" -q -p no:cacheprovider python/tests
@@ -29,8 +33,3 @@ if "$bin/pip" install -q --disable-pip-version-check pyright && "$bin/pyright" -
 else
     echo "types, by pyright: skipped, it cannot be installed"
 fi
-cd "$root"
-"$bin/pip" wheel -q --disable-pip-version-check --no-deps --wheel-dir "$folder/wheels" ./python
-wheel=$(basename "$folder"/wheels/*.whl)
-echo "$wheel"
-[[ $wheel == sae-*-cp39-abi3-*.whl ]] || { echo "the wheel's tag is not cp39-abi3"; exit 1; }

@@ -1,4 +1,4 @@
-//! Command lines of help and book, run by bash as a person would type them, but with few steps.
+//! Command lines of help and book, run by bash as a person would type them, but with few steps and digits.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::folder::Folder;
 
-/// Stands in for the command: fewer steps, and no browser.
+/// Stands in for the command: fewer steps, fewer digits, and no browser.
 const WRAPPER: &str = r#"#!/usr/bin/env bash
 command=${1:-}
 given=()
@@ -22,6 +22,8 @@ done
 case "$command ${given[*]}" in
     *" --help"* | *" --like "* | *" --resume"* | *" --steps "*) ;;
     train* | sweep*) given+=(--steps 20) ;;
+    "make-digits "*" --t"*) ;;
+    make-digits*) given+=(--train 1200 --test 200) ;;
 esac
 exec "$SAE_OF_TESTS" "${given[@]}"
 "#;

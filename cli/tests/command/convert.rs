@@ -436,22 +436,3 @@ fn ctrl_c_leaves_nothing_half_written() {
         assert_eq!(folder.names(), ["many.idx"]);
     }
 }
-
-#[cfg(unix)]
-#[test]
-fn the_examples_of_the_help_work() {
-    let folder = Folder::new("convert-examples");
-    let help = good(&folder, "convert --help").0;
-    let examples = help.split_once("Examples:\n").unwrap().1;
-    let programs = Path::new(env!("CARGO_BIN_EXE_sae")).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let done = Command::new("sh")
-        .args(["-e", "-c", examples])
-        .env("PATH", path)
-        .current_dir(&folder.0)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(folder.bytes("test.idx") == folder.bytes("digits/t10k-images-idx3-ubyte"));
-    assert!(!folder.bytes("sae.onnx").is_empty());
-}

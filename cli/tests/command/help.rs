@@ -46,6 +46,11 @@ fn examples_work() {
             brief.run(&example, &own);
             tried += 1;
         }
+        if command == "convert" {
+            // There and back.
+            let [back, first] = ["test.idx", "digits/t10k-images-idx3-ubyte"];
+            assert!(fs::read(own.join(back)).unwrap() == fs::read(own.join(first)).unwrap());
+        }
     }
     println!("{tried} examples");
     assert!(tried > 25, "{tried}");

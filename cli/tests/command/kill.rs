@@ -11,6 +11,9 @@ use std::time::{Instant, SystemTime};
 use crate::folder::Folder;
 use sae::files::Checkpoint;
 
+/// Of an undisturbed run.
+const STEPS: u64 = 1000;
+
 /// Temporary files of unfinished writes.
 fn unfinished(folder: &Folder) -> Vec<String> {
     folder.names().into_iter().filter(|name| name.ends_with(".tmp")).collect()
@@ -18,7 +21,8 @@ fn unfinished(folder: &Folder) -> Vec<String> {
 
 fn sae(data: &Path, folder: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sae"));
-    command.args(["train", "--quiet", "--layers", "784,24,784", "--steps", "3000"]);
+    command.args(["train", "--quiet", "--layers", "784,24,784", "--steps"]);
+    command.arg(STEPS.to_string());
     command.args(["--batch", "10", "--threads", "1", "--data"]).arg(data);
     command.arg("--out").arg(folder.join("model.safetensors")).args(more);
     command.env_remove("SAE_ISA").stdin(Stdio::null());
@@ -80,7 +84,7 @@ fn kill(name: &str, kills: usize, options: &[&str]) -> (usize, usize, usize) {
     let want = outcome(&run.0);
     let has_patience = options.contains(&"--patience");
     let last = Checkpoint::load(&checkpoint).unwrap().steps();
-    assert_eq!(last < 3000, has_patience, "ended at {last}");
+    assert_eq!(last < STEPS, has_patience, "ended at {last}");
     if has_patience {
         // A training that has stopped early takes no more steps.
         let output = sae(&data, &run.0, &options).output().unwrap();
@@ -170,13 +174,13 @@ fn on_a_full_disk_the_old_checkpoint_stays() {
     // One checkpoint takes 450 KiB.
     let disk = Mounted::new(&folder.0.join("disk"), "700k");
     let checkpoint = disk.0.join("run.ckpt");
-    let options = ["--checkpoint", checkpoint.to_str().unwrap(), "--checkpoint-every", "1000"];
+    let options = ["--checkpoint", checkpoint.to_str().unwrap(), "--checkpoint-every", "250"];
     let output = sae(&data, &folder.0, &options).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("No space left on device"), "{stderr}");
     assert!(stderr.contains("warning: cannot write"), "{stderr}");
     assert!(!output.status.success(), "the last checkpoint is missing without an error");
-    assert_eq!(Checkpoint::load(&checkpoint).unwrap().steps(), 1000);
+    assert_eq!(Checkpoint::load(&checkpoint).unwrap().steps(), 250);
     assert!(folder.0.join("model.safetensors").exists(), "the model is lost");
     let names: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["run.ckpt"], "a temporary file stayed");
@@ -184,5 +188,5 @@ fn on_a_full_disk_the_old_checkpoint_stays() {
     let room = Command::new("mount").args(["-o", "remount,size=4m"]).arg(&disk.0).status();
     assert!(room.unwrap().success());
     good(&sae(&data, &folder.0, &[&options[..], &["--resume"]].concat()).output().unwrap());
-    assert_eq!(Checkpoint::load(&checkpoint).unwrap().steps(), 3000);
+    assert_eq!(Checkpoint::load(&checkpoint).unwrap().steps(), STEPS);
 }
