@@ -9,7 +9,7 @@ use crate::figures::{counted, dead_units, grouped, short};
 use crate::model::Model;
 
 /// Colors of models, as the page's charts have them.
-const COLORS: usize = 6;
+pub const COLORS: usize = 6;
 
 /// A figure of a model: the number, and what it is a number of.
 type Figure = (String, String);
