@@ -255,17 +255,19 @@ def headline(page, shots):
 
 
 def places_of(page):
-    return page.evaluate("[scrollY, ...document.querySelectorAll('main *')].map(of => of.tagName && !of.closest('.said, svg') ? "
-                         "(({ x, y, width, height }) => [x, y, width, height])(of.getBoundingClientRect()) : 0)")
+    """Where all elements are but those of the values."""
+    return page.evaluate("[scrollY, ...[...document.querySelectorAll('main *')].filter(of => !of.closest('.said, svg')).map(of => "
+                         "(({ x, y, width, height }) => [x, y, width, height])(of.getBoundingClientRect()))]")
 
 
 def inside(page, said):
-    """The values are beside the crosshair, within their chart, and short enough not to hide other charts."""
+    """The values are within their chart, in one line each."""
     of, chart = said.bounding_box(), page.locator(".chart").first.bounding_box()
-    line = page.locator(".crosshair line").first.bounding_box()
     assert chart["x"] <= of["x"] and of["x"] + of["width"] <= chart["x"] + chart["width"], (of, chart)
     assert chart["y"] <= of["y"] and of["y"] + of["height"] <= chart["y"] + chart["height"], (of, chart)
-    assert of["x"] >= line["x"] or of["x"] + of["width"] <= line["x"] + line["width"], (of, line)
+    assert of["height"] < 22 * (2 + said.locator("i").count()), of
+    cut = said.evaluate("of => [...of.querySelectorAll('span')].filter(of => of.scrollWidth > of.clientWidth + 1).map(of => of.textContent)")
+    assert not cut, cut
 
 
 def several(page, shots):

@@ -180,13 +180,19 @@ def fits(browser, report):
         closed(page, report)
 
 
-def whole_tables(browser, report):
-    """Nothing of several models is behind an edge of a wide window, nor taller than the window at the top."""
-    page = opened(browser, report, 1400)
-    page.evaluate("document.querySelectorAll('details').forEach(of => of.open = true)")
-    hidden = page.evaluate("[...document.querySelectorAll('.table')].map(of => [of.scrollWidth, of.clientWidth]).filter(of => of[0] > of[1])")
+def whole_tables(browser, report, width):
+    """No table of several models goes on behind an edge; pictures leave the units in reach; a line of charts is level."""
+    page = opened(browser, report, width)
+    hidden = page.evaluate("[...document.querySelectorAll('.table')].filter(of => of.clientWidth).map(of => [of.scrollWidth, of.clientWidth])"
+                           ".filter(of => of[0] > of[1])")
     assert page.locator(".table").count() >= 3 and not hidden, hidden
     assert page.evaluate("document.querySelector('.strips').getBoundingClientRect().height") < 900
+    level = page.evaluate("[...document.querySelectorAll('.cards > .chart')].map(of => [of, of.querySelector('svg')]"
+                          ".map(of => of.getBoundingClientRect().top))")
+    by_line = {}
+    for card, chart in level:
+        by_line.setdefault(round(card), []).append(chart)
+    assert all(max(line) - min(line) < 1 for line in by_line.values()), by_line
     closed(page, report)
 
 
@@ -293,7 +299,8 @@ def all_looks(browser, reports):
         if name != "wide":
             fits(browser, report)
         without_scripts(browser, report)
-    whole_tables(browser, reports["five"])
+    whole_tables(browser, reports["five"], 1400)
+    whole_tables(browser, reports["both"], 400)
     print(f"report: {len(reports)} pages, light and dark, at 400 and 1400")
 
 

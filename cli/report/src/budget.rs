@@ -35,8 +35,7 @@ impl Budget {
             models.iter().zip(layers).map(of_model).sum()
         };
         // The numbers of all units.
-        let bytes =
-            self.bytes.saturating_sub(each(layers, &|layer, _| 20 * layer.summaries.len()));
+        let bytes = self.bytes.saturating_sub(each(layers, &|layer, _| 20 * layer.summaries.len()));
         let all = each(layers, &|layer, bytes| bytes * layer.summaries.len());
         // Samples need more bytes where units are left out.
         let is_all = all <= bytes / 6 * 5;

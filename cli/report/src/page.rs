@@ -187,8 +187,10 @@ fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
                 1.. if models.len() > 1 => format!("<i class=\"c{}\"></i>", (at - 1) % COLORS),
                 _ => String::new(),
             };
-            let _ =
-                write!(html, "<p>{key}{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">");
+            let _ = write!(
+                html,
+                "<p>{key}{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">"
+            );
             for tile in tiles {
                 let png = STANDARD.encode(pictures.png(tile)?);
                 let _ = write!(html, "<img alt=\"\" src=\"data:image/png;base64,{png}\">");

@@ -97,7 +97,7 @@ fn a_page_is_at_most_5_mb() {
         }
     }
     // Photographs, whose pictures, too, are of several models.
-    let bytes = noise(40 * 96 * 96 * 3).iter().map(|v| (255.0 * v).floor()).collect();
+    let bytes: Vec<f32> = noise(40 * 96 * 96 * 3).iter().map(|v| (255.0 * v).floor()).collect();
     let photos = Samples::new(Array::from_values(bytes, 96 * 96 * 3).unwrap(), Scaling::Byte);
     let models: Vec<_> = (0..3).map(|at| of_units(&photos, 20 + at)).collect();
     let report = Report { shape: Shape::of_dims(&[96, 96, 3]), ..Report::new(&models, "photos") };

@@ -107,7 +107,7 @@ function trimmed({ low, high, counts }) {
 // A sentence of numbers: of one layer alone the number, of several each with its name.
 const ofEach = (text, notes) => {
   const isOne = !several && report.models[0].layers.length < 2;
-  return notes.length ? `${text}${notes.map(([name, number]) => isOne ? number : `${name} ${number}`).join(", ")}.` : "";
+  return notes.length ? `${text}${notes.map(([name, number]) => isOne ? number : `${number} (${name})`).join(", ")}.` : "";
 };
 
 function frequencyChart() {
