@@ -96,6 +96,14 @@ fn a_page_is_at_most_5_mb() {
             assert!(!is_whole || kept == Some(units as u64), "{units}: {kept:?}");
         }
     }
+    // What is not in arrays leaves less for them: a long course.
+    let loss = noise(50_000).iter().map(|&value| f64::from(value) / 3.0).collect();
+    let columns =
+        vec![("step".to_owned(), (0..50_000).map(f64::from).collect()), ("loss".to_owned(), loss)];
+    let history = Some(History { columns, is_of_batches: false });
+    let models = [Model { history, ..of_units(&transformer, 6000) }];
+    let page = Report::new(&models, "data").html(&mut engine()).unwrap();
+    assert!((4_500_000..5_000_000).contains(&page.len()), "{}", page.len());
     // Photographs, whose pictures, too, are of several models.
     let bytes: Vec<f32> = noise(40 * 96 * 96 * 3).iter().map(|v| (255.0 * v).floor()).collect();
     let photos = Samples::new(Array::from_values(bytes, 96 * 96 * 3).unwrap(), Scaling::Byte);
