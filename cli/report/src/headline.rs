@@ -28,8 +28,8 @@ pub fn cards(models: &[Model]) -> String {
         ),
         false => ("Mean activation", &mean_activation, of_mean_activation(models)),
     };
-    let explained_meaning = "How much of what differs between samples the reconstructions keep: 100 % \
-                             are perfect copies, 0 % is no better than the mean of all samples.";
+    let explained_meaning = "How much of what differs between samples the reconstructions keep: 100\u{a0}% \
+                             are perfect copies, 0\u{a0}% is no better than the mean of all samples.";
     [
         card(models, "Explained variance", &explained, explained_meaning),
         card(models, name, activity, &meaning),
