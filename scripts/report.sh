@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens reports in Chromium, light and dark, at two widths, and uses them: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
-# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright).
+# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright). Two browsers work at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
