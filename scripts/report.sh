@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens reports in Chromium, light and dark, at two widths, and uses them: scripts/report.sh [FOLDER FOR SCREENSHOTS]. Installs
-# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright).
+# Debian's chromium if it is missing and this runs as root; needs python3 and PyPI (playwright). Two browsers work at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
@@ -14,12 +14,12 @@ if [ -z "$CHROMIUM" ] || ! python3 -m venv --help >/dev/null 2>&1; then
     exit 0
 fi
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q playwright==1.56.0
 # SAE: path of the command, if it is built already.
 [ -n "${SAE:-}" ] || cargo build --quiet -p sae-cli
-sae=${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}
+sae=$(realpath "${SAE:-${CARGO_TARGET_DIR:-$PWD/target}/debug/sae}")
 shots=${1:+$(mkdir -p "$1" && realpath "$1")}
 tests=$PWD/tests/browser
 cd "$folder"
@@ -35,6 +35,10 @@ train --preset top-k --samples disks.npy --layers 1680,60,1680 --code top-k:6 --
 train --preset top-k --samples "$OLDPWD/docs/tutorials/wine.csv" --label-column cultivar --scaling mean-deviation:feature \
     --layers 13,26,13 --code top-k:4 --steps 300 --out table.safetensors
 train --preset top-k --samples tokens.npy --layers 24,4096,24 --code top-k:4 --steps 30 --out many.safetensors
+train --preset top-k --samples wide.npy --layers 768,3072,768 --code top-k:32 --steps 5 --batch 100 --out wide.safetensors
+for k in 5 10 15 25; do
+    train --data digits --preset top-k --layers 784,300,784 --code top-k:$k --steps 60 --out topk-$k.safetensors
+done
 "$sae" encode digits.safetensors >codes.csv
 python3 "$tests/off.py" .
 "$sae" decode digits.safetensors off.csv --out off.npy
@@ -56,9 +60,18 @@ done
 "$sae" score many.safetensors --samples tokens.npy --out scores.csv
 "$sae" report digits.safetensors --out digits.html
 "$sae" report plain.safetensors sparse.safetensors --out both.html
+"$sae" report topk-{5,10,15,25}.safetensors digits.safetensors --out five.html
+"$sae" report wide.safetensors --out wide.html
 "$sae" report tokens.safetensors --samples tokens.npy --names tokens.txt --out tokens.html
 "$sae" report many.safetensors --samples tokens.npy --names tokens.txt --units 50 --out many.html
 "$sae" report disks.safetensors --out disks.html
 "$sae" report table.safetensors --samples "$OLDPWD/docs/tutorials/wine.csv" --label-column cultivar --out table.html
 cd - >/dev/null
-"$folder/venv/bin/python" tests/browser/report.py "$folder" ${shots:+"$shots"}
+for part in looks courses; do
+    "$folder/venv/bin/python" tests/browser/report.py "$folder" $part ${shots:+"$shots"} &
+done
+failed=0
+for process in $(jobs -p); do
+    wait "$process" || failed=1
+done
+exit $failed

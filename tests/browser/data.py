@@ -42,6 +42,12 @@ for _ in range(400):
             pixels += bytes(230 if inside and channel == color else 0 for channel in range(3))
 npy(folder / "disks.npy", "|u1", (400, 20, 28, 3), pixels)
 
+# Noise as long as a transformer's activations, which nothing compresses.
+content = bytearray()
+for _ in range(2000 * 768):
+    content += struct.pack("<f", random.random() - 0.5)
+npy(folder / "wide.npy", "<f4", (2000, 768), content)
+
 # Few samples of few features, one alone, and samples with names that are empty or too long for a line.
 for name, rows, columns in [("few", 28, 5), ("alone", 1, 5), ("signed", 200, 7)]:
     values = [random.gauss(0, 1) for _ in range(rows * columns)]

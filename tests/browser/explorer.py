@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import struct
 
 # (A copy, because a browser complains of a canvas that is read again and again.)
@@ -39,8 +40,7 @@ def gallery(page, shots):
     frequencies = [share(text) for text in tiles(page)[1]]
     assert frequencies == sorted(frequencies), frequencies
     page.select_option("#unit-sort", "purity")
-    purities = page.evaluate("[...document.querySelectorAll('.tile')].map(t => layerOf(0, 0).purity[+t.querySelector('b').textContent])")
-    assert purities == sorted(purities, reverse=True) and purities[0] > purities[-1], purities
+    pure(page)
     page.select_option("#unit-sort", "number")
     page.fill("#unit-search", "12")
     units, _ = tiles(page)
@@ -61,6 +61,36 @@ def gallery(page, shots):
     page.locator(".tile").first.focus()
     page.keyboard.press("End")
     assert "dead" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+
+def wilson(share, n):
+    """The lower end of Wilson's interval of 95 %."""
+    z = 1.96
+    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n)
+
+
+def pure(page):
+    """One sample is no proof of purity: units are in the order of what their labels are at least, and say it."""
+    of = page.evaluate("[...document.querySelectorAll('.tile')].map(t => { const unit = +t.querySelector('b').textContent, layer = layerOf(0, 0); "
+                       "return [layer.purity[unit], Math.round(layer.frequency[unit] * report.samples), layer.label[unit]] })")
+    least = [wilson(share, n) for share, n, _ in of]
+    assert least == sorted(least, reverse=True) and least[0] > least[-1], of
+    assert [text for _, text in zip(of, tiles(page)[1])] == [f"≥ {int(100 * share + 1e-9)} %" for share in least], tiles(page)[1]
+    assert page.locator(".tile em").all_inner_texts() == [str(label) for _, _, label in of]
+    assert "Wilson" in page.inner_text(".by")
+
+
+def sorted_figures(page, shots):
+    """A tile shows the figure by which the gallery is sorted."""
+    of = "[...document.querySelectorAll('.tile')].map(t => short(layerOf(0, 0).max[+t.querySelector('b').textContent]))"
+    page.select_option("#unit-sort", "maximum")
+    assert tiles(page)[1] == page.evaluate(of) and "Largest maximum" in page.inner_text(".by")
+    widths = page.eval_on_selector_all(".tile > .bar i", "all => all.map(of => parseFloat(of.style.width))")
+    assert widths == sorted(widths, reverse=True) and widths[0] == 100, widths
+    page.select_option("#unit-sort", "telling")
+    scores = [float(text) for text in tiles(page)[1]]
+    assert scores == sorted(scores, reverse=True) and scores[0] > 1, scores
 
 
 def keys(page, shots):
@@ -224,15 +254,55 @@ def headline(page, shots):
     assert "active in none of the 600 samples" in meanings[2], meanings[2]
 
 
+def places_of(page):
+    """Where all elements are but those of the values."""
+    return page.evaluate("[scrollY, ...[...document.querySelectorAll('main *')].filter(of => !of.closest('.said, svg')).map(of => "
+                         "(({ x, y, width, height }) => [x, y, width, height])(of.getBoundingClientRect()))]")
+
+
+def inside(page, said):
+    """The values are within their chart, in one line each."""
+    of, chart = said.bounding_box(), page.locator(".chart").first.bounding_box()
+    assert chart["x"] <= of["x"] and of["x"] + of["width"] <= chart["x"] + chart["width"], (of, chart)
+    assert chart["y"] <= of["y"] and of["y"] + of["height"] <= chart["y"] + chart["height"], (of, chart)
+    assert of["height"] < 22 * (2 + said.locator("i").count()), of
+    cut = said.evaluate("of => [...of.querySelectorAll('span')].filter(of => of.scrollWidth > of.clientWidth + 1).map(of => of.textContent)")
+    assert not cut, cut
+
+
+def several(page, shots):
+    """Of five models a name hides all lines of a model, the lines are named once, and values are a small table."""
+    figure = page.locator("#training + .cards figure").first
+    assert figure.locator("button.key").count() == 5
+    assert figure.locator(".keys .kind").all_inner_texts() == ["objective", "test objective"]
+    assert figure.locator("path.line").count() == 10
+    figure.locator("button.key").nth(1).click()
+    assert figure.locator("path.line").count() == 8
+    svg, said = figure.locator("svg"), figure.locator(".said")
+    svg.scroll_into_view_if_needed()
+    box = svg.bounding_box()
+    for share in [0.3, 0.9]:
+        before = places_of(page)
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 100)
+        assert said.inner_text().startswith("step") and places_of(page) == before
+        inside(page, said)
+    if shots:
+        page.screenshot(path=shots / "hover-five.png")
+    assert page.locator(".strips p i").count() == 5
+
+
 def charts(page, shots):
     """Values under the pointer and by keys, axes, series on and off, numbers."""
     figure = page.locator("#training + .cards figure").first
     svg, said = figure.locator("svg"), figure.locator(".said")
     svg.scroll_into_view_if_needed()
     box = svg.bounding_box()
+    places = places_of(page)
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
     text = said.inner_text()
     assert "step" in text and "plain" in text and "sparse" in text, text
+    assert places_of(page) == places, "reading values moves the page"
+    inside(page, said)
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 100)
     assert said.inner_text() != text
     if shots:
@@ -341,12 +411,31 @@ def many(page, shots):
 
 
 def disks(page, shots):
-    """Images of 20 x 28 in color."""
+    """Images of 20 x 28 in color, and a scale in color."""
+    assert page.locator(".by-line .scale.color").is_visible()
+    page.evaluate("location.hash = '#sample-0-3'")
+    page.wait_for_selector("dialog .scale.color")
+    page.evaluate("location.hash = document.querySelector('.tile').getAttribute('href')")
+    page.wait_for_selector("dialog .pictures + .legend .scale.color")
+    assert not page.locator(".scale.gray").count()
+    page.keyboard.press("Escape")
     size = page.eval_on_selector(".tile canvas", "canvas => [canvas.width, canvas.height]")
     assert size == [28, 20], size
     pixels = page.locator(".sample-grid canvas").first.evaluate(PIXELS)
     colors = {tuple(pixels[at : at + 3]) for at in range(0, len(pixels), 4)}
     assert len(colors) == 2 and all(sorted(color) in ([0, 0, 0], [0, 0, 230]) for color in colors), colors
+
+
+def gray(page, shots):
+    """The scale of gray images is gray."""
+    assert page.locator(".by-line .scale.gray").is_visible() and not page.locator(".scale.color").count()
+    page.evaluate("location.hash = '#sample-0-3'")
+    page.wait_for_selector("dialog .meaning-line .scale.gray")
+
+
+def wide(page, shots):
+    """All 3072 units of 768 features fit in 5 MB, which the page's size is checked for beside."""
+    assert page.evaluate("layerOf(0, 0).kept") == 3072 and not page.locator(".left-out").is_visible()
 
 
 def table(page, shots):
@@ -377,5 +466,5 @@ def table(page, shots):
 
 
 TESTS = [("digits", gallery), ("digits", keys), ("digits", unit), ("digits", sample), ("digits", off), ("digits", headline),
-         ("tokens", order), ("both", settings), ("both", charts), ("both", layers),
+         ("digits", gray), ("tokens", order), ("tokens", sorted_figures), ("five", several), ("wide", wide), ("both", settings), ("both", charts), ("both", layers),
          ("both", theme), ("tokens", tokens), ("many", many), ("disks", disks), ("table", table)]

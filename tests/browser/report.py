@@ -1,8 +1,9 @@
 """The reports in a real browser: nothing is fetched, nothing complains, and what a person does with them works.
 
-    report.py FOLDER [SCREENSHOTS]
+    report.py FOLDER looks|courses [SCREENSHOTS]
 
-FOLDER has the reports that scripts/report.sh makes. Needs playwright, and Chromium at /usr/bin/chromium or where
+FOLDER has the reports that scripts/report.sh makes. "looks" are the pages in light and dark, at several widths, without
+scripts; "courses" are what a person does with them, on paper, and in a frame: two processes run them at once. Needs playwright, and Chromium at /usr/bin/chromium or where
 CHROMIUM says.
 """
 
@@ -16,7 +17,9 @@ import explorer
 from playwright.sync_api import sync_playwright
 
 folder = Path(sys.argv[1]).resolve()
-shots = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+part = sys.argv[2]
+assert part in ("looks", "courses"), part
+shots = Path(sys.argv[3]) if len(sys.argv) > 3 else None
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 
@@ -167,14 +170,30 @@ def fits(browser, report):
         for address in page.eval_on_selector_all(".tile", "all => all.slice(0, 5).map(tile => tile.getAttribute('href'))") + samples:
             page.evaluate("address => location.hash = address", address)
             page.wait_for_function("address => !document.querySelector('dialog[open]') || location.hash === address", arg=address)
-            page.evaluate("document.querySelectorAll('dialog .foot button').forEach(button => button.click())")
+            page.evaluate("document.querySelectorAll('dialog .chart button[aria-expanded]').forEach(button => button.click())")
             wide[address] = page.evaluate(WIDE)
         page.evaluate("document.querySelector('dialog').close()")
         page.evaluate("document.querySelectorAll('details').forEach(of => of.open = true)")
-        page.evaluate("document.querySelectorAll('.foot button').forEach(button => button.click())")
+        page.evaluate("document.querySelectorAll('.chart button[aria-expanded]').forEach(button => button.click())")
         wide["all open"] = page.evaluate(WIDE)
         assert not any(wide.values()), (report, width, {name: of for name, of in wide.items() if of})
         closed(page, report)
+
+
+def whole_tables(browser, report, width):
+    """No table of several models goes on behind an edge; pictures leave the units in reach; a line of charts is level."""
+    page = opened(browser, report, width)
+    hidden = page.evaluate("[...document.querySelectorAll('.table')].filter(of => of.clientWidth).map(of => [of.scrollWidth, of.clientWidth])"
+                           ".filter(of => of[0] > of[1])")
+    assert page.locator(".table").count() >= 3 and not hidden, hidden
+    assert page.evaluate("document.querySelector('.strips').getBoundingClientRect().height") < 900
+    level = page.evaluate("[...document.querySelectorAll('.cards > .chart')].map(of => [of, of.querySelector('svg')]"
+                          ".map(of => of.getBoundingClientRect().top))")
+    by_line = {}
+    for card, chart in level:
+        by_line.setdefault(round(card), []).append(chart)
+    assert all(max(line) - min(line) < 1 for line in by_line.values()), by_line
+    closed(page, report)
 
 
 def shaded(browser, report):
@@ -269,26 +288,36 @@ def small(report):
     return json.loads(facts)
 
 
-with sync_playwright() as playwright:
-    browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=QUIET)
+def all_looks(browser, reports):
     for report in sorted((folder / "odd").glob("*.html")):
         odd(browser, report)
         fits(browser, report)
-    reports = {name: folder / f"{name}.html" for name in ["digits", "both", "tokens", "disks", "table", "many"]}
     for name, report in reports.items():
         small(report)
-        if name != "many":
+        if name not in ("many", "wide"):
             looks(browser, report)
-        fits(browser, report)
+        if name != "wide":
+            fits(browser, report)
         without_scripts(browser, report)
+    whole_tables(browser, reports["five"], 1400)
+    whole_tables(browser, reports["both"], 400)
+    print(f"report: {len(reports)} pages, light and dark, at 400 and 1400")
+
+
+def all_courses(browser, reports):
     shaded(browser, reports["tokens"])
     on_paper(browser, reports["digits"])
     for name in ["digits", "tokens"]:
         in_frame(browser, reports[name])
     for name, test in explorer.TESTS:
-        report = reports[name]
-        page = opened(browser, report, 1400)
+        page = opened(browser, reports[name], 1400)
         test(page, shots)
-        closed(page, report)
+        closed(page, reports[name])
+    print(f"report: {len(explorer.TESTS)} courses of clicks and keys")
+
+
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=QUIET)
+    reports = {name: folder / f"{name}.html" for name in ["digits", "both", "five", "tokens", "disks", "table", "many", "wide"]}
+    (all_looks if part == "looks" else all_courses)(browser, reports)
     browser.close()
-print(f"report: {len(reports)} pages, light and dark, at 400 and 1400; {len(explorer.TESTS)} courses of clicks and keys")

@@ -1,5 +1,7 @@
 //! The page's numbers: arrays in one block of bytes, compressed, with their places as JSON.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 
 use base64::Engine as _;
@@ -16,13 +18,28 @@ use crate::pictures;
 pub struct Arrays {
     bytes: Vec<u8>,
     places: Map<String, Value>,
+    /// Where arrays of some content begin.
+    starts: HashMap<u64, Vec<usize>>,
 }
 
 impl Arrays {
+    /// Arrays of the same content, as the samples of several models, are one.
     fn add(&mut self, name: String, kind: &str, count: usize, bytes: impl Iterator<Item = u8>) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-        self.places.insert(name, json!([kind, self.bytes.len(), count]));
+        let start = self.bytes.len();
         self.bytes.extend(bytes);
+        let mut hasher = DefaultHasher::new();
+        self.bytes[start..].hash(&mut hasher);
+        let same = self.starts.entry(hasher.finish()).or_default();
+        let (before, own) = self.bytes.split_at(start);
+        let is_same = |&&other: &&usize| before[other..].starts_with(own);
+        let place = same.iter().find(is_same).copied().unwrap_or(start);
+        if place == start {
+            same.push(start);
+        } else {
+            self.bytes.truncate(start);
+        }
+        self.places.insert(name, json!([kind, place, count]));
     }
 
     pub fn f32(&mut self, name: impl Into<String>, values: &[f32]) {
@@ -86,6 +103,18 @@ impl Arrays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_arrays_are_one() {
+        let mut arrays = Arrays::default();
+        arrays.u8("a", &[1, 2, 3]);
+        arrays.u32("b", &[7]);
+        arrays.u8("c", &[1, 2, 3]);
+        arrays.u8("d", &[1, 2]);
+        let at = |name: &str| arrays.places[name][1].as_u64();
+        assert_eq!((at("a"), at("b"), at("c"), at("d")), (Some(0), Some(4), Some(0), Some(8)));
+        assert_eq!(arrays.bytes.len(), 10);
+    }
 
     #[test]
     fn rows_in_8_bits_are_near() {

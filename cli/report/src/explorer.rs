@@ -4,39 +4,37 @@ use sae::{Code, Engine, Scaling};
 use serde_json::{Value, json};
 
 use crate::arrays::Arrays;
+use crate::budget::Budget;
 use crate::decoder::Decoder;
 use crate::error::Result;
 use crate::model::Model;
 use crate::report::Report;
 use crate::shape::{MIN_SIDE, Shape, square};
 use crate::telling::Telling;
-use crate::units::{Layer, Options};
+use crate::units::Layer;
 use crate::{names, samples};
 
-/// Bytes for the units of all models that are shown in full, and for samples. As base64 they are a third
-/// more; compressed, less.
-const UNITS: usize = 2_000_000;
-const SAMPLES: usize = 1_600_000;
-
-/// The facts of all models, as JSON, and their arrays; of images with their shape.
+/// The facts of all models, as JSON, and their arrays, of `bytes` before they are compressed; of images with their shape.
 pub fn facts(
     engine: &mut Engine,
     about: &Report<'_>,
     shape: Option<Shape>,
+    (layers, bytes): (&mut [Vec<Layer>], usize),
 ) -> Result<(Value, Arrays)> {
     let models = about.models;
     let first = &models[0];
     // Images are not read one after another, and a name of a pixel says less than a picture.
     let context = if about.names.is_some() && shape.is_none() { about.context } else { 0 };
     let features = about.features.filter(|_| shape.is_none());
-    let layers = layers(engine, about, (shape.is_some(), context))?;
+    let budget = Budget { bytes, units: about.units, images: shape.is_some(), context };
+    let fitting = budget.spend(models, layers);
     let all: Vec<&Layer> = layers.iter().flatten().rev().collect();
-    let chosen = samples::chosen(first, &all, SAMPLES / models.len());
+    let chosen = samples::chosen(first.samples.len(), &all, fitting);
     let mut arrays = Arrays::default();
     add_chosen(about, &chosen, &mut arrays);
     let telling = if shape.is_some() { None } else { Telling::of(about) };
     let mut list = Vec::new();
-    for (m, (model, layers)) in models.iter().zip(&layers).enumerate() {
+    for (m, (model, layers)) in models.iter().zip(&*layers).enumerate() {
         let mut value = model.json();
         let name = format!("m{m}");
         let more = of_model(
@@ -67,22 +65,10 @@ pub fn facts(
 }
 
 /// The layers of each model's encoder.
-fn layers(
-    engine: &mut Engine,
-    about: &Report<'_>,
-    (images, context): (bool, usize),
-) -> Result<Vec<Vec<Layer>>> {
-    let encoders = about.models.iter().map(|model| model.net.settings().encoder_layers());
-    let options = Options {
-        labels: about.labels,
-        units: about.units,
-        bytes: UNITS / encoders.sum::<usize>(),
-        images,
-        context,
-    };
+pub fn layers(engine: &mut Engine, about: &Report<'_>) -> Result<Vec<Vec<Layer>>> {
     let of_models = about.models.iter().map(|model| {
         let encoder = 0..model.net.settings().encoder_layers();
-        encoder.map(|layer| Layer::of(engine, model, layer, options)).collect()
+        encoder.map(|layer| Layer::of(engine, model, layer, about.labels)).collect()
     });
     of_models.collect()
 }

@@ -9,7 +9,7 @@ use crate::figures::{counted, dead_units, grouped, short};
 use crate::model::Model;
 
 /// Colors of models, as the page's charts have them.
-const COLORS: usize = 6;
+pub const COLORS: usize = 6;
 
 /// A figure of a model: the number, and what it is a number of.
 type Figure = (String, String);
@@ -28,8 +28,8 @@ pub fn cards(models: &[Model]) -> String {
         ),
         false => ("Mean activation", &mean_activation, of_mean_activation(models)),
     };
-    let explained_meaning = "How much of what differs between samples the reconstructions keep: 100 % \
-                             are perfect copies, 0 % is no better than the mean of all samples.";
+    let explained_meaning = "How much of what differs between samples the reconstructions keep: 100\u{a0}% \
+                             are perfect copies, 0\u{a0}% is no better than the mean of all samples.";
     [
         card(models, "Explained variance", &explained, explained_meaning),
         card(models, name, activity, &meaning),

@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 mod arrays;
+mod budget;
 mod decoder;
 mod error;
 mod escape;

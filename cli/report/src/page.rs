@@ -7,16 +7,19 @@ use base64::engine::general_purpose::STANDARD;
 use sae::Engine;
 use serde_json::{Value, json};
 
+use crate::budget;
 use crate::error::Result;
 use crate::escape::escape;
 use crate::explorer;
 use crate::figures::{counted, grouped};
-use crate::headline;
+use crate::headline::{self, COLORS};
 use crate::model::Model;
 use crate::pictures::Reconstructions;
 use crate::report::Report;
 use crate::settings;
+use crate::shape::Shape;
 use crate::table::figures;
+use crate::units::Layer;
 
 /// The page with the places of what differs, `{{name}}`.
 const PAGE: &str = include_str!("page/page.html");
@@ -32,8 +35,14 @@ const SCRIPTS: [&str; 8] = [
     include_str!("page/main.js"),
 ];
 
-/// Images above their reconstructions.
+/// Images above their reconstructions, at most, and bytes of them.
 const SHOWN: usize = 20;
+const PICTURES: usize = 600_000;
+
+/// Bytes of a page, about.
+const MAX_BYTES: usize = 4_950_000;
+/// Times that a page that is too long is made again.
+const TRIES: usize = 4;
 
 impl Report<'_> {
     /// The page.
@@ -46,26 +55,55 @@ impl Report<'_> {
     pub fn html(&self, engine: &mut Engine) -> Result<String> {
         self.check()?;
         let shape = explorer::shape_of(self)?;
-        let shown: Vec<_> = self.models.iter().map(|model| (&model.net, &model.samples)).collect();
         let pictures = match shape {
-            Some(_) => Reconstructions::of(&shown, engine, SHOWN, shape)?,
+            Some(_) => self.pictures(engine, shape)?,
             None => None,
         };
-        let (mut facts, arrays) = explorer::facts(engine, self, shape)?;
+        let strips = pictures.map(|pictures| strips(&pictures, self.models)).transpose()?;
+        let strips = strips.unwrap_or_default();
+        let (mut layers, mut bytes) = (explorer::layers(engine, self)?, budget::ARRAYS);
+        for _ in 1..TRIES {
+            let (html, compressed) = self.of_bytes(engine, shape, (&mut layers, bytes), &strips)?;
+            if html.len() <= MAX_BYTES || self.units.is_some() {
+                return Ok(html);
+            }
+            let others = html.len() - compressed;
+            let share = MAX_BYTES.saturating_sub(others) as f64 / compressed as f64;
+            bytes = (bytes as f64 * share.max(0.1) * 0.98) as usize;
+        }
+        Ok(self.of_bytes(engine, shape, (&mut layers, bytes), &strips)?.0)
+    }
+
+    /// The first samples and their reconstructions.
+    fn pictures(
+        &self,
+        engine: &mut Engine,
+        shape: Option<Shape>,
+    ) -> Result<Option<Reconstructions>> {
+        let shown: Vec<_> = self.models.iter().map(|model| (&model.net, &model.samples)).collect();
+        let rows = self.models[0].samples.features() * (shown.len() + 1);
+        Reconstructions::of(&shown, engine, (PICTURES / rows).clamp(2, SHOWN), shape)
+    }
+
+    /// The page with arrays of a number of bytes, and how many of its bytes they are.
+    fn of_bytes(
+        &self,
+        engine: &mut Engine,
+        shape: Option<Shape>,
+        of: (&mut [Vec<Layer>], usize),
+        strips: &str,
+    ) -> Result<(String, usize)> {
+        let (mut facts, arrays) = explorer::facts(engine, self, shape, of)?;
         let (places, arrays) = arrays.finish()?;
         facts["data"] = json!(self.data);
         facts["arrays"] = places;
-        page(self, pictures.as_ref(), (&facts, &arrays))
+        Ok((page(self, strips, (&facts, &arrays)), arrays.len()))
     }
 }
 
 /// The content of the file. The results of `write!` are ignored here and below: writing to a string
 /// does not fail.
-fn page(
-    report: &Report<'_>,
-    pictures: Option<&Reconstructions>,
-    (facts, arrays): (&Value, &str),
-) -> Result<String> {
+fn page(report: &Report<'_>, strips: &str, (facts, arrays): (&Value, &str)) -> String {
     let Report { models, data, .. } = *report;
     let names: Vec<_> = models.iter().map(|model| escape(&model.name)).collect();
     let (title, count) = (names.join(", "), models[0].samples.len());
@@ -77,7 +115,6 @@ fn page(
                 writeln!(warnings, "<p class=\"warning\"><strong>{name}</strong>: {warning}.</p>");
         }
     }
-    let strips = pictures.map(|pictures| strips(pictures, models)).transpose()?;
     // A tag would end the element.
     let facts = facts.to_string().replace('<', "\\u003c");
     let parts = [
@@ -91,7 +128,7 @@ fn page(
                 escape(data).replace('/', "/<wbr>")
             ),
         ),
-        ("strips", strips.unwrap_or_default()),
+        ("strips", strips.to_owned()),
         ("headline", headline::cards(models)),
         ("warnings", warnings),
         ("figures", figures_table(models)),
@@ -109,7 +146,7 @@ fn page(
         page.push_str(parts.iter().find(|part| part.0 == name).map_or("", |part| &part.1));
         rest = after;
     }
-    Ok(page + rest)
+    page + rest
 }
 
 fn row(table: &mut String, cell: &str, name: &str, figures: &[String]) {
@@ -129,10 +166,10 @@ fn figures_table(models: &[Model]) -> String {
     table + "</tbody></table></div>"
 }
 
-/// Ten images per line, each model's reconstructions below them.
+/// Ten images per line, each model's reconstructions below them; of many models one such line.
 fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
     const COLUMNS: usize = 10;
-    let count = pictures.rows[0].len();
+    let count = pictures.rows[0].len().min(if models.len() > 2 { COLUMNS } else { SHOWN });
     let mut html = String::from("<figure class=\"strips\">");
     let names: Vec<_> =
         std::iter::once("Images").chain(models.iter().map(|model| model.name.as_str())).collect();
@@ -146,8 +183,14 @@ fn strips(pictures: &Reconstructions, models: &[Model]) -> Result<String> {
                 _ => format!("Reconstructions by {name}"),
             };
             let (name, images) = (escape(&name), counted(tiles.len(), "image"));
-            let _ =
-                write!(html, "<p>{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">");
+            let key = match at {
+                1.. if models.len() > 1 => format!("<i class=\"c{}\"></i>", (at - 1) % COLORS),
+                _ => String::new(),
+            };
+            let _ = write!(
+                html,
+                "<p>{key}{name}</p><span role=\"img\" aria-label=\"{name}, {images}\">"
+            );
             for tile in tiles {
                 let png = STANDARD.encode(pictures.png(tile)?);
                 let _ = write!(html, "<img alt=\"\" src=\"data:image/png;base64,{png}\">");

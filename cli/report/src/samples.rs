@@ -1,7 +1,7 @@
 //! The samples that the page has: the first ones, and the top samples of units.
 
 use sae::network::SparseCodes;
-use sae::{Engine, Samples, Scaling};
+use sae::{Engine, Samples};
 
 use crate::arrays::Arrays;
 use crate::decoder::Decoder;
@@ -12,24 +12,19 @@ use crate::units::Layer;
 
 /// Samples to pick from, at the beginning.
 pub const FIRST: usize = 100;
+/// Samples in the page, at least, if there are as many.
+const MIN: usize = 8;
 /// Entries of a code in the page, at most: those of the largest activations.
-const MAX_ENTRIES: usize = 512;
+pub const MAX_ENTRIES: usize = 512;
 /// Samples that are encoded at a time.
 const CHUNK: usize = 4096;
 
 /// Numbers of the first samples, then of top samples of units, the first of every unit before the second of
-/// any, as many as fit in `bytes`.
-pub fn chosen(model: &Model, layers: &[&Layer], bytes: usize) -> Vec<usize> {
-    let settings = model.net.settings();
-    let code = settings.encoder_layers() - 1;
-    let l0 = model.evaluation.layers[code].l0.min(MAX_ENTRIES as f64);
-    let features = settings.layers[0].max(settings.layers.last().copied().unwrap_or(0));
-    // The margins and edges of images of bytes compress.
-    let is_bytes = matches!(model.samples.scaling(), Scaling::Byte);
-    let each = features / if is_bytes { 3 } else { 1 } + 8 * l0 as usize + 16;
-    let max = (bytes / each).max(20).min(model.samples.len());
+/// any, this many of `samples`.
+pub fn chosen(samples: usize, layers: &[&Layer], count: usize) -> Vec<usize> {
+    let max = count.max(MIN).min(samples);
     let mut chosen: Vec<usize> = (0..FIRST.min(max)).collect();
-    let mut is_chosen = vec![false; model.samples.len()];
+    let mut is_chosen = vec![false; samples];
     chosen.iter().for_each(|&sample| is_chosen[sample] = true);
     let rank = |rank: usize| {
         let units = layers.iter().flat_map(|layer| layer.kept());

@@ -20,47 +20,36 @@ pub struct Layer {
     pub kept: Vec<usize>,
 }
 
-/// What is shown of every layer.
-#[derive(Clone, Copy)]
-pub struct Options<'a> {
-    pub labels: Option<&'a [u8]>,
-    /// Units in full, if their number is chosen.
-    pub units: Option<usize>,
-    /// Bytes for the units in full otherwise.
-    pub bytes: usize,
-    /// Whether samples are images.
-    pub images: bool,
-    /// Samples around each top sample, on each side, whose activations are shown; none without names.
-    pub context: usize,
-}
-
 impl Layer {
+    /// None of its units is shown in full yet.
     pub fn of(
         engine: &mut Engine,
         model: &Model,
         layer: usize,
-        options: Options<'_>,
+        labels: Option<&[u8]>,
     ) -> Result<Self> {
         let what = UnitOptions {
             layer: Some(layer),
             top: TOP,
-            labels: options.labels,
+            labels,
             nearest: false,
             ..UnitOptions::default()
         };
         let summaries = model.net.unit_summaries(engine, &model.samples, &what)?;
-        let settings = model.net.settings();
-        let inputs = if options.images { settings.layers[0] } else { 0 };
-        let outputs = settings.layers.last().copied().unwrap_or(0);
-        // Histograms and labels are mostly zeros, which compress.
-        let rest = 100 + 4 * summaries[0].labels.len() + TOP * (8 + 2 * options.context + 1);
-        let fitting = options.bytes / (inputs + outputs + rest);
-        let count = options.units.unwrap_or(fitting).clamp(1, summaries.len());
-        let mut kept: Vec<usize> = (0..summaries.len()).collect();
-        kept.sort_by_key(|&unit| std::cmp::Reverse(summaries[unit].active));
-        kept.truncate(count);
-        kept.sort_unstable();
-        Ok(Layer { layer, summaries, kept })
+        Ok(Layer { layer, summaries, kept: Vec::new() })
+    }
+
+    /// Shows the most frequent units in full, this many.
+    pub fn keep(&mut self, count: usize) {
+        self.kept = (0..self.summaries.len()).collect();
+        self.kept.sort_by_key(|&unit| std::cmp::Reverse(self.summaries[unit].active));
+        self.kept.truncate(count.max(1));
+        self.kept.sort_unstable();
+    }
+
+    /// Whether all units are shown in full.
+    pub fn is_whole(&self) -> bool {
+        self.kept.len() == self.summaries.len()
     }
 
     /// Those that are shown in full.

@@ -1,6 +1,7 @@
 //! Pages of small models, and what is refused.
 
-use sae::{Engine, Isa, Samples, Scaling, Settings, Trainer, compute::ThreadPool, data::Array};
+use sae::{Engine, Isa, Preset, Samples, Scaling, Settings, Trainer};
+use sae::{compute::ThreadPool, data::Array};
 use sae_report::shape::Shape;
 use sae_report::{History, Model, Report};
 use serde_json::Value;
@@ -56,6 +57,73 @@ fn a_page_has_what_is_given() {
     let page = Report { shape, ..report }.html(&mut engine()).unwrap();
     assert_eq!(self::facts(&page)["image"]["columns"], 3);
     assert_eq!(page.matches("data:image/png").count(), 24);
+}
+
+/// Noise, which hardly compresses.
+fn noise(count: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as f32 / 65536.0
+    };
+    (0..count).map(next).collect()
+}
+
+fn of_units(samples: &Samples, units: usize) -> Model {
+    let features = samples.features();
+    let code = "top-k:16".parse().unwrap();
+    let layers = vec![features, units, features];
+    let settings = Settings { layers, code, ..Settings::preset(Preset::TopK) };
+    let net = Trainer::builder(settings).build(samples).unwrap().into_autoencoder();
+    Model::new(format!("{units}"), net, samples.clone(), &mut engine()).unwrap()
+}
+
+/// A page has at most 5 MB, whatever the model and the samples.
+#[test]
+fn a_page_is_at_most_5_mb() {
+    let transformer = Samples::from_values(noise(600 * 768), 768).unwrap();
+    let names: Vec<String> = (0..600).map(|at| format!("token {at}")).collect();
+    let labels: Vec<u8> = (0..600).map(|at| (at % 250) as u8).collect();
+    for (units, is_whole) in [(3072, true), (6000, false)] {
+        let models = [of_units(&transformer, units)];
+        let report = Report::new(&models, "data");
+        let full = Report { names: Some(&names), labels: Some(&labels), context: 8, ..report };
+        for (report, is_whole) in [(report, is_whole), (full, false)] {
+            let page = report.html(&mut engine()).unwrap();
+            assert!((3_000_000..5_000_000).contains(&page.len()), "{units}: {}", page.len());
+            let kept = facts(&page)["models"][0]["layers"][0]["kept"].as_u64();
+            assert!(kept > Some(1200), "{kept:?}");
+            assert!(!is_whole || kept == Some(units as u64), "{units}: {kept:?}");
+        }
+    }
+    // What is not in arrays leaves less for them: a long course.
+    let loss = noise(50_000).iter().map(|&value| f64::from(value) / 3.0).collect();
+    let columns =
+        vec![("step".to_owned(), (0..50_000).map(f64::from).collect()), ("loss".to_owned(), loss)];
+    let history = Some(History { columns, is_of_batches: false });
+    let models = [Model { history, ..of_units(&transformer, 6000) }];
+    let page = Report::new(&models, "data").html(&mut engine()).unwrap();
+    assert!((4_500_000..5_000_000).contains(&page.len()), "{}", page.len());
+    // Photographs, whose pictures, too, are of several models.
+    let bytes: Vec<f32> = noise(40 * 96 * 96 * 3).iter().map(|v| (255.0 * v).floor()).collect();
+    let photos = Samples::new(Array::from_values(bytes, 96 * 96 * 3).unwrap(), Scaling::Byte);
+    let models: Vec<_> = (0..3).map(|at| of_units(&photos, 20 + at)).collect();
+    let report = Report { shape: Shape::of_dims(&[96, 96, 3]), ..Report::new(&models, "photos") };
+    let page = report.html(&mut engine()).unwrap();
+    assert!((2_000_000..5_000_000).contains(&page.len()), "{}", page.len());
+}
+
+/// Samples that are the same in several models are in the page once.
+#[test]
+fn samples_are_in_a_page_once() {
+    let samples = Samples::from_values(noise(200 * 64), 64).unwrap();
+    let models: Vec<_> = (0..3).map(|at| of_units(&samples, 30 + at)).collect();
+    let page = Report::new(&models, "data").html(&mut engine()).unwrap();
+    let facts = facts(&page);
+    assert_eq!(facts["arrays"]["m0.x"], facts["arrays"]["m2.x"]);
+    assert_ne!(facts["arrays"]["m0.decoder0"], facts["arrays"]["m2.decoder0"]);
+    // All units are in full, so that nothing of a sample is drawn apart.
+    assert!(facts["arrays"]["m0.rest"].is_null());
 }
 
 #[test]

@@ -52,12 +52,12 @@ const tick = value => {
 // titles }] }. Points are [x, y]; marks are line, dots, and bars (from each x to the next).
 function chart(what) {
   const state = { x: !!what.x.log, y: !!what.y.log, hidden: new Set() };
+  // The values are read beside the crosshair, over the chart, so that nothing moves for them.
   const box = el("div.plot"), said = el("p.said", { role: "status" });
   const numbers = el("pre", { tabindex: 0, hidden: true, "aria-label": `Numbers of: ${what.title}` });
-  const tools = el("div.tools", null, axisButtons(what, state, draw));
+  const tools = el("div.tools", null, axisButtons(what, state, draw), numbersButton(what, numbers));
   const figure = el("figure.chart", null, el("figcaption", null, el("span", null, what.title), tools),
-    seriesButtons(what, state, draw), box, what.note ? el("p.note", null, what.note) : null,
-    el("div.foot", null, said, numbersButton(what, numbers)), numbers);
+    seriesButtons(what, state, draw), el("div.plot-frame", null, box, said), what.note ? el("p.note", null, what.note) : null, numbers);
 
   function draw() {
     const width = Math.max(260, box.clientWidth || 460);
@@ -101,27 +101,44 @@ function numbersButton(what, place) {
 function axisButtons(what, state, draw) {
   const isPositive = at => what.series.every(s => s.points.some(p => p[at] > 0) && s.points.every(p => p[at] >= 0));
   const buttons = ["x", "y"].filter((which, at) => !what[which].fixed && isPositive(at)).map(which => {
-    const button = el("button", { type: "button", "aria-pressed": state[which], onclick: () => {
-      state[which] = !state[which];
-      button.setAttribute("aria-pressed", state[which]);
-      draw();
-    } }, `log ${which}`);
+    const button = el("button", { type: "button", "aria-pressed": state[which], "aria-label": `log ${which}`,
+      title: `logarithmic ${which} axis`, onclick: () => {
+        state[which] = !state[which];
+        button.setAttribute("aria-pressed", state[which]);
+        draw();
+      } }, which);
     return button;
   });
-  return buttons;
+  return buttons.length ? el("span.axes", null, el("span", { "aria-hidden": "true" }, "log"), buttons) : null;
 }
 
-// The names of several series, which hide them.
+// The kinds of lines that many models have, each of them dashed or not; null where each series has a name of its own.
+function kindsOf(what) {
+  const kinds = new Map(what.series.map(series => [series.kind, series.dashed]));
+  return report.models.length > 2 && kinds.size > 1 && what.series.every(series => series.model) ? kinds : null;
+}
+
+// The names of several series, which hide them. Of many models with the same lines a button hides a model, and the
+// lines are named once.
 function seriesButtons(what, state, draw) {
   if (what.series.length < 2 && (!several || what.isAlone)) return null;
-  return el("div.keys", null, what.series.map((series, at) => {
+  const kinds = kindsOf(what), isGrouped = kinds !== null, groups = new Map();
+  what.series.forEach((series, at) => {
+    const name = isGrouped ? series.model : series.name + at;
+    groups.set(name, [...groups.get(name) ?? [], at]);
+  });
+  const buttons = [...groups.values()].map(all => {
+    const first = what.series[all[0]];
     const button = el("button.key", { type: "button", "aria-pressed": true, onclick: () => {
-      if (!state.hidden.delete(at)) state.hidden.add(at);
-      button.setAttribute("aria-pressed", !state.hidden.has(at));
+      const isHidden = state.hidden.has(all[0]);
+      all.forEach(at => isHidden ? state.hidden.delete(at) : state.hidden.add(at));
+      button.setAttribute("aria-pressed", isHidden);
       draw();
-    } }, seriesMark(series), series.name);
+    } }, seriesMark(first), isGrouped ? first.model : first.name);
     return button;
-  }));
+  });
+  const lines = isGrouped ? [...kinds].map(([kind, dashed]) => el("span.kind", null, el(`i.stroke${dashed ? ".dashed" : ""}`), kind)) : [];
+  return el("div.keys", null, buttons, lines);
 }
 
 const seriesMark = series => el(`i.c${series.color}${series.dashed ? ".dashed" : ""}`);
@@ -139,6 +156,17 @@ function grid(what, x, y, width) {
   });
   return [...rows, ...columns, el("text.name", { x: 4, y: 14 }, what.y.name),
     el("text.name", { x: (LEFT + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, what.x.name)];
+}
+
+// What is at the crosshair: a row for each series with its value, or for each of many models with those of its lines.
+function valuesText(what, title, near) {
+  const kinds = kindsOf(what);
+  if (!kinds) return [el("b.across", null, title), ...near.flatMap(mark => [
+    el("span", null, seriesMark(mark.series), what.series.length > 1 ? mark.series.name : what.y.name), el("strong", null, short(mark.point[1])), " "])];
+  const rows = new Map(near.map(mark => [mark.series.model, near.filter(of => of.series.model === mark.series.model)]));
+  const value = mark => el("strong", null, mark ? short(mark.point[1]) : "–");
+  return [el("b", null, title), ...[...kinds.keys()].map(kind => el("span.kind", null, kind)), ...[...rows].flatMap(([model, marks]) => [
+    el("span", null, seriesMark(marks[0].series), model), ...[...kinds.keys()].flatMap(kind => [value(marks.find(mark => mark.series.kind === kind)), " "])])];
 }
 
 // A crosshair at the value nearest to the pointer, or moved by arrow keys, and in words what is there.
@@ -163,8 +191,12 @@ function readValues(svg, marks, what, said) {
     crosshair.replaceChildren(el("line", { x1: nearest.px, x2: nearest.px, y1: UPPER, y2: HEIGHT - LOWER }),
       ...near.map(mark => el(`circle.c${mark.series.color}`, { cx: mark.px, cy: mark.py, r: 4 })));
     crosshair.setAttribute("visibility", "visible");
-    said.replaceChildren(el("b", null, nearest.title ?? text(nearest)), ...near.map(mark => el("span", null, seriesMark(mark.series),
-      `${what.series.length > 1 ? mark.series.name + " " : ""}${short(mark.point[1])}`)));
+    said.replaceChildren(...valuesText(what, nearest.title ?? text(nearest), near));
+    said.style.gridTemplateColumns = `minmax(0, auto) repeat(${kindsOf(what)?.size ?? 1}, auto)`;
+    // Behind the crosshair, or before it where there is more space.
+    const width = svg.getBoundingClientRect().width, own = said.offsetWidth;
+    const left = nearest.px + 10 + own <= width + 8 || nearest.px < width / 2 ? nearest.px + 10 : nearest.px - 10 - own;
+    said.style.left = `${Math.max(-8, Math.min(width + 8 - own, left))}px`;
   };
   svg.append(crosshair);
   svg.addEventListener("pointermove", event => show(event.clientX - svg.getBoundingClientRect().left));

@@ -14,7 +14,7 @@ function overSteps(title, name, columns, options = {}) {
       // Terms that are 0 all the time, in all models, say nothing.
       if (!values || !report.models.some(other => other.history?.[column]?.some(v => v))) return;
       const points = history.step.map((step, row) => [step, values[row]]).filter(p => Number.isFinite(p[1]));
-      series.push({ name: named(model, text), color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
+      series.push({ name: named(model, text), model: model.name, kind: text, color: (several ? m : at) % COLORS, dashed: dashed || several && at > 0,
         mark: "line", points });
     });
   });
@@ -104,6 +104,12 @@ function trimmed({ low, high, counts }) {
   return { low: low + first * width, high: low + last * width, counts: counts.slice(first, last) };
 }
 
+// A sentence of numbers: of one layer alone the number, of several each with its name.
+const ofEach = (text, notes) => {
+  const isOne = !several && report.models[0].layers.length < 2;
+  return notes.length ? `${text}${notes.map(([name, number]) => isOne ? number : `${number} (${name})`).join(", ")}.` : "";
+};
+
 function frequencyChart() {
   const series = [], notes = [];
   report.models.forEach((model, m) => model.evaluation.hidden_layers.slice(0, model.layers.length).forEach((layer, l) => {
@@ -111,12 +117,12 @@ function frequencyChart() {
     const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
     if (histogram.counts.some(n => n > 0))
       series.push({ ...styleOf(m, l), ...histogramSeries(name, trimmed(histogram), 1, v => 100 * 10 ** v) });
-    if (histogram.zeros) notes.push(`${several || model.layers.length > 1 ? name + ": " : ""}${count(histogram.zeros)} of ${count(units)} units are active in none of them.`);
+    if (histogram.zeros) notes.push([name, `${count(histogram.zeros)} of ${counted(units, "unit")}`]);
   }));
   if (!series.length) return null;
   return chart({ title: "How often units are active", x: { name: "share of the samples, %", log: true,
     fixed: true, text: mark => `active in about ${percent(mark.point[0] / 100 * 10 ** (1 / 16))} of the samples` },
-    y: { name: "units", whole: true }, series, note: `Each bar is the number of units that are active in that share of the samples. ${notes.join(" ")}` });
+    y: { name: "units", whole: true }, series, note: `Each bar is the number of units that are active in that share of the samples.${ofEach(" Active in none of them: ", notes)}` });
 }
 
 function activationChart() {
@@ -125,10 +131,10 @@ function activationChart() {
     const all = layer.histogram.counts.reduce((sum, n) => sum + n, 0) + layer.histogram.zeros;
     const name = named(model, model.layers.length > 1 ? `layer ${l + 1}` : "");
     series.push({ ...styleOf(m, l), ...histogramSeries(name, layer.histogram, all) });
-    if (layer.histogram.zeros) notes.push(`${several || model.layers.length > 1 ? name + ": " : ""}${percent(layer.histogram.zeros / all)} are exactly 0 and not drawn.`);
+    if (layer.histogram.zeros) notes.push([name, percent(layer.histogram.zeros / all)]);
   }));
   return chart({ title: "How strong activations are", x: { name: "activation", fixed: true },
-    y: { name: "share of all activations", log: true }, series, note: notes.join(" ") });
+    y: { name: "share of all activations", log: true }, series, note: ofEach("Exactly 0, and not drawn: ", notes) });
 }
 
 // KL(rho || x), as in the objective.

@@ -26,11 +26,13 @@ function short(value) {
   return text.replace("-", "−");
 }
 
-const count = value => value.toLocaleString("en").replaceAll(",", "\u202f");
+const count = value => value < 1e4 ? String(value) : value.toLocaleString("en").replaceAll(",", "\u202f");
 const counted = (number, what) => `${count(number)} ${what}${number === 1 ? "" : "s"}`;
-const percent = share => share === 0 ? "0 %" : share < 1e-4 ? "< 0.01 %" : `${short(100 * share)} %`;
+const percent = share => share === 0 ? "0\u00a0%" : share < 1e-4 ? "< 0.01\u00a0%" : `${short(100 * share)}\u00a0%`;
 
 const image = report.image;
+// Pictures of signed numbers have middle gray for 0; in color each channel has.
+const isColored = image !== null && image.channels > 1, SCALE = isColored ? "color" : "gray";
 const isImageSize = numbers => image !== null && image.rows * image.columns * image.channels === numbers;
 
 // A canvas of an image's size whose pixels are (values) => 0..255, gray or colored.

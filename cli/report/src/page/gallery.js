@@ -1,17 +1,48 @@
 // The gallery of a layer's units: sorted, searched, and of a long list only the visible rows in the page.
 
-// By name: what a menu shows, the number that is the larger the earlier, and what it is in one sentence.
+// The lower end of Wilson's interval of 95 % for a share of n samples (E. B. Wilson, "Probable inference, the law of
+// succession, and statistical inference", 1927): few samples prove little.
+function surely(share, n) {
+  const z = 1.96, all = n + z * z;
+  return n ? Math.max(0, (n * share + z * z / 2 - z * Math.sqrt(n * share * (1 - share) + z * z / 4)) / all) : 0;
+}
+
+// Of each unit how pure its samples are at least.
+function purities(layer) {
+  layer.purities ??= layer.purity.map((share, unit) => surely(share, activeOf(layer, unit)));
+  return layer.purities;
+}
+
+// The samples in which a unit is active.
+const activeOf = (layer, unit) => Math.round(layer.frequency[unit] * report.samples);
+
+// By name: what a menu shows, the number that is the larger the earlier, what it is in one sentence, and what a tile
+// shows of it: text, and the share of a bar.
 const SORTS = {
   telling: ["most telling first", layer => layer.telling_scores, layer => layer.telling === "names"
-    ? "Most telling: the ten strongest samples have one token that is rare elsewhere. The best unit of each token comes first."
-    : "Most telling: its samples have one label that is rare elsewhere. The best unit of each label comes first."],
-  number: ["number", null, () => ""],
-  frequent: ["most frequent first", layer => layer.frequency, () => "Most frequent: active in the most samples."],
-  rare: ["least frequent first", layer => layer.frequency.map(v => -v), () => "Least frequent: active in the fewest samples."],
-  maximum: ["largest maximum first", layer => layer.max.map(Math.abs), () => "Largest maximum: the strongest response to any sample."],
-  purity: ["purest label first", layer => layer.purity, () => "Purest label: the largest share of one label among the samples in "
-    + "which it is active."],
+    ? "Most telling: the ten strongest samples share a token that is rare elsewhere (score on the tile); the best unit of each token first."
+    : "Most telling: its samples share a label that is rare elsewhere (score on the tile); the best unit of each label first.",
+  (layer, unit) => relative(layer.telling_scores, unit, value => value.toFixed(2))],
+  number: ["number", null, () => "Percent: the share of the samples in which a unit is active."],
+  frequent: ["most frequent first", layer => layer.frequency, () => "Most frequent: active in the largest share of the samples (on the tile)."],
+  rare: ["least frequent first", layer => layer.frequency.map(v => -v), () => "Least frequent: active in the smallest share of the samples (on the tile)."],
+  maximum: ["largest maximum first", layer => layer.max.map(Math.abs), () => "Largest maximum: the strongest response to any sample (on the tile).",
+    (layer, unit) => relative(layer.max, unit, short)],
+  purity: ["purest label first", purities, () => "Purest label: the most frequent label among the samples in which it is active, and the share "
+    + "that this is at least (the lower end of Wilson’s 95 % interval: few samples prove little).",
+  (layer, unit) => ({ label: image || report.label_names ? labelName(layer.label[unit]) : `label ${layer.label[unit]}`, text: `≥ ${Math.floor(100 * purities(layer)[unit])} %`, share: purities(layer)[unit] })],
 };
+
+// A number with its share of the largest.
+const largestOfAll = new WeakMap();
+function relative(values, unit, text) {
+  if (!largestOfAll.has(values)) largestOfAll.set(values, values.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-30));
+  return { text: text(values[unit]), share: Math.abs(values[unit]) / largestOfAll.get(values) };
+}
+
+// What a tile shows: the figure by which the gallery is sorted, or else how often a unit is active.
+const figureOf = (layer, unit, sort) => SORTS[sort][3]?.(layer, unit)
+  ?? { text: percent(layer.frequency[unit]), share: Math.sqrt(layer.frequency[unit]) };
 
 // The names of a unit's top samples, for the search.
 function searchText(layer, unit) {
@@ -98,18 +129,18 @@ function tileLines(layer, unit, words) {
     top ? el("span.tile-line.soft", { "aria-hidden": "true" }, textAround(top.sample, 2, at => at === top.sample ? 1 : 0, null, 5)) : null];
 }
 
-function unitTile(layer, unit, at, total) {
-  const isDead = layer.isDead.has(unit), frequency = percent(layer.frequency[unit]);
-  const words = wordsOf(layer, unit, 4);
-  const said = [`unit ${unit}`, isDead ? "dead" : `active in ${frequency} of the samples`,
+function unitTile(layer, unit, at, { total, sort }) {
+  const isDead = layer.isDead.has(unit), figure = isDead ? { text: "dead", share: 0 } : figureOf(layer, unit, sort);
+  const words = wordsOf(layer, unit, 4), order = SORTS[sort][3] && sort !== "purity" ? `${SORTS[sort][0].replace(" first", "")} ${figure.text}` : null;
+  const said = [`unit ${unit}`, isDead ? "dead" : `active in ${percent(layer.frequency[unit])} of the samples`, isDead ? null : order,
     layer.label && !isDead ? `mostly label ${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}` : null,
     words.length ? words.slice(0, 3).join(", ") : null, `${at + 1} of ${total}`].filter(Boolean).join(", ");
   return el(`a.tile${isDead ? ".dead" : ""}`, { href: unitPath(layer, unit), "aria-label": said,
     "data-at": at, tabindex: -1 },
     unitPicture(layer, unit) ?? (image ? el("span.blank") : null),
-    el("span.tile-head", null, el("b", null, String(unit)), el("span", null, isDead ? "dead" : frequency)),
+    el("span.tile-head", null, el("b", null, String(unit)), el("span", null, figure.text), figure.label ? el("em", { title: figure.label }, figure.label) : null),
     tileLines(layer, unit, words),
-    image ? null : el("span.bar", null, el("i", { style: `width:${100 * Math.sqrt(layer.frequency[unit])}%` })));
+    image ? null : el("span.bar", null, el("i", { style: `width:${100 * figure.share}%` })));
 }
 
 // A list of tiles, of which those in view are in the page: shows(units) replaces it.
@@ -117,7 +148,7 @@ function tileList(layerOfNow) {
   const space = el("div.tiles-space"), list = el("div.tiles", { role: "group", "aria-label": "Units: arrow keys move, Enter opens" });
   const box = el("div.tiles-box", null, space);
   space.append(list);
-  let units = [], columns = 1, height = 1, current = 0, drawn = "", made = new Map();
+  let units = [], sort = "frequent", columns = 1, height = 1, current = 0, drawn = "", made = new Map();
   const size = () => image ? [84, 112] : report.names || report.features ? [172, report.context ? 96 : 88] : [150, 54];
   function draw(force) {
     const width = box.clientWidth;
@@ -142,7 +173,7 @@ function tileList(layerOfNow) {
     const before = force ? new Map() : made;
     made = new Map();
     for (let at = first * columns; at < Math.min(units.length, last * columns); at++)
-      made.set(at, before.get(at) ?? unitTile(layer, units[at], at, units.length));
+      made.set(at, before.get(at) ?? unitTile(layer, units[at], at, { total: units.length, sort }));
     list.replaceChildren(...made.values());
     const reached = reach();
     if (hadFocus) reached?.focus({ preventScroll: true });
@@ -175,8 +206,8 @@ function tileList(layerOfNow) {
     event.preventDefault();
     move(current + steps[event.key]);
   });
-  return { box, draw, show(next) {
-    units = next;
+  return { box, draw, show(next, order) {
+    [units, sort] = [next, order];
     current = 0;
     box.scrollTop = 0;
     draw(true);
@@ -210,7 +241,7 @@ function gallerySection() {
   function update() {
     const now = layer(), units = foundUnits(now, state), count0 = now.isDead.size;
     const what = !image ? "" : " A tile shows " + (usualPicture(now) === "decoder" ? "what a unit writes to the output"
-      : now.l === 0 ? "a unit's weights" : "the input of a given length that a unit responds to most") + "; gray is 0.";
+      : now.l === 0 ? "a unit's weights" : "the input of a given length that a unit responds to most") + `; gray is 0${isColored ? ", in red, green and blue" : ""}.`;
     intro.textContent = `What each unit of the network has learned.${what} Open one for its top samples, how strongly it `
       + "responds, and its neighbors.";
     sort.replaceChildren(...Object.entries(SORTS).filter(([name]) => (name !== "purity" || now.label) && (name !== "telling" || now.telling))
@@ -223,14 +254,14 @@ function gallerySection() {
     left.hidden = now.kept === now.units;
     left.replaceChildren(`To keep the page small, the ${count(now.kept)} most frequent units are shown in full; the other `
       + `${count(now.units - now.kept)} have their numbers alone. `, el("code", null, report.models[0].model ? "--units" : "units="), " changes how many.");
-    tiles.show(units);
+    tiles.show(units, state.sort);
   }
   const section = sectionOf("units", "Units",
     intro,
     el("div.controls", null,
       several || report.models[0].layers.length > 1 ? el("label", null, "Layer ", which) : null,
       el("label", null, "Order ", sort), el("label", null, "Search ", search), dead, said),
-    el("div.by-line", null, by, image ? legend("gray", "negative", "positive") : null), tiles.box, left);
+    el("div.by-line", null, by, image ? legend(SCALE, "negative", "positive") : null), tiles.box, left);
   // A list that is on paper shows its beginning alone.
   addEventListener("beforeprint", () => { tiles.box.scrollTop = 0; tiles.draw(true); });
   return { section, update, neighbors: unit => {

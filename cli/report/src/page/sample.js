@@ -5,8 +5,9 @@ function samplesSection() {
   const shown = Array.from(array("chosen").subarray(0, report.first));
   const which = shown.length < report.samples ? `The first ${count(shown.length)} of ${count(report.samples)} samples`
     : shown.length > 1 ? `All ${count(shown.length)} samples` : "The only sample";
+  const labels = array("labels");
   const intro = `${which}. Open one to see its active units and what the reconstruction `
-    + "owes to each: switch units off and it is redrawn.";
+    + `owes to each: switch units off and it is redrawn.${labels && !image && !report.names ? " Below its number is its label." : ""}`;
   let list;
   if (report.names && !image) {
     list = el("p.running");
@@ -19,7 +20,7 @@ function samplesSection() {
       "aria-label": sampleText(place) }, samplePicture(0, place, ""))));
   } else {
     list = el("div.chips", null, shown.map((sample, place) => el("a.chip", { href: `#sample-0-${place}`, "aria-label": sampleText(place) },
-      String(numberOf(sample)))));
+      String(numberOf(sample)), labels ? el("span", null, labelName(labels[place])) : null)));
   }
   return sectionOf("samples", "Samples", el("p.soft", null, intro), list);
 }
@@ -59,7 +60,7 @@ function sampleFigures(m, target) {
     const text = name === "sample" && what === "y" ? "target" : name;
     return { name: text, figure: el("figure", null, el("span"), el("figcaption", null, text)) };
   });
-  const meaning = isImage ? el("p.note", null, "Difference: gray is 0, white is where the reconstruction is brighter, black where it is darker.")
+  const meaning = isImage ? el("div.meaning-line", null, el("span.note", null, "Difference: the reconstruction is"), legend(SCALE, isColored ? "lower" : "darker", isColored ? "higher" : "brighter"))
     : legend("signed", `−${short(largest)}`, short(largest));
   const box = el("div", null, el(`div.pictures.three${isImage ? "" : ".strips-only"}`, null, places.map(place => place.figure)), meaning);
   return { box, show(values) {
@@ -96,8 +97,8 @@ function sampleView(m, place) {
   return { title, where, body: switches(m, place, { layer, code, decoder, context, models }) };
 }
 
-// A change with two digits.
-const roughly = share => Math.abs(share) < 5e-4 ? "unchanged" : (share < 0 ? "−" : "+") + `${+(100 * Math.abs(share)).toPrecision(2)}\u00a0%`;
+// A change with two digits: in percent, or how many times of what it was.
+const roughly = share => Math.abs(share) < 5e-4 ? "unchanged" : share > 9 ? `× ${+(1 + share).toPrecision(2)}` : (share < 0 ? "−" : "+") + `${+(100 * Math.abs(share)).toPrecision(2)}\u00a0%`;
 
 // The table of a sample's units. `owed` is how much the error rises without each.
 function unitTable(layer, code, owed, onSwitch) {

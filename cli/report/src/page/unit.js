@@ -125,6 +125,7 @@ function unitView(m, l, unit) {
     isImageSize(outputs(model)) ? writes(layer, unit) : null);
   const numbers = facts([
     ["active in", isDead ? "no sample" : percent(layer.frequency[unit])],
+    isDead ? null : ["samples", count(activeOf(layer, unit))],
     ["largest", short(layer.max[unit])],
     ["mean", short(layer.mean[unit])],
     layer.label && !isDead ? ["mostly label", `${labelName(layer.label[unit])}, ${percent(layer.purity[unit])}`] : null,
@@ -135,7 +136,7 @@ function unitView(m, l, unit) {
     el("span.cosine", null, of.cosine.toFixed(2).replace("-", "−")))))) : null;
   const histogram = isKept && !isDead ? unitHistogram(layer, unit) : null;
   const written = isImageSize(outputs(model)) ? null : writes(layer, unit);
-  const left = el("div", null, pictures.children.length ? pictures : null, image ? numbers : null, histogram, image ? null : written);
+  const left = el("div", null, pictures.children.length ? [pictures, legend(SCALE, "negative", "positive")] : null, image ? numbers : null, histogram, image ? null : written);
   const right = el(`div${image ? "" : ".lead"}`, null,
     isKept ? [el("div.head-line", null, el("h4", null, "Top samples"), report.context && !isDead && !image
       ? legend("shade", "activation 0", short(layer.max[unit])) : null), topSamples(layer, unit)]
