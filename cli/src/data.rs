@@ -22,6 +22,7 @@ use sae::{
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
+use crate::csv;
 use crate::failure::{Failure, Result};
 use crate::isa;
 use crate::output::{are, counted, join, note};
@@ -472,7 +473,11 @@ fn note_deep(path: &Path, dims: &[usize]) {
 
 /// Opens a file, with a note if there is more in it.
 pub fn open_any(path: &Path, copy: bool) -> Result<Array> {
-    let array = if copy { Array::read(path)? } else { Array::open(path)? };
+    let array = match (csv::is_csv(path), copy) {
+        (true, _) => csv::read(path, None)?.array,
+        (false, true) => Array::read(path)?,
+        (false, false) => Array::open(path)?,
+    };
     opened::note_others(&array);
     Ok(array)
 }

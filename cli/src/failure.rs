@@ -46,6 +46,12 @@ impl Failure {
         Failure { problem: format!("{}: {}", path.display(), self.problem), ..self }
     }
 
+    /// Of an argument that is no option.
+    pub fn without_dashes(self) -> Self {
+        let problem = self.problem.trim_start_matches("--").to_owned();
+        Failure { problem, ..self }
+    }
+
     /// Ended by a signal, 2 for Ctrl-C.
     pub fn interrupted(signal: u8) -> Self {
         Failure::silent(128 + signal)

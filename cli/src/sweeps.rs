@@ -106,6 +106,18 @@ struct Row {
     model: PathBuf,
 }
 
+/// The model that a table names: from its folder or, where it is not there, in the sweep's own.
+///
+/// (The text of the table may not have the whole name, or table and folder may have another one now.)
+fn model_at(table: &Path, model: &Path) -> PathBuf {
+    let named = table.with_file_name("").join(model);
+    let beside = model.file_name().map(|name| folder_of(table).join(name));
+    match beside.filter(|beside| !named.is_file() && beside.is_file()) {
+        Some(beside) => beside,
+        None => named,
+    }
+}
+
 /// The trials of a table that have models.
 fn rows(table: &Path) -> Result<Vec<Row>> {
     let text = fs::read(table).map_err(io_error("read", table))?;
@@ -132,7 +144,8 @@ fn rows(table: &Path) -> Result<Vec<Row>> {
             let pairs = header.iter().zip(&fields).map(|(name, text)| (name, *text));
             let pairs: Vec<_> = pairs.take(values.end).skip(values.start).collect();
             let (values, is_best) = (described(&pairs), best == "1");
-            rows.push(Row { values, is_best, model: table.with_file_name("").join(model) });
+            let model = model_at(table, Path::new(model));
+            rows.push(Row { values, is_best, model });
         }
     }
     Ok(rows)

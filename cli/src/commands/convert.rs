@@ -27,7 +27,7 @@ use formats::{Kind, NUMBERS_EXPECTED, Source};
 
 /// Convert data between IDX, NumPy and PNG files, and models to and from other libraries
 ///
-/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
+/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, CSV text, a folder
 /// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
 /// ubyte, .npy, .onnx, .safetensors (a model), or a folder of PNGs: one that is there, or a name that
 /// ends in / or has no ending. Numbers keep their

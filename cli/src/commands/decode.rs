@@ -128,7 +128,10 @@ fn decode(path: &Path, engine: &mut Engine, net: &Autoencoder) -> Result<(usize,
 
 /// The columns of a CSV file, and how many at the beginning are no units: those that the header names so.
 fn read_csv(path: &Path) -> Result<(Array, usize)> {
-    let Table { array, names, .. } = csv::read(path, None)?;
+    // Labels that are names are no numbers.
+    let read = csv::read(path, None);
+    let Table { array, names, .. } =
+        read.or_else(|failure| csv::read(path, Some("label")).map_err(|_| failure))?;
     let is_other = |name: &&String| *name == "index" || *name == "label";
     let others = names.iter().flatten().take_while(is_other).count();
     Ok((array, others))

@@ -140,7 +140,11 @@ fn trials(
     let trial = |(number, varied): (usize, Vec<String>)| {
         let mut settings = args.settings.clone();
         settings.options.extend(fields.iter().cloned().zip(varied.iter().cloned()));
-        let settings = settings.settings(args.steps, train, None)?;
+        let given = settings;
+        let settings = given.settings(args.steps, train, None)?;
+        if number == 0 {
+            given.note_lowered(&settings, train);
+        }
         let layer = hidden_layer(args.layer, &settings).map_err(|failure| {
             let layers = join(&settings.layers, "-");
             failure.or_hint(format!("trial {number} is of a network of the sizes {layers}"))

@@ -58,6 +58,17 @@ fn names_of_labels_are_shown() {
         assert_eq!(label, ["oak", "pine, red", "fir"][index % 3], "{line}");
     }
 
+    // What is written is read again.
+    let columns = "--header --columns index,label";
+    good(&folder, &format!("encode m.safetensors {columns} --out codes.csv"));
+    good(&folder, "encode m.safetensors --out codes.npy");
+    for codes in ["codes.csv", "codes.npy"] {
+        good(&folder, &format!("decode m.safetensors {codes} --out {codes}-decoded.npy"));
+    }
+    let [csv, npy] = ["codes.csv", "codes.npy"]
+        .map(|name| fs::read(folder.path(&format!("{name}-decoded.npy"))).unwrap());
+    assert!(csv == npy);
+
     good(&folder, "report m.safetensors --out page.html");
     let page = fs::read_to_string(folder.path("page.html")).unwrap();
     assert!(page.contains(r#""label_names":["fir","oak","pine, red"]"#));

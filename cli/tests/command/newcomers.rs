@@ -41,6 +41,9 @@ fn numbers_of_any_ending_are_csv() {
         assert!(fs::read(folder.path(&format!("{name}.safetensors"))).unwrap() == model, "{name}");
         good(&folder, &format!("eval {name}.safetensors"));
     }
+    good(&folder, "convert x.data x.npy");
+    good(&folder, "convert x.npy y.npy");
+    assert!(fs::read(folder.path("x.npy")).unwrap() == fs::read(folder.path("y.npy")).unwrap());
     fs::write(folder.path("list.txt"), "x.csv\n").unwrap();
     good(&folder, &format!("{train} --samples list.txt --out l.safetensors"));
     fs::write(folder.path("spaces.txt"), numbers(" ")).unwrap();
@@ -191,6 +194,9 @@ fn names_may_be_any_bytes() {
         "sweep --data digits --layers 784,9,784 --steps 2 --vary lr=1e-3/1e-2 --json",
         &[("--out", b"s.csv")],
     );
+    let output = crate::runs::command(&folder, "compare --data digits").arg(at(b"s.csv")).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut models = fs::read_dir(at(b"s.trials")).unwrap().map(|file| file.unwrap().path());
     assert!(models.any(|file| file.extension() == Some(OsStr::new("safetensors"))));
 }
