@@ -5,12 +5,13 @@ mod table;
 mod tests;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use sae::data::Array;
 
+use crate::endings::ending_of;
 use crate::failure::{Failure, Result, io_error};
 use table::{Error, Numbers, Problem};
 
@@ -28,9 +29,43 @@ pub struct Table {
     pub names: Option<Vec<String>>,
 }
 
-/// Whether a file is CSV or TSV, by its name: one that ends in .csv, .tsv or .tab, or these with .gz.
+/// Whether a file is CSV or TSV: by its name, one that ends in .csv, .tsv or .tab, or these with .gz; or by its
+/// first lines, where its name is of no other kind of file.
 pub fn is_csv(path: &Path) -> bool {
+    has_ending(path) || is_text_of_numbers(path)
+}
+
+/// Whether a file is CSV or TSV by its name.
+pub fn has_ending(path: &Path) -> bool {
     ending(path).is_some()
+}
+
+/// Whether a file whose name says nothing has lines of numbers, with text in fewer than half of the fields.
+pub fn is_text_of_numbers(path: &Path) -> bool {
+    /// Endings of other kinds of files.
+    const OTHERS: [&str; 7] = ["npy", "npz", "safetensors", "idx", "ubyte", "png", "gz"];
+    // Regular files only: what is read from a pipe is gone.
+    if has_ending(path) || OTHERS.contains(&ending_of(path).as_str()) || !path.is_file() {
+        return false;
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map(|file| file.take(1 << 16));
+    if file.and_then(|mut file| file.read_to_end(&mut start)).is_err() {
+        return false;
+    }
+    // The last line may be cut off, also within a character.
+    let text = String::from_utf8_lossy(&start);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else { return false };
+    // A list of files may have one with such a name.
+    if path.with_file_name(first).exists() {
+        return false;
+    }
+    // The first line may be a header.
+    let line = lines.next().unwrap_or(first);
+    let fields = line.split([',', ';', '\t', ' ']).map(str::trim).filter(|it| !it.is_empty());
+    let (numbers, texts): (Vec<_>, Vec<_>) = fields.partition(|it| it.parse::<f64>().is_ok());
+    numbers.len() > texts.len()
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -98,7 +133,7 @@ fn failure(path: &Path, error: Error, is_gzip: bool) -> Failure {
                 Some((column, None)) => place += &format!(", column {column}"),
                 None => {}
             }
-            Failure::input(format!("{place}: {problem}")).hint(hint)
+            Failure::at(Path::new(&place), problem).hint(hint)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod begun;
 mod chosen;
+mod classes;
 mod labels;
 pub(crate) mod opened;
 mod own;
@@ -17,16 +18,20 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use sae::{
-    Autoencoder, Engine, Isa, Samples, Scaling, compute,
+    Autoencoder, Engine, Samples, Scaling, compute,
     data::{Array, HeldOut, Rows, ScalingKind, Summary},
 };
 
+use crate::csv;
 use crate::failure::{Failure, Result};
+use crate::isa;
 use crate::output::{are, counted, join, note};
 pub use chosen::{ChoiceArgs, Chosen};
+pub use classes::Labels;
 use opened::Opened;
 use own::own_side;
 pub use place::Place;
+pub use place::find_mnist;
 use place::{Files, Side};
 pub use targets::TargetArgs;
 use targets::{TrainingTargetArgs, scaled, scaling_parser};
@@ -302,7 +307,7 @@ impl TrainingDataArgs {
         if !kind.is_fitted() && !rounds {
             return Ok(kind.fit(source)?);
         }
-        let isa = Isa::from_environment().map_err(|e| Failure::input(format!("SAE_ISA: {e}")))?;
+        let isa = isa::from_environment()?;
         let threads = threads.map_or_else(compute::threads_from_environment, Ok)?.max(1);
         let mut engine = Engine::new(isa, compute::ThreadPool::new(threads));
         let rows = self.scaling_samples.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
@@ -468,7 +473,11 @@ fn note_deep(path: &Path, dims: &[usize]) {
 
 /// Opens a file, with a note if there is more in it.
 pub fn open_any(path: &Path, copy: bool) -> Result<Array> {
-    let array = if copy { Array::read(path)? } else { Array::open(path)? };
+    let array = match (csv::is_csv(path), copy) {
+        (true, _) => csv::read(path, None)?.array,
+        (false, true) => Array::read(path)?,
+        (false, false) => Array::open(path)?,
+    };
     opened::note_others(&array);
     Ok(array)
 }

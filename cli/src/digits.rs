@@ -9,7 +9,7 @@ use sae::{
 };
 
 use crate::failure::{Failure, Result, io_error};
-use crate::output::note;
+use crate::output::{note, note_now};
 
 /// The names of the four files.
 pub const NAMES: [&str; 4] = [
@@ -60,7 +60,7 @@ pub fn cached(quiet: bool) -> Result<PathBuf> {
         }
         return Ok(folder);
     }
-    note(&format!(
+    note_now(&format!(
         "no data given: drawing 60 000 training and 10 000 test digits into {} (only once)",
         folder.display()
     ));

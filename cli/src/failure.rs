@@ -2,6 +2,8 @@
 
 mod options;
 
+pub use options::know_options;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,18 +18,38 @@ pub struct Failure {
     is_missing: bool,
 }
 
+/// The code that a shell reports for a program ended by SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
+
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// Invalid input or usage.
+    ///
+    /// A sentence that begins with an option's name and a colon gets the dashes of the option.
     pub fn input(problem: impl Into<String>) -> Self {
-        let problem = without_numbers(problem.into());
+        Failure::new(options::with_dashes(problem.into()))
+    }
+
+    fn new(problem: String) -> Self {
+        let problem = without_numbers(problem);
         Failure { code: 2, problem, hint: None, is_missing: false }
     }
 
     /// Invalid content or use of a file or folder.
     pub fn at(path: &Path, problem: impl AsRef<str>) -> Self {
-        Failure::input(format!("{}: {}", path.display(), problem.as_ref()))
+        Failure::new(format!("{}: {}", path.display(), problem.as_ref()))
+    }
+
+    /// With the path of a file before its sentence.
+    pub fn within(self, path: &Path) -> Self {
+        Failure { problem: format!("{}: {}", path.display(), self.problem), ..self }
+    }
+
+    /// Of an argument that is no option.
+    pub fn without_dashes(self) -> Self {
+        let problem = self.problem.trim_start_matches("--").to_owned();
+        Failure { problem, ..self }
     }
 
     /// Ended by a signal, 2 for Ctrl-C.
@@ -37,7 +59,7 @@ impl Failure {
 
     /// A failure that input and usage are not to blame for.
     pub fn other(problem: impl Into<String>) -> Self {
-        Failure { code: 1, ..Failure::input(problem) }
+        Failure { code: 1, ..Failure::new(problem.into()) }
     }
 
     /// An exit code without a message.
@@ -66,6 +88,11 @@ impl Failure {
     pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint.get_or_insert_with(|| hint.into());
         self
+    }
+
+    /// Whether stdout was closed.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.code == CLOSED_PIPE
     }
 
     /// Whether a file is not there.
@@ -112,14 +139,17 @@ impl From<sae::Error> for Failure {
             error => {
                 let is_missing = matches!(&error, sae::Error::Io { source, .. }
                     if source.kind() == io::ErrorKind::NotFound);
-                let problem = match &error {
-                    sae::Error::Setting { field, problem } => {
-                        let problem = options::listed(&options::named(problem));
-                        format!("{}: {problem}", options::kebab(field))
-                    }
-                    error => options::named(&error.to_string()),
-                };
-                Failure { is_missing, ..Failure::input(problem) }
+                if let sae::Error::Setting { field, problem } = &error {
+                    let hint = options::near(field, problem);
+                    let problem = options::listed(&options::named(problem));
+                    let failure = Failure::input(format!("{}: {problem}", options::kebab(field)));
+                    return Failure { hint, ..failure };
+                }
+                let problem = options::named(&error.to_string());
+                let is_csv = problem.contains("this looks like a CSV file");
+                let hint = "sae itself reads CSV from files whose names end in .csv or .tsv";
+                let hint = is_csv.then(|| hint.to_owned());
+                Failure { is_missing, hint, ..Failure::new(problem) }
             }
         }
     }
@@ -139,8 +169,7 @@ impl From<sae_report::Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            // The code that a shell reports for a program ended by SIGPIPE.
-            return Failure::silent(141);
+            return Failure::silent(CLOSED_PIPE);
         }
         Failure::other(format!("cannot write to stdout: {error}"))
     }

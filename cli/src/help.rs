@@ -102,6 +102,14 @@ pub fn grouped(command: Command) -> Command {
     })
 }
 
+/// The names of all options of all commands.
+pub fn option_names(command: &Command) -> Vec<String> {
+    let of = |command: &Command| -> Vec<String> {
+        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    };
+    command.get_subcommands().flat_map(of).collect()
+}
+
 fn with_negative_numbers(arg: Arg) -> Arg {
     if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use sae::{Autoencoder, Engine, Error, Isa, Settings, compute, files::exchange};
+use sae::{Autoencoder, Engine, Error, Settings, compute, files::exchange};
 pub use sae_report::Model;
 
 use crate::data::{ChoiceArgs, Chosen, DataArgs, TargetArgs};
 use crate::failure::{Failure, Result};
 use crate::history;
+use crate::isa;
 use crate::output::note;
 use crate::runs;
 use crate::sweeps;
@@ -33,7 +34,7 @@ impl EngineArgs {
         if self.threads == Some(0) {
             return Err(setting("threads", "expected at least 1, got 0".into()).into());
         }
-        let isa = Isa::from_environment().map_err(|e| setting("SAE_ISA", e.to_string()))?;
+        let isa = isa::from_environment()?;
         let threads = self.threads.map_or_else(compute::threads_from_environment, Ok)?;
         Ok(Engine::new(isa, compute::ThreadPool::new(threads)))
     }
@@ -242,6 +243,10 @@ pub fn hidden_layer(nth: Option<usize>, settings: &Settings) -> Result<usize> {
     match nth {
         None => Ok(settings.encoder_layers() - 1),
         Some(nth) if (1..=hidden).contains(&nth) => Ok(nth - 1),
+        Some(nth) if hidden == 1 => {
+            let problem = format!("layer: expected 1, the only hidden layer, got {nth}");
+            Err(Failure::input(problem))
+        }
         Some(nth) => Err(Failure::input(format!(
             "layer: expected a hidden layer from 1 to {hidden}, got {nth}"
         ))),

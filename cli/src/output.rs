@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sae::{Autoencoder, Code, Evaluation, Loss, Settings, files};
@@ -39,6 +40,14 @@ pub fn exact<T: Copy + Into<f64> + Display + LowerExp>(number: T) -> String {
     match size.is_finite() && size != 0.0 && !(1e-5..1e16).contains(&size) {
         true => format!("{number:e}"),
         false => number.to_string(),
+    }
+}
+
+/// A field of a CSV file.
+pub fn csv_field(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
     }
 }
 
@@ -111,7 +120,39 @@ pub fn warn(text: &str) {
 
 /// Prints a line to stderr, whatever was chosen. It is no failure if stderr is closed.
 pub fn tell(text: &str) {
+    match &mut *held() {
+        Some(held) => held.push(text.to_owned()),
+        None => tell_now(text),
+    }
+}
+
+/// Prints a note that is not held back, of work that takes a while.
+pub fn note_now(text: &str) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        tell_now(text);
+    }
+}
+
+fn tell_now(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Lines for stderr that wait until work begins; None where they do not wait.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Holds notes back, so that what is refused says nothing else, until [`release_notes`].
+pub fn hold_notes() {
+    held().get_or_insert_default();
+}
+
+/// Prints the notes that were held back; later ones are printed at once.
+pub fn release_notes() {
+    let notes = held().take();
+    notes.iter().flatten().for_each(|text| tell_now(text));
 }
 
 /// Prints the result of a command: its lines, or with `--json` an object.
@@ -123,6 +164,11 @@ pub fn print(as_json: bool, value: &Value, lines: &str) -> Result<()> {
         writeln!(out, "{}", lines.trim_end())?
     }
     Ok(())
+}
+
+/// A path as text, for messages and JSON: what is no UTF-8 in it is replaced.
+pub fn readable(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 /// Replaces a file atomically.
@@ -211,7 +257,10 @@ fn layers_text(settings: &Settings, evaluation: &Evaluation, all_layers: bool) -
             let (l0, dead) = (short(activity.l0), dead_units(activity));
             text += &format!(", {l0} active units per sample, {dead} dead");
             if dead.contains(' ') {
-                text += &format!(" (active in none of {} samples)", activity.samples);
+                text += &match activity.samples {
+                    1 => " (not active in the only sample)".to_owned(),
+                    samples => format!(" (active in none of {samples} samples)"),
+                };
             }
         }
         if all_layers && settings.code != Code::Dense && l + 1 == settings.encoder_layers() {

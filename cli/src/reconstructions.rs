@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sae::data::{ElementType, RowWriter, ScalingKind};
 use sae::{Autoencoder, Scaling, files};
@@ -134,7 +134,7 @@ impl Reconstructed {
         &self,
         out: &Path,
         (shape, range): (Shape, (f32, f32)),
-        name: &dyn Fn(usize) -> String,
+        name: &dyn Fn(usize) -> PathBuf,
         each: Each<'_>,
     ) -> Result<Done> {
         let Shape { rows, columns, .. } = shape;

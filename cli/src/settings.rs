@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use sae::{Code, Field, Kind, Preset, Samples, Settings};
 
 use crate::failure::{Failure, Result};
-use crate::output::{join, warn};
+use crate::output::{counted, join, note, warn};
 use crate::suggest::Suggested;
 
 /// An option for each of [`Settings::fields`], and `--preset`.
@@ -32,9 +32,42 @@ impl SettingsArgs {
         Ok(Settings::with_options(resumed, &options, train, steps)?)
     }
 
+    /// Fails if one of the texts is no value of its setting, before the data are read.
+    pub fn check(&self) -> Result<()> {
+        let mut settings = Settings::default();
+        for (name, text) in &self.options {
+            match name.as_str() {
+                "preset" => drop(text.parse::<Preset>()?),
+                // Any number of steps, for a schedule that has none of its own.
+                name => settings.set(name, text, Preset::Article.steps())?,
+            }
+        }
+        Ok(())
+    }
+
     /// The preset without an option for it: images of samples that are images, gray or in color, or else top-k.
     fn default_preset(&self, train: &Samples) -> Preset {
         if train.row_dims().len() > 1 { Preset::Images } else { Preset::TopK }
+    }
+
+    /// Says that the preset has a smaller K than usual, because the code has few units.
+    pub fn note_lowered(&self, settings: &Settings, train: &Samples) {
+        let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
+        let preset = self.preset().unwrap_or_else(|| self.default_preset(train));
+        let active = |code| match code {
+            Code::TopK(k) | Code::BatchTopK(k) => Some(k),
+            _ => None,
+        };
+        let usual = active(preset.settings(vec![1, 1 << 16, 1], None).code);
+        let (Some(usual), Some(own)) = (usual, active(settings.code)) else { return };
+        if own < usual && !has("code") {
+            let units = counted(settings.code_units(), "unit");
+            note(&format!(
+                "preset {preset}: {} instead of {usual} active units per sample, a quarter of the code's {units}; \
+                 --code {} sets them",
+                own, settings.code
+            ));
+        }
     }
 
     /// Says which of the options have no effect beside the other settings.
@@ -42,12 +75,12 @@ impl SettingsArgs {
         let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
         let no_terms = settings.penalties.is_empty();
         if has("rho") && no_terms && settings.beta == 0.0 {
-            warn("rho: has no effect, because beta is 0");
+            warn("--rho has no effect, because --beta is 0");
         }
         let is_gated = matches!(settings.code, Code::JumpRelu { .. });
         let no_penalty = no_terms && settings.beta == 0.0 && settings.l1 == 0.0 && !is_gated;
         if has("sparsity_warm_up") && no_penalty {
-            warn("sparsity-warm-up: has no effect, because there is no sparsity penalty");
+            warn("--sparsity-warm-up has no effect, because there is no sparsity penalty");
         }
     }
 

@@ -14,6 +14,11 @@ impl Suggested {
         Suggested(values.into_iter().collect())
     }
 
+    /// The values that are suggested.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// The names in a text of what a setting takes, such as `dense, top-k:K or jump-relu:L0[:BANDWIDTH]`; those that
     /// need a number behind them end in a colon.
     pub fn in_grammar(expected: &str) -> Self {
@@ -116,6 +121,34 @@ _sae_values() {
         }
         None => script.to_owned(),
     }
+}
+
+/// The script for zsh, in which values that end in a colon or `=` get no space behind them.
+pub fn of_zsh(script: &str) -> String {
+    const ADD: &str = r#"
+_sae_values() {
+    local value
+    local -a begun whole
+    for value; do
+        if [[ "$value" == *[:=] ]]; then begun+=("$value"); else whole+=("$value"); fi
+    done
+    local found=1
+    compadd -S '' -a begun && found=0
+    compadd -a whole && found=0
+    return found
+}
+"#;
+    let line = |line: &str| {
+        let (start, values) = line.rsplit_once(":(")?;
+        let (values, end) = values.rsplit_once(')')?;
+        let mut each = values.split(' ');
+        let has_begun = each.any(|value| value.ends_with("\\:") || value.ends_with('='));
+        has_begun.then(|| format!("{start}:{{_sae_values {values}}}{end}"))
+    };
+    let lines: Vec<String> =
+        script.lines().map(|own| line(own).unwrap_or_else(|| own.to_owned())).collect();
+    let text = lines.join("\n") + "\n";
+    text.replacen("\n_sae() {", &format!("{ADD}\n_sae() {{"), 1)
 }
 
 /// What fish's generator leaves out: the values of arguments that are no options, such as those of `sae presets`.

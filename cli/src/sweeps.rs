@@ -23,7 +23,7 @@ pub const FIGURES: [&str; 6] =
 pub const MODEL: &str = "model";
 
 /// Characters of the values in a model's name, at most.
-const MAX_NAME: usize = 24;
+const MAX_NAME: usize = 40;
 
 /// The folder beside a sweep's table with its models, and what is needed to resume it.
 pub fn folder_of(table: &Path) -> PathBuf {
@@ -89,12 +89,33 @@ fn values_of(header: &StringRecord) -> Option<Range<usize>> {
     (is_table && names.starts_with(&FIRST_COLUMNS) && !values.is_empty()).then_some(values)
 }
 
+/// The values of settings, each with its name: `code=top-k:8 lr=0.001`; of one setting the value alone.
+pub fn described(pairs: &[(&str, &str)]) -> String {
+    let each = pairs.iter().map(|(name, value)| match pairs.len() {
+        1 => (*value).to_owned(),
+        _ => format!("{name}={value}"),
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
 /// A trial that was trained to the end.
 struct Row {
-    /// The values of the varied settings.
-    values: Vec<String>,
+    /// The values of the varied settings, as [`described`].
+    values: String,
     is_best: bool,
     model: PathBuf,
+}
+
+/// The model that a table names: from its folder or, where it is not there, in the sweep's own.
+///
+/// (The text of the table may not have the whole name, or table and folder may have another one now.)
+fn model_at(table: &Path, model: &Path) -> PathBuf {
+    let named = table.with_file_name("").join(model);
+    let beside = model.file_name().map(|name| folder_of(table).join(name));
+    match beside.filter(|beside| !named.is_file() && beside.is_file()) {
+        Some(beside) => beside,
+        None => named,
+    }
 }
 
 /// The trials of a table that have models.
@@ -120,9 +141,11 @@ fn rows(table: &Path) -> Result<Vec<Row>> {
         let fields: Vec<&str> = record.iter().collect();
         let [.., best, model] = fields[..] else { return Err(damaged()) };
         if !model.is_empty() {
-            let texts = fields[values.clone()].iter().map(|&text| text.to_owned());
-            let (values, is_best) = (texts.collect(), best == "1");
-            rows.push(Row { values, is_best, model: table.with_file_name("").join(model) });
+            let pairs = header.iter().zip(&fields).map(|(name, text)| (name, *text));
+            let pairs: Vec<_> = pairs.take(values.end).skip(values.start).collect();
+            let (values, is_best) = (described(&pairs), best == "1");
+            let model = model_at(table, Path::new(model));
+            rows.push(Row { values, is_best, model });
         }
     }
     Ok(rows)
@@ -160,7 +183,7 @@ impl Row {
     /// What the model is called: its trial, with the values of the varied settings if they are short.
     fn name(&self) -> String {
         let stem = self.model.file_stem().unwrap_or_default().display();
-        let values = self.values.join(" ");
+        let values = &self.values;
         match values.chars().count() {
             1..=MAX_NAME => format!("{stem}: {values}"),
             _ => stem.to_string(),

@@ -195,7 +195,7 @@ fn failures_are_told_once() {
     let done = two.output().unwrap();
     let error = text(&done.stderr);
     assert!(
-        error.contains("error: rank 1 of 2: steps, revive, pretrain and test-every"),
+        error.contains("error: rank 1 of 2: --steps, --revive, --pretrain and --test-every"),
         "{error}"
     );
     assert!(!path.join("runs").exists());

@@ -10,7 +10,7 @@ use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::models::{Model, ModelsArgs};
 use crate::output::{
-    Left, aligned, counted, evaluation_json, figures, print, settings_json, short,
+    Left, aligned, counted, evaluation_json, figures, print, readable, settings_json, short,
 };
 use crate::outputs::{OverwriteArgs, make_folders};
 
@@ -62,14 +62,14 @@ pub fn run(args: Args) -> Result<()> {
     }
     let values = models.iter().map(|model| {
         json!({
-            "model": model.path,
+            "model": model.path.as_ref().map(readable),
             "settings": settings_json(model.net.settings()),
             "evaluation": evaluation_json(&model.net, &model.evaluation),
         })
     });
     let matched = matched(&models, &mut engine);
     let value = json!({
-        "images": data,
+        "images": readable(&data),
         "models": values.collect::<Vec<_>>(),
         "matched_cosines": matched,
         "picture": picture,

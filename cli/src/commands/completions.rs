@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap_complete::Shell;
 
 use crate::failure::Result;
-use crate::suggest::{arguments_of_fish, of_bash};
+use crate::suggest::{arguments_of_fish, of_bash, of_zsh};
 
 /// Print a script that completes sae's commands, options and their values in a shell
 #[derive(clap::Args)]
@@ -25,6 +25,7 @@ pub fn run(args: Args, mut cli: clap::Command) -> Result<()> {
     clap_complete::generate(args.shell, &mut cli, "sae", &mut script);
     match args.shell {
         Shell::Bash => script = of_bash(&String::from_utf8_lossy(&script)).into_bytes(),
+        Shell::Zsh => script = of_zsh(&String::from_utf8_lossy(&script)).into_bytes(),
         Shell::Fish => script.extend(arguments_of_fish(&cli).into_bytes()),
         _ => {}
     }

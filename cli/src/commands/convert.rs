@@ -21,13 +21,13 @@ use crate::drawing::png_files::{self, Folder};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::models;
-use crate::output::{self, counted, join, note, print};
+use crate::output::{self, counted, join, note, print, readable};
 use crate::outputs::{OverwriteArgs, check_distinct, check_unread, check_writable, make_folders};
 use formats::{Kind, NUMBERS_EXPECTED, Source};
 
 /// Convert data between IDX, NumPy and PNG files, and models to and from other libraries
 ///
-/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, a folder
+/// The content of FROM decides what it is: an IDX file (also gzip-compressed), a NumPy file, CSV text, a folder
 /// of PNGs, a model, or a dictionary of another library. The name of TO decides what is written: .idx or
 /// ubyte, .npy, .onnx, .safetensors (a model), or a folder of PNGs: one that is there, or a name that
 /// ends in / or has no ending. Numbers keep their
@@ -132,8 +132,8 @@ pub fn run(args: Args) -> Result<()> {
         (Source::Data, Kind::Png) => file_to_pngs(&args),
         (Source::Data, kind) => file_to_file(&args, kind),
     }?;
-    value["from"] = json!(args.from);
-    value["to"] = json!(args.to);
+    value["from"] = json!(readable(&args.from));
+    value["to"] = json!(readable(&args.to));
     print(args.json, &value, &text)
 }
 
@@ -326,7 +326,7 @@ fn pngs_to_file(args: &Args, kind: Kind) -> Result<Done> {
         let numbered = names.iter().enumerate().map(|(label, name)| format!("{label} {name}"));
         let numbered = numbered.collect::<Vec<_>>().join(", ");
         done.text += &format!("\nlabels {numbered}: {}", path.display());
-        done.value["labels"] = json!(path);
+        done.value["labels"] = json!(readable(path));
         done.value["classes"] = json!(names);
     }
     Ok(done)

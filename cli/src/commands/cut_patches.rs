@@ -15,7 +15,7 @@ use crate::data::DataArgs;
 use crate::drawing::shape::Shape;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result};
-use crate::output::print;
+use crate::output::{print, readable};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Cut square patches out of images, at random places
@@ -114,7 +114,7 @@ pub fn run(args: Args) -> Result<()> {
         "npy" => write_npy(path, &dims, &patches),
         _ => write_idx(path, &dims, &patches),
     })?;
-    let value = json!({"out": args.out, "patches": count, "side": side});
+    let value = json!({"out": readable(&args.out), "patches": count, "side": side});
     let patches = if count == 1 { "patch" } else { "patches" };
     let line = format!("{count} {patches} of {side} x {side}: {}", args.out.display());
     print(args.json, &value, &line)

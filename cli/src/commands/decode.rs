@@ -11,7 +11,7 @@ use crate::drawing::picture::{self, Grid};
 use crate::drawing::png_folder;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::{self, print, warn};
+use crate::output::{self, print, readable, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::reconstructions::{Kind, Reconstructed};
 use crate::sparse_files::{self, Format};
@@ -88,13 +88,13 @@ pub fn run(args: Args) -> Result<()> {
             (json!("png"), json!([tiles.len()]), format!("picture: {}", out.display()))
         }
         Kind::Folder => {
-            let name = |at| png_folder::numbered(at, count);
+            let name = |at| png_folder::numbered(at, count).into();
             all.write_folder(out, (shape()?, range), &name, &mut each)?
         }
         _ => all.write_file(out, kind, None, &mut each)?,
     };
     let value = json!({
-        "out": out, "samples": count, "features": all.features, "type": element_type, "dims": dims,
+        "out": readable(out), "samples": count, "features": all.features, "type": element_type, "dims": dims,
     });
     print(args.model.run.json, &value, &line)
 }
@@ -128,7 +128,10 @@ fn decode(path: &Path, engine: &mut Engine, net: &Autoencoder) -> Result<(usize,
 
 /// The columns of a CSV file, and how many at the beginning are no units: those that the header names so.
 fn read_csv(path: &Path) -> Result<(Array, usize)> {
-    let Table { array, names, .. } = csv::read(path, None)?;
+    // Labels that are names are no numbers.
+    let read = csv::read(path, None);
+    let Table { array, names, .. } =
+        read.or_else(|failure| csv::read(path, Some("label")).map_err(|_| failure))?;
     let is_other = |name: &&String| *name == "index" || *name == "label";
     let others = names.iter().flatten().take_while(is_other).count();
     Ok((array, others))

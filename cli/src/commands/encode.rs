@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use sae::{Autoencoder, Engine, files, network::SparseCodes};
 use serde_json::{Value, json};
 
-use crate::data::{ChoiceArgs, Chosen};
+use crate::data::{ChoiceArgs, Chosen, Labels};
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::{ModelArgs, hidden_layer};
-use crate::output::{counted, plain, print};
+use crate::output::{counted, plain, print, readable};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::sparse_files::{self, Format};
 use rows::{Column, Csv, Numbers, Rows};
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "COLUMNS", value_enum, value_delimiter = ',')]
     columns: Vec<Column>,
     /// Labels for the column, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
-    /// with MNIST's files, or of --label-column]
+    /// with MNIST's files, of sub-folders of PNGs, or of --label-column]
     #[arg(long, value_name = "FILE", requires = "columns")]
     labels: Option<PathBuf>,
     /// File to write, its name ending in .csv, .idx or .npy [default: CSV to stdout; with --json the
@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<()> {
     let (samples, units) = (chosen.samples.len(), net.settings().layers[layer + 1]);
     let mut rows = Rows { net: &net, engine: &mut engine, samples: &chosen.samples, layer };
     let check = if args.out.is_some() { interrupt::check } else { || Ok(()) };
-    let (columns, labels) = (&args.columns[..], labels.as_deref());
+    let (columns, labels) = (&args.columns[..], labels.as_ref());
     let csv = Csv { chosen: &chosen, columns, labels, units, check };
     let Some(out) = &args.out else {
         if args.model.run.json {
@@ -106,7 +106,7 @@ pub fn run(args: Args) -> Result<()> {
             }
         })
     })?;
-    let value = json!({"out": out, "samples": samples, "units": units});
+    let value = json!({"out": readable(out), "samples": samples, "units": units});
     let is_code = layer + 1 == net.settings().encoder_layers();
     let what = if is_code { "code" } else { "activation vector" };
     let (rows, units) = (counted(samples, what), counted(units, "unit"));
@@ -154,7 +154,7 @@ fn check(args: &Args, layer: usize, net: &Autoencoder) -> Result<()> {
 }
 
 /// The labels for the column, if it is asked for.
-fn labels(args: &Args, chosen: &Chosen) -> Result<Option<Vec<u8>>> {
+fn labels(args: &Args, chosen: &Chosen) -> Result<Option<Labels>> {
     if !args.columns.contains(&Column::Label) {
         return Ok(None);
     }
@@ -196,7 +196,8 @@ fn write_sparse(
         })
     })?;
     let (samples, entries) = written;
-    let value = json!({"out": out, "samples": samples, "units": units, "entries": entries});
+    let value =
+        json!({"out": readable(out), "samples": samples, "units": units, "entries": entries});
     let (codes, units) = (counted(samples, "code"), counted(units, "unit"));
     let line = format!("{codes} of {units}, {entries} not 0: {}", out.display());
     print(args.model.run.json, &value, &line)

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::data::{DataArgs, TargetArgs};
 use crate::failure::Result;
 use crate::models::ModelArgs;
-use crate::output::{counted, evaluation_json, evaluation_text, plain, print, short};
+use crate::output::{counted, evaluation_json, evaluation_text, plain, print, readable, short};
 
 /// Evaluate a model: the objective with its terms, and the activity of the hidden layers
 ///
@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut value = evaluation_json(&net, &evaluation);
     value["explained_variance_per_feature"] = json!(evaluation.explained_variance_per_feature);
     value["samples"] = json!(samples.len());
-    value["images"] = json!(path);
+    value["images"] = json!(readable(&path));
     let mut text = format!("{} of {}\n", counted(samples.len(), "sample"), path.display());
     text += &evaluation_text("objective", &net, &evaluation, true);
     if args.redundancy {

@@ -9,7 +9,7 @@ use crate::drawing::shape::{Shape, square};
 use crate::endings::check_ending;
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::{counted, print};
+use crate::output::{counted, print, readable};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
 
 /// Draw what each unit responds to: the input of a given length that activates it most, as PNG
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<()> {
     let tiles = signed_tiles(inputs.chunks(features).take(shown));
     make_folders(&[&out])?;
     Grid::square(tile, shown).write(&out, &tiles)?;
-    let value = json!({"picture": out, "units": shown, "layer": layer});
+    let value = json!({"picture": readable(&out), "units": shown, "layer": layer});
     let line = format!("picture of {}: {}", counted(shown, "unit"), out.display());
     print(args.model.run.json, &value, &line)
 }

@@ -17,12 +17,12 @@ use crate::drawing::shape::{Shape, square};
 use crate::endings::{self, check_ending};
 use crate::failure::{Failure, Result};
 use crate::models;
-use crate::output::{counted, exact, join, plain, print, settings_json, warn};
+use crate::output::{counted, exact, join, plain, print, readable, settings_json, warn};
 use crate::outputs::{OverwriteArgs, make_folders};
 use crate::recipe;
 use crate::runs;
 use crate::sweeps;
-use facts::{Facts, MAX_IMAGES, scaling_json, settings_text};
+use facts::{Facts, MAX_IMAGES, course_json, course_text, scaling_json, settings_text};
 use files::Kind;
 
 /// Describe a file: types, shapes, ranges, and a preview of its first samples or units
@@ -76,7 +76,12 @@ pub fn run(args: Args) -> Result<()> {
     let Facts { mut text, mut value, images } = match kind {
         Kind::Model => {
             let net = models::load(&file)?;
-            with_course(with_command(model(&net, asked), &file), &net, &file)
+            let mut facts = model(&net, asked);
+            if let Some(course) = Course::of(&net) {
+                facts.text += &course_text(&course);
+                facts.value["course"] = course_json(&course);
+            }
+            with_course(with_command(facts, &file), &net, &file)
         }
         Kind::Checkpoint => checkpoint::facts(&file)?,
         Kind::Sweep => data::of_sweep(&file)?,
@@ -102,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
             images.ok_or_else(|| Failure::at(&file, "it has no images for --picture"))?;
         make_folders(&[picture])?;
         Grid::square(tile, images.len()).write(picture, &images)?;
-        value["picture"] = json!(picture);
+        value["picture"] = json!(readable(picture));
         text += &format!("picture: {}\n", picture.display());
     }
     print(args.json, &value, &text)

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::digits;
 use crate::failure::Result;
-use crate::output::print;
+use crate::output::{print, readable};
 use crate::outputs::OverwriteArgs;
 
 /// Draw digits and write them as MNIST's four IDX files
@@ -43,7 +43,8 @@ pub fn run(args: Args) -> Result<()> {
     args.overwrite.check(&files.each_ref().map(PathBuf::as_path))?;
     digits::write(&args.dir, args.train as usize, args.test as usize, args.seed)?;
     let Args { dir, train, test, json, .. } = args;
-    let (value, dir) = (json!({"dir": dir, "train": train, "test": test}), dir.display());
+    let (value, dir) =
+        (json!({"dir": readable(&dir), "train": train, "test": test}), dir.display());
     let line = format!("{train} training and {test} test digits with their labels in {dir}");
     print(json, &value, &line)
 }

@@ -44,7 +44,10 @@ fn features(text: &str) -> std::result::Result<usize, String> {
 
 pub fn run(args: Args) -> Result<()> {
     let presets = match &args.name {
-        Some(name) => vec![name.parse::<Preset>().map_err(Failure::from)?],
+        Some(name) => {
+            let of_argument = |failure: Failure| failure.without_dashes();
+            vec![name.parse::<Preset>().map_err(Failure::from).map_err(of_argument)?]
+        }
         None => Preset::ALL.to_vec(),
     };
     let listed: Vec<Listed> = presets.iter().map(|&preset| Listed::of(preset, &args)).collect();

@@ -12,7 +12,7 @@ use crate::drawing::shape::{Shape, square};
 use crate::drawing::{picture, png_folder};
 use crate::failure::{Failure, Result};
 use crate::models::ModelArgs;
-use crate::output::{self, print};
+use crate::output::{self, print, readable};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
 use crate::reconstructions::{Done, Kind, Reconstructed};
 
@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
             return Err(not_images());
         }
         chosen.note_held_out();
-        let value = json!({"picture": out, "samples": count.min(samples.len())});
+        let value = json!({"picture": readable(&out), "samples": count.min(samples.len())});
         let line = format!("picture: {}", out.display());
         return print(args.model.run.json, &value, &line);
     }
@@ -126,7 +126,8 @@ pub fn run(args: Args) -> Result<()> {
         }
     };
     chosen.note_held_out();
-    let value = json!({"out": out, "samples": few.len(), "type": done.0, "dims": done.1});
+    let value =
+        json!({"out": readable(&out), "samples": few.len(), "type": done.0, "dims": done.1});
     print(args.model.run.json, &value, &done.2)
 }
 

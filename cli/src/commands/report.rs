@@ -10,7 +10,7 @@ use crate::endings::check_ending;
 use crate::failure::Result;
 use crate::history;
 use crate::models::ModelsArgs;
-use crate::output::{note, print, warn, write_file};
+use crate::output::{note, print, readable, warn, write_file};
 use crate::outputs::{OverwriteArgs, make_folders, output_of};
 use crate::runs;
 
@@ -48,7 +48,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u32).range(..=100))]
     context: u32,
     /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
-    /// with MNIST's files, or of --label-column]
+    /// with MNIST's files, of sub-folders of PNGs, or of --label-column]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Units per layer with top samples and weights, the most frequent [default: as many as fit in a page
@@ -77,6 +77,7 @@ pub fn run(args: Args) -> Result<()> {
     let (models, data) = args.models.load(&mut engine, &paths)?;
     let chosen = args.models.chosen(&paths[0], &models[0])?;
     let labels = chosen.labels(args.labels.as_deref())?;
+    let label_names = labels.as_ref().filter(|labels| !labels.names.is_empty());
     let numbers: Vec<usize> = (0..models[0].samples.len()).map(|at| chosen.number(at)).collect();
     let names = chosen.names(args.names.as_deref())?;
     let names: Option<Vec<String>> =
@@ -93,7 +94,8 @@ pub fn run(args: Args) -> Result<()> {
     let models = models.into_iter().map(with_history).collect::<Result<Vec<_>>>()?;
     let source = data.display().to_string();
     let report = Report {
-        labels: labels.as_deref(),
+        labels: labels.as_ref().map(|labels| &labels.values[..]),
+        label_names: label_names.map(|labels| &labels.names[..]),
         names: names.as_deref(),
         features: chosen.features.as_deref(),
         context: if is_stream { context } else { 0 },
@@ -105,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
     make_folders(&[&out])?;
     write_file(&out, page)?;
     let models: Vec<Value> = models.iter().map(Model::json).collect();
-    let value = json!({"report": out, "models": models});
+    let value = json!({"report": readable(&out), "models": models});
     print(args.models.run.json, &value, &format!("report: {}", out.display()))?;
     if args.open {
         open_page(&out);

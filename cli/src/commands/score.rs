@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::interrupt;
 use crate::models::ModelArgs;
 use crate::names::{Names, visible};
-use crate::output::{Left, aligned, counted, exact, print, short};
+use crate::output::{Left, aligned, counted, csv_field, exact, print, readable, short};
 use crate::outputs::{OverwriteArgs, make_folders};
 
 /// Score samples by how badly they are reconstructed: large errors are anomalies
@@ -96,7 +96,7 @@ pub fn run(args: Args) -> Result<()> {
         make_folders(&[out])?;
         write(&mut scoring, out, largest.as_deref(), names)?;
         let mut value = scoring.summary();
-        value["out"] = json!(out);
+        value["out"] = json!(readable(out));
         let (samples, mean) = (counted(chosen.samples.len(), "sample"), short(scoring.mean()));
         let line = format!("{samples}, mean error {mean}: {}", out.display());
         return print(args.model.run.json, &value, &line);
@@ -202,7 +202,7 @@ impl Scoring<'_> {
     fn summary(&self) -> Value {
         json!({
             "samples": self.chosen.samples.len(),
-            "data": self.chosen.name,
+            "data": readable(&self.chosen.name),
             "mean_error": self.mean(),
         })
     }
@@ -238,17 +238,9 @@ impl<W: Write> Writer<'_, W> {
             return writeln!(self.out, "{}", json_of(row, self.names)).map_err(self.wrong);
         }
         let Row { number, error, l0 } = row;
-        let name = self.names.map(|names| quoted(names.get(*number)));
+        let name = self.names.map(|names| csv_field(names.get(*number)));
         let name = name.map_or(String::new(), |name| format!(",{name}"));
         writeln!(self.out, "{number},{},{l0}{name}", exact(*error)).map_err(self.wrong)
-    }
-}
-
-/// A field of a CSV file.
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }
 

@@ -10,14 +10,15 @@ mod remains;
 mod table;
 mod trials;
 
-use sae::{Activation, Code, Isa, Measure, Samples, Settings, compute};
+use sae::{Activation, Code, Measure, Samples, Settings, compute};
 use serde_json::json;
 
 use crate::data::TrainingData;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::isa;
 use crate::models::hidden_layer;
-use crate::output::{join, print, tell};
+use crate::output::{hold_notes, join, print, readable, release_notes, tell};
 use crate::outputs::Lock;
 use crate::recipe;
 use crate::sweeps;
@@ -30,8 +31,11 @@ use table::Table;
 use trials::{Data, Trial, Trials};
 
 pub fn run(args: Args) -> Result<()> {
+    // What is refused says nothing else.
+    hold_notes();
     let paths = Paths::of(&args)?;
     let jobs = jobs(&args)?;
+    args.settings.check()?;
     let ranges: Vec<Range> =
         args.vary.iter().map(|text| Range::parse(text)).collect::<Result<_>>()?;
     args.vary.iter().try_for_each(|text| plan::check_setting(text))?;
@@ -59,6 +63,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let mut journal = Journal::open(&journal, &trials.definition(halvings)?)?;
     paths.note()?;
+    release_notes();
     train_all(&trials, halvings, &mut journal, &paths)?;
     let table = Table::new(&ranges, &trials, &journal, halvings);
     paths.write(table.csv()?, table.chart().file())?;
@@ -68,8 +73,8 @@ pub fn run(args: Args) -> Result<()> {
         return Err(failure.hint("vary smaller values, such as learning rates"));
     }
     let (mut value, mut text) = (table.json(), table.text());
-    value["table"] = json!(paths.table);
-    value["picture"] = json!(paths.picture);
+    value["table"] = json!(readable(&paths.table));
+    value["picture"] = json!(readable(&paths.picture));
     let [csv, svg] = [&paths.table, &paths.picture].map(|path| path.display());
     text += &format!("models: {}\ntable: {csv}\npicture: {svg}", paths.folder().display());
     print(args.json, &value, &text)
@@ -106,7 +111,7 @@ fn train_all(trials: &Trials, halvings: u8, journal: &mut Journal, paths: &Paths
 
 /// How many trials are trained at once. Fails if that, or the instruction set, is no valid setting.
 fn jobs(args: &Args) -> Result<usize> {
-    Isa::from_environment().map_err(|error| Failure::input(format!("SAE_ISA: {error}")))?;
+    isa::from_environment()?;
     Ok(args.jobs.map_or_else(compute::threads_from_environment, |jobs| Ok(usize::from(jobs)))?)
 }
 
@@ -135,7 +140,11 @@ fn trials(
     let trial = |(number, varied): (usize, Vec<String>)| {
         let mut settings = args.settings.clone();
         settings.options.extend(fields.iter().cloned().zip(varied.iter().cloned()));
-        let settings = settings.settings(args.steps, train, None)?;
+        let given = settings;
+        let settings = given.settings(args.steps, train, None)?;
+        if number == 0 {
+            given.note_lowered(&settings, train);
+        }
         let layer = hidden_layer(args.layer, &settings).map_err(|failure| {
             let layers = join(&settings.layers, "-");
             failure.or_hint(format!("trial {number} is of a network of the sizes {layers}"))
@@ -146,7 +155,12 @@ fn trials(
     for (at, trial) in list.iter().enumerate() {
         let same = |other: &Trial| other.settings == trial.settings && other.varied != trial.varied;
         if let Some(other) = list[..at].iter().find(|other| same(other)) {
-            let [one, two] = [other, trial].map(|trial| trial.varied.join(" "));
+            let values = |trial: &Trial| {
+                let pairs = fields.iter().map(String::as_str);
+                let pairs = pairs.zip(trial.varied.iter().map(String::as_str));
+                sweeps::described(&pairs.collect::<Vec<_>>())
+            };
+            let [one, two] = [other, trial].map(values);
             let problem = format!("vary: {one} and {two} are the same settings");
             return Err(Failure::input(problem).hint("leave out one of them"));
         }

@@ -20,8 +20,9 @@ use sae::{Autoencoder, Samples, Schedule, Settings, Trainer, files::Checkpoint};
 use crate::data::{Place, TrainingData, TrainingDataArgs, place};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::isa;
 use crate::models;
-use crate::output::tell;
+use crate::output::{hold_notes, release_notes, tell};
 use crate::outputs::{check_no_folder, check_unread};
 use crate::ranks::Job;
 use crate::recipe;
@@ -44,6 +45,9 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Runs in every rank of the job. Only rank 0 prints, and reads and writes anything but the data.
 fn train(mut args: Args, job: &mut Job) -> Result<()> {
+    // What is refused says nothing else.
+    hold_notes();
+    job.agree(args.settings.check().and_then(|()| isa::from_environment()).map(drop))?;
     let data = data_of_rank(&args, job);
     let is_rank_0 = job.is_rank_0();
     let quiet = args.quiet || !is_rank_0;
@@ -89,6 +93,7 @@ fn train(mut args: Args, job: &mut Job) -> Result<()> {
     let begun = record.as_ref().map_or(Ok(()), |record| record.begin(&trainer, resumes));
     job.agree(begun)?;
     let sides = (&train, test.as_ref());
+    release_notes();
     // The record of a training that does not begin says nothing.
     let withdraw = |_: &Failure| record.iter().for_each(Record::withdraw);
     let run = Run::new((&args, paths.clone()), job, sides, &mut trainer);
@@ -196,7 +201,7 @@ fn check_resumed(
         return Err(Failure::input(problem).hint(format!("leave out --{name}")));
     }
     if args.from.is_some() && !recipe::is_recorded() {
-        tell("from: the training is resumed from its checkpoint, --from is for its first step");
+        tell("the training is resumed from its checkpoint, --from is for its first step");
     }
     match scheduled_steps(checkpoint) {
         Some(steps) if args.steps() > steps => {
@@ -238,7 +243,8 @@ fn agree_on_steps(
     args.steps.get_or_insert(of_rank_0);
     let steps = format!("{:?}", (args.steps(), args.revive, args.pretrain, args.test_every));
     let same = job.broadcast(steps.clone())? == steps;
-    let problem = "steps, revive, pretrain and test-every: expected the same values in all ranks";
+    let problem =
+        "--steps, --revive, --pretrain and --test-every: expected the same values in all ranks";
     job.agree(if same { Ok(()) } else { Err(Failure::input(problem)) })
 }
 
@@ -305,6 +311,9 @@ fn build(
             }
         }?;
         args.settings.note_ignored(&settings);
+        if checkpoint.is_none() && network.is_none() {
+            args.settings.note_lowered(&settings, train);
+        }
         Ok((checkpoint, settings))
     };
     let plan = job.is_rank_0().then(plan).transpose();

@@ -21,7 +21,7 @@ use crate::data::ChoiceArgs;
 use crate::endings::{check_ending, ending_of};
 use crate::failure::{Failure, Result, io_error};
 use crate::models::{ModelArgs, hidden_layer};
-use crate::output::{print, progress};
+use crate::output::{print, progress, readable};
 use crate::outputs::{OverwriteArgs, make_folders};
 use listed::Units;
 use table::Table;
@@ -49,7 +49,8 @@ Columns of the CSV file:
   weights to and from the unit), nearest, nearest_cosine; with labels label (the most frequent one where
   the unit is active) and label_share; then for each of the top samples top_1_sample, top_1_activation,
   with names top_1_name, with --context top_1_context. JSON also has the histogram of log10 of the
-  activations, 64 bins from -4 to 4, and the samples of each label.")]
+  activations, 64 bins from -4 to 4, and the samples of each label; labels are numbers there, and
+  label_name and label_names have their names, if the data have names.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -59,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYER")]
     layer: Option<usize>,
     /// Labels of the samples, whole numbers from 0 to 255: an IDX or NumPy file [default: those of a folder
-    /// with MNIST's files, or of --label-column]
+    /// with MNIST's files, of sub-folders of PNGs, or of --label-column]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Names of the samples: a text file with one line for each, such as a token or the name of a file
@@ -119,7 +120,7 @@ pub fn run(args: Args) -> Result<()> {
     let options = UnitOptions {
         layer: Some(layer),
         top: args.top,
-        labels: labels.as_deref(),
+        labels: labels.as_ref().map(|labels| &labels.values[..]),
         nearest: !args.no_nearest,
         progress: Some(&report),
     };
@@ -127,7 +128,7 @@ pub fn run(args: Args) -> Result<()> {
     progress.finish_and_clear();
     let context = args.context.map(usize::from);
     let has_labels = labels.is_some();
-    let mut units = Units { units, layer: layer + 1, chosen, names, context, has_labels };
+    let mut units = Units { units, layer: layer + 1, chosen, names, context, labels };
     sort(&mut units.units, args.sort.unwrap_or(Order::Unit));
     if let Some(out) = &args.out {
         write(out, &units, &net)?;
@@ -136,7 +137,7 @@ pub fn run(args: Args) -> Result<()> {
         return match &args.out {
             Some(out) => {
                 let mut value = units.summary(&net);
-                value["out"] = json!(out);
+                value["out"] = json!(readable(out));
                 print(true, &value, "")
             }
             None => {

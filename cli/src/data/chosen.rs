@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sae::{Autoencoder, Samples};
 
+use crate::data::classes::Labels;
 use crate::data::labels::read_labels;
 use crate::data::opened::Opened;
 use crate::data::own::{own_note, own_side};
@@ -15,7 +16,7 @@ use crate::data::{DataArgs, TargetArgs};
 use crate::drawing::png_folder::numbered;
 use crate::failure::{Failure, Result};
 use crate::names::Names;
-use crate::output::{counted, note};
+use crate::output::{counted, note, readable};
 
 /// The options that choose samples.
 #[derive(clap::Args, Clone)]
@@ -47,11 +48,11 @@ pub struct Chosen {
     /// The file; of several the first, and how many more.
     pub name: PathBuf,
     /// Labels that the data have themselves.
-    labels: Option<Vec<u8>>,
+    labels: Option<Labels>,
     /// Names of the features, of a CSV file.
     pub features: Option<Vec<String>>,
     /// Names that all samples of the data have themselves: those of PNGs.
-    names: Option<Vec<String>>,
+    names: Option<Vec<PathBuf>>,
     /// Of each sample its number in the data, where it is another than that among the chosen ones.
     numbers: Option<Vec<usize>>,
     /// How many samples the data have.
@@ -78,7 +79,9 @@ impl ChoiceArgs {
         };
         let labels = match opened.labels {
             Some(labels) => Some(labels),
-            None => labels_of_folder(&place, &opened.name, opened.samples.len())?,
+            None => {
+                labels_of_folder(&place, &opened.name, opened.samples.len())?.map(Labels::numbers)
+            }
         };
         let numbers =
             held_out.map(|(held_out, count)| numbers_of_side(held_out, count, side)).transpose()?;
@@ -123,14 +126,14 @@ impl Chosen {
     }
 
     /// Names of PNGs of the first samples: those that they have, if all are different, or else their numbers.
-    pub fn png_names(&self, count: usize) -> Vec<String> {
+    pub fn png_names(&self, count: usize) -> Vec<PathBuf> {
         let numbers = (0..count).map(|sample| self.number(sample));
         if let Some(names) = &self.names
             && names.iter().collect::<HashSet<_>>().len() == names.len()
         {
             return numbers.map(|number| names[number].clone()).collect();
         }
-        numbers.map(|number| numbered(number, self.count)).collect()
+        numbers.map(|number| numbered(number, self.count).into()).collect()
     }
 
     /// Says on stderr that these are not all samples of the data, where no option chooses them.
@@ -144,23 +147,27 @@ impl Chosen {
 
     /// The label of each sample: those of a file, or those that the data have. The file has one for each
     /// of the samples, or for each of the data before some were held out.
-    pub fn labels(&self, file: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    pub fn labels(&self, file: Option<&Path>) -> Result<Option<Labels>> {
         let Some(file) = file else { return Ok(self.labels.clone()) };
         let Some(numbers) = &self.numbers else {
-            return read_labels(file, self.samples.len()).map(Some);
+            return read_labels(file, self.samples.len()).map(Labels::numbers).map(Some);
         };
         if let Ok(labels) = read_labels(file, self.samples.len()) {
-            return Ok(Some(labels));
+            return Ok(Some(Labels::numbers(labels)));
         }
         let labels = read_labels(file, self.count)?;
-        Ok(Some(numbers.iter().map(|&number| labels[number]).collect()))
+        let values = numbers.iter().map(|&number| labels[number]).collect();
+        Ok(Some(Labels::numbers(values)))
     }
 
     /// The names of the samples, by their number in the data: those of a file, or those that the data have.
     pub fn names(&self, file: Option<&Path>) -> Result<Option<Names>> {
         match file {
             Some(file) => self.names_of(file).map(Some),
-            None => Ok(self.names.as_deref().map(Names::of_all)),
+            None => {
+                let names = self.names.iter().flatten().map(readable).collect::<Vec<_>>();
+                Ok(self.names.is_some().then(|| Names::of_all(&names)))
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sae::{Autoencoder, Samples, data::HeldOut};
 
+use crate::data::classes::Labels;
 use crate::data::opened::Opened;
 use crate::data::own::{own_note, own_training_samples};
 use crate::data::place::{Files, Place, Side, find_mnist};
@@ -74,8 +75,8 @@ impl DataArgs {
     ) -> Result<[Labeled; 2]> {
         let Opened { samples, labels, name, .. } = all;
         let count = samples.len();
-        let labels = match (file, labels) {
-            (Some(file), _) => read_labels(file, count)?,
+        let mut labels = match (file, labels) {
+            (Some(file), _) => Labels::numbers(read_labels(file, count)?),
             (None, Some(labels)) => labels,
             (None, None) => {
                 return Err(Failure::at(&name, "no labels are given for these samples").hint(
@@ -86,13 +87,14 @@ impl DataArgs {
         };
         if file.is_none()
             && let Some(test) = place.test(self.copy)?
-            && let Some(test_labels) = test.labels
+            && let Some(mut test_labels) = test.labels
         {
-            return Ok([(samples, labels), (test.samples, test_labels)]);
+            labels.unify(&mut test_labels).map_err(|failure| failure.within(&test.name))?;
+            return Ok([(samples, labels.values), (test.samples, test_labels.values)]);
         }
         let held_out = held_out.unwrap_or(HeldOut::Random { count: count.div_ceil(7), seed: 1 });
         let (train, test) = samples.hold_out(held_out)?;
-        let of_side = |side| labels_of_side(labels.clone(), held_out, side);
+        let of_side = |side| labels_of_side(labels.values.clone(), held_out, side);
         let (train_labels, test_labels) = (of_side(Side::Training)?, of_side(Side::Test)?);
         let (samples, are) = (counted(test.len(), "sample"), are(test.len()));
         note(&format!("{samples} held out {are} the test samples of the labels"));

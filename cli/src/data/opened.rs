@@ -1,6 +1,6 @@
 //! Opening samples: of one kind of files, or of PNGs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sae::{
     Samples, Scaling,
@@ -8,6 +8,7 @@ use sae::{
 };
 
 use crate::csv::{self, Table};
+use crate::data::classes::Labels;
 use crate::data::place::{Files, Place, Side, TargetFiles, named};
 use crate::data::pngs::{Pngs, is_of_pngs};
 use crate::data::warn;
@@ -18,12 +19,12 @@ use crate::output::{self, note};
 /// Samples, unscaled, as they were opened.
 pub struct Opened {
     pub samples: Samples,
-    /// Those of the column of a CSV file.
-    pub labels: Option<Vec<u8>>,
+    /// Those of the column of a CSV file, or of the sub-folders of PNGs.
+    pub labels: Option<Labels>,
     /// Names of the features, of the header of a CSV file.
     pub features: Option<Vec<String>>,
     /// Names of the samples: the files of PNGs.
-    pub names: Option<Vec<String>>,
+    pub names: Option<Vec<PathBuf>>,
     /// Whether PNGs are in color.
     pub color: Option<bool>,
     /// Files of a folder of PNGs that are none.
@@ -169,7 +170,7 @@ impl Place {
         let name = named(found);
         let pngs = Pngs::read(found, &name, self.color)?;
         Ok(Opened {
-            labels: pngs.labels,
+            labels: pngs.labels.map(|values| Labels { values, names: pngs.classes }),
             names: Some(pngs.names),
             color: Some(pngs.are_in_color),
             left_out: pngs.left_out,
@@ -179,33 +180,42 @@ impl Place {
 
     /// Opens CSV files, among which may be others.
     fn open_tables(&self, found: &[PathBuf], options: &ReadOptions) -> Result<Opened> {
-        let (mut arrays, mut all_labels, mut first) = (Vec::new(), Vec::new(), None);
+        let (mut arrays, mut all_labels, mut first) = (Vec::new(), None, None);
         for path in found {
             if !csv::is_csv(path) {
                 arrays.push(Array::open_with(path, options)?);
                 continue;
             }
+            if !csv::has_ending(path) {
+                note(&format!("{}: read as CSV", path.display()));
+            }
             let Table { array, labels, classes, names } =
                 csv::read(path, self.label_column.as_deref())?;
             arrays.push(array);
-            all_labels.extend(labels.unwrap_or_default());
-            let (first_classes, first_names) =
-                &*first.get_or_insert_with(|| (classes.clone(), names.clone()));
-            if *first_classes != classes {
-                let problem = "its classes are others than those of the first file";
-                return Err(Failure::at(path, problem).hint("number the classes in all files"));
+            if let Some(values) = labels {
+                add_labels(&mut all_labels, Labels { values, names: classes }, path)?;
             }
-            if *first_names != names {
+            if *first.get_or_insert_with(|| names.clone()) != names {
                 let problem = "the names of its columns are others than in the first file";
                 return Err(Failure::at(path, problem).hint("give all files the same columns"));
             }
         }
         let shards = Shards::from_arrays(arrays)?;
         shards.arrays().try_for_each(check)?;
-        let labels = Some(all_labels).filter(|labels| !labels.is_empty());
-        let features = first.and_then(|(_, names)| names);
-        Ok(Opened { labels, features, ..Opened::of(shards, named(found)) })
+        let features = first.flatten();
+        Ok(Opened { labels: all_labels, features, ..Opened::of(shards, named(found)) })
     }
+}
+
+/// Adds the labels of a file to those before it.
+fn add_labels(all: &mut Option<Labels>, mut labels: Labels, path: &Path) -> Result<()> {
+    let Some(before) = all else {
+        *all = Some(labels);
+        return Ok(());
+    };
+    before.unify(&mut labels).map_err(|failure| failure.within(path))?;
+    before.values.extend(labels.values);
+    Ok(())
 }
 
 /// Fails if an array has labels instead of samples; notes if there is more in its file.

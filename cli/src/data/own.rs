@@ -63,8 +63,10 @@ pub fn own_side(
         let count = all.samples.len();
         let (left, held) = all.samples.hold_out(held_out)?;
         all.samples = if side == Side::Training { left } else { held };
-        let labels = all.labels.map(|labels| labels_of_side(labels, held_out, side));
-        return Ok((Opened { labels: labels.transpose()?, ..all }, Some((held_out, count))));
+        if let Some(labels) = &mut all.labels {
+            labels.values = labels_of_side(std::mem::take(&mut labels.values), held_out, side)?;
+        }
+        return Ok((all, Some((held_out, count))));
     }
     if side == Side::Training {
         return Ok((all, None));

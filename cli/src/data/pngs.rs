@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sae::data::{self, Array};
 
+use crate::csv;
 use crate::drawing::png_files::{self, Folder};
 use crate::endings::ending_of;
 use crate::failure::{Failure, Result};
@@ -16,23 +17,28 @@ pub fn is_of_pngs(path: &Path) -> bool {
     ending_of(path) == "png" || path.is_dir()
 }
 
-/// The files that paths, folders, patterns and lists name; a folder of PNGs stays as it is.
+/// The files that paths, folders, patterns and lists name; a folder of PNGs stays as it is, and so does a .txt file
+/// of numbers, which is no list.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let (mut folders, mut others) = (Vec::new(), Vec::new());
+    let (mut found, mut others, mut has_tables) = (Vec::new(), Vec::new(), false);
     for path in paths {
-        match is_folder(path)? {
-            true => folders.push(path.clone()),
+        let is_table = csv::is_text_of_numbers(path);
+        has_tables |= is_table;
+        match is_table || is_folder(path)? {
+            true => found.push(path.clone()),
             false => others.push(path.clone()),
         }
     }
-    if folders.is_empty() {
+    if found.is_empty() {
         return data::find(paths).map_err(|error| with_formats(error.into(), paths));
     }
     if !others.is_empty() {
-        folders.extend(data::find(&others)?);
-        alphanumeric_sort::sort_path_slice(&mut folders);
+        found.extend(data::find(&others).map_err(|error| with_formats(error.into(), &others))?);
     }
-    Ok(folders)
+    if has_tables || !others.is_empty() {
+        alphanumeric_sort::sort_path_slice(&mut found);
+    }
+    Ok(found)
 }
 
 /// A failure to find data, with what makes PNGs of other pictures.
@@ -45,12 +51,24 @@ fn with_formats(failure: Failure, paths: &[PathBuf]) -> Failure {
         let entries = folder.read_dir().into_iter().flatten().flatten();
         entries.take(1000).any(|entry| is_picture(&entry.path()))
     };
-    match paths.iter().find(|path| is_picture(path) || has_pictures(path)) {
-        Some(_) => failure.or_hint(
+    if paths.iter().any(|path| is_picture(path) || has_pictures(path)) {
+        return failure.or_hint(
             "pictures are read as PNGs of one size: ImageMagick makes some, mogrify -format png -resize 64x64! *.jpg",
-        ),
-        None => failure,
+        );
     }
+    let Some(folder) = paths.iter().find(|path| path.is_dir()) else { return failure };
+    let entries = || folder.read_dir().into_iter().flatten().flatten();
+    if entries().next().is_none() {
+        return Failure::at(
+            folder,
+            "this folder is empty; files of samples, or PNGs, were expected",
+        );
+    }
+    if entries().take(1000).all(|entry| entry.path().is_dir()) {
+        return failure
+            .or_hint("it has only folders, which have no PNGs; give the one with the files");
+    }
+    failure.or_hint("PNGs are data, too; --samples FILE takes CSV text in a file of any name")
 }
 
 /// Whether this is a folder of PNGs. Fails if it has data files, too.
@@ -90,7 +108,7 @@ pub struct Pngs {
     /// The names of these sub-folders.
     pub classes: Vec<String>,
     /// Of each its path in the folder, or the name of its file.
-    pub names: Vec<String>,
+    pub names: Vec<PathBuf>,
     pub are_in_color: bool,
     /// Files of the folders that are none.
     pub left_out: usize,
@@ -105,7 +123,7 @@ impl Pngs {
         let (mut classes, mut left_out) = (Vec::new(), 0);
         for path in paths {
             if !path.is_dir() {
-                names.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                names.push(path.file_name().unwrap_or_default().into());
                 files.push(path.clone());
                 continue;
             }
@@ -116,9 +134,7 @@ impl Pngs {
                 classes = folder.classes.iter().map(name).collect();
             }
             let within = |file: &PathBuf| file.strip_prefix(path).unwrap_or(file).to_owned();
-            names.extend(
-                folder.files.iter().map(|file| within(file).to_string_lossy().into_owned()),
-            );
+            names.extend(folder.files.iter().map(within));
             files.extend(folder.files);
             left_out += folder.left_out;
         }

@@ -26,7 +26,7 @@ pub fn check_size(path: &Path, rows: usize, cols: usize) -> Result<()> {
 /// `name` is that of each image, which may be in a sub-folder.
 pub fn write(
     to: &Path,
-    name: &dyn Fn(usize) -> String,
+    name: &dyn Fn(usize) -> PathBuf,
     shape: Shape,
     images: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {

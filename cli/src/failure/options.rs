@@ -1,6 +1,45 @@
 //! Errors of the library, which name fields of settings, as errors of the command, which has options.
 
-use sae::Settings;
+use std::sync::OnceLock;
+
+use sae::{Preset, Settings};
+
+use crate::near::nearest;
+use crate::suggest::Suggested;
+
+/// The names of the command's options.
+static OPTIONS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Makes the names of the command's options known.
+pub fn know_options(names: Vec<String>) {
+    // They are the same whenever this is called.
+    let _ = OPTIONS.set(names);
+}
+
+/// A sentence such as `lr: expected a number` with the option that its first word is: `--lr: expected a number`.
+pub fn with_dashes(problem: String) -> String {
+    let name = problem.split(": ").next().unwrap_or_default();
+    let is_option = OPTIONS.get().is_some_and(|options| options.iter().any(|it| it == name));
+    if is_option { format!("--{problem}") } else { problem }
+}
+
+/// What was likely meant by the value that a field refuses: `expected adam or l-bfgs, got 'adm'`.
+pub fn near(field: &str, problem: &str) -> Option<String> {
+    let (_, given) = problem.split_once(", got '")?;
+    let given = given.rsplit_once('\'').map_or(given, |it| it.0);
+    let names = match field {
+        "preset" => Preset::ALL.map(|preset| preset.name().to_owned()).to_vec(),
+        _ => {
+            let field = Settings::fields().iter().find(|of| of.name == field)?;
+            Suggested::in_grammar(&field.expected()).names().to_vec()
+        }
+    };
+    let is_name = |word: &str| names.iter().any(|name| name.trim_end_matches(':') == word);
+    let word = |text: &str| text.split(':').next().unwrap_or_default().trim().to_owned();
+    let wrong = given.split(',').map(word).find(|word| !is_name(word))?;
+    let meant = nearest(&wrong, names.iter().map(|name| name.trim_end_matches(':')))?;
+    Some(format!("did you mean {}?", given.replacen(&wrong, meant, 1)))
+}
 
 /// The name of a field as the command writes it; that of a variable of the environment stays.
 pub fn kebab(field: &str) -> String {
@@ -105,6 +144,17 @@ mod tests {
             assert_eq!(named(problem), expected);
         }
         assert_eq!(["SAE_ISA", "warm_up"].map(kebab), ["SAE_ISA", "warm-up"]);
+        for (field, problem, hint) in [
+            ("code", "expected dense or top-k:K, got 'tok-k:4'", Some("did you mean top-k:4?")),
+            ("optimizer", "expected adam or l-bfgs, got 'lbfgs'", Some("did you mean l-bfgs?")),
+            ("activations", "expected a list, got 'relu,tanhh'", Some("did you mean relu,tanh?")),
+            ("preset", "expected article, got 'imges'", Some("did you mean images?")),
+            ("code", "expected dense or top-k:K, got 'top-k'", None),
+            ("code", "expected dense or top-k:K, got 'xyz'", None),
+            ("batch", "expected a number from 1, got 'x'", None),
+        ] {
+            assert_eq!(near(field, problem).as_deref(), hint, "{problem}");
+        }
         let list = "expected one of layers, output_bias, got 'unit_norm'";
         assert_eq!(listed(list), "expected one of layers, output-bias, got 'unit_norm'");
     }

@@ -206,6 +206,15 @@ wait_for BEGIN
         program += &format!("zpty -n -w shell '{line}'$'\\t'; wait_for '{expected}'\n");
         program += "zpty -n -w shell $'\\C-u'\n";
     }
+    // What is begun is typed on without a space.
+    for (line, more, expected) in [
+        ("sae train --code batch", "32", "batch-top-k:32"),
+        ("sae train --code=batch", "32", "--code=batch-top-k:32"),
+        ("sae sweep --vary seed", "1/2", "seed=1/2"),
+    ] {
+        program += &format!("zpty -n -w shell '{line}'$'\\t'{more}; wait_for '{expected}'\n");
+        program += "zpty -n -w shell $'\\C-u'\n";
+    }
     let output =
         with_script(&folder, "zsh", "_sae", &(program + "zpty -d shell; print COMPLETED\n"));
     let text = String::from_utf8_lossy(&output.stdout);

@@ -268,6 +268,6 @@ fn other_layers_are_named_before_the_code() {
             &folder,
             &format!("{train} --from m.safetensors --layers 784,9,784 --out n.safetensors{more}"),
         );
-        assert!(problem.starts_with("error: layers: expected 784,40,784"), "{problem}");
+        assert!(problem.starts_with("error: --layers: expected 784,40,784"), "{problem}");
     }
 }

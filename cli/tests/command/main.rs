@@ -21,11 +21,13 @@ mod images;
 mod inspect;
 #[cfg(unix)]
 mod kill;
+mod labels;
 #[cfg(unix)]
 mod mapped;
 #[cfg(unix)]
 mod messages;
 mod metrics;
+mod newcomers;
 mod pngs;
 mod presets;
 mod report;

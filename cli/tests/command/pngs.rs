@@ -137,7 +137,7 @@ fn sub_folders_are_labels() {
         good(&folder, "encode m.safetensors --samples classes --header --columns index,label");
     let labels: Vec<&str> =
         table.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
-    assert_eq!(labels, [["0"; 10], ["1"; 10], ["2"; 10]].concat());
+    assert_eq!(labels, [["a"; 10], ["b"; 10], ["b10"; 10]].concat());
     assert!(good(&folder, "score m.safetensors")[0].contains(",b"));
     assert!(good(&folder, "inspect classes")[0].contains("labels a, b, b10\n"));
 }

@@ -126,7 +126,10 @@ fn files_that_do_not_fit_are_named() {
     assert!(problem(&[&a, &folder.path("none.npy")]).contains("none.npy"));
     assert!(problem(&[&folder.path("none-*.npy")]).contains("no file matches"));
     fs::create_dir(folder.path("empty")).unwrap();
-    assert!(problem(&[&folder.path("empty")]).contains("no file of samples in this folder"));
+    assert!(problem(&[&folder.path("empty")]).contains("empty: this folder is empty"));
+    fs::write(folder.path("empty/about.md"), "nothing").unwrap();
+    let text = problem(&[&folder.path("empty")]);
+    assert!(text.contains("no file of samples in this folder") && text.contains("PNGs"), "{text}");
     fs::write(folder.path("list.txt"), "parts/part-1.npy\nparts/part-11.npy\n").unwrap();
     assert!(problem(&[&folder.path("list.txt")]).contains("part-11.npy"));
 }

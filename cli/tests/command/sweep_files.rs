@@ -32,7 +32,7 @@ fn the_layer_is_that_of_each_trial() {
     assert!(codes[1] > 20.0 && codes[1] == firsts[1], "{codes:?} {firsts:?}");
     for layer in ["0", "2", "3"] {
         let problem = refused(&folder, &format!("{sweep} {vary} --layer {layer}"));
-        assert!(problem.contains("layer: expected a hidden layer from 1 to "), "{problem}");
+        assert!(problem.contains("--layer: expected "), "{problem}");
         assert!(problem.contains("is of a network of the sizes 784-"), "{problem}");
     }
     good(&folder, &format!("{sweep} {vary} --layer 1 --out s.csv"));

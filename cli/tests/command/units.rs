@@ -150,7 +150,7 @@ fn labels_and_names_have_to_fit() {
     let text = refused(&folder, "units m.safetensors --sort purity");
     assert!(text.contains("sort: purity is that of labels"), "{text}");
     let text = refused(&folder, "units m.safetensors --layer 4");
-    assert_eq!(text, "error: layer: expected a hidden layer from 1 to 3, got 4");
+    assert_eq!(text, "error: --layer: expected a hidden layer from 1 to 3, got 4");
     assert!(refused(&folder, "units m.safetensors --names no.txt").contains("cannot read no.txt"));
     refused(&folder, "units m.safetensors --context 3");
     refused(&folder, "units m.safetensors --samples x.npy --split train");

@@ -195,7 +195,8 @@ fn bad_files_get_one_sentence() {
         for args in [&["train", "--images", &path][..], &["inspect", &path], &["eval", &path]] {
             let problem = refused(args);
             assert!(problem.contains(sentence), "{problem}");
-            assert_eq!(problem.lines().count(), 1, "{problem}");
+            // The second is a hint.
+            assert!(problem.lines().count() <= 2, "{problem}");
         }
     }
     assert!(refused(&["train", "--data", &folder.path("")]).contains("no train-images-idx3-ubyte"));
@@ -242,7 +243,8 @@ fn bad_settings_get_one_sentence() {
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("avx2"), "{stderr}");
+    assert!(stderr.starts_with("error: SAE_ISA: ") && stderr.contains("portable"), "{stderr}");
+    assert!(stderr.contains("got 'foo'"), "{stderr}");
     assert!(folder.names().is_empty());
 }
 
@@ -400,9 +402,13 @@ fn ctrl_c_and_sigterm_save_the_model() {
         let text: Vec<_> = out.lines().map(|line| line.unwrap()).collect();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{text:?}");
-        assert!(output.stderr.is_empty());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.lines().all(|line| line.starts_with("preset images: 3 instead")), "{said}");
         assert!(text.iter().any(|line| line.starts_with("stopped after step ")), "{text:?}");
         assert!(text.iter().any(|line| line.starts_with("test objective")), "{text:?}");
+        let last = text.last().unwrap();
+        assert!(last.starts_with(&format!("no checkpoint: sae train --from {model} ")), "{last}");
+        assert!(text.iter().any(|line| line.contains("m.data.json (where the data are")));
         good(&["eval", &model, "--data", &digits]);
         assert_eq!(folder.names(), ["m.data.json", "m.history.csv", "m.png", "m.safetensors"]);
         fs::remove_file(folder.path("m.png")).unwrap();
@@ -411,14 +417,19 @@ fn ctrl_c_and_sigterm_save_the_model() {
 
 #[cfg(unix)]
 #[test]
-fn a_closed_pipe_ends_quietly() {
+fn a_closed_pipe_loses_no_model() {
     let (folder, digits) = (Folder::new("cli-pipe"), digits());
     let model = folder.path("m.safetensors");
-    let (child, out) = started(&train(&digits, &model, &["--steps", "100000000"]));
+    let (child, out) = started(&train(&digits, &model, &["--steps", "400"]));
     drop(out);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(141));
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("the output was closed; the training goes on").count(), 1, "{said}");
+    let log = good(&["eval", &model, "--data", &digits]);
+    assert!(log.contains("\nobjective: "), "{log}");
+    let history = fs::read_to_string(folder.path("m.history.csv")).unwrap();
+    assert!(history.lines().last().unwrap().starts_with("400,"), "{history}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub fn write(to: &Path, array: &Array) -> Result<Shape> {
         )
     })?;
     check_size(array.path(), shape.rows, shape.columns)?;
-    let name = |at| folder::numbered(at, array.samples());
+    let name = |at| folder::numbered(at, array.samples()).into();
     folder::write(to, &name, shape, |put| samples.chunks(shape.numbers()).try_for_each(put))?;
     Ok(shape)
 }

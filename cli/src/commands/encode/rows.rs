@@ -10,10 +10,10 @@ use sae::{
     data::{ElementType, RowWriter},
 };
 
-use crate::data::Chosen;
+use crate::data::{Chosen, Labels};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::output::exact;
+use crate::output::{csv_field, exact};
 
 /// The activations of a layer, as they are computed.
 pub struct Rows<'a> {
@@ -64,13 +64,19 @@ pub enum Column {
 pub struct Csv<'a> {
     pub chosen: &'a Chosen,
     pub columns: &'a [Column],
-    pub labels: Option<&'a [u8]>,
+    pub labels: Option<&'a Labels>,
     pub units: usize,
     /// Called before each line.
     pub check: fn() -> Result<()>,
 }
 
 impl Csv<'_> {
+    /// What the label of a sample is called, as a field.
+    fn label(&self, sample: usize) -> String {
+        let name = self.labels.map(|labels| labels.name_of(labels.values[sample]));
+        name.map_or(String::new(), |name| csv_field(&name))
+    }
+
     /// Writes all lines; `wrong` makes a failure of an error.
     pub fn write(
         &self,
@@ -101,7 +107,7 @@ impl Csv<'_> {
             for column in self.columns {
                 match column {
                     Column::Index => add(&self.chosen.number(sample)),
-                    Column::Label => add(&self.labels.map_or(0, |labels| labels[sample])),
+                    Column::Label => add(&self.label(sample)),
                 }
             }
             row.iter().for_each(|&value| add(&exact(value)));

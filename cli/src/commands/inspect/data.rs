@@ -12,7 +12,7 @@ use crate::data::{open_any, opened::one_dimension, pngs::Pngs};
 use crate::drawing::picture::{gray, image_of_dims};
 use crate::drawing::shape::image_of_data;
 use crate::failure::Result;
-use crate::output::{are, counted, exact, join, plain, short};
+use crate::output::{are, counted, exact, join, plain, readable, short};
 use crate::sparse_files::{self, Format};
 use crate::sweeps;
 
@@ -104,7 +104,7 @@ pub fn of_sweep(path: &Path) -> Result<Facts> {
     for (model, name) in &models {
         text += &format!("{name}: {}\n", model.display());
     }
-    let models: Vec<_> = models.into_iter().map(|(model, _)| model).collect();
+    let models: Vec<_> = models.into_iter().map(|(model, _)| readable(model)).collect();
     Ok(Facts { text, value: json!({"kind": "sweep", "models": models}), images: None })
 }
 

@@ -1,10 +1,10 @@
 //! The description of a file.
 
-use sae::{Code, Scaling, Settings};
+use sae::{Code, Scaling, Settings, files::Course};
 use serde_json::{Value, json};
 
 use crate::drawing::shape::Shape;
-use crate::output::short;
+use crate::output::{counted, exact, short};
 
 /// The description of a file.
 pub struct Facts {
@@ -34,7 +34,49 @@ pub fn scaling_json(scaling: &Scaling) -> Value {
     }
 }
 
-/// Lines with the settings that matter most.
+/// A line with the course of a training, as far as it has one besides its settings.
+pub fn course_text(course: &Course) -> String {
+    let Course { steps, ranks, pretrain, revive, patience, evaluate_every, .. } = course;
+    let mut parts = vec![format!("training of {}", counted(*steps as usize, "step"))];
+    let with = |number: &Option<u64>, text: &dyn Fn(u64) -> String| number.map(text);
+    let early = with(patience, &|patience| {
+        let every = evaluate_every.map_or(String::new(), |every| format!(", every {every} steps"));
+        format!("early stopping after {patience} evaluations without improvement{every}")
+    });
+    parts.extend(with(ranks, &|ranks| format!("by {ranks} ranks")));
+    parts.extend(with(pretrain, &|steps| format!("each layer pretrained for {steps} steps")));
+    parts.extend(with(revive, &|every| format!("dead units revived every {every} steps")));
+    parts.extend(early);
+    parts.join("; ") + "\n"
+}
+
+/// The course of a training as JSON.
+pub fn course_json(course: &Course) -> Value {
+    json!({
+        "steps": course.steps, "ranks": course.ranks, "pretrain": course.pretrain, "revive": course.revive,
+        "patience": course.patience, "evaluate_every": course.evaluate_every,
+        "scaling_samples": course.scaling_samples,
+    })
+}
+
+/// Settings that [`settings_text`] and the layers of a model show by themselves.
+const SHOWN: [&str; 13] = [
+    "layers",
+    "activation",
+    "output_activation",
+    "rho",
+    "beta",
+    "l1",
+    "lambda",
+    "code",
+    "auxiliary",
+    "prefixes",
+    "learning_rate",
+    "batch",
+    "seed",
+];
+
+/// Lines with the settings that matter most, and with all others that are not as by default.
 pub fn settings_text(settings: &Settings, scaling: &Scaling) -> String {
     let text = |name: &str| {
         let field = Settings::fields().iter().find(|field| field.name == name);
@@ -63,6 +105,18 @@ pub fn settings_text(settings: &Settings, scaling: &Scaling) -> String {
             auxiliary.brief()
         );
     }
-    let rate = short(settings.learning_rate);
-    lines + &format!("learning rate {rate}, batch {}, seed {}\n", text("batch"), text("seed"))
+    // With as many digits as other figures, but none that say nothing.
+    let rate =
+        short(settings.learning_rate).parse().map_or_else(|_| text("learning_rate"), exact::<f64>);
+    let [batch, seed] = ["batch", "seed"].map(text);
+    lines += &format!("learning rate {rate}, batch {batch}, seed {seed}\n");
+    let default = Settings::default();
+    let others = Settings::fields().iter().filter(|field| !SHOWN.contains(&field.name));
+    let others = others.filter(|field| field.text(settings) != field.text(&default));
+    let others = others.map(|of| format!("{} {}", of.name.replace('_', "-"), of.text(settings)));
+    let others: Vec<_> = others.collect();
+    if !others.is_empty() {
+        lines += &format!("{}\n", others.join(", "));
+    }
+    lines
 }

@@ -11,7 +11,7 @@ use crate::data::Place;
 use crate::data::place::{self, Files, find_mnist};
 use crate::failure::{Failure, Result, io_error};
 use crate::history::{self, is_header};
-use crate::output::{counted, short};
+use crate::output::{counted, readable, short};
 use crate::recipe;
 use crate::runs;
 use crate::sweeps;
@@ -129,7 +129,7 @@ pub fn of_record(model: &Path) -> Result<Facts> {
     let place = Place::of_model(model)?.ok_or_else(missing)?.place;
     let model = model.display().to_string();
     let text = format!("record of the training of {model}\ndata: {place}\n");
-    let value = json!({"kind": "record", "model": model, "data": place.to_string()});
+    let value = json!({"kind": "record", "model": readable(&model), "data": place.to_string()});
     Ok(Facts { text, value, images: None })
 }
 
@@ -176,7 +176,7 @@ pub fn of_runs(path: &Path) -> Result<Facts> {
         let facts = [Some(what.to_owned()), interruption, command.clone()];
         let facts: Vec<String> = facts.into_iter().flatten().collect();
         text += &format!("{}: {}\n", folder.display(), facts.join(", "));
-        list.push(json!({"folder": folder, "kind": what, "command": command}));
+        list.push(json!({"folder": readable(&folder), "kind": what, "command": command}));
     }
     Ok(Facts { text, value: json!({"kind": "runs", "runs": list}), images: None })
 }

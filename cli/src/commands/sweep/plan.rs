@@ -2,6 +2,7 @@
 
 use super::journal::Outcome;
 use crate::failure::{Failure, Result};
+use crate::near::nearest;
 use crate::recipe;
 
 /// A setting and the values that it takes.
@@ -103,29 +104,10 @@ pub fn check_setting(range: &str) -> Result<()> {
     if names().any(|of| of == name) {
         return Ok(());
     }
-    let from = |of: &str| if of.starts_with(name) { 0 } else { distance(name, of) };
-    let nearest = names().map(|of| (from(of), of)).min();
-    // One of which more than half is another would be no help.
-    let near = nearest.filter(|(distance, _)| 2 * distance <= name.chars().count());
-    let near = near.map(|(_, of)| format!("; did you mean {}?", of.replace('_', "-")));
+    let near = nearest(name, names());
+    let near = near.map(|of| format!("; did you mean {}?", of.replace('_', "-")));
     let problem = format!("vary: there is no setting '{given}'{}", near.unwrap_or_default());
     Err(Failure::input(problem).hint("`sae sweep --help` lists all settings"))
-}
-
-/// Characters to insert, remove or replace until one text is the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (column, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// The place of a trial in one of the dimensions, in [0, 1).

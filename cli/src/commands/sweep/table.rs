@@ -11,7 +11,7 @@ use super::plan::{self, Range};
 use super::trials::{Trial, Trials};
 use crate::drawing::chart::{Chart, Mark, Series};
 use crate::failure::Result;
-use crate::output::{Left, aligned, at_most, counted, exact, settings_json, short};
+use crate::output::{Left, aligned, at_most, counted, exact, readable, settings_json, short};
 use crate::sweeps;
 
 /// `3 dead units`
@@ -137,11 +137,16 @@ impl<'a> Table<'a> {
 
     /// What a dot is labeled with: of few trials with short values these, or else its number.
     fn label(&self, trial: usize) -> Vec<String> {
-        let values = |trial: &Trial| trial.varied.join(" ");
-        let are_short = self.trials.list.iter().all(|trial| values(trial).chars().count() <= 16);
+        let max = if self.ranges.len() > 1 { 28 } else { 16 };
+        let values = |trial: usize| match &self.values(trial)[..] {
+            [_] => self.trials.list[trial].varied.concat(),
+            several => several.join(" "),
+        };
+        let mut all = 0..self.trials.list.len();
+        let are_short = all.all(|trial| values(trial).chars().count() <= max);
         let number = format!("#{trial}");
         match are_short && self.last.len() <= 9 {
-            true => vec![values(&self.trials.list[trial]), number],
+            true => vec![values(trial), number],
             false => vec![number],
         }
     }
@@ -173,7 +178,7 @@ impl<'a> Table<'a> {
                 "explained_variance": outcome.explained_variance,
                 "dead_units": outcome.dead,
                 "tells_dead_units": outcome.tells_dead,
-                "model": self.model(entry),
+                "model": self.model(entry).map(readable),
             })
         };
         json!({

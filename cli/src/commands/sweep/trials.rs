@@ -231,7 +231,10 @@ impl Trials {
         if self.quiet {
             return;
         }
-        let varied = self.list[trial].varied.join(" ");
+        let Trial { fields, varied, .. } = &self.list[trial];
+        let names: Vec<String> = fields.iter().map(|field| field.replace('_', "-")).collect();
+        let pairs = names.iter().map(String::as_str).zip(varied.iter().map(String::as_str));
+        let varied = sweeps::described(&pairs.collect::<Vec<_>>());
         let (error, sparsity) = (short(outcome.error), short(outcome.sparsity));
         let measure = self.measure.name();
         note(&format!(

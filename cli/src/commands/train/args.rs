@@ -16,7 +16,8 @@ use crate::settings::SettingsArgs;
 ///
 /// The same seed, data and settings give the same model, byte for byte, with any number of threads,
 /// in one run or resumed. Ctrl-C and SIGTERM end the training after the current step and save the
-/// model and the checkpoint; a second signal ends it at once.
+/// model and the checkpoint; a second signal ends it at once. Where its output is closed, as by `| head -1`,
+/// the training goes on and saves its model.
 ///
 /// `mpirun -n 4 sae train …` is one training by four processes (ranks), on one machine or several.
 /// Each computes its part of every batch; rank 0 prints and writes. (Needs a build with the feature

@@ -10,12 +10,15 @@ use super::args::Args;
 use super::fit::Fit;
 use super::paths::Paths;
 use super::record::Record;
+use super::recorded::Run as RunRecord;
 use super::run::Run;
+use crate::data::place;
 use crate::drawing::picture;
 use crate::failure::{Failure, Result};
-use crate::output::{counted, evaluation_json, evaluation_text, print, settings_json};
+use crate::output::{counted, evaluation_json, evaluation_text, print, readable, settings_json};
 use crate::ranks::Job;
 use crate::recipe;
+use crate::runs;
 
 /// Test samples in the picture.
 const SHOWN: usize = 20;
@@ -43,20 +46,7 @@ impl Done<'_> {
         run: &mut Run<'_>,
     ) -> Result<()> {
         let (args, Paths { model, picture, history, .. }) = (self.args, &self.paths);
-        let mut value = json!({
-            "model": model,
-            "picture": Value::Null,
-            "history": history,
-            "log": self.paths.log,
-            "steps": trainer.steps(),
-            "seconds": self.time.as_secs_f64(),
-            "interrupted": self.interrupted.is_some(),
-            "isa": trainer.parts().0.isa().name(),
-            "threads": trainer.parts().0.threads(),
-            "ranks": self.ranks,
-            "communication_seconds": trainer.communication_time().as_secs_f64(),
-            "settings": settings_json(trainer.autoencoder().settings()),
-        });
+        let mut value = self.summary(&mut trainer);
         let model = model.display();
         let stopped = format!("stopped after step {}\n", trainer.steps());
         let (samples, name) = test.map_or((train, "training"), |test| (test, "test"));
@@ -73,7 +63,7 @@ impl Done<'_> {
         let drawn =
             picture::reconstructions(picture, &net, trainer.parts().0, samples, (SHOWN, None))?;
         if drawn {
-            value["picture"] = json!(picture);
+            value["picture"] = json!(readable(picture));
         }
         let mut text = if self.interrupted.is_some() { stopped } else { String::new() };
         if !args.quiet && self.interrupted.is_none() {
@@ -91,8 +81,60 @@ impl Done<'_> {
             true => format!("picture: {}", picture.display()),
             false => "no picture: the samples are not images".to_owned(),
         };
-        print(args.json, &value, &text)?;
+        text += &self.last_lines(trainer.steps());
+        match print(args.json, &value, &text) {
+            // Whoever closed the pipe has the model.
+            Err(failure) if failure.is_closed_pipe() => {}
+            printed => printed?,
+        }
         self.interrupted.map_or(Ok(()), |signal| Err(Failure::interrupted(signal)))
+    }
+
+    /// What the JSON of a training has besides its evaluation.
+    fn summary(&self, trainer: &mut Trainer) -> Value {
+        let Paths { model, history, .. } = &self.paths;
+        json!({
+            "model": readable(model),
+            "picture": Value::Null,
+            "history": readable(history),
+            "log": self.paths.log.as_ref().map(readable),
+            "record": Some(place::path_of(model)).filter(|record| record.is_file()).map(readable),
+            "steps": trainer.steps(),
+            "seconds": self.time.as_secs_f64(),
+            "interrupted": self.interrupted.is_some(),
+            "isa": trainer.parts().0.isa().name(),
+            "threads": trainer.parts().0.threads(),
+            "ranks": self.ranks,
+            "communication_seconds": trainer.communication_time().as_secs_f64(),
+            "settings": settings_json(trainer.autoencoder().settings()),
+        })
+    }
+
+    /// The record, and how an interrupted training goes on.
+    fn last_lines(&self, step: u64) -> String {
+        let (model, mut text) = (&self.paths.model, String::new());
+        let record = place::path_of(model);
+        if record.is_file() {
+            let what = "where the data are and how to repeat the training, for later commands";
+            text += &format!("\nrecord: {} ({what})", record.display());
+        }
+        let left = self.args.steps().saturating_sub(step);
+        if self.interrupted.is_none() || left == 0 || runs::is_device(model) {
+            return text;
+        }
+        let continuation =
+            RunRecord::of(model).ok().flatten().and_then(|it| it.continuation(model));
+        text + &match continuation {
+            Some(command) => format!("\nto continue: {command}"),
+            None => {
+                let model = model.display().to_string();
+                let options = ["--from".to_owned(), model, "--steps".to_owned(), left.to_string()];
+                let command = recipe::command(&options);
+                format!(
+                    "\nno checkpoint: {command} trains this model further, --checkpoint keeps one"
+                )
+            }
+        }
     }
 
     /// The last line of the log.
@@ -137,7 +179,7 @@ pub fn start(
     let settings = settings_json(trainer.autoencoder().settings());
     let engine = trainer.parts().0;
     let files = record.paths()?.into_iter().map(|path| absolute(&path).unwrap_or(path));
-    let files: Vec<_> = files.collect();
+    let files: Vec<_> = files.map(readable).collect();
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "arguments": recipe::json().map(|recipe| recipe["arguments"].clone()),

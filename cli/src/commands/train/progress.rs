@@ -56,13 +56,13 @@ impl Progress {
     }
 
     /// Prints the first line.
-    pub fn begin(&self, trainer: &Trainer, data: &str, ranks: usize) -> io::Result<()> {
+    pub fn begin(&mut self, trainer: &Trainer, data: &str, ranks: usize) {
         if trainer.steps() > 0 {
             self.bar.set_position(trainer.steps());
             self.bar.reset_eta();
         }
         if !self.lines {
-            return Ok(());
+            return;
         }
         let layers = join(&trainer.autoencoder().settings().layers, "-");
         let mut line = format!("training {layers} on {data}");
@@ -72,7 +72,22 @@ impl Progress {
         if trainer.steps() > 0 {
             line += &format!(", resuming after step {}", trainer.steps());
         }
-        writeln!(io::stdout(), "{line}")
+        self.print(&line);
+    }
+
+    /// Prints a line to stdout. Where that fails, as in a pipe that is closed, there are no others: the training is
+    /// worth more than its progress.
+    fn print(&mut self, line: &str) {
+        if let Err(error) = self.bar.suspend(|| writeln!(io::stdout(), "{line}")) {
+            self.lines = false;
+            let why = match error.kind() {
+                io::ErrorKind::BrokenPipe => "the output was closed".to_owned(),
+                _ => format!("warning: cannot write to stdout: {error}"),
+            };
+            self.note(&format!(
+                "{why}; the training goes on, and its model is saved (Ctrl-C ends it)"
+            ));
+        }
     }
 
     /// Prints what ends or changes the training to stderr, above the bar.
@@ -83,7 +98,7 @@ impl Progress {
     }
 
     /// Takes a step.
-    pub fn step(&mut self, trainer: &Trainer, report: StepReport) -> io::Result<()> {
+    pub fn step(&mut self, trainer: &Trainer, report: StepReport) {
         let is_line = self.lines && trainer.steps().is_multiple_of(EVERY);
         let is_bar =
             !self.bar.is_hidden() && self.changed.is_none_or(|changed| changed.elapsed() >= PAUSE);
@@ -96,11 +111,10 @@ impl Progress {
             self.changed = Some(Instant::now());
             if is_line {
                 let text = described(trainer, shown);
-                self.bar.suspend(|| writeln!(io::stdout(), "step {}  {text}", trainer.steps()))?;
+                self.print(&format!("step {}  {text}", trainer.steps()));
             }
         }
         self.bar.inc(1);
-        Ok(())
     }
 
     /// Removes the bar.

@@ -41,10 +41,10 @@ impl<'a> Run<'a> {
         let path = paths.as_ref().and_then(|paths| paths.checkpoint.as_ref());
         let checkpoints = path.map(|path| Checkpoints::new(path, args.keep().into(), trainer));
         let checkpoints = job.agree(checkpoints.transpose().map_err(Failure::from))?;
-        let progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
+        let mut progress = Progress::new(args.steps(), is_rank_0, !args.quiet, !args.json);
         let of_rank = if args.sharded && job.count() > 1 { " of rank 0" } else { "" };
         let data = format!("{}{of_rank}", counted(train.len(), "sample"));
-        job.agree(progress.begin(trainer, &data, job.count()).map_err(Failure::from))?;
+        progress.begin(trainer, &data, job.count());
         if let (Some(_), Some(target)) = (args.patience, trainer.autoencoder().settings().target) {
             progress.note(&format!(
                 "early stopping counts from step {}, where the penalties' weights are frozen",
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
 
     /// Reports, records and saves a step. Returns whether to continue.
     fn after_step(&mut self, trainer: &mut Trainer, report: StepReport) -> Result<bool> {
-        let progress = self.progress.step(trainer, report).map_err(Failure::from);
+        self.progress.step(trainer, report);
         if let Some(curves) = &mut self.curves {
             for problem in curves.step(trainer, report) {
                 self.progress.note(&format!("warning: {problem}"));
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
             self.progress.note(&format!("warning: {error}; the training continues"));
         }
         self.pace.ask(trainer);
-        progress.and(continues)
+        continues
     }
 
     /// Saves a checkpoint, with what the history has of the steps since its last row.

@@ -6,7 +6,7 @@ use sae::{Autoencoder, analysis::UnitSummary};
 use serde_json::{Value, json};
 
 use super::listed::Units;
-use crate::output::{exact, plain};
+use crate::output::{exact, plain, readable};
 
 /// The units as CSV.
 pub struct Table<'a> {
@@ -46,7 +46,7 @@ impl Table<'_> {
         ]
         .map(str::to_owned)
         .into();
-        if self.units.has_labels {
+        if self.units.labels.is_some() {
             header.extend(["label", "label_share"].map(str::to_owned));
         }
         for nth in 1..=top {
@@ -75,9 +75,9 @@ impl Table<'_> {
         let pair =
             |pair: Option<(String, String)>| pair.map_or([const { String::new() }; 2], Into::into);
         record.extend(pair(unit.nearest.map(|(unit, cosine)| (unit.to_string(), exact(cosine)))));
-        if self.units.has_labels {
-            let label = unit.purest_label();
-            record.extend(pair(label.map(|(label, share)| (label.to_string(), exact(share)))));
+        if self.units.labels.is_some() {
+            let label = self.units.label_of(unit);
+            record.extend(pair(label.map(|(label, share)| (label, exact(share)))));
         }
         let columns = 2 + [self.units.names.is_some(), self.units.context.is_some()]
             .map(usize::from)
@@ -99,16 +99,20 @@ impl Table<'_> {
 impl Units {
     /// What is known of all units together.
     pub fn summary(&self, net: &Autoencoder) -> Value {
-        json!({
+        let mut value = json!({
             "samples": self.chosen.samples.len(),
-            "data": self.chosen.name,
+            "data": readable(&self.chosen.name),
             "layer": self.layer,
             "is_code": self.layer == net.settings().encoder_layers(),
             "count": self.units.len(),
             "dead": self.count(|unit| unit.is_dead),
             "tells_dead": self.tell_dead(),
             "dense": self.count(UnitSummary::is_dense),
-        })
+        });
+        if let Some(names) = self.label_names() {
+            value["label_names"] = json!(names);
+        }
+        value
     }
 
     /// One object with all units, written one after another.
@@ -149,10 +153,13 @@ impl Units {
             "histogram": unit.histogram.counts,
             "top": top.collect::<Vec<_>>(),
         });
-        if self.has_labels {
+        if self.labels.is_some() {
             let label = unit.purest_label();
             value["label"] = json!(label.map(|(label, _)| label));
             value["label_share"] = json!(label.map(|(_, share)| share));
+            if self.label_names().is_some() {
+                value["label_name"] = json!(self.label_of(unit).map(|(name, _)| name));
+            }
             value["labels"] = json!(unit.labels);
         }
         value

@@ -28,7 +28,7 @@ impl Units {
         }
         let rows = shown.iter().take(show).map(|unit| self.row(unit));
         let mut header = vec!["unit", "active", "mean", "max", "nearest (cos)"];
-        header.extend(self.has_labels.then_some("label"));
+        header.extend(self.labels.is_some().then_some("label"));
         header.push(if self.context.is_some() { "" } else { "top samples" });
         let mut table = vec![header.into_iter().map(str::to_owned).collect()];
         table.extend(rows);
@@ -71,12 +71,11 @@ impl Units {
             brief(unit.max.into()),
             nearest.unwrap_or("–".into()),
         ];
-        if self.has_labels {
-            let label = unit.purest_label();
-            row.push(
-                label
-                    .map_or("–".into(), |(label, share)| format!("{label} ({})", percent(share))),
-            );
+        if self.labels.is_some() {
+            let text = |(label, share): (String, f64)| {
+                format!("{} ({})", shortened(&visible(&label), NAME), percent(share))
+            };
+            row.push(self.label_of(unit).map_or("–".into(), text));
         }
         row.push(if self.context.is_some() { String::new() } else { self.top(unit) });
         row
