@@ -186,22 +186,28 @@ fn write(out: &Path, units: &Units, net: &Autoencoder) -> Result<()> {
 
 /// Sorts units, stably; those that are dead come last, but for the order by number.
 fn sort(units: &mut [UnitSummary], order: Order) {
-    /// Of fewer samples a share of labels says little.
-    const FEW: u64 = 10;
     let descending = |a: f64, b: f64| b.total_cmp(&a);
-    let share = |unit: &UnitSummary| unit.purest_label().map_or(0.0, |(_, share)| share);
     let compare = |a: &UnitSummary, b: &UnitSummary| match order {
         Order::Unit => Ordering::Equal,
         Order::Frequency => descending(a.frequency, b.frequency),
         Order::Max => descending(a.max.abs().into(), b.max.abs().into()),
-        Order::Purity => (a.active < FEW)
-            .cmp(&(b.active < FEW))
-            .then(descending(share(a), share(b)))
-            .then(b.active.cmp(&a.active)),
+        Order::Purity => descending(sure_purity(a), sure_purity(b)).then(b.active.cmp(&a.active)),
     };
     let dead_last = |a: &UnitSummary, b: &UnitSummary| match order {
         Order::Unit => Ordering::Equal,
         _ => a.is_dead.cmp(&b.is_dead),
     };
     units.sort_by(|a, b| dead_last(a, b).then(compare(a, b)).then(a.unit.cmp(&b.unit)));
+}
+
+/// The share of a unit's purest label that its samples prove, as in the gallery of the report: the lower end of Wilson's
+/// interval of 95 % (E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927).
+fn sure_purity(unit: &UnitSummary) -> f64 {
+    const Z: f64 = 1.96;
+    let Some((_, share)) = unit.purest_label() else {
+        return 0.0;
+    };
+    let count = unit.active as f64;
+    let half = Z * (count * share * (1.0 - share) + Z * Z / 4.0).sqrt();
+    (count * share + Z * Z / 2.0 - half) / (count + Z * Z)
 }

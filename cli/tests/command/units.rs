@@ -455,3 +455,25 @@ fn a_folder_of_digits_has_labels_and_keeps_its_files() {
         assert!(text.contains("which would be overwritten"), "{text}");
     }
 }
+
+#[test]
+fn a_unit_of_few_samples_is_not_the_purest() {
+    let folder = trained("units-purity");
+    let value = json(&folder, "units m.safetensors --labels labels.npy --sort purity");
+    let units = value["units"].as_array().unwrap();
+    // The lower end of Wilson's interval, in another form.
+    let sure: Vec<f64> = (units.iter())
+        .filter(|unit| unit["active"] != 0)
+        .map(|unit| {
+            let (n, share) =
+                (unit["active"].as_f64().unwrap(), unit["label_share"].as_f64().unwrap());
+            let z2n = 1.96 * 1.96 / n;
+            let root = (z2n * (share * (1.0 - share) + z2n / 4.0)).sqrt();
+            (share + z2n / 2.0 - root) / (1.0 + z2n)
+        })
+        .collect();
+    assert!(sure.len() > 5 && sure.windows(2).all(|pair| pair[0] >= pair[1] - 1e-9), "{sure:?}");
+    // The shares alone would be another order.
+    let shares = units.iter().filter_map(|unit| unit["label_share"].as_f64());
+    assert!(!shares.is_sorted_by(|a, b| a >= b), "{units:?}");
+}
