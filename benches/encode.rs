@@ -1,12 +1,15 @@
-//! Encoding: 60 000 images on all threads, and one sample after another on one thread, as a service does.
+//! Encoding: 60 000 images on all threads, one sample after another on one thread, as a service does, and the summaries of
+//! a dictionary's units against the codes alone.
 
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sae::{
     Autoencoder, Code, Engine, Isa, Preset, Samples, Scaling, Settings,
+    analysis::UnitOptions,
     compute::{ThreadPool, available_threads},
     data::digits,
+    network::SparseCodes,
 };
 
 fn isa() -> Isa {
@@ -65,5 +68,33 @@ fn rows(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, images, rows);
+/// 65 536 units of few features, whose products hide the least of what the summaries add.
+fn units(criterion: &mut Criterion) {
+    const SAMPLES: usize = 16 * 1024;
+    let threads = available_threads();
+    let mut engine = Engine::new(isa(), ThreadPool::new(threads));
+    let settings = Settings {
+        layers: vec![128, 65_536, 128],
+        code: Code::TopK(32),
+        ..Settings::preset(Preset::ArticlePlain)
+    };
+    let net = Autoencoder::new(settings, Scaling::AsIs).expect("good settings");
+    let values = (0..SAMPLES * 128).map(|at| (at * at % 1009) as f32 / 1009.0).collect();
+    let samples = Samples::from_values(values, 128).expect("whole samples");
+    // The nearest units take as long whatever the number of samples.
+    let options = UnitOptions { nearest: false, ..UnitOptions::default() };
+    let mut codes = SparseCodes::default();
+    let mut group = criterion.benchmark_group("units");
+    group.sample_size(10).measurement_time(Duration::from_secs(20));
+    group.throughput(Throughput::Elements(SAMPLES as u64));
+    group.bench_function("codes", |b| {
+        b.iter(|| net.encode_sparse(&mut engine, &samples, &mut codes).expect("codes"));
+    });
+    group.bench_function("summaries", |b| {
+        b.iter(|| net.unit_summaries(&mut engine, &samples, &options).expect("summaries"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, images, rows, units);
 criterion_main!(benches);
