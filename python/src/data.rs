@@ -195,7 +195,9 @@ impl Data<'_> {
 /// The exception for an error about the samples of an argument.
 pub fn named(name: &str, error: Error) -> PyErr {
     match error {
-        Error::Shape(problem) => PyValueError::new_err(format!("{name}: {problem}")),
+        Error::Shape(problem) => {
+            PyValueError::new_err(format!("{name}: {}", failure::in_python(&problem)))
+        }
         error => failure::of(error),
     }
 }

@@ -67,9 +67,10 @@ class Analysis(Pictures):
         """The dictionary: what each unit of the code adds to the reconstruction per activation of 1.
 
         An array of shape (n_components_, n_features_in_), a copy: the rows of the weights of a decoder of one
-        layer, in the units of `X`. As in scikit-learn's ``PCA``, with a linear output and floats a
-        reconstruction is ``transform(X) @ components_ + intercepts_[-1]``. What differs from ``coefs_[-1]``
-        is the scaling: of bytes, which are divided by 255, these are 255 times the weights, and of the
+        layer, in the units of `X`. As in scikit-learn's ``PCA``, with a linear output a reconstruction is
+        ``transform(X) @ components_`` plus an offset: ``intercepts_[-1]`` of a model that takes numbers as
+        they are, 255 times that of bytes, and ``inverse_transform(np.zeros((1, n_components_)))`` of any
+        other scaling but layer-norm. What differs from ``coefs_[-1]`` is the scaling: of bytes, which are divided by 255, these are 255 times the weights, and of the
         scalings of loaded models the weights times the deviation or range of each feature (that of
         layer-norm depends on the sample: there they are the weights).
 
@@ -180,7 +181,7 @@ class Analysis(Pictures):
             "nearest": bool(nearest),
             "threads": self._threads,
         }
-        found = _sae.unit_summaries(self._network, self._data(X, reset=False), numbers, wanted)
+        found = _sae.unit_summaries(self._evaluated, self._data(X, reset=False), numbers, wanted)
         low, high = found.pop("histogram_range")
         edges = np.linspace(low, high, found["histogram"].shape[1] + 1)
         found.update(histogram_edges=edges, classes=classes)
@@ -273,7 +274,7 @@ class Analysis(Pictures):
             "history": _page.columns(self.history_),
             "threads": self._threads,
         }
-        html = _sae.report(self._network, self._with_targets(data, targets, "targets"), about)
+        html = _sae.report(self._evaluated, self._with_targets(data, targets, "targets"), about)
         report = Report(html, about["title"], len(data))
         if path is not None:
             report.save(path)
@@ -298,7 +299,7 @@ class Analysis(Pictures):
         """
         check_is_fitted(self)
         data = self._with_targets(self._data(X, reset=False), targets, "targets")
-        return _sae.sample_scores(self._network, data, self._threads)[0]
+        return _sae.sample_scores(self._evaluated, data, self._threads)[0]
 
     def redundancy(self) -> Redundancy:
         """Compare the units of the dictionary with each other: which are there twice.

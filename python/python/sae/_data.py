@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sae import _files, _sae
+from sae import _checks, _files, _sae
 
 # How the compiled part is given numbers of bfloat16, which NumPy does not have: as raw data.
 BFLOAT16 = np.dtype("V2")
@@ -178,7 +178,7 @@ def warn_of_bytes(X: Any, name: str) -> None:
         f"are; if they are bytes, such as pixels, give {name}.astype('uint8'), which is divided by "
         f"255, or otherwise {name}.astype('float32')",
         UserWarning,
-        stacklevel=5,
+        stacklevel=_checks.caller(),
     )
 
 
@@ -198,5 +198,5 @@ def warn_of_rounding(X: Any, name: str) -> None:
         f"{name}: feature {at} is from {low[at]!s} to {high[at]!s}, where the numbers of float32 are some "
         f"{spacing[at]:.3g} apart; subtract its mean or minimum first, for example by StandardScaler",
         UserWarning,
-        stacklevel=5,
+        stacklevel=_checks.caller(),
     )

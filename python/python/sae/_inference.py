@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sae import _sparse
+from sae import _checks, _sparse
 from sae._training import Training
 
 if TYPE_CHECKING:
@@ -66,9 +67,19 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features)
-            Features; in [0, 1] for uint8.
+            Features in the units of `X`, also of a model whose file has a scaling of its own; only those of
+            a model of bytes stay divided by 255: in [0, 1] with a sigmoid, the default, and near that with
+            a linear output. Layer-norm, which depends on each sample, is not undone, with a warning:
+            `reconstruct` undoes it. Of a transcoder they are predictions, in the units of the targets.
         """
         check_is_fitted(self)
+        if self._network.output_scaling == "layer-norm":
+            warnings.warn(
+                "layer-norm scales each sample by itself, which codes do not tell: it is not undone; "
+                "reconstruct(X) undoes it",
+                UserWarning,
+                stacklevel=_checks.caller(),
+            )
         codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C", input_name="X")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
@@ -91,6 +102,9 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features)
+            Features in the units of `X`; only those of a model of bytes stay divided by 255, as
+            `inverse_transform` returns them. Of a transcoder they are predictions, in the units of the
+            targets.
         """
         check_is_fitted(self)
         return self._network.reconstruct(self._data(X, reset=False), self._threads)
@@ -119,7 +133,7 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         """
         check_is_fitted(self)
         data = self._with_targets(self._data(X, reset=False), targets, "targets")
-        return self._network.evaluate(data, self._threads)
+        return self._evaluated.evaluate(data, self._threads)
 
     def score(self, X: Data, y: Any = None, *, targets: Optional[Data] = None) -> float:
         """Compute the share of the variance of `X`, or of `targets`, that is explained; 1 is best.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sae import _html, _plots, _sae
+from sae import _html, _plots, _sae, _settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ class Pictures(BaseEstimator):
     best_step_: Optional[int]
     seed_: int
     history_: dict[str, Any]
+    active_above: float
     _network: _sae.Network
 
     if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class Pictures(BaseEstimator):
         def _threads(self) -> int: ...
         def _data(self, X: Any, reset: bool, name: str = "X") -> Any: ...
         def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]: ...
+
+    @property
+    def _evaluated(self) -> _sae.Network:
+        """The network as samples are evaluated by: `active_above` may have changed since the training."""
+        check_is_fitted(self)
+        if self.active_above == json.loads(self._network.settings)["active_above"]:
+            return self._network
+        return self._network.with_active_above(_settings.text("active_above", self.active_above))
 
     def plot_features(
         self,
@@ -100,8 +109,15 @@ class Pictures(BaseEstimator):
         Returns
         -------
         figure : matplotlib Figure
+
+        Raises
+        ------
+        ValueError
+            There is no history: the model was loaded, and not trained since.
         """
         check_is_fitted(self)
+        if not len(self.history_["step"]) and not len(self.history_["validation_step"]):
+            raise ValueError("plot_history: a model that was loaded has no history, which fit records")
         return _plots.history(self.history_)
 
     def plot_activations(self, X: Data, *, targets: Optional[Data] = None) -> Figure:
@@ -135,6 +151,9 @@ class Pictures(BaseEstimator):
             "seed": str(self.seed_),
         }
         history = self.history_
+        if self.n_iter_ == 0 and not len(history["step"]):
+            # Those of the training of a loaded model are not known.
+            del rows["steps"]
         if self.best_step_ is not None:
             best = history["validation_objective"][history["validation_step"] == self.best_step_]
             rows["steps"] += f", best {self.best_step_}"

@@ -26,6 +26,8 @@ __all__ = [
     "write_text",
 ]
 
+__version__: str
+
 @final
 class Files:
     def __new__(
@@ -76,6 +78,10 @@ class Network:
     def settings(self) -> str: ...
     @property
     def scaling(self) -> str: ...
+    @property
+    def output_scaling(self) -> str: ...
+    def with_active_above(self, text: str) -> Network: ...
+    def check_describes(self, options: Sequence[tuple[str, str]]) -> None: ...
     @property
     def code_units(self) -> int: ...
     @property

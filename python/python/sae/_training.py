@@ -167,7 +167,7 @@ class Training(Parameters):
         if stopped is not None:
             raise stopped
         for sentence in useless:
-            warnings.warn(sentence, ConvergenceWarning, stacklevel=3)
+            warnings.warn(sentence, ConvergenceWarning, stacklevel=_checks.caller())
         return self
 
     def _current(self, seed: int, steps: int, network: _sae.Network) -> Self:
