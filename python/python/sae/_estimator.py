@@ -270,6 +270,11 @@ class SparseAutoencoder(Inference):
         -------
         model : SparseAutoencoder
             Not fitted.
+
+        Raises
+        ------
+        ValueError
+            There is no such preset, or a size is not what it can be.
         """
         features = _checks.count("n_features", n_features)
         hidden = None if layers is None else _checks.sizes(layers)
@@ -300,6 +305,11 @@ class SparseAutoencoder(Inference):
         ----------
         path : str or path
             The file. The write is atomic.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
         """
         check_is_fitted(self)
         self._network.save(path)

@@ -51,7 +51,7 @@ class Pictures(BaseEstimator):
         self,
         count: Optional[int] = None,
         *,
-        shape: Optional[tuple[int, int]] = None,
+        shape: Optional[Sequence[int]] = None,
         ax: Optional[Axes] = None,
     ) -> Figure:
         """Plot the weights of the first layer as tiles, one for each unit; middle gray is 0.
@@ -60,14 +60,22 @@ class Pictures(BaseEstimator):
         ----------
         count : int, default=None
             Maximum number of tiles; None for all.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None for a square.
+        shape : tuple of int, default=None
+            How the features are pixels: (rows, columns), or with 1 or 3 channels (rows, columns, channels) or
+            (channels, rows, columns), as for `report`; None for a square.
         ax : matplotlib Axes, default=None
             The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
         figure : matplotlib Figure
+            Of `ax`, or one that pyplot does not keep: ``figure.savefig(path)`` writes it, and a notebook
+            shows it as the last line of a cell.
+
+        Raises
+        ------
+        ValueError
+            `shape` does not fit the features, or there is none and they are no square.
         """
         check_is_fitted(self)
         return _plots.features(self._network.layers[0][0], count, shape, ax)
@@ -77,7 +85,7 @@ class Pictures(BaseEstimator):
         X: Data,
         count: int = 10,
         *,
-        shape: Optional[tuple[int, int]] = None,
+        shape: Optional[Sequence[int]] = None,
         ax: Optional[Axes] = None,
     ) -> Figure:
         """Plot the first samples above their reconstructions; not for a network that predicts targets.
@@ -88,14 +96,22 @@ class Pictures(BaseEstimator):
             The samples.
         count : int, default=10
             Number of samples.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None for a square.
+        shape : tuple of int, default=None
+            How the features are pixels: (rows, columns), or with 1 or 3 channels (rows, columns, channels) or
+            (channels, rows, columns), as for `report`; None for a square.
         ax : matplotlib Axes, default=None
             The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
         figure : matplotlib Figure
+            Of `ax`, or one that pyplot does not keep: ``figure.savefig(path)`` writes it, and a notebook
+            shows it as the last line of a cell.
+
+        Raises
+        ------
+        ValueError
+            `shape` does not fit the features, or there is none and they are no square.
         """
         check_is_fitted(self)
         _plots.at_least_1(count)
