@@ -337,7 +337,9 @@ impl Files {
                 n => format!("{first} and {n} other files have no samples, and are left out"),
             };
             let problem = CString::new(problem).unwrap_or_default();
-            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &problem, 1)?;
+            // Of the line outside of this package that has opened them.
+            let level = py.import("sae._checks")?.call_method0("caller")?.extract()?;
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &problem, level)?;
         }
         for array in shards.arrays() {
             if let [count] = *array.dims() {

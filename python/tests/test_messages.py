@@ -181,6 +181,37 @@ def test_warnings_point_to_the_line_of_the_caller(X):
         assert places == {(__file__, inspect.getsourcelines(call)[1])}
 
 
+def test_a_warning_of_empty_files_points_to_the_line_of_the_caller(X, tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    np.save(tmp_path / "b.npy", X[:0])
+    for call in (
+        lambda: sae.open_data(tmp_path),
+        lambda: SparseAutoencoder(**BASE).fit(tmp_path),
+    ):
+        with pytest.warns(UserWarning, match="has no samples, and is left out") as caught:
+            call()
+        assert (caught[0].filename, caught[0].lineno) == (__file__, inspect.getsourcelines(call)[1])
+
+
+def test_the_terms_of_an_evaluation_are_as_explained(X):
+    rows = (X - X.min()) / (X.max() - X.min())
+    model = SparseAutoencoder((4,), beta=0.5, rho=0.3, lambda_=0.2, l1=0.1, steps=20, random_state=1).fit(rows)
+    found = model.evaluate(rows)
+    assert np.isclose(found["penalty"], 0.5 * found["sparsity"] + 0.1 * found["l1"])
+    assert np.isclose(found["objective"], found["loss"] + found["penalty"] + 0.2 * found["weight_decay"])
+    (layer,) = found["layers"]
+    assert isinstance(layer["dead_units"], list) and isinstance(layer["dense_units"], list)
+    assert np.isnan(model.evaluate(np.full((9, 6), 0.5))["explained_variance"])
+
+
+def test_the_last_incomplete_batch_is_left_out_of_the_explained_variance_per_batch(X):
+    rows = np.random.RandomState(2).normal(size=(1500, 6)).astype(np.float32)
+    model = SparseAutoencoder(**{**BASE, "steps": 100}).fit(rows)
+    whole, first = model.evaluate(rows), model.evaluate(rows[:1024])
+    assert whole["explained_variance_per_batch"] == first["explained_variance_per_batch"]
+    assert first["explained_variance_per_batch"] == pytest.approx(first["explained_variance"])
+
+
 def test_the_version_is_that_of_the_package():
     if sys.version_info >= (3, 10):
         from importlib.metadata import version
