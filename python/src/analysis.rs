@@ -129,6 +129,11 @@ pub fn unit_summaries<'py>(
     let Wanted { layer, top, nearest, threads } = wanted;
     let (samples, mut engine) = network.prepare(&data, threads)?;
     let labels = labels.map(|labels| labels.as_array().to_vec());
+    if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != samples.len()) {
+        let (here, there) = (samples.len(), labels.len());
+        let problem = format!("labels: expected one for each of the {here} samples, got {there}");
+        return Err(PyValueError::new_err(problem));
+    }
     let top = top.min(samples.len());
     let units = py.detach(|| {
         let labels = labels.as_deref();

@@ -195,7 +195,9 @@ impl Data<'_> {
 /// The exception for an error about the samples of an argument.
 pub fn named(name: &str, error: Error) -> PyErr {
     match error {
-        Error::Shape(problem) => PyValueError::new_err(format!("{name}: {problem}")),
+        Error::Shape(problem) => {
+            PyValueError::new_err(format!("{name}: {}", failure::in_python(&problem)))
+        }
         error => failure::of(error),
     }
 }
@@ -335,7 +337,9 @@ impl Files {
                 n => format!("{first} and {n} other files have no samples, and are left out"),
             };
             let problem = CString::new(problem).unwrap_or_default();
-            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &problem, 1)?;
+            // Of the line outside of this package that has opened them.
+            let level = py.import("sae._checks")?.call_method0("caller")?.extract()?;
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &problem, level)?;
         }
         for array in shards.arrays() {
             if let [count] = *array.dims() {

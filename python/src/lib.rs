@@ -11,6 +11,7 @@ mod network;
 mod plan;
 mod report;
 mod training;
+mod units_of_data;
 
 use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
 use pyo3::exceptions::PyMemoryError;
@@ -78,6 +79,7 @@ fn threads_from_environment() -> PyResult<usize> {
 
 #[pymodule]
 fn _sae(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<network::Network>()?;
     module.add_class::<current::Current>()?;
     module.add_class::<data::Files>()?;

@@ -1,5 +1,6 @@
 //! A trained network, and the checkpoint that its training can be resumed from.
 
+use std::mem;
 use std::path::PathBuf;
 
 use numpy::{
@@ -10,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use sae::{
-    Autoencoder, Code, Samples,
+    Autoencoder, Code, Samples, Scaling, Settings,
     analysis::Activity,
     files::exchange::{self, Format, Metadata, Tensor},
     network::SparseCodes,
@@ -19,6 +20,7 @@ use sae::{
 use crate::data::{Data, named};
 use crate::engines::Lent;
 use crate::failure;
+use crate::units_of_data::{is_scaled, unscale, unscale_codes};
 
 /// An immutable network, and the checkpoint of its training, if that can be resumed.
 #[pyclass(frozen, module = "sae._sae")]
@@ -151,6 +153,41 @@ impl Network {
         self.net.scaling().kind().to_string()
     }
 
+    /// The kind of the scaling of what is reconstructed or predicted.
+    #[getter]
+    fn output_scaling(&self) -> String {
+        self.net.target_scaling().unwrap_or_else(|| self.net.scaling()).kind().to_string()
+    }
+
+    /// The same network, which counts units of sigmoids as active above this number.
+    fn with_active_above(&self, text: &str) -> PyResult<Self> {
+        let mut settings = self.net.settings().clone();
+        settings.set("active_above", text, None).map_err(failure::of)?;
+        let net = self.net.clone().with_settings(settings).map_err(failure::of)?;
+        Ok(Network { net, training: None })
+    }
+
+    /// Fails for the first of these settings, names and texts, that describes another network than this.
+    fn check_describes(&self, options: Vec<(String, String)>) -> PyResult<()> {
+        let own = self.net.settings();
+        let describes = |name: &str| Settings::ARCHITECTURE.contains(&name);
+        for field in Settings::fields().iter().filter(|field| describes(field.name)) {
+            let Some((name, text)) = options.iter().find(|(name, _)| name == field.name) else {
+                continue;
+            };
+            let mut other = own.clone();
+            other.set(name, text, None).map_err(failure::of)?;
+            let is_same_kind = mem::discriminant(&own.code) == mem::discriminant(&other.code);
+            let (expected, got) = (field.text(own), field.text(&other));
+            if expected != got && !(name == "code" && is_same_kind) {
+                return Err(PyValueError::new_err(format!(
+                    "{name}: expected {expected}, which the network of the file has, got {got}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     #[getter]
     fn code_units(&self) -> usize {
         self.net.settings().code_units()
@@ -175,8 +212,7 @@ impl Network {
             .collect()
     }
 
-    /// The first samples `[count, features]`, with the scaling of the network, and their
-    /// reconstructions.
+    /// The first samples `[count, features]` and their reconstructions, as `reconstruct` returns them.
     #[allow(clippy::type_complexity)]
     fn first<'py>(
         &self,
@@ -197,10 +233,15 @@ impl Network {
         }
         let shape = [samples.len(), samples.features()];
         let mut rows = vec![0.0; shape[0] * shape[1]];
+        let own = match is_scaled(&self.net) {
+            true => samples.scaled(Scaling::AsIs),
+            false => samples.clone(),
+        };
         for (at, row) in rows.chunks_mut(shape[1]).enumerate() {
-            samples.gather(at, row).map_err(|error| named("X", error))?;
+            own.gather(at, row).map_err(|error| named("X", error))?;
         }
         let done = self.net.reconstruct(&mut engine, &samples);
+        let done = done.and_then(|mut done| unscale(&self.net, &samples, &mut done).map(|()| done));
         let done = done.map_err(|error| named("X", error))?;
         Ok((rows.into_pyarray(py).reshape(shape)?, done.into_pyarray(py).reshape(shape)?))
     }
@@ -235,7 +276,7 @@ impl Network {
         Ok((indptr.into_pyarray(py), indices.into_pyarray(py), values.into_pyarray(py)))
     }
 
-    /// Reconstructions `[samples, features]`.
+    /// Reconstructions `[samples, features]`, in the units of the data; of bytes, divided by 255.
     fn reconstruct<'py>(
         &self,
         py: Python<'py>,
@@ -243,7 +284,11 @@ impl Network {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (samples, mut engine) = self.prepare(&data, threads)?;
-        let done = py.detach(|| self.net.reconstruct(&mut engine, &samples));
+        let done = py.detach(|| {
+            let mut done = self.net.reconstruct(&mut engine, &samples)?;
+            unscale(&self.net, &samples, &mut done)?;
+            Ok(done)
+        });
         let done = done.map_err(|error| named("X", error))?;
         done.into_pyarray(py).reshape([samples.len(), self.outputs()])
     }
@@ -261,7 +306,12 @@ impl Network {
         }
         let (rows, codes) = (codes.shape()[0], codes.as_slice()?);
         let mut engine = Lent::new(threads)?;
-        let done = py.detach(|| self.net.decode(&mut engine, codes)).map_err(failure::of)?;
+        let done = py.detach(|| {
+            let mut done = self.net.decode(&mut engine, codes)?;
+            unscale_codes(&self.net, &mut done)?;
+            Ok(done)
+        });
+        let done = done.map_err(failure::of)?;
         done.into_pyarray(py).reshape([rows, self.outputs()])
     }
 
@@ -281,8 +331,12 @@ impl Network {
             units: self.code_units(),
         };
         let mut engine = Lent::new(threads)?;
-        let done =
-            py.detach(|| self.net.decode_sparse(&mut engine, &codes)).map_err(failure::of)?;
+        let done = py.detach(|| {
+            let mut done = self.net.decode_sparse(&mut engine, &codes)?;
+            unscale_codes(&self.net, &mut done)?;
+            Ok(done)
+        });
+        let done = done.map_err(failure::of)?;
         done.into_pyarray(py).reshape([codes.samples(), self.outputs()])
     }
 

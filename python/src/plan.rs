@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sae::{Autoencoder, Error, Samples, Scaling, Settings, data::HeldOut};
+use sae::{Autoencoder, Samples, Scaling, Settings, data::HeldOut};
 
 use crate::data::Data;
 use crate::failure;
@@ -69,19 +69,6 @@ impl Holdout {
     }
 }
 
-/// The exception for an error that may be about a parameter; two have other names in Python.
-pub fn of_parameter(error: Error) -> PyErr {
-    match error {
-        Error::Setting { field: "lambda", problem } => {
-            PyValueError::new_err(format!("lambda_: {problem}"))
-        }
-        Error::Setting { field: "seed", problem } => {
-            PyValueError::new_err(format!("random_state: {problem}"))
-        }
-        error => failure::of(error),
-    }
-}
-
 /// The steps of a number of passes over the samples that are trained on.
 ///
 /// Those are the ones that are not held out; `has_validation` says that others are given for that.
@@ -145,7 +132,7 @@ impl Plan {
             },
         };
         let (every, steps) = (self.evaluate_every, self.steps);
-        if every == 0 || every > steps {
+        if every > steps {
             let problem = format!(
                 "evaluate_every: expected 1 to {steps}, the steps of the training, got {every}"
             );
@@ -178,7 +165,7 @@ impl Plan {
         let sizes: Vec<_> = layers.iter().map(usize::to_string).collect();
         let mut options = self.options.clone();
         options.push(("layers".to_owned(), sizes.join(",")));
-        Settings::with_options(None, &options, samples, self.steps).map_err(of_parameter)
+        Settings::with_options(None, &options, samples, self.steps).map_err(failure::of)
     }
 
     /// The settings to continue a training with whose settings were `before`.

@@ -18,19 +18,20 @@ use crate::engines::{isa, pool, threads};
 use crate::failure;
 use crate::figures::Figures;
 use crate::network::{Network, check_targets};
-use crate::plan::{Plan, of_parameter, scalings};
+use crate::plan::{Plan, scalings};
 
 /// Maximum time between checks for signals, if a step takes no longer.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A new trainer, or one that starts with a network's weights, or resumes its training in a plan of one pass.
 fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResult<Trainer> {
+    let refused = |error| of_samples(samples, error);
     let (isa, pool) = (isa()?, pool(plan.threads)?);
     let builder =
         |settings| Trainer::builder(settings).isa(isa).pool(pool).patience(plan.patience());
     let Some(Network { net, training }) = previous else {
         let settings = plan.settings(samples)?;
-        return builder(settings).build(samples).map_err(of_parameter);
+        return builder(settings).build(samples).map_err(refused);
     };
     check_targets(net, samples)?;
     let settings = plan.settings_after(net.settings(), samples)?;
@@ -41,17 +42,22 @@ fn trainer(samples: &Samples, plan: &Plan, previous: Option<&Network>) -> PyResu
             let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.with_samples(samples));
             let checkpoint =
                 checkpoint.and_then(|checkpoint| checkpoint.with_settings(settings.clone()));
-            builder(settings).resume(checkpoint.map_err(of_parameter)?).build(samples)
+            builder(settings).resume(checkpoint.map_err(failure::of)?).build(samples)
         }
         None => {
-            let net = net.clone().with_settings(settings.clone()).map_err(of_parameter)?;
+            let net = net.clone().with_settings(settings.clone()).map_err(failure::of)?;
             builder(settings).build(samples).map(|mut trainer| {
                 *trainer.autoencoder_mut() = net.with_variance_of(trainer.autoencoder());
                 trainer
             })
         }
     }
-    .map_err(of_parameter)
+    .map_err(refused)
+}
+
+/// The exception for an error that may be about a sample of `X`, which says so if it can be no other.
+fn of_samples(samples: &Samples, error: sae::Error) -> PyErr {
+    if samples.targets().is_some() { failure::of(error) } else { named("X", error) }
 }
 
 /// Pretrains each layer by itself. Returns the exception that ended it early, if any.
@@ -196,6 +202,7 @@ enum Outcome {
 /// Trains on the trainer's own samples until there is something to report, or it is time to look for
 /// signals.
 fn run(py: Python<'_>, trainer: &mut Trainer, monitor: &mut Monitor<'_>) -> PyResult<Outcome> {
+    let samples = monitor.train;
     let start = Instant::now();
     let mut event = Ok(Event::default());
     let left = monitor.end - trainer.steps();
@@ -209,7 +216,7 @@ fn run(py: Python<'_>, trainer: &mut Trainer, monitor: &mut Monitor<'_>) -> PyRe
             ControlFlow::Break(())
         })
     })
-    .map_err(failure::of)?;
+    .map_err(|error| of_samples(samples, error))?;
     event.map(Outcome::Event).map_err(failure::of)
 }
 
@@ -448,7 +455,8 @@ fn warnings(trainer: &mut Trainer, samples: &Samples) -> sae::Result<Vec<String>
         false => samples.clone(),
     };
     let evaluation = trainer.evaluate(&first)?;
-    Ok(evaluation.warnings(trainer.autoencoder().settings()))
+    let sentences = evaluation.warnings(trainer.autoencoder().settings());
+    Ok(sentences.iter().map(|sentence| failure::in_python(sentence)).collect())
 }
 
 /// The network of a trainer, with a checkpoint of the training, and what its file says of that.

@@ -116,7 +116,7 @@ def test_reports(digits, capsys, monkeypatch):
     ("params", "sentence"),
     [
         ({"patience": -1}, "patience: expected a whole number from 0 to .*, got -1"),
-        ({"evaluate_every": 0}, "evaluate_every: expected 1 to 400, the steps of the training, got 0"),
+        ({"evaluate_every": 0}, "evaluate_every: expected at least 1, got 0"),
         ({"evaluate_every": 401}, "evaluate_every: expected 1 to 400, .*, got 401"),
         ({"holdout": 60}, "holdout: 60 of 60 samples leave one side empty"),
         ({"holdout": 61}, "holdout: 61 of 60 samples"),

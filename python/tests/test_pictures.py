@@ -3,6 +3,7 @@
 import base64
 import doctest
 import io
+import pickle
 import re
 import sys
 import types
@@ -45,7 +46,7 @@ def test_features_are_the_weights(fitted):
     assert fitted.plot_features(shape=(16, 49)).axes[0].images[0].get_array().shape == (4 * 17 + 1, 251)
     with pytest.raises(ValueError, match="shape: expected the rows and columns of 784 features, got 7 x 7"):
         fitted.plot_features(shape=(7, 7))
-    with pytest.raises(TypeError, match=r"shape: expected \(rows, columns\), got 28"):
+    with pytest.raises(TypeError, match=r"shape: expected \(rows, columns\), or .*, got 28"):
         fitted.plot_features(shape=28)
     with pytest.raises(ValueError, match="count: expected at least 1, got 0"):
         fitted.plot_features(0)
@@ -67,6 +68,37 @@ def test_reconstructions_are_below_their_samples(fitted, digits, write_idx):
         assert np.allclose(picture[1:29, 30:58], X[1].reshape(28, 28) / 255)
         reconstructed = fitted.reconstruct(X[1:2]).reshape(28, 28)
         assert np.allclose(picture[30:58, 30:58], reconstructed, atol=1e-6)
+
+
+def test_figures_are_not_kept_by_pyplot_and_show_themselves(fitted, digits):
+    before = pyplot.get_fignums()
+    X = digits[0]
+    for figure in [
+        fitted.plot_features(3),
+        fitted.plot_reconstructions(X, 3),
+        fitted.plot_history(),
+        fitted.plot_activations(X),
+    ]:
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        assert pickle.loads(pickle.dumps(figure)).axes
+    assert pyplot.get_fignums() == before
+
+
+def test_tiles_in_color():
+    X = np.random.RandomState(1).randint(0, 256, (60, 4 * 5 * 3)).astype(np.uint8)
+    model = SparseAutoencoder((3,), beta=0, steps=20, random_state=1).fit(X)
+    last = model.plot_reconstructions(X, 2, shape=(4, 5, 3)).axes[0].images[0].get_array()
+    assert last.shape == (2 * 5 + 1, 2 * 6 + 1, 3)
+    low = min(X.min() / 255, model.reconstruct(X[:2]).min())
+    high = max(X.max() / 255, model.reconstruct(X[:2]).max())
+    assert np.allclose(last[1:5, 1:6], (X[0].reshape(4, 5, 3) / 255 - low) / (high - low), atol=0.02)
+    first = model.plot_reconstructions(X, 2, shape=(3, 4, 5)).axes[0].images[0].get_array()
+    assert np.allclose(first[1:5, 1:6], (X[0].reshape(3, 4, 5).transpose(1, 2, 0) / 255 - low) / (high - low), atol=0.02)
+    assert model.plot_features(2, shape=(3, 4, 5)).axes[0].images[0].get_array().shape == (6, 13, 3)
+    assert model.plot_features(2, shape=(12, 5, 1)).axes[0].images[0].get_array().ndim == 2
+    for shape in [(4, 3, 5), (60,), (2, 2, 3, 5)]:
+        with pytest.raises(TypeError, match=r"shape: expected \(rows, columns\), or with 1 or 3 channels"):
+            model.plot_features(shape=shape)
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 20])
@@ -106,7 +138,8 @@ def test_plots_of_a_network_that_predicts_targets(small):
 def test_a_loaded_model_has_no_history(fitted, tmp_path):
     fitted.save(tmp_path / "m")
     loaded = SparseAutoencoder.load(tmp_path / "m")
-    assert len(loaded.plot_history().axes) == 2
+    with pytest.raises(ValueError, match="plot_history: a model that was loaded has no history"):
+        loaded.plot_history()
     assert "objective" not in loaded._repr_html_()
 
 

@@ -206,7 +206,7 @@ def test_numbers_that_float32_does_not_tell_apart_get_a_warning():
     model = SparseAutoencoder((2,), steps=2, beta=0.0)
     for X in [seconds, seconds.astype(np.int64), seconds.astype(np.int32)]:
         X = np.column_stack([np.arange(100), X])
-        with pytest.warns(UserWarning, match="feature 1 is from 1700000000.0 to 1700000099.0"):
+        with pytest.warns(UserWarning, match=r"feature 1 \(b\) is from 1700000000.0 to 1700000099.0"):
             model.fit(pd.DataFrame(X, columns=["a", "b"]))
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -178,10 +178,11 @@ def test_labels_of_any_kind(sparse, digits):
     ("labels", "error", "sentence"),
     [
         (np.arange(400), ValueError, "labels: expected at most 256 different labels, got 400"),
-        (np.zeros(399), ValueError, "399 labels for 400 samples; expected one label per sample"),
+        (np.zeros(399), ValueError, "labels: expected one for each of the 400 samples, got 399"),
         (np.zeros((400, 1)), ValueError, r"labels: expected one label for each sample, got the shape \(400, 1\)"),
         (np.full(400, np.nan), ValueError, "labels: expected labels, got NaN for sample 0"),
-        ([None, "a"] * 200, TypeError, "labels: expected labels of one type"),
+        ([None, "a"] * 200, ValueError, "labels: expected a label for each sample, sample 0 has none"),
+        (np.array([1, "a"] * 200, dtype=object), TypeError, "labels: expected labels of one type"),
     ],
 )
 def test_wrong_labels(sparse, digits, labels, error, sentence):

@@ -12,6 +12,7 @@ from sae._exchange import export_dictionary, import_dictionary
 from sae._files import open_data
 from sae._page import Report
 from sae._reports import TrainingReport
+from sae._sae import __version__
 from sae._threads import register as _register
 
 _register()
@@ -22,6 +23,7 @@ __all__ = [
     "SparseAutoencoder",
     "TrainingReport",
     "UnitSummaries",
+    "__version__",
     "draw_digits",
     "export_dictionary",
     "import_dictionary",

@@ -25,7 +25,12 @@ CLASSES = 256
 
 
 class UnitSummaries(TypedDict):
-    """Summaries of the units of a layer, as `SparseAutoencoder.units` returns them."""
+    """Summaries of the units of a layer, as `SparseAutoencoder.units` returns them, which explains each.
+
+    A dict of arrays with the keys "active", "frequency", "mean", "mean_active", "max", "dead", "dense",
+    "norm_in", "norm", "nearest", "nearest_cosine", "histogram", "histogram_edges", "classes",
+    "label_counts", "top_index" and "top_activation".
+    """
 
     active: NDArray[np.int64]
     frequency: NDArray[np.float64]
@@ -47,7 +52,10 @@ class UnitSummaries(TypedDict):
 
 
 class Redundancy(TypedDict):
-    """How alike the units of a dictionary are, as `SparseAutoencoder.redundancy` returns it."""
+    """How alike the units of a dictionary are, as `SparseAutoencoder.redundancy` returns it.
+
+    A dict with the keys "nearest" and "nearest_cosine", arrays, and "mean" and "max", numbers.
+    """
 
     nearest: NDArray[np.int64]
     nearest_cosine: NDArray[np.float32]
@@ -67,9 +75,11 @@ class Analysis(Pictures):
         """The dictionary: what each unit of the code adds to the reconstruction per activation of 1.
 
         An array of shape (n_components_, n_features_in_), a copy: the rows of the weights of a decoder of one
-        layer, in the units of `X`. As in scikit-learn's ``PCA``, with a linear output and floats a
-        reconstruction is ``transform(X) @ components_ + intercepts_[-1]``. What differs from ``coefs_[-1]``
-        is the scaling: of bytes, which are divided by 255, these are 255 times the weights, and of the
+        layer, in the units of `X`. As in scikit-learn's ``PCA``, with a linear output a reconstruction is
+        ``transform(X) @ components_`` plus an offset: ``intercepts_[-1]`` of a model that takes numbers as
+        they are, 255 times that of bytes, and ``inverse_transform(np.zeros((1, n_components_)))`` of any
+        other scaling but layer-norm. What differs from ``coefs_[-1]`` is the scaling: of bytes, which are
+        divided by 255, these are 255 times the weights, and of the
         scalings of loaded models the weights times the deviation or range of each feature (that of
         layer-norm depends on the sample: there they are the weights).
 
@@ -180,7 +190,7 @@ class Analysis(Pictures):
             "nearest": bool(nearest),
             "threads": self._threads,
         }
-        found = _sae.unit_summaries(self._network, self._data(X, reset=False), numbers, wanted)
+        found = _sae.unit_summaries(self._evaluated, self._data(X, reset=False), numbers, wanted)
         low, high = found.pop("histogram_range")
         edges = np.linspace(low, high, found["histogram"].shape[1] + 1)
         found.update(histogram_edges=edges, classes=classes)
@@ -202,7 +212,8 @@ class Analysis(Pictures):
 
         The page has every unit with what it responds to, its top samples and what it writes; samples with
         their active units, and their reconstructions without some of them; the training's curves, all
-        figures and settings. Features have the names that they had in `fit`, unless they are pixels. It is one HTML text of up to about 5 MB, which loads nothing from a network. A
+        figures and settings. Features have the names that they had in `fit`, unless they are pixels. It is one
+        HTML text of up to about 5 MB, which loads nothing from a network. A
         notebook shows it in a frame, and keeps it with the notebook.
 
         Parameters
@@ -273,7 +284,7 @@ class Analysis(Pictures):
             "history": _page.columns(self.history_),
             "threads": self._threads,
         }
-        html = _sae.report(self._network, self._with_targets(data, targets, "targets"), about)
+        html = _sae.report(self._evaluated, self._with_targets(data, targets, "targets"), about)
         report = Report(html, about["title"], len(data))
         if path is not None:
             report.save(path)
@@ -295,10 +306,16 @@ class Analysis(Pictures):
             Mean squared error of each sample over its features, of scaled numbers (bytes divided by
             255). Their mean is ``evaluate(X)["squared_error"]``. Lower is better; scikit-learn's
             `score_samples`, for which higher is better, would be their negative.
+
+        Raises
+        ------
+        ValueError
+            Samples have another number of features, or are not finite; or the network predicts targets, and
+            there are none.
         """
         check_is_fitted(self)
         data = self._with_targets(self._data(X, reset=False), targets, "targets")
-        return _sae.sample_scores(self._network, data, self._threads)[0]
+        return _sae.sample_scores(self._evaluated, data, self._threads)[0]
 
     def redundancy(self) -> Redundancy:
         """Compare the units of the dictionary with each other: which are there twice.
@@ -331,6 +348,11 @@ def _classes(
     if labels is None:
         return np.zeros(0, np.int64), None
     given = np.asarray(labels)
+    # NumPy makes a text of NaN beside texts.
+    every = np.asarray(labels, dtype=object) if given.dtype.kind in "OSU" else np.zeros(0)
+    for at, label in enumerate(every.tolist() if every.ndim == 1 else []):
+        if label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label):
+            raise ValueError(f"{name}: expected a label for each sample, sample {at} has none ({label})")
     if given.ndim != 1:
         raise ValueError(f"{name}: expected one label for each sample, got the shape {given.shape}")
     if given.dtype.kind == "f" and np.isnan(given).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, Optional
@@ -15,12 +16,27 @@ MAX_UNITS = 2**24
 
 def count(name: str, value: Any) -> int:
     """A whole number of 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
-    number = int(value)
+    number = whole(name, value)
     if not 0 <= number < 2**63:
         raise ValueError(f"{name}: expected a whole number from 0 to 2**63 - 1, got {number}")
     return number
+
+
+def at_least_1(name: str, value: Any) -> int:
+    """A whole number of 1 or more."""
+    number = whole(name, value)
+    if not 1 <= number < 2**63:
+        raise ValueError(f"{name}: expected at least 1, got {number}")
+    return number
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        is_float = isinstance(value, Real) and not isinstance(value, bool)
+        kind = f", a {type(value).__name__}" if is_float else ""
+        raise TypeError(f"{name}: expected a whole number, got {value!r}{kind}; give an int")
+    return int(value)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -79,6 +95,18 @@ def dimensions(name: str, value: Any, example: str) -> list[int]:
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name}: expected {example}, got {value!r}")
     return [count(name, size) for size in value]
+
+
+def caller() -> int:
+    """The `stacklevel` of a warning that points to the first line outside of this package and scikit-learn.
+
+    For a call from the function that warns.
+    """
+    frame, level = sys._getframe(1), 1
+    inside = ("sae", "sklearn", "joblib")
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] in inside:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def same_width(X: Any, name: str, features: Optional[int]) -> None:

@@ -7,6 +7,7 @@ takes numbers as they are, or scales them by itself.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sae import _files, _sae
+from sae import _checks, _files, _sae
 
 # How the compiled part is given numbers of bfloat16, which NumPy does not have: as raw data.
 BFLOAT16 = np.dtype("V2")
@@ -119,8 +120,7 @@ def type_name(X: Any) -> str:
 
 def validated(X: Any, validate: Any, **options: Any) -> Any:
     """An array that scikit-learn has checked, by `validate`, except for its numbers."""
-    # Those of a data frame are converted, and missing ones have no number.
-    options["ensure_all_finite"] = bool(_column_types(X))
+    options["ensure_all_finite"] = False
     if getattr(X, "dtype", None) != BFLOAT16:
         return validate(X, dtype="numeric", **options)
     # scikit-learn refuses raw data.
@@ -154,6 +154,35 @@ def _column_types(X: Any) -> list[Any]:
     return list(X.dtypes)
 
 
+def check_frame(X: Any, name: str) -> None:
+    """Refuses a data frame with missing values or texts, by row and column; other data are checked later."""
+    kinds = _column_types(X)
+    if not kinds:
+        return
+    missing = X.isna().to_numpy()
+    if missing.any():
+        row, column = np.unravel_index(missing.argmax(), missing.shape)
+        raise ValueError(
+            f"{name}: row {_label(X.index[row])}, column {_label(X.columns[column])} has no number (NaN); "
+            "fill it, or leave out the row or the column"
+        )
+    for at, kind in enumerate(kinds):
+        if getattr(kind, "kind", "O") not in "OSUT":
+            continue
+        for row, value in enumerate(X.iloc[:, at]):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{name}: column {_label(X.columns[at])} has {value!r} in row {_label(X.index[row])}; expected "
+                    "numbers: leave the column out, or encode it"
+                ) from None
+
+
+def _label(label: Any) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
 def is_integer(X: Any) -> bool:
     """Whether data have integers that are not all bytes."""
     kinds = _column_types(X) or [getattr(X, "dtype", None) or np.asarray(X).dtype]
@@ -178,11 +207,47 @@ def warn_of_bytes(X: Any, name: str) -> None:
         f"are; if they are bytes, such as pixels, give {name}.astype('uint8'), which is divided by "
         f"255, or otherwise {name}.astype('float32')",
         UserWarning,
-        stacklevel=5,
+        stacklevel=_checks.caller(),
     )
 
 
-def warn_of_rounding(X: Any, name: str) -> None:
+def is_bytes(X: Any) -> bool:
+    """Whether an array, or files, are bytes."""
+    return bool(X.element_type == "u8" if isinstance(X, _sae.Files) else X.dtype == np.uint8)
+
+
+def is_of_integers(X: Any) -> bool:
+    """Whether an array, or files, are integers, bytes among them."""
+    if isinstance(X, _sae.Files):
+        return str(X.element_type)[:1] in "ui"
+    return bool(X.dtype.kind in "ui")
+
+
+def warn_of_other_bytes(X: Any, name: str) -> None:
+    """Warn of bytes for a model of floats, which are not divided by 255."""
+    if not is_bytes(X) or (not isinstance(X, _sae.Files) and looked_at(X).max() <= 1):
+        return
+    warnings.warn(
+        f"{name}: the model was not trained on bytes, and takes uint8 as it is, not divided by 255; divide by "
+        f"255 if it was trained on numbers from 0 to 1, or otherwise give {name}.astype('float32')",
+        UserWarning,
+        stacklevel=_checks.caller(),
+    )
+
+
+def feature_named(sentence: str, names: Any) -> str:
+    """A sentence with the names of the features of which it has the numbers, if they have names."""
+    if names is None:
+        return sentence
+
+    def named(found: re.Match[str]) -> str:
+        at = int(found[1])
+        return f"{found[0]} ({names[at]!s})" if at < len(names) else found[0]
+
+    return re.sub(r"\bfeature (\d+)\b", named, sentence)
+
+
+def warn_of_rounding(X: Any, name: str, names: Any) -> None:
     """Warn of numbers of more than 24 bits that become nearly the same as float32."""
     if X.dtype.kind not in "iuf" or X.dtype.itemsize < 4 or X.dtype.type is np.float32:
         return
@@ -194,9 +259,12 @@ def warn_of_rounding(X: Any, name: str) -> None:
     if len(rounded) == 0:
         return
     at = rounded[0]
-    warnings.warn(
+    sentence = (
         f"{name}: feature {at} is from {low[at]!s} to {high[at]!s}, where the numbers of float32 are some "
-        f"{spacing[at]:.3g} apart; subtract its mean or minimum first, for example by StandardScaler",
+        f"{spacing[at]:.3g} apart; subtract its mean or minimum first, for example by StandardScaler"
+    )
+    warnings.warn(
+        feature_named(sentence, names),
         UserWarning,
-        stacklevel=5,
+        stacklevel=_checks.caller(),
     )

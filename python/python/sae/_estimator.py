@@ -106,7 +106,8 @@ class SparseAutoencoder(Inference):
         Corruption of the inputs, which the network learns to undo: "none", "masking:SHARE" or
         "gaussian:DEVIATION".
     active_above : float, default=0.1
-        Activation above which a sigmoid unit counts as active, for L0 and dead units.
+        Activation above which a sigmoid unit counts as active, for L0 and dead units. `evaluate`, `units`
+        and `report` use it at once when it changes.
     rho_momentum : float, default=0.0
         Share of the previous steps in the mean activations that the KL penalty sees.
     target : str, default=None
@@ -198,7 +199,7 @@ class SparseAutoencoder(Inference):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if `X` has names that are all strings.
     n_iter_ : int
-        Number of steps done.
+        Number of steps done; 0 of a loaded model.
     best_step_ : int or None
         The step of the best network, which early stopping kept; None without early stopping.
     seed_ : int
@@ -269,6 +270,11 @@ class SparseAutoencoder(Inference):
         -------
         model : SparseAutoencoder
             Not fitted.
+
+        Raises
+        ------
+        ValueError
+            There is no such preset, or a size is not what it can be.
         """
         features = _checks.count("n_features", n_features)
         hidden = None if layers is None else _checks.sizes(layers)
@@ -299,6 +305,11 @@ class SparseAutoencoder(Inference):
         ----------
         path : str or path
             The file. The write is atomic.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
         """
         check_is_fitted(self)
         self._network.save(path)
@@ -314,13 +325,22 @@ class SparseAutoencoder(Inference):
         steps : int, default=None
             Number of steps of the next `fit`, which the file's schedule and warm-ups are then of. None leaves them.
         **parameters
-            Parameters that differ from the file's.
+            Parameters for the next training that differ from the file's, and `active_above`, which
+            `evaluate` and the like use at once. What describes the network cannot differ: `layers`, the
+            activations, the kind of `code`, `tied` and `skip`.
 
         Returns
         -------
         model : SparseAutoencoder
             Fitted, with the parameters that the file contains (`steps`, for example, is not one). A file has no names
             of features: there is no `feature_names_in_`.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is no model file, or a parameter describes another network.
 
         Examples
         --------
@@ -347,6 +367,7 @@ class SparseAutoencoder(Inference):
         settings = json.loads(text)
         model = cls(**{**_settings.parameters(settings), **own})
         model._take(network, settings["seed"])
+        _settings.check_describes(network, parameters)
         # Only now: what changes is checked before a `partial_fit`.
         model.set_params(**parameters)
         return model

@@ -42,6 +42,13 @@ def import_dictionary(
     model : SparseAutoencoder
         Fitted.
 
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    ValueError
+        It is no such dictionary, or a parameter describes another network, as for `SparseAutoencoder.load`.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,6 +94,13 @@ def export_dictionary(
     model_name, hook_name, hook_name_out : str, default=None
         For SAELens: the model whose activations the samples are, their place in it, and that of a
         transcoder's targets.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    ValueError
+        The format cannot express the model.
     """
     check_is_fitted(model)
     if format not in FORMATS:

@@ -9,6 +9,10 @@ from typing import Any, Optional, Union
 from sae._sae import Files
 
 
+# How the names of files end whose arrays have no names.
+UNNAMED = (".npy", ".idx", "ubyte")
+
+
 def is_path(X: Any) -> bool:
     """Whether this is a path."""
     return isinstance(X, (str, os.PathLike))
@@ -53,6 +57,14 @@ def open_data(
     data : Files
         With the attributes `shape`, `element_type` (such as "u8", "bf16" or "f32") and `paths`.
 
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    ValueError
+        It is none of these files, samples of files have different numbers of features, or there is no such
+        tensor.
+
     Examples
     --------
     >>> import numpy as np
@@ -71,4 +83,7 @@ def open_data(
     if not all(map(is_path, found)):
         wrong = next(path for path in found if not is_path(path))
         raise TypeError(f"paths: expected paths, got {wrong!r}")
-    return Files(found, tensor, None if rows is None else rows == "last", bool(copy))
+    files = Files(found, tensor, None if rows is None else rows == "last", bool(copy))
+    if tensor is not None and all(str(path).endswith(UNNAMED) for path in files.paths):
+        raise ValueError(f"tensor: expected None, because {files.paths[0]} is no safetensors file, got {tensor!r}")
+    return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sae import _sparse
+from sae import _checks, _sparse
 from sae._training import Training
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         -------
         codes : ndarray or csr_matrix of shape (n_samples, code units)
             Which of the two, the parameter `output` says.
+
+        Raises
+        ------
+        NotFittedError
+            There is no network yet, here as in all other methods that need one.
+        ValueError
+            Samples have another number of features, or are no numbers that the scaling takes.
         """
         check_is_fitted(self)
         _sparse.check_output(self.output)
@@ -66,9 +74,24 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features)
-            Features; in [0, 1] for uint8.
+            Features in the units of `X`, also of a model whose file has a scaling of its own; only those of
+            a model of bytes stay divided by 255: in [0, 1] with a sigmoid, the default, and near that with
+            a linear output. Layer-norm, which depends on each sample, is not undone, with a warning:
+            `reconstruct` undoes it. Of a transcoder they are predictions, in the units of the targets.
+
+        Raises
+        ------
+        ValueError
+            The codes have another number of units.
         """
         check_is_fitted(self)
+        if self._network.output_scaling == "layer-norm":
+            warnings.warn(
+                "layer-norm scales each sample by itself, which codes do not tell: it is not undone; "
+                "reconstruct(X) undoes it",
+                UserWarning,
+                stacklevel=_checks.caller(),
+            )
         codes = check_array(X, accept_sparse="csr", dtype=np.float32, order="C", input_name="X")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
@@ -91,6 +114,14 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features)
+            Features in the units of `X`; only those of a model of bytes stay divided by 255, as
+            `inverse_transform` returns them. Of a transcoder they are predictions, in the units of the
+            targets.
+
+        Raises
+        ------
+        ValueError
+            As for `transform`.
         """
         check_is_fitted(self)
         return self._network.reconstruct(self._data(X, reset=False), self._threads)
@@ -108,18 +139,31 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         evaluation : dict
-            "objective", its terms "loss", "sparsity", "l1", "penalty" and "weight_decay",
-            "squared_error", "explained_variance", "explained_variance_per_feature" (an array; NaN
-            for features that do not vary), "explained_variance_per_batch" (mean over batches of
-            1 024 samples), "fvu", "cosine_similarity", "l2_ratio", "relative_reconstruction_bias",
-            and "layers": for each hidden layer "mean_activations" (of each unit), "l0" (mean number
-            of active units per sample), "dead_units", "dense_units" (active in more than a tenth
-            of the samples), "frequencies" (each unit's share of the samples), and a histogram of
-            activations ("low", "high", "counts", "zeros").
+            - "objective": "loss" + "penalty" + `lambda_` "weight_decay". Only "penalty", all sparsity penalties,
+              has its weights (`beta`, `l1`) in it; "sparsity" (KL), "l1" (the sum of |activation| per sample)
+              and "weight_decay" (half the sum of the squared weights) are without theirs
+            - "squared_error", "explained_variance" and "fvu" (1 less the former): NaN if no feature of
+              `X` varies; "explained_variance_per_feature" (an array; NaN for features that do not vary)
+            - "explained_variance_per_batch": the mean over batches of 1 024 samples, in their order. A last
+              batch of fewer samples is left out, unless it is the only one, and so are batches that do not
+              vary; NaN if none is left
+            - "cosine_similarity", "l2_ratio" and "relative_reconstruction_bias", of scaled numbers; NaN if
+              all samples or reconstructions are 0
+            - "layers", a list of a dict for each hidden layer: "mean_activations" (array of each unit), "l0"
+              (mean number of active units per sample), "dead_units" and "dense_units" (active in more
+              than a tenth of the samples), which are lists of the numbers of units, "frequencies" (array of
+              each unit's share of the samples), and a histogram of activations ("low", "high", "counts",
+              and "zeros", the number of those that are exactly 0)
+
+        Raises
+        ------
+        ValueError
+            Samples have another number of features, or are not finite; or the network predicts targets, and
+            there are none.
         """
         check_is_fitted(self)
         data = self._with_targets(self._data(X, reset=False), targets, "targets")
-        return self._network.evaluate(data, self._threads)
+        return self._evaluated.evaluate(data, self._threads)
 
     def score(self, X: Data, y: Any = None, *, targets: Optional[Data] = None) -> float:
         """Compute the share of the variance of `X`, or of `targets`, that is explained; 1 is best.
@@ -139,7 +183,13 @@ class Inference(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Training):
         Returns
         -------
         score : float
-            For a constant `X`: 1 if the reconstructions are exact, 0 otherwise.
+            For a constant `X`: 1 if the reconstructions are exact, 0 otherwise, where "explained_variance" of
+            `evaluate` is NaN.
+
+        Raises
+        ------
+        ValueError
+            As for `evaluate`.
         """
         evaluation = self.evaluate(X, targets=targets)
         explained: float = evaluation["explained_variance"]

@@ -46,6 +46,13 @@ class Report:
         ----------
         path : str or path
             The file, its name ending in ``.html`` or ``.htm``. The write is atomic.
+
+        Raises
+        ------
+        ValueError
+            The name has another ending.
+        OSError
+            The file cannot be written.
         """
         file = check_path(path)
         _sae.write_text(file, self.html)

@@ -175,21 +175,18 @@ class Parameters(Analysis):
 
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):
-            return int(self.random_state)
+            return _checks.count("random_state", self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _steps_between_evaluations(self, steps: int) -> int:
         if self.evaluate_every is None:
             return min(EVALUATE_EVERY, max(1, steps))
-        return _checks.count("evaluate_every", self.evaluate_every)
+        return _checks.at_least_1("evaluate_every", self.evaluate_every)
 
     def _steps_between_reports(self, steps: Optional[int]) -> int:
         if self.report_every is None:
             return REPORT_EVERY if steps is None else max(1, min(REPORT_EVERY, steps // 50))
-        every = _checks.count("report_every", self.report_every)
-        if every == 0:
-            raise ValueError("report_every: expected at least 1, got 0")
-        return every
+        return _checks.at_least_1("report_every", self.report_every)
 
 
 # Python names it where an argument is wrong.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sae import _html, _plots, _sae
+from sae import _html, _plots, _sae, _settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ class Pictures(BaseEstimator):
     best_step_: Optional[int]
     seed_: int
     history_: dict[str, Any]
+    active_above: float
     _network: _sae.Network
 
     if TYPE_CHECKING:
@@ -38,11 +39,19 @@ class Pictures(BaseEstimator):
         def _data(self, X: Any, reset: bool, name: str = "X") -> Any: ...
         def evaluate(self, X: Data, *, targets: Optional[Data] = None) -> dict[str, Any]: ...
 
+    @property
+    def _evaluated(self) -> _sae.Network:
+        """The network as samples are evaluated by: `active_above` may have changed since the training."""
+        check_is_fitted(self)
+        if self.active_above == json.loads(self._network.settings)["active_above"]:
+            return self._network
+        return self._network.with_active_above(_settings.text("active_above", self.active_above))
+
     def plot_features(
         self,
         count: Optional[int] = None,
         *,
-        shape: Optional[tuple[int, int]] = None,
+        shape: Optional[Sequence[int]] = None,
         ax: Optional[Axes] = None,
     ) -> Figure:
         """Plot the weights of the first layer as tiles, one for each unit; middle gray is 0.
@@ -51,14 +60,22 @@ class Pictures(BaseEstimator):
         ----------
         count : int, default=None
             Maximum number of tiles; None for all.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None for a square.
+        shape : tuple of int, default=None
+            How the features are pixels: (rows, columns), or with 1 or 3 channels (rows, columns, channels) or
+            (channels, rows, columns), as for `report`; None for a square.
         ax : matplotlib Axes, default=None
             The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
         figure : matplotlib Figure
+            Of `ax`, or one that pyplot does not keep: ``figure.savefig(path)`` writes it, and a notebook
+            shows it as the last line of a cell.
+
+        Raises
+        ------
+        ValueError
+            `shape` does not fit the features, or there is none and they are no square.
         """
         check_is_fitted(self)
         return _plots.features(self._network.layers[0][0], count, shape, ax)
@@ -68,7 +85,7 @@ class Pictures(BaseEstimator):
         X: Data,
         count: int = 10,
         *,
-        shape: Optional[tuple[int, int]] = None,
+        shape: Optional[Sequence[int]] = None,
         ax: Optional[Axes] = None,
     ) -> Figure:
         """Plot the first samples above their reconstructions; not for a network that predicts targets.
@@ -79,14 +96,22 @@ class Pictures(BaseEstimator):
             The samples.
         count : int, default=10
             Number of samples.
-        shape : (int, int), default=None
-            Rows and columns of a sample; None for a square.
+        shape : tuple of int, default=None
+            How the features are pixels: (rows, columns), or with 1 or 3 channels (rows, columns, channels) or
+            (channels, rows, columns), as for `report`; None for a square.
         ax : matplotlib Axes, default=None
             The axes to draw on; None for a figure of its own, which the tiles fill.
 
         Returns
         -------
         figure : matplotlib Figure
+            Of `ax`, or one that pyplot does not keep: ``figure.savefig(path)`` writes it, and a notebook
+            shows it as the last line of a cell.
+
+        Raises
+        ------
+        ValueError
+            `shape` does not fit the features, or there is none and they are no square.
         """
         check_is_fitted(self)
         _plots.at_least_1(count)
@@ -100,8 +125,15 @@ class Pictures(BaseEstimator):
         Returns
         -------
         figure : matplotlib Figure
+
+        Raises
+        ------
+        ValueError
+            There is no history: the model was loaded, and not trained since.
         """
         check_is_fitted(self)
+        if not len(self.history_["step"]) and not len(self.history_["validation_step"]):
+            raise ValueError("plot_history: a model that was loaded has no history, which fit records")
         return _plots.history(self.history_)
 
     def plot_activations(self, X: Data, *, targets: Optional[Data] = None) -> Figure:
@@ -135,6 +167,9 @@ class Pictures(BaseEstimator):
             "seed": str(self.seed_),
         }
         history = self.history_
+        if self.n_iter_ == 0 and not len(history["step"]):
+            # Those of the training of a loaded model are not known.
+            del rows["steps"]
         if self.best_step_ is not None:
             best = history["validation_objective"][history["validation_step"] == self.best_step_]
             rows["steps"] += f", best {self.best_step_}"

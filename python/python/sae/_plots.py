@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -10,17 +12,33 @@ import numpy as np
 from sae import _checks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 
-def _pyplot() -> Any:
+def _figure(width: float, height: float) -> Figure:
+    """A figure that pyplot does not keep; a notebook shows it where it is the value of a cell."""
     try:
-        from matplotlib import pyplot
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots require matplotlib: pip install matplotlib") from error
-    return pyplot
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    # IPython asks an object for it, where nothing else shows such figures.
+    setattr(figure, "_repr_png_", partial(_png, figure))
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight")
+    return png.getvalue()
 
 
 def at_least_1(number: Optional[int]) -> Optional[int]:
@@ -30,28 +48,41 @@ def at_least_1(number: Optional[int]) -> Optional[int]:
     return number
 
 
-def image_shape(features: int, shape: Optional[tuple[int, int]]) -> tuple[int, int]:
-    """Rows and columns of a sample; by default those of a square."""
-    if shape is not None:
-        sizes = _checks.dimensions("shape", shape, "(rows, columns)")
-        if len(sizes) != 2:
-            raise TypeError(f"shape: expected (rows, columns), got {shape!r}")
-        shape = (sizes[0], sizes[1])
-    else:
+# Channels of a picture: gray, and red, green and blue.
+CHANNELS = (1, 3)
+
+
+def image_shape(features: int, shape: Optional[Sequence[int]]) -> tuple[int, ...]:
+    """The shape of a sample, with or without channels; by default that of a square."""
+    if shape is None:
         side = math.isqrt(features)
-        shape = (side, side)
         if side * side != features:
             raise ValueError(f"shape: expected (rows, columns), because {features} features are not a square image")
-    if shape[0] * shape[1] != features:
-        raise ValueError(f"shape: expected the rows and columns of {features} features, got {shape[0]} x {shape[1]}")
-    return shape
+        return side, side
+    expected = "(rows, columns), or with 1 or 3 channels (rows, columns, channels) or (channels, rows, columns)"
+    sizes = _checks.dimensions("shape", shape, expected)
+    if len(sizes) not in (2, 3) or (len(sizes) == 3 and not {sizes[0], sizes[2]} & set(CHANNELS)):
+        raise TypeError(f"shape: expected {expected}, got {shape!r}")
+    if math.prod(sizes) != features:
+        product = " x ".join(map(str, sizes))
+        raise ValueError(f"shape: expected the rows and columns of {features} features, got {product}")
+    return tuple(sizes)
+
+
+def as_tiles(rows: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Samples as pictures (count, rows, columns), or (count, rows, columns, 3) in color."""
+    tiles = rows.reshape(-1, *shape)
+    if tiles.ndim == 4 and tiles.shape[3] not in CHANNELS:
+        tiles = tiles.transpose(0, 2, 3, 1)
+    return tiles[..., 0] if tiles.ndim == 4 and tiles.shape[3] == 1 else tiles
 
 
 def mosaic(tiles: NDArray[np.float32], columns: int, background: float) -> NDArray[np.float32]:
-    """Arrange tiles (count, rows, cols) in one picture, `columns` in a row, with margins of 1."""
-    count, height, width = tiles.shape
+    """Arrange tiles (count, rows, cols[, 3]) in one picture, `columns` in a row, with margins of 1."""
+    count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
-    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), background, np.float32)
+    size = (rows * (height + 1) + 1, columns * (width + 1) + 1, *tiles.shape[3:])
+    picture = np.full(size, background, np.float32)
     for at, tile in enumerate(tiles):
         top, left = at // columns * (height + 1) + 1, at % columns * (width + 1) + 1
         picture[top : top + height, left : left + width] = tile
@@ -59,13 +90,13 @@ def mosaic(tiles: NDArray[np.float32], columns: int, background: float) -> NDArr
 
 
 def feature_mosaic(
-    weights: NDArray[np.float32], count: Optional[int], shape: Optional[tuple[int, int]]
+    weights: NDArray[np.float32], count: Optional[int], shape: Optional[Sequence[int]]
 ) -> NDArray[np.float32]:
     """Arrange weights (features, units) as tiles, each scaled to a maximum magnitude of 1."""
-    rows, columns = image_shape(len(weights), shape)
+    size = image_shape(len(weights), shape)
     units = weights.T[: at_least_1(count)]
     largest = np.abs(units).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
-    tiles = (units / largest).reshape(-1, rows, columns)
+    tiles = as_tiles(units / largest, size)
     return mosaic(tiles, math.ceil(math.sqrt(max(1, len(tiles)))), -0.25)
 
 
@@ -76,12 +107,14 @@ MAX_SIDE, MIN_SIDE, TITLE = 8.0, 4.5, 0.28
 def _show(picture: NDArray[np.float32], low: float, high: float, title: str, ax: Optional[Axes]) -> Figure:
     """Draw a picture on axes, or in a figure of its own, which it fills."""
     if ax is None:
-        height, width = picture.shape
+        height, width = picture.shape[:2]
         # 30 pixels an inch, but for few and for many tiles.
         inches = min(MAX_SIDE, max(MIN_SIDE, width / 30), MAX_SIDE * width / height)
-        figure = _pyplot().figure(figsize=(inches, inches * height / width + TITLE), layout="constrained")
-        ax = figure.add_subplot()
+        ax = _figure(inches, inches * height / width + TITLE).add_subplot()
     assert ax is not None
+    if picture.ndim == 3:
+        # Of colors, matplotlib takes numbers from 0 to 1.
+        picture = np.clip((picture - low) / (high - low if high > low else 1.0), 0, 1)
     ax.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     ax.set_axis_off()
     ax.set_title(title, fontsize="medium", loc="left")
@@ -91,7 +124,7 @@ def _show(picture: NDArray[np.float32], low: float, high: float, title: str, ax:
 def features(
     weights: NDArray[np.float32],
     count: Optional[int],
-    shape: Optional[tuple[int, int]],
+    shape: Optional[Sequence[int]],
     ax: Optional[Axes],
 ) -> Figure:
     mosaic = feature_mosaic(weights, count, shape)
@@ -104,18 +137,19 @@ def features(
 def reconstructions(
     samples: NDArray[np.float32],
     reconstructed: NDArray[np.float32],
-    shape: Optional[tuple[int, int]],
+    shape: Optional[Sequence[int]],
     ax: Optional[Axes],
 ) -> Figure:
-    rows, columns = image_shape(samples.shape[1], shape)
+    size = image_shape(samples.shape[1], shape)
     low, high = float(samples.min()), float(samples.max())
-    tiles = np.concatenate([samples, reconstructed]).reshape(-1, rows, columns)
+    tiles = as_tiles(np.concatenate([samples, reconstructed]), size)
     picture = mosaic(tiles, len(samples), (low + high) / 2)
     return _show(picture, low, high, "Samples above their reconstructions", ax)
 
 
 def history(records: dict[str, Any]) -> Figure:
-    figure, (objective, means) = _pyplot().subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+    figure = _figure(10, 3.5)
+    objective, means = figure.subplots(1, 2)
     objective.plot(records["step"], records["objective"], label="batch")
     if len(records["validation_step"]):
         held_out = records["validation_objective"]
@@ -130,13 +164,12 @@ def history(records: dict[str, Any]) -> Figure:
     means.set(xlabel="step", ylabel="mean activation", title="Mean activation of each hidden layer")
     if len(records["step"]):
         means.legend()
-    return figure  # type: ignore[no-any-return]
+    return figure
 
 
 def activations(layers: list[dict[str, Any]]) -> Figure:
-    figure, places = _pyplot().subplots(
-        1, len(layers), figsize=(5 * len(layers), 3.5), squeeze=False, layout="constrained"
-    )
+    figure = _figure(5 * len(layers), 3.5)
+    places = figure.subplots(1, len(layers), squeeze=False)
     for number, (layer, ax) in enumerate(zip(layers, places[0]), 1):
         counts = layer["counts"]
         edges = np.linspace(layer["low"], layer["high"], len(counts) + 1)
@@ -149,4 +182,4 @@ def activations(layers: list[dict[str, Any]]) -> Figure:
             title=f"layer {number}: mean {layer['mean_activations'].mean():.3f}, L0 {layer['l0']:.1f} "
             f"of {len(layer['mean_activations'])}",
         )
-    return figure  # type: ignore[no-any-return]
+    return figure

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "__version__",
     "Current",
     "Files",
     "Network",
@@ -25,6 +26,8 @@ __all__ = [
     "unit_summaries",
     "write_text",
 ]
+
+__version__: str
 
 @final
 class Files:
@@ -76,6 +79,10 @@ class Network:
     def settings(self) -> str: ...
     @property
     def scaling(self) -> str: ...
+    @property
+    def output_scaling(self) -> str: ...
+    def with_active_above(self, text: str) -> Network: ...
+    def check_describes(self, options: Sequence[tuple[str, str]]) -> None: ...
     @property
     def code_units(self) -> int: ...
     @property

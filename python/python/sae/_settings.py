@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
 import numpy as np
 
-from sae import _sae
+from sae import _checks, _sae
 
 # Settings whose parameters have another name.
 NAMES = {"lambda": "lambda_", "seed": "random_state"}
@@ -21,6 +22,9 @@ FIELDS = {
     for name, kind, _ in _sae.settings_fields()
     if name not in SPECIAL
 }
+
+# Counts of which the library names no range.
+UNBOUNDED = {"warm_up", "sparsity_warm_up"}
 
 # Parameters that may be None: the default of the library, which may depend on the data.
 OPTIONAL = {"activations", "output_activation", "penalties", "target", "batch"}
@@ -40,7 +44,7 @@ def text(name: str, value: Any) -> str:
 def options(params: dict[str, Any]) -> list[tuple[str, str]]:
     """The settings that are not None, each with its text."""
     if params["initialisation"] is not None:
-        warnings.warn("initialisation was renamed to initialization", FutureWarning, stacklevel=4)
+        warnings.warn("initialisation was renamed to initialization", FutureWarning, stacklevel=_checks.caller())
         params = {**params, "initialization": params["initialisation"]}
     found = []
     for field, (name, kind) in FIELDS.items():
@@ -49,8 +53,39 @@ def options(params: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         if kind == "list" and not isinstance(value, str):
             value = ",".join(text(name, one) for one in value) or "none"
-        found.append((field, text(name, value)))
+        found.append((field, _option(name, kind, value)))
     return found
+
+
+def _option(name: str, kind: str, value: Any) -> str:
+    """The text of the value of a parameter, whose type is checked where the library takes texts alone."""
+    if kind == "flag":
+        value = _checks.flag(name, value)
+    if name in UNBOUNDED:
+        value = _checks.count(name, value)
+    if kind == "number" and isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return text(name, value)
+
+
+def check_describes(network: _sae.Network, params: dict[str, Any]) -> None:
+    """Refuses parameters of which the network of a file has others, such as the layers."""
+    given = []
+    for field, (name, kind) in FIELDS.items():
+        value = params.get(name)
+        if value is None:
+            continue
+        if kind == "list" and not isinstance(value, str):
+            value = ",".join(text(name, one) for one in value) or "none"
+        if kind not in ("number", "count"):
+            given.append((field, _option(name, kind, value)))
+    if params.get("layers") is not None:
+        own, sizes = json.loads(network.settings)["layers"], _checks.sizes(params["layers"])
+        if sizes not in (own, own[1:-1]):
+            raise ValueError(
+                f"layers: expected {tuple(own[1:-1])}, which the network of the file has, got {tuple(sizes)}"
+            )
+    network.check_describes(given)
 
 
 def of_preset(settings: dict[str, Any]) -> dict[str, Any]:

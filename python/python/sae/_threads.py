@@ -22,7 +22,7 @@ def count(threads: Any) -> int:
     backend "threading", the cores are divided among the workers.
     """
     if threads is not None:
-        return _checks.count("threads", threads)
+        return _checks.at_least_1("threads", threads)
     return _default() if _limit is None else _limit
 
 

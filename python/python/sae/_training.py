@@ -70,6 +70,19 @@ class Training(Parameters):
         Returns
         -------
         self : SparseAutoencoder
+
+        Raises
+        ------
+        ValueError, TypeError
+            A parameter or the data are not what they can be; the message begins with the name of the
+            argument. The objective is no finite number (`ValueError`).
+        OSError
+            A file cannot be read.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The result is useless: most units are dead, or the training blew up.
         """
         previous = getattr(self, "_network", None) if self.warm_start else None
         return self._train((X, targets), (X_val, targets_val), previous, one_pass=False)
@@ -134,6 +147,10 @@ class Training(Parameters):
         batches = self._batches(X, X_val) if _data.is_batches(X) else None
         data = self._data(batches or X, reset=first)
         validation = None if X_val is None else self._validation(X_val, data)
+        of_integers = _data.is_of_integers(data)
+        takes_floats = first or previous is None or previous.scaling == "as-is"
+        if validation is not None and takes_floats and not of_integers:
+            _data.warn_of_other_bytes(validation, "X_val")
         if batches is not None and targets is not None:
             raise ValueError("targets: X is an iterator of batches; give arrays or files of both")
         if X_val is not None and (targets is None) != (targets_val is None):
@@ -157,6 +174,7 @@ class Training(Parameters):
         finally:
             progress.close()
         self._network = network
+        self._of_integers = of_integers if first else getattr(self, "_of_integers", False)
         self._trained_with = {**self._fixed(), "steps of the training": steps}
         self.n_iter_ = done
         self.best_step_ = best
@@ -167,7 +185,8 @@ class Training(Parameters):
         if stopped is not None:
             raise stopped
         for sentence in useless:
-            warnings.warn(sentence, ConvergenceWarning, stacklevel=3)
+            sentence = _data.feature_named(sentence, getattr(self, "feature_names_in_", None))
+            warnings.warn(sentence, ConvergenceWarning, stacklevel=_checks.caller())
         return self
 
     def _current(self, seed: int, steps: int, network: _sae.Network) -> Self:
@@ -239,12 +258,17 @@ class Training(Parameters):
     def _data(self, X: Any, reset: bool, name: str = "X") -> Any:
         """Samples as the compiled part takes them, without a copy if possible; of batches the first."""
         if not reset and self._is_checked(X):
-            return _data.readable(X, name)
+            X = _data.readable(X, name)
+            self._warn_of_bytes(X, name)
+            return X
         X = X.first if isinstance(X, Batches) else _data.source(X, name)
+        if not reset and isinstance(X, _sae.Files):
+            self._warn_of_bytes(X, name)
         if isinstance(X, _sae.Files):
             return X
         _checks.two_dimensional(X, name)
         _checks.same_width(X, name, None if reset else self.n_features_in_)
+        _data.check_frame(X, name)
         X = _data.bytes_if_all(X)
         is_integer = reset and _data.is_integer(X)
         X = _data.validated(X, partial(validate_data, self), reset=reset)
@@ -252,8 +276,15 @@ class Training(Parameters):
         if is_integer:
             _data.warn_of_bytes(X, name)
         if reset:
-            _data.warn_of_rounding(X, name)
+            _data.warn_of_rounding(X, name, getattr(self, "feature_names_in_", None))
+        else:
+            self._warn_of_bytes(X, name)
         return X
+
+    def _warn_of_bytes(self, X: Any, name: str) -> None:
+        """Warn of bytes for a fitted model of floats. Of `X_val` the new training's data say what it is."""
+        if name == "X" and self._network.scaling == "as-is" and not getattr(self, "_of_integers", False):
+            _data.warn_of_other_bytes(X, name)
 
     def _is_checked(self, X: Any) -> bool:
         """Whether scikit-learn has nothing to say of it, whose checks take longer than the code of a sample."""
@@ -269,6 +300,7 @@ class Training(Parameters):
         if isinstance(Y, _sae.Files):
             return data, Y
         _checks.two_dimensional(Y, name)
+        _data.check_frame(Y, name)
         Y = _data.validated(_data.bytes_if_all(Y), check_array, input_name=name)
         return data, _data.readable(Y, name)
 
@@ -280,6 +312,7 @@ class Training(Parameters):
         if isinstance(X, _sae.Files):
             return X
         _checks.two_dimensional(X, "X_val")
+        _data.check_frame(X, "X_val")
         X = _data.validated(_data.bytes_if_all(X), check_array, input_name="X_val")
         return _data.readable(X, "X_val")
 
