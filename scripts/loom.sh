@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/loom
-cargo test --quiet --release --no-default-features --test loom -- --test-threads=1
+cargo test --quiet --release --manifest-path tests/loom/Cargo.toml -- --test-threads=1

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Training with several processes: builds the command with the feature mpi, checks its lints and documentation, and runs
 # its tests under mpirun with 1, 2 and 4 ranks. `install` only installs what this needs: an MPI library, and libclang
-# for its bindings (Debian's packages, as root).
-# usage: scripts/mpi.sh [install]
+# for its bindings (Debian's packages, as root). `tests` leaves out lints and documentation.
+# usage: scripts/mpi.sh [install | tests]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,8 +20,10 @@ if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! libclang
 fi
 mpirun --version | head -1
 [ "${1:-}" != install ] || exit 0
-cargo clippy --quiet --all-targets -p sae -p sae-cli --features sae-cli/mpi -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --quiet -p sae -p sae-cli --features sae-cli/mpi --no-deps
+if [ "${1:-}" != tests ]; then
+    cargo clippy --quiet --all-targets -p sae -p sae-cli --features sae-cli/mpi -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet -p sae -p sae-cli --features sae-cli/mpi --no-deps
+fi
 cargo test -p sae -p sae-cli --features sae-cli/mpi --test leaving --test mpi
 # The example, as its first lines say.
 cargo build --quiet --features mpi,digits --example ranks

@@ -4,7 +4,7 @@
 # workspace). `cargo install --locked cargo-deny` installs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for manifest in Cargo.toml benches/Cargo.toml cli/Cargo.toml cli/report/Cargo.toml kernels/Cargo.toml capi/Cargo.toml fuzz/Cargo.toml python/Cargo.toml; do
+for manifest in Cargo.toml benches/Cargo.toml cli/Cargo.toml cli/report/Cargo.toml kernels/Cargo.toml capi/Cargo.toml fuzz/Cargo.toml python/Cargo.toml tests/loom/Cargo.toml; do
     # The line above a dependency has its reason.
     awk -v file="$manifest" '
         /^\[/ { inside = /dependencies\]$/ }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use sae::compute::ThreadPool;
+use sae_loom::ThreadPool;
 
 /// Tries every order of events with at most three preemptions.
 fn model(f: impl Fn() + Send + Sync + 'static) {
