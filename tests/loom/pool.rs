@@ -10,8 +10,13 @@ use sae_loom::ThreadPool;
 
 /// Tries every order of events with at most three preemptions.
 fn model(f: impl Fn() + Send + Sync + 'static) {
+    bounded(3, f);
+}
+
+/// Tries every order of events with a bound on preemptions.
+fn bounded(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(f);
 }
 
@@ -67,9 +72,7 @@ fn a_pool_without_a_job() {
 /// A task that panics, in either thread, ends its job and no other.
 #[test]
 fn a_panic() {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    bounded(2, || {
         let mut pool = ThreadPool::exactly(2);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Unlike `panic!`, it does not print, which would be thousands of times.
@@ -90,9 +93,7 @@ fn a_panic() {
 
 #[test]
 fn three_threads() {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(1);
-    builder.check(|| {
+    bounded(1, || {
         let mut pool = ThreadPool::exactly(3);
         let count = AtomicUsize::new(0);
         pool.run(3, |_, _| {
